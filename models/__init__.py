@@ -1,0 +1,56 @@
+"""The lab's three networks: a small CNN, the same with Squeeze-and-Excitation, the same with self-attention.
+
+Every file spells its shapes with the same letters:
+
+| letter | meaning |
+| --- | --- |
+| B | images in the batch |
+| K | channels of an image: 1 on Fashion-MNIST, 3 on CIFAR-10 |
+| H, W | height and width of an image in pixels, both divisible by 4 |
+| C | channels of a feature map: 32 after the first layer, 64 after the second |
+| N | pixels of a feature map after both poolings, H/4 * W/4 |
+| E | width of a token, 128 |
+| A | attention heads, 8 |
+| D | width of one head, E / A = 16 |
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+
+from .baseline import CNN_Base
+from .replace import Replacement
+from .se import CNN_SE, SEBlock
+from .self_attention import ChannelSelfAttention, CNN_SelfAttention
+from .trunk import ImageSize, Trunk
+
+MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
+    {"base": CNN_Base, "se": CNN_SE, "self-attention": CNN_SelfAttention}
+)
+"""The networks by the name that a user types, in the order of the lab."""
+
+
+def macs(name: str, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> int:
+    """Multiply-accumulates of one image's forward pass through the network called `name`.
+
+    Counted are convolutions, linear layers and the two matrix products of attention; not counted are
+    biases, poolings, activations, the softmax, and SE's multiplication of each map by its gate. No weights
+    are made and no random number is drawn. KeyError for an unknown name, ValueError for an impossible size.
+    """
+    with torch.device("meta"):
+        return MODELS[name](in_channels, image_size, num_classes).macs()
+
+
+__all__ = [
+    "CNN_SE",
+    "MODELS",
+    "CNN_Base",
+    "CNN_SelfAttention",
+    "ChannelSelfAttention",
+    "ImageSize",
+    "Replacement",
+    "SEBlock",
+    "Trunk",
+    "macs",
+]
