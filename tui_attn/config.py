@@ -1,0 +1,174 @@
+"""What an experiment is: its configuration, checked once, frozen from then on."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tui_attn.text import has_control_characters, safe_text
+
+MODEL_CLASSES = {"base": "CNN_Base", "se": "CNN_SE", "self-attention": "CNN_SelfAttention"}
+"""The lab's models, by the name used on the command line and in run ids, with their class."""
+
+DATASETS = ("fashion-mnist", "cifar10", "synthetic", "mnist", "kmnist", "cifar100")
+"""Data sets by name; `folder:PATH` besides."""
+
+AUGMENTATIONS = ("crop", "flip")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?(,cuda:\d{1,3})*")
+_MAX_SEED = 2**31 - 1
+
+
+class ConfigError(ValueError):
+    """A mistake in what the user asked for; the message is one line and says what to do."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest of `known`, or all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(names)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentConfig:
+    """One comparison: models x seeds on one data set. Raises `ConfigError` for values that make no sense."""
+
+    models: tuple[str, ...] = tuple(MODEL_CLASSES)
+    """Names from `MODEL_CLASSES`, in the order in which they are shown."""
+    dataset: str = "fashion-mnist"
+    epochs: int = 15
+    seeds: int = 1
+    """How many seeds each model is trained with."""
+    seed: int = 0
+    """The first seed; the others follow it."""
+    batch_size: int = 128
+    lr: float = 0.001
+    """Adam's learning rate."""
+    augment: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "auto"
+    jobs: int | None = None
+    """Number of workers; None: one a device."""
+    train_limit: int | None = None
+    """Train on this many images only."""
+    test_limit: int | None = None
+    name: str | None = None
+    """Shown to people; never part of a path."""
+    data_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
+        _check_dataset(self.dataset)
+        _check_whole("--epochs", self.epochs, 1, 1_000_000)
+        _check_whole("--seeds", self.seeds, 1, 10_000)
+        _check_whole("--seed", self.seed, 0, _MAX_SEED - 10_000)
+        _check_whole("--batch-size", self.batch_size, 1, 1_000_000)
+        for option, limit in (("--train-limit", self.train_limit), ("--test-limit", self.test_limit)):
+            if limit is not None:
+                _check_whole(option, limit, 1, 100_000_000)
+        if self.jobs is not None:
+            _check_whole("--jobs", self.jobs, 1, 256)
+        _check_lr(self.lr)
+        _check_augment(self.augment)
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise ConfigError(
+                f"unknown --device '{safe_text(self.device, one_line=True)}': "
+                "use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
+            )
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"unknown --precision '{safe_text(self.precision, one_line=True)}': use {', '.join(PRECISIONS)}"
+            )
+        if self.name is not None:
+            _check_name(self.name)
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, in the order in which they are handed out."""
+        return tuple(range(self.seed, self.seed + self.seeds))
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration in plain JSON types."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ExperimentConfig:
+        """The inverse of `to_json`; keys of a later version are ignored. Raises `ConfigError`."""
+        known = {field.name for field in fields(cls)}
+        values = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
+        }
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"the configuration can't be read: {safe_text(error, one_line=True)}") from None
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated option, blanks and empty items dropped."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _check_models(models: tuple[str, ...]) -> None:
+    if not models:
+        raise ConfigError(f"--models is empty: choose from {', '.join(MODEL_CLASSES)}")
+    for model in models:
+        if not isinstance(model, str) or model not in MODEL_CLASSES:
+            name = safe_text(model, one_line=True)
+            raise ConfigError(f"unknown model '{name}': {suggest(name, MODEL_CLASSES)}")
+    if len(set(models)) != len(models):
+        raise ConfigError("--models names a model twice: name each once, and use --seeds for repetitions")
+
+
+def _check_dataset(dataset: str) -> None:
+    if not isinstance(dataset, str):
+        raise ConfigError("--dataset must be a name")
+    if dataset.startswith("folder:"):
+        if not dataset.removeprefix("folder:") or has_control_characters(dataset):
+            raise ConfigError("--dataset folder: needs the path of a folder of images, as in folder:./flowers")
+        return
+    if dataset not in DATASETS:
+        name = safe_text(dataset, one_line=True)
+        raise ConfigError(f"unknown data set '{name}': {suggest(name, (*DATASETS, 'folder:PATH'))}")
+
+
+def _check_whole(option: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        shown = safe_text(value, one_line=True)
+        raise ConfigError(f"{option} must be a whole number from {low:,} to {high:,}, not {shown}")
+
+
+def _check_lr(lr: object) -> None:
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not math.isfinite(lr) or not 0 < lr <= 1000:
+        raise ConfigError(f"--lr must be a number above 0, such as 0.001, not {safe_text(lr, one_line=True)}")
+
+
+def _check_augment(augment: tuple[str, ...]) -> None:
+    for item in augment:
+        if item not in AUGMENTATIONS:
+            name = safe_text(item, one_line=True)
+            raise ConfigError(f"unknown augmentation '{name}': use crop, flip, or crop,flip")
+    if len(set(augment)) != len(augment):
+        raise ConfigError("--augment names an augmentation twice")
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError("--name is empty: give a name of at least one character, or leave the option out")
+    if has_control_characters(name):
+        shown = safe_text(name, one_line=True)
+        raise ConfigError(f"--name holds control characters ({shown}): use printable text")
+    if len(name) > 200:
+        raise ConfigError(f"--name is {len(name)} characters long: 200 at most")
+
+
+def absolute(path: str | None) -> str | None:
+    """`path` made absolute, so that processes started elsewhere find it."""
+    return None if path is None else str(Path(path).expanduser().absolute())

@@ -1,0 +1,161 @@
+"""Append-only logs: one writer, any number of readers, whole lines only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tui_attn import events
+from tui_attn.events import Event
+
+_CHUNK = 1 << 20
+
+
+class LogWriter:
+    """Appends events to a log that this process alone writes.
+
+    Opening it cuts a torn last line off, and numbering goes on after the last good event. Raises `OSError`.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._seq = _cut_torn_line(self._fd) + 1
+
+    def append(self, type_: str, /, **payload: Any) -> None:
+        """Write one event as one line. On a full disk nothing of the line stays, and `OSError` is raised."""
+        line = events.encode(type_, payload, seq=self._seq, t=self._clock())
+        _write_whole(self._fd, line)
+        self._seq += 1
+
+    def sync(self) -> None:
+        """Make what was appended survive a power loss."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Close the file; appending is over."""
+        os.close(self._fd)
+
+
+class LogReader:
+    """Reads a log from its start and then what is new, by byte offset.
+
+    It never raises on what it reads. `damaged` counts the lines it had to skip; `restarts` how often the file
+    shrank or was replaced, after which it is read from the start again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged = 0
+        self.restarts = 0
+        self._offset = 0
+        self._inode: int | None = None
+        self._skipping = False
+        """In the middle of a line too long to be one of ours."""
+
+    def read(self, limit: int | None = None) -> list[Event]:
+        """The events since the last call, at most about `limit` bytes of them; empty when there are none.
+
+        After a restart the first events returned are the file's first: see `restarts`.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except OSError:
+            return []
+        try:
+            return self._read(fd, limit)
+        except OSError:
+            return []
+        finally:
+            os.close(fd)
+
+    def _read(self, fd: int, limit: int | None) -> list[Event]:
+        status = os.fstat(fd)
+        if self._inode is not None and (status.st_ino != self._inode or status.st_size < self._offset):
+            self.restarts += 1
+            self.damaged = 0
+            self._offset = 0
+            self._skipping = False
+        self._inode = status.st_ino
+        found: list[Event] = []
+        start = self._offset
+        while self._offset < status.st_size and (limit is None or self._offset - start < limit):
+            chunk = os.pread(fd, _CHUNK, self._offset)
+            end = chunk.rfind(b"\n")
+            while end < 0 and len(chunk) < events.MAX_LINE and self._offset + len(chunk) < status.st_size:
+                more = os.pread(fd, _CHUNK, self._offset + len(chunk))
+                if not more:
+                    break
+                chunk += more
+                end = chunk.rfind(b"\n")
+            if end < 0:
+                if len(chunk) < events.MAX_LINE:
+                    break
+                self._skipping = True
+                self._offset += len(chunk)
+                continue
+            self._offset += end + 1
+            for line in chunk[:end].split(b"\n"):
+                self._take(line, found)
+        return found
+
+    def _take(self, line: bytes, found: list[Event]) -> None:
+        event = None if self._skipping else events.decode(line)
+        self._skipping = False
+        if event is None:
+            self.damaged += 1
+        else:
+            found.append(event)
+
+
+def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) -> None:
+    """Append one event to a log that several processes write, the control log. Raises `OSError`.
+
+    Writers take turns by a lock, and one that finds a torn line ends it first, so that its own stays whole.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        length = os.fstat(fd).st_size
+        torn = length > 0 and os.pread(fd, 1, length - 1) != b"\n"
+        line = events.encode(type_, payload, seq=0, t=t)
+        _write_whole(fd, b"\n" + line if torn else line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_whole(fd: int, line: bytes) -> None:
+    """Write all of `line` or nothing; a short write (a disk that filled up) is taken back."""
+    before = os.fstat(fd).st_size
+    written = os.write(fd, line)
+    if written != len(line):
+        os.ftruncate(fd, before)
+        raise OSError(28, "No space left on device")
+
+
+def _cut_torn_line(fd: int) -> int:
+    """Cut what follows the last newline, and return the highest sequence number in the log, -1 when there is none."""
+    length = os.fstat(fd).st_size
+    position, tail = length, b""
+    while position > 0:
+        step = min(_CHUNK, position)
+        position -= step
+        tail = os.pread(fd, step, position) + tail
+        end = tail.rfind(b"\n")
+        if end >= 0 and position + end + 1 < length:
+            length = position + end + 1
+            os.ftruncate(fd, length)
+            tail = tail[: end + 1]
+        for line in reversed(tail.split(b"\n")[1:] if position else tail.split(b"\n")):
+            event = events.decode(line) if line else None
+            if event is not None:
+                return event.seq
+    if b"\n" not in tail and length:
+        os.ftruncate(fd, 0)
+    return -1

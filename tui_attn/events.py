@@ -1,0 +1,196 @@
+"""The vocabulary of the event logs and its codec.
+
+A line is one JSON object: `v`, `seq`, `t` (unix seconds), `type`, the payload, and last `crc`, the CRC-32 (eight
+hex digits) of the line's bytes before `,"crc"`. Numbers that JSON lacks are written as the strings "NaN",
+"Infinity" and "-Infinity". A decoder never raises: what is damaged or unknown to it is None.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+MAX_LINE = 8 * 1024 * 1024
+"""Bytes; a longer line is damage, not an event."""
+
+_NUMBER = (int, float)
+_OPTIONAL_NUMBER = (int, float, type(None))
+_OPTIONAL_TEXT = (str, type(None))
+_ENVELOPE = frozenset({"v", "seq", "t", "type", "crc"})
+
+Types = type | tuple[type, ...]
+
+EXPERIMENT_EVENTS: dict[str, dict[str, Types]] = {
+    # The supervisor took charge; again after each resume.
+    "experiment_started": {"experiment": str, "devices": list, "jobs": int, "resumed": bool},
+    "run_queued": {"run": str, "model": str, "seed": int},
+    # A worker took the run; `attempt` counts from 1.
+    "run_started": {"run": str, "device": str, "worker": int, "attempt": int},
+    # The worker of this run died and another takes it up from its checkpoint.
+    "run_restarted": {"run": str, "reason": str},
+    "run_ended": {"run": str, "state": str, "reason": _OPTIONAL_TEXT},
+    "run_paused": {"run": str},
+    "run_unpaused": {"run": str},
+    "control_ack": {"id": str, "command": str, "run": _OPTIONAL_TEXT, "result": str},
+    "extended": {"seeds": int},
+    "warning": {"message": str},
+    "experiment_finished": {"experiment": str, "state": str},
+}
+"""Events of `runs/<experiment>/events.jsonl`, written by the supervisor: type -> required payload."""
+
+RUN_EVENTS: dict[str, dict[str, Types]] = {
+    # What this run is; again after each resume, before `resumed`.
+    "started": {
+        "model": str,
+        "seed": int,
+        "device": str,
+        "precision": str,
+        "threads": int,
+        "epochs": int,
+        "steps_per_epoch": int,
+        "batch_size": int,
+        "train_size": int,
+        "test_size": int,
+        "parameters": int,
+        "macs": int,
+    },
+    # Columns of equal length: `step` (counted from 1 over the whole run), `loss` and `accuracy`, each the mean over
+    # the training steps since the point before; `epoch` is the epoch in progress, from 1.
+    "metrics": {"epoch": int, "step": list, "loss": list, "accuracy": list, "train_seconds": _NUMBER},
+    # The test set after each epoch. `images` and `train_seconds` count from the run's start.
+    "epoch": {
+        "epoch": int,
+        "step": int,
+        "train_loss": _NUMBER,
+        "train_accuracy": _NUMBER,
+        "test_loss": _NUMBER,
+        "test_accuracy": _NUMBER,
+        "images": int,
+        "train_seconds": _NUMBER,
+        "peak_memory": (int, type(None)),
+    },
+    # Arrays in `file` (probes/*.npz), and for a glance the mean gate of every channel by layer.
+    "probe": {"epoch": int, "file": str, "gates": dict},
+    "checkpoint": {"step": int, "epoch": int, "file": str, "bytes": int},
+    # Training goes on after `from_step`; points after it were lost and come again.
+    "resumed": {"from_step": int, "epoch": int, "skipped": list},
+    "warning": {"message": str},
+    # The worker's last word on this run. `state`: finished, stopped, skipped or failed.
+    "ended": {
+        "state": str,
+        "reason": _OPTIONAL_TEXT,
+        "traceback": _OPTIONAL_TEXT,
+        "epoch": int,
+        "step": int,
+        "weights_sha256": _OPTIONAL_TEXT,
+    },
+}
+"""Events of `runs/<experiment>/<run>/events.jsonl`, written by its worker."""
+
+CONTROL_EVENTS: dict[str, dict[str, Types]] = {
+    "pause": {"id": str, "run": _OPTIONAL_TEXT},
+    "unpause": {"id": str, "run": _OPTIONAL_TEXT},
+    "stop": {"id": str, "run": _OPTIONAL_TEXT},
+    "skip": {"id": str, "run": _OPTIONAL_TEXT},
+    "retry": {"id": str, "run": _OPTIONAL_TEXT},
+    "extend": {"id": str, "seeds": int},
+}
+"""Commands of `control.jsonl`, written by whoever steers; a `run` of null means all of them."""
+
+_SCHEMA: dict[str, list[dict[str, Types]]] = {}
+for _vocabulary in (EXPERIMENT_EVENTS, RUN_EVENTS, CONTROL_EVENTS):
+    for _type, _fields in _vocabulary.items():
+        _SCHEMA.setdefault(_type, []).append(_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its place in its log, when it happened (unix seconds), and what it says."""
+
+    type: str
+    seq: int
+    t: float
+    data: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The payload's `key`, or `default`."""
+        return self.data.get(key, default)
+
+
+def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> bytes:
+    """One whole line, newline included. Raises `ValueError` for a payload that its type doesn't allow."""
+    if not _fits(type_, payload):
+        raise ValueError(f"not a valid '{type_}' event: {sorted(payload)}")
+    record = {"v": VERSION, "seq": seq, "t": round(t, 3), "type": type_, **payload}
+    try:
+        body = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except ValueError:
+        body = json.dumps(_spell_non_finite(record), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    head = body[:-1].encode("utf-8", "backslashreplace")
+    return b'%s,"crc":"%08x"}\n' % (head, zlib.crc32(head))
+
+
+def decode(line: bytes) -> Event | None:
+    """The event of one line without its newline, or None when it is damaged or not of this vocabulary."""
+    head, mark, tail = line.rpartition(b',"crc":"')
+    if not mark or len(tail) != 10 or tail[8:] != b'"}' or len(line) > MAX_LINE:
+        return None
+    try:
+        if int(tail[:8], 16) != zlib.crc32(head):
+            return None
+        record = json.loads(head + b"}")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    type_, seq, t = record.get("type"), record.get("seq"), record.get("t")
+    if not isinstance(type_, str) or type(seq) is not int or not isinstance(t, _NUMBER) or not math.isfinite(t):
+        return None
+    for key in _ENVELOPE:
+        record.pop(key, None)
+    return Event(type_, seq, float(t), record) if _fits(type_, record) else None
+
+
+def number(value: Any) -> float:
+    """A number of a payload, the spelled ones included. Raises `ValueError` or `TypeError` for anything else."""
+    if isinstance(value, str):
+        if value in {"NaN", "Infinity", "-Infinity"}:
+            return float(value)
+        raise ValueError(f"not a number: {value!r}")
+    return float(value)
+
+
+def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
+    if not _ENVELOPE.isdisjoint(payload):
+        return False
+    return any(
+        all(name in payload and _is(payload[name], types) for name, types in fields.items())
+        for fields in _SCHEMA.get(type_, ())
+    )
+
+
+def _is(value: Any, types: Types) -> bool:
+    if isinstance(value, bool):
+        return types is bool
+    if isinstance(value, types):
+        return True
+    numeric = isinstance(types, tuple) and float in types
+    return numeric and value in {"NaN", "Infinity", "-Infinity"}
+
+
+def _spell_non_finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _spell_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spell_non_finite(item) for item in value]
+    return value

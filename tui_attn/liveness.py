@@ -1,0 +1,168 @@
+"""Who is alive: locks that the kernel frees with their owner, and the identity of a process.
+
+POSIX record locks (lockf) are used, not flock: a flock outlives its owner in the owner's children. A lock is probed
+with F_GETLK, never by acquiring it. Closing any descriptor of a locked file drops the lock of the whole process, so
+an owner opens its lock file once and keeps it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# struct flock: Linux has type, whence, start, length, pid; macOS and BSD start, length, pid, type, whence.
+_LINUX = sys.platform.startswith("linux")
+_FLOCK = "hhqqi4x" if _LINUX else "qqihh"
+
+
+class Lock:
+    """A lock held for the life of this process, and its file's time stamp as a heartbeat.
+
+    Raises `BlockingIOError` when another process holds it, `OSError` when the file can't be had.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise BlockingIOError(error.errno, "held by another process", str(path)) from None
+
+    def write(self, text: str) -> None:
+        """Leave a note in the lock file, for those who find it held."""
+        data = text.encode()
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, data, 0)
+
+    def beat(self) -> None:
+        """Set the file's time stamp to now."""
+        os.utime(self._fd)
+
+    def release(self) -> None:
+        """Give the lock back before the process ends."""
+        os.close(self._fd)
+
+
+def holder(path: Path) -> int | None:
+    """The pid of the process that holds the lock at `path`, 0 for one on another host, None when nobody does."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except PermissionError:
+        return _holder_unprivileged(path)
+    except OSError:
+        return None
+    try:
+        return _probe(fd, fcntl.F_WRLCK)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _holder_unprivileged(path: Path) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        return _probe(fd, fcntl.F_RDLCK)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _probe(fd: int, kind: int) -> int | None:
+    question = struct.pack(_FLOCK, *((kind, 0, 0, 0, 0) if _LINUX else (0, 0, 0, kind, 0)))
+    answer = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, question))
+    lock_type, pid = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])
+    return None if lock_type == fcntl.F_UNLCK else max(pid, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which process, beyond doubt: a pid is reused, a pid with its start time on one boot of one host is not."""
+
+    host: str
+    boot_id: str
+    pid: int
+    start_time: str
+    """Clock ticks since boot at which the process started, as the kernel says it."""
+    uid: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Identity | None:
+        """The inverse of `to_json`; None for anything that isn't one."""
+        if not isinstance(data, dict):
+            return None
+        host, boot_id, start_time = data.get("host"), data.get("boot_id"), data.get("start_time")
+        pid, uid = data.get("pid"), data.get("uid")
+        if not (isinstance(host, str) and isinstance(boot_id, str) and isinstance(start_time, str)):
+            return None
+        if type(pid) is not int or type(uid) is not int or pid <= 0:
+            return None
+        return cls(host, boot_id, pid, start_time, uid)
+
+    def here(self) -> bool:
+        """Whether it is or was a process of this host since its last boot."""
+        return self.host == socket.gethostname() and self.boot_id == boot_id()
+
+    def runs(self) -> bool:
+        """Whether this very process still runs here (a zombie does not)."""
+        return self.here() and process_start_time(self.pid) == self.start_time
+
+
+def identity(pid: int | None = None) -> Identity:
+    """The identity of process `pid`, by default this one."""
+    pid = os.getpid() if pid is None else pid
+    return Identity(socket.gethostname(), boot_id(), pid, process_start_time(pid) or "", os.getuid())
+
+
+def boot_id() -> str:
+    """This boot of this machine; empty where the system doesn't tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def process_start_time(pid: int) -> str | None:
+    """When process `pid` started, in the system's own ticks; None when there is no such live process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return _start_time_elsewhere(pid) if not _LINUX else None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _start_time_elsewhere(pid: int) -> str | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def age(path: Path, *, now: float | None = None) -> float | None:
+    """Seconds since `path` was last touched, None when there is no such file."""
+    try:
+        touched = path.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return None
+    return max(0.0, (time.time() if now is None else now) - touched)

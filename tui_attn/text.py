@@ -1,0 +1,55 @@
+"""Text that came from a file, an exception or a user, made safe for a terminal."""
+
+from __future__ import annotations
+
+import re
+
+# C0 except newline and tab, DEL, C1, line and paragraph separators, and the characters that reorder or hide
+# what a reader sees (bidi marks, embeddings, overrides, isolates, zero-width joiners aside).
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)  # the control pictures: ␀ … ␟
+    if code == 0x7F:
+        return "␡"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def safe_text(text: object, *, one_line: bool = False) -> str:
+    """Return `text` with every control and bidi character replaced by a visible stand-in.
+
+    Newlines and tabs are kept unless `one_line`, which turns them into spaces.
+    """
+    shown = _UNSAFE.sub(_visible, str(text))
+    return re.sub(r"[\n\t]+", " ", shown) if one_line else shown
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether `text` holds anything that `safe_text` would replace, or a newline or tab."""
+    return bool(_UNSAFE.search(text)) or "\n" in text or "\t" in text
+
+
+def duration(seconds: float | None) -> str:
+    """`seconds` as people say it: `8s`, `3m 05s`, `2h 04m`, `3d 02h`; a dash when unknown."""
+    if seconds is None or not 0 <= seconds < 1e9:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def size(n_bytes: float) -> str:
+    """`n_bytes` in powers of 1,000: `812 B`, `31.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(n_bytes) < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
