@@ -21,6 +21,9 @@ from typing import Any
 _LINUX = sys.platform.startswith("linux")
 _FLOCK = "hhqqi4x" if _LINUX else "qqihh"
 
+_held: set[Path] = set()
+"""The lock files that this process holds, which it must never open again."""
+
 
 class Lock:
     """A lock held for the life of this process, and its file's time stamp as a heartbeat.
@@ -30,12 +33,15 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.absolute() in _held:
+            raise BlockingIOError(11, "held by this process", str(path))
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
             raise BlockingIOError(error.errno, "held by another process", str(path)) from None
+        _held.add(path.absolute())
 
     def write(self, text: str) -> None:
         """Leave a note in the lock file, for those who find it held."""
@@ -49,11 +55,14 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back before the process ends."""
+        _held.discard(self.path.absolute())
         os.close(self._fd)
 
 
 def holder(path: Path) -> int | None:
     """The pid of the process that holds the lock at `path`, 0 for one on another host, None when nobody does."""
+    if path.absolute() in _held:
+        return os.getpid()
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except PermissionError:
