@@ -102,7 +102,7 @@ class ExperimentConfig:
     def from_json(cls, data: Mapping[str, Any]) -> ExperimentConfig:
         """The inverse of `to_json`; keys of a later version are ignored. Raises `ConfigError`."""
         known = {field.name for field in fields(cls)}
-        values = {
+        values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
         }
         try:

@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tui_attn.events import Event, number
@@ -196,8 +197,10 @@ def derive(state: ExperimentState, *, supervised: bool, silent: Iterable[str] = 
     runs = {run.id: run.state for run in state.runs.values()}
     if not supervised:
         shown = state.state if state.state in EXPERIMENT_ENDED else "lost"
-        return shown, {id_: "lost" if now in RUN_LIVE or (now == "queued" and shown == "lost") else now
-                       for id_, now in runs.items()}
+        return shown, {
+            id_: "lost" if now in RUN_LIVE or (now == "queued" and shown == "lost") else now
+            for id_, now in runs.items()
+        }
     quiet = set(silent)
     return state.state, {id_: "stalled" if now == "running" and id_ in quiet else now for id_, now in runs.items()}
 
@@ -215,7 +218,7 @@ def eta_seconds(run: RunState) -> float | None:
     return (total - run.step) * spent / done
 
 
-# ------------------------------------------------------------------------------------------- the experiment's log
+# ---- the experiment's log
 
 
 def _experiment_started(state: ExperimentState, event: Event) -> None:
@@ -238,7 +241,9 @@ def _run_started(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is None:
         return
-    run.state, run.reason, run.traceback = "starting", None, None
+    # The run's own log is read after this one and may be ahead of it.
+    begun = run.started_at is not None and run.started_at >= event.t
+    run.state, run.reason, run.traceback = "running" if begun else "starting", None, None
     run.device, run.worker, run.attempt = event["device"], event["worker"], event["attempt"]
     state.log.append((event.t, run.id, f"started on {run.device}"))
 
@@ -324,7 +329,7 @@ _EXPERIMENT_HANDLERS = {
     "experiment_finished": _experiment_finished,
 }
 
-# ------------------------------------------------------------------------------------------------- a run's log
+# ---- a run's log
 
 
 def _started(state: ExperimentState, run: RunState, event: Event) -> None:
@@ -346,7 +351,8 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
     last = run.steps[-1] if run.steps else 0.0
     if not steps or not len(steps) == len(losses) == len(accuracies):
         return
-    if not all(math.isfinite(step) and step > before for before, step in zip([last, *steps], steps, strict=False)):
+    grows = (math.isfinite(step) and step > before for before, step in pairwise([last, *steps]))
+    if not all(grows):
         return
     before = run.times[-1] if run.times else 0.0
     for index, step in enumerate(steps):

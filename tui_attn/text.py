@@ -6,7 +6,9 @@ import re
 
 # C0 except newline and tab, DEL, C1, line and paragraph separators, and the characters that reorder or hide
 # what a reader sees (bidi marks, embeddings, overrides, isolates, zero-width joiners aside).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def _visible(match: re.Match[str]) -> str:
