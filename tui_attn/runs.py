@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +245,19 @@ def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
     """Write `experiment.json` atomically. Raises `OSError`."""
     text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
     write_atomically(folder.manifest, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
+    """Bring the experiment to `seeds` seeds. Raises `RunsError` when it has as many already, `OSError`."""
+    manifest = folder.manifest_data()
+    if seeds <= manifest.config.seeds:
+        raise RunsError(f"{folder.id} has {manifest.config.seeds} seeds already: ask for more with --seeds")
+    try:
+        wider = replace(manifest, config=replace(manifest.config, seeds=seeds))
+    except ConfigError as error:
+        raise RunsError(str(error)) from None
+    write_manifest(folder, wider)
+    return wider
 
 
 def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | None = None) -> ExperimentDir:

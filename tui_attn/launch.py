@@ -1,0 +1,146 @@
+"""Starting experiments and steering them: makes the folder, starts the supervisor, appends commands."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tui_attn import __version__, devices, eventlog, liveness, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir, Manifest, RunsError
+from tui_attn.text import safe_text
+
+READY_WITHIN = 60.0
+"""Seconds that a supervisor gets to say that it is ready."""
+
+
+class LaunchError(Exception):
+    """An experiment can't be started or steered; the message is one line and says what to do."""
+
+
+def create(
+    config: ExperimentConfig, *, runs_dir: Path, data: dict[str, Any], machine: devices.Machine
+) -> ExperimentDir:
+    """Make the folder of a new experiment. Raises `ConfigError` or `RunsError`, before anything is written.
+
+    `data` is the data set's root, source and version.
+    """
+    chosen = devices.choose(config.device, machine)
+    folder = runs.make_experiment(runs_dir, config)
+    manifest = Manifest(
+        id=folder.id,
+        created=time.time(),
+        config=config,
+        threads=devices.threads(),
+        devices=chosen,
+        precision=config.precision,
+        data=data,
+        versions=_versions(),
+        host=platform.node(),
+    )
+    try:
+        runs.write_manifest(folder, manifest)
+    except OSError as error:
+        raise RunsError(f"can't write to {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
+    return folder
+
+
+def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
+    """Start a supervisor that outlives this process and every terminal, and return once it is ready.
+
+    Raises `LaunchError` when another one owns the experiment, or when it ends before it is ready.
+    """
+    pid = liveness.holder(folder.supervisor_lock)
+    if pid is not None:
+        raise LaunchError(f"{folder.id} is running already (pid {pid}): 'tui-attn attach {folder.id}' shows it")
+    try:
+        log = os.open(folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        where = safe_text(folder.path, one_line=True)
+        raise LaunchError(
+            f"can't write to {where} ({error.strerror}): make it writable, or copy it elsewhere"
+        ) from None
+    begin = os.fstat(log).st_size
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_attn.supervise", str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        os.close(log)
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        ready = runs.read_json(folder.supervisor)
+        if ready is not None and (ready.get("identity") or {}).get("pid") == process.pid and ready.get("ready"):
+            return process
+        if process.poll() is not None:
+            raise LaunchError(_last_words(folder, begin))
+        wait(0.01)
+    process.kill()
+    process.wait()
+    raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
+
+
+def resume(folder: ExperimentDir) -> subprocess.Popen[bytes]:
+    """Take an experiment up again: a new supervisor goes on with what isn't finished. Raises `LaunchError`."""
+    check_owner(folder)
+    return start_supervisor(folder)
+
+
+def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: int | None = None) -> str:
+    """Append a command to the control log and return its id. Raises `LaunchError` when it can't be written.
+
+    `command`: pause, unpause, stop, skip, retry (of `run`, or of all when None) or extend (to `seeds`).
+    """
+    check_owner(folder)
+    id_ = uuid.uuid4().hex[:16]
+    payload: dict[str, Any] = {"id": id_, "seeds": seeds} if command == "extend" else {"id": id_, "run": run}
+    try:
+        eventlog.append_shared(folder.control, command, payload, t=time.time())
+    except OSError as error:
+        raise LaunchError(f"can't write to {folder.control}: {error.strerror}") from None
+    return id_
+
+
+def check_owner(folder: ExperimentDir) -> None:
+    """Refuse to steer or resume another user's experiment. Raises `LaunchError`."""
+    try:
+        owner = folder.path.stat().st_uid
+    except OSError as error:
+        raise LaunchError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
+    if owner != os.getuid():
+        raise LaunchError(f"{folder.id} belongs to another user (uid {owner}): you can watch it, not steer it")
+
+
+def _versions() -> dict[str, str]:
+    found = {"tui_attn": __version__, "python": platform.python_version()}
+    for package in ("torch", "torchvision"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+def _last_words(folder: ExperimentDir, begin: int) -> str:
+    """Why a supervisor ended at once, from what it printed."""
+    try:
+        with folder.supervisor_log.open("rb") as log:
+            log.seek(begin)
+            lines = log.read(65536).decode(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    reason = safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
+    return f"the supervisor of {folder.id} could not start: {reason}"

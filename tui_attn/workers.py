@@ -1,0 +1,136 @@
+"""The supervisor's side of a worker: starting it, the pipe to it, and what to say when it died."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.scheduling import Slot
+from tui_attn.text import safe_text
+
+CANNOT_WORK = 70
+"""Exit code of a worker that could not work at all, so that starting another makes no sense."""
+
+
+class Worker(Protocol):
+    """What the supervisor needs of a worker."""
+
+    slot: Slot
+    held: list[str]
+    """The runs that it was given and hasn't ended."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def tell(self, do: str, run: str | None = None) -> None:
+        """Send a command down the pipe; a dead worker's is dropped."""
+
+    def exit_code(self) -> int | None:
+        """None while it lives, else its exit code, negative for a signal."""
+
+    def kill(self, signum: int) -> None:
+        """Send it a signal, unless it is over."""
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+
+
+class WorkerProcess:
+    """A worker as a process of its own, held by a pipe: when the pipe ends, it checkpoints and exits."""
+
+    def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
+        self.slot = slot
+        self.held: list[str] = []
+        output = os.open(log.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        reading, self._pipe = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tui_attn.train.worker", str(folder.path), slot.device],
+                stdin=reading,
+                stdout=output,
+                stderr=output,
+                env=worker_environment(threads, crowded=crowded),
+            )
+        finally:
+            os.close(output)
+            os.close(reading)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def tell(self, do: str, run: str | None = None) -> None:
+        """Send a command down the pipe; a dead worker's is dropped."""
+        line = json.dumps({"do": do, "run": run}) + "\n"
+        with contextlib.suppress(OSError):
+            os.write(self._pipe, line.encode())
+
+    def exit_code(self) -> int | None:
+        """None while it lives, else its exit code, negative for a signal."""
+        return self._process.poll()
+
+    def kill(self, signum: int) -> None:
+        """Send it a signal, unless it is over."""
+        self._process.send_signal(signum)
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self._pipe)
+
+
+def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
+    """The environment of a worker with `threads` threads; `crowded`: others compute on the same cores."""
+    environment = dict(os.environ)
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment[variable] = str(threads)
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    environment["PYTHONUNBUFFERED"] = "1"
+    if crowded:
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"
+    return environment
+
+
+def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
+    """Why a worker with exit code `code` is dead, in one line."""
+    if code == -signal.SIGKILL and oom_killed:
+        return "its worker was killed because the machine ran out of memory: use fewer --jobs or a smaller --batch-size"
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        hint = " (if nobody did this, the machine may have run out of memory)" if code == -signal.SIGKILL else ""
+        return f"its worker was killed by {name}{hint}"
+    last = last_lines(log).strip().splitlines()
+    return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
+
+
+def last_lines(log: Path, size: int = 4096) -> str:
+    """The end of a worker's log, safe to show; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - size))
+            text = file.read(size).decode(errors="replace")
+    except OSError:
+        return ""
+    return safe_text(text)
+
+
+def oom_kills() -> int:
+    """How many processes of this control group the kernel has killed for want of memory."""
+    try:
+        path = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
+        text = Path(f"/sys/fs/cgroup{path}/memory.events").read_text()
+        return int(dict(line.split() for line in text.splitlines())["oom_kill"])
+    except (OSError, ValueError, KeyError):
+        return 0
