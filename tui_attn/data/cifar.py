@@ -1,0 +1,142 @@
+"""CIFAR's batches: pickles that Python 2 wrote, read without building anything but what such a batch is made of.
+
+Who pins the digest of a pickle knows what is in it; this reader is the second wall: it resolves three names to
+stand-ins that only remember what they are told, so that no code runs and not even NumPy sees the pickle's state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_attn.data.files import DamagedError
+from tui_attn.data.registry import DataFile, DatasetInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class _Kind:
+    """A stand-in for a class or function that a batch names; immutable, so that no pickle can change it."""
+
+    __slots__ = ()
+
+
+class _NdArray(_Kind):
+    """`numpy.ndarray`: only ever handed to `_reconstruct`."""
+
+    __slots__ = ()
+
+
+class _DType:
+    """What remains of a `numpy.dtype`: its code."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: object) -> None:
+        self.code = code
+
+    def __setstate__(self, state: object) -> None:
+        """Accept byte order and the like, which say nothing of single bytes."""
+
+
+class _MakeDType(_Kind):
+    """`numpy.dtype(code, align, copy)`."""
+
+    __slots__ = ()
+
+    def __call__(self, code: object, *_: object) -> _DType:
+        return _DType(code)
+
+
+class _Array:
+    """What remains of a `numpy.ndarray`: its shape and its bytes."""
+
+    __slots__ = ("data", "shape")
+
+    def __init__(self) -> None:
+        self.shape = (0, 0)
+        self.data = b""
+
+    def __setstate__(self, state: object) -> None:
+        """Take (version, shape, dtype, is Fortran order, bytes). Raises `UnpicklingError` for anything else."""
+        match state:
+            case (1, (int() as count, int() as width), _DType(code=b"u1"), False, bytes() as data):
+                self.shape, self.data = (count, width), data
+            case _:
+                raise pickle.UnpicklingError("holds an array that is not of two dimensions and unsigned bytes")
+
+
+class _Reconstruct(_Kind):
+    """`numpy.core.multiarray._reconstruct(ndarray, shape, code)`."""
+
+    __slots__ = ()
+
+    def __call__(self, kind: object, *_: object) -> _Array:
+        if not isinstance(kind, _NdArray):
+            raise pickle.UnpicklingError("holds an array of an unknown kind")
+        return _Array()
+
+
+_KNOWN: dict[tuple[str, str], _Kind] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct(),
+    ("numpy._core.multiarray", "_reconstruct"): _Reconstruct(),
+    ("numpy", "ndarray"): _NdArray(),
+    ("numpy", "dtype"): _MakeDType(),
+}
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _KNOWN[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"names {module}.{name}, which no batch has") from None
+
+
+def loads(content: bytes) -> Any:
+    """What the pickle `content` holds, built of dicts, lists, tuples, strings, numbers and `_Array` only.
+
+    Strings of Python 2 come as bytes. Raises `DamagedError` for anything else; nothing that it names is run.
+    """
+    try:
+        return _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
+    except Exception as error:
+        raise DamagedError(f"is not a batch of CIFAR: {str(error)[:100] or type(error).__name__}") from None
+
+
+def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N, C, H, W) and labels (N,) of one batch; its digest comes before its first opcode is read.
+
+    Raises `DamagedError`, and `OSError`.
+    """
+    content = path.read_bytes()
+    if len(content) != file.size or hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DamagedError("is not the pinned one: its SHA-256 is wrong")
+    return decode_batch(loads(content), info)
+
+
+def decode_batch(batch: Any, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The images and labels of an unpickled batch. Raises `DamagedError` where they are not as `info` says."""
+    import numpy as np
+
+    match batch:
+        case {b"data": _Array() as array, **rest}:
+            labels = rest.get(info.label_key.encode())
+        case _:
+            raise DamagedError("has no images")
+    count, width = array.shape
+    shape = (info.channels, info.image_size, info.image_size)
+    if width != shape[0] * shape[1] * shape[2] or len(array.data) != count * width:
+        raise DamagedError(f"has images of {width} bytes, {len(array.data):,} in all")
+    classes = len(info.class_names)
+    if not isinstance(labels, list) or len(labels) != count:
+        raise DamagedError(f"has no label for each of its {count:,} images")
+    if not all(type(label) is int and 0 <= label < classes for label in labels):
+        raise DamagedError(f"has labels that are not 0 to {classes - 1}")
+    images = np.frombuffer(array.data, dtype=np.uint8).reshape(count, *shape)
+    return images, np.array(labels, dtype=np.int64)

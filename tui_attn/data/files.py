@@ -1,0 +1,166 @@
+"""Files of a data set on disk: checking them against their pins, and writing them so that none is ever half there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from tui_attn.data.base import DataError
+from tui_attn.data.registry import DataFile
+from tui_attn.text import size as shown_size
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+
+class DamagedError(Exception):
+    """Bytes are not what they should be; the message says how, as in "is 12 bytes long, not 47,040,016"."""
+
+
+def cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/tui-attn/data`: a root in torchvision's layout. Raises `DataError` without a home."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(given).is_absolute():  # the XDG standard: a relative path is ignored
+        return Path(given) / "tui-attn" / "data"
+    try:
+        return Path.home() / ".cache" / "tui-attn" / "data"
+    except RuntimeError:
+        raise DataError("no home folder to keep data in: set XDG_CACHE_HOME, or pass --data-dir") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a regular file (symbolic links are followed); False where it cannot be seen."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of the file's bytes. Raises `OSError`."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_file(path: Path, file: DataFile) -> str | None:
+    """What is wrong with `path` as the decompressed `file`, in words that follow its name; None if nothing is."""
+    try:
+        length = path.stat().st_size
+        if length != file.size:
+            return f"is {length:,} bytes long, not {file.size:,} (cut off, or not this data set's)"
+        if file.sha256:
+            if sha256_of(path) != file.sha256:
+                return "has the wrong SHA-256 (damaged, or not this data set's)"
+            return None
+        return _check_by_archive(path, file)
+    except OSError as error:
+        return f"cannot be read: {os_error_text(error)}"
+
+
+def _check_by_archive(path: Path, file: DataFile) -> str | None:
+    """Compare `path` with the NAME.gz beside it, which is pinned: by the CRC-32 and length in its trailer."""
+    packed = packed_path(path)
+    if not is_file(packed) or sha256_of(packed) != file.gz_sha256:
+        return f"cannot be verified: the original {packed.name} is not beside it"
+    with packed.open("rb") as stream:
+        stream.seek(-8, os.SEEK_END)
+        trailer = stream.read(8)
+    crc = 0
+    with path.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            crc = zlib.crc32(block, crc)
+    expected = crc.to_bytes(4, "little") + (file.size & 0xFFFFFFFF).to_bytes(4, "little")
+    return None if trailer == expected else "has the wrong CRC-32 (damaged)"
+
+
+def packed_path(path: Path) -> Path:
+    """NAME.gz beside NAME."""
+    return path.with_name(path.name + ".gz")
+
+
+def os_error_text(error: OSError) -> str:
+    """The system's words for `error`, without number and path."""
+    return (error.strerror or str(error)).lower()
+
+
+@contextmanager
+def written_beside(target: Path) -> Iterator[IO[bytes]]:
+    """Write `target` whole or not at all: a temporary file beside it, fsynced and renamed at the end."""
+    import tempfile  # late: it costs 5 ms, and most starts write nothing
+
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(target)
+        sync_folder(target.parent)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:
+    """Write `blocks` to `target` as the decompressed `file`.
+
+    Stops at the first byte beyond `file.size`, so that no compressed bomb fills the disk, and keeps nothing that
+    is not the pinned content. Raises `DamagedError`, and `OSError` from reading or writing.
+    """
+    digest, length = hashlib.sha256(), 0
+    with written_beside(target) as stream:
+        for block in blocks:
+            length += len(block)
+            if length > file.size:
+                raise DamagedError(f"holds more than the {shown_size(file.size)} of {file.name}")
+            digest.update(block)
+            stream.write(block)
+        if length != file.size:
+            raise DamagedError(f"ends after {length:,} of the {file.size:,} bytes of {file.name} (cut off)")
+        if check_digest and digest.hexdigest() != file.sha256:
+            raise DamagedError(f"holds a {file.name} with the wrong SHA-256")
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and what is above it, for this user alone. Raises `DataError`."""
+    try:
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            with suppress(FileExistsError):
+                parent.mkdir(mode=0o700)
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "not a folder", str(folder))
+    except OSError as error:
+        raise DataError(
+            f"cannot create the data cache {folder}: {os_error_text(error)}\n"
+            "set XDG_CACHE_HOME to a folder that you can write to, or pass --data-dir with the data set in it"
+        ) from None
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what a killed process left in `folder`; called under the data set's lock, so no owner is alive."""
+    import shutil
+
+    for path in folder.glob(pattern):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

@@ -1,0 +1,155 @@
+"""Where a data set may lie on this machine, and what of it lies there. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tui_attn.data.base import DataError, Located, Problem
+from tui_attn.data.files import cache_dir, check_file, is_file, os_error_text, packed_path
+from tui_attn.data.registry import DatasetInfo
+
+DATA_DIR = "--data-dir"
+CACHE = "cache"
+
+
+@dataclass
+class Holding:
+    """What one folder holds of a data set."""
+
+    folder: Path
+    raw: dict[str, Path] = field(default_factory=dict)
+    """Decompressed files, by name."""
+    packed: dict[str, Path] = field(default_factory=dict)
+    """NAME.gz of those that are not there decompressed."""
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the folder holds no file of the set."""
+        return not self.raw and not self.packed
+
+
+def holding(info: DatasetInfo, folder: Path) -> Holding:
+    """Look for the files of `info` in `folder`, by name."""
+    found = Holding(folder)
+    for file in info.files:
+        path = folder / file.name
+        if is_file(path):
+            found.raw[file.name] = path
+        elif file.gz_size and is_file(packed_path(path)):
+            found.packed[file.name] = packed_path(path)
+        else:
+            found.missing.append(file.name)
+    return found
+
+
+def located(info: DatasetInfo, folder: Path, source: str) -> Located:
+    """`info`, all of whose decompressed files lie in `folder`."""
+    depth = len(Path(info.folder).parts)
+    in_layout = folder.parts[-depth:] == Path(info.folder).parts
+    return Located(
+        name=info.name,
+        root=folder.parents[depth - 1] if in_layout else folder,
+        files=tuple(folder / file.name for file in info.files),
+        source=source,
+        version=info.version,
+    )
+
+
+def check_data_dir(data_dir: Path) -> Path:
+    """`data_dir` as an absolute path. Raises `DataError` where it is no folder that can be read."""
+    folder = data_dir.expanduser().absolute()
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        raise DataError(f"--data-dir {folder} does not exist: give a folder that holds data sets") from None
+    except NotADirectoryError:
+        raise DataError(f"--data-dir {folder} is not a folder: give the folder that the files lie in") from None
+    except (OSError, ValueError) as error:
+        text = os_error_text(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"--data-dir {folder} cannot be read: {text}") from None
+    return folder
+
+
+def in_data_dir(info: DatasetInfo, data_dir: Path) -> Holding | None:
+    """What `data_dir` holds of `info`, in torchvision's layout or flat; None where it holds nothing of it.
+
+    Raises `DataError` where it holds a part of the set only.
+    """
+    for folder in _folders(info, data_dir):
+        found = holding(info, folder)
+        if found.nothing:
+            continue
+        if found.missing and archive_in(info, data_dir) is None:
+            raise DataError(
+                f"{folder} holds a part of {info.title} only: {found.missing[0]} is missing\n"
+                "complete it, or leave --data-dir out and the data set is fetched"
+            )
+        return None if found.missing else found
+    return None
+
+
+def _folders(info: DatasetInfo, data_dir: Path) -> Iterator[Path]:
+    layout = Path(info.folder)
+    yield data_dir / layout
+    if len(layout.parts) > 1:
+        yield data_dir / layout.parts[0]  # torchvision's folder without its "raw"
+        yield data_dir / info.name
+    if not info.generic_names or data_dir.name == layout.name:
+        yield data_dir
+
+
+def archive_in(info: DatasetInfo, folder: Path) -> Path | None:
+    """The set's .tar.gz in `folder`, if it is there."""
+    if info.archive is None:
+        return None
+    path = folder / info.archive.name
+    return path if is_file(path) else None
+
+
+def problems(info: DatasetInfo, where: Located) -> list[Problem]:
+    """What is wrong with the files at `where`: their lengths and digests."""
+    return [
+        Problem(path, text)
+        for path, file in zip(where.files, info.files, strict=True)
+        if (text := check_file(path, file)) is not None
+    ]
+
+
+def find_known(info: DatasetInfo, data_dir: Path | None) -> Located | None:
+    """Find `info` decompressed in `data_dir`, or else whole in the cache, going by names and lengths.
+
+    Raises `DataError` where `data_dir` cannot be read, or holds a part of the set or a file of the wrong length.
+    """
+    if data_dir is not None:
+        found = in_data_dir(info, check_data_dir(data_dir))
+        if found is not None and not found.packed:
+            where = located(info, found.folder, DATA_DIR)
+            _check_lengths(info, where)
+            return where
+    return in_cache(info)
+
+
+def in_cache(info: DatasetInfo) -> Located | None:
+    """`info` in the cache, if all its files are there and as long as they should be."""
+    folder = cache_dir() / info.folder
+    for file in info.files:
+        path = folder / file.name
+        if not is_file(path) or path.stat().st_size != file.size:
+            return None
+    return located(info, folder, CACHE)
+
+
+def _check_lengths(info: DatasetInfo, where: Located) -> None:
+    for path, file in zip(where.files, info.files, strict=True):
+        if path.stat().st_size != file.size:
+            raise damaged(info, Problem(path, check_file(path, file) or "changes while it is read"))
+
+
+def damaged(info: DatasetInfo, problem: Problem) -> DataError:
+    """The error for a damaged file that the user pointed to."""
+    return DataError(
+        f"{problem}\nreplace it with {info.title}'s own file, or leave --data-dir out and the data set is fetched"
+    )

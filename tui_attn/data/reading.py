@@ -1,0 +1,114 @@
+"""Reading a data set into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_attn.data.base import Arrays, DataError, Located
+from tui_attn.data.files import DamagedError, check_file, os_error_text
+from tui_attn.data.registry import DataFile, DatasetInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+    """Images (N, C, H, W) and labels (N,)."""
+
+
+def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
+    """Read `info` from `where`: the first `train_limit` training and `test_limit` test images, or all.
+
+    What is read is checked against its pinned SHA-256 in this very call. Raises `DataError`.
+    """
+    for limit in (train_limit, test_limit):
+        if limit is not None and limit < 1:
+            raise DataError(f"a limit of {limit} images leaves nothing to read: give at least 1")
+    match info.layout:
+        case "synthetic":
+            from tui_attn.data import synthetic
+
+            train = synthetic.make("train", train_limit or info.train_size)
+            test = synthetic.make("test", test_limit or info.test_size)
+        case "idx":
+            train = _idx_split(info, where.files[:2], info.files[:2], info.train_size, train_limit)
+            test = _idx_split(info, where.files[2:], info.files[2:], info.test_size, test_limit)
+        case "cifar":
+            train = _cifar_split(info, where, _is_train, info.train_size, train_limit)
+            test = _cifar_split(info, where, _is_test, info.test_size, test_limit)
+        case _:
+            raise DataError(f"{info.title} is read by torchvision, in the worker")
+    return Arrays(*train, *test, info.class_names)
+
+
+def _idx_split(
+    info: DatasetInfo,
+    paths: tuple[Path, ...],
+    files: tuple[DataFile, ...],
+    count: int,
+    limit: int | None,
+) -> Split:
+    from tui_attn.data import idx
+
+    with _blaming(paths[0]):
+        _check(paths[0], files[0])
+        images = idx.read_images(paths[0], count, info.image_size, limit)
+    with _blaming(paths[1]):
+        _check(paths[1], files[1])
+        labels = idx.read_labels(paths[1], count, len(info.class_names), limit)
+    return images, labels
+
+
+def _is_train(file: DataFile) -> bool:
+    return file.name.startswith(("data_batch", "train"))
+
+
+def _is_test(file: DataFile) -> bool:
+    return file.name.startswith("test")
+
+
+def _cifar_split(
+    info: DatasetInfo, where: Located, belongs: Callable[[DataFile], bool], count: int, limit: int | None
+) -> Split:
+    """The batches that belong to a split, one after the other, until `limit` images are read."""
+    import numpy as np
+
+    from tui_attn.data import cifar
+
+    wanted = count if limit is None else min(limit, count)
+    shape = (info.channels, info.image_size, info.image_size)
+    images = np.empty((wanted, *shape), dtype=np.uint8)
+    labels = np.empty(wanted, dtype=np.int64)
+    have = 0
+    for path, file in zip(where.files, info.files, strict=True):
+        if not belongs(file) or have == wanted:
+            continue
+        with _blaming(path):
+            some_images, some_labels = cifar.read_batch(path, file, info)
+        n = min(len(some_labels), wanted - have)
+        images[have : have + n] = some_images[:n]
+        labels[have : have + n] = some_labels[:n]
+        have += n
+    if have < wanted:
+        raise DataError(f"{where.root} holds {have:,} of the {wanted:,} images wanted of {info.title}")
+    return images, labels
+
+
+def _check(path: Path, file: DataFile) -> None:
+    if (wrong := check_file(path, file)) is not None:
+        raise DamagedError(wrong)
+
+
+@contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Turn what is wrong with `path` into an error for the user."""
+    way_out = "run `tui-attn data` to fetch it again, or replace it"
+    try:
+        yield
+    except DamagedError as error:
+        raise DataError(f"{path} {error}\n{way_out}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {os_error_text(error)}\n{way_out}") from None

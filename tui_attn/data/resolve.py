@@ -1,0 +1,257 @@
+"""Find a data set, verify it, and fetch it where it is not there: once, however many ask at the same time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tui_attn.data.base import DEFAULT, DataError, FetchOptions, Located, Problem, Progress, SetStatus, silent
+from tui_attn.data.catalogue import DATASETS
+from tui_attn.data.files import DamagedError, cache_dir, make_folder, os_error_text, remove_leftovers
+from tui_attn.data.folder import PREFIX, folder_info, folder_path, locate_folder
+from tui_attn.data.locate import (
+    DATA_DIR,
+    Holding,
+    archive_in,
+    check_data_dir,
+    damaged,
+    find_known,
+    holding,
+    in_cache,
+    in_data_dir,
+    located,
+    problems,
+)
+from tui_attn.data.registry import DatasetInfo
+from tui_attn.text import has_control_characters, safe_text
+from tui_attn.text import size as shown_size
+
+MIRROR_VARIABLE = "TUI_ATTN_DATA_MIRROR"
+
+_one_thread = threading.Lock()
+
+
+def parse_dataset(text: str) -> str:
+    """The canonical name of the data set that `text` names. Raises `DataError` for one that is not known."""
+    import difflib
+
+    text = text.strip()
+    if text.startswith(PREFIX):
+        if text == PREFIX or has_control_characters(text):
+            raise DataError("folder: needs the path of a folder of images, as in folder:./flowers")
+        return PREFIX + str(folder_path(text))
+    name = text.lower()
+    if name in DATASETS:
+        return name
+    near = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.6)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    shown = safe_text(text, one_line=True)[:60]
+    raise DataError(f"unknown data set '{shown}'{hint}; known: {', '.join(DATASETS)}, folder:PATH")
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What is known of the data set `name`; of `folder:PATH`, what its folder says. Raises `DataError`."""
+    name = parse_dataset(name)
+    return folder_info(name) if name.startswith(PREFIX) else DATASETS[name]
+
+
+def find(name: str, data_dir: Path | None = None) -> Located | None:
+    """Where the data set lies ready to be read, going by names and lengths; None where it must be fetched.
+
+    Looks in `data_dir`, then in the cache; no network, nothing is written. Raises `DataError` for an unknown name
+    and for a `data_dir` that is missing, or that holds the set in part or cut off.
+    """
+    name = parse_dataset(name)
+    if name.startswith(PREFIX):
+        return locate_folder(name)
+    return find_info(DATASETS[name], data_dir)
+
+
+def find_info(info: DatasetInfo, data_dir: Path | None = None) -> Located | None:
+    """`find` for a data set that need not be in the catalogue."""
+    if info.layout == "synthetic":
+        return _made_on_the_spot(info)
+    return find_known(info, data_dir)
+
+
+def verify(where: Located) -> list[Problem]:
+    """What is wrong with the files of `where`: lengths and SHA-256 digests; of a folder, whether it changed."""
+    if where.name.startswith(PREFIX):
+        try:
+            now = locate_folder(where.name)
+        except DataError as error:
+            return [Problem(where.root, str(error).splitlines()[0])]
+        return [] if now.version == where.version else [Problem(where.root, "has changed")]
+    info = DATASETS[parse_dataset(where.name)]
+    return problems(info, where) if info.files else []
+
+
+def ensure(
+    name: str,
+    data_dir: Path | None = None,
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+    mirror: str | None = None,
+) -> Located:
+    """Find, verify and where needed fetch the data set `name`, so that it can be read.
+
+    Looks in `data_dir`, the cache, what Debian's package installed; then downloads over https, `mirror` (or what
+    TUI_ATTN_DATA_MIRROR says) first; then asks the Debian archive. `offline` leaves out the network. What is
+    fetched ends up decompressed and verified in the cache. Raises `DataError`.
+    """
+    name = parse_dataset(name)
+    if name.startswith(PREFIX):
+        return locate_folder(name, progress or silent)
+    mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
+    options = FetchOptions(offline=offline, mirror=mirror, progress=progress or silent)
+    return ensure_info(DATASETS[name], data_dir, options)
+
+
+def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchOptions = DEFAULT) -> Located:
+    """`ensure` for a data set that need not be in the catalogue."""
+    if info.layout == "synthetic":
+        return _made_on_the_spot(info)
+    given = None if data_dir is None else _given(info, check_data_dir(data_dir))
+    if isinstance(given, Holding) and not given.packed:
+        return _verified_in_place(info, given)
+    try:
+        if (ready := _ready(info)) is not None:
+            return _verified_against(info, given, ready)
+        with _lock(info, options.progress):
+            if (ready := _ready(info)) is not None:  # whoever held the lock before has fetched it
+                return _verified_against(info, given, ready)
+            return _fill_cache(info, given, options)
+    except OSError as error:
+        raise _disk_error(error, info) from None
+
+
+def status(data_dir: Path | None = None) -> list[SetStatus]:
+    """What is where, of every data set that is known by name; verified. Raises `DataError` for a bad `data_dir`."""
+    if data_dir is not None:
+        check_data_dir(data_dir)
+    return [_status(info, data_dir) for info in DATASETS.values()]
+
+
+def _status(info: DatasetInfo, data_dir: Path | None) -> SetStatus:
+    def made(state: str, where: Located | None, wrong: tuple[Problem, ...] = ()) -> SetStatus:
+        size = info.bytes_on_disk if where is not None else info.bytes_to_fetch
+        return SetStatus(info.name, info.title, state, where, size, wrong, how_to_fetch(info))
+
+    try:
+        where = find_info(info, data_dir)
+    except DataError as error:
+        folder = data_dir if data_dir is not None else cache_dir()
+        return made("damaged", None, (Problem(folder, f"cannot be used: {str(error).splitlines()[0]}"),))
+    if where is not None:
+        wrong = tuple(problems(info, where)) if info.files else ()
+        return made("damaged" if wrong else "ready", where, wrong)
+    partly = holding(info, cache_dir() / info.folder).raw
+    short = [
+        Problem(path, "is cut off: it will be fetched again")
+        for file in info.files
+        if (path := partly.get(file.name)) is not None and path.stat().st_size != file.size
+    ]
+    return made("damaged" if short else "missing", None, tuple(short))
+
+
+def how_to_fetch(info: DatasetInfo) -> str:
+    """How `info` can be had, in words: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
+    from tui_attn.data.fetch import hosts
+
+    if info.layout == "synthetic":
+        return "made on the spot"
+    places = [*hosts(info), *(["the Debian archive"] if info.debian else [])]
+    return f"{shown_size(info.bytes_to_fetch)} from {' or '.join(places)}"
+
+
+def _made_on_the_spot(info: DatasetInfo) -> Located:
+    return Located(info.name, Path(), (), "made on the spot", info.version)
+
+
+def _given(info: DatasetInfo, data_dir: Path) -> Holding | Path | None:
+    """What `data_dir` holds: the files, decompressed or not; or the archive; or nothing of this set."""
+    found = in_data_dir(info, data_dir)
+    return found if found is not None else archive_in(info, data_dir)
+
+
+def _verified_in_place(info: DatasetInfo, found: Holding) -> Located:
+    where = located(info, found.folder, DATA_DIR)
+    if wrong := problems(info, where):
+        raise damaged(info, wrong[0])
+    return where
+
+
+def _ready(info: DatasetInfo) -> Located | None:
+    """`info` in the cache, verified; None where anything is missing or wrong there."""
+    where = in_cache(info)
+    return where if where is not None and not problems(info, where) else None
+
+
+def _verified_against(info: DatasetInfo, given: Holding | Path | None, ready: Located) -> Located:
+    """`ready`, once what the user has given of the same data set in another form turns out sound as well."""
+    from tui_attn.data.fetch import check_given
+
+    if given is None:
+        return ready
+    try:
+        check_given(info, given)
+    except DamagedError as error:
+        raise damaged(info, Problem(_place(given), str(error))) from None
+    return replace(ready, source=DATA_DIR)
+
+
+def _fill_cache(info: DatasetInfo, given: Holding | Path | None, options: FetchOptions) -> Located:
+    """Bring what is missing into the cache; called under the data set's lock."""
+    from tui_attn.data import fetch
+
+    target = cache_dir() / info.folder
+    make_folder(target)
+    remove_leftovers(target, ".*.tmp")
+    if given is None:
+        return located(info, target, fetch.fetch(info, target, options))
+    try:
+        fetch.take_in(info, given, target, options.progress)
+    except DamagedError as error:
+        raise damaged(info, Problem(_place(given), str(error))) from None
+    return located(info, target, DATA_DIR)
+
+
+def _place(given: Holding | Path) -> Path:
+    return given if isinstance(given, Path) else given.folder
+
+
+@contextmanager
+def _lock(info: DatasetInfo, progress: Progress) -> Iterator[None]:
+    """Hold the data set's lock: one process fetches, the others wait and find what it has fetched."""
+    cache = cache_dir()
+    make_folder(cache)
+    with _one_thread, (cache / f".{info.name}.lock").open("ab") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            progress(f"waiting for another tui-attn that is fetching {info.title}", 0, None)
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield  # closing the file lets go of the lock
+
+
+def _disk_error(error: OSError, info: DatasetInfo) -> DataError:
+    where = error.filename or cache_dir()
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(
+            f"no space left for {info.title} in {cache_dir()}: it needs "
+            f"{shown_size(info.bytes_on_disk + info.bytes_to_fetch)}\n"
+            "free some, or set XDG_CACHE_HOME to a folder on another disk"
+        )
+    return DataError(
+        f"cannot use {where}: {os_error_text(error)}\n"
+        "set XDG_CACHE_HOME to a folder that you can write to, or pass --data-dir with the data set in it"
+    )

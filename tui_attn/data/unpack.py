@@ -1,0 +1,154 @@
+"""Getting files out of .gz and .tar archives by name and size, without ever extracting what was not asked for."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, cast
+
+from tui_attn.data.base import Progress, silent
+from tui_attn.data.files import CHUNK, DamagedError, sha256_of, write_verified
+from tui_attn.data.registry import DataFile
+
+_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
+
+
+class _Capped:
+    """A stream that gives at most `limit` bytes: archive headers cannot make a reader swallow more."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+
+    def read(self, n: int = -1) -> bytes:
+        if self._left <= 0:
+            raise DamagedError("holds more than it should")
+        block = self._stream.read(min(n, self._left) if n >= 0 else self._left)
+        self._left -= len(block)
+        return block
+
+
+def _blocks(stream: IO[bytes], limit: int, tick: Callable[[int], None]) -> Iterator[bytes]:
+    """The blocks of `stream`, one byte more than `limit` at the most; each block's length goes to `tick`."""
+    left = limit + 1
+    while left > 0 and (block := stream.read(min(CHUNK, left))):
+        left -= len(block)
+        tick(len(block))
+        yield block
+
+
+def unpack_gz(
+    source: Path | IO[bytes],
+    target: Path,
+    file: DataFile,
+    progress: Progress = silent,
+) -> None:
+    """Decompress the gzip `source` to `target` and verify it as `file`. Raises `DamagedError` and `OSError`."""
+    done = 0
+
+    def tick(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(f"unpacking {file.name}", done, file.size)
+
+    if not file.sha256 and isinstance(source, Path) and sha256_of(source) != file.gz_sha256:
+        raise DamagedError("has the wrong SHA-256")
+    try:
+        with gzip.open(source, "rb") as stream:
+            write_verified(
+                target, _blocks(cast("IO[bytes]", stream), file.size, tick), file, check_digest=bool(file.sha256)
+            )
+    except _BROKEN as error:
+        raise DamagedError(_why(error)) from None
+
+
+def check_gz(source: Path, file: DataFile) -> None:
+    """Verify that the gzip `source` holds `file`, without writing anything. Raises `DamagedError` and `OSError`."""
+    if not file.sha256:
+        if sha256_of(source) != file.gz_sha256:
+            raise DamagedError("has the wrong SHA-256")
+        return
+    digest = hashlib.sha256()
+    try:
+        with gzip.open(source, "rb") as stream:
+            for block in _blocks(cast("IO[bytes]", stream), file.size, lambda _: None):
+                digest.update(block)
+    except _BROKEN as error:
+        raise DamagedError(_why(error)) from None
+    if digest.hexdigest() != file.sha256:
+        raise DamagedError(f"holds a {file.name} with the wrong SHA-256")
+
+
+def unpack_tar(
+    stream: IO[bytes],
+    wanted: Mapping[str, Callable[[IO[bytes], int], None]],
+    limit: int,
+) -> None:
+    """Hand the regular files in the tar `stream` whose names are in `wanted` to their takers, with their sizes.
+
+    Nothing else is looked at; at most `limit` bytes are read. Raises `DamagedError` where one is missing or comes
+    twice, or the archive is broken.
+    """
+    left = dict(wanted)
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Capped(stream, limit)), mode="r|") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if name not in wanted:
+                    continue
+                if name not in left:
+                    raise DamagedError(f"holds {name} twice")
+                content = archive.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise DamagedError(f"holds {name} as something that is not a file")
+                left.pop(name)(content, member.size)
+    except _BROKEN as error:
+        raise DamagedError(_why(error)) from None
+    if left:
+        raise DamagedError(f"lacks {min(left)}")
+
+
+def unpack_archive(
+    source: Path,
+    folder: Path,
+    *,
+    member_folder: str,
+    files: tuple[DataFile, ...],
+    sha256: str,
+    progress: Progress = silent,
+) -> None:
+    """Verify the .tar.gz `source`, then unpack `files`, which lie in its `member_folder`, into `folder`.
+
+    The digest comes first, so that no decoder ever sees bytes that are not pinned. Raises `DamagedError`, `OSError`.
+    """
+    progress(f"verifying {source.name}", 0, None)
+    if sha256_of(source) != sha256:
+        raise DamagedError("has the wrong SHA-256")
+    total, done = sum(file.size for file in files), 0
+
+    def take(file: DataFile) -> Callable[[IO[bytes], int], None]:
+        def taker(content: IO[bytes], length: int) -> None:
+            if length != file.size:
+                raise DamagedError(f"holds a {file.name} of {length:,} bytes, not {file.size:,}")
+            write_verified(folder / file.name, _blocks(content, file.size, tick), file)
+
+        return taker
+
+    def tick(n: int) -> None:
+        nonlocal done
+        done += n
+        progress(f"unpacking {source.name}", done, total)
+
+    with gzip.open(source, "rb") as stream:
+        wanted = {f"{member_folder}/{file.name}": take(file) for file in files}
+        unpack_tar(cast("IO[bytes]", stream), wanted, limit=2 * total + (64 << 20))
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, EOFError):
+        return "is cut off"
+    return f"is broken ({error})" if str(error) else "is broken"
