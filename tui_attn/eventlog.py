@@ -53,16 +53,24 @@ class LogReader:
         self.path = path
         self.damaged = 0
         self.restarts = 0
+        self.more = False
+        """Whether the last `read` stopped at its limit before the end of the file."""
         self._offset = 0
         self._inode: int | None = None
         self._skipping = False
         """In the middle of a line too long to be one of ours."""
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read."""
+        return self._offset
 
     def read(self, limit: int | None = None) -> list[Event]:
         """The events since the last call, at most about `limit` bytes of them; empty when there are none.
 
         After a restart the first events returned are the file's first: see `restarts`.
         """
+        self.more = False
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError:
@@ -102,6 +110,7 @@ class LogReader:
             self._offset += end + 1
             for line in chunk[:end].split(b"\n"):
                 self._take(line, found)
+        self.more = limit is not None and self._offset - start >= limit and self._offset < status.st_size
         return found
 
     def _take(self, line: bytes, found: list[Event]) -> None:

@@ -38,6 +38,14 @@ class Follower:
         self._log = LogReader(folder.events)
         self._run_logs: dict[str, LogReader] = {}
         self._restarts: dict[str | None, int] = {}
+        self._turn = 0
+        """How many runs' logs were read in the round that is under way."""
+        self._more = False
+        """Whether a log of this round has more than was read of it."""
+        self.behind = False
+        """Whether the last `poll` stopped at its limit, so that there is more to read."""
+        self._last: list[Event] = []
+        """The experiment's last event, kept back until the logs of all runs are read to their ends."""
 
     @property
     def damaged(self) -> dict[str, int]:
@@ -56,30 +64,47 @@ class Follower:
         if self._restarted(None, self._log):
             self._start_over()
             return self.poll(limit=limit)
-        last = [own.pop()] if own and own[-1].type == "experiment_finished" else []
+        if own:
+            own, self._last = [*self._last, *own], []
+        if own and own[-1].type == "experiment_finished":
+            self._last = [own.pop()]
         for event in own:
             self.state.apply(event)
             news.append((None, event))
         news += self._poll_runs(limit)
-        for event in last:
-            self.state.apply(event)
-            news.append((None, event))
+        self.behind = self._turn > 0 or self._more or self._log.more
+        if not self.behind:
+            last, self._last = self._last, []
+            for event in last:
+                self.state.apply(event)
+                news.append((None, event))
         return news
 
     def _poll_runs(self, limit: int | None) -> list[tuple[str | None, Event]]:
+        """Read the logs of the runs from where the last call stopped, until all had their turn or the limit is met."""
         news: list[tuple[str | None, Event]] = []
-        for run_id in list(self.state.runs):
+        taken = 0
+        if self._turn == 0:
+            self._more = False
+        for run_id in list(self.state.runs)[self._turn :]:
+            if limit is not None and taken >= limit:
+                return news
+            self._turn += 1
             reader = self._run_logs.get(run_id)
             if reader is None:
                 if not runs.ID.fullmatch(run_id):
                     continue
                 reader = self._run_logs[run_id] = LogReader(self.folder.run(run_id).events)
+            before = reader.position
             found = reader.read(None if limit is None else min(_SHARE, limit))
+            self._more = self._more or reader.more
+            taken += abs(reader.position - before)
             if self._restarted(run_id, reader):
                 self.state.restart_run(run_id)
             for event in found:
                 self.state.apply_run(run_id, event)
                 news.append((run_id, event))
+        self._turn = 0
         return news
 
     def situation(self) -> Situation:
@@ -100,6 +125,9 @@ class Follower:
         self._log = LogReader(self.folder.events)
         self._run_logs = {}
         self._restarts = {}
+        self._turn = 0
+        self._more = False
+        self._last = []
 
 
 def read_state(folder: ExperimentDir) -> Follower:
