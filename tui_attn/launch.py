@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -122,6 +123,30 @@ def check_owner(folder: ExperimentDir) -> None:
         raise LaunchError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
     if owner != os.getuid():
         raise LaunchError(f"{folder.id} belongs to another user (uid {owner}): you can watch it, not steer it")
+
+
+def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> None:
+    """End the supervisor and the workers of `folder` on this host: SIGTERM, and SIGKILL three seconds later.
+
+    Every process is known by a lock that it holds, so that no other can be hit.
+    """
+    for signum, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        deadline = time.monotonic() + seconds
+        for pid in _holders(folder):
+            try:
+                os.kill(pid, signum)
+            except (ProcessLookupError, PermissionError):
+                continue
+        while time.monotonic() < deadline:
+            if not _holders(folder):
+                return
+            wait(0.05)
+
+
+def _holders(folder: ExperimentDir) -> set[int]:
+    """The processes on this host that own `folder` or write one of its runs."""
+    locks = [folder.supervisor_lock, *folder.path.glob("*/lock")]
+    return {pid for pid in (liveness.holder(lock) for lock in locks) if pid and pid != os.getpid()}
 
 
 def _versions() -> dict[str, str]:

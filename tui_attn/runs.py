@@ -212,22 +212,29 @@ def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def write_atomically(path: Path, data: bytes, *, after_write: Callable[[], None] | None = None) -> None:
-    """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`."""
+def write_atomically(
+    path: Path, data: bytes, *, sync: bool = True, after_write: Callable[[], None] | None = None
+) -> None:
+    """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
+
+    Without `sync` that holds for a crash of the process, not for a power loss.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         if after_write is not None:
             after_write()
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -131,6 +131,8 @@ class ExperimentState:
     """By id, in the order in which they were queued."""
     devices: list[str] = field(default_factory=list)
     started_at: float | None = None
+    resumed_at: float | None = None
+    """When a supervisor last took charge, unix seconds."""
     ended_at: float | None = None
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Command id -> (command, result)."""
@@ -218,6 +220,25 @@ def eta_seconds(run: RunState) -> float | None:
     return (total - run.step) * spent / done
 
 
+def experiment_eta(state: ExperimentState, now: float) -> float | None:
+    """Seconds until the last run ends, at the pace since training began or was last resumed; None if unknown.
+
+    `now` is in unix seconds. All runs are counted alike, because a worker trains the models in turns.
+    """
+    known = [run.total_steps for run in state.runs.values() if run.total_steps is not None]
+    open_ = [run for run in state.runs.values() if not run.ended]
+    begun = [run.started_at for run in state.runs.values() if run.started_at is not None]
+    if state.state != "running" or not known or not begun or not open_:
+        return None
+    since = max(min(begun), state.resumed_at or 0.0)
+    done = sum(run.step - (run.resumed_from or 0) for run in state.runs.values() if run.last_t >= since)
+    left = sum(max(0, (run.total_steps or known[0]) - run.step) for run in open_ if run.state != "paused")
+    spent = now - since
+    if done < 0.01 * known[0] or spent < 2.0:
+        return None
+    return left * spent / done
+
+
 # ---- the experiment's log
 
 
@@ -225,6 +246,7 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
     state.state = "running"
     state.devices = [str(device) for device in event["devices"]]
     state.started_at = state.started_at if state.started_at is not None else event.t
+    state.resumed_at = event.t
     state.ended_at = None
     state.log.append((event.t, None, "resumed" if event["resumed"] else "started"))
 

@@ -1,0 +1,229 @@
+"""What the subcommands do, apart from their options: list, compare, steer, resume, extend, data."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tui_attn import compare, data, headless, launch, runs, state
+from tui_attn.eventlog import LogReader
+from tui_attn.follow import Follower, read_state
+from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.talk import FetchProgress, complain, say
+from tui_attn.text import duration, safe_text, size
+
+ACKNOWLEDGED_WITHIN = 15.0
+"""Seconds that a supervisor gets to acknowledge a command."""
+
+Dashboard = Callable[[ExperimentDir], int] | None
+
+
+def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashboard) -> int:
+    """Take up what was stopped, failed or lost; of a finished experiment show the result."""
+    folder = runs.find_experiment(runs_dir, name)
+    follower = read_state(folder)
+    unfinished = [run for run in follower.state.runs.values() if run.state not in {"finished", "skipped"}]
+    if follower.state.runs and not unfinished and follower.state.state in state.EXPERIMENT_ENDED:
+        headless.print_result(follower)
+        return follower.state.exit_code
+    _check_data(folder)
+    supervisor = launch.resume(folder)
+    if dashboard is not None:
+        return dashboard(folder)
+    say(f"going on with {folder.id}")
+    return headless.watch(folder, as_json=as_json, own=True, supervisor=supervisor)
+
+
+def extend(runs_dir: Path, name: str | None, seeds: int, *, as_json: bool, dashboard: Dashboard) -> int:
+    """Bring the experiment to `seeds` seeds, whether it runs or has ended."""
+    folder = runs.find_experiment(runs_dir, name)
+    supervisor = None
+    if runs.supervisor_alive(folder):
+        result = _await(folder, launch.send(folder, "extend", seeds=seeds))
+        if result != "done":
+            raise RunsError(result)
+    else:
+        launch.check_owner(folder)
+        _check_data(folder)
+        try:
+            runs.extend_manifest(folder, seeds)
+        except OSError as error:
+            raise RunsError(f"can't write to {folder.id}: {error.strerror}") from None
+        supervisor = launch.resume(folder)
+    if dashboard is not None:
+        return dashboard(folder)
+    return headless.watch(folder, as_json=as_json, own=True, supervisor=supervisor)
+
+
+def _check_data(folder: ExperimentDir) -> None:
+    """Refuse to go on with other data than the experiment began with. Raises `DataError` or `RunsError`."""
+    manifest = folder.manifest_data()
+    where = Path(manifest.config.data_dir) if manifest.config.data_dir else None
+    progress = FetchProgress()
+    try:
+        located = data.ensure(manifest.config.dataset, where, progress=progress)
+    finally:
+        progress.close()
+    if located.version != manifest.data.get("version"):
+        raise RunsError(f"the data set {manifest.config.dataset} has changed since {folder.id} began: restore it first")
+
+
+def steer(runs_dir: Path, name: str | None, command: str, run: str | None) -> int:
+    """Send a command to a running experiment and wait for its answer."""
+    folder = runs.find_experiment(runs_dir, name)
+    if not runs.supervisor_alive(folder):
+        raise RunsError(f"{folder.id} isn't running: 'tui-attn resume {folder.id}' takes it up")
+    if run is not None and run not in read_state(folder).state.runs:
+        known = ", ".join(read_state(folder).state.runs)
+        raise RunsError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {safe_text(known)}")
+    result = _await(folder, launch.send(folder, command, run))
+    say(f"{command} {folder.id}{'' if run is None else ' ' + run}: {result}")
+    return 0 if result == "done" else 1
+
+
+def _await(folder: ExperimentDir, command_id: str) -> str:
+    """The answer to a command, from the experiment's log."""
+    log = LogReader(folder.events)
+    deadline = time.monotonic() + ACKNOWLEDGED_WITHIN
+    while time.monotonic() < deadline:
+        for event in log.read():
+            if event.type == "control_ack" and event["id"] == command_id:
+                return safe_text(event["result"], one_line=True)
+        if not runs.supervisor_alive(folder):
+            return f"the supervisor is gone: 'tui-attn resume {folder.id}' takes the work up"
+        time.sleep(0.05)
+    return "no answer yet: the command waits in the control log"
+
+
+def compare_models(runs_dir: Path, name: str | None, *, as_json: bool) -> int:
+    """Print the comparison."""
+    folder = runs.find_experiment(runs_dir, name)
+    follower = read_state(folder)
+    summary = compare.summarise(follower)
+    if as_json:
+        _out(json.dumps(summary))
+        return 0
+    for line in compare.table(summary, compare.remarks(follower, summary), width=_width()):
+        _out(line)
+    return 0
+
+
+def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
+    """Print a line for each experiment, or one JSON list. Damaged ones are told and don't hide the others."""
+    rows: list[dict[str, Any]] = []
+    for folder in runs.experiments(runs_dir):
+        try:
+            rows.append(_row(read_state(folder)))
+        except RunsError as error:
+            rows.append({"experiment": folder.id, "state": "damaged", "reason": str(error)})
+    if as_json:
+        _out(json.dumps(rows))
+        return 0
+    if not rows:
+        raise RunsError(f"no experiment in {safe_text(runs_dir, one_line=True)}: start one with 'tui-attn'")
+    cells: list[tuple[str, ...]] = [
+        ("EXPERIMENT", "STATE", "DATA", "MODELS", "SEEDS", "EPOCHS", "DONE", "BEST", "TOOK")
+    ]
+    cells += [_cells(row) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        _out("  ".join(text.ljust(wide) for text, wide in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _row(follower: Follower) -> dict[str, Any]:
+    now, config = follower.state, follower.manifest.config
+    accuracies = {run.id: run.epochs[-1].test_accuracy for run in now.runs.values() if run.epochs}
+    took = None
+    if now.started_at is not None:
+        took = (now.ended_at or time.time()) - now.started_at
+    return {
+        "experiment": follower.folder.id,
+        "name": config.name,
+        "state": follower.situation().experiment,
+        "dataset": config.dataset,
+        "models": list(config.models),
+        "seeds": config.seeds,
+        "epochs": config.epochs,
+        "runs": len(config.models) * config.seeds,
+        "finished": now.counts().get("finished", 0),
+        "best": max(accuracies.values(), default=None),
+        "created": follower.manifest.created,
+        "seconds": took,
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    if row["state"] == "damaged":
+        return (safe_text(row["experiment"]), "damaged", *["–"] * 7)
+    best = "–" if row["best"] is None else f"{row['best']:.4f}"
+    return (
+        safe_text(row["experiment"]),
+        row["state"],
+        safe_text(row["dataset"], one_line=True)[:24],
+        ",".join(row["models"]),
+        str(row["seeds"]),
+        str(row["epochs"]),
+        f"{row['finished']}/{row['runs']}",
+        best,
+        duration(row["seconds"]),
+    )
+
+
+def show_data(data_dir: Path | None, names: list[str], *, fetch: bool, as_json: bool) -> int:
+    """Print which data sets are here and whether they are whole; fetch `names`, or with `fetch` all that are missing.
+
+    1 when one could not be had.
+    """
+    wanted = [data.parse_dataset(name) for name in names]
+    if fetch and not wanted:
+        wanted = [item.name for item in data.status(data_dir) if item.state != "ready"]
+    failed = 0
+    for name in wanted:
+        progress = FetchProgress()
+        try:
+            located = data.ensure(name, data_dir, progress=progress)
+        except data.DataError as error:
+            progress.close()
+            complain(str(error))
+            failed = 1
+        else:
+            progress.close()
+            say(f"{located.name} is ready ({located.source}): {located.root}")
+    found = data.status(data_dir)
+    if as_json:
+        _out(json.dumps([_set_json(item) for item in found]))
+        return failed
+    for item in found:
+        where = "" if item.located is None else f"  {item.located.source}: {item.located.root}"
+        amount = "" if item.size == 0 else f"  {size(item.size)}"
+        _out(safe_text(f"{item.name:<14} {item.state:<8}{amount:>11}{where}", one_line=True))
+        for problem in item.problems:
+            _out(safe_text(f"               {problem}", one_line=True))
+        if item.state != "ready":
+            _out(safe_text(f"               'tui-attn data {item.name}' fetches {item.how}", one_line=True))
+    return failed
+
+
+def _set_json(item: data.SetStatus) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "state": item.state,
+        "root": None if item.located is None else str(item.located.root),
+        "source": None if item.located is None else item.located.source,
+        "version": None if item.located is None else item.located.version,
+        "bytes": item.size,
+        "problems": [str(problem) for problem in item.problems],
+    }
+
+
+def _width() -> int:
+    return os.get_terminal_size(1).columns if os.isatty(1) else 100
+
+
+def _out(line: str) -> None:
+    headless.print_line(line)

@@ -1,0 +1,91 @@
+"""Probes: what the attention does on a fixed, stratified set of test images, in a pass apart from the training."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tui_attn.models import CNN_SE, CNN_SelfAttention
+from tui_attn.train.tensors import Images
+
+PROBE_IMAGES = 500
+"""About so many test images, equally many of each class."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSet:
+    """The images that every probe of every run on this data looks at."""
+
+    images: Tensor
+    """float32 (P, K, H, W), normalised."""
+    labels: Tensor
+    """int64 (P,)"""
+    classes: int
+
+    @classmethod
+    def of(cls, data: Images) -> ProbeSet:
+        """The first images of each class of the test set."""
+        classes = len(data.class_names)
+        share = max(1, PROBE_IMAGES // classes)
+        chosen = [torch.nonzero(data.test_labels == label).flatten()[:share] for label in range(classes)]
+        index = torch.cat(chosen).sort().values
+        mean = torch.tensor(data.mean, device=index.device)[:, None, None]
+        std = torch.tensor(data.std, device=index.device)[:, None, None]
+        images = (data.test_images[index].float() / 255 - mean) / std
+        return cls(images, data.test_labels[index], classes)
+
+
+@torch.inference_mode()
+def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[float]]]:
+    """The arrays of one probe, and for a glance the mean gate of every channel by SE layer.
+
+    For each SE layer: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within` (classes, C),
+    the standard deviation between images of a class; `<layer>/saturated` (2,), the shares of gates below 0.05 and
+    above 0.95. For self-attention `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean
+    weights. A network without attention gives nothing. No random number is drawn and no weight is changed.
+    """
+    was_training = model.training
+    model.eval()
+    arrays: Arrays = {}
+    glance: dict[str, list[float]] = {}
+    if isinstance(model, CNN_SE):
+        for layer, gates in model.gates(probe.images).items():
+            arrays |= _gate_arrays(layer, gates.float(), probe)
+            glance[layer] = [round(value, 4) for value in gates.float().mean(0).tolist()]
+    elif isinstance(model, CNN_SelfAttention):
+        weights = model.attention(probe.images).float()  # (P, A, 64, 64)
+        arrays["attention/by_head"] = weights.mean(0).cpu().numpy()
+        arrays["attention/by_class"] = _by_class(weights.mean(1), probe)
+    model.train(was_training)
+    return arrays, glance
+
+
+def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
+    within = torch.stack([gates[probe.labels == label].std(0, correction=0) for label in range(probe.classes)])
+    saturated = torch.stack([(gates < 0.05).float().mean(), (gates > 0.95).float().mean()])
+    return {
+        f"{layer}/by_class": _by_class(gates, probe),
+        f"{layer}/within": within.nan_to_num().cpu().numpy(),
+        f"{layer}/saturated": saturated.cpu().numpy(),
+    }
+
+
+def _by_class(values: Tensor, probe: ProbeSet) -> NDArray[np.float32]:
+    """The mean of `values` (P, ...) over the images of each class: (classes, ...); 0 for a class without any."""
+    means = torch.stack([values[probe.labels == label].mean(0) for label in range(probe.classes)])
+    result: NDArray[np.float32] = means.nan_to_num().cpu().numpy()
+    return result
+
+
+def pack(arrays: dict[str, NDArray[np.float32]] | dict[str, np.ndarray]) -> bytes:
+    """The bytes of an .npz file; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,445 @@
+"""One run in training: its network, its place in the data, its log. A worker gives each of its sessions a turn."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from tui_attn import liveness, runs
+from tui_attn.eventlog import LogWriter
+from tui_attn.faults import fault
+from tui_attn.models import MODELS
+from tui_attn.runs import Manifest, RunDir
+from tui_attn.train import checkpoint, probe, rng
+from tui_attn.train.step import Stepper
+from tui_attn.train.tensors import Images, augment
+
+POINTS_PER_EPOCH = 50
+CHECKPOINT_EVERY = 60.0
+"""Seconds of an epoch after which it is checkpointed in its middle."""
+EVALUATION_SHARE = 10_000
+"""Test images between two signs of life."""
+
+
+class NotFiniteError(Exception):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is; all of it goes into its checkpoints."""
+
+    step: int = 0
+    """Steps trained, over all epochs."""
+    epoch: int = 0
+    """Epochs completed and evaluated."""
+    position: int = 0
+    """Steps trained of the epoch in progress."""
+    images: int = 0
+    train_seconds: float = 0.0
+    loss_sum: float = 0.0
+    """Of the epoch in progress, over its images."""
+    correct: int = 0
+    """Of the epoch in progress."""
+
+
+class Session:
+    """Trains one run. Raises `BlockingIOError` when another process writes it, `OSError` when it can't be written."""
+
+    def __init__(
+        self,
+        folder: RunDir,
+        manifest: Manifest,
+        model: str,
+        seed: int,
+        data: Images,
+        device: torch.device,
+        precision: str,
+        *,
+        probes: probe.ProbeSet | None,
+    ) -> None:
+        self.folder = folder
+        self.model_name, self.seed = model, seed
+        self.config = manifest.config
+        self._data = data
+        self._device = device
+        self._precision = precision
+        self._probes = probes
+        folder.make()
+        self._lock = liveness.Lock(folder.lock)
+        self._log = LogWriter(folder.events)
+        self._saver = checkpoint.Saver(folder.checkpoints)
+        size = len(data.train_labels)
+        self.steps_per_epoch = -(-size // self.config.batch_size)
+        self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
+        self._order: Tensor | None = None
+        self._losses: list[Tensor] = []
+        self._corrects: list[Tensor] = []
+        self._beaten = 0.0
+        self._since_checkpoint = time.monotonic()
+        self.progress = Progress()
+
+    def _build(self) -> None:
+        """The network as its seed makes it, and nothing trained."""
+        rng.seed_all(rng.derive_seed(self.seed, "init"))
+        data = self._data
+        self._network = MODELS[self.model_name](data.channels, data.image_size, len(data.class_names))
+        self._stepper = Stepper(
+            self._network, self._device, self._precision, lr=self.config.lr, mean=data.mean, std=data.std
+        )
+        rng.seed_all(rng.derive_seed(self.seed, "train"))
+        self._rng = rng.capture(self._device)
+        self.progress = Progress()
+        self._losses, self._corrects = [], []
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch is trained and evaluated."""
+        return self.progress.epoch >= self.config.epochs
+
+    # ---- beginning
+
+    def begin(self) -> None:
+        """Say what this run is, and go on from the newest good checkpoint if it was begun before."""
+        self._build()
+        fresh = self.folder.events.stat().st_size == 0
+        self._record(
+            "started",
+            model=self.model_name,
+            **{"class": type(self._network).__name__},
+            seed=self.seed,
+            device=str(self._device),
+            device_name=_device_name(self._device),
+            precision=self._precision,
+            threads=torch.get_num_threads(),
+            epochs=self.config.epochs,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.config.batch_size,
+            train_size=len(self._data.train_labels),
+            test_size=len(self._data.test_labels),
+            parameters=sum(parameter.numel() for parameter in self._network.parameters()),
+            macs=self._network.macs(),
+            class_names=list(self._data.class_names),
+            torch=torch.__version__,
+        )
+        if not fresh:
+            self._resume()
+        fault("start")
+        if self.progress.step == 0:
+            self._probe()
+
+    def _resume(self) -> None:
+        skipped: list[str] = []
+        for name, state in checkpoint.newest_first(self.folder.checkpoints, skipped):
+            try:
+                self._restore(state)
+                break
+            except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+                skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
+                self._build()
+        self._record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["identity"] != self._identity():
+            raise ValueError("of another run or configuration")
+        progress = Progress(**state["progress"])
+        self._stepper.load_state_dict(state["stepper"])
+        rng.restore(state["rng"], self._device)
+        self._rng = rng.capture(self._device)
+        self._losses = list(state["losses"].to(self._device))
+        self._corrects = list(state["corrects"].to(self._device))
+        self.progress = progress
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must share with the run that takes it up."""
+        config = self.config
+        return {
+            "model": self.model_name,
+            "seed": self.seed,
+            "dataset": config.dataset,
+            "batch_size": config.batch_size,
+            "lr": config.lr,
+            "augment": list(config.augment),
+            "precision": self._precision,
+            "train_size": len(self._data.train_labels),
+        }
+
+    # ---- training
+
+    def turn(self, interrupted: Callable[[], bool]) -> None:
+        """Train to the end of the epoch and evaluate, or until `interrupted` says to leave after a step.
+
+        Raises `NotFiniteError`, and whatever torch raises.
+        """
+        rng.restore(self._rng, self._device)
+        try:
+            while not self.done:
+                self._train_until_point(interrupted)
+                self._rng = rng.capture(self._device)
+                if self.progress.position == self.steps_per_epoch:
+                    self._end_epoch()
+                    return
+                if interrupted():
+                    return
+        finally:
+            self._rng = rng.capture(self._device)
+
+    def _train_until_point(self, interrupted: Callable[[], bool]) -> None:
+        """Train to the next point of the log, at most; a point is the mean over the steps since the one before."""
+        progress = self.progress
+        size, batch = len(self._data.train_labels), self.config.batch_size
+        if self._order is None:
+            self._order = rng.permutation(self.seed, progress.epoch + 1, size).to(self._device)
+        begin = time.perf_counter()
+        while progress.position < self.steps_per_epoch:
+            first = progress.position * batch
+            chosen = self._order[first : first + batch]
+            images, labels = self._data.train_images[chosen], self._data.train_labels[chosen]
+            if self.config.augment:
+                seed = rng.derive_seed(self.seed, "augment", progress.epoch + 1, progress.position)
+                images = augment(images, self.config.augment, seed)
+            loss, correct = self._stepper.train_step(images, labels)
+            fault("forward")
+            self._losses.append(loss)
+            self._corrects.append(correct)
+            progress.step += 1
+            progress.position += 1
+            progress.images += len(labels)
+            at_point = progress.position % self._interval == 0 or progress.position == self.steps_per_epoch
+            if at_point or interrupted():
+                break
+        at_point = progress.position % self._interval == 0 or progress.position == self.steps_per_epoch
+        if not at_point:
+            self._synchronise()
+            progress.train_seconds += time.perf_counter() - begin
+            return
+        self._point(begin)
+
+    def _point(self, begin: float) -> None:
+        progress = self.progress
+        losses = torch.stack(self._losses).tolist()  # waits for the device
+        corrects = torch.stack(self._corrects).sum().item()
+        progress.train_seconds += time.perf_counter() - begin
+        for step, loss in enumerate(losses, progress.step - len(losses) + 1):
+            if not math.isfinite(loss):
+                self._record_point(step, loss, math.nan)
+                what = "NaN" if math.isnan(loss) else "infinite"
+                raise NotFiniteError(f"the loss became {what} at step {step}: a smaller --lr may help")
+        batch, size = self.config.batch_size, len(self._data.train_labels)
+        start = (progress.position - len(losses)) * batch
+        sizes = [min(batch, size - start - index * batch) for index in range(len(losses))]
+        seen = sum(sizes)
+        loss_sum = sum(loss * weight for loss, weight in zip(losses, sizes, strict=True))
+        progress.loss_sum += loss_sum
+        progress.correct += int(corrects)
+        self._losses, self._corrects = [], []
+        self._record_point(progress.step, loss_sum / seen, corrects / seen)
+        self._beat()
+        self._announce(self._saver.finished())
+        if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY:
+            self._checkpoint()
+
+    def _record_point(self, step: int, loss: float, accuracy: float) -> None:
+        self._record(
+            "metrics",
+            epoch=self.progress.epoch + 1,
+            step=[step],
+            loss=[round(loss, 6)],
+            accuracy=[round(accuracy, 6)],
+            train_seconds=round(self.progress.train_seconds, 4),
+        )
+        fault("append")
+
+    def _end_epoch(self) -> None:
+        progress = self.progress
+        size = len(self._data.train_labels)
+        _, test_loss, test_accuracy = self._evaluate()
+        train_loss, train_accuracy = progress.loss_sum / size, progress.correct / size
+        progress.epoch += 1
+        progress.position, progress.loss_sum, progress.correct = 0, 0.0, 0
+        self._order = None
+        self._record(
+            "epoch",
+            epoch=progress.epoch,
+            step=progress.step,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            test_loss=test_loss,
+            test_accuracy=test_accuracy,
+            images=progress.images,
+            train_seconds=round(progress.train_seconds, 4),
+            peak_memory=_peak_memory(self._device),
+        )
+        self._probe()
+        self._checkpoint()
+
+    def _evaluate(self) -> tuple[Tensor, float, float]:
+        """Logits float32 (M, classes) on the CPU, mean loss and accuracy on the test set."""
+        parts = []
+        for first in range(0, len(self._data.test_labels), EVALUATION_SHARE):
+            images = self._data.test_images[first : first + EVALUATION_SHARE]
+            parts.append(self._stepper.evaluate(images).float().cpu())
+            self._beat()
+        logits = torch.cat(parts)
+        labels = self._data.test_labels.cpu()
+        loss = torch.nn.functional.cross_entropy(logits.double(), labels).item()
+        accuracy = (logits.argmax(1) == labels).double().mean().item()
+        return logits, loss, accuracy
+
+    def _probe(self) -> None:
+        if self._probes is None:
+            return
+        arrays, glance = probe.collect(self._network, self._probes)
+        if not arrays:
+            return
+        name = f"epoch-{self.progress.epoch:05d}.npz"
+        packed = probe.pack(arrays)
+        self._patiently(lambda: runs.write_atomically(self.folder.probes / name, packed, sync=False))
+        self._record("probe", epoch=self.progress.epoch, file=name, gates=glance)
+
+    # ---- ending
+
+    def finish(self) -> None:
+        """Save the predictions and the weights of the last epoch, and record that the run is finished."""
+        logits, _, _ = self._evaluate()
+        predictions = {"logits": logits.numpy(), "labels": self._data.test_labels.cpu().numpy().astype(np.int64)}
+        packed = probe.pack(predictions)
+        fault("end")
+        self._patiently(lambda: runs.write_atomically(self.folder.predictions, packed))
+        weights = {name: tensor.contiguous() for name, tensor in plain_weights(self._network).items()}
+        self._patiently(lambda: runs.write_atomically(self.folder.weights, to_safetensors(weights)))
+        self._announce(self._saver.finish())
+        self._end("finished", None, digest=weights_sha256(weights))
+
+    def leave(self, how: str) -> None:
+        """Keep what there is and record that the run is `how`: stopped or skipped."""
+        self.save()
+        self._end(how, None)
+
+    def fail(self, reason: str, traceback: str | None) -> None:
+        """Record why the run failed."""
+        with contextlib.suppress(OSError):
+            self._announce(self._saver.finish())
+        self._end("failed", reason, traceback=traceback)
+
+    def suspend(self) -> None:
+        """Keep what there is and let go, for another worker to go on."""
+        self.save()
+        self._close()
+
+    def save(self) -> None:
+        """Put all there is into a checkpoint, and wait until it is on disk."""
+        if self.progress.step > 0:
+            self._checkpoint()
+        self._announce(self._saver.finish())
+
+    def _end(self, how: str, reason: str | None, *, traceback: str | None = None, digest: str | None = None) -> None:
+        self._record(
+            "ended",
+            state=how,
+            reason=reason,
+            traceback=traceback,
+            epoch=self.progress.epoch,
+            step=self.progress.step,
+            weights_sha256=digest,
+        )
+        self._log.sync()
+        self._close()
+
+    def _close(self) -> None:
+        self._saver.close()
+        self._log.close()
+        self._lock.release()
+
+    # ---- checkpoints and the log
+
+    def _checkpoint(self) -> None:
+        progress = self.progress
+        state = {
+            "format": 1,
+            "identity": self._identity(),
+            "progress": {field: getattr(progress, field) for field in Progress.__slots__},
+            "stepper": self._stepper.state_dict(),
+            "losses": torch.stack(self._losses) if self._losses else torch.zeros(0),
+            "corrects": torch.stack(self._corrects) if self._corrects else torch.zeros(0),
+            "rng": self._rng,
+        }
+        self._since_checkpoint = time.monotonic()
+        self._announce(self._saver.start(state, step=progress.step, epoch=progress.epoch))
+
+    def _announce(self, saved: checkpoint.Saved | None) -> None:
+        if saved is not None:
+            self._record("checkpoint", step=saved.step, epoch=saved.epoch, file=saved.file, bytes=saved.size)
+
+    def _record(self, type_: str, **payload: Any) -> None:
+        self._patiently(lambda: self._log.append(type_, **payload))
+
+    def _patiently(self, write: Callable[[], object]) -> None:
+        """Do `write`; while the disk is full, wait for room."""
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                self._beat()
+                time.sleep(0.5)
+            else:
+                return
+
+    def _beat(self) -> None:
+        """A sign of life, at most once a second."""
+        now = time.monotonic()
+        if now - self._beaten >= 1.0:
+            self._beaten = now
+            with contextlib.suppress(OSError):
+                self.folder.heartbeat.touch(mode=0o600)
+
+    def _synchronise(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+
+
+def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, on the CPU; floating ones as float32."""
+    return {
+        name: tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.detach().cpu()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over the tensors as contiguous little-endian float32 bytes, names sorted."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(weights[name].contiguous().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes: of the device's allocator on CUDA, of the whole worker process on the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

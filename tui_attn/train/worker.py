@@ -1,0 +1,165 @@
+"""The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE`, held by a pipe on its standard input.
+
+It imports torch once, loads the data once, and trains the runs it holds in turns of one epoch each. An exception
+costs only its own run. When the pipe ends it checkpoints and exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.text import safe_text
+from tui_attn.train.inbox import Inbox, Message
+from tui_attn.workers import CANNOT_WORK
+
+if TYPE_CHECKING:
+    from tui_attn.train.engine import Engine
+
+IDLE = 0.5
+"""Seconds between two looks at the pipe while there is nothing to train."""
+
+
+def main(arguments: list[str]) -> int:
+    """Train what the supervisor hands out, until it says exit or is gone."""
+    os.umask(0o077)
+    faulthandler.enable()
+    inbox = Inbox(0)
+    signal.signal(signal.SIGTERM, lambda *_: inbox.abandon())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    folder, device = ExperimentDir(Path(arguments[0])), arguments[1]
+    if device == "cpu":
+        os.nice(5)
+    try:
+        manifest = folder.manifest_data()
+        worker = _prepare(folder, manifest, device, inbox)
+    except Exception as error:  # whatever it is, its last line tells the supervisor why
+        traceback.print_exc()
+        print(safe_text(f"{type(error).__name__}: {error}", one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
+        return CANNOT_WORK
+    worker.work()
+    return 0
+
+
+def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, inbox: Inbox) -> Worker:
+    """Import torch and load the data, which takes a second or two, while commands already come in."""
+    import torch
+
+    from tui_attn.train.engine import Engine
+
+    torch.set_num_threads(manifest.threads)
+    return Worker(folder, Engine(folder, manifest, device), inbox)
+
+
+class Worker:
+    """Gives each run it holds a turn, and attends to the supervisor's commands between two steps."""
+
+    def __init__(self, folder: ExperimentDir, engine: Engine, inbox: Inbox) -> None:
+        self._folder = folder
+        self._engine = engine
+        self._inbox = inbox
+        self._turns: deque[str] = deque()
+        """The runs in the order in which they come."""
+        self._paused: set[str] = set()
+        self._leaving = False
+
+    def work(self) -> None:
+        """Train until told to exit, or abandoned."""
+        while not self._inbox.abandoned:
+            for message in self._inbox.take():
+                self._attend(message)
+            run = next((run for run in self._turns if run not in self._paused), None)
+            if run is not None:
+                self._train(run)
+            elif self._leaving:
+                return
+            else:
+                self._inbox.wait(IDLE)
+        for run in list(self._turns):
+            self._guarded(run, lambda run=run: self._engine.session(run).suspend())  # type: ignore[misc]
+
+    def _attend(self, message: Message) -> None:
+        run = message.run
+        if message.do == "exit":
+            self._leaving = True
+        elif run is None:
+            return
+        elif message.do == "train" and run not in self._turns:
+            _print_to(self._folder, run)
+            if self._guarded(run, lambda: self._engine.open(run)):
+                self._turns.append(run)
+        elif run not in self._turns:
+            return
+        elif message.do == "pause":
+            self._paused.add(run)
+        elif message.do == "unpause":
+            self._paused.discard(run)
+        elif message.do in {"stop", "skip"}:
+            how = "stopped" if message.do == "stop" else "skipped"
+            self._guarded(run, lambda: self._engine.session(run).leave(how))
+            self._forget(run)
+
+    def _train(self, run: str) -> None:
+        _print_to(self._folder, run)
+        session = self._engine.session(run)
+
+        def one_turn() -> None:
+            before = session.progress.epoch
+            session.turn(lambda: self._inbox.waiting)
+            if session.done:
+                session.finish()
+            elif session.progress.epoch == before:
+                return  # interrupted in mid-epoch: the turn isn't over
+            self._turns.remove(run)
+            if not session.done:
+                self._turns.append(run)
+
+        if not self._guarded(run, one_turn) or session.done:
+            self._forget(run)
+
+    def _guarded(self, run: str, action: Callable[[], object]) -> bool:
+        """Do `action`; what it raises costs only this run."""
+        try:
+            action()
+        except Exception as error:
+            text = traceback.format_exc()
+            print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
+            with contextlib.suppress(OSError):
+                self._engine.fail(run, error, text)
+            self._forget(run)
+            return False
+        return True
+
+    def _forget(self, run: str) -> None:
+        if run in self._turns:
+            self._turns.remove(run)
+        self._paused.discard(run)
+        self._engine.close(run)
+
+
+def _print_to(folder: ExperimentDir, run: str) -> None:
+    """From now on what this process and its libraries print goes to the log of `run`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    path = folder.run(run).worker_log
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # torch takes a tenth of a second to tear down what the system frees at once
