@@ -45,7 +45,7 @@ class Heatmap(ScrollView, can_focus=True):
         row_title: str = "class",
         column_title: str = "channel",
         name: str | None = None,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         classes: str | None = None,
         disabled: bool = False,
     ) -> None:

@@ -1,0 +1,134 @@
+"""What is written into the cells of a canvas around and above its lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.style import Style
+
+from tui_attn.ui.charts.cells import Grid
+from tui_attn.ui.charts.frame import Frame
+from tui_attn.ui.charts.legend import index_at
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.palette import RGB
+from tui_attn.ui.charts.series import Line
+
+if TYPE_CHECKING:
+    from tui_attn.ui.charts.decimate import Floats
+
+
+def bands(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
+    """Fill what lies between the lowest and the highest of a group."""
+    tints: dict[tuple[int, int], RGB] = {}
+    for line in lines:
+        if line.low is None or line.high is None:
+            continue
+        for column, (top, bottom) in enumerate(_band_rows(frame, line.x, line.low, line.high)):
+            for row in range(max(top, 0), min(bottom, frame.height - 1) + 1):
+                if look.mode.shades:
+                    tints[column, row] = look.tint(line.color, tints.get((column, row)))
+                else:
+                    grid.put(column, row, ":" if look.mode.ascii else "░", look.faint(line.color))
+    for (column, row), color in tints.items():
+        grid.styles[row][column] = look.style(None, color)
+
+
+def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[tuple[int, int]]:
+    """The first and last row of the band in every column; (0, -1) where there is none."""
+    low, high = frame.scaled(low), frame.scaled(high)
+    good = np.isfinite(low) & np.isfinite(high)
+    x, low, high = places[good], low[good], high[good]
+    if not len(x):
+        return [(0, -1)] * frame.width
+    middle = np.array([frame.x_at(column) for column in range(frame.width)])
+    lowest, highest = np.interp(middle, x, low), np.interp(middle, x, high)
+    inside = (x >= frame.x.lower) & (x <= frame.x.upper)
+    at = frame.columns(x[inside])
+    np.minimum.at(lowest, at, low[inside])
+    np.maximum.at(highest, at, high[inside])
+    covered = (middle >= x[0]) & (middle <= x[-1])
+    covered[at] = True
+    rows = []
+    for column in range(frame.width):
+        seen = covered[column] and lowest[column] <= frame.y.upper and highest[column] >= frame.y.lower
+        rows.append((frame.row(highest[column]), frame.row(lowest[column])) if seen else (0, -1))
+    return rows
+
+
+def grid_lines(grid: Grid, frame: Frame, ticks: list[float], look: Look) -> None:
+    """Faint dots at the height of every tick, where nothing else is."""
+    if look.mode.ascii or look.mode.colors == "none":
+        return
+    for row in {frame.row(at) for at in ticks}:
+        if 0 <= row < frame.height:
+            for column, glyph in enumerate(grid.glyphs[row]):
+                if glyph == " ":
+                    grid.glyphs[row][column] = "┈"
+                    grid.styles[row][column] = grid.styles[row][column] + look.grid
+
+
+def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], look: Look) -> None:
+    """The marker of each line on it here and there, so that lines are told apart without colour."""
+    if look.mode.ascii or len(lines) < 2:
+        return
+    every = max(frame.width // 5, 12)
+    for index, (line, marker) in enumerate(zip(lines, markers, strict=True)):
+        style = look.curve(line.color, bold=True)
+        y = frame.scaled(line.y)
+        good = np.isfinite(y)
+        x, y = line.x[good], y[good]
+        for column in range(every // 2 + index * every // len(lines), frame.width, every):
+            place = frame.x_at(column)
+            if len(x) and x[0] <= place <= x[-1]:
+                _stamp(grid, column, frame.row(float(np.interp(place, x, y))), marker, style)
+
+
+def _stamp(grid: Grid, column: int, row: int, marker: str, style: Style) -> None:
+    """Put a marker on the cell of its line nearest to `row`, if the line is there at all."""
+    color = style.color
+    for distance in range(3):
+        for near in {row - distance, row + distance}:
+            if 0 <= near < grid.height:
+                under = grid.styles[near][column]
+                if grid.glyphs[near][column] not in " ┈" and under.color == color:
+                    grid.glyphs[near][column] = marker
+                    grid.styles[near][column] = under + style
+                    return
+
+
+def nan_marks(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
+    """A cross where a value wasn't a number, at the height of the last that was."""
+    glyph = "!" if look.mode.ascii else "✗"
+    for line in lines:
+        bad = ~np.isfinite(line.y)
+        bad &= (line.x >= frame.x.lower) & (line.x <= frame.x.upper)
+        where = np.flatnonzero(bad)
+        if not len(where):
+            continue
+        heights = frame.scaled(line.y)
+        good = np.flatnonzero(np.isfinite(heights))
+        columns = frame.columns(line.x[where])
+        first = np.r_[True, np.diff(columns) > 0]
+        for column, index in zip(columns[first], where[first], strict=True):
+            before = int(np.searchsorted(good, index)) - 1
+            anchor = heights[good[max(before, 0)]] if len(good) else frame.y.lower
+            row = min(max(frame.row(float(anchor)), 0), frame.height - 1)
+            grid.put(int(column), row, glyph, look.curve(line.color, bold=True))
+
+
+def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], cursor: float, look: Look) -> None:
+    """A line through the canvas at the cursor, and every curve's marker on it."""
+    column = frame.column(cursor)
+    if not 0 <= column < frame.width:
+        return
+    for row in range(frame.height):
+        if grid.glyphs[row][column] in " ┈":
+            grid.glyphs[row][column] = "|" if look.mode.ascii else "│"
+            grid.styles[row][column] = grid.styles[row][column] + look.cursor
+    reach = frame.x.width / frame.width
+    for line, marker in zip(lines, markers, strict=True):
+        index = index_at(line, cursor, reach)
+        height = frame.scaled(line.y[index : index + 1])[0] if index is not None else np.nan
+        if np.isfinite(height) and 0 <= (row := frame.row(float(height))) < frame.height:
+            grid.put(column, row, marker, grid.styles[row][column] + look.curve(line.color, bold=True))

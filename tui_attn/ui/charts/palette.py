@@ -1,0 +1,202 @@
+"""Colours that must stay the same under every theme: one for each model, and ramps for values.
+
+The three models take colours of the Okabe-Ito set (Okabe and Ito, "Color Universal Design", 2008), which people with
+any of the common colour vision deficiencies tell apart, darkened where the background is light. Ramps are computed
+in OKLCH (Ottosson, "A perceptual color space for image processing", 2020) with lightness growing in equal steps, so
+that they also order values for eyes, or terminals, that see no hue.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tui_attn.ui.charts.mode import DrawingMode
+
+RGB = tuple[int, int, int]
+
+# The 16 colours as Rich matches them: exactly these come out as the ANSI colour meant.
+ANSI_BLUE, ANSI_MAGENTA, ANSI_CYAN, ANSI_BROWN = (0, 0, 170), (170, 0, 170), (0, 170, 170), (170, 85, 0)
+ANSI_GREEN, ANSI_RED, ANSI_GREY = (0, 170, 0), (170, 0, 0), (170, 170, 170)
+ANSI_BRIGHT_BLUE, ANSI_BRIGHT_MAGENTA, ANSI_BRIGHT_CYAN = (85, 85, 255), (255, 85, 255), (85, 255, 255)
+ANSI_YELLOW, ANSI_BRIGHT_GREEN, ANSI_BRIGHT_RED = (255, 255, 85), (85, 255, 85), (255, 85, 85)
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A curve's colour on dark and light backgrounds, the same in 16 colours, and its marks without any colour."""
+
+    dark: RGB
+    light: RGB
+    dark16: RGB
+    light16: RGB
+    faint16: tuple[RGB, RGB]
+    """For lines in the background, on dark and on light."""
+    marker: str
+    ascii_marker: str
+
+
+_INKS = {
+    "base": Ink((86, 180, 233), (0, 98, 158), ANSI_BRIGHT_CYAN, ANSI_BLUE, (ANSI_CYAN, ANSI_BRIGHT_BLUE), "●", "o"),
+    "se": Ink((236, 165, 20), (168, 84, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+"),
+    "self-attention": Ink(
+        (222, 134, 184),
+        (150, 50, 110),
+        ANSI_BRIGHT_MAGENTA,
+        ANSI_MAGENTA,
+        (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA),
+        "■",
+        "x",
+    ),
+}
+_OTHERS = (
+    Ink((46, 184, 138), (0, 110, 80), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*"),
+    Ink((213, 110, 40), (160, 60, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "#"),
+    Ink((240, 228, 66), (120, 105, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "◇", "%"),
+    Ink((190, 190, 190), (80, 80, 80), ANSI_GREY, (85, 85, 85), ((85, 85, 85), ANSI_GREY), "○", "@"),
+    Ink((140, 140, 255), (60, 60, 190), ANSI_BRIGHT_BLUE, ANSI_BLUE, (ANSI_BLUE, ANSI_BRIGHT_BLUE), "□", "="),
+)
+MARKERS = "●▲■◆▼◇○□△▽"
+ASCII_MARKERS = "o+x*#%@=&~"
+
+
+def ink(key: str) -> Ink:
+    """Return the ink of palette key `key`: the models' own, for any other key one that depends on the key only."""
+    found = _INKS.get(key)
+    return found if found is not None else _OTHERS[sum(key.encode()) % len(_OTHERS)]
+
+
+def curve_color(key: str, mode: DrawingMode, dark: bool) -> RGB:
+    """Return the colour of a curve with palette key `key`, on a dark or a light background."""
+    found = ink(key)
+    if mode.colors == "16":
+        return found.dark16 if dark else found.light16
+    return found.dark if dark else found.light
+
+
+def faint_color(key: str, mode: DrawingMode, dark: bool, background: RGB) -> RGB:
+    """Return the colour for what stands behind a curve: raw values, seeds beyond the mean."""
+    if mode.colors == "16":
+        return ink(key).faint16[0 if dark else 1]
+    return blend(background, curve_color(key, mode, dark), 0.5)
+
+
+def blend(under: RGB, over: RGB, share: float) -> RGB:
+    """Mix `share` of `over` into `under`."""
+    mixed = [round(a + (b - a) * share) for a, b in zip(under, over, strict=True)]
+    return mixed[0], mixed[1], mixed[2]
+
+
+def luminance(color: RGB) -> float:
+    """Return the relative luminance of `color` in [0, 1] (WCAG 2)."""
+    red, green, blue = (_linear(channel / 255) for channel in color)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def text_on(color: RGB) -> RGB:
+    """Return black or white, whichever reads better on `color`."""
+    return (0, 0, 0) if luminance(color) > 0.18 else (255, 255, 255)
+
+
+# ---- ramps
+
+LEVELS = 48
+GLYPHS = " ░▒▓█"
+ASCII_GLYPHS = " .:-=+*#%@"
+# Differences: nothing, then four strengths; the two families look unlike each other also without colour.
+POSITIVE_GLYPHS, NEGATIVE_GLYPHS = "░▒▓█", "·•○◎"
+ASCII_POSITIVE, ASCII_NEGATIVE = "+*#@", "-~=%"
+
+
+def level(share: float, count: int) -> int:
+    """Return which of `count` equal parts of [0, 1] holds `share`, clamped."""
+    return min(max(int(share * count), 0), count - 1) if math.isfinite(share) else 0
+
+
+def ramp_color(share: float) -> RGB:
+    """Return the colour of `share` in [0, 1]: dark violet over teal to bright yellow, ever lighter."""
+    return _sequential()[level(share, LEVELS)]
+
+
+def ramp_glyph(share: float, ascii_only: bool) -> str:
+    """Return the glyph of `share` in [0, 1]: the more ink, the more of it."""
+    glyphs = ASCII_GLYPHS if ascii_only else GLYPHS
+    return glyphs[level(share, len(glyphs))]
+
+
+def difference_color(share: float, dark: bool) -> RGB:
+    """Return the colour of `share` in [-1, 1]: blue below zero, orange above, the background's side at zero."""
+    ramp = _diverging(dark)
+    return ramp[level((share + 1) / 2, len(ramp))]
+
+
+def difference_glyph(share: float, ascii_only: bool) -> str:
+    """Return the glyph of `share` in [-1, 1]: one family of signs above zero, another below, blank near it."""
+    if not abs(share) >= 1 / 9:
+        return " "
+    positive, negative = (ASCII_POSITIVE, ASCII_NEGATIVE) if ascii_only else (POSITIVE_GLYPHS, NEGATIVE_GLYPHS)
+    return (positive if share > 0 else negative)[level((abs(share) - 1 / 9) * 9 / 8, 4)]
+
+
+def difference_color16(share: float, dark: bool) -> RGB:
+    """Return the colour of a difference where only 16 are there."""
+    if share < 0:
+        return ANSI_BRIGHT_BLUE if dark else ANSI_BLUE
+    return ANSI_YELLOW if dark else ANSI_BROWN
+
+
+@lru_cache(maxsize=1)
+def _sequential() -> tuple[RGB, ...]:
+    last = LEVELS - 1
+    return tuple(_oklch(0.26 + 0.66 * i / last, 0.14, 305 - 200 * i / last) for i in range(LEVELS))
+
+
+@lru_cache(maxsize=2)
+def _diverging(dark: bool) -> tuple[RGB, ...]:
+    start, end = (0.30, 0.84) if dark else (0.96, 0.50)
+    arm = [i / (LEVELS // 2) for i in range(1, LEVELS // 2 + 1)]
+    below = [_oklch(start + (end - start) * t, 0.15 * t, 250) for t in reversed(arm)]
+    above = [_oklch(start + (end - start) * t, 0.15 * t, 65) for t in arm]
+    return (*below, _oklch(start, 0.0, 0), *above)
+
+
+def _oklch(lightness: float, chroma: float, hue: float) -> RGB:
+    """Return the sRGB colour nearest to the OKLCH one, giving up chroma where the screen can't show it."""
+    low, high = 0.0, chroma
+    color = _oklab_linear(lightness, chroma, hue)
+    if not _shown(color):
+        for _ in range(16):
+            middle = (low + high) / 2
+            if _shown(_oklab_linear(lightness, middle, hue)):
+                low = middle
+            else:
+                high = middle
+        color = _oklab_linear(lightness, low, hue)
+    red, green, blue = (round(255 * _gamma(min(max(channel, 0.0), 1.0))) for channel in color)
+    return red, green, blue
+
+
+def _shown(color: tuple[float, float, float]) -> bool:
+    return all(-1e-4 <= channel <= 1 + 1e-4 for channel in color)
+
+
+def _oklab_linear(lightness: float, chroma: float, hue: float) -> tuple[float, float, float]:
+    """OKLCH to linear sRGB, by Ottosson's matrices."""
+    a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _gamma(channel: float) -> float:
+    return channel * 12.92 if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055

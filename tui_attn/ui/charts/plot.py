@@ -1,0 +1,267 @@
+"""A whole chart: title, legend, canvas, axes and cursor, as strips of a given size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.style import Style
+from textual.strip import Strip
+
+from tui_attn.ui.charts.canvas import Stroke, draw
+from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread
+from tui_attn.ui.charts.clip import clipped
+from tui_attn.ui.charts.curve import XAxis
+from tui_attn.ui.charts.decimate import decimate
+from tui_attn.ui.charts.frame import Frame
+from tui_attn.ui.charts.legend import entries, legend_rows, place_text
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, line_markers, nan_marks
+from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink
+from tui_attn.ui.charts.series import Line
+from tui_attn.ui.charts.ticks import Ticks, linear_ticks, log_ticks, time_ticks
+from tui_attn.ui.charts.view import HUGE, Span, history, padded
+
+if TYPE_CHECKING:
+    from tui_attn.ui.charts.decimate import Floats
+
+MIN_WIDTH, MIN_HEIGHT = 30, 6
+_POINTS = 6000
+"""Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
+
+
+@dataclass(slots=True)
+class View:
+    """What to show. Spans of None follow the data; `y` is in powers of ten on a logarithmic axis."""
+
+    lines: list[Line]
+    title: str = ""
+    y_label: str = ""
+    percent: bool = False
+    axis: XAxis = "step"
+    log: bool = False
+    x: Span | None = None
+    y: Span | None = None
+    cursor: float | None = None
+    smoothing: float = 0.0
+    empty: str = "waiting for the first points"
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Picture:
+    """A drawn chart, and what is where in it, for the mouse and the keys."""
+
+    strips: list[Strip]
+    frame: Frame | None = None
+    """None when there was nothing to draw or no room."""
+    full: Span | None = None
+    """All of the history along x."""
+
+
+def compose(view: View, width: int, height: int, look: Look) -> Picture:
+    """Draw `view` on `width` x `height` cells."""
+    blank = look.text
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return Picture(_told(f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}", width, height, look))
+    with np.errstate(all="ignore"):
+        prepared = _prepare(view)
+        if prepared is None:
+            head = row_strip(_header(view, [], width, look), width, blank)
+            return Picture([head, *_told(view.empty, width, height - 1, look)])
+        full, x, y, log, notes = prepared
+        markers = [_marker(line, index, look) for index, line in enumerate(view.lines)]
+        legend = legend_rows(
+            entries(view.lines, markers, view.cursor, x.width / width, view.percent, look),
+            width, max(1, min(height // 6, 4)), look,
+        )  # fmt: skip
+        axis_line = height >= 8
+        rows = height - 1 - len(legend) - 1 - axis_line
+        y_ticks = _y_ticks(view, y, log, rows)
+        margin = max((len(label) for _, label in y_ticks), default=0) + 1
+        frame = Frame(margin + 1, 1 + len(legend), width - margin - 1, rows, x, y, log, look.mode.ascii)
+        body = _canvas(view, frame, markers, [at for at, _ in y_ticks], look)
+        strips = [row_strip(_header(view, notes, width, look), width, blank)]
+        strips += [row_strip(row, width, blank) for row in legend]
+        strips += _with_axis(body, frame, y_ticks, width, look)
+        strips += _x_axis(view, frame, width, axis_line, look)
+    return Picture(strips, frame, full)
+
+
+# ---- what is to be seen
+
+
+def _prepare(view: View) -> tuple[Span, Span, Span, bool, list[str]] | None:
+    """Return the whole history, the spans shown, whether the y axis is logarithmic, and notes. None: no points."""
+    ends = [(line.x[0], line.x[-1]) for line in view.lines if len(line.x)]
+    ends += [(x[0], x[-1]) for line in view.lines for x, _ in line.tails if len(x)]
+    if not ends:
+        return None
+    full = history(float(min(a for a, _ in ends)), float(max(b for _, b in ends)))
+    x = full if view.x is None else view.x.within(full)
+    notes = []
+    drawn = [part for line in view.lines for part in _drawn(line, x)]
+    finite = [part[np.isfinite(part)] for part in drawn]
+    values = np.concatenate(finite) if finite else np.zeros(0)
+    positive = values[values > 0]
+    log = view.log and len(positive) > 0
+    if view.log and not log:
+        notes.append("log: nothing positive")
+    elif log and len(positive) < len(values):
+        notes.append(f"{len(values) - len(positive)} not positive")
+    shown_values = np.log10(positive) if log else np.clip(values, -HUGE, HUGE)
+    y = view.y or (padded(float(shown_values.min()), float(shown_values.max())) if len(shown_values) else Span(0, 1))
+    return full, x, y, log, notes
+
+
+def _drawn(line: Line, x: Span) -> list[Floats]:
+    """The values of `line` that are seen within `x`, all kinds together."""
+    first, last = np.searchsorted(line.x, [x.lower, x.upper])
+    window = slice(max(int(first) - 1, 0), int(last) + 1)
+    parts = [part[window] for part in (line.y, line.raw, line.low, line.high) if part is not None]
+    for place, values in line.tails:
+        parts.append(values[(place >= x.lower) & (place <= x.upper)])
+    return parts
+
+
+def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
+    count = max(2, min(rows // 3, 8))
+    ticks = log_ticks(y, count) if log else linear_ticks(y, count, percent=view.percent)
+    return [(at, label[:12]) for at, label in ticks]
+
+
+def _marker(line: Line, index: int, look: Look) -> str:
+    """A character that tells this line apart: its own, its palette key's, or the next one free."""
+    if line.marker and (line.marker.isascii() or not look.mode.ascii):
+        return shown(line.marker, look.mode.ascii)[:1]
+    if line.color in {"base", "se", "self-attention"}:
+        found = ink(line.color)
+        return found.ascii_marker if look.mode.ascii else found.marker
+    series = ASCII_MARKERS if look.mode.ascii else MARKERS
+    return series[index % len(series)]
+
+
+# ---- the canvas
+
+
+def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], look: Look) -> Grid:
+    """Everything between the axes."""
+    grid = Grid(frame.width, frame.height, look.text)
+    bands(grid, frame, view.lines, look)
+    strokes, styles = _strokes(view.lines, frame, markers, look)
+    cells = draw(strokes, frame.width, frame.height, ascii_only=look.mode.ascii)
+    for row, (glyphs, inks) in enumerate(zip(cells.glyphs, cells.inks, strict=True)):
+        for column, number in enumerate(inks):
+            if number >= 0 and glyphs[column] != " ":
+                grid.glyphs[row][column] = glyphs[column]
+                under = grid.styles[row][column]
+                over = styles[number]
+                grid.styles[row][column] = over if under is look.text or under.bgcolor is None else under + over
+    grid_lines(grid, frame, ticks, look)
+    line_markers(grid, frame, view.lines, markers, look)
+    nan_marks(grid, frame, view.lines, look)
+    if view.cursor is not None:
+        cursor_line(grid, frame, view.lines, markers, view.cursor, look)
+    return grid
+
+
+def _strokes(lines: list[Line], frame: Frame, markers: list[str], look: Look) -> tuple[list[Stroke], list[Style]]:
+    """All that is drawn as lines, faint things first, with one ink for each style."""
+    jobs = []
+    for line in lines:
+        behind = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
+        jobs += [(x, y, look.faint(line.color), ".") for x, y in behind]
+    jobs += [(line.x, line.y, look.curve(line.color), marker) for line, marker in zip(lines, markers, strict=True)]
+    columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
+    styles = list(dict.fromkeys(style for _, _, style, _ in jobs))
+    strokes = [Stroke(_pieces(x, y, frame, columns), styles.index(style), marker) for x, y, style, marker in jobs]
+    return strokes, styles
+
+
+def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[list[tuple[int, int]]]:
+    """The polyline of one series on the canvas, decimated and clipped."""
+    y = frame.scaled(y)
+    kept, breaks = decimate(x, y, frame.x.lower, frame.x.upper, columns)
+    places = frame.places(x[kept], y[kept])
+    pieces = []
+    for begin, end in pairwise([0, *breaks, len(places)]):
+        pieces += clipped(places[begin:end], frame.across - 1, frame.up - 1)
+    return pieces
+
+
+# ---- around the canvas
+
+
+def _header(view: View, notes: list[str], width: int, look: Look) -> Row:
+    """Title on the left, on the right where the cursor is and what is switched on."""
+    ascii_only = look.mode.ascii
+    said = [*view.notes, *notes]
+    if view.smoothing:
+        said.append(f"smoothing {view.smoothing:.2f}")
+    if view.log and not any(note.startswith("log:") for note in notes):
+        said.append("log")
+    if view.x is not None or view.y is not None:
+        said.append("zoomed")
+    right: Row = [((" . " if ascii_only else " · ").join(said), look.muted)] if said else []
+    if view.cursor is not None:
+        right = [(place_text(view.cursor, view.axis), look.cursor), *([("  ", look.muted), *right] if right else [])]
+    label = f"  {shown(view.y_label, ascii_only)}" if view.y_label else ""
+    left: Row = [(fit(shown(view.title, ascii_only), width, ascii_only), look.title)]
+    if row_width(left) + len(label) + row_width(right) < width:
+        left.append((label, look.muted))
+    while right and row_width(left) + row_width(right) + 1 > width:
+        right = right[:1] if len(right) > 1 else []
+    return spread(left, right, width, look.text)
+
+
+def _told(text: str, width: int, height: int, look: Look) -> list[Strip]:
+    """`text` in the middle of nothing."""
+    text = fit(text, width, look.mode.ascii)
+    rows: list[Row] = [[] for _ in range(height)]
+    if height > 0:
+        rows[height // 2] = [(" " * ((width - len(text)) // 2), look.text), (text, look.muted)]
+    return [row_strip(row, width, look.text) for row in rows]
+
+
+def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, look: Look) -> list[Strip]:
+    """The canvas with the y axis on its left."""
+    line, tick = ("|", "+") if look.mode.ascii else ("│", "┤")
+    labels = {frame.row(at): label for at, label in ticks}
+    margin = frame.left - 1
+    strips = []
+    for row, strip in enumerate(body.strips()):
+        label = labels.get(row)
+        axis: Row = [
+            ((label or "").rjust(margin - 1) + " ", look.muted),
+            (line if label is None else tick, look.rule),
+        ]
+        strips.append(Strip([*row_strip(axis, frame.left, look.text), *strip], width))
+    return strips
+
+
+def _x_axis(view: View, frame: Frame, width: int, with_line: bool, look: Look) -> list[Strip]:
+    """The line under the canvas, and the labels of its ticks with what they count at the right end."""
+    name = {"step": "step", "epoch": "epoch", "time": "time"}[view.axis]
+    count = max(2, min(frame.width // 12, 12))
+    if view.axis == "time":
+        ticks = time_ticks(frame.x, count)
+    else:
+        ticks = linear_ticks(frame.x, count, whole=view.axis == "step")
+    corner, line, mark = ("+", "-", "+") if look.mode.ascii else ("└", "─", "┬")
+    axis, labels = Grid(width, 1, look.text), Grid(width, 1, look.text)
+    axis.put(frame.left - 1, 0, corner + line * frame.width, look.rule)
+    labels.put(width - len(name), 0, name, look.muted)
+    taken = frame.left - 2
+    for at, label in ticks:
+        column = frame.left + frame.column(at)
+        start = min(max(column - len(label) // 2, frame.left - 1), width - len(label))
+        if start <= taken or start + len(label) >= width - len(name):
+            continue
+        axis.put(column, 0, mark, look.rule)
+        labels.put(start, 0, label, look.muted)
+        taken = start + len(label)
+    if view.cursor is not None and frame.x.lower <= view.cursor <= frame.x.upper:
+        axis.put(frame.left + frame.column(view.cursor), 0, "^" if look.mode.ascii else "▲", look.cursor)
+    return [*(axis.strips() if with_line else []), *labels.strips()]
