@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -226,7 +227,7 @@ class Supervisor:
         """Decide what becomes of the runs that a dead worker held."""
         held, worker.held = worker.held, []
         culprit = self._in_turn(held)
-        log = self.folder.run(culprit or held[0]).worker_log
+        log = min((self.folder.run(run).worker_log for run in held), key=_last_touched)
         kills, self._oom_kills = self._oom_kills, workers.oom_kills()
         reason = workers.obituary(code, log, oom_killed=self._oom_kills > kills)
         again: list[str] = []
@@ -417,6 +418,11 @@ class Supervisor:
             self._disk_full = False
             self._keep_reserve()
             self._record("warning", message="there is room on the disk again: training goes on")
+
+
+def _last_touched(path: Path) -> float:
+    age = liveness.age(path)
+    return math.inf if age is None else age
 
 
 def _remove_stale_files(folder: Path) -> None:
