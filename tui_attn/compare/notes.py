@@ -1,0 +1,154 @@
+"""What is missing or odd in a comparison, told in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tui_attn.compare.counting import why_left_out, why_not_paired
+from tui_attn.compare.networks import these_networks
+from tui_attn.compare.summary import BASE, paired_runs
+from tui_attn.follow import Follower
+from tui_attn.state import RUN_ENDED
+from tui_attn.text import safe_text
+
+_MOST = 5
+"""Runs that are named one by one; of more the number is told."""
+
+
+def remarks(follower: Follower, summary: Mapping[str, Any]) -> list[str]:
+    """Sentences on what the comparison `summary` of `follower` lacks, the weightiest first; none when all is there.
+
+    Text from files is made safe.
+    """
+    lines = [run for entry in summary["models"] for run in entry["runs"]]
+    return [
+        *_models(summary),
+        *_unfinished(lines, summary["epochs"]),
+        *_left_out(follower),
+        *_not_paired(follower),
+        *_seeds(summary),
+        *_predictions(follower, summary),
+        *_damaged(follower),
+    ]
+
+
+def _models(summary: Mapping[str, Any]) -> Iterable[str]:
+    models = [entry["model"] for entry in summary["models"]]
+    if len(models) == 1:
+        yield f"{models[0]} is the only model of this experiment: there is nothing to compare it with"
+    elif BASE not in models:
+        yield f"{BASE} is not in this experiment: no differences from it, and no verdicts"
+    if "se" not in models:
+        yield "no SE model in this experiment: there are no channel weights to look at"
+
+
+def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int) -> Iterable[str]:
+    """Runs that don't count because they didn't finish, by state."""
+    ended: dict[str, list[str]] = {}
+    for state in ("failed", "lost", "stopped", "skipped"):
+        for line in lines:
+            if line["state"] == state:
+                reason = line["reason"] if state == "failed" else None
+                ended.setdefault(_how(state, line["epoch"], epochs, reason), []).append(line["run"])
+    yield from _first([f"{_names(runs)} {how}" for how, runs in ended.items()], "kinds of runs that did not finish")
+    if ended:
+        yield "only finished runs enter means and verdicts"
+    waiting = Counter(line["state"] for line in lines if line["state"] not in {*RUN_ENDED, "lost"})
+    if waiting:
+        states = ", ".join(f"{count} {state}" for state, count in waiting.items())
+        yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
+    if any(line["state"] in {"failed", "lost", "stopped"} for line in lines):
+        yield "'tui-attn resume' takes up what failed, was lost or stopped"
+
+
+def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:
+    after = f"after {epoch} of {epochs} epochs" if epoch else "before the end of the first epoch"
+    why = f": {safe_text(reason, one_line=True)}" if reason else ""
+    return {
+        "failed": f"failed {after}{why}",
+        "lost": f"lost {after}: no process trains any more",
+        "stopped": f"stopped {after}",
+        "skipped": f"skipped {after}" if epoch else "skipped",
+    }[state]
+
+
+def _names(runs: Sequence[str]) -> str:
+    named = ", ".join(runs[:_MOST])
+    return named if len(runs) <= _MOST else f"{named} and {len(runs) - _MOST} more"
+
+
+def _left_out(follower: Follower) -> Iterable[str]:
+    """Finished runs that nevertheless don't count."""
+    epochs = follower.manifest.config.epochs
+    found = [
+        f"{safe_text(run.id, one_line=True)} {why}; it is left out of means and verdicts"
+        for run in follower.state.runs.values()
+        if run.state == "finished" and (why := why_left_out(run, epochs))
+    ]
+    yield from _first(found, "finished runs are left out for the like")
+
+
+def _not_paired(follower: Follower) -> Iterable[str]:
+    """Runs of one seed that differ in more than their model."""
+    config = follower.manifest.config
+    others = [model for model in config.models if model != BASE] if BASE in config.models else []
+    found = [
+        f"{other.id} is not compared with {base.id}: they differ in {why}"
+        for model in others
+        for base, other in paired_runs(follower, model)
+        if (why := why_not_paired(base, other))
+    ]
+    yield from _first(found, "pairs of runs are not compared for the like")
+    unlike = {
+        key: len({str(run.about[key]) for run in follower.state.runs.values() if key in run.about})
+        for key in ("test_size", "train_size", "torch", "precision")
+    }
+    names = {"test_size": "numbers of test images", "train_size": "numbers of training images"}
+    for key, count in unlike.items():
+        if count > 1:
+            what = names.get(key, f"settings of {key}" if key == "precision" else f"versions of {key}")
+            yield f"the runs have {count} different {what}: their means mix these"
+
+
+def _seeds(summary: Mapping[str, Any]) -> Iterable[str]:
+    models = [entry["model"] for entry in summary["models"]]
+    counted = {entry["model"]: sum(run["counts"] for run in entry["runs"]) for entry in summary["models"]}
+    if len(summary["seeds"]) == 1:
+        verdicts = " and no verdict" if BASE in models and len(models) > 1 else ""
+        yield (
+            f"one seed: no intervals{verdicts}, because nothing tells how much another seed would change; "
+            "'tui-attn extend --seeds 5' trains more"
+        )
+    elif len(set(counted.values())) > 1:
+        numbers = ", ".join(f"{model} {count}" for model, count in counted.items())
+        yield f"the means are over different numbers of seeds ({numbers}); verdicts only use seeds finished in both"
+
+
+def _predictions(follower: Follower, summary: Mapping[str, Any]) -> Iterable[str]:
+    problems: dict[str, None] = {}
+    for entry in summary["models"]:
+        if entry["versus_base"] is None:
+            continue
+        pairs = paired_runs(follower, entry["model"])
+        result, found = these_networks(follower.folder, pairs)
+        problems |= dict.fromkeys(found)
+        if result is None and found:
+            problems[f"so the networks of {entry['model']} and {BASE} can't be compared image by image"] = None
+    yield from _first(list(problems), "predictions can't be used either")
+
+
+def _damaged(follower: Follower) -> Iterable[str]:
+    found = [
+        f"{safe_text(name, one_line=True)}: {count} damaged {'line' if count == 1 else 'lines'} passed over"
+        for name, count in follower.damaged.items()
+    ]
+    yield from _first(found, "logs have damaged lines as well")
+
+
+def _first(sentences: Sequence[str], others: str) -> Iterable[str]:
+    """The first few of `sentences`, and how many more there are."""
+    yield from sentences[:_MOST]
+    if len(sentences) > _MOST:
+        yield f"{len(sentences) - _MOST} more {others}"

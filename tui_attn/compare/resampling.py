@@ -1,0 +1,109 @@
+"""What is shown beside the verdict and decides nothing: bootstrap interval, sign-flip test, P(A > B).
+
+A percentile bootstrap decides wrongly in 25 % of cases at 3 seeds and 17 % at 5, and a sign-flip test can't reach
+p < 0.05 below 6: hence the least numbers of seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui_attn.compare.paired import ERROR_RATE, Interval, differences
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BOOTSTRAP_FROM = 10
+"""Seeds from which on a bootstrap interval is shown."""
+SIGN_FLIP_FROM = 7
+"""Seeds from which on a sign-flip test is shown."""
+
+_EXACT_UP_TO = 36
+"""Differences up to which all 2**n flips are counted."""
+_DRAWS = 99_999
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Other views on paired accuracies; None where there are too few seeds for one."""
+
+    bootstrap: Interval | None
+    sign_flip: float | None
+    """p-value of the sign-flip test."""
+    probability: float
+    """P(other > base): share of the seeds in which the other model is ahead, a tie counting half."""
+
+
+def beside(base: Sequence[float], other: Sequence[float], comparisons: int = 1) -> Beside:
+    """The views beside the verdict on `other` against `base`, paired by position.
+
+    The interval has level 1 - 0.05/`comparisons` and the p-value is multiplied likewise, as those of the verdict.
+    Raises `ValueError` for no pairs, unequal lengths or values that aren't finite.
+    """
+    found = differences(base, other)
+    flips = sign_flip(found) if len(found) >= SIGN_FLIP_FROM else None
+    return Beside(
+        bootstrap=bootstrap(found, 1 - ERROR_RATE / comparisons) if len(found) >= BOOTSTRAP_FROM else None,
+        sign_flip=None if flips is None else min(1.0, comparisons * flips),
+        probability=sum((value > 0) + 0.5 * (value == 0) for value in found) / len(found),
+    )
+
+
+def bootstrap(values: Sequence[float], level: float = 1 - ERROR_RATE, *, resamples: int = 9_999) -> Interval:
+    """Percentile bootstrap interval of the mean of `values`; the same values give the same interval.
+
+    B. Efron, Bootstrap Methods: Another Look at the Jackknife, Annals of Statistics 7 (1979).
+    """
+    import numpy as np
+
+    sample = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    block = max(1, 2_000_000 // sample.size)
+    means = np.concatenate(
+        [
+            sample[rng.integers(0, sample.size, (min(block, resamples - start), sample.size))].mean(axis=1)
+            for start in range(0, resamples, block)
+        ]
+    )
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def sign_flip(values: Sequence[float]) -> float:
+    """Two-sided p-value of the mean of paired differences: were all signs a coin's, how often would it be as far off?
+
+    Exact up to 36 differences; from there on 99,999 seeded draws, the observed signs counted in, so that the p-value
+    is never too small. R. A. Fisher, The Design of Experiments (1935), section 21.
+    """
+    import numpy as np
+
+    sizes = np.abs(np.asarray(values, dtype=np.float64))
+    # Sums of the same differences in another order differ in their last bits and must count as equal.
+    bound = abs(math.fsum(values)) - 1e-9 * max(1.0, float(sizes.sum()))
+    if sizes.size > _EXACT_UP_TO:
+        rng = np.random.default_rng(0)
+        hits = 0
+        for start in range(0, _DRAWS, 9_999):
+            signs = rng.integers(0, 2, (min(9_999, _DRAWS - start), sizes.size)) * 2 - 1
+            hits += int((np.abs(signs @ sizes) >= bound).sum())
+        return (1 + hits) / (1 + _DRAWS)
+    # All sums of one half of the differences meet all sums of the other: 2 * 2**(n/2) numbers stand for 2**n.
+    first, second = _signed_sums(sizes[: sizes.size // 2]), np.sort(_signed_sums(sizes[sizes.size // 2 :]))
+    above = second.size - np.searchsorted(second, bound - first, side="left")
+    below = np.searchsorted(second, -bound - first, side="right")
+    extreme = int(above.sum()) + int(below.sum()) if bound > 0 else 2**sizes.size
+    return min(1.0, float(extreme / 2**sizes.size))
+
+
+def _signed_sums(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums of `sizes` under all 2**n choices of signs."""
+    import numpy as np
+
+    sums = np.zeros(1)
+    for size in sizes:
+        sums = np.concatenate([sums - size, sums + size])
+    return sums

@@ -1,0 +1,137 @@
+"""The comparison in sentences, and its numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tui_attn.compare.power import seeds_needed
+from tui_attn.compare.resampling import beside
+from tui_attn.compare.summary import BASE, accuracies, comparisons
+
+LAB_ACCURACY = {"base": 0.70, "se": 0.71, "self-attention": 0.67}
+"""The accuracies that the lab expects after 15 epochs, fractions."""
+
+LAB_REMARK = "the lab's figures are what such networks reach on CIFAR-10 (on Fashion-MNIST 91-92 %)"
+
+UNKNOWN = "–"
+
+
+def percent(value: float | None) -> str:
+    """A fraction in per cent, without the sign: `91.51`."""
+    return UNKNOWN if value is None else f"{100 * value:.2f}"
+
+
+def points(value: float | None, digits: int = 2) -> str:
+    """A difference of fractions in percentage points, with its sign: `+0.19`."""
+    if value is None:
+        return UNKNOWN
+    text = f"{100 * value:+.{digits}f}"
+    return text.replace("-", "+") if float(text) == 0 else text
+
+
+def interval_points(ends: Sequence[float] | None) -> str:
+    """An interval of differences: `+0.05 to +0.43`; with more decimals where 0 would else seem to be its end."""
+    if ends is None:
+        return UNKNOWN
+    digits = 2
+    while digits < 6 and any(end != 0 and round(100 * end, digits) == 0 for end in ends):
+        digits += 1
+    return f"{points(ends[0], digits)} to {points(ends[1], digits)}"
+
+
+def interval_percent(ends: Sequence[float] | None) -> str:
+    """An interval of accuracies in per cent: `91.18 to 91.46`."""
+    return UNKNOWN if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+def p_value(value: float | None) -> str:
+    """`0.084`, `<0.001`."""
+    if value is None:
+        return UNKNOWN
+    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.9995 else "1"
+
+
+def verdict_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+    """The verdict on `model` in one sentence; None where it is not compared with base."""
+    models = [entry["model"] for entry in summary["models"]]
+    if model == BASE or BASE not in models:
+        return None
+    versus = _versus(summary, model)
+    if versus is None:
+        return f"{model}: no comparison with {BASE}, because no seed has a result of both"
+    if versus["verdict"] is None:
+        return (
+            f"{model}: {points(versus['delta'])} points from {BASE} with one seed, too few for a verdict on the models"
+        )
+    facts = f"95 % interval {interval_points(versus['ci95'])}, {_p(versus['p_value'])}, {len(versus['seeds'])} seeds"
+    if versus["verdict"] == "no difference shown":
+        return f"{model}: no difference from {BASE} shown, {points(versus['delta'])} points ({facts})"
+    return f"{model} is {versus['verdict']} than {BASE} by {abs(100 * versus['delta']):.2f} points ({facts})"
+
+
+def networks_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+    """What the McNemar test says of two trained networks; None without one."""
+    versus = _versus(summary, model)
+    found = versus["these_networks"] if versus else None
+    if found is None:
+        return None
+    return (
+        f"the two networks of seed {found['seed']} alone: {found['other_only']:,} test images only {model} gets right, "
+        f"{found['base_only']:,} only {BASE} (exact McNemar test, {_p(found['p_value'])})"
+    )
+
+
+def beside_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+    """Bootstrap, sign-flip test and P(A > B), which decide nothing; None below two seeds."""
+    versus = _versus(summary, model)
+    if versus is None or len(versus["seeds"]) < 2:
+        return None
+    base, other = (accuracies(summary, name, versus["seeds"]) for name in (BASE, model))
+    found = beside(base, other, comparisons([entry["model"] for entry in summary["models"]]))
+    parts = [f"{model} is ahead in {100 * found.probability:.0f} % of the seeds"]
+    if found.sign_flip is not None:
+        parts.append(f"sign-flip test {_p(found.sign_flip)}")
+    if found.bootstrap is not None:
+        parts.append(f"bootstrap interval {interval_points(found.bootstrap)}")
+    return f"beside it, deciding nothing: {', '.join(parts)}"
+
+
+def seeds_sentence(summary: Mapping[str, Any], model: str, difference: float = 0.01, power: float = 0.8) -> str | None:
+    """How many seeds would show `difference` with this power at the measured spread; None while none is measured."""
+    versus = _versus(summary, model)
+    if versus is None or versus["spread"] is None:
+        return None
+    what = f"a difference of {100 * difference:g} {'point' if difference == 0.01 else 'points'}"
+    needed = seeds_needed(versus["spread"], difference, power, versus["level"])
+    seeds, spread = len(versus["seeds"]), f"{100 * versus['spread']:.2f} points"
+    rough = f", from {seeds} seeds only" if seeds < 5 else ""
+    chance = f"with {100 * power:.0f} % power at the spread measured ({spread}{rough})"
+    if needed is None:
+        return f"{what} can't be shown {chance} by any number of seeds that one can train"
+    planned = len(summary["seeds"])
+    if needed <= planned:
+        return f"{what} would show {chance} from {needed} seeds on: {planned} are enough"
+    return (
+        f"{what} would show {chance} from {needed} seeds on, {needed - planned} more: "
+        f"'tui-attn extend --seeds {needed}' trains them"
+    )
+
+
+def sentences(summary: Mapping[str, Any], model: str) -> list[str]:
+    """All that is to be said of `model` against base, the verdict first."""
+    found = (verdict_sentence, networks_sentence, beside_sentence, seeds_sentence)
+    return [sentence for say in found if (sentence := say(summary, model)) is not None]
+
+
+def _versus(summary: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = next(
+        entry["versus_base"] for entry in summary["models"] if entry["model"] == model
+    )
+    return found
+
+
+def _p(value: float) -> str:
+    """`p=0.084`, `p<0.001`; without a space, so that no line breaks there."""
+    text = p_value(value)
+    return f"p{text}" if text.startswith("<") else f"p={text}"
