@@ -1,24 +1,83 @@
-"""The comparison's numbers: accuracies, intervals, tests, verdicts; no torch and no textual."""
+"""The comparison's numbers: accuracies, intervals, tests, verdicts; no torch and no textual.
 
-from tui_attn.compare.counting import comparable
-from tui_attn.compare.images import Disagreements, McNemar, confusion, disagreements, mcnemar, per_class
-from tui_attn.compare.notes import remarks
-from tui_attn.compare.paired import Verdict, mean_interval, verdict
-from tui_attn.compare.power import power_of, seeds_needed
-from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
-from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
-from tui_attn.compare.sentences import (
-    LAB_ACCURACY,
-    LAB_REMARK,
-    beside_sentence,
-    networks_sentence,
-    seeds_sentence,
-    sentences,
-    verdict_sentence,
-)
-from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
-from tui_attn.compare.tables import table
-from tui_attn.compare.times import time_to_accuracy
+What is listed here is imported when it is first used, so that a command that only might need it starts at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_attn.compare.counting import comparable
+    from tui_attn.compare.images import Disagreements, McNemar, confusion, disagreements, mcnemar, per_class
+    from tui_attn.compare.notes import remarks
+    from tui_attn.compare.paired import Interval, Verdict, mean_interval, verdict
+    from tui_attn.compare.power import power_of, seeds_needed
+    from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
+    from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
+    from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
+    from tui_attn.compare.tables import table
+    from tui_attn.compare.times import time_to_accuracy
+    from tui_attn.compare.wording import (
+        LAB_ACCURACY,
+        LAB_REMARK,
+        beside_sentence,
+        networks_sentence,
+        seeds_sentence,
+        sentences,
+        verdict_sentence,
+    )
+
+_MODULES = {
+    "counting": ("comparable",),
+    "images": (
+        "Disagreements",
+        "McNemar",
+        "confusion",
+        "disagreements",
+        "mcnemar",
+        "per_class",
+    ),
+    "notes": ("remarks",),
+    "paired": (
+        "Interval",
+        "Verdict",
+        "mean_interval",
+        "verdict",
+    ),
+    "power": (
+        "power_of",
+        "seeds_needed",
+    ),
+    "predictions": (
+        "Predictions",
+        "PredictionsError",
+        "load_predictions",
+    ),
+    "resampling": (
+        "Beside",
+        "beside",
+        "bootstrap",
+        "sign_flip",
+    ),
+    "summary": (
+        "BASE",
+        "accuracies",
+        "comparisons",
+        "summarise",
+    ),
+    "tables": ("table",),
+    "times": ("time_to_accuracy",),
+    "wording": (
+        "LAB_ACCURACY",
+        "LAB_REMARK",
+        "beside_sentence",
+        "networks_sentence",
+        "seeds_sentence",
+        "sentences",
+        "verdict_sentence",
+    ),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BASE",
@@ -26,6 +85,7 @@ __all__ = [
     "LAB_REMARK",
     "Beside",
     "Disagreements",
+    "Interval",
     "McNemar",
     "Predictions",
     "PredictionsError",
@@ -55,3 +115,10 @@ __all__ = [
     "verdict",
     "verdict_sentence",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import zipfile
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -44,6 +45,8 @@ class Predictions:
 
 def load_predictions(path: Path) -> Predictions:
     """Read and check `path`: no pickles, no symlinks, no array beyond a gigabyte. Raises `PredictionsError`."""
+    import zipfile
+
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except FileNotFoundError:

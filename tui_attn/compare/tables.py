@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from math import fsum
 from typing import Any
 
-from tui_attn.compare.sentences import (
+from tui_attn.compare.summary import BASE
+from tui_attn.compare.textfit import cells, columns, cut, plain, wrap
+from tui_attn.compare.wording import (
     LAB_ACCURACY,
     LAB_REMARK,
     UNKNOWN,
@@ -17,8 +19,6 @@ from tui_attn.compare.sentences import (
     points,
     sentences,
 )
-from tui_attn.compare.summary import BASE
-from tui_attn.compare.textfit import cells, columns, cut, plain, wrap
 from tui_attn.text import duration, safe_text, size
 
 MOST_RUNS = 12
@@ -93,7 +93,7 @@ def _counted(entry: Entry, key: str) -> list[float]:
 def _mean(key: str, form: Callable[[float], str]) -> Callable[[Entry], str]:
     def value(entry: Entry) -> str:
         found = _counted(entry, key)
-        return form(fmean(found)) if found else UNKNOWN
+        return form(fsum(found) / len(found)) if found else UNKNOWN
 
     return value
 
