@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tests import recorded_curves as curves
 from tests.recorded_curves import CLASS_NAMES, IMAGES_PER_SECOND, MACS, PARAMETERS
 from tui_attn import liveness, runs, state
-from tui_attn.config import ExperimentConfig
+from tui_attn.config import MODEL_CLASSES, ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.runs import ExperimentDir, Manifest, RunDir
 
@@ -76,6 +76,8 @@ class Recorder:
     traceback: str = TRACEBACK
     reason: str = "the loss is nan at step 938"
     """Why failed runs failed."""
+    about: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What else, or otherwise, a run says of itself when it starts."""
     warnings: Mapping[str, str] = field(default_factory=dict)
     """A warning of a run's worker."""
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -187,6 +189,7 @@ class _Recording:
         self._say_what_it_is()
         if self.id in self.recorder.warnings:
             self.log.append("warning", message=self.recorder.warnings[self.id])
+        self._probe(0)
         self.folder.heartbeat.touch(mode=0o600)
         return True
 
@@ -212,8 +215,10 @@ class _Recording:
         self.log.append(
             "started",
             model=self.model,
+            **{"class": MODEL_CLASSES[self.model]},
             seed=self.seed,
             device="cpu",
+            device_name="a recorded processor",
             precision="fp32",
             threads=2,
             epochs=self.config.epochs,
@@ -224,6 +229,8 @@ class _Recording:
             parameters=recorder.parameters[self.model],
             macs=recorder.macs[self.model],
             class_names=recorder.names,
+            torch="2.15.0",
+            **recorder.about.get(self.id, {}),
         )
 
     def _break_off(self, epoch: int) -> None:
@@ -273,18 +280,17 @@ class _Recording:
             train_seconds=round(self.train_seconds, 4),
             peak_memory=600_000_000 + 1_000 * self.recorder.parameters[self.model],
         )
-        if self.recorder.probes and self.model == "se":
-            self._probe(epoch)
+        self._probe(epoch)
         name = f"step-{self.step:08d}.pt"
         self.log.append("checkpoint", step=self.step, epoch=epoch, file=name, bytes=1_234_567)
 
     def _probe(self, epoch: int) -> None:
-        """The mean gate of each class [class, channel] by layer, and for a glance that of each channel."""
-        by_layer = curves.gates(self.seed, epoch, len(self.recorder.names))
-        file = f"epoch-{epoch:04d}.npz"
-        np.savez(self.folder.probes / file, allow_pickle=False, **by_layer)
-        shown = {layer: values.mean(axis=0).round(4).tolist() for layer, values in by_layer.items()}
-        self.log.append("probe", epoch=epoch, file=file, gates=shown)
+        """The arrays that `tui_attn.train.probe` names; epoch 0 is the untrained network."""
+        arrays, glance = curves.probe(self.model, self.seed, epoch, len(self.recorder.names))
+        if self.recorder.probes and arrays:
+            file = f"epoch-{epoch:05d}.npz"
+            np.savez(self.folder.probes / file, allow_pickle=False, **arrays)
+            self.log.append("probe", epoch=epoch, file=file, gates=glance)
 
     def _leave(self) -> None:
         """Write what stands at the end of a run in this state."""
@@ -309,13 +315,14 @@ class _Recording:
             step=self.step,
             weights_sha256=hashlib.sha256(self.id.encode()).hexdigest() if finished else None,
         )
-        self.experiment_log.append("run_ended", run=self.id, state=self.state, reason=reason)
+        extra = {"traceback": self.recorder.traceback} if failed else {}
+        self.experiment_log.append("run_ended", run=self.id, state=self.state, reason=reason, **extra)
 
 
 def write_predictions(
-    folder: RunDir, model: str, seed: int, accuracy: float, truth: NDArray[np.int16], classes: int
+    folder: RunDir, model: str, seed: int, accuracy: float, truth: NDArray[np.int64], classes: int
 ) -> None:
-    """`predictions.npz`: float32 `logits` [N, K] that are right on `accuracy` of the images, int16 `labels` [N]."""
+    """`predictions.npz`: float32 `logits` [N, K], right on `accuracy` of the images, int64 `labels` [N]."""
     logits = curves.logits(model, seed, accuracy=accuracy, truth=truth, classes=classes)
     with folder.predictions.open("wb") as file:
         np.savez(file, allow_pickle=False, logits=logits, labels=truth)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,18 +114,54 @@ def gates(seed: int, epoch: int, classes: int) -> dict[str, NDArray[np.float32]]
     return found
 
 
-def labels(test_size: int, classes: int) -> NDArray[np.int16]:
+def probe(
+    model: str, seed: int, epoch: int, classes: int
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, list[float]]]:
+    """The arrays of a probe after `epoch` epochs, and the mean gate of every channel by SE layer."""
+    if model == "self-attention":
+        return _attention(seed, epoch, classes), {}
+    if model != "se":
+        return {}, {}
+    arrays: dict[str, NDArray[np.float32]] = {}
+    by_layer = gates(seed, epoch, classes)
+    for layer, values in by_layer.items():
+        arrays[f"{layer}/by_class"] = values
+        arrays[f"{layer}/within"] = (values * (1 - values) * 0.4).astype(np.float32)
+        arrays[f"{layer}/saturated"] = np.array([(values < 0.05).mean(), (values > 0.95).mean()], dtype=np.float32)
+    return arrays, {layer: values.mean(axis=0).round(4).tolist() for layer, values in by_layer.items()}
+
+
+@lru_cache(maxsize=4)
+def _leanings(seed: int, kind: str, count: int) -> NDArray[np.float32]:
+    """How much each channel leans towards each other one, [count, 64, 64]."""
+    rng = generator("attention", seed, kind)
+    leanings: NDArray[np.float32] = rng.standard_normal((count, 64, 64), dtype=np.float32) / 2
+    return leanings + rng.standard_normal((1, 1, 64), dtype=np.float32)
+
+
+def _attention(seed: int, epoch: int, classes: int) -> dict[str, NDArray[np.float32]]:
+    """Attention between the 64 channels, rows that sum to 1: uniform at first, then with preferred channels."""
+
+    def rows(kind: str, count: int) -> NDArray[np.float32]:
+        weights: NDArray[np.float32] = np.exp(_leanings(seed, kind, count) * np.float32(1 - np.exp(-epoch / 4)))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return weights
+
+    return {"attention/by_head": rows("head", 8), "attention/by_class": rows("class", classes)}
+
+
+def labels(test_size: int, classes: int) -> NDArray[np.int64]:
     """The test set's labels, all classes equally often."""
-    return generator("labels", test_size, classes).permutation(np.arange(test_size) % classes).astype(np.int16)
+    return generator("labels", test_size, classes).permutation(np.arange(test_size) % classes).astype(np.int64)
 
 
-def logits(model: str, seed: int, *, accuracy: float, truth: NDArray[np.int16], classes: int) -> NDArray[np.float32]:
+def logits(model: str, seed: int, *, accuracy: float, truth: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """Logits [N, K] that are right on exactly `accuracy` of the images; mostly the same images are hard for all."""
     rng = generator("logits", model, seed)
     size = truth.size
     hard = generator("hard", size).normal(0, 1, size) + rng.normal(0, 0.35, size)
     wrong = np.argsort(-hard)[: size - round(accuracy * size)]
-    chosen = truth.astype(np.int64)
+    chosen = truth.copy()
     chosen[wrong] = (chosen[wrong] + 1 + rng.integers(0, classes - 1, wrong.size)) % classes
     values = rng.normal(0, 1, (size, classes))
     rows = np.arange(size)
