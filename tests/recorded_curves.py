@@ -143,7 +143,8 @@ def _attention(seed: int, epoch: int, classes: int) -> dict[str, NDArray[np.floa
     """Attention between the 64 channels, rows that sum to 1: uniform at first, then with preferred channels."""
 
     def rows(kind: str, count: int) -> NDArray[np.float32]:
-        weights: NDArray[np.float32] = np.exp(_leanings(seed, kind, count) * np.float32(1 - np.exp(-epoch / 4)))
+        share = np.float32(1 - np.exp(-epoch / 4))
+        weights = np.exp(_leanings(seed, kind, count) * share, dtype=np.float32)
         weights /= weights.sum(axis=-1, keepdims=True)
         return weights
 
