@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -135,18 +136,17 @@ def probe(
 def _leanings(seed: int, kind: str, count: int) -> NDArray[np.float32]:
     """How much each channel leans towards each other one, [count, 64, 64]."""
     rng = generator("attention", seed, kind)
-    leanings: NDArray[np.float32] = rng.standard_normal((count, 64, 64), dtype=np.float32) / 2
-    return leanings + rng.standard_normal((1, 1, 64), dtype=np.float32)
+    leanings = 0.5 * rng.standard_normal((count, 64, 64)) + rng.standard_normal((1, 1, 64))
+    return leanings.astype(np.float32)
 
 
 def _attention(seed: int, epoch: int, classes: int) -> dict[str, NDArray[np.float32]]:
     """Attention between the 64 channels, rows that sum to 1: uniform at first, then with preferred channels."""
 
     def rows(kind: str, count: int) -> NDArray[np.float32]:
-        share = np.float32(1 - np.exp(-epoch / 4))
-        weights = np.exp(_leanings(seed, kind, count) * share, dtype=np.float32)
-        weights /= weights.sum(axis=-1, keepdims=True)
-        return weights
+        weights = np.exp(_leanings(seed, kind, count) * (1 - math.exp(-epoch / 4)))
+        shares: NDArray[np.float32] = weights / weights.sum(axis=-1, keepdims=True)
+        return shares
 
     return {"attention/by_head": rows("head", 8), "attention/by_class": rows("class", classes)}
 
