@@ -88,10 +88,10 @@ class SetStatus:
     name: str
     title: str
     state: str
-    """"ready", "damaged" or "missing"."""
+    """"ready", "packed" (here, to be decompressed at the first start), "damaged" or "missing"."""
     located: Located | None
     size: int
-    """Bytes on disk where it is present, else bytes to fetch; 0 for what is made on the spot."""
+    """Bytes to fetch where it is missing, else bytes on disk; 0 for what is made on the spot."""
     problems: tuple[Problem, ...]
     how: str
     """How it can be fetched, in words."""

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import stat
 import threading
 import time
 import urllib.error
@@ -95,6 +96,9 @@ def _attempt(url: str, part: Path, cap: int, tick: Callable[[int], None], limits
     request = urllib.request.Request(url, headers=_headers(have))  # noqa: S310 - checked by allowed()
     try:
         with _opener(url, limits).open(request) as response, _open_part(part) as out:
+            if out.seek(0, os.SEEK_END) != have:
+                out.truncate(0)
+                return "could not be gone on with"
             if have and not _continues(response, have):
                 have = 0
                 out.truncate(0)
@@ -171,10 +175,12 @@ def _open_part(part: Path) -> IO[bytes]:
 
 
 def _length(path: Path) -> int:
+    """The length of a regular file; 0 for anything else, links too."""
     try:
-        return path.lstat().st_size
+        found = path.lstat()
     except OSError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _loopback(url: str) -> bool:
@@ -187,7 +193,7 @@ def _loopback(url: str) -> bool:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects to https only; from this machine also to this machine."""
 
-    def redirect_request(  # noqa: PLR0917 - the library's signature
+    def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not allowed(newurl) or (_loopback(newurl) and not _loopback(req.full_url)):

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -140,25 +140,40 @@ def status(data_dir: Path | None = None) -> list[SetStatus]:
 
 
 def _status(info: DatasetInfo, data_dir: Path | None) -> SetStatus:
-    def made(state: str, where: Located | None, wrong: tuple[Problem, ...] = ()) -> SetStatus:
-        size = info.bytes_on_disk if where is not None else info.bytes_to_fetch
-        return SetStatus(info.name, info.title, state, where, size, wrong, how_to_fetch(info))
+    def made(state: str, where: Located | None = None, wrong: Sequence[Problem] = ()) -> SetStatus:
+        size = info.bytes_to_fetch if state == "missing" else info.bytes_on_disk
+        return SetStatus(info.name, info.title, state, where, size, tuple(wrong), how_to_fetch(info))
 
     try:
         where = find_info(info, data_dir)
+        given = None if data_dir is None else _given(info, check_data_dir(data_dir))
     except DataError as error:
         folder = data_dir if data_dir is not None else cache_dir()
-        return made("damaged", None, (Problem(folder, f"cannot be used: {str(error).splitlines()[0]}"),))
+        return made("damaged", None, [Problem(folder, f"cannot be used: {str(error).splitlines()[0]}")])
     if where is not None:
-        wrong = tuple(problems(info, where)) if info.files else ()
+        wrong = problems(info, where) if info.files else []
         return made("damaged" if wrong else "ready", where, wrong)
-    partly = holding(info, cache_dir() / info.folder).raw
-    short = [
-        Problem(path, "is cut off: it will be fetched again")
+    if given is not None or _packed_here(info):
+        return made("packed")
+    short = _cut_off(info)
+    return made("damaged" if short else "missing", None, short)
+
+
+def _packed_here(info: DatasetInfo) -> bool:
+    """Whether the set lies compressed in the cache or where Debian's package puts it."""
+    folders = [cache_dir() / info.folder, *([Path(info.debian.folder)] if info.debian else [])]
+    whole = [not found.missing for found in (holding(info, folder) for folder in folders)]
+    return any(whole) or archive_in(info, cache_dir()) is not None
+
+
+def _cut_off(info: DatasetInfo) -> list[Problem]:
+    """The files of `info` in the cache that are not as long as they should be."""
+    there = holding(info, cache_dir() / info.folder).raw
+    return [
+        Problem(there[file.name], "is cut off: it will be fetched again")
         for file in info.files
-        if (path := partly.get(file.name)) is not None and path.stat().st_size != file.size
+        if file.name in there and there[file.name].stat().st_size != file.size
     ]
-    return made("damaged" if short else "missing", None, tuple(short))
 
 
 def how_to_fetch(info: DatasetInfo) -> str:

@@ -130,7 +130,7 @@ class _Draw:
         return (low + ((top * (high - low)) >> 32)).astype(np.int32)
 
     def noise(self, n: int) -> NDArray[np.int16]:
-        """`n` (a multiple of 4) whole numbers of -_NOISE ... _NOISE, (n,), those near 0 the likelier: two bytes each."""
+        """`n` (a multiple of 4) whole numbers of -_NOISE ... _NOISE, (n,), those near 0 the likelier."""
         import numpy as np
 
         pairs = self._bits.random_raw(n // 4).astype("<u8").view(np.uint8).reshape(n, 2)

@@ -1,0 +1,234 @@
+"""The Debian archive through apt, for real where it can be reached, and what happens where it can't."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.data.making import make_idx_set, names_in, with_debian
+from tui_attn.data import DATASETS, DataError, FetchOptions, load
+from tui_attn.data.download import connect
+from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.resolve import ensure_info
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def why_not() -> str | None:
+    """Why the Debian archive cannot be used here, judged without the code under test; None if it can."""
+    if not all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb")):
+        return "this machine has no apt"
+    with tempfile.TemporaryDirectory() as name:
+        for folder in ("lists/partial", "cache"):
+            (Path(name) / folder).mkdir(parents=True)
+        options = ["-o", f"Dir::State::Lists={name}/lists", "-o", f"Dir::Cache={name}/cache"]
+        output = subprocess.run(
+            ["apt-get", *options, "update", "--print-uris"], check=False, capture_output=True, text=True
+        ).stdout
+    addresses = {urlsplit(line.split("'")[1]) for line in output.splitlines() if line.startswith("'http")}
+    for address in addresses:
+        with suppress(OSError):
+            connect((address.hostname or "", address.port or (443 if address.scheme == "https" else 80)), 5.0).close()
+            return None
+    return "no Debian archive can be reached from here"
+
+
+@pytest.fixture(scope="module")
+def archive() -> None:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def only_debian() -> DatasetInfo:
+    """Fashion-MNIST, to be had from the Debian archive only: nothing installed, nothing to download."""
+    info = DATASETS["fashion-mnist"]
+    assert info.debian is not None
+    return replace(info, urls=())
+
+
+@pytest.mark.usefixtures("archive")
+def test_fashion_mnist_comes_from_the_real_archive(cache: Path, only_debian: DatasetInfo) -> None:
+    if Path("/usr/share/datasets/fashion-mnist").exists():
+        pytest.skip("dataset-fashion-mnist is installed: it would be used instead of the archive")
+    steps: list[tuple[str, int, int | None]] = []
+    before = _system_state()
+    where = ensure_info(only_debian, options=FetchOptions(progress=lambda *step: steps.append(step)))
+    assert where.source == "Debian archive"
+    assert where.version == DATASETS["fashion-mnist"].version
+    assert names_in(cache) == [".fashion-mnist.lock", "FashionMNIST"]  # apt's folders are gone
+    assert names_in(where.files[0].parent) == sorted(file.name for file in only_debian.files)
+    assert stat.S_IMODE(where.files[0].stat().st_mode) == 0o600
+    assert _system_state() == before
+    arrays = load(where)
+    assert arrays.train_images.shape == (60_000, 1, 28, 28)
+    phases = list(dict.fromkeys(phase for phase, _, _ in steps))
+    assert phases[:2] == ["asking the Debian archive", "fetching Debian's dataset-fashion-mnist"]
+    assert any(phase.startswith("unpacking train-images") for phase in phases)
+    assert all(total is None or 0 <= done <= total for _, done, total in steps)
+
+
+def _system_state() -> dict[str, tuple[float, ...]]:
+    """When the system's own apt lists and caches were last changed."""
+    folders = [Path("/var/lib/apt/lists"), Path("/var/cache/apt"), Path("/var/cache/apt/archives")]
+    return {str(folder): (folder.stat().st_mtime,) for folder in folders if folder.exists()}
+
+
+@pytest.fixture
+def ordinary_home() -> Iterator[Path]:
+    """A home folder for an ordinary user, outside pytest's own, which only root may enter."""
+    home = Path(tempfile.mkdtemp(prefix="tui-attn-test-"))
+    shutil.chown(home, 65534, 65534)
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other test already runs as an ordinary user")
+def test_it_works_for_an_ordinary_user_too(ordinary_home: Path) -> None:
+    script = (
+        "from dataclasses import replace\n"
+        "from tui_attn.data import DATASETS\n"
+        "from tui_attn.data.resolve import ensure_info\n"
+        "import os; assert os.geteuid() == 65534\n"
+        "print(ensure_info(replace(DATASETS['fashion-mnist'], urls=())).source)\n"
+    )
+    environment = {"HOME": str(ordinary_home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(python: str, script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [python, "-c", script],
+            check=False,
+            cwd=CHECKOUT,
+            env=environment,
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+        )
+
+    def works(python: str) -> bool:
+        try:
+            return run(python, "import tui_attn.data").returncode == 0
+        except OSError:
+            return False
+
+    # The package needs the standard library only, so that the system's own interpreter does as well.
+    python = next((python for python in (sys.executable, "/usr/bin/python3") if works(python)), None)
+    if python is None:
+        pytest.skip("an ordinary user cannot read this checkout or any interpreter")
+    result = run(python, script)
+    assert result.stdout == "Debian archive\n" or Path("/usr/share/datasets/fashion-mnist").exists(), result.stderr
+
+
+def fake_apt(folder: Path, apt_get: str, dpkg_deb: str = "exit 0") -> str:
+    """A PATH with these scripts as apt-get and dpkg-deb before everything else."""
+    folder.mkdir()
+    for name, body in (("apt-get", apt_get), ("dpkg-deb", dpkg_deb)):
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_without_apt_the_error_says_so(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DataError, match="Debian archive: this machine has no apt"):
+        ensure_info(with_debian(make_idx_set(), tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("apt_get", "why"),
+    [
+        ("echo 'E: Unable to locate package dataset-made'; exit 100", "Unable to locate package dataset-made"),
+        ("echo \"  Could not resolve 'deb.debian.org'\"; exit 0", r"it cannot be found \(offline\?\)"),
+        ("exit 0", "apt brought nothing"),
+        ("echo > dataset-made_1_all.deb; exit 0", "its dataset-made is broken|its dataset-made lacks"),
+    ],
+)
+def test_what_apt_complains_of_is_said(
+    apt_get: str, why: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", fake_apt(tmp_path / "bin", apt_get))
+    with pytest.raises(DataError, match=f"Debian archive: {why}") as caught:
+        ensure_info(with_debian(make_idx_set(), tmp_path / "none"))
+    assert len(str(caught.value).splitlines()) == 2
+    assert not list(cache.glob(".apt-*"))
+
+
+def test_apt_is_kept_inside_the_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists, state and caches, and no hook of the system's: what apt is told, word for word."""
+    made = make_idx_set()
+    folder = made.write_packed(tmp_path / "tree" / "usr" / "made")
+    log = tmp_path / "log"
+    monkeypatch.setenv(
+        "PATH",
+        fake_apt(
+            tmp_path / "bin",
+            f'echo "$@" >> {log}; for a; do case $a in *apt.conf) cat $a >> {log};; esac; done; '
+            'case "$*" in *download*) echo dlstatus:1:50.0:x >&${2#*=}; touch dataset-made_1_all.deb;; esac',
+            f"tar -C {tmp_path}/tree -c ./usr/made",
+        ),
+    )
+    steps: list[tuple[str, int, int | None]] = []
+    info = with_debian(made, Path("/usr/made"))
+    where = ensure_info(info, options=FetchOptions(progress=lambda *step: steps.append(step)))
+    assert where.source == "Debian archive"
+    assert folder.exists()
+    told = log.read_text()
+    work = re.search(rf"Dir::State={re.escape(str(cache))}/(\.apt-dataset-made-[^/]+)/state", told)
+    assert work is not None
+    for setting in ("Dir::State::Lists=", "Dir::State::status=", "Dir::Cache="):
+        assert f"{setting}{cache}/{work.group(1)}/" in told
+    assert "#clear APT::Update::Post-Invoke-Success;" in told
+    assert ("APT::Sandbox::User=root" in told) == (os.geteuid() == 0)
+    assert told.count("update\n") == 1
+    assert "download dataset-made" in told
+    assert ("fetching Debian's dataset-made", 5_000, 10_000) in steps
+    assert names_in(cache) == [".made.lock", "MadeMNIST"]
+
+
+def test_leftovers_of_a_killed_apt_are_cleared_away(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / ".apt-dataset-made-old" / "lists").mkdir(parents=True)
+    (cache / ".apt-dataset-made-link").symlink_to(tmp_path)
+    (tmp_path / "kept").touch()
+    monkeypatch.setenv("PATH", fake_apt(tmp_path / "bin", "exit 0"))
+    with pytest.raises(DataError):
+        ensure_info(with_debian(make_idx_set(), tmp_path / "none"))
+    assert not list(cache.glob(".apt-*"))
+    assert (tmp_path / "kept").exists()
+
+
+def test_an_interrupted_start_ends_apt(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    monkeypatch.setenv(
+        "PATH",
+        fake_apt(
+            tmp_path / "bin",
+            f'case "$*" in *download*) echo $$ > {pid}; echo dlstatus:1:1.0:x >&${{2#*=}}; exec sleep 60;; esac',
+        ),
+    )
+
+    def interrupt(phase: str, done: int, total: int | None) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_info(with_debian(make_idx_set(), tmp_path / "none"), options=FetchOptions(progress=interrupt))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert not list(cache.glob(".apt-*"))
