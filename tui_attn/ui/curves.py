@@ -1,0 +1,58 @@
+"""What the charts draw, from a picture of the state."""
+
+from __future__ import annotations
+
+from array import array
+
+from tui_attn.text import safe_text
+from tui_attn.ui.charts.curve import Curve
+from tui_attn.ui.feed import RunView, Snapshot
+
+
+def loss_curves(snapshot: Snapshot) -> list[Curve]:
+    """The training loss of every run."""
+    seeds = _many_seeds(snapshot)
+    return [_train(view, view.state.losses, seeds) for view in snapshot.runs.values() if view.state.steps]
+
+
+def accuracy_curves(snapshot: Snapshot) -> list[Curve]:
+    """The training accuracy of every run, and its accuracy on the test set after each epoch."""
+    seeds = _many_seeds(snapshot)
+    views = [view for view in snapshot.runs.values() if view.state.steps]
+    return [_train(view, view.state.accuracies, seeds) for view in views] + [
+        _test(view, seeds) for view in views if view.state.epochs
+    ]
+
+
+def _train(view: RunView, values: array[float], seeds: bool) -> Curve:
+    run = view.state
+    return Curve(
+        id=run.id,
+        label=safe_text(run.id if seeds else run.model, one_line=True),
+        color=run.model,
+        steps=run.steps,
+        values=values,
+        times=run.times,
+        steps_per_epoch=run.about.get("steps_per_epoch"),
+        group=run.model if seeds else None,
+        revision=view.revision,
+    )
+
+
+def _test(view: RunView, seeds: bool) -> Curve:
+    run = view.state
+    return Curve(
+        id=f"{run.id} test",
+        label=safe_text(f"{run.id if seeds else run.model} test", one_line=True),
+        color=run.model,
+        steps=[result.step for result in run.epochs],
+        values=[result.test_accuracy for result in run.epochs],
+        times=[result.train_seconds for result in run.epochs],
+        steps_per_epoch=run.about.get("steps_per_epoch"),
+        group=f"{run.model} test" if seeds else None,
+        revision=view.revision,
+    )
+
+
+def _many_seeds(snapshot: Snapshot) -> bool:
+    return len({view.state.seed for view in snapshot.runs.values()}) > 1

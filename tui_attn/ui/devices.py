@@ -1,0 +1,135 @@
+"""The load of CPU, memory and GPUs, measured in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+INTERVAL = 2.0
+"""Seconds between two measurements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU; None for what it doesn't tell."""
+
+    index: int
+    name: str
+    utilisation: float | None
+    """Fraction of the time that it computed."""
+    memory_used: int | None
+    memory_total: int | None
+    """Bytes."""
+    temperature: float | None
+    """Degrees Celsius."""
+    power: float | None
+    """Watts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measurement."""
+
+    cpu: float
+    """Fraction of all cores in use."""
+    cores: int
+    memory_used: int
+    memory_total: int
+    """Bytes."""
+    gpus: tuple[Gpu, ...] = ()
+
+
+class Sampler(threading.Thread):
+    """Measures while `active` and calls `listener` from its own thread."""
+
+    def __init__(
+        self,
+        listener: Callable[[Reading], object],
+        *,
+        read: Callable[[], Reading] | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        super().__init__(name="devices", daemon=True)
+        self._listener = listener
+        self._read = read
+        self._interval = interval
+        self._stopping = threading.Event()
+        self._active = threading.Event()
+
+    def set_active(self, active: bool) -> None:
+        """Measure, or rest while nothing trains."""
+        if active:
+            self._active.set()
+        else:
+            self._active.clear()
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        self._stopping.set()
+        self._active.set()
+
+    def run(self) -> None:
+        """Measure until stopped."""
+        self._active.wait()
+        read = self._read or reader()
+        while not self._stopping.is_set():
+            self._listener(read())
+            self._stopping.wait(self._interval)
+            self._active.wait()
+
+
+def reader() -> Callable[[], Reading]:
+    """What measures this machine. Imports psutil, and NVIDIA's library where there is a GPU."""
+    import psutil
+
+    gpus = _nvidia()
+    psutil.cpu_percent()  # the first call only starts the measurement
+
+    def read() -> Reading:
+        memory = psutil.virtual_memory()
+        return Reading(
+            cpu=psutil.cpu_percent() / 100,
+            cores=psutil.cpu_count() or 1,
+            memory_used=memory.total - memory.available,
+            memory_total=memory.total,
+            gpus=gpus(),
+        )
+
+    return read
+
+
+def _nvidia() -> Callable[[], tuple[Gpu, ...]]:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except Exception:  # no library, no driver or no GPU: all the same here
+        return lambda: ()
+    return lambda: tuple(_gpu(pynvml, index, handle) for index, handle in enumerate(handles))
+
+
+def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
+    memory = _ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    utilisation = _ask(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
+    power = _ask(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+    name = _ask(nvml, lambda: nvml.nvmlDeviceGetName(handle))
+    return Gpu(
+        index=index,
+        name=name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "GPU"),
+        utilisation=utilisation,
+        memory_used=None if memory is None else int(memory.used),
+        memory_total=None if memory is None else int(memory.total),
+        temperature=_ask(nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
+        power=power,
+    )
+
+
+def _ask(nvml: Any, question: Callable[[], Any]) -> Any:
+    """The answer, or None where a device has none (MIG, virtual GPUs, old drivers)."""
+    try:
+        return question()
+    except nvml.NVMLError:
+        return None

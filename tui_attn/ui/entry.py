@@ -1,0 +1,106 @@
+"""Opens the dashboard and says, on the way out, how things stand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.ui.options import UiOptions
+
+if TYPE_CHECKING:
+    from tui_attn.ui.feed import Snapshot
+
+_FRAMES_PER_SECOND = "30"
+_SSH_FRAMES_PER_SECOND = "20"
+
+
+def run_dashboard(folder: ExperimentDir, *, options: UiOptions | None = None) -> int:
+    """Show the experiment in `folder` until the user leaves, and return the exit code.
+
+    0 while training goes on, else as the experiment ended; 143 after SIGTERM, 129 when the terminal went away, 1
+    when the dashboard itself failed. Needs a terminal on stdin and stdout, and the main thread. Raises `RunsError`
+    when the folder can't be read.
+    """
+    options = options or UiOptions()
+    _prepare(options)
+    from tui_attn.ui.app import DashboardApp
+
+    app = DashboardApp(folder, options)
+    app.run(mouse=options.mouse)
+    if app.failure is not None:
+        _report(folder, app.failure)
+    elif not app.return_code:
+        _say_goodbye(folder, app.snapshot)
+    if app.return_code:
+        return app.return_code
+    return app.snapshot.exit_code if app.snapshot is not None and app.snapshot.ended else 0
+
+
+def _prepare(options: UiOptions) -> None:
+    """Set what Textual reads when it is imported, unless the user did."""
+    ssh = any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+    animations = not ssh if options.animations is None else options.animations
+    os.environ.setdefault("TEXTUAL_FPS", _SSH_FRAMES_PER_SECOND if ssh else _FRAMES_PER_SECOND)
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "full" if animations else "none")
+    os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "1" if animations else "0")
+
+
+def _say_goodbye(folder: ExperimentDir, snapshot: Snapshot | None) -> None:
+    """Print that training goes on, or the result. A terminal that is gone hears nothing."""
+    with contextlib.suppress(OSError, ValueError, RunsError):
+        for line, file in farewell(folder, snapshot):
+            print(line, file=file)
+
+
+def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str, TextIO]]:
+    """What to print on the way out, each line with its stream: figures on stdout, talk on stderr."""
+    if snapshot is None:
+        return [(f"leaving; '{command('attach', folder)}' comes back", sys.stderr)]
+    if snapshot.ended:
+        from tui_attn.ui.screens.comparison import comparison_lines
+
+        width = shutil.get_terminal_size().columns
+        return [(line, sys.stdout) for line in comparison_lines(folder, width)]
+    if not snapshot.supervised:
+        return [(f"nobody trains {folder.id}: '{command('resume', folder)}' takes it up again", sys.stderr)]
+    return [
+        (f"training goes on: '{command('attach', folder)}' comes back", sys.stderr),
+        (f"                  '{command('stop', folder)}' stops it and keeps what there is", sys.stderr),
+    ]
+
+
+def command(name: str, folder: ExperimentDir) -> str:
+    """The command line that does `name` to the experiment in `folder`, from where the user is."""
+    runs_dir = folder.path.parent
+    with contextlib.suppress(OSError):
+        if runs_dir == Path("runs").absolute():
+            return f"tui-attn {name} {folder.id}"
+        if runs_dir.is_relative_to(Path.cwd()):
+            runs_dir = runs_dir.relative_to(Path.cwd())
+    return f"tui-attn {name} {folder.id} --runs-dir {shlex.quote(str(runs_dir))}"
+
+
+def _report(folder: ExperimentDir, failure: str) -> None:
+    """Keep what went wrong in the dashboard in a file, and say so in two lines."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tui-attn"
+    where = state / "dashboard.log"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(failure)
+        kept = f"; what happened is in {where}"
+    except OSError:
+        kept = ""
+    last = failure.strip().splitlines()[-1] if failure.strip() else "unknown"
+    from tui_attn.text import safe_text
+
+    with contextlib.suppress(OSError):
+        print(f"the dashboard failed ({safe_text(last, one_line=True)}){kept}", file=sys.stderr)  # noqa: T201
+        print(f"the training is not touched: '{command('attach', folder)}' comes back", file=sys.stderr)  # noqa: T201

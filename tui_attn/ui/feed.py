@@ -1,0 +1,209 @@
+"""Follows the logs in a thread of its own and hands pictures of the state to the screen: the screen never reads a file.
+
+A picture (`Snapshot`) is made of copies of the runs that changed; the others are the same objects as before, so that
+what shows them sees at a glance that there is nothing to do. At most one picture waits for the screen at any time: a
+screen that is slow gets fewer of them, never old ones.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
+
+from tui_attn.follow import Follower
+from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.state import EXPERIMENT_ENDED, ExperimentState, RunState
+from tui_attn.ui.pace import eta
+
+FASTEST = 0.1
+"""Seconds between two looks at the logs while something happens."""
+SLOWEST = 0.5
+SLOWEST_ENDED = 2.0
+"""The same when nothing happens, and when the experiment is over (it may be resumed or extended)."""
+_SHARE = 20.0
+"""Looking takes at most one part in so many of the time."""
+_SLICE = 1 << 18
+"""Bytes read before the screen gets its turn."""
+_SITUATION_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as it is shown. Never changes once made."""
+
+    state: RunState
+    """A copy."""
+    shown: str
+    """The state, stalled and lost included."""
+    eta: float | None
+    """Seconds still to go, None until that means something."""
+    revision: int
+    """Another number whenever anything of the run changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An experiment at one moment. Never changes once made."""
+
+    experiment: str
+    state: str
+    """The experiment's state, lost included."""
+    supervised: bool
+    runs: dict[str, RunView]
+    log: list[tuple[float, str | None, str]]
+    """Shared with the feed, which only appends: the first `log_length` entries belong to this picture."""
+    log_length: int
+    warnings: list[tuple[float, str]]
+    warnings_length: int
+    acknowledged: dict[str, tuple[str, str]]
+    started_at: float | None
+    ended_at: float | None
+    last_t: float | None
+    """Time of the newest event, unix seconds."""
+    complete: bool
+    """Whether all that was in the logs is in it; false while a long history is still being read."""
+    damaged: int
+    """Damaged lines that were passed over."""
+    exit_code: int = 0
+    stamp: float = 0.0
+    """When it was made, by the feed's monotonic clock."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all training is over."""
+        return self.state in EXPERIMENT_ENDED
+
+
+Listener = Callable[[Snapshot], object]
+
+
+@dataclass(slots=True)
+class _Known:
+    views: dict[str, RunView] = field(default_factory=dict)
+    revision: int = 0
+
+
+class Feed(threading.Thread):
+    """Reads, folds and calls `listener` from its own thread, at most every `interval` seconds.
+
+    `interval` may be set at any time. Stop it with `stop`; `nudge` makes it look at once.
+    """
+
+    def __init__(
+        self,
+        folder: ExperimentDir,
+        listener: Listener,
+        *,
+        interval: float = 0.25,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(name="feed", daemon=True)
+        self._follower = Follower(folder)
+        self._listener = listener
+        self.interval = interval
+        self._clock = clock
+        self._known = _Known()
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._taken = threading.Event()
+        self._taken.set()
+        self._last_t: float | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the experiment is."""
+        return self._follower.manifest
+
+    def stop(self) -> None:
+        """End the thread soon."""
+        self._stopping.set()
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Look at the logs at once."""
+        self._wake.set()
+
+    def taken(self) -> None:
+        """The screen has taken the last picture and is ready for another."""
+        self._taken.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Follow the logs until stopped."""
+        changed: set[str] = set()
+        dirty, waiting = True, FASTEST
+        published = situated = float("-inf")
+        situation = self._follower.situation()
+        while not self._stopping.is_set():
+            begun = self._clock()
+            complete, news = self._read(changed)
+            dirty = dirty or news
+            if begun - situated >= _SITUATION_SECONDS or news:
+                fresh = self._follower.situation()
+                dirty = dirty or fresh != situation
+                situation, situated = fresh, begun
+            if dirty and self._taken.is_set() and begun - published >= self.interval:
+                self._taken.clear()
+                self._listener(self._picture(situation.experiment, situation.runs, situation.supervised, changed,
+                                             complete))  # fmt: skip
+                changed, dirty, published = set(), False, begun
+            slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
+            waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
+            pause = max(waiting, _SHARE * (self._clock() - begun)) if complete else 0.002
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _read(self, changed: set[str]) -> tuple[bool, bool]:
+        """Fold in a slice; whether it was the last one there is, and whether there was anything."""
+        news = self._follower.poll(limit=_SLICE)
+        for run, event in news:
+            if run is not None:
+                changed.add(run)
+            elif "run" in event.data and event["run"] is not None:
+                changed.add(event["run"])
+            self._last_t = event.t if self._last_t is None else max(self._last_t, event.t)
+        return not self._follower.behind, bool(news)
+
+    def _picture(
+        self, state: str, shown: dict[str, str], supervised: bool, changed: set[str], complete: bool
+    ) -> Snapshot:
+        source: ExperimentState = self._follower.state
+        before, views = self._known.views, {}
+        live = [run for run in source.runs.values() if run.state == "running"]
+        for id_, run in source.runs.items():
+            old = before.get(id_)
+            if old is None or id_ in changed or old.shown != shown.get(id_, run.state):
+                self._known.revision += 1
+                old = RunView(_copy(run), shown.get(id_, run.state), eta(run, live), self._known.revision)
+            views[id_] = old
+        self._known.views = views
+        return Snapshot(
+            experiment=source.id,
+            state=state,
+            supervised=supervised,
+            runs=views,
+            log=source.log,
+            log_length=len(source.log),
+            warnings=source.warnings,
+            warnings_length=len(source.warnings),
+            acknowledged=dict(source.acknowledged),
+            started_at=source.started_at,
+            ended_at=source.ended_at,
+            last_t=self._last_t,
+            complete=complete,
+            damaged=sum(self._follower.damaged.values()),
+            exit_code=source.exit_code,
+            stamp=self._clock(),
+        )
+
+
+def _copy(run: RunState) -> RunState:
+    """A copy that the fold no longer touches."""
+    found = copy(run)
+    found.steps, found.losses = run.steps[:], run.losses[:]
+    found.accuracies, found.times = run.accuracies[:], run.times[:]
+    found.epochs, found.probes, found.warnings = run.epochs[:], run.probes[:], run.warnings[:]
+    return found

@@ -1,0 +1,182 @@
+"""What the terminal shows and what it should show, cell by cell, so that only the difference is written.
+
+Textual repaints whole widgets. Here each of its updates goes into a picture of the screen, and what is written is the
+difference between this picture and the one that the terminal is known to show. Over SSH this is a fraction of the
+bytes; and frames that a slow terminal could not take cost nothing, because the next difference covers them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from rich.cells import split_graphemes
+from rich.color import Color, ColorSystem
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+
+Pen = tuple[str, str, str]
+"""SGR parameters: attributes, foreground, background."""
+Cell = tuple[str, Pen]
+"""What stands in a cell; the text is empty in the cells that a wider character to the left covers."""
+
+PLAIN: Pen = ("", "39", "49")
+_BLANK: Cell = (" ", PLAIN)
+_UNKNOWN: Cell = ("\0", PLAIN)
+"""Equals no cell of a picture: the terminal may show anything there."""
+_GAP = 4
+"""Unchanged cells that are cheaper to write again than to jump over."""
+
+# Characters that certainly take one cell each: ASCII, Latin, arrows, boxes, blocks, shapes, braille and the like.
+_SINGLE = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2400-\u2426"
+    "\u2500-\u259f\u25a0-\u25fc\u2713\u2717\u2800-\u28ff]+"
+)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ATTRIBUTES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "21", "51", "52", "53")
+
+
+class FrameBuffer:
+    """The picture of the screen. Feed it with `apply`, take the difference with `flush`."""
+
+    def __init__(self, color_system: ColorSystem | None) -> None:
+        self.color_system = color_system or ColorSystem.TRUECOLOR
+        self._wanted: list[list[Cell]] = []
+        self._shown: list[list[Cell]] = []
+        self._dirty: set[int] = set()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether `flush` may have something to write."""
+        return bool(self._dirty)
+
+    def forget(self) -> None:
+        """Take it that the terminal shows nothing of what was written: the next `flush` writes everything."""
+        self._shown = [[_UNKNOWN] * len(row) for row in self._wanted]
+        self._dirty = set(range(len(self._wanted)))
+
+    def apply(self, update: CompositorUpdate) -> bool:
+        """Take an update of the screen into the picture; false for a kind that is unknown here."""
+        if isinstance(update, LayoutUpdate):
+            self._resize(update.region.width, update.region.height)
+            for y, strips in enumerate(update.strips):
+                self._put(y, 0, (segment for strip in strips for segment in strip))
+            return True
+        if isinstance(update, ChopsUpdate):
+            for y in {span[0] for span in update.spans}:
+                for x, strip in update.chops[y].items():
+                    if strip is not None:
+                        self._put(y, x, strip)
+            return True
+        return False
+
+    def flush(self) -> str:
+        """The terminal sequences that turn what is shown into what is wanted; empty when they are the same."""
+        parts: list[str] = []
+        pen = PLAIN
+        for y in sorted(self._dirty):
+            wanted, shown = self._wanted[y], self._shown[y]
+            if wanted == shown:
+                continue
+            for start, end in _changes(wanted, shown):
+                move = True
+                for x in range(start, end):
+                    text, wanted_pen = wanted[x]
+                    if not text:
+                        continue
+                    if move:
+                        parts.append(f"\x1b[{y + 1};{x + 1}H")
+                    if wanted_pen != pen:
+                        parts.append(_sgr(pen, wanted_pen))
+                        pen = wanted_pen
+                    parts.append(text)
+                    # Terminals disagree about the width of such characters: say where the next one goes.
+                    move = not text.isascii() and not _SINGLE.fullmatch(text)
+            self._shown[y] = wanted.copy()
+        self._dirty.clear()
+        if pen != PLAIN:
+            parts.append("\x1b[0m")
+        return "".join(parts)
+
+    def _resize(self, width: int, height: int) -> None:
+        if len(self._wanted) == height and all(len(row) == width for row in self._wanted):
+            return
+        self._wanted = [[_BLANK] * width for _ in range(height)]
+        self.forget()
+
+    def _put(self, y: int, x: int, segments: Iterable[Segment]) -> None:
+        if not 0 <= y < len(self._wanted):
+            return
+        row = self._wanted[y]
+        cells: list[Cell] = []
+        for text, style, control in segments:
+            if text and not control:
+                cells += _cells(text, PLAIN if style is None else pen_of(style, self.color_system))
+        cells = cells[: len(row) - x]
+        if row[x : x + len(cells)] != cells:
+            row[x : x + len(cells)] = cells
+            self._dirty.add(y)
+
+
+def _cells(text: str, pen: Pen) -> list[Cell]:
+    if _SINGLE.fullmatch(text):
+        return [(character, pen) for character in text]
+    if _CONTROL.search(text):  # widgets make text safe where it enters; nothing gets past here in any case
+        text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    found: list[Cell] = []
+    for start, end, width in split_graphemes(text)[0]:
+        if width > 0:
+            found.append((text[start:end], pen))
+            found += [("", pen)] * (width - 1)
+    return found
+
+
+def _changes(wanted: list[Cell], shown: list[Cell]) -> list[tuple[int, int]]:
+    """Half-open ranges of cells to write."""
+    ranges: list[tuple[int, int]] = []
+    start = end = -1
+    for x, (new, old) in enumerate(zip(wanted, shown, strict=True)):
+        if new == old:
+            continue
+        if start >= 0 and x - end <= _GAP:
+            end = x + 1
+            continue
+        if start >= 0:
+            ranges.append((start, end))
+        start, end = x, x + 1
+    if start >= 0:
+        ranges.append((start, end))
+    return [_whole(wanted, *found) for found in ranges]
+
+
+def _whole(row: list[Cell], start: int, end: int) -> tuple[int, int]:
+    """The range widened to whole characters."""
+    while start > 0 and row[start][0] == "":
+        start -= 1
+    while end < len(row) and row[end][0] == "":
+        end += 1
+    return start, end
+
+
+def _sgr(old: Pen, new: Pen) -> str:
+    if old[0] != new[0]:
+        codes = ["0", new[0], "" if new[1] == "39" else new[1], "" if new[2] == "49" else new[2]]
+    else:
+        codes = [new[1] if new[1] != old[1] else "", new[2] if new[2] != old[2] else ""]
+    return f"\x1b[{';'.join(code for code in codes if code)}m"
+
+
+@lru_cache(4096)
+def pen_of(style: Style, color_system: ColorSystem) -> Pen:
+    """The SGR parameters of `style`; links and metadata are left out."""
+    bits = style._attributes & style._set_attributes
+    attributes = ";".join(code for bit, code in enumerate(_ATTRIBUTES) if bits & (1 << bit))
+    return (attributes, _color(style.color, color_system, True), _color(style.bgcolor, color_system, False))
+
+
+def _color(color: Color | None, color_system: ColorSystem, foreground: bool) -> str:
+    if color is None or color.is_default:
+        return "39" if foreground else "49"
+    return ";".join(color.downgrade(color_system).get_ansi_codes(foreground))

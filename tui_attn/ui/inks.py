@@ -1,0 +1,46 @@
+"""The styles that widgets draw with, by name, for the theme in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.color import Color as RichColor
+from rich.style import Style
+from textual.color import Color
+
+from tui_attn.ui.charts.mode import DEFAULT_MODE, DrawingMode
+from tui_attn.ui.charts.palette import curve_color
+
+_BOLD = frozenset({"bold", "title", "focused", "failed", "warning", "key"})
+_VARIABLES = {"normal": "foreground", "bold": "foreground", "focused": "primary", "key": "primary"}
+"""Names that differ from their theme variable's."""
+
+
+class Inks:
+    """Styles by name: `normal`, `bold`, `focused`, `key`, `model:NAME`, or a variable of the theme.
+
+    Each on the usual background or on that of what is selected.
+    """
+
+    def __init__(self, variables: Mapping[str, str], mode: DrawingMode = DEFAULT_MODE, *, dark: bool = True) -> None:
+        self._variables = variables
+        self._mode = mode
+        self._dark = dark
+        self._styles: dict[tuple[str, bool], Style] = {}
+
+    def __call__(self, name: str, selected: bool = False) -> Style:
+        """The style called `name`. Raises `KeyError` for one there isn't."""
+        found = self._styles.get((name, selected))
+        if found is None:
+            background = self._theme_color("selected" if selected else "background")
+            found = Style(color=self._color(name), bgcolor=background, bold=True if name in _BOLD else None)
+            self._styles[name, selected] = found
+        return found
+
+    def _color(self, name: str) -> RichColor:
+        if name.startswith("model:"):
+            return Color(*curve_color(name.removeprefix("model:"), self._mode, self._dark)).rich_color
+        return self._theme_color(_VARIABLES.get(name, name))
+
+    def _theme_color(self, variable: str) -> RichColor:
+        return Color.parse(self._variables[variable]).rich_color

@@ -1,0 +1,119 @@
+"""Every key of the dashboard: one table from which bindings, footer and help are made. Stdlib only.
+
+A binding's id is what the configuration file's keymap names; a keymap maps ids to one or more keys. Bindings of one
+id share their keys, and one of them works at a time: pause and go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tui_attn.config import ConfigError, suggest
+from tui_attn.text import safe_text
+from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One binding."""
+
+    id: str
+    keys: str
+    """The keys that do it by default, separated by commas."""
+    action: str
+    label: str
+    """What the footer says, a word or two."""
+    tooltip: str
+    """What the help says, one sentence without a full stop."""
+    show: bool = False
+    """Whether the footer shows it."""
+    priority: bool = False
+    """Whether it comes before what the focused panel does with the key."""
+
+
+APP_KEYS = (
+    Key("leave", "q,ctrl+q", "leave", "leave", "Leave; the training goes on, and attach brings this screen back", True),
+    Key("help", "question_mark,f1", "help", "help", "Show every key", True),
+    Key(
+        "interrupt",
+        "ctrl+c",
+        "interrupt",
+        "stop or leave",
+        "Ask whether to stop the training or only to leave",
+        False,
+        True,
+    ),
+    Key("theme", "T", "next_theme", "theme", "Take the next theme: dark, light, colour-blind safe, terminal colours"),
+    Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
+)
+"""Keys that work on every screen."""
+
+DASHBOARD_KEYS = (
+    Key("pause", "p", "steer('pause', True)", "pause", "Pause the selected run, or let it go on", True),
+    Key("pause", "p", "steer('unpause', True)", "go on", "", True),
+    Key("stop", "s", "steer('stop', True)", "stop", "Stop the selected run and keep what it has reached", True),
+    Key("skip", "x", "steer('skip', True)", "skip", "Skip the selected run and go on with the others", True),
+    Key("retry", "r", "steer('retry', True)", "retry", "Retry a failed run, or resume an experiment nobody runs", True),
+    Key("retry", "r", "resume", "resume", "", True),
+    Key("details", "enter,t", "details", "why", "Show how the selected run stands, why it failed, its traceback", True),
+    Key("comparison", "c", "comparison", "compare", "Compare the models", True),
+    Key("heatmap", "h", "heatmap", "heatmaps", "Show gates by class and attention between channels", True),
+    Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause all runs, or let them go on"),
+    Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
+    Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs and keep what they have reached"),
+    Key("skip_all", "X", "steer('skip', False)", "skip all", "Skip all runs that have not ended"),
+    Key("previous_run", "up,k", "select(-1)", "up", "Select the run above"),
+    Key("next_run", "down,j", "select(1)", "down", "Select the run below"),
+    Key("next_panel", "tab", "app.focus_next", "next panel", "Go to the next panel"),
+    Key("previous_panel", "shift+tab", "app.focus_previous", "previous panel", "Go to the panel before"),
+    Key("maximize", "f", "maximize_panel", "full screen", "Give the focused panel the whole screen, and back"),
+    Key("minimize", "escape", "minimize", "all panels", "Show all panels again"),
+)
+"""Keys of the dashboard itself."""
+
+PANEL_KEYS = (
+    Key("scroll_up", "up,k", "scroll(-1)", "up", "Go a line up"),
+    Key("scroll_down", "down,j", "scroll(1)", "down", "Go a line down"),
+    Key("page_up", "pageup", "page(-1)", "page up", "Go a page up"),
+    Key("page_down", "pagedown", "page(1)", "page down", "Go a page down"),
+    Key("first", "home", "first", "first", "Go to the first line"),
+    Key("last", "end", "last", "last", "Go to the last line"),
+)
+"""Keys of everything that scrolls."""
+
+SCREEN_KEYS = (Key("back", "escape,backspace", "back", "back", "Go back to the dashboard", True),)
+"""Keys of the screens that cover the dashboard."""
+
+CONFIRM_KEYS = (
+    Key("yes", "y", "answer(True)", "yes", "Do it", True),
+    Key("no", "n,escape", "answer(False)", "no", "Leave everything as it is", True),
+    Key("leave_instead", "q", "leave", "leave", "Leave the dashboard; the training goes on", True),
+)
+"""Keys of a question."""
+
+HEATMAPS_KEYS = (
+    Key("next_probe_run", "n", "next_run", "next run", "Show the next run that has gates or attention", True),
+    Key("next_layer", "m", "next_layer", "next matrix", "Show the next layer or attention matrix of this run", True),
+    Key("next_epoch", "e", "epoch(1)", "later epoch", "Show the next epoch", True),
+    Key("previous_epoch", "E", "epoch(-1)", "earlier epoch", "Show the epoch before", True),
+)
+"""Keys of the heatmaps' screen."""
+
+ALL_KEYS = (*APP_KEYS, *DASHBOARD_KEYS, *PANEL_KEYS, *SCREEN_KEYS, *CONFIRM_KEYS, *HEATMAPS_KEYS)
+
+
+def binding_ids() -> frozenset[str]:
+    """The id of every binding there is, the charts' included."""
+    return frozenset(key.id for key in ALL_KEYS) | {row[0] for row in (*CHART_KEYS, *HEATMAP_KEYS)}
+
+
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Raise `ConfigError` when `keymap` names a binding that doesn't exist or gives it no key."""
+    known = binding_ids()
+    for id_, keys in keymap.items():
+        shown = safe_text(id_, one_line=True)
+        if id_ not in known:
+            raise ConfigError(f"[keys] names no binding '{shown}': {suggest(shown, sorted(known))}")
+        if not isinstance(keys, str) or not keys.strip(", "):
+            raise ConfigError(f'[keys] {shown} needs a key, such as "{shown}" = "f5"')

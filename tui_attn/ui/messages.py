@@ -1,0 +1,70 @@
+"""What happens in the dashboard, as messages: past tense, and only the newest of those that supersede one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from textual.message import Message
+
+from tui_attn.ui.devices import Reading
+from tui_attn.ui.feed import Snapshot
+
+
+@dataclass
+class LogsAdvanced(Message, bubble=False):
+    """The logs, or who lives, changed; here is the newest picture."""
+
+    snapshot: Snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """A newer picture makes an older one pointless."""
+        return isinstance(message, LogsAdvanced)
+
+
+@dataclass
+class DevicesRead(Message, bubble=False):
+    """The load of the devices was measured."""
+
+    reading: Reading
+
+    def can_replace(self, message: Message) -> bool:
+        """A newer reading makes an older one pointless."""
+        return isinstance(message, DevicesRead)
+
+
+@dataclass
+class RunSelected(Message):
+    """The user went to another run."""
+
+    run: str
+
+
+@dataclass
+class CommandSent(Message, bubble=False):
+    """A command was appended to the control log."""
+
+    id: str
+    command: str
+    run: str | None
+
+
+@dataclass
+class SteeringFailed(Message, bubble=False):
+    """A command could not be given; `reason` is one line and says what to do."""
+
+    reason: str
+
+
+@dataclass
+class ExperimentResumed(Message, bubble=False):
+    """A new supervisor took the experiment up."""
+
+
+@dataclass
+class ComparisonReady(Message, bubble=False):
+    """The comparison was computed, or can't be: then there is an `error` instead of a summary."""
+
+    summary: dict[str, Any] | None
+    remarks: list[str]
+    error: str = ""

@@ -1,0 +1,105 @@
+"""A question before anything that can't be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from tui_attn.text import safe_text
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.keys import CONFIRM_KEYS
+from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.lines import Lines, Row, fit
+
+
+class Question(Lines):
+    """The question and what follows from it."""
+
+    def __init__(self, question: str, facts: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._question = question
+        self._facts = facts
+        self.styles.height = len(facts) + 2
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """The question, an empty line, the facts."""
+        label = max((cell_len(name) for name, _ in self._facts), default=0)
+        rows = [Row(((self._question, "title"),)), Row(())]
+        for name, text in self._facts:
+            rows.append(Row(((fit(name, label) + "  ", "muted"), (fit(text, max(width - label - 2, 0)), "normal"))))
+        return rows
+
+
+class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
+    """Asks `question`; `facts` are pairs such as ("kept", "..."). With `may_leave`, leaving is a third answer."""
+
+    BINDINGS = bindings(CONFIRM_KEYS)
+
+    def __init__(self, question: str, facts: Sequence[tuple[str, str]], *, may_leave: bool = False) -> None:
+        super().__init__()
+        self.may_leave = may_leave
+        self._question = safe_text(question, one_line=True)
+        self._facts = [(name, safe_text(text, one_line=True)) for name, text in facts]
+
+    def compose(self) -> ComposeResult:
+        """The question over its keys."""
+        with Vertical(id="confirm"):
+            yield Question(self._question, self._facts)
+            yield KeyBar()
+
+    def action_answer(self, answer: bool) -> None:
+        """Close with `answer`."""
+        self.dismiss(answer)
+
+    def action_leave(self) -> None:
+        """Leave the dashboard."""
+        self.app.exit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to leave only where the question says so."""
+        return self.may_leave if action == "leave" else True
+
+
+def stop_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
+    """What to ask before stopping `run`, or all runs when None."""
+    if run is None:
+        return "Stop all runs?", [
+            ("kept", "every epoch so far, curves, gates, and a checkpoint of each run at its present step"),
+            ("then", "the experiment ends; 'tui-attn resume' takes the runs up where they stopped"),
+            ("lost", "nothing"),
+        ]
+    done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
+    return f"Stop {run}?", [
+        ("kept", f"{done}, curves, gates, and a checkpoint at its present step"),
+        ("then", "the other runs go on; 'tui-attn resume' takes it up where it stopped"),
+        ("lost", "nothing"),
+    ]
+
+
+def skip_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
+    """What to ask before skipping `run`, or all runs when None."""
+    if run is None:
+        return "Skip all runs that have not ended?", [
+            ("kept", "every epoch so far, curves and gates"),
+            ("then", "the experiment ends; 'tui-attn resume' does not take skipped runs up again"),
+        ]
+    done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
+    return f"Skip {run}?", [
+        ("kept", f"{done}, curves and gates"),
+        ("then", "the other runs go on; 'tui-attn resume' does not take it up again"),
+    ]
+
+
+LEAVE_QUESTION = (
+    "Stop the training?",
+    [
+        ("y", "stop all runs, keep what they have reached, and stay here"),
+        ("n", "change nothing; the training goes on"),
+        ("q", "leave; the training goes on, and 'tui-attn attach' comes back"),
+    ],
+)
+"""What Ctrl-C asks."""

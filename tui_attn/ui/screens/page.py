@@ -1,0 +1,105 @@
+"""A screen of text over the dashboard, to scroll through and to leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from tui_attn.text import safe_text
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.keys import PANEL_KEYS, SCREEN_KEYS
+from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.lines import Lines, Row, rule
+
+
+class Pages(Lines, can_focus=True):
+    """Rows that scroll under a title that stays."""
+
+    BINDINGS = bindings(PANEL_KEYS)
+
+    def __init__(self, title: str, *, id: str = "pages") -> None:
+        super().__init__(id=id)
+        self._title = safe_text(title, one_line=True)
+        self._all: Sequence[Row] = ()
+        self._top = 0
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these rows from where the reader is."""
+        self._all = rows
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """The title, and the rows from the one scrolled to."""
+        room = max(height - 1, 0)
+        self._top = min(max(self._top, 0), max(len(self._all) - room, 0))
+        last = min(self._top + room, len(self._all))
+        where = f"{self._top + 1}–{last} of {len(self._all)}" if len(self._all) > room else ""
+        return [rule(self._title, width, right=where, focused=True), *self._all[self._top : last]]
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by lines."""
+        self._top += by
+        self.redraw()
+
+    def action_page(self, direction: int) -> None:
+        """Scroll by a page."""
+        self.action_scroll(direction * max(self.size.height - 2, 1))
+
+    def action_first(self) -> None:
+        """Go to the first line."""
+        self.action_scroll(-len(self._all))
+
+    def action_last(self) -> None:
+        """Go to the last line."""
+        self.action_scroll(len(self._all))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        event.stop()
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        event.stop()
+        self.action_scroll(-3)
+
+
+class PageScreen(Screen[None], inherit_bindings=False):
+    """A title, rows, and the keys. Subclasses give the rows in `page`."""
+
+    BINDINGS = bindings(SCREEN_KEYS)
+    TITLE = ""
+
+    def page(self, width: int) -> Sequence[Row]:
+        """The rows for a screen of `width` cells."""
+        raise NotImplementedError
+
+    def page_title(self) -> str:
+        """The title."""
+        return self.TITLE or ""
+
+    def compose(self) -> ComposeResult:
+        """The rows over the keys."""
+        yield Pages(self.page_title())
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the rows."""
+        self.query_one(Pages).focus()
+        self.renew()
+
+    def on_resize(self) -> None:
+        """Lay the rows out for the new width."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Make the rows again."""
+        if self.is_mounted and self.size:
+            self.query_one(Pages).show(self.page(self.size.width))
+
+    def action_back(self) -> None:
+        """Leave this screen."""
+        self.dismiss()

@@ -1,0 +1,107 @@
+"""One run in full: how it stands, why it failed, and the traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_attn.runs import ExperimentDir
+from tui_attn.text import duration, safe_text, size
+from tui_attn.ui import present
+from tui_attn.ui.feed import RunView, Snapshot
+from tui_attn.ui.screens.page import PageScreen
+from tui_attn.ui.widgets.lines import Row, fit
+
+_LABEL = 16
+
+
+class RunDetailsScreen(PageScreen):
+    """What is known of one run."""
+
+    def __init__(self, folder: ExperimentDir, view: RunView) -> None:
+        super().__init__()
+        self._folder = folder
+        self._view = view
+
+    def page_title(self) -> str:
+        """The run's id."""
+        return self._view.state.id
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the run as it is in this picture."""
+        found = snapshot.runs.get(self._view.state.id)
+        if found is not None and found is not self._view:
+            self._view = found
+            self.renew()
+
+    def page(self, width: int) -> Sequence[Row]:
+        """State, figures, warnings, traceback."""
+        return details(self._view, str(self._folder.path / self._view.state.id), width)
+
+
+def details(view: RunView, where: str, width: int) -> list[Row]:
+    """Everything about a run, as rows of `width` cells; long text is wrapped, never cut."""
+    run = view.state
+    rows = [
+        Row(()),
+        _fact("state", present.state_text(view.shown), width, present.STATE_INKS.get(view.shown, "normal")),
+    ]
+    if run.reason:
+        rows += _wrapped("reason", run.reason, width)
+    if view.shown == "failed":
+        rows += _wrapped("what now", "r tries it again from its last checkpoint; the other runs are not touched", width)
+    if view.shown == "lost":
+        rows += _wrapped("what now", "no process trains it any more: r takes the experiment up again", width)
+    rows += [_fact(name, text, width) for name, text in _figures(view) if text]
+    rows.append(_fact("folder", safe_text(where, one_line=True), width))
+    for warning in run.warnings:
+        rows += _wrapped("warning", warning, width, "warning")
+    if run.traceback:
+        rows += [Row(()), Row(((" traceback", "bold"),)), Row(())]
+        for line in safe_text(run.traceback).expandtabs(4).splitlines():
+            rows += [Row(((f"   {part}", "normal"),)) for part in _chunks(line, max(width - 4, 8))]
+    elif view.shown == "failed":
+        rows += [Row(()), Row(((" no traceback was recorded: worker.log in its folder may say more", "muted"),))]
+    return rows
+
+
+def _figures(view: RunView) -> list[tuple[str, str]]:
+    run, about = view.state, view.state.about
+    checkpoint = f"epoch {run.checkpoint[1]}, step {run.checkpoint[0]:,}" if run.checkpoint else "none yet"
+    last = run.epochs[-1] if run.epochs else None
+    found = [
+        ("model", f"{run.model}, seed {run.seed}"),
+        ("parameters", f"{about['parameters']:,}" if "parameters" in about else ""),
+        ("device", f"{run.device or '–'}, {about.get('precision', '–')}, {about.get('threads', '–')} threads"),
+        ("epoch", f"{run.epoch} of {about.get('epochs', '–')}, step {run.step:,}"),
+        ("train", _pair(last.train_loss, last.train_accuracy) if last else ""),
+        ("test", _pair(last.test_loss, last.test_accuracy) if last else ""),
+        ("trained", duration(run.train_seconds) if run.steps else ""),
+        ("images/s", present.rate_text(run.images_per_second)),
+        ("peak memory", size(last.peak_memory) if last and last.peak_memory else ""),
+        ("checkpoint", checkpoint),
+        ("resumed from", f"step {run.resumed_from:,}" if run.resumed_from is not None else ""),
+        ("weights", f"sha256 {run.weights_sha256}" if run.weights_sha256 else ""),
+    ]
+    return [(name, safe_text(text, one_line=True)) for name, text in found]
+
+
+def _pair(loss: float, accuracy: float) -> str:
+    return f"loss {present.loss_text(loss)}, accuracy {present.percent_text(accuracy)}"
+
+
+def _fact(name: str, text: str, width: int, ink: str = "normal") -> Row:
+    return Row(((fit(f" {name}", _LABEL), "muted"), (fit(text, max(width - _LABEL - 1, 0)), ink)))
+
+
+def _wrapped(name: str, text: str, width: int, ink: str = "normal") -> list[Row]:
+    parts = _chunks(safe_text(text, one_line=True), max(width - _LABEL - 1, 8))
+    return [
+        Row(((fit(f" {name}" if index == 0 else "", _LABEL), "muted"), (part, ink))) for index, part in enumerate(parts)
+    ]
+
+
+def _chunks(text: str, width: int) -> list[str]:
+    """`text` in pieces of at most `width` cells; nothing is lost."""
+    from rich.cells import chop_cells
+
+    return chop_cells(text, width) or [""]

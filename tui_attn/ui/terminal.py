@@ -1,0 +1,168 @@
+"""The terminal: writing to it without ever waiting for it, noticing that it went away, and what it can show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+EXIT_HANGUP = 128 + signal.SIGHUP
+_WATCH_MS = 500
+_LATEST_EXIT_SECONDS = 0.8
+
+
+class TerminalFile:
+    """The terminal as a file for Textual's writer thread, which knows how much of what it was given is still unsent."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._parts: list[str] = []
+        self._given = 0
+        self._sent = 0
+        self.write_seconds = 0.0
+        """How long the terminal took for the last write."""
+        self._written_at = 0.0
+
+    @property
+    def backlog(self) -> bool:
+        """Whether the terminal has not yet taken all that was given."""
+        return self._given > self._sent
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago the last write ended."""
+        return time.monotonic() - self._written_at
+
+    def give(self) -> None:
+        """Count one text that is on its way to `write`."""
+        self._given += 1
+
+    def write(self, text: str) -> int:
+        """Keep `text` for the next `flush`."""
+        self._parts.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was kept; waits for the terminal. Ends the process when the terminal is gone."""
+        parts, self._parts = self._parts, []
+        data = memoryview("".join(parts).encode("utf-8", "replace"))
+        begun = time.monotonic()
+        while data:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [], 1.0)
+            except OSError:
+                leave_at_once()
+        self._written_at = time.monotonic()
+        self.write_seconds = self._written_at - begun
+        self._sent += len(parts)
+
+    def fileno(self) -> int:
+        """The terminal's descriptor."""
+        return self._fd
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver on stdout, which exits with its terminal and says when the terminal is behind."""
+
+    def __init__(
+        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        # Textual draws on stderr; here stderr may be a file while the screen goes on.
+        self.terminal = TerminalFile((sys.__stdout__ or sys.stdout).fileno())
+        self._file = cast(Any, self.terminal)
+        self._watching = False
+
+    def write(self, data: str) -> None:
+        """Hand `data` to the writer thread."""
+        self.terminal.give()
+        super().write(data)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal over, and watch that it stays."""
+        if not self._watching:
+            self._watching = True
+            threading.Thread(target=_watch, args=(self.fileno,), name="terminal-watch", daemon=True).start()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+
+def leave_at_once(code: int = EXIT_HANGUP) -> None:
+    """End this process now. A dashboard owns nothing: the training doesn't notice."""
+    os._exit(code)
+
+
+def exit_on_signals(app: App[Any]) -> None:
+    """Let SIGTERM, SIGHUP and SIGINT leave the terminal as it was found; soon, in any case."""
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        code = 0 if signum == signal.SIGINT else 128 + signum
+
+        def leave(code: int = code) -> None:
+            late = threading.Timer(_LATEST_EXIT_SECONDS, leave_at_once, (code,))
+            late.daemon = True
+            late.start()
+            app.exit(return_code=code)
+
+        try:
+            loop.add_signal_handler(signum, leave)
+        except (ValueError, RuntimeError):  # not the main thread: a test's app
+            return
+
+
+def _watch(fd: int) -> None:
+    """Wait until the terminal hangs up, then end the process.
+
+    SIGHUP alone is not enough: a caller may have it ignored, and then Textual spins on a descriptor at its end.
+    """
+    poll = select.poll()
+    poll.register(fd, 0)  # POLLHUP, POLLERR and POLLNVAL are always reported
+    while True:
+        found = poll.poll(_WATCH_MS)
+        if any(mask & (select.POLLHUP | select.POLLERR) for _, mask in found) or not _is_terminal(fd):
+            leave_at_once()
+        if found:  # POLLNVAL for a terminal: systems that can't poll one
+            time.sleep(_WATCH_MS / 1000)
+
+
+def _is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
+
+
+def ascii_only(environ: dict[str, str] | None = None) -> bool:
+    """Whether the locale is one without Unicode, such as LANG=C. One that isn't set at all says nothing."""
+    env = _first_environment() if environ is None else environ
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        value = env.get(name)
+        if value:
+            return "utf" not in value.lower()
+    return False
+
+
+def _first_environment() -> dict[str, str]:
+    """The environment as the caller gave it: Python itself sets LC_CTYPE when it finds LANG=C."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if entry)
+            return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    except OSError:
+        return dict(os.environ)
+
+
+def over_ssh() -> bool:
+    """Whether this session came over SSH."""
+    return any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))

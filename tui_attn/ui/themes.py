@@ -1,0 +1,141 @@
+"""The themes: the only place where the dashboard's colours are written down (the curves' are in charts/palette.py)."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+from tui_attn.ui.options import THEMES
+
+_SHARED = {
+    "rule": "$panel",
+    "muted": "$foreground 60%",
+    "faint": "$foreground 38%",
+    "selected": "$panel",
+}
+
+
+def _theme(name: str, *, variables: dict[str, str], **colors: str | bool) -> Theme:
+    return Theme(name=name, variables=variables, **colors)  # type: ignore[arg-type]
+
+
+DARK = _theme(
+    "dark",
+    primary="#6cb6ff",
+    secondary="#96d0ff",
+    accent="#d2a8ff",
+    success="#6bc46d",
+    warning="#daaa3f",
+    error="#f47067",
+    foreground="#cdd6df",
+    background="#10151b",
+    surface="#10151b",
+    panel="#1b232d",
+    variables={
+        "rule": "#323d4a",
+        "title": "#e6edf3",
+        "muted": "#8b98a5",
+        "faint": "#566472",
+        "selected": "#1f2a36",
+        "running": "#6bc46d",
+        "held": "#daaa3f",
+        "failed": "#f47067",
+        "done": "#8cc6ff",
+        "gone": "#c98ae0",
+    },
+)
+
+LIGHT = _theme(
+    "light",
+    dark=False,
+    primary="#0a5fb4",
+    secondary="#0969da",
+    accent="#7a3fb8",
+    success="#1a7f37",
+    warning="#8f5a00",
+    error="#c3242b",
+    foreground="#1f2933",
+    background="#fcfcfa",
+    surface="#fcfcfa",
+    panel="#eceeef",
+    variables={
+        "rule": "#c6ccd2",
+        "title": "#0b1117",
+        "muted": "#596673",
+        "faint": "#98a2ac",
+        "selected": "#e2eaf2",
+        "running": "#1a7f37",
+        "held": "#8f5a00",
+        "failed": "#c3242b",
+        "done": "#0a5fb4",
+        "gone": "#8a3b9e",
+    },
+)
+
+# States by lightness and the blue-orange axis only, which every common colour vision deficiency keeps.
+COLOUR_BLIND = _theme(
+    "colour-blind",
+    primary="#56b4e9",
+    secondary="#8fcdf2",
+    accent="#e69f00",
+    success="#56b4e9",
+    warning="#f0e442",
+    error="#ee8434",
+    foreground="#d8dde2",
+    background="#0e1116",
+    surface="#0e1116",
+    panel="#1b222b",
+    variables={
+        "rule": "#35404c",
+        "title": "#f2f5f7",
+        "muted": "#929ea9",
+        "faint": "#5c6873",
+        "selected": "#21303d",
+        "running": "#56b4e9",
+        "held": "#f0e442",
+        "failed": "#ee8434",
+        "done": "#b9d9ee",
+        "gone": "#d55e00",
+    },
+)
+
+# The terminal's own sixteen colours on its own background.
+TERMINAL = _theme(
+    "terminal",
+    ansi=True,
+    primary="ansi_blue",
+    secondary="ansi_cyan",
+    accent="ansi_magenta",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "rule": "ansi_bright_black",
+        "title": "ansi_default",
+        "muted": "ansi_default",
+        "faint": "ansi_bright_black",
+        "selected": "ansi_default",
+        "running": "ansi_green",
+        "held": "ansi_yellow",
+        "failed": "ansi_red",
+        "done": "ansi_cyan",
+        "gone": "ansi_magenta",
+        "ansi-background": "ansi_black",
+        "ansi-foreground": "ansi_white",
+        "scrollbar": "ansi_bright_black",
+        "scrollbar-hover": "ansi_bright_black",
+        "scrollbar-active": "ansi_white",
+        "scrollbar-background": "ansi_default",
+        "scrollbar-corner-color": "ansi_default",
+        "scrollbar-background-hover": "ansi_default",
+        "scrollbar-background-active": "ansi_default",
+        "border-blurred": "ansi_bright_black",
+    },
+)
+
+ALL: dict[str, Theme] = dict(zip(THEMES, (DARK, LIGHT, COLOUR_BLIND, TERMINAL), strict=True))
+"""Every theme by the name that the user gives."""

@@ -1,0 +1,78 @@
+"""The last line: the keys that work now, and for a few seconds what became of the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import ActiveBinding
+
+from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+
+_NAMES = {"question_mark": "?", "enter": "⏎", "escape": "esc", "up": "↑", "down": "↓", "shift+tab": "⇧tab"}
+
+
+def key_name(key: str) -> str:
+    """How a key is written for people."""
+    return _NAMES.get(key, key.replace("ctrl+", "^"))
+
+
+class KeyBar(Lines):
+    """Made from the screen's active bindings, so that it can't say anything else than what the keys do."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._said: Piece = ("", "normal")
+        self._spans: list[tuple[int, int, ActiveBinding]] = []
+        """Where each key stands: its first cell, the one after its last, and what it does."""
+
+    def on_mount(self) -> None:
+        """Follow the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
+
+    def say(self, text: str, ink: str = "normal") -> None:
+        """Show `text` on the right; an empty one takes it away."""
+        self._said = (text, ink)
+        self.redraw()
+
+    def unsay(self, text: str) -> None:
+        """Take `text` away, unless something else was said since."""
+        if self._said[0] == text:
+            self.say("")
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """One row."""
+        said, ink = self._said
+        said = f" {fit(said, min(cell_len(said), max(width - 2, 0)))} " if said else ""
+        room = width - cell_len(said)
+        pieces: list[Piece] = [(" ", "normal")]
+        used = 1
+        self._spans = []
+        for name, label, active in self._keys():
+            length = cell_len(name) + cell_len(label) + 3
+            if used + length - 2 > room:
+                break
+            pieces += [(name, "key"), (f" {label}  ", "muted")]
+            self._spans.append((used, used + length - 2, active))
+            used += length
+        pieces = pieces if used <= room else [*pieces[:-1], (pieces[-1][0].rstrip(), "muted")]
+        used = sum(cell_len(text) for text, _ in pieces)
+        return [Row((*pieces, (" " * max(room - used, 0), "normal"), (said, ink)))]
+
+    def _keys(self) -> list[tuple[str, str, ActiveBinding]]:
+        found: list[tuple[str, str, ActiveBinding]] = []
+        seen: set[str] = set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.action not in seen:
+                seen.add(binding.action)
+                found.append((key_name(binding.key), binding.description, active))
+        return found
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what was clicked at."""
+        for start, end, active in self._spans:
+            if start <= event.x < end:
+                await self.app.run_action(active.binding.action, active.node)
+                return

@@ -1,0 +1,66 @@
+"""The first line: what is trained, how it stands, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+
+from tui_attn.config import ExperimentConfig
+from tui_attn.text import duration
+from tui_attn.ui import present
+from tui_attn.ui.feed import Snapshot
+from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+
+
+class TitleBar(Lines):
+    """Name and facts of the experiment on the left, its state and times on the right."""
+
+    def __init__(self, experiment: str, config: ExperimentConfig, clock: Callable[[], float], *, id: str) -> None:
+        super().__init__(id=id)
+        self._name = present.experiment_name(experiment, config)
+        self._facts = present.experiment_facts(config)
+        self._clock = clock
+        self._snapshot: Snapshot | None = None
+        self._slow = False
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show this picture."""
+        self._snapshot = snapshot
+        self.redraw()
+
+    def set_slow(self, slow: bool) -> None:
+        """Say whether the terminal takes frames only slowly."""
+        if slow != self._slow:
+            self._slow = slow
+            self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """One row: what doesn't fit goes, the facts first."""
+        right = self._right()
+        room = width - sum(cell_len(text) for text, _ in right) - 1
+        name = f" {self._name}"
+        if cell_len(name) > room:
+            return [Row(((fit(name, max(room, 0)), "title"), (" ", "normal"), *right))]
+        facts = f"  {self._facts}"
+        facts = facts if cell_len(name) + cell_len(facts) <= room else ""
+        gap = " " * (room + 1 - cell_len(name) - cell_len(facts))
+        return [Row(((name, "title"), (facts, "muted"), (gap, "normal"), *right))]
+
+    def _right(self) -> list[Piece]:
+        pieces: list[Piece] = [("slow terminal  ", "warning")] if self._slow else []
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.complete:
+            pieces.append(("reading the logs  ", "muted"))
+        if snapshot is None:
+            return pieces
+        if snapshot.damaged:
+            pieces.append((f"{snapshot.damaged} damaged log lines  ", "warning"))
+        pieces.append((present.state_text(snapshot.state), present.STATE_INKS.get(snapshot.state, "normal")))
+        left = present.time_left(snapshot)
+        if left is not None:
+            pieces.append((f"  {duration(left)} left", "muted"))
+        passed = present.elapsed(snapshot, self._clock())
+        if passed is not None:
+            pieces.append((f"  {duration(passed)} ", "muted"))
+        return pieces
