@@ -90,10 +90,23 @@ def _detail(line: Line, index: int, percent: bool, look: Look) -> str:
     return "" if line.raw is None else f"raw {value_text(float(line.raw[index]), percent)}"
 
 
+_FORMS = ((True, 40), (False, 40), (False, 14), (False, 8), (False, 4))
+"""With or without details, and how long a label may be: from all there is to hardly anything."""
+
+
+def whole_legend(found: list[Entry], width: int, look: Look) -> Row | None:
+    """Return the legend in one line of at most `width` cells; None when that would cut too much."""
+    for detail, limit in _FORMS[:3]:
+        row = _joined([_piece(entry, detail, limit, look) for entry in found], look)
+        if row_width(row) <= width:
+            return row
+    return None
+
+
 def legend_rows(found: list[Entry], width: int, most: int, look: Look) -> list[Row]:
     """Return the legend in at most `most` lines: first details go, then labels are cut, then the rest is counted."""
     rows: list[list[Row]] = []
-    for detail, limit in ((True, 40), (False, 40), (False, 14), (False, 8), (False, 4)):
+    for detail, limit in _FORMS:
         rows = _wrapped([_piece(entry, detail, limit, look) for entry in found], width)
         if len(rows) <= most:
             return [_joined(row, look) for row in rows]

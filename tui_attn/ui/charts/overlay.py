@@ -17,6 +17,8 @@ from tui_attn.ui.charts.series import Line
 if TYPE_CHECKING:
     from tui_attn.ui.charts.decimate import Floats
 
+_EMPTY = " \u2800░:"
+
 
 def bands(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
     """Fill what lies between the lowest and the highest of a group."""
@@ -54,6 +56,20 @@ def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[
         seen = covered[column] and lowest[column] <= frame.y.upper and highest[column] >= frame.y.lower
         rows.append((frame.row(highest[column]), frame.row(lowest[column])) if seen else (0, -1))
     return rows
+
+
+def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
+    """Put drawn layers into what is still empty. Where several meet they take turns, so that none hides another."""
+    for row in range(grid.height):
+        glyphs, styles = grid.glyphs[row], grid.styles[row]
+        for column in range(grid.width):
+            if glyphs[column] not in _EMPTY:
+                continue
+            present = [(drawn[row][column], style) for drawn, style in layers if drawn[row][column] not in _EMPTY]
+            if present:
+                glyph, style = present[(column // 2) % len(present)]
+                glyphs[column] = glyph
+                styles[column] = styles[column] + style
 
 
 def grid_lines(grid: Grid, frame: Frame, ticks: list[float], look: Look) -> None:

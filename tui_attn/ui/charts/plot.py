@@ -7,18 +7,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_attn.ui.charts.canvas import Stroke, draw
+from tui_attn.ui.charts.canvas import Layer, draw
 from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread
-from tui_attn.ui.charts.clip import clipped
+from tui_attn.ui.charts.clip import Point, clipped
 from tui_attn.ui.charts.curve import XAxis
 from tui_attn.ui.charts.decimate import decimate
 from tui_attn.ui.charts.frame import Frame
-from tui_attn.ui.charts.legend import entries, legend_rows, place_text
+from tui_attn.ui.charts.legend import GAP, Entry, entries, legend_rows, place_text, whole_legend
 from tui_attn.ui.charts.look import Look
-from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, line_markers, nan_marks
+from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, inlay, line_markers, nan_marks
 from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import Ticks, linear_ticks, log_ticks, time_ticks
@@ -69,22 +70,19 @@ def compose(view: View, width: int, height: int, look: Look) -> Picture:
     with np.errstate(all="ignore"):
         prepared = _prepare(view)
         if prepared is None:
-            head = row_strip(_header(view, [], width, look), width, blank)
-            return Picture([head, *_told(view.empty, width, height - 1, look)])
+            title = row_strip(_header(_title(view, width, look), [], view, width, look), width, blank)
+            return Picture([title, *_told(view.empty, width, height - 1, look)])
         full, x, y, log, notes = prepared
         markers = [_marker(line, index, look) for index, line in enumerate(view.lines)]
-        legend = legend_rows(
-            entries(view.lines, markers, view.cursor, x.width / width, view.percent, look),
-            width, max(1, min(height // 6, 4)), look,
-        )  # fmt: skip
+        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, look)
+        head = _head(view, found, notes, width, height, look)
         axis_line = height >= 8
-        rows = height - 1 - len(legend) - 1 - axis_line
+        rows = height - len(head) - 1 - axis_line
         y_ticks = _y_ticks(view, y, log, rows)
         margin = max((len(label) for _, label in y_ticks), default=0) + 1
-        frame = Frame(margin + 1, 1 + len(legend), width - margin - 1, rows, x, y, log, look.mode.ascii)
+        frame = Frame(margin + 1, len(head), width - margin - 1, rows, x, y, log, look.mode.ascii)
         body = _canvas(view, frame, markers, [at for at, _ in y_ticks], look)
-        strips = [row_strip(_header(view, notes, width, look), width, blank)]
-        strips += [row_strip(row, width, blank) for row in legend]
+        strips = [row_strip(row, width, blank) for row in head]
         strips += _with_axis(body, frame, y_ticks, width, look)
         strips += _x_axis(view, frame, width, axis_line, look)
     return Picture(strips, frame, full)
@@ -150,15 +148,10 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], lo
     """Everything between the axes."""
     grid = Grid(frame.width, frame.height, look.text)
     bands(grid, frame, view.lines, look)
-    strokes, styles = _strokes(view.lines, frame, markers, look)
-    cells = draw(strokes, frame.width, frame.height, ascii_only=look.mode.ascii)
-    for row, (glyphs, inks) in enumerate(zip(cells.glyphs, cells.inks, strict=True)):
-        for column, number in enumerate(inks):
-            if number >= 0 and glyphs[column] != " ":
-                grid.glyphs[row][column] = glyphs[column]
-                under = grid.styles[row][column]
-                over = styles[number]
-                grid.styles[row][column] = over if under is look.text or under.bgcolor is None else under + over
+    behind, before = _layers(view.lines, frame, markers, look)
+    drawn = draw([layer for layer, _ in behind + before], frame.width, frame.height)
+    inlay(grid, list(zip(drawn[len(behind) :], (style for _, style in before), strict=True)))
+    inlay(grid, list(zip(drawn, (style for _, style in behind), strict=False)))
     grid_lines(grid, frame, ticks, look)
     line_markers(grid, frame, view.lines, markers, look)
     nan_marks(grid, frame, view.lines, look)
@@ -167,20 +160,28 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], lo
     return grid
 
 
-def _strokes(lines: list[Line], frame: Frame, markers: list[str], look: Look) -> tuple[list[Stroke], list[Style]]:
-    """All that is drawn as lines, faint things first, with one ink for each style."""
-    jobs = []
-    for line in lines:
-        behind = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
-        jobs += [(x, y, look.faint(line.color), ".") for x, y in behind]
-    jobs += [(line.x, line.y, look.curve(line.color), marker) for line, marker in zip(lines, markers, strict=True)]
+def _layers(
+    lines: list[Line], frame: Frame, markers: list[str], look: Look
+) -> tuple[list[tuple[Layer, Style]], list[tuple[Layer, Style]]]:
+    """All that is drawn as lines, what is faint and what is not, with one layer for each style and marker."""
+    jobs: list[tuple[Floats, Floats, Style, str, bool]] = []
+    for line, marker in zip(lines, markers, strict=True):
+        under = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
+        jobs += [(x, y, look.faint(line.color), ".", False) for x, y in under]
+        jobs.append((line.x, line.y, look.curve(line.color), marker, True))
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
-    styles = list(dict.fromkeys(style for _, _, style, _ in jobs))
-    strokes = [Stroke(_pieces(x, y, frame, columns), styles.index(style), marker) for x, y, style, marker in jobs]
-    return strokes, styles
+    found: dict[tuple[Style, str, bool], list[list[Point]]] = {}
+    for x, y, style, marker, front in jobs:
+        key = (style, marker if look.mode.ascii else "", front)
+        found.setdefault(key, []).extend(_pieces(x, y, frame, columns))
+    layers = [(Layer(pieces, marker), style, front) for (style, marker, front), pieces in found.items()]
+    return (
+        [(layer, style) for layer, style, front in layers if not front],
+        [(layer, style) for layer, style, front in layers if front],
+    )
 
 
-def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[list[tuple[int, int]]]:
+def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[list[Point]]:
     """The polyline of one series on the canvas, decimated and clipped."""
     y = frame.scaled(y)
     kept, breaks = decimate(x, y, frame.x.lower, frame.x.upper, columns)
@@ -194,9 +195,34 @@ def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[list[tuple
 # ---- around the canvas
 
 
-def _header(view: View, notes: list[str], width: int, look: Look) -> Row:
-    """Title on the left, on the right where the cursor is and what is switched on."""
-    ascii_only = look.mode.ascii
+def _head(view: View, found: list[Entry], notes: list[str], width: int, height: int, look: Look) -> list[Row]:
+    """Title and legend: in one line where lines are few and it fits, else the legend below."""
+    title, state = _title(view, width, look), _state(view, notes, look)
+    if height < 11:
+        together = [*title, ("  ", look.text)]
+        legend = whole_legend(found, width - row_width(together) - row_width(state) - GAP, look)
+        if legend is not None:
+            return [spread([*together, *legend], state, width, look.text)]
+    rows = legend_rows(found, width, max(1, min(height // 6, 4)), look)
+    return [_header(title, state, view, width, look), *rows]
+
+
+def _header(title: Row, state: Row, view: View, width: int, look: Look) -> Row:
+    """The line on top; what there is no room for goes, the place of the cursor last."""
+    label = f"  {shown(view.y_label, look.mode.ascii)}" if view.y_label else ""
+    if label and row_width(title) + cell_len(label) + row_width(state) < width:
+        title = [*title, (label, look.muted)]
+    if row_width(title) + row_width(state) + 1 > width:
+        state = state[:1] if view.cursor is not None else []
+    return spread(title, state, width, look.text)
+
+
+def _title(view: View, width: int, look: Look) -> Row:
+    return [(fit(shown(view.title, look.mode.ascii), width, look.mode.ascii), look.title)]
+
+
+def _state(view: View, notes: list[str], look: Look) -> Row:
+    """Where the cursor is and what is switched on."""
     said = [*view.notes, *notes]
     if view.smoothing:
         said.append(f"smoothing {view.smoothing:.2f}")
@@ -204,16 +230,10 @@ def _header(view: View, notes: list[str], width: int, look: Look) -> Row:
         said.append("log")
     if view.x is not None or view.y is not None:
         said.append("zoomed")
-    right: Row = [((" . " if ascii_only else " · ").join(said), look.muted)] if said else []
-    if view.cursor is not None:
-        right = [(place_text(view.cursor, view.axis), look.cursor), *([("  ", look.muted), *right] if right else [])]
-    label = f"  {shown(view.y_label, ascii_only)}" if view.y_label else ""
-    left: Row = [(fit(shown(view.title, ascii_only), width, ascii_only), look.title)]
-    if row_width(left) + len(label) + row_width(right) < width:
-        left.append((label, look.muted))
-    while right and row_width(left) + row_width(right) + 1 > width:
-        right = right[:1] if len(right) > 1 else []
-    return spread(left, right, width, look.text)
+    state: Row = [((" . " if look.mode.ascii else " · ").join(said), look.muted)] if said else []
+    if view.cursor is None:
+        return state
+    return [(place_text(view.cursor, view.axis), look.cursor), *([("  ", look.muted), *state] if state else [])]
 
 
 def _told(text: str, width: int, height: int, look: Look) -> list[Strip]:

@@ -128,7 +128,7 @@ class Surface(Widget):
         if not width or not height or not self.is_attached:
             self._drawn = None
             return
-        strips = self.draw(width, height, look_of(self, self.mode))
+        strips = self._painted(width, height)
         if self._drawn == (width, height):
             regions = [Region(x, y, n, 1) for y, x, n in changes(self._strips, strips)]
             self._strips = strips
@@ -138,15 +138,20 @@ class Surface(Widget):
         self._strips, self._drawn = strips, (width, height)
         self.refresh()
 
+    def _painted(self, width: int, height: int) -> list[Strip]:
+        """Draw, and put the widget's background under it."""
+        base = Style(bgcolor=self.background_colors[1].rich_color)
+        return [strip.apply_style(base) for strip in self.draw(width, height, look_of(self, self.mode))]
+
     def render_line(self, y: int) -> Strip:
         """Return a line of what was drawn; draws first when the size is a new one."""
         width, height = self.size
         if self._drawn != (width, height):
             if not self._shown_once:
                 self.invalidate()
-                return Strip.blank(width)
-            self._strips, self._drawn = self.draw(width, height, look_of(self, self.mode)), (width, height)
-        return self._strips[y] if y < len(self._strips) else Strip.blank(width)
+                return Strip.blank(width, self.visual_style.rich_style)
+            self._strips, self._drawn = self._painted(width, height), (width, height)
+        return self._strips[y] if y < len(self._strips) else Strip.blank(width, self.visual_style.rich_style)
 
     def on_mount(self) -> None:
         """Draw after the first frame."""

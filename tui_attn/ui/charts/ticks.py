@@ -31,15 +31,21 @@ def linear_ticks(span: Span, count: int, *, whole: bool = False, percent: bool =
 
 def log_ticks(span: Span, count: int) -> Ticks:
     """Return ticks of a logarithmic axis; `span` and the positions are in powers of ten."""
-    decades = range(math.ceil(span.lower - 1e-9), math.floor(span.upper + 1e-9) + 1)
-    if len(decades) >= 2:
-        every = max(math.ceil(len(decades) / max(count, 1)), 1)
-        ticks = [float(d) for d in decades if d % every == 0]
-        if len(decades) * 3 <= count:
-            ticks = sorted(ticks + [d + math.log10(n) for d in range(decades[0] - 1, decades[-1] + 1) for n in (2, 5)])
-        return [(at, short(10.0**at)) for at in ticks if span.lower <= at <= span.upper and abs(at) < 300]
     if abs(span.lower) > 290 or abs(span.upper) > 290:
         return []
+    if span.width > count:
+        every = math.ceil(span.width / count)
+        decades = range(math.ceil(span.lower), math.floor(span.upper) + 1)
+        return [(float(d), short(10.0**d)) for d in decades if d % every == 0]
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
+        found = [
+            decade + math.log10(digit)
+            for decade in range(math.floor(span.lower), math.ceil(span.upper) + 1)
+            for digit in digits
+        ]
+        inside = [at for at in found if span.lower <= at <= span.upper]
+        if len(inside) >= max(count - 1, 2):
+            return [(at, short(10.0**at)) for at in inside]
     values = Span(10**span.lower, 10**span.upper)
     return [(math.log10(value), label) for value, label in linear_ticks(values, count) if value > 0]
 

@@ -56,12 +56,17 @@ def _span(lower: float, upper: float, otherwise: Span) -> Span:
 
 
 def padded(lower: float, upper: float, share: float = 0.04) -> Span:
-    """Return a span around [lower, upper] with some room; a single value gets room on both sides."""
+    """Return a span around [lower, upper] with some room that doesn't cross zero; a single value gets more of it."""
     lower, upper = max(lower, -HUGE), min(upper, HUGE)
     room = (upper - lower) * share
     if room <= max(abs(lower), abs(upper)) * 1e-9:
         room = max(abs(lower), abs(upper)) * 0.05 or 0.5
-    return Span(lower - room, upper + room)
+    start, end = lower - room, upper + room
+    if start < 0 <= lower:
+        start = 0.0
+    if end > 0 >= upper:
+        end = 0.0
+    return Span(start, end) if end > start else Span(-room, room)
 
 
 def history(lower: float, upper: float) -> Span:

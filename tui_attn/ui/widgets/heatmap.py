@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar
 
+from textual import events
+from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
-from tui_attn.ui.charts.mode import DrawingMode
+from tui_attn.ui.charts.keys import HEATMAP_KEYS
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, matrix
+from tui_attn.ui.charts.surface import Surface, bindings
 
-SortKey = Literal["index", "mean", "spread"]
 
+class Heatmap(Surface, can_focus=True):
+    """Rows (classes) by columns (channels), scrolled so that the value cursor is always in sight."""
 
-class Heatmap(ScrollView, can_focus=True):
-    """Rows (classes) by columns (channels)."""
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(HEATMAP_KEYS)]
+    DEFAULT_CSS = """
+    Heatmap {
+        width: 1fr;
+        height: 1fr;
+    }
+    """
 
-    sort_by: reactive[SortKey] = reactive[SortKey]("index")
-    """Order of the columns: by index, by mean over the rows, or by spread (max - min) between the rows."""
-    difference: reactive[bool] = reactive(False)
+    sort_by: reactive[SortKey] = reactive[SortKey]("index", init=False, repaint=False)
+    """Order of the columns: by index, by mean over the rows, or by spread (highest - lowest) between the rows."""
+    difference: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether each cell shows its difference from the mean of its column over all rows."""
-    mode: reactive[DrawingMode | None] = reactive[DrawingMode | None](None)
-    """How to draw; None asks the app's `drawing_mode`."""
+    cursor: reactive[tuple[int, int]] = reactive((0, 0), init=False, repaint=False)
+    """The row and the column, of the data, that are read out."""
 
     class CursorMoved(Message):
         """The value cursor moved to (row, column) of the data."""
@@ -49,22 +60,112 @@ class Heatmap(ScrollView, can_focus=True):
         classes: str | None = None,
         disabled: bool = False,
     ) -> None:
+        """All titles are plain text."""
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
         self.title = title
         self.row_title = row_title
         self.column_title = column_title
+        self._matrix: Matrix = matrix([], [])
+        self._first = (0, 0)
+        self._layout: Layout | None = None
 
     def set_matrix(
         self,
         values: Sequence[Sequence[float]] | Any,
-        row_labels: Sequence[str],
-        column_labels: Sequence[str] | None = None,
+        row_labels: Sequence[object],
+        column_labels: Sequence[object] | None = None,
         *,
         lower: float | None = None,
         upper: float | None = None,
         title: str | None = None,
     ) -> None:
-        """Show `values` (rows x columns; lists or a numpy array). `lower` and `upper` fix the scale, else the data does.
+        """Show `values`, rows x columns, as lists or a numpy array, on a scale from `lower` to `upper` or its own.
 
-        Raises ValueError when rows differ in length or labels don't fit.
+        Order, view and, where it still exists, the cursor stay as they are, so that matrices can be shown one after
+        another. Raises ValueError when rows differ in length or labels don't fit.
         """
+        fresh = matrix(values, row_labels, column_labels, lower, upper)
+        if fresh == self._matrix and title in {None, self.title}:
+            return
+        self._matrix = fresh
+        self.title = self.title if title is None else title
+        rows, columns = fresh.shape
+        self.cursor = (min(self.cursor[0], max(rows - 1, 0)), min(self.cursor[1], max(columns - 1, 0)))
+        self.invalidate()
+
+    @property
+    def value(self) -> float | None:
+        """The value under the cursor; None while there is no matrix."""
+        row, column = self.cursor
+        return self._matrix.values[row][column] if 0 not in self._matrix.shape else None
+
+    def draw(self, width: int, height: int, look: Look) -> list[Strip]:
+        """Draw the heatmap around the cursor."""
+        view = MatrixView(
+            self._matrix, self.title, self.row_title, self.column_title, self.sort_by, self.difference, self.cursor
+        )
+        view.first_row, view.first_column = self._first
+        strips, self._layout = compose_matrix(view, width, height, look)
+        self._first = (view.first_row, view.first_column)
+        return strips
+
+    def watch_sort_by(self) -> None:
+        """Draw in the new order."""
+        self.invalidate()
+
+    def watch_difference(self) -> None:
+        """Draw the other view."""
+        self.invalidate()
+
+    def watch_cursor(self, cursor: tuple[int, int]) -> None:
+        """Show it, and tell others."""
+        self.invalidate()
+        self.post_message(self.CursorMoved(self, *cursor))
+
+    # ---- keys
+
+    def action_cursor(self, rows: int, columns: int) -> None:
+        """Move the cursor; it stops at the edges."""
+        height, width = self._matrix.shape
+        if height and width:
+            order = self._matrix.order(self.sort_by)
+            at = min(max(order.index(self.cursor[1]) + columns, 0), width - 1)
+            self.cursor = (min(max(self.cursor[0] + rows, 0), height - 1), order[at])
+
+    def action_cursor_end(self, last: bool) -> None:
+        """Go to the first or the last column."""
+        self.action_cursor(0, self._matrix.shape[1] * (1 if last else -1))
+
+    def action_next_order(self) -> None:
+        """Order the columns by the next key."""
+        self.sort_by = SORT_KEYS[(SORT_KEYS.index(self.sort_by) + 1) % len(SORT_KEYS)]
+
+    def action_toggle_difference(self) -> None:
+        """Show differences from the mean of all rows, or values."""
+        self.difference = not self.difference
+
+    # ---- mouse
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Put the cursor on the cell under the mouse."""
+        offset, layout = event.get_content_offset(self), self._layout
+        if offset is None or layout is None:
+            return
+        row, column = (offset.y - layout.top) // layout.cell_height, (offset.x - layout.left) // layout.cell_width
+        if 0 <= row < layout.rows and 0 <= column < layout.columns:
+            order = self._matrix.order(self.sort_by)
+            self.cursor = (self._first[0] + row, order[self._first[1] + column])
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Go down, or, with shift or control, on."""
+        self._wheel(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Go up, or, with shift or control, back."""
+        self._wheel(event, -1)
+
+    def _wheel(self, event: events.MouseEvent, way: int) -> None:
+        event.stop()
+        event.prevent_default()
+        sideways = event.shift or event.ctrl
+        self.action_cursor(0 if sideways else way, way * 4 if sideways else 0)

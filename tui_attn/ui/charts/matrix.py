@@ -1,0 +1,307 @@
+"""A matrix as a heatmap: what its cells show, in which order, and how that looks in a given size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.palette import text_on
+from tui_attn.ui.charts.ramp import cell_color, difference_cell, scale_bar, value_cell
+
+SortKey = Literal["index", "mean", "spread"]
+SORT_KEYS: tuple[SortKey, ...] = ("index", "mean", "spread")
+
+MIN_WIDTH, MIN_HEIGHT = 24, 5
+_WIDEST_CELL, _TALLEST_CELL = 6, 3
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Values of rows (classes) by columns (channels), with their labels and the ends of the scale."""
+
+    values: tuple[tuple[float, ...], ...]
+    row_labels: tuple[str, ...]
+    column_labels: tuple[str, ...]
+    lower: float
+    upper: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.row_labels), len(self.column_labels)
+
+    @cached_property
+    def means(self) -> list[float]:
+        """The mean of every column over the rows, of what is finite."""
+        return [_mean(column) for column in self._columns]
+
+    @cached_property
+    def spreads(self) -> list[float]:
+        """Highest minus lowest of every column."""
+        finite = [[value for value in column if math.isfinite(value)] for column in self._columns]
+        return [max(column) - min(column) if column else math.nan for column in finite]
+
+    @cached_property
+    def _columns(self) -> list[tuple[float, ...]]:
+        return list(zip(*self.values, strict=True))
+
+    @cached_property
+    def largest_difference(self) -> float:
+        """The largest distance of a value from the mean of its column; 0 when all are equal."""
+        rows, columns = self.shape
+        found = [abs(self.difference(row, column)) for row in range(rows) for column in range(columns)]
+        return max((value for value in found if math.isfinite(value)), default=0.0)
+
+    def difference(self, row: int, column: int) -> float:
+        """The value less the mean of its column."""
+        return self.values[row][column] - self.means[column]
+
+    def order(self, key: SortKey) -> list[int]:
+        """The columns in the order of `key`: by index upwards, by mean or by spread downwards."""
+        indices = range(self.shape[1])
+        if key == "index":
+            return list(indices)
+        by = self.means if key == "mean" else self.spreads
+        return sorted(indices, key=lambda column: math.inf if math.isnan(by[column]) else -by[column])
+
+    def share(self, row: int, column: int, difference: bool) -> float:
+        """Where on the scale a cell lies: in [0, 1], or, for differences, in [-1, 1]. NaN stays NaN."""
+        if difference:
+            largest = self.largest_difference
+            return self.difference(row, column) / largest if largest else 0.0
+        value = self.values[row][column]
+        if math.isnan(value):
+            return value
+        width = self.upper - self.lower
+        return min(max((value - self.lower) / width, 0.0), 1.0) if width > 0 else 0.5
+
+
+def matrix(
+    values: Sequence[Sequence[float]],
+    row_labels: Sequence[object],
+    column_labels: Sequence[object] | None = None,
+    lower: float | None = None,
+    upper: float | None = None,
+) -> Matrix:
+    """Make a `Matrix` of lists or a numpy array. Columns are numbered from 0 without labels.
+
+    Raises ValueError when rows differ in length or labels don't fit.
+    """
+    rows = tuple(tuple(float(value) for value in row) for row in values)
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        raise ValueError("rows of a matrix must be equally long")
+    columns = widths.pop() if widths else 0
+    labels = [str(index) for index in range(columns)] if column_labels is None else list(column_labels)
+    if len(rows) != len(row_labels) or len(labels) != columns:
+        raise ValueError(f"{len(row_labels)} x {len(labels)} labels for {len(rows)} x {columns} values")
+    finite = [value for row in rows for value in row if math.isfinite(value)]
+    low = min(finite, default=0.0) if lower is None else lower
+    high = max(finite, default=1.0) if upper is None else upper
+    return Matrix(rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high)
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
+
+
+@dataclass(slots=True)
+class MatrixView:
+    """What to show of a matrix. `cursor` is a row and a column of the data; the offset counts shown columns."""
+
+    matrix: Matrix
+    title: str = ""
+    row_title: str = "row"
+    column_title: str = "column"
+    sort_by: SortKey = "index"
+    difference: bool = False
+    cursor: tuple[int, int] = (0, 0)
+    first_row: int = 0
+    first_column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the cells of a heatmap lie, and how many are in sight."""
+
+    left: int
+    top: int
+    cell_width: int
+    cell_height: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], label_width: int, width: int, height: int) -> Layout | None:
+        """Return the layout for a matrix of `shape` in `width` x `height` cells; None when there is no room."""
+        if width < MIN_WIDTH or height < MIN_HEIGHT or 0 in shape:
+            return None
+        # Title, readout, labels of the columns and scale; the least needed of them go first.
+        around = 4 if height - 4 >= min(shape[0], 3) else 3
+        left = min(label_width, max(width // 4, 6)) + 2
+        room, lines = width - left, max(height - around, 1)
+        cell_width = min(max(room // shape[1], 1), _WIDEST_CELL)
+        cell_height = min(max(lines // shape[0], 1), _TALLEST_CELL)
+        return cls(
+            left, 2, cell_width, cell_height, min(shape[0], lines // cell_height), min(shape[1], room // cell_width)
+        )
+
+    def following(self, first: int, cursor: int, shown_cells: int, count: int) -> int:
+        """Return the first cell to show so that `cursor` is in sight, moving as little as possible."""
+        first = min(max(first, cursor - shown_cells + 1), cursor)
+        return min(max(first, 0), max(count - shown_cells, 0))
+
+
+def number(value: float) -> str:
+    """A value of a heatmap in words."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if abs(value) < 1000 and (abs(value) >= 1e-3 or value == 0) else f"{value:.3e}"
+
+
+def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tuple[list[Strip], Layout | None]:
+    """Draw a heatmap; `first_row` and `first_column` of `view` are moved so that the cursor is in sight."""
+    shape = view.matrix.shape
+    labels = [shown(label, look.mode.ascii) for label in view.matrix.row_labels]
+    layout = Layout.of(shape, max(map(cell_len, labels), default=0), width, height)
+    if layout is None:
+        text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
+        rows: list[Row] = [[] for _ in range(height)]
+        rows[height // 2 : height // 2 + 1] = [[(fit(text, width, look.mode.ascii), look.muted)]]
+        return [row_strip(row, width, look.text) for row in rows[:height]], None
+    order = view.matrix.order(view.sort_by)
+    at = order.index(view.cursor[1])
+    view.first_column = layout.following(view.first_column, at, layout.columns, shape[1])
+    view.first_row = layout.following(view.first_row, view.cursor[0], layout.rows, shape[0])
+    columns = order[view.first_column : view.first_column + layout.columns]
+    rows = [_title(view, layout, width, look), _readout(view, width, look)]
+    for row in range(view.first_row, view.first_row + layout.rows):
+        rows += _body(view, layout, row, labels[row], columns, look)
+    rows.append(_column_labels(view, layout, columns, look))
+    if height > len(rows):
+        rows.append(_scale(view, layout, look))
+    padded = [*rows, *([] for _ in range(height))][:height]
+    return [row_strip(row, width, look.text) for row in padded], layout
+
+
+def _title(view: MatrixView, layout: Layout, width: int, look: Look) -> Row:
+    ascii_only = look.mode.ascii
+    rows, columns = view.matrix.shape
+    notes = [f"ordered by {view.sort_by}"]
+    if view.difference:
+        notes.append("difference from the mean of all")
+    if layout.columns < columns:
+        notes.append(f"columns {view.first_column + 1}-{view.first_column + layout.columns} of {columns}")
+    if layout.rows < rows:
+        notes.append(f"rows {view.first_row + 1}-{view.first_row + layout.rows} of {rows}")
+    left: Row = [(fit(shown(view.title, ascii_only), width, ascii_only), look.title)]
+    right: Row = [((" . " if ascii_only else " · ").join(notes), look.muted)]
+    return spread(left, right, width, look.text)
+
+
+def _readout(view: MatrixView, width: int, look: Look) -> Row:
+    """Everything about the cell under the cursor."""
+    row, column = view.cursor
+    data, ascii_only = view.matrix, look.mode.ascii
+    label, at = shown(data.row_labels[row], ascii_only), shown(data.column_labels[column], ascii_only)
+    where = f"{label}, {view.column_title} {at}"
+    said: Row = [(fit(where, max(width // 2, 10), ascii_only) + "  ", look.cursor)]
+    said.append((number(data.values[row][column]), look.title))
+    further = [
+        f"  {data.difference(row, column):+.4f} from the mean {number(data.means[column])}",
+        f"  spread {number(data.spreads[column])}",
+    ]
+    for text in further:
+        if row_width(said) + len(text) <= width:
+            said.append((text, look.muted))
+    return said
+
+
+def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[int], look: Look) -> list[Row]:
+    """The lines of one row of the matrix."""
+    ascii_only = look.mode.ascii
+    chosen = row == view.cursor[0]
+    label = fit(label, layout.left - 2, ascii_only)
+    pointer = (">" if ascii_only else "▸") if chosen else " "
+    lines: list[Row] = []
+    middle = (layout.cell_height - 1) // 2
+    for line in range(layout.cell_height):
+        text = " " * (layout.left - 2 - cell_len(label)) + label if line == middle else " " * (layout.left - 2)
+        cells: Row = [
+            (text, look.text if chosen else look.muted),
+            (pointer if line == middle else " ", look.cursor),
+            (" ", look.text),
+        ]
+        for column in columns:
+            share = view.matrix.share(row, column, view.difference)
+            glyph, style = difference_cell(share, look) if view.difference else value_cell(share, look)
+            text = glyph * layout.cell_width
+            if chosen and column == view.cursor[1] and line == middle:
+                background = cell_color(share, view.difference, look)
+                style = look.style(text_on(background), background, bold=True) if background else look.cursor
+                text = _marked(text, ascii_only)
+            cells.append((text, style))
+        lines.append(cells)
+    return lines
+
+
+def _marked(cell: str, ascii_only: bool) -> str:
+    """The cell under the cursor."""
+    if len(cell) == 1:
+        return "X" if ascii_only else "╳"
+    return "[" + cell[1:-1] + "]"
+
+
+def _column_labels(view: MatrixView, layout: Layout, columns: list[int], look: Look) -> Row:
+    """Labels of as many columns as fit, that of the cursor always, and marks where more columns are."""
+    ascii_only = look.mode.ascii
+    total = layout.cell_width * len(columns)
+    glyphs: list[tuple[str, bool]] = [(" ", False)] * total
+    taken = [False] * total
+
+    def put(index: int, *, chosen: bool) -> None:
+        label = shown(view.matrix.column_labels[columns[index]], ascii_only)
+        label = ("^" if ascii_only else "▴") + label if chosen else label
+        if cell_len(label) != len(label) or len(label) > total:
+            return
+        start = index * layout.cell_width + (layout.cell_width - 1) // 2
+        start = min(start, total - len(label))
+        if any(taken[max(start - 1, 0) : start + len(label) + 1]):
+            return
+        for offset, glyph in enumerate(label):
+            glyphs[start + offset] = (glyph, chosen)
+            taken[start + offset] = True
+
+    if view.cursor[1] in columns:
+        put(columns.index(view.cursor[1]), chosen=True)
+    step = 1
+    while step < len(columns) and step * layout.cell_width < 5:
+        step = {1: 2, 2: 4, 4: 5}.get(step, step + 5)
+    for index in range(0, len(columns), step):
+        put(index, chosen=False)
+    before, after = view.first_column > 0, view.first_column + layout.columns < view.matrix.shape[1]
+    marks = ("<", ">") if ascii_only else ("◂", "▸")
+    row: Row = [(fit(view.column_title, layout.left - 2, ascii_only).rjust(layout.left - 2), look.muted)]
+    row.append(((marks[0] if before else " ") + " ", look.cursor))
+    row += [(glyph, look.cursor if chosen else look.muted) for glyph, chosen in glyphs]
+    if after:
+        row.append((marks[1], look.cursor))
+    return row
+
+
+def _scale(view: MatrixView, layout: Layout, look: Look) -> Row:
+    data = view.matrix
+    blank = (" " * layout.left, look.text)
+    if view.difference:
+        largest = data.largest_difference
+        return [blank, *scale_bar(f"-{largest:.3g}", f"+{largest:.3g}", 19, look, difference=True)]
+    return [blank, *scale_bar(f"{data.lower:.3g}", f"{data.upper:.3g}", 20, look)]

@@ -1,0 +1,53 @@
+"""Values as cells: by colour where there are enough, by glyphs of growing ink elsewhere; and the scale beside them."""
+
+from __future__ import annotations
+
+import math
+
+from rich.style import Style
+
+from tui_attn.ui.charts.cells import Row
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.palette import (
+    RGB,
+    difference_color,
+    difference_color16,
+    difference_glyph,
+    ramp_color,
+    ramp_glyph,
+)
+
+
+def value_cell(share: float, look: Look) -> tuple[str, Style]:
+    """Return the glyph and style of a value at `share` of its range; NaN is a question mark."""
+    if math.isnan(share):
+        return "?", look.muted
+    if look.mode.shades:
+        return " ", look.style(None, ramp_color(share))
+    return ramp_glyph(share, look.mode.ascii), look.text
+
+
+def difference_cell(share: float, look: Look) -> tuple[str, Style]:
+    """Return the glyph and style of a difference at `share`, in [-1, 1], of the largest."""
+    if math.isnan(share):
+        return "?", look.muted
+    if look.mode.shades:
+        return " ", look.style(None, difference_color(share, look.dark))
+    style = look.style(difference_color16(share, look.dark)) if look.mode.colors == "16" else look.text
+    return difference_glyph(share, look.mode.ascii), style
+
+
+def cell_color(share: float, difference: bool, look: Look) -> RGB | None:
+    """Return the background that a cell gets; None where cells are glyphs."""
+    if not look.mode.shades or math.isnan(share):
+        return None
+    return difference_color(share, look.dark) if difference else ramp_color(share)
+
+
+def scale_bar(lower: str, upper: str, cells: int, look: Look, *, difference: bool = False) -> Row:
+    """Return the scale: the lower end, `cells` cells from there to the upper end, the upper end."""
+    row: Row = [(lower + " ", look.muted)]
+    for index in range(cells):
+        share = index / max(cells - 1, 1)
+        row.append(difference_cell(share * 2 - 1, look) if difference else value_cell(share, look))
+    return [*row, (" " + upper, look.muted)]
