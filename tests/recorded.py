@@ -212,26 +212,25 @@ class _Recording:
 
     def _say_what_it_is(self) -> None:
         recorder = self.recorder
-        self.log.append(
-            "started",
-            model=self.model,
-            **{"class": MODEL_CLASSES[self.model]},
-            seed=self.seed,
-            device="cpu",
-            device_name="a recorded processor",
-            precision="fp32",
-            threads=2,
-            epochs=self.config.epochs,
-            steps_per_epoch=recorder.steps_per_epoch,
-            batch_size=self.config.batch_size,
-            train_size=recorder.train_size,
-            test_size=recorder.test_size,
-            parameters=recorder.parameters[self.model],
-            macs=recorder.macs[self.model],
-            class_names=recorder.names,
-            torch="2.15.0",
-            **recorder.about.get(self.id, {}),
-        )
+        about: dict[str, Any] = {
+            "model": self.model,
+            "class": MODEL_CLASSES[self.model],
+            "seed": self.seed,
+            "device": "cpu",
+            "device_name": "a recorded processor",
+            "precision": "fp32",
+            "threads": 2,
+            "epochs": self.config.epochs,
+            "steps_per_epoch": recorder.steps_per_epoch,
+            "batch_size": self.config.batch_size,
+            "train_size": recorder.train_size,
+            "test_size": recorder.test_size,
+            "parameters": recorder.parameters[self.model],
+            "macs": recorder.macs[self.model],
+            "class_names": recorder.names,
+            "torch": "2.15.0",
+        }
+        self.log.append("started", **about | dict(recorder.about.get(self.id, {})))
 
     def _break_off(self, epoch: int) -> None:
         if epoch > self.config.epochs:

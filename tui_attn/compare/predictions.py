@@ -53,9 +53,10 @@ def load_predictions(path: Path) -> Predictions:
         raise PredictionsError("is missing") from None
     except OSError as error:
         raise PredictionsError(f"can't be read ({error.strerror})") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise PredictionsError("is not a file")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise PredictionsError("is not a file")
         try:
             with zipfile.ZipFile(file) as archive:
                 logits, labels = _array(archive, "logits"), _array(archive, "labels")
