@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.style import Style
@@ -13,6 +14,9 @@ from tui_attn.ui.charts.curve import XAxis
 from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import clock, short
+
+if TYPE_CHECKING:
+    from tui_attn.ui.charts.decimate import Floats
 
 GAP = 2
 
@@ -40,17 +44,17 @@ def place_text(x: float, axis: XAxis) -> str:
     return f"step {x:,.0f}"
 
 
-def index_at(line: Line, x: float, reach: float) -> int | None:
-    """Return the index of the point of `line` nearest to `x`; None when even that is further away than `reach`."""
-    n = len(line.x)
+def index_at(places: Floats, x: float, reach: float) -> int | None:
+    """Return the index of the one of `places` nearest to `x`; None when even that is further away than `reach`."""
+    n = len(places)
     if not n:
         return None
-    right = min(int(np.searchsorted(line.x, x)), n - 1)
+    right = min(int(np.searchsorted(places, x)), n - 1)
     left = max(right - 1, 0)
-    nearest = left if abs(line.x[left] - x) <= abs(line.x[right] - x) else right
-    spacing = (line.x[-1] - line.x[0]) / (n - 1) if n > 1 else 0.0
-    inside = line.x[0] <= x <= line.x[-1]
-    return nearest if inside or abs(line.x[nearest] - x) <= max(reach, spacing / 2) else None
+    nearest = left if abs(places[left] - x) <= abs(places[right] - x) else right
+    spacing = (places[-1] - places[0]) / (n - 1) if n > 1 else 0.0
+    inside = places[0] <= x <= places[-1]
+    return nearest if inside or abs(places[nearest] - x) <= max(reach, spacing / 2) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +74,25 @@ def entries(
     """Return what the legend says of each line: its value at the cursor, or else its last one."""
     found = []
     for line, marker in zip(lines, markers, strict=True):
-        index = (len(line.x) - 1 if len(line.x) else None) if cursor is None else index_at(line, cursor, reach)
         label = shown(line.label, look.mode.ascii)
         if line.members > 1:
             label += f" {'x' if look.mode.ascii else '×'}{line.members}"
-        value, detail = "-" if look.mode.ascii else "–", ""
-        if index is not None:
-            value = value_text(float(line.y[index]), percent)
-            detail = _detail(line, index, percent, look)
+        value, detail = _read(line, cursor, reach, percent, look)
         found.append(Entry(marker, label, value, detail, look.curve(line.color, bold=True)))
     return found
+
+
+def _read(line: Line, cursor: float | None, reach: float, percent: bool, look: Look) -> tuple[str, str]:
+    """The value of `line` at the cursor, or its last one, and what belongs to it."""
+    index = (len(line.x) - 1 if len(line.x) else None) if cursor is None else index_at(line.x, cursor, reach)
+    if index is not None:
+        return value_text(float(line.y[index]), percent), _detail(line, index, percent, look)
+    if cursor is not None:
+        beyond = [(y, index_at(x, cursor, reach)) for x, y in line.tails]
+        values = [float(y[at]) for y, at in beyond if at is not None]
+        if values:
+            return value_text(sum(values) / len(values), percent), f"{len(values)} of {line.members} seeds"
+    return "-" if look.mode.ascii else "–", ""
 
 
 def _detail(line: Line, index: int, percent: bool, look: Look) -> str:
@@ -87,7 +100,9 @@ def _detail(line: Line, index: int, percent: bool, look: Look) -> str:
     if line.low is not None and line.high is not None:
         low, high = value_text(float(line.low[index]), percent), value_text(float(line.high[index]), percent)
         return f"{low} to {high}" if look.mode.ascii else f"{low} – {high}"
-    return "" if line.raw is None else f"raw {value_text(float(line.raw[index]), percent)}"
+    if line.raw is None or not math.isfinite(line.raw[index]):
+        return ""
+    return f"raw {value_text(float(line.raw[index]), percent)}"
 
 
 _FORMS = ((True, 40), (False, 40), (False, 14), (False, 8), (False, 4))

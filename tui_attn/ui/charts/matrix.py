@@ -131,7 +131,10 @@ class MatrixView:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the cells of a heatmap lie, and how many are in sight."""
+    """Where the cells of a heatmap lie, and how many are in sight.
+
+    Packed, each line of the screen holds two rows, as the halves of half blocks.
+    """
 
     left: int
     top: int
@@ -139,26 +142,31 @@ class Layout:
     cell_height: int
     rows: int
     columns: int
+    packed: bool = False
 
     @classmethod
-    def of(cls, shape: tuple[int, int], label_width: int, width: int, height: int) -> Layout | None:
+    def of(cls, shape: tuple[int, int], label_width: int, width: int, height: int, *, pack: bool) -> Layout | None:
         """Return the layout for a matrix of `shape` in `width` x `height` cells; None when there is no room."""
         if width < MIN_WIDTH or height < MIN_HEIGHT or 0 in shape:
             return None
-        # Title, readout, labels of the columns and scale; the least needed of them go first.
+        # Title, readout, labels of the columns and scale; the scale goes first.
         around = 4 if height - 4 >= min(shape[0], 3) else 3
         left = min(label_width, max(width // 4, 6)) + 2
         room, lines = width - left, max(height - around, 1)
         cell_width = min(max(room // shape[1], 1), _WIDEST_CELL)
         cell_height = min(max(lines // shape[0], 1), _TALLEST_CELL)
-        return cls(
-            left, 2, cell_width, cell_height, min(shape[0], lines // cell_height), min(shape[1], room // cell_width)
-        )
+        packed = pack and lines < shape[0]
+        rows = lines * 2 if packed else lines // cell_height
+        return cls(left, 2, cell_width, cell_height, min(shape[0], rows), min(shape[1], room // cell_width), packed)
 
     def following(self, first: int, cursor: int, shown_cells: int, count: int) -> int:
         """Return the first cell to show so that `cursor` is in sight, moving as little as possible."""
         first = min(max(first, cursor - shown_cells + 1), cursor)
         return min(max(first, 0), max(count - shown_cells, 0))
+
+    def row_at(self, line: int) -> int:
+        """Return the shown row at a line below `top`; of two in one line the upper."""
+        return line * 2 if self.packed else line // self.cell_height
 
 
 def number(value: float) -> str:
@@ -172,7 +180,8 @@ def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tup
     """Draw a heatmap; `first_row` and `first_column` of `view` are moved so that the cursor is in sight."""
     shape = view.matrix.shape
     labels = [shown(label, look.mode.ascii) for label in view.matrix.row_labels]
-    layout = Layout.of(shape, max(map(cell_len, labels), default=0), width, height)
+    label_width = max(map(cell_len, [view.column_title, *labels]))
+    layout = Layout.of(shape, label_width, width, height, pack=look.mode.shades and not look.mode.ascii)
     if layout is None:
         text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
         rows: list[Row] = [[] for _ in range(height)]
@@ -184,8 +193,11 @@ def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tup
     view.first_row = layout.following(view.first_row, view.cursor[0], layout.rows, shape[0])
     columns = order[view.first_column : view.first_column + layout.columns]
     rows = [_title(view, layout, width, look), _readout(view, width, look)]
-    for row in range(view.first_row, view.first_row + layout.rows):
-        rows += _body(view, layout, row, labels[row], columns, look)
+    for row in range(view.first_row, view.first_row + layout.rows, 2 if layout.packed else 1):
+        if layout.packed:
+            rows.append(_packed(view, layout, row, labels, columns, look))
+        else:
+            rows += _body(view, layout, row, labels[row], columns, look)
     rows.append(_column_labels(view, layout, columns, look))
     if height > len(rows):
         rows.append(_scale(view, layout, look))
@@ -213,8 +225,8 @@ def _readout(view: MatrixView, width: int, look: Look) -> Row:
     row, column = view.cursor
     data, ascii_only = view.matrix, look.mode.ascii
     label, at = shown(data.row_labels[row], ascii_only), shown(data.column_labels[column], ascii_only)
-    where = f"{label}, {view.column_title} {at}"
-    said: Row = [(fit(where, max(width // 2, 10), ascii_only) + "  ", look.cursor)]
+    where = f", {view.column_title} {at}"
+    said: Row = [(fit(label, max(width - cell_len(where) - 10, 4), ascii_only) + where + "  ", look.cursor)]
     said.append((number(data.values[row][column]), look.title))
     further = [
         f"  {data.difference(row, column):+.4f} from the mean {number(data.means[column])}",
@@ -252,6 +264,31 @@ def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[
             cells.append((text, style))
         lines.append(cells)
     return lines
+
+
+def _packed(view: MatrixView, layout: Layout, row: int, labels: list[str], columns: list[int], look: Look) -> Row:
+    """One line with `row` in the upper halves and the next row in the lower ones."""
+    rows, last = [row, row + 1], view.first_row + layout.rows
+    chosen = view.cursor[0] if view.cursor[0] in rows else None
+    label = fit(labels[row if chosen is None else chosen], layout.left - 2, False)
+    cells: Row = [
+        (" " * (layout.left - 2 - cell_len(label)) + label, look.muted if chosen is None else look.text),
+        (" " if chosen is None else "▸", look.cursor),
+        (" ", look.text),
+    ]
+    for column in columns:
+        colors = [
+            cell_color(view.matrix.share(at, column, view.difference), view.difference, look) if at < last else None
+            for at in rows
+        ]
+        if chosen is not None and column == view.cursor[1]:
+            under = colors[chosen - row]
+            colors[chosen - row] = text_on(under) if under else None
+        upper, lower = colors
+        glyph = "▀" if upper else "▄" if lower else " "
+        style = look.style(upper, lower) if upper else look.style(lower)
+        cells.append((glyph * layout.cell_width, style))
+    return cells
 
 
 def _marked(cell: str, ascii_only: bool) -> str:

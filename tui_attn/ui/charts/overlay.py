@@ -126,11 +126,15 @@ def nan_marks(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
         good = np.flatnonzero(np.isfinite(heights))
         columns = frame.columns(line.x[where])
         first = np.r_[True, np.diff(columns) > 0]
-        for column, index in zip(columns[first], where[first], strict=True):
+        previous = -2
+        for column, index in zip(columns[first].tolist(), where[first].tolist(), strict=True):
             before = int(np.searchsorted(good, index)) - 1
             anchor = heights[good[max(before, 0)]] if len(good) else frame.y.lower
             row = min(max(frame.row(float(anchor)), 0), frame.height - 1)
-            grid.put(int(column), row, glyph, look.curve(line.color, bold=True))
+            # The first of a row of them stands out.
+            style = look.faint(line.color) if column == previous + 1 else look.curve(line.color, bold=True)
+            grid.put(column, row, glyph, style)
+            previous = column
 
 
 def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], cursor: float, look: Look) -> None:
@@ -144,7 +148,7 @@ def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str],
             grid.styles[row][column] = grid.styles[row][column] + look.cursor
     reach = frame.x.width / frame.width
     for line, marker in zip(lines, markers, strict=True):
-        index = index_at(line, cursor, reach)
+        index = index_at(line.x, cursor, reach)
         height = frame.scaled(line.y[index : index + 1])[0] if index is not None else np.nan
         if np.isfinite(height) and 0 <= (row := frame.row(float(height))) < frame.height:
             grid.put(column, row, marker, grid.styles[row][column] + look.curve(line.color, bold=True))

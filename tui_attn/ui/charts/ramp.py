@@ -33,8 +33,11 @@ def difference_cell(share: float, look: Look) -> tuple[str, Style]:
         return "?", look.muted
     if look.mode.shades:
         return " ", look.style(None, difference_color(share, look.dark))
-    style = look.style(difference_color16(share, look.dark)) if look.mode.colors == "16" else look.text
-    return difference_glyph(share, look.mode.ascii), style
+    if look.mode.colors == "16":
+        # The colour says on which side of zero it is, and both sides get the same strong glyphs.
+        same = abs(share) if not look.mode.ascii else share
+        return difference_glyph(same, look.mode.ascii), look.style(difference_color16(share, look.dark))
+    return difference_glyph(share, look.mode.ascii), look.text
 
 
 def cell_color(share: float, difference: bool, look: Look) -> RGB | None:

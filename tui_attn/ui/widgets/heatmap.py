@@ -151,7 +151,7 @@ class Heatmap(Surface, can_focus=True):
         offset, layout = event.get_content_offset(self), self._layout
         if offset is None or layout is None:
             return
-        row, column = (offset.y - layout.top) // layout.cell_height, (offset.x - layout.left) // layout.cell_width
+        row, column = layout.row_at(offset.y - layout.top), (offset.x - layout.left) // layout.cell_width
         if 0 <= row < layout.rows and 0 <= column < layout.columns:
             order = self._matrix.order(self.sort_by)
             self.cursor = (self._first[0] + row, order[self._first[1] + column])
