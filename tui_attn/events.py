@@ -18,6 +18,12 @@ VERSION = 1
 MAX_LINE = 8 * 1024 * 1024
 """Bytes; a longer line is damage, not an event."""
 
+MAX_WHOLE = 2**63 - 1
+"""The largest magnitude of a whole number; a greater one is damage."""
+MAX_TIME = 253_402_128_000.0
+"""Unix seconds, one day before the calendar's last year ends in every time zone."""
+
+_NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _NUMBER = (int, float)
 _OPTIONAL_NUMBER = (int, float, type(None))
 _OPTIONAL_TEXT = (str, type(None))
@@ -127,7 +133,7 @@ class Event:
 
 def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> bytes:
     """One whole line, newline included. Raises `ValueError` for a payload that its type doesn't allow."""
-    if not _fits(type_, payload):
+    if not _fits(type_, payload) or not 0 <= t < MAX_TIME:
         raise ValueError(f"not a valid '{type_}' event: {sorted(payload)}")
     record = {"v": VERSION, "seq": seq, "t": round(t, 3), "type": type_, **payload}
     try:
@@ -141,31 +147,30 @@ def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> byt
 def decode(line: bytes) -> Event | None:
     """The event of one line without its newline, or None when it is damaged or not of this vocabulary."""
     head, mark, tail = line.rpartition(b',"crc":"')
-    if not mark or len(tail) != 10 or tail[8:] != b'"}' or len(line) > MAX_LINE:
+    if not mark or len(line) > MAX_LINE or tail != b'%08x"}' % zlib.crc32(head):
         return None
     try:
-        if int(tail[:8], 16) != zlib.crc32(head):
-            return None
-        record = json.loads(head + b"}")
+        record = json.loads((head + b"}").decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or record.get("v") != VERSION:
         return None
     type_, seq, t = record.get("type"), record.get("seq"), record.get("t")
-    if not isinstance(type_, str) or type(seq) is not int or not isinstance(t, _NUMBER) or not math.isfinite(t):
+    if not isinstance(type_, str) or type(seq) is not int or not isinstance(t, _NUMBER) or not 0 <= t < MAX_TIME:
         return None
     for key in _ENVELOPE:
         record.pop(key, None)
-    return Event(type_, seq, float(t), record) if _fits(type_, record) else None
+    return Event(type_, seq, float(t), record) if _is(seq, int) and _fits(type_, record) else None
 
 
 def number(value: Any) -> float:
     """A number of a payload, the spelled ones included. Raises `ValueError` or `TypeError` for anything else."""
-    if isinstance(value, str):
-        if value in {"NaN", "Infinity", "-Infinity"}:
-            return float(value)
+    if isinstance(value, str) and value not in _NOT_FINITE:
         raise ValueError(f"not a number: {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("too large a number") from None
 
 
 def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
@@ -180,10 +185,11 @@ def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
 def _is(value: Any, types: Types) -> bool:
     if isinstance(value, bool):
         return types is bool
+    if isinstance(value, int) and not -MAX_WHOLE <= value <= MAX_WHOLE:
+        return False
     if isinstance(value, types):
         return True
-    numeric = isinstance(types, tuple) and float in types
-    return numeric and value in {"NaN", "Infinity", "-Infinity"}
+    return isinstance(value, str) and isinstance(types, tuple) and float in types and value in _NOT_FINITE
 
 
 def _spell_non_finite(value: Any) -> Any:
