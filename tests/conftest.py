@@ -1,0 +1,16 @@
+"""How hypothesis searches: few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+_SLOW_MACHINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+# Fixed examples, so that the suite says the same on every machine; no deadline, because a loaded one is no fault.
+settings.register_profile(
+    "suite", max_examples=32, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_MACHINE
+)
+settings.register_profile(
+    "thorough", max_examples=3000, deadline=None, database=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
+)
+settings.load_profile("suite")
