@@ -15,8 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from tui_attn.data.base import DataError, FetchOptions, Limits, Located
 from tui_attn.data.registry import Archive, DataFile, DatasetInfo, DebianPackage
 
 Images = NDArray[np.uint8]
@@ -206,14 +208,14 @@ def make_cifar_set(per_batch: int = 15, test: int = 10, side: int = 8, seed: int
 def tar_gz(members: dict[str, bytes], extra: Sequence[tarfile.TarInfo] = ()) -> bytes:
     """A .tar.gz of `members`, after the (empty) `extra` ones."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for member in extra:
             archive.addfile(member)
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    return out.getvalue()
+    return gzip.compress(out.getvalue(), mtime=0)  # the same bytes in every process
 
 
 def with_archive(made: Made, archive: bytes) -> Made:
@@ -318,3 +320,20 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
         listener.shutdown()
         listener.server_close()
         thread.join()
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+QUICK = FetchOptions(limits=Limits(connect=2.0, stall=2.0, retries=1, pause=0.001))
+OFFLINE = FetchOptions(offline=True)
+
+
+def contents(where: Located) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in where.files}
+
+
+def lines_of(caught: pytest.ExceptionInfo[DataError]) -> list[str]:
+    """The lines of an error for the user: never more than two."""
+    lines = str(caught.value).splitlines()
+    assert len(lines) <= 2
+    return lines

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tui_attn.text import safe_text
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 class DataError(Exception):
     """A data set cannot be had; the message is for the user: at most two lines, and it says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(safe_text(message))  # it may quote paths, and what servers and apt say
 
 
 class Progress(Protocol):
@@ -78,7 +83,7 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.path} {self.text}"
+        return safe_text(f"{self.path} {self.text}", one_line=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def _refused(error: urllib.error.HTTPError, part: Path) -> str:
     """What to make of an HTTP error: worth another attempt (the text is returned), or not (raises)."""
     with error:
         if error.code == _RANGE_NOT_SATISFIABLE:  # what is there is as long as the file, or of another one
-            part.unlink()
+            part.unlink(missing_ok=True)
             return "has no such part of the file"
         text = f"answers {error.code} {error.reason}".strip()
         if error.code in (408, 429) or error.code >= 500:

@@ -202,6 +202,7 @@ def _obtain(
     Where what was gone on from turns out damaged, once more from the start. Raises `DownloadError`, `OSError`.
     """
     resumed = is_file(part)
+    tick(part.stat().st_size if resumed else 0)
     while True:
         if not is_file(part) or part.stat().st_size != size:
             download(url, part, size, limits, tick)

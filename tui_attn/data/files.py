@@ -42,6 +42,22 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def length_of(path: Path) -> int | None:
+    """The file's length in bytes; None where it cannot be seen."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def absolute(path: Path) -> Path:
+    """`path` made absolute, a leading ~ expanded. Raises `DataError` for the home of nobody."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise DataError(f"{path}: there is no such home folder, write the path out") from None
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of the file's bytes. Raises `OSError`."""
     with path.open("rb") as stream:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_attn.data.base import DataError, Located, Progress, silent
-from tui_attn.data.files import os_error_text, sha256_of
+from tui_attn.data.files import absolute, os_error_text, sha256_of
 from tui_attn.data.registry import DatasetInfo, short_digest
 from tui_attn.text import has_control_characters, safe_text
 
@@ -32,7 +32,7 @@ class FolderImages:
 
 def folder_path(name: str) -> Path:
     """The folder that `folder:PATH` names, absolute."""
-    return Path(name.removeprefix(PREFIX)).expanduser().absolute()
+    return absolute(Path(name.removeprefix(PREFIX)))
 
 
 def folder_images(name: str) -> FolderImages:
@@ -48,8 +48,7 @@ def folder_images(name: str) -> FolderImages:
         if (others := _class_names(test_root)) != names:
             odd = min(set(names) ^ set(others))
             raise DataError(
-                f"{root}: the class {safe_text(odd)} is in only one of train and test\n"
-                "both need a subfolder for each class"
+                f"{root}: the class {odd} is in only one of train and test\nboth need a subfolder for each class"
             )
         return FolderImages(names, _labelled(train_root, names), _labelled(test_root, names))
     names = _class_names(root)
@@ -95,7 +94,7 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
             digest = sha256_of(path)
             done += path.stat().st_size
         except OSError as error:
-            raise DataError(f"{safe_text(path)} cannot be read: {os_error_text(error)}") from None
+            raise DataError(f"{path} cannot be read: {os_error_text(error)}") from None
         lines.append(f"{split}:{images.class_names[label]}:{path.relative_to(root).as_posix()}:{digest}")
         progress(f"reading {root.name}", done, None)
     return Located(name, root, tuple(path for _, path, _ in entries), "folder", short_digest(lines))
@@ -122,7 +121,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
     for name in names:
         if has_control_characters(name) or len(name) > 100:
             raise DataError(
-                f"{safe_text(root)}: rename the class folder {safe_text(name, one_line=True)[:60]}: "
+                f"{root}: rename the class folder {safe_text(name, one_line=True)[:60]}: "
                 "class names are printable and at most 100 characters long"
             )
     return tuple(names)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_attn.data.base import DataError, Located, Problem
-from tui_attn.data.files import cache_dir, check_file, is_file, os_error_text, packed_path
+from tui_attn.data.files import absolute, cache_dir, check_file, is_file, length_of, os_error_text, packed_path
 from tui_attn.data.registry import DatasetInfo
 
 DATA_DIR = "--data-dir"
@@ -60,7 +60,7 @@ def located(info: DatasetInfo, folder: Path, source: str) -> Located:
 
 def check_data_dir(data_dir: Path) -> Path:
     """`data_dir` as an absolute path. Raises `DataError` where it is no folder that can be read."""
-    folder = data_dir.expanduser().absolute()
+    folder = absolute(data_dir)
     try:
         next(folder.iterdir(), None)
     except FileNotFoundError:
@@ -137,14 +137,14 @@ def in_cache(info: DatasetInfo) -> Located | None:
     folder = cache_dir() / info.folder
     for file in info.files:
         path = folder / file.name
-        if not is_file(path) or path.stat().st_size != file.size:
+        if not is_file(path) or length_of(path) != file.size:
             return None
     return located(info, folder, CACHE)
 
 
 def _check_lengths(info: DatasetInfo, where: Located) -> None:
     for path, file in zip(where.files, info.files, strict=True):
-        if path.stat().st_size != file.size:
+        if length_of(path) != file.size:
             raise damaged(info, Problem(path, check_file(path, file) or "changes while it is read"))
 
 

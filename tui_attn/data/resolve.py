@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tui_attn.data.base import DEFAULT, DataError, FetchOptions, Located, Problem, Progress, SetStatus, silent
 from tui_attn.data.catalogue import DATASETS
-from tui_attn.data.files import DamagedError, cache_dir, make_folder, os_error_text, remove_leftovers
+from tui_attn.data.files import DamagedError, cache_dir, length_of, make_folder, os_error_text, remove_leftovers
 from tui_attn.data.folder import PREFIX, folder_info, folder_path, locate_folder
 from tui_attn.data.locate import (
     DATA_DIR,
@@ -172,7 +172,7 @@ def _cut_off(info: DatasetInfo) -> list[Problem]:
     return [
         Problem(there[file.name], "is cut off: it will be fetched again")
         for file in info.files
-        if file.name in there and there[file.name].stat().st_size != file.size
+        if file.name in there and length_of(there[file.name]) != file.size
     ]
 
 

@@ -1,0 +1,147 @@
+"""Disks that fail, processes that are killed, and starts at the same time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.data.making import (
+    QUICK,
+    Made,
+    Server,
+    contents,
+    lines_of,
+    make_cifar_set,
+    make_idx_set,
+    names_in,
+    with_urls,
+    write,
+)
+from tui_attn.data import DataError, ensure
+from tui_attn.data.files import cache_dir
+from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.resolve import ensure_info, find_info
+
+
+def test_a_cache_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"file": b"x"})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="cannot create the data cache") as caught:
+        ensure("fashion-mnist", offline=True)
+    assert "XDG_CACHE_HOME" in lines_of(caught)[1]
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    online: tuple[Made, DatasetInfo], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="no space left for Made-") as caught:
+        ensure_info(online[1], options=QUICK)
+    assert "XDG_CACHE_HOME" in lines_of(caught)[1]
+    assert not any(path.suffix == ".tmp" for path in cache.rglob("*"))
+
+
+def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("relative/path", ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache_dir() == tmp_path / ".cache" / "tui-attn" / "data"
+
+
+STARTER = """
+import sys
+from tests.data.making import make_idx_set, with_urls
+from tui_attn.data.resolve import ensure_info
+from tui_attn.data import FetchOptions
+def say(phase, done, total):
+    if phase.startswith("waiting"):
+        print("waiting", flush=True)
+where = ensure_info(with_urls(make_idx_set(), sys.argv[1]), options=FetchOptions(progress=say))
+print(where.source)
+"""
+
+
+def start(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", STARTER, url], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+
+
+def test_two_starts_at_once_fetch_once(cache: Path, server: Server) -> None:
+    server.hold = threading.Event()
+    first = start(f"{server.url}idx/")
+    while not server.asked:  # the first is in the middle of its download, and holds the lock
+        assert first.poll() is None
+    second = start(f"{server.url}idx/")
+    assert second.stdout is not None
+    assert second.stdout.readline() == "waiting\n"
+    server.hold.set()
+    assert first.communicate(timeout=60)[0] == "downloaded\n"
+    assert second.communicate(timeout=60)[0] == "cache\n"
+    assert len(server.asked) == len(make_idx_set().raw)
+
+
+def test_a_killed_start_leaves_a_lock_that_opens_and_a_part_that_goes_on(cache: Path, server: Server) -> None:
+    made = make_idx_set()
+    server.hold = threading.Event()
+    first = start(f"{server.url}idx/")
+    while not server.asked:
+        assert first.poll() is None
+    first.kill()
+    first.communicate(timeout=60)
+    server.hold.set()
+    server.hold = None
+    assert contents(ensure_info(with_urls(made, f"{server.url}idx/"), options=QUICK)) == made.raw
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from tests.data.making import make_cifar_set, make_idx_set, with_urls
+from tui_attn.data.resolve import ensure_info
+from tui_attn.data import FetchOptions
+def die(phase, done, total):
+    if phase.startswith("unpacking") and done > 1000:
+        os.kill(os.getpid(), signal.SIGKILL)
+made = make_idx_set() if sys.argv[2] == "idx" else make_cifar_set()
+ensure_info(with_urls(made, sys.argv[1]), options=FetchOptions(progress=die))
+"""
+
+
+@pytest.mark.parametrize("kind", ["idx", "cifar"])
+def test_a_start_killed_while_it_unpacks_is_done_again(kind: str, cache: Path, server: Server) -> None:
+    made, path = (make_idx_set(), "idx/") if kind == "idx" else (make_cifar_set(), "made-python.tar.gz")
+    info = with_urls(made, f"{server.url}{path}")
+    command = [sys.executable, "-c", KILLED, f"{server.url}{path}", kind]
+    killed = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    assert any(name.endswith(".tmp") for name in names_in(cache / info.folder))
+    assert find_info(info) is None
+    server.asked.clear()
+    assert contents(ensure_info(info, options=QUICK)) == made.raw
+    assert names_in(cache / info.folder) == sorted(made.raw)
+    assert f"/{path}" not in server.paths  # an archive that was there whole is not asked for again
+
+
+def test_two_threads_at_once_fetch_once(cache: Path, server: Server) -> None:
+    info = with_urls(make_idx_set(), f"{server.url}idx/")
+    sources: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: sources.append(ensure_info(info, options=QUICK).source)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(sources) == ["cache", "cache", "cache", "downloaded"]
+    assert len(server.asked) == len(info.files)
