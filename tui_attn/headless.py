@@ -95,6 +95,8 @@ def _watch(
             if follower.state.state in state.EXPERIMENT_ENDED:
                 continue
             reporter.close(follower)
+            if own and signals.caught:
+                return signals.exit_code
             complain(f"the supervisor of {folder.id} is gone: 'tui-attn resume {folder.id}' takes the work up again")
             return 1
         if len(signals.caught) > obeyed:

@@ -332,7 +332,8 @@ def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
         folder = ExperimentDir((runs_dir / name).absolute())
         folder.manifest_data()
         return folder
-    matches = [folder for folder in experiments(runs_dir) if folder.id.startswith(name) or _display(folder) == name]
+    all_ = experiments(runs_dir) if name else ()
+    matches = [folder for folder in all_ if folder.id.startswith(name) or _display(folder) == name]
     if len(matches) == 1:
         return matches[0]
     shown = safe_text(name, one_line=True)

@@ -1,0 +1,24 @@
+.DEFAULT_GOAL := help
+.PHONY: help check lint types imports test fmt
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+check: lint types imports test  ## everything that CI runs
+
+lint:  ## ruff: rules and format
+	python -m ruff check .
+	python -m ruff format --check .
+
+types:  ## mypy, strict
+	python -m mypy
+
+imports:  ## which module may import which
+	lint-imports
+
+test:  ## pytest
+	python -m pytest
+
+fmt:  ## let ruff format and mend what it can
+	python -m ruff check --fix .
+	python -m ruff format .

@@ -1,0 +1,99 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui_attn import launch, liveness
+from tui_attn.runs import ExperimentDir, experiments
+
+SMALL = ("--dataset", "synthetic", "--train-limit", "1200", "--test-limit", "300", "--device", "cpu")
+"""A start that trains in a second or two once torch is imported."""
+
+
+@dataclass
+class Done:
+    """A finished call of the program."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Program:
+    """Runs `tui-attn` as a user would, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self.environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+        self.environment["XDG_STATE_HOME"] = str(folder / "state")
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the program and don't wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_attn", *arguments],
+            cwd=self.folder,
+            env=self.environment | options.pop("env", {}),
+            stdin=subprocess.DEVNULL,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+
+    def __call__(self, *arguments: str, **options: Any) -> Done:
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=240)
+        return Done(process.returncode, out or "", err or "")
+
+    def newest(self) -> ExperimentDir:
+        """The newest experiment."""
+        return next(experiments(self.runs))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """The program; whatever it leaves running is ended after the test."""
+    made = Program(tmp_path)
+    yield made
+    for folder in experiments(made.runs):
+        if liveness.holder(folder.supervisor_lock) is not None:
+            launch.kill(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """An experiment of three models and two epochs that was run to its end; to be read only."""
+    made = Program(tmp_path_factory.mktemp("finished"))
+    done = made("--no-ui", *SMALL, "--epochs", "2")
+    assert done.code == 0, done.err
+    (made.folder / "stdout.txt").write_text(done.out)
+    (made.folder / "stderr.txt").write_text(done.err)
+    return made
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """Waits, by short polls and with a deadline, until a condition holds."""
+    import threading
+
+    pause = threading.Event()
+
+    def wait(condition: Callable[[], Any], *, tries: int = 2400) -> Any:
+        for _ in range(tries):
+            value = condition()
+            if value:
+                return value
+            pause.wait(0.05)
+        raise AssertionError("the condition never came to hold")
+
+    return wait
