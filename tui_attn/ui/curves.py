@@ -6,7 +6,11 @@ from array import array
 
 from tui_attn.text import safe_text
 from tui_attn.ui.charts.curve import Curve
+from tui_attn.ui.charts.palette import ink
 from tui_attn.ui.feed import RunView, Snapshot
+
+_HOLLOW = {"●": "○", "▲": "△", "■": "□", "◆": "◇", "▼": "▽", "o": "O", "+": "#", "x": "X"}
+"""The marker of a test curve by that of the training curve of the same model."""
 
 
 def loss_curves(snapshot: Snapshot) -> list[Curve]:
@@ -15,12 +19,12 @@ def loss_curves(snapshot: Snapshot) -> list[Curve]:
     return [_train(view, view.state.losses, seeds) for view in snapshot.runs.values() if view.state.steps]
 
 
-def accuracy_curves(snapshot: Snapshot) -> list[Curve]:
+def accuracy_curves(snapshot: Snapshot, *, ascii_only: bool) -> list[Curve]:
     """The training accuracy of every run, and its accuracy on the test set after each epoch."""
     seeds = _many_seeds(snapshot)
     views = [view for view in snapshot.runs.values() if view.state.steps]
     return [_train(view, view.state.accuracies, seeds) for view in views] + [
-        _test(view, seeds) for view in views if view.state.epochs
+        _test(view, seeds, ascii_only) for view in views if view.state.epochs
     ]
 
 
@@ -39,11 +43,12 @@ def _train(view: RunView, values: array[float], seeds: bool) -> Curve:
     )
 
 
-def _test(view: RunView, seeds: bool) -> Curve:
+def _test(view: RunView, seeds: bool, ascii_only: bool) -> Curve:
     run = view.state
+    filled = ink(run.model).ascii_marker if ascii_only else ink(run.model).marker
     return Curve(
         id=f"{run.id} test",
-        label=safe_text(f"{run.id if seeds else run.model} test", one_line=True),
+        label="test" if not seeds else safe_text(f"{run.id} test", one_line=True),
         color=run.model,
         steps=[result.step for result in run.epochs],
         values=[result.test_accuracy for result in run.epochs],
@@ -51,6 +56,7 @@ def _test(view: RunView, seeds: bool) -> Curve:
         steps_per_epoch=run.about.get("steps_per_epoch"),
         group=f"{run.model} test" if seeds else None,
         revision=view.revision,
+        marker=_HOLLOW.get(filled, ""),
     )
 
 

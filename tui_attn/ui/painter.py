@@ -71,12 +71,13 @@ class PaintingApp(App[int]):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Take Textual's update into the picture of the screen, and write the difference."""
-        ready = self._running and not self._closed and not self._batch_count and screen is self.screen
-        if not isinstance(self._driver, TerminalDriver) or not isinstance(renderable, CompositorUpdate):
+        update: object = renderable
+        if not isinstance(self._driver, TerminalDriver) or not isinstance(update, CompositorUpdate):
             super()._display(screen, renderable)
-        elif ready and self.frames.apply(renderable):
+            return
+        if self._running and not self._closed and not self._batch_count and self.frames.apply(update):
             self._paint()
-            self.post_display_hook()
+        self.post_display_hook()
 
     def _paint(self) -> None:
         """Write the difference, or come back when the terminal has taken what it was given before."""

@@ -95,7 +95,7 @@ def remark(view: RunView) -> str | None:
     run = view.state
     if view.shown == "failed":
         reason = safe_text(run.reason or "no reason was recorded", one_line=True)
-        return f"{reason} · enter: why · r: retry"
+        return f"{reason} · enter: why · r: try again"
     if view.shown == "lost":
         at = f"checkpoint at epoch {run.checkpoint[1]}" if run.checkpoint else "no checkpoint yet"
         return f"no process trains it · {at}"

@@ -68,14 +68,14 @@ def stop_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[s
     """What to ask before stopping `run`, or all runs when None."""
     if run is None:
         return "Stop all runs?", [
-            ("kept", "every epoch so far, curves, gates, and a checkpoint of each run at its present step"),
-            ("then", "the experiment ends; 'tui-attn resume' takes the runs up where they stopped"),
+            ("kept", "every epoch so far, curves, gates, a checkpoint at the present steps"),
+            ("then", "the experiment ends; 'tui-attn resume' goes on from there"),
             ("lost", "nothing"),
         ]
     done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
     return f"Stop {run}?", [
-        ("kept", f"{done}, curves, gates, and a checkpoint at its present step"),
-        ("then", "the other runs go on; 'tui-attn resume' takes it up where it stopped"),
+        ("kept", f"{done}, curves, gates, a checkpoint at its present step"),
+        ("then", "the others go on; 'tui-attn resume' later goes on from there"),
         ("lost", "nothing"),
     ]
 
@@ -85,12 +85,12 @@ def skip_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[s
     if run is None:
         return "Skip all runs that have not ended?", [
             ("kept", "every epoch so far, curves and gates"),
-            ("then", "the experiment ends; 'tui-attn resume' does not take skipped runs up again"),
+            ("then", "the experiment ends; 'tui-attn resume' does not take them up again"),
         ]
     done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
     return f"Skip {run}?", [
         ("kept", f"{done}, curves and gates"),
-        ("then", "the other runs go on; 'tui-attn resume' does not take it up again"),
+        ("then", "the others go on; 'tui-attn resume' does not take it up again"),
     ]
 
 
@@ -99,7 +99,7 @@ LEAVE_QUESTION = (
     [
         ("y", "stop all runs, keep what they have reached, and stay here"),
         ("n", "change nothing; the training goes on"),
-        ("q", "leave; the training goes on, and 'tui-attn attach' comes back"),
+        ("q", "leave; the training goes on, 'tui-attn attach' comes back"),
     ],
 )
 """What Ctrl-C asks."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -40,8 +39,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
     """Shows pictures of the state, and gives the commands that keys ask for."""
 
     BINDINGS = bindings(DASHBOARD_KEYS)
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-normal"), (150, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (32, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (150, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(
         self,
@@ -126,19 +125,22 @@ class Dashboard(Screen[None], inherit_bindings=False):
         elif self._curves_timer is None:
             self._curves_timer = self.set_timer(wait, self._draw_curves)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the newest picture is shown, curves included."""
+        return self.snapshot is not None and self._curves_timer is None
+
     def show_devices(self, reading: Reading | None) -> None:
         """Show the machine's load."""
-        height = self.devices.wanted_height
         self.devices.show(reading)
-        if self.devices.wanted_height != height:
-            self.devices.styles.height = None if self.has_class("-narrow") else self.devices.wanted_height
 
     def _draw_curves(self) -> None:
         self._curves_timer = None
         self._curves_drawn = time.monotonic()
         if self.snapshot is not None:
             self.loss.set_curves(loss_curves(self.snapshot))
-            self.accuracy.set_curves(accuracy_curves(self.snapshot))
+            ascii_only = bool(self.app.drawing_mode.ascii)  # type: ignore[attr-defined]
+            self.accuracy.set_curves(accuracy_curves(self.snapshot, ascii_only=ascii_only))
 
     def _show_gates(self) -> None:
         """The gates of the selected run, or of the SE run with its seed, so that the panel stays."""
@@ -152,7 +154,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
             self.gates.set_gates({}, "")
             return
         run = chosen.state
-        epoch = f" · epoch {run.probes[-1][0]}" if run.probes else ""
+        epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
         self.gates.set_gates(run.gates, f"{run.id}{epoch}")
 
     def _tick(self) -> None:

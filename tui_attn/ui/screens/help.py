@@ -11,7 +11,7 @@ from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.key_bar import key_name
 from tui_attn.ui.widgets.lines import Row, fit
 
-_KEYS_WIDTH = 20
+_KEYS_WIDTH = 22
 
 
 class HelpScreen(PageScreen):
@@ -46,7 +46,7 @@ def _described(node: DOMNode) -> list[tuple[str, str]]:
     for binding in _in_order(node._bindings):
         by_action.setdefault(binding.id or binding.action, []).append(binding)
     return [
-        (" ".join(key_name(binding.key) for binding in found), found[0].tooltip or found[0].description)
+        (" ".join(dict.fromkeys(key_name(binding.key) for binding in found)), found[0].tooltip or found[0].description)
         for found in by_action.values()
         if found[0].tooltip or found[0].description
     ]

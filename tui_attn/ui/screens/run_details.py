@@ -48,9 +48,13 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
     if run.reason:
         rows += _wrapped("reason", run.reason, width)
     if view.shown == "failed":
-        rows += _wrapped("what now", "r tries it again from its last checkpoint; the other runs are not touched", width)
+        rows += _wrapped(
+            "what now", "r on the dashboard tries it again from its last checkpoint; the others go on", width
+        )
     if view.shown == "lost":
-        rows += _wrapped("what now", "no process trains it any more: r takes the experiment up again", width)
+        rows += _wrapped(
+            "what now", "no process trains it any more; r on the dashboard takes the experiment up again", width
+        )
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
     rows.append(_fact("folder", safe_text(where, one_line=True), width))
     for warning in run.warnings:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.geometry import Size
+
 from tui_attn.text import safe_text, size
 from tui_attn.ui import present
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit, rule
 
-_LABEL = 8
+_LABEL = 10
 
 
 class DevicePanel(Lines):
@@ -19,22 +21,24 @@ class DevicePanel(Lines):
         super().__init__(id=id)
         self._reading: Reading | None = None
 
-    @property
-    def wanted_height(self) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Lines that show everything."""
-        return 3 + 3 * len(self._reading.gpus) if self._reading else 3
+        return 3 + 2 * len(self._reading.gpus) if self._reading else 3
 
     def show(self, reading: Reading | None) -> None:
         """Show this measurement, or that nothing is measured."""
+        gpus = len(self._reading.gpus) if self._reading else 0
         self._reading = reading
+        if gpus != (len(reading.gpus) if reading else 0):
+            self.refresh(layout=True)
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """One line, or a title and bars."""
         if height == 1:
             return [self._one_line(width)]
-        rows = [rule("device", width)]
         reading = self._reading
+        rows = [rule("device", width, right=_names(reading))]
         if reading is None:
             return [*rows, Row(((" measured while something trains", "muted"),))]
         cores = "1 core" if reading.cores == 1 else f"{reading.cores} cores"
@@ -45,19 +49,16 @@ class DevicePanel(Lines):
         return rows
 
     def _gpu(self, gpu: Gpu, width: int) -> list[Row]:
-        name = safe_text(gpu.name, one_line=True)
-        heat = [f"{gpu.temperature:.0f} °C"] if gpu.temperature is not None else []
-        watts = [f"{gpu.power:.0f} W"] if gpu.power is not None else []
-        facts = " · ".join([name, *heat, *watts])
-        used = DASH_TEXT if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
+        facts = [_used(gpu)]
+        facts += [f"{gpu.temperature:.0f} °C"] if gpu.temperature is not None else []
+        facts += [f"{gpu.power:.0f} W"] if gpu.power is not None else []
         return [
-            Row(((fit(f" gpu {gpu.index}", _LABEL + 1), "muted"), (fit(facts, max(width - _LABEL - 2, 0)), "normal"))),
-            self._gauge("", gpu.utilisation, used, width),
-            self._gauge("", _share(gpu), _gpu_memory(gpu), width),
+            self._gauge(f"gpu {gpu.index}", gpu.utilisation, "  ".join(facts), width),
+            self._gauge("  memory", _share(gpu), _gpu_memory(gpu), width),
         ]
 
     def _gauge(self, label: str, fraction: float | None, text: str, width: int) -> Row:
-        room = max(width - _LABEL - 24, 6)
+        room = max(width - _LABEL - 25, 6)
         ascii_only = self.app.drawing_mode.ascii  # type: ignore[attr-defined]
         full, empty = present.bar(fraction or 0.0, room, ascii_only=ascii_only)
         pieces: list[Piece] = [
@@ -74,24 +75,31 @@ class DevicePanel(Lines):
             return Row(((fit(" device  measured while something trains", width), "muted"),))
         parts = [f"cpu {100 * reading.cpu:.0f} %", f"memory {_memory(reading)}"]
         for gpu in reading.gpus:
-            used = DASH_TEXT if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
-            facts = [f"gpu {gpu.index} {used}", _gpu_memory(gpu)]
+            facts = [f"gpu {gpu.index} {_used(gpu)}", _gpu_memory(gpu)]
             facts += [f"{gpu.temperature:.0f} °C"] if gpu.temperature is not None else []
             facts += [f"{gpu.power:.0f} W"] if gpu.power is not None else []
             parts.append(" ".join(facts))
         return Row(((fit(" " + "  ·  ".join(parts), width), "muted"),))
 
 
-DASH_TEXT = present.DASH
-
-
 def _memory(reading: Reading) -> str:
     return f"{size(reading.memory_used)} of {size(reading.memory_total)}"
 
 
+def _names(reading: Reading | None) -> str:
+    """The GPUs' name when they share one."""
+    names = {safe_text(gpu.name, one_line=True) for gpu in reading.gpus} if reading else set()
+    count = len(reading.gpus) if reading else 0
+    return "" if len(names) != 1 else names.pop() if count == 1 else f"{count} x {names.pop()}"
+
+
+def _used(gpu: Gpu) -> str:
+    return present.DASH if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
+
+
 def _gpu_memory(gpu: Gpu) -> str:
     if gpu.memory_used is None or gpu.memory_total is None:
-        return DASH_TEXT
+        return present.DASH
     return f"{size(gpu.memory_used)} of {size(gpu.memory_total)}"
 
 

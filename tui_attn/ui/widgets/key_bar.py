@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual import events
 from textual.binding import ActiveBinding
+from textual.keys import format_key
 
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
-_NAMES = {"question_mark": "?", "enter": "⏎", "escape": "esc", "up": "↑", "down": "↓", "shift+tab": "⇧tab"}
+_NAMES = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
 def key_name(key: str) -> str:
     """How a key is written for people."""
-    return _NAMES.get(key, key.replace("ctrl+", "^"))
+    *modifiers, last = key.split("+")
+    shown = _NAMES.get(last, format_key(last))
+    return "+".join([*modifiers, shown]).replace("ctrl+", "^")
 
 
 class KeyBar(Lines):

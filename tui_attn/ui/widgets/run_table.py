@@ -9,8 +9,10 @@ from textual import events
 
 from tui_attn.text import duration, safe_text
 from tui_attn.ui import present
+from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.palette import ink
 from tui_attn.ui.feed import RunView, Snapshot
+from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
@@ -66,6 +68,8 @@ def columns(width: int, longest: int, epochs: int) -> Columns:
 class RunTable(Lines, can_focus=True):
     """Every run of the experiment; the selected one is what the keys steer."""
 
+    BINDINGS = bindings(PANEL_KEYS)
+
     def __init__(self, epochs: int, expected: int, *, id: str) -> None:
         super().__init__(id=id)
         self._epochs = epochs
@@ -111,6 +115,10 @@ class RunTable(Lines, can_focus=True):
             self.redraw()
             self.post_message(RunSelected(run))
 
+    def action_scroll(self, by: int) -> None:
+        """Go some runs down, or up."""
+        self.move(by)
+
     def action_page(self, direction: int) -> None:
         """Go a page up or down."""
         self.move(direction * max(self.size.height - 2, 1))
@@ -155,7 +163,7 @@ class RunTable(Lines, can_focus=True):
         return rows
 
     def _header(self, form: Columns, width: int, room: int) -> Row:
-        titles = {"bar": "progress", "rate": "img/s", "left": "left", "loss": "loss", "test": "test", "train": "train"}
+        titles = {"bar": "progress", "rate": "img/s", "left": "ETA", "loss": "loss", "test": "test", "train": "train"}
         gap = " " * form.gap
         text = "    " + fit("run", form.run)
         for name in ("state", "epoch", "bar", "loss", "train", "test", "rate", "left", "trained"):

@@ -1,0 +1,101 @@
+"""Runs the dashboard on recorded experiments: without a terminal here, in a real one in `terminal.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from textual.message import Message
+from textual.pilot import Pilot
+
+from tests import recorded
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.devices import Gpu, Reading
+from tui_attn.ui.options import UiOptions
+
+DEADLINE = 20.0
+"""Seconds after which a condition that doesn't come true fails the test."""
+
+READING = Reading(
+    cpu=0.71,
+    cores=16,
+    memory_used=21_300_000_000,
+    memory_total=128_000_000_000,
+    gpus=(Gpu(0, "NVIDIA H200", 0.83, 3_200_000_000, 141_000_000_000, 54.0, 312.0),),
+)
+
+Script = Callable[["Pilot[int]", DashboardApp], Awaitable[None]]
+
+LIVE_SCENES = frozenset({"running", "paused", "failed", "skipped"})
+"""Scenes with runs that want a supervisor, or ended with one."""
+
+
+def make_app(
+    folder: ExperimentDir, *, now: float = recorded.T0 + 131, reading: Reading = READING, **options: Any
+) -> DashboardApp:
+    """The app on `folder`, with a clock that stands still, in UTC, on a machine with one GPU."""
+    options = {"ascii": False, "theme": "dark", **options}
+    return DashboardApp(folder, UiOptions(**options), clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading)
+
+
+def drive(
+    app: DashboardApp,
+    script: Script,
+    *,
+    size: tuple[int, int] = (120, 40),
+    message_hook: Callable[[Message], None] | None = None,
+) -> None:
+    """Run `app` without a terminal, wait until it shows the whole history, and do what `script` says."""
+
+    async def main() -> None:
+        async with app.run_test(size=size, message_hook=message_hook) as pilot:
+            await until(pilot, lambda: app.snapshot is not None and app.snapshot.complete)
+            await script(pilot, app)
+
+    asyncio.run(main())
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], bool], *, seconds: float = DEADLINE) -> None:
+    """Return once `condition` holds and everything that follows from it was drawn."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true in time"
+        await asyncio.sleep(0.005)
+        await pilot.pause()
+    await pilot.pause()
+
+
+async def drawn(pilot: Pilot[int], app: DashboardApp) -> None:
+    """Return once the curves show the newest picture and nothing is left to draw."""
+    await until(pilot, lambda: app.dashboard.settled)
+
+
+def screen_text(app: DashboardApp) -> str:
+    """What the screen shows, without colours."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+@contextlib.contextmanager
+def alive(folder: ExperimentDir) -> Iterator[None]:
+    """Let `folder` have a supervisor, and workers that just made progress."""
+    for run in folder.path.iterdir():
+        if (run / "heartbeat").exists():
+            os.utime(run / "heartbeat")
+    with recorded.supervised(folder):
+        yield
+
+
+@contextlib.contextmanager
+def staged(tmp_path: Path, scene: str, *, epochs: int = 5, **options: Any) -> Iterator[ExperimentDir]:
+    """A recorded scene, with a supervisor where the scene is one of a live experiment."""
+    folder = recorded.scene(tmp_path, scene, config=ExperimentConfig(epochs=epochs), **options)
+    with alive(folder) if scene in LIVE_SCENES else contextlib.nullcontext():
+        yield folder
