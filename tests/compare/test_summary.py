@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.recorded import record, scene, supervised, write_predictions
+from tests.recorded import damage, record, scene, supervised, write_predictions
 from tests.recorded_curves import labels
 from tui_attn.compare import accuracies, load_predictions, summarise, verdict
 from tui_attn.config import ExperimentConfig
@@ -253,10 +253,19 @@ def test_an_accuracy_that_is_none_is_null(tmp_path: Path, accuracy: float) -> No
     ],
 )
 def test_runs_on_other_data_or_versions_are_not_paired(tmp_path: Path, key: str, value: object) -> None:
-    folder = record(tmp_path, config=config(), accuracies=GIVEN, about={"se-s1": {key: value}})
+    about = {"base-s1": {"data_version": "1"}, "se-s1": {key: value}}
+    folder = record(tmp_path, config=config(), accuracies=GIVEN, about=about)
     found = summary_of(folder)
     assert model(found, "se")["versus_base"]["seeds"] == [0, 2, 3, 4]
     assert model(found, "self-attention")["versus_base"]["seeds"] == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_line_does_not_cost_a_pair(tmp_path: Path) -> None:
+    folder = record(tmp_path, config=config(), accuracies=GIVEN)
+    damage(folder.run("se-s0").events)
+    se = model(summary_of(folder), "se")
+    assert se["versus_base"]["seeds"] == [0, 1, 2, 3, 4]
+    assert se["parameters"] == 53_258
 
 
 def test_the_next_seed_stands_in_for_damaged_predictions(tmp_path: Path) -> None:

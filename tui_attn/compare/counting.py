@@ -61,10 +61,10 @@ def counts(run: RunState, epochs: int) -> bool:
 
 
 def why_not_paired(base: RunState, other: RunState) -> str | None:
-    """Why two runs of one seed may not be compared; None when they may."""
+    """Why two runs of one seed may not be compared; None when they may, or when a damaged log doesn't tell."""
     for key, name in _ALIKE.items():
         first, second = base.about.get(key), other.about.get(key)
-        if first != second:
+        if first is not None and second is not None and first != second:
             return f"{name}: {_short(second)} against {_short(first)}"
     return None
 
