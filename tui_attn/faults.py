@@ -1,20 +1,36 @@
 """Deliberate deaths, for the tests that prove that nothing is lost.
 
-`TUI_ATTN_FAULT=point:count` makes the process kill itself the `count`-th time it passes `fault(point)`. Without the
-variable a call costs one comparison.
+`TUI_ATTN_FAULT=point:count` makes the process kill itself the `count`-th time it passes `fault(point)`, and
+`point:count:stop` makes it freeze there instead, so that a test can choose whom to kill at that very moment.
+Without the variable a call costs one comparison.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 
-_point, _, _count = os.environ.get("TUI_ATTN_FAULT", "").partition(":")
-_passes = itertools.count(1)
+_point = ""
+_left = 0
+_signal = signal.SIGKILL
+
+
+def arm(order: str) -> None:
+    """Die, or freeze, as `order` says; an empty one disarms."""
+    global _point, _left, _signal  # noqa: PLW0603 - one order for the process, looked at in every step
+    _point, _, rest = order.partition(":")
+    count, _, how = rest.partition(":")
+    _left = int(count or 1)
+    _signal = signal.SIGSTOP if how == "stop" else signal.SIGKILL
 
 
 def fault(point: str) -> None:
-    """Die here by SIGKILL if this is the point and the time that the environment asks for."""
-    if point == _point and next(_passes) == int(_count or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Die or freeze here if this is the point and the time that was ordered."""
+    global _left  # noqa: PLW0603
+    if point == _point:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), _signal)
+
+
+arm(os.environ.get("TUI_ATTN_FAULT", ""))
