@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotext
 
-from tui_attn.ui.charts.clip import Point, compact
 from tui_attn.ui.charts.frame import dots
+
+if TYPE_CHECKING:
+    from tui_attn.ui.charts.clip import Pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Polylines that are drawn together, apart from other layers. Pixels count from the bottom left."""
+    """Polylines (n x 2 pixels each, from the bottom left) that are drawn together, apart from other layers."""
 
-    pieces: Sequence[Sequence[Point]]
+    pieces: Sequence[Pixels]
     marker: str = ""
     """The character of an ASCII drawing, one pixel a cell; braille, 2 x 4 pixels a cell, when empty."""
 
@@ -51,10 +54,9 @@ def _points(layer: Layer, width: int, height: int) -> tuple[list[float], list[fl
     starts: list[int] = []
     size_x, size_y = dots(bool(layer.marker))
     for piece in layer.pieces:
-        points = compact(piece)
         starts.append(len(xs))
-        xs.extend((x + 0.5) / size_x for x, _ in points)
-        ys.extend((y + 0.5) / size_y for _, y in points)
+        xs += ((piece[:, 0] + 0.5) / size_x).tolist()
+        ys += ((piece[:, 1] + 0.5) / size_y).tolist()
     if xs and (min(xs) < 0 or max(xs) > width or min(ys) < 0 or max(ys) > height):
         raise ValueError("a line leaves the canvas")
     return xs, ys, starts

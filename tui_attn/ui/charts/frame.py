@@ -67,11 +67,11 @@ class Frame:
         shares = (x - self.x.lower) / self.x.width
         return np.rint(np.clip(shares, 0, 1) * (self.across - 1)).astype(np.intp) // dots(self.ascii)[0]
 
-    def places(self, x: Floats, heights: Floats) -> list[tuple[float, float]]:
-        """Return where points lie in pixels from the bottom left, not yet rounded or cut."""
+    def places(self, x: Floats, heights: Floats) -> Floats:
+        """Return where points lie in pixels from the bottom left (n x 2), not yet rounded or cut."""
         across = (x - self.x.lower) / self.x.width * (self.across - 1)
         up = (heights - self.y.lower) / self.y.width * (self.up - 1)
-        return list(zip(across.tolist(), up.tolist(), strict=True))
+        return np.column_stack([across, up])
 
 
 def _pixel(share: float, count: int) -> int:

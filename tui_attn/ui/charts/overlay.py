@@ -62,14 +62,19 @@ def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
     """Put drawn layers into what is still empty. Where several meet they take turns, so that none hides another."""
     for row in range(grid.height):
         glyphs, styles = grid.glyphs[row], grid.styles[row]
-        for column in range(grid.width):
-            if glyphs[column] not in _EMPTY:
-                continue
-            present = [(drawn[row][column], style) for drawn, style in layers if drawn[row][column] not in _EMPTY]
-            if present:
-                glyph, style = present[(column // 2) % len(present)]
+        present: dict[int, list[tuple[str, Style]]] = {}
+        for drawn, style in layers:
+            line = drawn[row]
+            if not line.isspace():
+                for column, glyph in enumerate(line):
+                    if glyph not in _EMPTY:
+                        present.setdefault(column, []).append((glyph, style))
+        for column, found in present.items():
+            if glyphs[column] in _EMPTY:
+                glyph, style = found[(column // 2) % len(found)]
                 glyphs[column] = glyph
-                styles[column] = styles[column] + style
+                under = styles[column]
+                styles[column] = under + style if under.bgcolor else style
 
 
 def grid_lines(grid: Grid, frame: Frame, ticks: list[float], look: Look) -> None:
