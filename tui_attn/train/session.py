@@ -74,6 +74,7 @@ class Session:
         self.folder = folder
         self.model_name, self.seed = model, seed
         self.config = manifest.config
+        self._data_version = str(manifest.data.get("version"))
         self._data = data
         self._device = device
         self._precision = precision
@@ -133,6 +134,8 @@ class Session:
             parameters=sum(parameter.numel() for parameter in self._network.parameters()),
             macs=self._network.macs(),
             class_names=list(self._data.class_names),
+            dataset=self.config.dataset,
+            data_version=self._data_version,
             torch=torch.__version__,
         )
         if not fresh:
@@ -307,7 +310,7 @@ class Session:
             return
         name = f"epoch-{self.progress.epoch:05d}.npz"
         packed = probe.pack(arrays)
-        self._patiently(lambda: runs.write_atomically(self.folder.probes / name, packed, sync=False))
+        self._patiently(lambda: storage.write_atomically(self.folder.probes / name, packed, sync=False))
         self._record("probe", epoch=self.progress.epoch, file=name, gates=glance)
 
     # ---- ending
@@ -318,9 +321,9 @@ class Session:
         predictions = {"logits": logits.numpy(), "labels": self._data.test_labels.cpu().numpy().astype(np.int64)}
         packed = probe.pack(predictions)
         fault("end")
-        self._patiently(lambda: runs.write_atomically(self.folder.predictions, packed))
+        self._patiently(lambda: storage.write_atomically(self.folder.predictions, packed))
         weights = {name: tensor.contiguous() for name, tensor in plain_weights(self._network).items()}
-        self._patiently(lambda: runs.write_atomically(self.folder.weights, to_safetensors(weights)))
+        self._patiently(lambda: storage.write_atomically(self.folder.weights, to_safetensors(weights)))
         self._announce(self._saver.finish())
         self._end("finished", None, digest=weights_sha256(weights))
 

@@ -58,32 +58,22 @@ def load(
         )
     except (KeyError, TypeError):
         raise DataError("experiment.json doesn't say where the data is: start the experiment anew") from None
-    info = data.DATASETS.get(name)
-    if info is None or info.reader == "torchvision":
-        from tui_attn.train import further
+    if name.startswith("folder:"):
+        from tui_attn.train import images
 
-        arrays = further.load(located, train_limit=train_limit, test_limit=test_limit)
+        arrays = images.load(located, train_limit=train_limit, test_limit=test_limit)
     else:
         arrays = data.load(located, train_limit=train_limit, test_limit=test_limit)
-    train_images = torch.from_numpy(arrays.train_images)
-    mean, std = (info.mean, info.std) if info is not None else _measure(train_images)
+    info = data.dataset_info(name)
     return Images(
-        train_images=train_images.to(device),
+        train_images=torch.from_numpy(arrays.train_images).to(device),
         train_labels=torch.from_numpy(arrays.train_labels).to(device),
         test_images=torch.from_numpy(arrays.test_images).to(device),
         test_labels=torch.from_numpy(arrays.test_labels).to(device),
         class_names=tuple(arrays.class_names),
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=tuple(info.mean),
+        std=tuple(info.std),
     )
-
-
-def _measure(images: Tensor) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, pixels in [0, 1]."""
-    sample = images[:: max(1, len(images) // 5000)].double() / 255  # enough to normalise by
-    mean = sample.mean((0, 2, 3))
-    std = sample.std((0, 2, 3)).clamp_min(1e-3)
-    return mean.tolist(), std.tolist()
 
 
 def augment(images: Tensor, kinds: tuple[str, ...], seed: int) -> Tensor:

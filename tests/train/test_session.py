@@ -1,0 +1,305 @@
+"""One run in training, in this process: reproducible, resumable at every step, and not disturbed by being watched."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tui_attn import data, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.eventlog import LogReader
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.train import checkpoint
+from tui_attn.train.engine import Engine
+
+MODELS = ("base", "se", "self-attention")
+
+
+def make(folder: Path, **options: object) -> ExperimentDir:
+    """An experiment on little data: 5 steps an epoch, the last batch smaller than the others."""
+    settings: dict[str, object] = {"dataset": "synthetic", "epochs": 2, "train_limit": 600, "test_limit": 100}
+    config = ExperimentConfig(**settings | options)  # type: ignore[arg-type]
+    located = data.ensure("synthetic")
+    where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
+    experiment = runs.make_experiment(folder, config)
+    manifest = Manifest(
+        id=experiment.id,
+        created=0.0,
+        config=config,
+        threads=torch.get_num_threads(),
+        devices=("cpu",),
+        precision=config.precision,
+        data=where,
+        versions={},
+        host="here",
+    )
+    runs.write_manifest(experiment, manifest)
+    return experiment
+
+
+def engine(experiment: ExperimentDir, *, probes: bool = True) -> Engine:
+    return Engine(experiment, experiment.manifest_data(), "cpu", probes=probes)
+
+
+def never() -> bool:
+    return False
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """An interruption that comes after so many steps."""
+    left = [steps]
+
+    def interrupted() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    return interrupted
+
+
+def train(made: Engine, run: str) -> str:
+    """Train `run` to its end and return its weights_sha256."""
+    made.open(run)
+    session = made.session(run)
+    while not session.done:
+        session.turn(never)
+    session.finish()
+    made.close(run)
+    return digest(made.folder, run)
+
+
+def digest(experiment: ExperimentDir, run: str) -> str:
+    ended = [event for event in LogReader(experiment.run(run).events).read() if event.type == "ended"]
+    assert ended[-1]["state"] == "finished"
+    return str(ended[-1]["weights_sha256"])
+
+
+def fold(experiment: ExperimentDir, run: str):  # type: ignore[no-untyped-def]
+    """The run's state, as if a supervisor had queued it."""
+    from tui_attn.state import ExperimentState, RunState
+
+    state = ExperimentState(experiment.id)
+    model, _, seed = run.rpartition("-s")
+    state.runs[run] = RunState(run, model, int(seed))
+    for event in LogReader(experiment.run(run).events).read():
+        state.apply_run(run, event)
+    return state.runs[run]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The weights of runs that nothing interrupted, each trained alone."""
+    made = engine(make(tmp_path_factory.mktemp("reference")))
+    return {run: train(made, run) for run in (f"{model}-s0" for model in MODELS)}
+
+
+def test_other_seeds_give_other_weights_and_equal_ones_the_same(tmp_path: Path, reference: dict[str, str]) -> None:
+    made = engine(make(tmp_path))
+    assert train(made, "base-s0") == reference["base-s0"]
+    assert train(made, "base-s1") != reference["base-s0"]
+
+
+def test_turns_order_and_company_change_no_weight(tmp_path: Path, reference: dict[str, str]) -> None:
+    experiment = make(tmp_path)
+    made = engine(experiment)
+    sessions = [f"{model}-s0" for model in reversed(MODELS)]
+    for run in sessions:
+        made.open(run)
+    for _ in range(2):
+        for run in sessions:
+            made.session(run).turn(never)
+    for run in sessions:
+        made.session(run).finish()
+    assert {run: digest(experiment, run) for run in sessions} == reference
+
+
+def test_probes_change_no_weight(tmp_path: Path, reference: dict[str, str]) -> None:
+    made = engine(make(tmp_path), probes=False)
+    assert {run: train(made, run) for run in reference} == reference
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_interrupted_after_every_step_and_resumed_gives_the_same_bits(
+    tmp_path: Path, model: str, reference: dict[str, str]
+) -> None:
+    """Each step in a new worker, from the checkpoint of the one before."""
+    experiment = make(tmp_path)
+    run = f"{model}-s0"
+    for _ in range(100):
+        made = engine(experiment)
+        made.open(run)
+        session = made.session(run)
+        if session.done:
+            break
+        session.turn(after(1))
+        session.suspend()
+    session.finish()
+    assert digest(experiment, run) == reference[run]
+    folded = fold(experiment, run)
+    assert list(folded.steps) == sorted(set(folded.steps))
+    assert [result.epoch for result in folded.epochs] == [1, 2]
+    assert folded.epochs[-1].images == 1200
+
+
+def test_a_resumed_log_holds_the_same_points_as_one_that_was_never_interrupted(tmp_path: Path) -> None:
+    whole, cut = make(tmp_path / "whole"), make(tmp_path / "cut")
+    train(engine(whole), "se-s0")
+    made = engine(cut)
+    made.open("se-s0")
+    made.session("se-s0").turn(after(3))
+    made.session("se-s0").suspend()
+    train(engine(cut), "se-s0")
+    one, two = fold(whole, "se-s0"), fold(cut, "se-s0")
+    assert list(one.steps) == list(two.steps)
+    assert list(one.losses) == list(two.losses)
+    assert list(one.accuracies) == list(two.accuracies)
+    assert one.gates == two.gates
+
+
+def test_a_kill_between_two_checkpoints_repeats_the_steps_and_the_fold_has_them_once(
+    tmp_path: Path, reference: dict[str, str]
+) -> None:
+    experiment = make(tmp_path)
+    made = engine(experiment)
+    made.open("base-s0")
+    session = made.session("base-s0")
+    session.turn(never)
+    session.turn(after(4))
+    session._close()  # as a death would: no checkpoint of the second epoch
+    assert train(engine(experiment), "base-s0") == reference["base-s0"]
+    assert list(fold(experiment, "base-s0").steps) == [float(step) for step in range(1, 11)]
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, reference: dict[str, str]) -> None:
+    experiment = make(tmp_path, epochs=2)
+    made = engine(experiment)
+    made.open("base-s0")
+    session = made.session("base-s0")
+    session.turn(never)
+    session.turn(after(3))
+    session.suspend()
+    newest = checkpoint.latest(experiment.run("base-s0").checkpoints)[0]
+    path = experiment.run("base-s0").checkpoints / newest.file
+    spoiled = bytearray(path.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    path.write_bytes(spoiled)
+    assert train(engine(experiment), "base-s0") == reference["base-s0"]
+    resumed = [event for event in LogReader(experiment.run("base-s0").events).read() if event.type == "resumed"]
+    assert [event["from_step"] for event in resumed] == [5]
+    assert newest.file in resumed[0]["skipped"][0]
+
+
+def test_a_checkpoint_of_another_run_is_not_taken(tmp_path: Path) -> None:
+    experiment = make(tmp_path)
+    made = engine(experiment)
+    for run in ("base-s0", "base-s1"):
+        made.open(run)
+        made.session(run).turn(never)
+        made.session(run).suspend()
+        made.close(run)
+    ours, theirs = (experiment.run(run).checkpoints for run in ("base-s0", "base-s1"))
+    for path in theirs.iterdir():
+        (ours / path.name).write_bytes(path.read_bytes())
+    made.open("base-s0")
+    assert made.session("base-s0").progress.step == 0
+    resumed = [event for event in LogReader(experiment.run("base-s0").events).read() if event.type == "resumed"]
+    assert "another run" in resumed[0]["skipped"][0]
+
+
+def test_a_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
+    experiment = make(tmp_path)
+    made = engine(experiment)
+    made.open("se-s0")
+    made.session("se-s0").turn(never)
+    made.session("se-s0").suspend()
+    skipped: list[str] = []
+    ((_, state),) = checkpoint.newest_first(experiment.run("se-s0").checkpoints, skipped)
+    assert skipped == []
+    assert state["progress"]["epoch"] == 1
+
+
+def test_probes_have_the_documented_arrays(tmp_path: Path) -> None:
+    experiment = make(tmp_path, epochs=1)
+    made = engine(experiment)
+    for model in MODELS:
+        train(made, f"{model}-s0")
+    assert list(experiment.run("base-s0").probes.iterdir()) == []
+    with np.load(experiment.run("se-s0").probes / "epoch-00001.npz", allow_pickle=False) as arrays:
+        assert arrays["se1/by_class"].shape == (10, 32)
+        assert arrays["se2/by_class"].shape == (10, 64)
+        assert 0 < arrays["se2/by_class"].min() < arrays["se2/by_class"].max() < 1
+    with np.load(experiment.run("self-attention-s0").probes / "epoch-00001.npz", allow_pickle=False) as arrays:
+        assert arrays["attention/by_head"].shape == (8, 64, 64)
+        assert arrays["attention/by_class"].shape == (10, 64, 64)
+        np.testing.assert_allclose(arrays["attention/by_head"].sum(-1), 1, atol=1e-4)
+    assert (experiment.run("se-s0").probes / "epoch-00000.npz").exists()  # the untrained network
+
+
+def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
+    from tui_attn.train.session import NotFiniteError
+
+    experiment = make(tmp_path)
+    made = engine(experiment)
+    made.open("base-s0")
+    session = made.session("base-s0")
+    session.turn(after(2))
+    with torch.no_grad():
+        session._network.fc.bias[0] = math.inf
+    with pytest.raises(NotFiniteError, match=f"at step {session.progress.step + 1}:"):
+        session.turn(never)
+
+
+@pytest.mark.parametrize("augment", [("crop",), ("flip",), ("crop", "flip")])
+def test_augmentation_is_each_images_own_and_reproducible(augment: tuple[str, ...]) -> None:
+    from tui_attn.train.tensors import augment as augmented
+
+    image = torch.arange(28 * 28, dtype=torch.int64).remainder(251).to(torch.uint8).view(1, 1, 28, 28)
+    batch = image.expand(64, 1, 28, 28).contiguous()
+    one = augmented(batch, augment, 7)
+    assert torch.equal(one, augmented(batch, augment, 7))
+    assert not torch.equal(one, augmented(batch, augment, 8))
+    kinds = {tuple(picture.flatten().tolist()) for picture in one}
+    assert len(kinds) == 2 if augment == ("flip",) else len(kinds) > 10
+    assert one.shape == batch.shape
+    assert one.dtype == torch.uint8
+
+
+def test_augmented_training_is_resumable_too(tmp_path: Path) -> None:
+    whole = train(engine(make(tmp_path / "whole", augment=("crop", "flip"))), "base-s0")
+    experiment = make(tmp_path / "cut", augment=("crop", "flip"))
+    made = engine(experiment)
+    made.open("base-s0")
+    made.session("base-s0").turn(after(2))
+    made.session("base-s0").suspend()
+    assert train(engine(experiment), "base-s0") == whole
+
+
+def test_a_folder_of_images_is_read_through_torchvision(tmp_path: Path) -> None:
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for label, name in enumerate(("cats", "dogs")):
+        for split, count in (("train", 40), ("test", 10)):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 100, (40, 50, 3)) + 100 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index}.png")
+    name = data.parse_dataset(f"folder:{tmp_path / 'pets'}")
+    located = data.ensure(name)
+    from tui_attn.train import tensors
+
+    where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
+    loaded = tensors.load(name, where, torch.device("cpu"), train_limit=None, test_limit=None)
+    assert loaded.train_images.shape == (80, 3, 32, 32)
+    assert loaded.class_names == ("cats", "dogs")
+    assert loaded.test_labels.tolist() == [0] * 10 + [1] * 10
+    bright = loaded.test_images.float().mean((1, 2, 3))
+    assert bright[:10].max() < bright[10:].min()
+
+
+def test_read_state_of_an_experiment_that_was_never_supervised_is_empty(tmp_path: Path) -> None:
+    assert read_state(make(tmp_path)).state.runs == {}
