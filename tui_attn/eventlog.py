@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tui_attn import events
 from tui_attn.events import Event
 
 _CHUNK = 1 << 20
+_TRACE = 32
+"""Bytes before a reader's place that are looked at again: a line's checksum is among them."""
 
 
 class LogWriter:
@@ -24,8 +28,12 @@ class LogWriter:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._clock = clock
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._seq = _cut_torn_line(self._fd) + 1
+        self._fd = _open_to_append(path)
+        try:
+            self._seq = _cut_torn_line(self._fd) + 1
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def append(self, type_: str, /, **payload: Any) -> None:
         """Write one event as one line. On a full disk nothing of the line stays, and `OSError` is raised."""
@@ -56,7 +64,9 @@ class LogReader:
         self.more = False
         """Whether the last `read` stopped at its limit before the end of the file."""
         self._offset = 0
-        self._inode: int | None = None
+        self._inode = 0
+        self._trace = b""
+        """What stands just before the offset, to know the file again by."""
         self._skipping = False
         """In the middle of a line too long to be one of ours."""
 
@@ -84,16 +94,19 @@ class LogReader:
 
     def _read(self, fd: int, limit: int | None) -> list[Event]:
         status = os.fstat(fd)
-        if self._inode is not None and (status.st_ino != self._inode or status.st_size < self._offset):
+        if not stat.S_ISREG(status.st_mode):
+            return []
+        if self._offset and not self._is_the_same(fd, status):
             self.restarts += 1
             self.damaged = 0
             self._offset = 0
+            self._trace = b""
             self._skipping = False
         self._inode = status.st_ino
         found: list[Event] = []
         start = self._offset
         while self._offset < status.st_size and (limit is None or self._offset - start < limit):
-            chunk = os.pread(fd, _CHUNK, self._offset)
+            chunk = os.pread(fd, _CHUNK if limit is None else min(_CHUNK, limit), self._offset)
             end = chunk.rfind(b"\n")
             while end < 0 and len(chunk) < events.MAX_LINE and self._offset + len(chunk) < status.st_size:
                 more = os.pread(fd, _CHUNK, self._offset + len(chunk))
@@ -105,13 +118,23 @@ class LogReader:
                 if len(chunk) < events.MAX_LINE:
                     break
                 self._skipping = True
-                self._offset += len(chunk)
+                self._advance(chunk)
                 continue
-            self._offset += end + 1
+            self._advance(chunk[: end + 1])
             for line in chunk[:end].split(b"\n"):
                 self._take(line, found)
         self.more = limit is not None and self._offset - start >= limit and self._offset < status.st_size
         return found
+
+    def _is_the_same(self, fd: int, status: os.stat_result) -> bool:
+        """Whether the file is the one that was read: the number of a file that is gone may be given to another."""
+        if status.st_ino != self._inode or status.st_size < self._offset:
+            return False
+        return os.pread(fd, len(self._trace), self._offset - len(self._trace)) == self._trace
+
+    def _advance(self, passed: bytes) -> None:
+        self._offset += len(passed)
+        self._trace = (self._trace + passed[-_TRACE:])[-_TRACE:]
 
     def _take(self, line: bytes, found: list[Event]) -> None:
         event = None if self._skipping else events.decode(line)
@@ -127,7 +150,7 @@ def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) 
 
     Writers take turns by a lock, and one that finds a torn line ends it first, so that its own stays whole.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _open_to_append(path)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX)
         length = os.fstat(fd).st_size
@@ -139,32 +162,55 @@ def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) 
         os.close(fd)
 
 
+def _open_to_append(path: Path) -> int:
+    """A descriptor of the log at `path`, which is made if need be. Raises `OSError`, also for what is no file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return fd
+
+
 def _write_whole(fd: int, line: bytes) -> None:
     """Write all of `line` or nothing; a short write (a disk that filled up) is taken back."""
     before = os.fstat(fd).st_size
     written = os.write(fd, line)
     if written != len(line):
         os.ftruncate(fd, before)
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _cut_torn_line(fd: int) -> int:
-    """Cut what follows the last newline, and return the highest sequence number in the log, -1 when there is none."""
-    length = os.fstat(fd).st_size
-    position, tail = length, b""
+    """Cut what follows the last newline, and return the sequence number of the last good event, -1 without any."""
+    length = _length_of_whole_lines(fd)
+    if length < os.fstat(fd).st_size:
+        os.ftruncate(fd, length)
+    for line in _lines_backwards(fd, length):
+        event = events.decode(line)
+        if event is not None:
+            return event.seq
+    return -1
+
+
+def _length_of_whole_lines(fd: int) -> int:
+    position = os.fstat(fd).st_size
     while position > 0:
         step = min(_CHUNK, position)
         position -= step
-        tail = os.pread(fd, step, position) + tail
-        end = tail.rfind(b"\n")
-        if end >= 0 and position + end + 1 < length:
-            length = position + end + 1
-            os.ftruncate(fd, length)
-            tail = tail[: end + 1]
-        for line in reversed(tail.split(b"\n")[1:] if position else tail.split(b"\n")):
-            event = events.decode(line) if line else None
-            if event is not None:
-                return event.seq
-    if b"\n" not in tail and length:
-        os.ftruncate(fd, 0)
-    return -1
+        end = os.pread(fd, step, position).rfind(b"\n")
+        if end >= 0:
+            return position + end + 1
+    return 0
+
+
+def _lines_backwards(fd: int, length: int) -> Iterator[bytes]:
+    """The lines among the first `length` bytes, the last one first; something else for one that is too long."""
+    position, rest = length, b""
+    while position > 0:
+        step = min(_CHUNK, position)
+        position -= step
+        first, *others = (os.pread(fd, step, position) + rest).split(b"\n")
+        yield from reversed(others)
+        rest = first if len(first) <= events.MAX_LINE else b"?"
+    yield rest
