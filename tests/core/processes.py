@@ -1,0 +1,57 @@
+"""Other processes, as the tests need them: they say when they are ready, and die when told to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tui_attn
+
+ROOT = Path(tui_attn.__file__).parents[1]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's environment, in which `tui_attn` is found wherever the tests were started."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **extra}
+
+
+@contextlib.contextmanager
+def python(code: str, *arguments: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that runs `code`; killed at the end. Talk to it through its stdin and stdout."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(**variables)
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line that `process` prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has; skips the test where the system doesn't tell."""
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        pytest.skip("this system does not list a process's descriptors")
+    return len(list(folder.iterdir()))
+
+
+def run_python(code: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a Python process that runs `code` printed and how it ended."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(**variables))
