@@ -125,7 +125,7 @@ def _drawn(line: Line, x: Span) -> list[Floats]:
 
 
 def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
-    count = max(2, min(rows // 3, 8))
+    count = max(2, min(rows * 2 // 5, 8))
     ticks = log_ticks(y, count) if log else linear_ticks(y, count, percent=view.percent)
     return [(at, label[:12]) for at, label in ticks]
 
@@ -261,7 +261,7 @@ def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, look: Look) -
 def _x_axis(view: View, frame: Frame, width: int, with_line: bool, look: Look) -> list[Strip]:
     """The line under the canvas, and the labels of its ticks with what they count at the right end."""
     name = {"step": "step", "epoch": "epoch", "time": "time"}[view.axis]
-    count = max(2, min(frame.width // 12, 12))
+    count = max(2, min(frame.width // 9, 12))
     if view.axis == "time":
         ticks = time_ticks(frame.x, count)
     else:

@@ -104,7 +104,7 @@ def _labels(values: list[float], step: float) -> list[str]:
             if largest < size * 1000 and step >= size / 1000:
                 decimals = _decimals(step / size)
                 return [f"{value / size + 0.0:.{decimals}f}{unit}" if value else "0" for value in values]
-    if largest >= 1e4 or (step < 1e-4 and largest < 1e-2):
+    if largest >= 1e4 or (step < 1e-4 and 0 < largest < 1e-2):
         digits = min(max(math.floor(math.log10(largest)) - math.floor(math.log10(step) + 1e-9), 0), 4)
         return [_exponent(f"{value:.{digits}e}") if value else "0" for value in values]
     decimals = min(_decimals(step), 6)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 HUGE = 1e300
 """Beyond this, values are drawn at the edge, so that differences stay finite."""
+TINY = 1e-280
+"""Less than this is nothing, so that quotients stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def padded(lower: float, upper: float, share: float = 0.04) -> Span:
     room = (upper - lower) * share
     if room <= max(abs(lower), abs(upper)) * 1e-9:
         room = max(abs(lower), abs(upper)) * 0.05 or 0.5
+    room = max(room, TINY)
     start, end = lower - room, upper + room
     if start < 0 <= lower:
         start = 0.0

@@ -1,0 +1,75 @@
+"""What the tests of the charts share: curves, looks and the text of strips."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from rich.style import Style
+from textual.app import App, ComposeResult
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_attn.ui.charts.curve import Curve
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.mode import DrawingMode
+
+NAN, INF = float("nan"), float("inf")
+TRUE, ASCII = DrawingMode("true"), DrawingMode("none", ascii=True)
+MODES = [TRUE, DrawingMode("256"), DrawingMode("16"), DrawingMode("none"), ASCII, DrawingMode("16", ascii=True)]
+
+HOSTILE = [
+    "acc[/bold]",
+    "[/]",
+    "[@click=app.quit]x[/]",
+    "\x1b]52;c;aGk=\x07",
+    "\x9b31mred",
+    "a\u202eb\u2066c",
+    "two\nlines\tand a tab",
+    "日本語のラベル",
+]
+
+
+def look(mode: DrawingMode = TRUE, *, dark: bool = True) -> Look:
+    """A look without a theme: every part has a colour, as far as there are colours."""
+    plain = Style() if mode.colors == "none" else Style(color="#808080")
+    return Look(mode, dark, (16, 21, 27), plain, plain, plain, plain, plain, plain, plain)
+
+
+def curve(
+    id_: str,
+    values: Iterable[float],
+    *,
+    steps: Sequence[float] | None = None,
+    group: str | None = None,
+    revision: int = 1,
+) -> Curve:
+    """A curve of the model that `id_` begins with, a point every ten steps and every five seconds."""
+    ys = array("d", values)
+    xs = array("d", [10.0 * (i + 1) for i in range(len(ys))] if steps is None else steps)
+    times = array("d", [x / 2 for x in xs])
+    model = id_.rpartition("-s")[0] or id_
+    return Curve(id_, id_, model, xs, ys, times, 100.0, group, revision)
+
+
+def text(strips: Sequence[Strip]) -> str:
+    """The lines of `strips`, without spaces at their ends."""
+    return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+class OneWidget(App[None]):
+    """An app of one widget."""
+
+    CSS = "Screen { layout: vertical; }"
+
+    def __init__(self, widget: Widget, mode: DrawingMode = TRUE) -> None:
+        super().__init__()
+        self.widget = widget
+        self.drawing_mode = mode
+
+    def compose(self) -> ComposeResult:
+        yield self.widget
+
+    def screen_text(self) -> str:
+        """What is on the screen."""
+        return text(self.screen._compositor.render_strips())
