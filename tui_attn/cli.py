@@ -19,17 +19,13 @@ Without a command it starts an experiment and shows it: a dashboard on a termina
 --no-ui. The training belongs to no terminal: it goes on when this one closes, and 'tui-attn attach' shows it
 again.
 
+\b
 Examples:
-
-  tui-attn                                        the lab: 3 models, Fashion-MNIST, 15 epochs
-
-  tui-attn --no-ui --epochs 5 --seeds 5           five seeds of each, as lines
-
-  tui-attn --models base,se --dataset cifar10     two models on CIFAR-10
-
-  tui-attn attach                                 back to the newest experiment
-
-  tui-attn compare --json | jq .                  its figures, for a program
+  tui-attn                                      the lab: 3 models, Fashion-MNIST
+  tui-attn --no-ui --epochs 5 --seeds 5         five seeds of each, as lines
+  tui-attn --models base,se --dataset cifar10   two models on CIFAR-10
+  tui-attn attach                               back to the newest experiment
+  tui-attn compare --json | jq .                its figures, for a program
 """
 
 app = typer.Typer(
