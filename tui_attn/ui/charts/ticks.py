@@ -75,7 +75,7 @@ def short(value: float) -> str:
     size = abs(value)
     if size == 0 or 1e-4 <= size < 1e4:
         return f"{value:.4g}"
-    if 1e4 <= size < 1e6 and float(f"{value:.4g}") % 100 == 0:
+    if 1e4 <= size < 1e6:
         return f"{value / 1000:.4g}k"
     return _exponent(f"{value:.2e}")
 
