@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [--repeats 7]
 
-Each figure is a median over interleaved repeats; beside them a bare interpreter and `import torch`, measured in turn, which
-bound what a program can do.
+Each figure is a median over interleaved repeats; beside them a bare interpreter and `import torch`, measured in turn,
+which bound what a program can do.
 """
 
 from __future__ import annotations
