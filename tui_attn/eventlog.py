@@ -41,6 +41,15 @@ class LogWriter:
         _write_whole(self._fd, line)
         self._seq += 1
 
+    def in_place(self) -> bool:
+        """Whether the file at `path` is still the one that is written, neither removed nor replaced."""
+        try:
+            there = self.path.stat(follow_symlinks=False)
+        except OSError:
+            return False
+        written = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) == (written.st_dev, written.st_ino)
+
     def sync(self) -> None:
         """Make what was appended survive a power loss."""
         os.fsync(self._fd)

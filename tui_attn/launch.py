@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_attn import __version__, devices, eventlog, liveness, runs
+from tui_attn import __version__, devices, eventlog, liveness, runs, storage
 from tui_attn.config import ExperimentConfig
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.text import safe_text
@@ -83,7 +83,7 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
         os.close(log)
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
-        ready = runs.read_json(folder.supervisor)
+        ready = storage.read_json(folder.supervisor)
         if ready is not None and (ready.get("identity") or {}).get("pid") == process.pid and ready.get("ready"):
             return process
         if process.poll() is not None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tui_attn import liveness
 from tui_attn.config import ConfigError, ExperimentConfig
+from tui_attn.storage import read_json, write_atomically
 from tui_attn.text import safe_text
 
 FORMAT = "tui-attn"
@@ -83,9 +85,11 @@ class RunDir:
         return self.path / "worker.log"
 
     def make(self) -> None:
-        """Create the folder with its subfolders, mode 0700."""
+        """Create the folder with its subfolders, mode 0700. Raises `OSError`, also where one is a symbolic link."""
         for folder in (self.path, self.checkpoints, self.probes):
             folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink():
+                raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", str(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class ExperimentDir:
     @property
     def id(self) -> str:
         """The experiment's id, its folder's name."""
-        return self.path.name
+        return self.path.name or self.path.absolute().name
 
     @property
     def manifest(self) -> Path:
@@ -178,17 +182,19 @@ class Manifest:
         """Read it from `path`. Raises `RunsError`."""
         data = read_json(path)
         where = safe_text(path.parent, one_line=True)
+        if data is None and _looks_like_ours(path.parent):
+            raise RunsError(f"{where}/experiment.json {_why_unreadable(path)}: restore it from a copy")
         if data is None or data.get("format") != FORMAT:
             raise RunsError(f"{where} is not an experiment of tui-attn: 'tui-attn ls' lists those there are")
         if data.get("version") != FORMAT_VERSION:
             raise RunsError(f"{where} was written by a later version of tui-attn: update tui-attn to read it")
         try:
             return cls(
-                id=path.parent.name,
+                id=path.absolute().parent.name,
                 created=float(data["created"]),
                 config=ExperimentConfig.from_json(data["config"]),
                 threads=max(1, min(int(data["threads"]), 1024)),
-                devices=tuple(str(device) for device in data["devices"]),
+                devices=_devices(data["devices"]),
                 precision=str(data["precision"]),
                 data=dict(data["data"]),
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
@@ -198,54 +204,20 @@ class Manifest:
             raise RunsError(f"{where}/experiment.json is damaged: restore it from a copy") from None
 
 
-def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
-    """The JSON object in `path`, or None when it can't be read or is none."""
+def _devices(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("no list of devices")
+    return tuple(names)
+
+
+def _why_unreadable(path: Path) -> str:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except (OSError, ValueError):
-        return None
-    try:
-        with os.fdopen(fd, "rb") as file:
-            data = json.loads(file.read(limit))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def write_atomically(
-    path: Path, data: bytes, *, sync: bool = True, after_write: Callable[[], None] | None = None
-) -> None:
-    """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
-
-    Without `sync` that holds for a crash of the process, not for a power loss.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        if after_write is not None:
-            after_write()
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if sync:
-        sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make renames in the folder `path` survive a power loss, where the file system can."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError:  # some network file systems refuse to sync a folder
-        pass
-    finally:
-        os.close(fd)
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW))
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    return "is damaged"
 
 
 def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
@@ -292,11 +264,17 @@ def _slug(text: str) -> str:
 
 
 def experiments(runs_dir: Path) -> Iterator[ExperimentDir]:
-    """The experiments under `runs_dir`, newest first; folders that aren't ours are passed over."""
+    """The experiments under `runs_dir`, newest first and damaged ones last; what isn't ours is passed over.
+
+    Raises `RunsError` when `runs_dir` is there and can't be read.
+    """
     try:
         names = sorted((entry.name for entry in os.scandir(runs_dir) if _is_ours(entry)), reverse=True)
-    except OSError:
+    except FileNotFoundError:
         return
+    except OSError as error:
+        where = safe_text(runs_dir, one_line=True)
+        raise RunsError(f"can't read {where} ({error.strerror}): choose another folder with --runs-dir") from None
     found = [ExperimentDir((runs_dir / name).absolute()) for name in names]
     yield from sorted(found, key=_created, reverse=True)
 
@@ -305,13 +283,27 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
     if not ID.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
         return False
     data = read_json(Path(entry.path) / "experiment.json")
-    return data is not None and data.get("format") == FORMAT
+    return _looks_like_ours(Path(entry.path)) if data is None else data.get("format") == FORMAT
+
+
+def _looks_like_ours(folder: Path) -> bool:
+    """Whether a folder without a readable experiment.json was nevertheless made by this program."""
+    if not (folder / "supervisor.lock").is_file():
+        return False
+    try:
+        fd = os.open(folder / "events.jsonl", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return (folder / "experiment.json").exists()
+    os.close(fd)
+    return True
 
 
 def _created(folder: ExperimentDir) -> float:
     data = read_json(folder.manifest) or {}
     created = data.get("created")
-    return float(created) if isinstance(created, int | float) and not isinstance(created, bool) else 0.0
+    if isinstance(created, bool) or not isinstance(created, int | float) or not abs(created) < 1e15:
+        return 0.0
+    return float(created)
 
 
 def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
@@ -328,7 +320,9 @@ def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
         folder = ExperimentDir(Path(name).expanduser().absolute())
         folder.manifest_data()
         return folder
-    if ID.fullmatch(name) and (runs_dir / name / "experiment.json").exists():
+    if ID.fullmatch(name) and (runs_dir / name).is_symlink():
+        raise RunsError(f"{where}/{name} is a symbolic link, which is not followed: name the folder by its path")
+    if ID.fullmatch(name) and ((runs_dir / name / "experiment.json").exists() or _looks_like_ours(runs_dir / name)):
         folder = ExperimentDir((runs_dir / name).absolute())
         folder.manifest_data()
         return folder

@@ -6,8 +6,6 @@ another supervisor can go on from the log alone.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import math
 import os
@@ -19,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_attn import liveness, runs, state, workers
+from tui_attn import liveness, runs, state, storage, workers
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.events import Event
+from tui_attn.faults import fault
 from tui_attn.follow import Follower
+from tui_attn.restarts import GRACE, HARD_GRACE, Deaths, Evictions
 from tui_attn.runs import ExperimentDir, RunDir, RunsError
 from tui_attn.scheduling import Slot, make_slots, queue_order, share
 from tui_attn.slots import SlotLocks
@@ -30,15 +30,11 @@ from tui_attn.workers import Worker, WorkerProcess
 
 TICK = 0.05
 """Seconds between two looks at the logs, the commands and the workers."""
-GRACE = 30.0
-"""Seconds that workers get to stop by themselves, before SIGTERM; SIGKILL follows after `HARD_GRACE` more."""
-HARD_GRACE = 10.0
-MAX_DEATHS = 3
-"""A run whose worker died this often at the same step is failed."""
-RESERVE = 65536
-"""Bytes kept back in the folder, freed when the disk is full so that this can be logged."""
-
 Spawn = Callable[[Slot, RunDir], Worker]
+
+
+class FolderGoneError(Exception):
+    """The experiment's folder, or its log, is not where it was any more."""
 
 
 class Supervisor:
@@ -68,13 +64,17 @@ class Supervisor:
         """Workers that were told to exit."""
         self._queue: list[str] = []
         self._paused: set[str] = set()
-        self._deaths: dict[str, list[int]] = {}
-        self._evicting: dict[str, float] = {}
+        self._waiting: set[str] = set()
+        """Runs that train no further until there is room on the disk."""
+        self._deaths = Deaths()
+        self._evictions = Evictions(clock, lambda message: self._record("warning", message=message))
         self._oom_kills = workers.oom_kills()
         self._stopping_since: float | None = None
         self._signals = 0
+        self._begun = False
         self._disk_full = False
-        self._next_beat = 0.0
+        self._reserve = storage.Reserve(folder.path)
+        self._next_look = 0.0
         self._locks = SlotLocks()
 
     @property
@@ -85,9 +85,11 @@ class Supervisor:
     # ---- the course of an experiment
 
     def begin(self) -> None:
-        """Take charge: record it, queue what isn't finished, and pass over commands that came too late."""
-        _remove_stale_files(self.folder.path)
-        self._keep_reserve()
+        """Take charge: record it, queue what isn't finished, and pass over commands that came too late.
+
+        Raises `OSError` when it can't be recorded.
+        """
+        storage.remove_stale_files(self.folder.path)
         resumed = bool(self.state.runs)
         self._record(
             "experiment_started",
@@ -100,22 +102,22 @@ class Supervisor:
             if event["id"] not in self.state.acknowledged:
                 self._acknowledge(event, "came too late: nothing was running")
         self._queue_runs()
+        fault("queue")
+        self._begun = True
         shared = self._locks.take(self._slots, self.folder.id)
         for device, other in shared.items():
             self._record("warning", message=f"{device} is also used by experiment {other}: both train more slowly")
 
     def tick(self) -> None:
-        """One look at everything, and what follows from it."""
-        for run_id, event in self._follower.poll():
-            if run_id is not None and event.type == "ended":
-                self._run_ended(run_id, event)
+        """One look at everything, and what follows from it. Raises `FolderGoneError`."""
+        self._take_news()
         for command in self._control.read():
             if command["id"] not in self.state.acknowledged:
                 self._obey(command)
         self._reap()
         self._press_on_stopping()
         self._hand_out()
-        self._watch_disk()
+        self._look_around()
 
     @property
     def done(self) -> bool:
@@ -125,16 +127,28 @@ class Supervisor:
     def end(self) -> None:
         """Record how the experiment ended and let go of it."""
         self._follower.poll()
+        fault("finish")
         self._record(
             "experiment_finished",
             experiment=self.folder.id,
             state=state.outcome(run.state for run in self.state.runs.values()),
         )
         self._log.sync()
-        with contextlib.suppress(OSError):
-            self._reserve.unlink(missing_ok=True)
+        self._reserve.free()
+        storage.remove_stale_files(self.folder.path)
         self._locks.release()
         self._lock.release()
+
+    def let_go(self) -> None:
+        """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
+        for worker in self._workers:
+            worker.close()
+        deadline = self._clock() + GRACE
+        while any(worker.exit_code() is None for worker in self._workers):
+            if self._clock() > deadline or self._signals > 1:
+                for worker in self._workers:
+                    worker.kill(signal.SIGKILL)
+            time.sleep(TICK)
 
     def signalled(self) -> None:
         """SIGTERM or SIGINT came: stop everything; the second time at once."""
@@ -151,9 +165,13 @@ class Supervisor:
                 continue
             if any(id_ in worker.held for worker in self._workers):
                 continue
-            self.folder.run(id_).make()
             self._record("run_queued", run=id_, model=model, seed=seed)
             self._queue.append(id_)
+
+    def _take_news(self) -> None:
+        for run_id, event in self._follower.poll():
+            if run_id is not None and event.type == "ended":
+                self._run_ended(run_id, event)
 
     def _run_ended(self, run_id: str, event: Event) -> None:
         for worker in self._workers:
@@ -163,7 +181,9 @@ class Supervisor:
 
     def _finish_run(self, run_id: str, how: str, reason: str | None, traceback: str | None = None) -> None:
         self._paused.discard(run_id)
+        self._waiting.discard(run_id)
         extra = {"traceback": traceback} if traceback else {}
+        fault("record-end")
         self._record("run_ended", run=run_id, state=how, reason=reason, **extra)
 
     # ---- workers
@@ -176,8 +196,9 @@ class Supervisor:
         busy = {worker.slot for worker in self._workers}
         takers: list[Worker | Slot] = [*idle, *(slot for slot in self._slots if slot not in busy)]
         ready: list[str] = []
-        if takers and self._stopping_since is None:
-            ready = [run for run in self._queue if run not in self._paused and self._is_free(run)]
+        if takers and self._stopping_since is None and not self._disk_full:
+            able = [run for run in self._queue if run not in self._paused]
+            ready = [run for run in able if self._evictions.is_free(self.folder.run(run))]
         for number, taker in enumerate(takers):
             taken = ready[: share(len(ready), len(takers) - number, len(self._manifest.config.models))]
             ready = ready[len(taken) :]
@@ -188,34 +209,54 @@ class Supervisor:
                 taker.tell("exit")
 
     def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
-        worker = taker
-        if isinstance(worker, Slot):
-            worker = self._spawn(worker, self.folder.run(taken[0]))
-            self._workers.append(worker)
+        self._take_news()  # a last word of the worker that held one of them before is not the new worker's
+        taken = [run for run in taken if self._is_usable(run)]
+        worker = self._start_worker(taker, taken) if isinstance(taker, Slot) else taker
+        if worker is None:
+            return
         for run in taken:
             self._queue.remove(run)
             worker.held.append(run)
             attempt = self.state.runs[run].attempt + 1 if run in self.state.runs else 1
             self._record("run_started", run=run, device=worker.slot.device, worker=worker.pid, attempt=attempt)
+            fault("hand-out")
             worker.tell("train", run)
 
-    def _is_free(self, run: str) -> bool:
-        """Whether no other process writes this run; the worker of a dead supervisor is given time, then ended."""
-        pid = liveness.holder(self.folder.run(run).lock)
-        if pid is None:
-            self._evicting.pop(run, None)
-            return True
-        waited = self._clock() - self._evicting.setdefault(run, self._clock())
-        if waited > GRACE and pid > 0:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL if waited > GRACE + HARD_GRACE else signal.SIGTERM)
-        return False
+    def _is_usable(self, run: str) -> bool:
+        """Whether a worker can write the run and say so in its log; if not, the run is failed, or waits for room."""
+        folder = self.folder.run(run)
+        try:
+            folder.make()
+            LogWriter(folder.events).close()
+        except OSError as error:
+            if error.errno in storage.FULL:
+                self._disk_is_full()
+            else:
+                self._queue.remove(run)
+                self._finish_run(run, "failed", f"its files can't be written: {error.filename}: {error.strerror}")
+            return False
+        return True
+
+    def _start_worker(self, slot: Slot, taken: list[str]) -> Worker | None:
+        """A new worker for `taken`, or None when there is nothing to train or none can be started."""
+        if not taken:
+            return None
+        try:
+            worker = self._spawn(slot, self.folder.run(taken[0]))
+        except OSError as error:
+            if error.errno in storage.FULL:
+                self._disk_is_full()
+                return None
+            for run in taken:
+                self._queue.remove(run)
+                self._finish_run(run, "failed", f"no worker could be started: {error.strerror}")
+            return None
+        self._workers.append(worker)
+        return worker
 
     def _reap(self) -> None:
         for worker in [worker for worker in self._workers if worker.exit_code() is not None]:
-            for run_id, event in self._follower.poll():
-                if run_id is not None and event.type == "ended":
-                    self._run_ended(run_id, event)
+            self._take_news()
             worker.close()
             self._workers.remove(worker)
             if worker in self._leaving:
@@ -226,38 +267,27 @@ class Supervisor:
     def _bury(self, worker: Worker, code: int) -> None:
         """Decide what becomes of the runs that a dead worker held."""
         held, worker.held = worker.held, []
-        culprit = self._in_turn(held)
+        culprit = self._deaths.culprit(self.folder, self.state, held)
         log = min((self.folder.run(run).worker_log for run in held), key=_last_touched)
         kills, self._oom_kills = self._oom_kills, workers.oom_kills()
         reason = workers.obituary(code, log, oom_killed=self._oom_kills > kills)
         again: list[str] = []
         for run in held:
+            self._waiting.discard(run)
             if self._stopping_since is not None:
                 self._finish_run(run, "stopped", f"stopped; {reason}")
-            elif code == workers.CANNOT_WORK or self._gives_up(run, run == culprit or culprit is None):
+            elif code == workers.CANNOT_WORK or (culprit in {run, None} and self._gives_up(run)):
                 self._finish_run(run, "failed", reason, workers.last_lines(log) or None)
             else:
                 self._record("run_restarted", run=run, reason=reason)
                 again.append(run)
+        fault("bury")
         # The run that was in turn comes last, so that the others get on before it may take the worker down again.
         again.sort(key=lambda run: run == culprit)
         self._queue[:0] = again
 
-    def _in_turn(self, held: list[str]) -> str | None:
-        """The run that the dead worker was training: the one whose heartbeat is newest."""
-        if any(self.state.runs[run].state != "starting" for run in held if run in self.state.runs):
-            ages = {run: liveness.age(self.folder.run(run).heartbeat) for run in held}
-            known = {run: age for run, age in ages.items() if age is not None}
-            return min(known, key=known.__getitem__) if known else None
-        return None
-
-    def _gives_up(self, run: str, blamed: bool) -> bool:
-        if not blamed:
-            return False
-        step = self.state.runs[run].step if run in self.state.runs else 0
-        steps = self._deaths.setdefault(run, [])
-        steps.append(step)
-        return steps.count(step) > MAX_DEATHS
+    def _gives_up(self, run: str) -> bool:
+        return self._deaths.gives_up(run, self.state.runs[run].step if run in self.state.runs else 0)
 
     # ---- commands
 
@@ -295,6 +325,7 @@ class Supervisor:
         if run in self._paused or (worker is None and run not in self._queue):
             return False
         self._paused.add(run)
+        self._waiting.discard(run)
         if worker is not None:
             worker.tell("pause", run)
         self._record("run_paused", run=run)
@@ -305,6 +336,9 @@ class Supervisor:
             return False
         self._paused.discard(run)
         worker = self._holder(run)
+        if worker is not None and self._disk_full:
+            self._waiting.add(run)
+            return True
         if worker is not None:
             worker.tell("unpause", run)
         self._record("run_unpaused", run=run)
@@ -331,7 +365,7 @@ class Supervisor:
         known = self.state.runs.get(run)
         if self._stopping_since is not None or known is None or known.state not in {"failed", "stopped", "skipped"}:
             return False
-        self._deaths.pop(run, None)
+        self._deaths.forget(run)
         self._record("run_queued", run=run, model=known.model, seed=known.seed)
         self._queue.append(run)
         return True
@@ -364,17 +398,13 @@ class Supervisor:
 
     # ---- the log and the disk
 
-    @property
-    def _reserve(self) -> Path:
-        return self.folder.path / ".reserve"
-
     def _record(self, type_: str, **payload: Any) -> None:
         """Append to the event log; on a full disk free the reserve, and wait for room if that isn't enough."""
         while True:
             try:
                 self._log.append(type_, **payload)
             except OSError as error:
-                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                if error.errno not in storage.FULL or not self._begun or self._signals > 1:
                     raise
                 self._disk_is_full()
                 self._lock.beat()
@@ -383,41 +413,43 @@ class Supervisor:
                 return
 
     def _disk_is_full(self) -> None:
+        """Free the reserve so that this can be told, and let nothing train until there is room."""
         if self._disk_full:
             return
         self._disk_full = True
-        with contextlib.suppress(OSError):
-            self._reserve.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._log.append("warning", message="the disk is full: training waits until there is room")
+        self._reserve.free()
+        self._record("warning", message="the disk is full: training waits until there is room")
+        for worker in self._workers:
+            for run in worker.held:
+                if run not in self._paused:
+                    self._waiting.add(run)
+                    worker.tell("pause", run)
+                    self._record("run_paused", run=run)
 
-    def _keep_reserve(self) -> None:
-        try:
-            fd = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:
-            return
-        try:
-            os.posix_fallocate(fd, 0, RESERVE)
-        except OSError:
-            self._disk_is_full()
-        finally:
-            os.close(fd)
+    def _there_is_room(self) -> None:
+        self._disk_full = False
+        self._record("warning", message="there is room on the disk again: training goes on")
+        waiting, self._waiting = self._waiting, set()
+        for worker in self._workers:
+            for run in worker.held:
+                if run in waiting:
+                    worker.tell("unpause", run)
+                    self._record("run_unpaused", run=run)
 
-    def _watch_disk(self) -> None:
-        """Once a second: beat the heart, and look whether there is room."""
+    def _look_around(self) -> None:
+        """Once a second: leave a sign of life, look whether there is room, and whether the folder is still there."""
         now = self._clock()
-        if now < self._next_beat:
+        if now < self._next_look:
             return
-        self._next_beat = now + 1.0
+        self._next_look = now + 1.0
         self._lock.beat()
-        room = os.statvfs(self.folder.path)
-        free = room.f_bavail * room.f_frsize
-        if not self._disk_full and free < RESERVE // 2:
+        if not self._log.in_place():
+            raise FolderGoneError
+        room = self._reserve.room()
+        if not room:
             self._disk_is_full()
-        elif self._disk_full and free > 4 * RESERVE:
-            self._disk_full = False
-            self._keep_reserve()
-            self._record("warning", message="there is room on the disk again: training goes on")
+        elif self._disk_full:
+            self._there_is_room()
 
 
 def _last_touched(path: Path) -> float:
@@ -425,26 +457,32 @@ def _last_touched(path: Path) -> float:
     return math.inf if age is None else age
 
 
-def _remove_stale_files(folder: Path) -> None:
-    """Remove the temporary files of writers that died; this process owns the experiment, so none is in use."""
-    for pattern in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
-        for path in folder.glob(pattern):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
 def main(arguments: list[str]) -> int:
-    """Supervise the experiment in the folder that `arguments` names, to its end."""
+    """Supervise the experiment in the folder that `arguments` names, to its end.
+
+    The folder is the working directory from then on, so that it may be renamed or moved meanwhile.
+    """
     os.umask(0o077)
-    folder = ExperimentDir(Path(arguments[0]))
     try:
-        supervisor = Supervisor(folder)
+        os.chdir(arguments[0])
+        supervisor = Supervisor(ExperimentDir(Path()))
+        return _supervise(supervisor)
     except BlockingIOError:
-        print("another supervisor owns this experiment", file=sys.stderr)  # noqa: T201 - read by the launcher
-        return 1
-    except (RunsError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        return _give_up("another supervisor owns this experiment")
+    except OSError as error:
+        full = error.errno in storage.FULL
+        return _give_up("the disk is full: make room, then try again" if full else str(error))
+    except RunsError as error:
+        return _give_up(str(error))
+
+
+def _give_up(reason: str) -> int:
+    """Tell the launcher, and whoever reads supervisor.log."""
+    print(reason, file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _supervise(supervisor: Supervisor) -> int:
     wake = threading.Event()
 
     def on_signal(signum: int, frame: object) -> None:
@@ -455,19 +493,23 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.begin()
-    _say_ready(folder)
-    supervisor.tick()
-    while not supervisor.done:
-        wake.wait(TICK)
-        wake.clear()
+    _say_ready(supervisor.folder)
+    try:
         supervisor.tick()
-    supervisor.end()
+        while not supervisor.done:
+            wake.wait(TICK)
+            wake.clear()
+            supervisor.tick()
+        supervisor.end()
+    except FolderGoneError:
+        supervisor.let_go()
+        return _give_up("the experiment's folder or its event log was removed or replaced: its training has ended")
     return 0
 
 
 def _say_ready(folder: ExperimentDir) -> None:
     data = {"identity": liveness.identity().to_json(), "ready": True, "t": time.time()}
-    runs.write_atomically(folder.supervisor, json.dumps(data).encode() + b"\n")
+    storage.write_atomically(folder.supervisor, json.dumps(data).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ from tui_attn.text import safe_text
 
 CANNOT_WORK = 70
 """Exit code of a worker that could not work at all, so that starting another makes no sense."""
+CANNOT_RECORD = 71
+"""Exit code of a worker that could not write the end of a run into the run's log."""
+TERMINATED = 143
+"""Exit code of a worker that was sent SIGTERM and kept what there was."""
 
 
 class Worker(Protocol):
@@ -53,7 +57,7 @@ class WorkerProcess:
         reading, self._pipe = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tui_attn.train.worker", str(folder.path), slot.device],
+                [sys.executable, "-P", "-m", "tui_attn.train.worker", str(folder.path), slot.device, folder.id],
                 stdin=reading,
                 stdout=output,
                 stderr=output,
@@ -84,7 +88,9 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Let go of the pipe."""
-        os.close(self._pipe)
+        pipe, self._pipe = self._pipe, -1
+        if pipe >= 0:
+            os.close(pipe)
 
 
 def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
@@ -111,6 +117,8 @@ def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
             name = f"signal {-code}"
         hint = " (if nobody did this, the machine may have run out of memory)" if code == -signal.SIGKILL else ""
         return f"its worker was killed by {name}{hint}"
+    if code == TERMINATED:
+        return "its worker was ended by SIGTERM"
     last = last_lines(log).strip().splitlines()
     return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
 

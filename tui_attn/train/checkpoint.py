@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tui_attn import runs
+from tui_attn import storage
 from tui_attn.faults import fault
 
 KEEP = 2
@@ -79,11 +79,11 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
     """Put a serialised checkpoint on disk and make it the latest; older ones than `KEEP` go. Raises `OSError`."""
     saved = Saved(f"step-{step:08d}.pt", step, epoch, len(data), hashlib.sha256(data).hexdigest())
     fault("checkpoint-before-write")
-    runs.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
+    storage.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
     fault("checkpoint-after-rename")
     kept = [saved, *(old for old in latest(folder) if old.step != step)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
-    runs.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
+    storage.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
     names = {item.file for item in kept}
     for path in folder.glob("step-*.pt"):
         if path.name not in names:
@@ -94,7 +94,7 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
 def latest(folder: Path) -> list[Saved]:
     """What LATEST.json lists, newest first; empty when there is none or it is damaged."""
     found: list[Saved] = []
-    items = (runs.read_json(folder / "LATEST.json") or {}).get("checkpoints")
+    items = (storage.read_json(folder / "LATEST.json") or {}).get("checkpoints")
     for item in items if isinstance(items, list) else []:
         try:
             saved = Saved(

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tui_attn import liveness, runs
+from tui_attn import liveness, storage
 from tui_attn.eventlog import LogWriter
 from tui_attn.faults import fault
 from tui_attn.models import MODELS
