@@ -11,9 +11,10 @@ from tui_attn import eventlog, liveness, runs, workers
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.follow import read_state
+from tui_attn.restarts import GRACE, HARD_GRACE
 from tui_attn.runs import ExperimentDir, Manifest, RunDir
 from tui_attn.scheduling import Slot
-from tui_attn.supervise import GRACE, HARD_GRACE, Supervisor
+from tui_attn.supervisor import Supervisor
 
 ABOUT = {
     "seed": 0,

@@ -1,0 +1,77 @@
+"""The experiment's event log as its supervisor writes it: patient on a full disk, and watchful of its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tui_attn import storage
+from tui_attn.eventlog import LogWriter
+from tui_attn.runs import ExperimentDir
+
+PAUSE = 0.05
+"""Seconds between two attempts to write on a full disk."""
+
+
+class FolderGoneError(Exception):
+    """The experiment's folder, or its log, is not where it was any more."""
+
+
+class Ledger:
+    """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`.
+
+    `on_full` is called when the disk is found full, after that was recorded, and `on_room` when there is room again.
+    """
+
+    def __init__(self, folder: ExperimentDir, *, on_full: Callable[[], None], on_room: Callable[[], None]) -> None:
+        self._log = LogWriter(folder.events)
+        self._reserve = storage.Reserve(folder.path)
+        self._on_full, self._on_room = on_full, on_room
+        self.full = False
+        """Whether the disk was full when it was last looked at."""
+        self.patient = False
+        """Whether to wait for room, which makes no sense at a start: there `OSError` tells it."""
+        self.while_waiting: Callable[[], None] = lambda: None
+        """Called again and again while an event waits for room."""
+
+    def record(self, type_: str, /, **payload: Any) -> None:
+        """Append an event. Raises `OSError`, not for want of room where `patient`."""
+        while True:
+            try:
+                self._log.append(type_, **payload)
+            except OSError as error:
+                if error.errno not in storage.FULL or not self.patient:
+                    raise
+                self.disk_is_full()
+                self.while_waiting()
+                time.sleep(PAUSE)
+            else:
+                return
+
+    def disk_is_full(self) -> None:
+        """Free the reserve so that this can be told, and have everything wait until there is room."""
+        if self.full:
+            return
+        self.full = True
+        self._reserve.free()
+        self.record("warning", message="the disk is full: training waits until there is room")
+        self._on_full()
+
+    def look(self) -> None:
+        """Look whether there is room, and whether the log is still in its place. Raises `FolderGoneError`."""
+        if not self._log.in_place():
+            raise FolderGoneError
+        room = self._reserve.room()
+        if not room:
+            self.disk_is_full()
+        elif self.full:
+            self.full = False
+            self.record("warning", message="there is room on the disk again: training goes on")
+            self._on_room()
+
+    def close(self) -> None:
+        """Make all of it survive a power loss, and give the reserve back."""
+        self._log.sync()
+        self._log.close()
+        self._reserve.free()
