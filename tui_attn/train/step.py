@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tui_attn.train.fast import fast_pass
 from tui_attn.train.memory import keep_freed_memory
 
 Precision = Literal["fp32", "bf16"]
@@ -76,7 +77,9 @@ class Stepper:
         # Channels innermost is the order in which the convolutions compute.
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self.model = model.to(device).to(memory_format=self._layout)
-        self._device, self._precision = device, precision
+        self._device = device
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._fast_pass = fast_pass(self.model, device, self._dtype)
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
         scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
         self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)
@@ -107,7 +110,9 @@ class Stepper:
     def _forward(self, images: Tensor) -> Tensor:
         """The logits, float32 (B, classes), of images uint8 (B, K, H, W)."""
         x = images.to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+        if self._fast_pass is not None:
+            return self._fast_pass(x)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             logits: Tensor = self.model(x)
         return logits.float()
 
