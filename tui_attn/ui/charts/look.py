@@ -9,7 +9,7 @@ from rich.color import Color
 from rich.style import Style
 
 from tui_attn.ui.charts.mode import DrawingMode
-from tui_attn.ui.charts.palette import RGB, blend, curve_color, faint_color
+from tui_attn.ui.charts.palette import RGB, blend, curve_color, faint_color, of_256
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +51,8 @@ class Look:
         """Return a style, without colours where there are none."""
         if self.mode.colors == "none":
             fg = bg = None
+        elif self.mode.colors == "256":
+            fg, bg = fg and of_256(fg), bg and of_256(bg)
         return _style(fg, bg, bold, dim, reverse)
 
     def curve(self, key: str, *, bold: bool = False) -> Style:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from textual.strip import Strip
@@ -85,7 +85,7 @@ class Matrix:
 
 
 def matrix(
-    values: Sequence[Sequence[float]],
+    values: Sequence[Sequence[float]] | Any,
     row_labels: Sequence[object],
     column_labels: Sequence[object] | None = None,
     lower: float | None = None,
@@ -180,7 +180,7 @@ def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tup
     """Draw a heatmap; `first_row` and `first_column` of `view` are moved so that the cursor is in sight."""
     shape = view.matrix.shape
     labels = [shown(label, look.mode.ascii) for label in view.matrix.row_labels]
-    label_width = max(map(cell_len, [view.column_title, *labels]))
+    label_width = max(map(cell_len, [shown(view.column_title, look.mode.ascii), *labels]))
     layout = Layout.of(shape, label_width, width, height, pack=look.mode.shades and not look.mode.ascii)
     if layout is None:
         text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
@@ -225,7 +225,8 @@ def _readout(view: MatrixView, width: int, look: Look) -> Row:
     row, column = view.cursor
     data, ascii_only = view.matrix, look.mode.ascii
     label, at = shown(data.row_labels[row], ascii_only), shown(data.column_labels[column], ascii_only)
-    where = f", {view.column_title} {at}"
+    label = f"{shown(view.row_title, ascii_only)} {label}".strip()
+    where = f", {shown(view.column_title, ascii_only)} {at}"
     said: Row = [(fit(label, max(width - cell_len(where) - 10, 4), ascii_only) + where + "  ", look.cursor)]
     said.append((number(data.values[row][column]), look.title))
     further = [
@@ -327,7 +328,8 @@ def _column_labels(view: MatrixView, layout: Layout, columns: list[int], look: L
         put(index, chosen=False)
     before, after = view.first_column > 0, view.first_column + layout.columns < view.matrix.shape[1]
     marks = ("<", ">") if ascii_only else ("◂", "▸")
-    row: Row = [(fit(view.column_title, layout.left - 2, ascii_only).rjust(layout.left - 2), look.muted)]
+    title = fit(shown(view.column_title, ascii_only), layout.left - 2, ascii_only)
+    row: Row = [(" " * (layout.left - 2 - cell_len(title)) + title, look.muted)]
     row.append(((marks[0] if before else " ") + " ", look.cursor))
     row += [(glyph, look.cursor if chosen else look.muted) for glyph, chosen in glyphs]
     if after:

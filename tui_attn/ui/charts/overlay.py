@@ -28,7 +28,7 @@ def bands(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
             continue
         for column, (top, bottom) in enumerate(_band_rows(frame, line.x, line.low, line.high)):
             for row in range(max(top, 0), min(bottom, frame.height - 1) + 1):
-                if look.mode.shades:
+                if look.mode.colors == "true":
                     tints[column, row] = look.tint(line.color, tints.get((column, row)))
                 else:
                     grid.put(column, row, ":" if look.mode.ascii else "░", look.faint(line.color))

@@ -1,7 +1,8 @@
 """Colours that must stay the same under every theme: one for each model, and ramps for values.
 
-The three models take colours of the Okabe-Ito set (Okabe and Ito, "Color Universal Design", 2008), which people with
-any of the common colour vision deficiencies tell apart, darkened where the background is light. Ramps are computed
+The three models take colours that a search over OKLCH found furthest apart, in the worst case of normal vision and of
+simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes, "A Physiologically-based Model for
+Simulation of Color Vision Deficiency", 2009), with a contrast of at least 4.5 to their background. Ramps are computed
 in OKLCH (Ottosson, "A perceptual color space for image processing", 2020) with lightness growing in equal steps, so
 that they also order values for eyes, or terminals, that see no hue.
 """
@@ -12,7 +13,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tui_attn.ui.charts.mode import DrawingMode
+from tui_attn.ui.charts.mode import Colors, DrawingMode
 
 RGB = tuple[int, int, int]
 
@@ -38,11 +39,11 @@ class Ink:
 
 
 _INKS = {
-    "base": Ink((86, 180, 233), (0, 98, 158), ANSI_BRIGHT_CYAN, ANSI_BLUE, (ANSI_CYAN, ANSI_BRIGHT_BLUE), "●", "o"),
-    "se": Ink((236, 165, 20), (168, 84, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+"),
+    "base": Ink((148, 220, 255), (29, 110, 201), ANSI_BRIGHT_CYAN, ANSI_BLUE, (ANSI_CYAN, ANSI_BRIGHT_BLUE), "●", "o"),
+    "se": Ink((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+"),
     "self-attention": Ink(
-        (222, 134, 184),
-        (150, 50, 110),
+        (205, 86, 139),
+        (94, 31, 90),
         ANSI_BRIGHT_MAGENTA,
         ANSI_MAGENTA,
         (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA),
@@ -99,6 +100,27 @@ def text_on(color: RGB) -> RGB:
     return (0, 0, 0) if luminance(color) > 0.18 else (255, 255, 255)
 
 
+# ---- the 256 colours
+
+_CUBE_LEVELS = (0, 95, 135, 175, 215, 255)
+
+
+@lru_cache(maxsize=1)
+def _cube() -> tuple[tuple[RGB, tuple[float, float, float]], ...]:
+    """The colours of the 256 that every terminal shows alike and that Rich keeps, with their places in OKLab."""
+    colors = [(r, g, b) for r in _CUBE_LEVELS for g in _CUBE_LEVELS for b in _CUBE_LEVELS if not r == g == b]
+    # Rich takes lighter greys than these for their darker neighbours.
+    greys = [(grey, grey, grey) for grey in (0, *range(8, 149, 10), 255)]
+    return tuple((color, _oklab(color)) for color in greys + colors)
+
+
+@lru_cache(maxsize=1024)
+def of_256(color: RGB) -> RGB:
+    """Return the one of the 256 colours that looks most like `color`; the usual arithmetic finds others."""
+    wanted = _oklab(color)
+    return min(_cube(), key=lambda entry: math.dist(entry[1], wanted))[0]
+
+
 # ---- ramps
 
 LEVELS = 48
@@ -114,9 +136,10 @@ def level(share: float, count: int) -> int:
     return min(max(int(share * count), 0), count - 1) if math.isfinite(share) else 0
 
 
-def ramp_color(share: float) -> RGB:
+def ramp_color(share: float, colors: Colors = "true") -> RGB:
     """Return the colour of `share` in [0, 1]: dark violet over teal to bright yellow, ever lighter."""
-    return _sequential()[level(share, LEVELS)]
+    ramp = _SEQUENTIAL_256 if colors == "256" else _sequential()
+    return ramp[level(share, len(ramp))]
 
 
 def ramp_glyph(share: float, ascii_only: bool) -> str:
@@ -125,9 +148,9 @@ def ramp_glyph(share: float, ascii_only: bool) -> str:
     return glyphs[level(share, len(glyphs))]
 
 
-def difference_color(share: float, dark: bool) -> RGB:
+def difference_color(share: float, dark: bool, colors: Colors = "true") -> RGB:
     """Return the colour of `share` in [-1, 1]: blue below zero, orange above, the background's side at zero."""
-    ramp = _diverging(dark)
+    ramp = _DIVERGING_256[0 if dark else 1] if colors == "256" else _diverging(dark)
     return ramp[level((share + 1) / 2, len(ramp))]
 
 
@@ -150,6 +173,19 @@ def difference_color16(share: float, dark: bool) -> RGB:
 def _sequential() -> tuple[RGB, ...]:
     last = LEVELS - 1
     return tuple(_oklch(0.26 + 0.66 * i / last, 0.14, 305 - 200 * i / last) for i in range(LEVELS))
+
+
+def _hex(*colors: str) -> tuple[RGB, ...]:
+    return tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colors)
+
+
+_SEQUENTIAL_256 = _hex("00005f", "5f0087", "005f87", "008787", "00af87", "5fd75f", "d7d75f", "ffff5f")
+"""The ramp in colours of the 256, in steps of lightness as equal as they allow."""
+_DIVERGING_256 = (
+    _hex("afd7ff", "5fafff", "0087d7", "005faf", "005f87", "303030", "875f00", "af5f00", "d78700", "ff8700", "ffd787"),
+    _hex("005faf", "5f87d7", "87afff", "87d7ff", "d7d7ff", "ffffff", "ffd7af", "ffaf5f", "ff8700", "af5f00", "875f00"),
+)
+"""From far below zero to far above, on dark and on light, in colours of the 256."""
 
 
 @lru_cache(maxsize=2)
@@ -191,6 +227,19 @@ def _oklab_linear(lightness: float, chroma: float, hue: float) -> tuple[float, f
         4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
         -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _oklab(color: RGB) -> tuple[float, float, float]:
+    """sRGB to OKLab: lightness, green to red, blue to yellow."""
+    red, green, blue = (_linear(channel / 255) for channel in color)
+    long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
+    medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
+    short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
     )
 
 

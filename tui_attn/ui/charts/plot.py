@@ -235,10 +235,10 @@ def _state(view: View, notes: list[str], look: Look) -> Row:
 
 def _told(text: str, width: int, height: int, look: Look) -> list[Strip]:
     """`text` in the middle of nothing."""
-    text = fit(text, width, look.mode.ascii)
+    text = fit(shown(text, look.mode.ascii), width, look.mode.ascii)
     rows: list[Row] = [[] for _ in range(height)]
     if height > 0:
-        rows[height // 2] = [(" " * ((width - len(text)) // 2), look.text), (text, look.muted)]
+        rows[height // 2] = [(" " * ((width - cell_len(text)) // 2), look.text), (text, look.muted)]
     return [row_strip(row, width, look.text) for row in rows]
 
 

@@ -23,7 +23,7 @@ def value_cell(share: float, look: Look) -> tuple[str, Style]:
     if math.isnan(share):
         return "?", look.muted
     if look.mode.shades:
-        return " ", look.style(None, ramp_color(share))
+        return " ", look.style(None, ramp_color(share, look.mode.colors))
     return ramp_glyph(share, look.mode.ascii), look.text
 
 
@@ -32,7 +32,7 @@ def difference_cell(share: float, look: Look) -> tuple[str, Style]:
     if math.isnan(share):
         return "?", look.muted
     if look.mode.shades:
-        return " ", look.style(None, difference_color(share, look.dark))
+        return " ", look.style(None, difference_color(share, look.dark, look.mode.colors))
     if look.mode.colors == "16":
         # The colour says on which side of zero it is, and both sides get the same strong glyphs.
         same = abs(share) if not look.mode.ascii else share
@@ -44,7 +44,7 @@ def cell_color(share: float, difference: bool, look: Look) -> RGB | None:
     """Return the background that a cell gets; None where cells are glyphs."""
     if not look.mode.shades or math.isnan(share):
         return None
-    return difference_color(share, look.dark) if difference else ramp_color(share)
+    return difference_color(share, look.dark, look.mode.colors) if difference else ramp_color(share, look.mode.colors)
 
 
 def scale_bar(lower: str, upper: str, cells: int, look: Look, *, difference: bool = False) -> Row:
