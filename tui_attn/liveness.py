@@ -77,12 +77,12 @@ class Heartbeat:
         with contextlib.suppress(OSError):
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
 
-    def beat(self) -> bool:
-        """Leave a sign of life if the last is a second old; whether it was."""
-        now = self._clock()
-        if now < self._next:
+    def beat(self, *, now: bool = False) -> bool:
+        """Leave a sign of life if the last is a second old, or if it has to be `now`; whether one was left."""
+        time_ = self._clock()
+        if time_ < self._next and not now:
             return False
-        self._next = now + 1.0
+        self._next = time_ + 1.0
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 _leave_pulse(self._fd)

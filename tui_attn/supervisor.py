@@ -60,6 +60,8 @@ class Supervisor:
         """Workers that were told to exit."""
         self._queue: list[str] = []
         self._paused: set[str] = set()
+        self._ending: dict[str, str] = {}
+        """Runs whose worker was told to stop or skip them -> how they end, should it die before it obeys."""
         self._waiting: set[str] = set()
         """Runs that train no further until there is room on the disk."""
         self._deaths = Deaths()
@@ -174,6 +176,7 @@ class Supervisor:
     def _finish_run(self, run_id: str, how: str, reason: str | None, traceback: str | None = None) -> None:
         self._paused.discard(run_id)
         self._waiting.discard(run_id)
+        self._ending.pop(run_id, None)
         extra = {"traceback": traceback} if traceback else {}
         fault("record-end")
         self._record("run_ended", run=run_id, state=how, reason=reason, **extra)
@@ -266,13 +269,16 @@ class Supervisor:
         again: list[str] = []
         for run in held:
             self._waiting.discard(run)
-            if self._stopping_since is not None:
-                self._finish_run(run, "stopped", f"stopped; {reason}")
+            ending = self._ending.get(run, "stopped" if self._stopping_since is not None else None)
+            if ending is not None:
+                self._finish_run(run, ending, f"{ending}; {reason}")
             elif code == workers.CANNOT_WORK or (culprit in {run, None} and self._gives_up(run)):
                 self._finish_run(run, "failed", reason, workers.last_lines(log) or None)
             else:
                 self._record("run_restarted", run=run, reason=reason)
                 again.append(run)
+                if run in self._paused:
+                    self._record("run_paused", run=run)
         fault("bury")
         # The run that was in turn comes last, so that the others get on before it may take the worker down again.
         again.sort(key=lambda run: run == culprit)
@@ -345,6 +351,7 @@ class Supervisor:
     def _leave(self, run: str, do: str, how: str) -> bool:
         worker = self._holder(run)
         if worker is not None:
+            self._ending[run] = how
             worker.tell(do, run)
             return True
         if run not in self._queue:

@@ -66,6 +66,7 @@ class WorkerProcess:
         finally:
             os.close(output)
             os.close(reading)
+        os.set_blocking(self._pipe, False)  # a frozen worker must not freeze its supervisor
 
     @property
     def pid(self) -> int:
@@ -120,6 +121,10 @@ def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
     if code == TERMINATED:
         return "its worker was ended by SIGTERM"
     last = last_lines(log).strip().splitlines()
+    if code == CANNOT_WORK and last:
+        return f"its worker could not begin: {last[-1][:400]}"
+    if code == CANNOT_RECORD:
+        return "its worker could not write its log"
     return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
 
 

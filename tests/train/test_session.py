@@ -168,7 +168,7 @@ def test_a_kill_between_two_checkpoints_repeats_the_steps_and_the_fold_has_them_
     session = made.session("base-s0")
     session.turn(never)
     session.turn(after(4))
-    session._close()  # as a death would: no checkpoint of the second epoch
+    session.close()  # as a death would: no checkpoint of the second epoch
     assert train(engine(experiment), "base-s0") == reference["base-s0"]
     assert list(fold(experiment, "base-s0").steps) == [float(step) for step in range(1, 11)]
 

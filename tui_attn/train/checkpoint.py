@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import re
-from collections.abc import Iterator
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,29 +50,44 @@ class Saver:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._job: Callable[[], Saved] | None = None
         self._pending: Future[Saved] | None = None
 
-    def start(self, state: dict[str, Any], *, step: int, epoch: int) -> Saved | None:
-        """Begin to write `state`; returns the checkpoint that was being written, if any, now on disk.
+    def start(
+        self, state: dict[str, Any], *, step: int, epoch: int, after: Callable[[], object] = lambda: None
+    ) -> Saved | None:
+        """Begin to write `state`, once `after` was called in the writing thread.
 
-        Raises `OSError` when that one could not be written.
+        Returns the checkpoint that was being written, if any, now on disk. Raises `OSError` when that could not be.
         """
+        before = self.finish()
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        before = self.finish()
-        self._pending = self._thread.submit(write, self.folder, buffer.getvalue(), step=step, epoch=epoch)
+        data = buffer.getvalue()
+
+        def job() -> Saved:
+            after()
+            return write(self.folder, data, step=step, epoch=epoch)
+
+        self._job, self._pending = job, self._thread.submit(job)
         return before
 
-    def finished(self) -> Saved | None:
-        """The checkpoint that got onto the disk since the last call. Raises `OSError` when it could not."""
-        if self._pending is None or not self._pending.done():
-            return None
-        return self.finish()
+    @property
+    def finished(self) -> bool:
+        """Whether `finish` would return without waiting, and with news."""
+        return self._pending is not None and self._pending.done()
 
     def finish(self) -> Saved | None:
-        """Wait for the checkpoint that is being written. Raises `OSError` when it could not be."""
-        pending, self._pending = self._pending, None
-        return None if pending is None else pending.result()
+        """Wait for the checkpoint that is being written; None when there is none.
+
+        Raises `OSError` when it could not be written; another call tries again.
+        """
+        if self._job is None:
+            return None
+        pending, self._pending = self._pending or self._thread.submit(self._job), None
+        saved = pending.result()
+        self._job = None
+        return saved
 
     def close(self) -> None:
         """Wait for the thread, and end it."""
@@ -81,14 +100,22 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
     fault("checkpoint-before-write")
     storage.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
     fault("checkpoint-after-rename")
-    kept = [saved, *(old for old in latest(folder) if old.step != step)][:KEEP]
+    # What is said to be newer was passed over on resuming: it is damaged, or of another configuration.
+    kept = [saved, *(old for old in latest(folder) if old.step < step)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
     storage.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
-    names = {item.file for item in kept}
-    for path in folder.glob("step-*.pt"):
-        if path.name not in names:
-            path.unlink(missing_ok=True)
+    for name in names(folder) - {item.file for item in kept}:
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
     return saved
+
+
+def names(folder: Path) -> set[str]:
+    """The files in `folder` that are called as checkpoints are."""
+    try:
+        return {entry.name for entry in os.scandir(folder) if _NAME.fullmatch(entry.name)}
+    except OSError:
+        return set()
 
 
 def latest(folder: Path) -> list[Saved]:
@@ -110,8 +137,7 @@ def latest(folder: Path) -> list[Saved]:
 def newest_first(folder: Path, skipped: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The good checkpoints by file name, newest first, on the CPU; what is passed over goes to `skipped`, in words."""
     known = {saved.file: saved for saved in latest(folder)}
-    names = {path.name for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name)} | set(known)
-    for name in sorted(names, key=lambda name: int(name[5:-3]), reverse=True):
+    for name in sorted(names(folder) | set(known), key=lambda name: int(name[5:-3]), reverse=True):
         try:
             state = _load(folder / name, known.get(name))
         except CheckpointError as error:
@@ -121,20 +147,13 @@ def newest_first(folder: Path, skipped: list[str]) -> Iterator[tuple[str, dict[s
 
 
 def _load(path: Path, expected: Saved | None) -> dict[str, Any]:
-    try:
-        if path.is_symlink():
-            raise CheckpointError("is a symbolic link")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise CheckpointError("is too large to be a checkpoint")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(error.strerror or "can't be read") from None
-    if expected is not None:
-        if size != expected.size:
-            raise CheckpointError(f"has {size:,} bytes instead of {expected.size:,}")
-        if hashlib.sha256(data).hexdigest() != expected.sha256:
-            raise CheckpointError("its digest is wrong")
+    data = _read(path)
+    if expected is None:
+        _check_archive(data)
+    elif len(data) != expected.size:
+        raise CheckpointError(f"has {len(data):,} bytes instead of {expected.size:,}")
+    elif hashlib.sha256(data).hexdigest() != expected.sha256:
+        raise CheckpointError("its digest is wrong")
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on a damaged archive
@@ -142,3 +161,32 @@ def _load(path: Path, expected: Saved | None) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != 1:
         raise CheckpointError("is not a checkpoint of tui-attn")
     return state
+
+
+def _read(path: Path) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError("is not a file")
+            if status.st_size > MAX_BYTES:
+                raise CheckpointError("is too large to be a checkpoint")
+            return file.read()
+    except OSError as error:
+        raise CheckpointError(error.strerror or "can't be read") from None
+
+
+def _check_archive(data: bytes) -> None:
+    """The checksums of a checkpoint that LATEST.json doesn't list, because torch loads what fails them."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise CheckpointError("is too large to be a checkpoint")
+            damaged = archive.testzip()
+    except CheckpointError:
+        raise
+    except Exception as error:  # zipfile raises many kinds on foreign bytes
+        raise CheckpointError(f"can't be read: {type(error).__name__}") from None
+    if damaged is not None:
+        raise CheckpointError("its checksums are wrong")

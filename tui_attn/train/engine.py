@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from tui_attn.data import DataError
 from tui_attn.eventlog import LogWriter
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.train import tensors
+from tui_attn.train.journal import LogGoneError
+from tui_attn.train.patience import wait_for_room
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.session import NotFiniteError, Session
 from tui_attn.train.step import choose_precision
 
-_TOLD_IN_FULL = (NotFiniteError, DataError, BlockingIOError)
+_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 
@@ -35,20 +39,27 @@ class Engine:
         self._probes = ProbeSet.of(self._data) if probes else None
         self._sessions: dict[str, Session] = {}
 
-    def open(self, run: str) -> None:
-        """Begin the run, or go on with it from its newest good checkpoint."""
+    def open(self, run: str, *, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Begin the run, or go on with it from its newest good checkpoint.
+
+        `hurried` tells whether there is no time any more to wait for room on a full disk: then `NoRoomError` is raised.
+        """
         model, _, seed = run.rpartition("-s")
-        session = Session(
-            self.folder.run(run),
-            self.manifest,
-            model,
-            int(seed),
-            self._data,
-            self._device,
-            self._precision,
-            probes=self._probes,
-        )
-        self._sessions[run] = session
+
+        def make() -> Session:
+            return Session(
+                self.folder.run(run),
+                self.manifest,
+                model,
+                int(seed),
+                self._data,
+                self._device,
+                self._precision,
+                probes=self._probes,
+                hurried=hurried,
+            )
+
+        session = self._sessions[run] = wait_for_room(make, hurried=hurried, sign_of_life=lambda: None)
         session.begin()
 
     def session(self, run: str) -> Session:
@@ -56,7 +67,12 @@ class Engine:
         return self._sessions[run]
 
     def fail(self, run: str, error: BaseException, traceback: str) -> None:
-        """Record in the log of `run` why it failed, whether it got so far as to be opened or not."""
+        """Record in the log of `run` why it failed, whether it got so far as to be opened or not.
+
+        Raises `OSError` when that can't be recorded, `BlockingIOError` where another process writes the log.
+        """
+        if isinstance(error, BlockingIOError):
+            raise error
         reason = explain(error)
         shown = None if isinstance(error, _TOLD_IN_FULL) else traceback
         session = self._sessions.get(run)
@@ -68,8 +84,12 @@ class Engine:
         log.close()
 
     def close(self, run: str) -> None:
-        """Let go of the run's memory."""
-        if self._sessions.pop(run, None) is not None and self._device.type == "cuda":
+        """Let go of the run's files and memory."""
+        session = self._sessions.pop(run, None)
+        if session is None:
+            return
+        session.close()
+        if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
 
@@ -79,10 +99,8 @@ def explain(error: BaseException) -> str:
     first = text[0] if text else ""
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         return f"out of memory: use a smaller --batch-size or fewer --jobs ({first})"[:500]
-    if isinstance(error, NotFiniteError | DataError):
+    if isinstance(error, _TOLD_IN_FULL):
         return str(error)
-    if isinstance(error, BlockingIOError):
-        return "another process trains this run"
     return f"{type(error).__name__}: {first}"[:500]
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 COMMANDS = frozenset({"train", "pause", "unpause", "stop", "skip", "exit"})
+_ENDS = frozenset({"stop", "skip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,18 @@ class Inbox:
         self._news = threading.Event()
         self.abandoned = False
         """The supervisor is gone, or this process was told to end: checkpoint and exit."""
+        self.terminated = False
+        """Whether it was told to end by a signal."""
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     @property
     def waiting(self) -> bool:
         """Whether there is anything to attend to; costs next to nothing."""
         return self.abandoned or bool(self._messages)
+
+    def ends(self, run: str) -> bool:
+        """Whether `run` is to end: a stop or skip of it waits, or the supervisor is gone."""
+        return self.abandoned or any(message.run == run and message.do in _ENDS for message in tuple(self._messages))
 
     def take(self) -> list[Message]:
         """The commands since the last call, oldest first."""
@@ -49,6 +56,11 @@ class Inbox:
         """Treat the supervisor as gone."""
         self.abandoned = True
         self._news.set()
+
+    def terminate(self) -> None:
+        """SIGTERM came."""
+        self.terminated = True
+        self.abandon()
 
     def _read(self) -> None:
         rest = b""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import math
 import resource
 import sys
@@ -18,14 +16,14 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tui_attn import liveness, storage
-from tui_attn.eventlog import LogWriter
 from tui_attn.faults import fault
 from tui_attn.models import MODELS
 from tui_attn.runs import Manifest, RunDir
 from tui_attn.train import checkpoint, probe, rng
+from tui_attn.train.journal import Journal
 from tui_attn.train.step import Stepper
 from tui_attn.train.tensors import Images, augment
+from tui_attn.train.weights import plain_weights, weights_sha256
 
 POINTS_PER_EPOCH = 50
 CHECKPOINT_EVERY = 60.0
@@ -70,7 +68,9 @@ class Session:
         precision: str,
         *,
         probes: probe.ProbeSet | None,
+        hurried: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`hurried` tells whether there is no time any more to wait for room on a full disk."""
         self.folder = folder
         self.model_name, self.seed = model, seed
         self.config = manifest.config
@@ -79,17 +79,13 @@ class Session:
         self._device = device
         self._precision = precision
         self._probes = probes
-        folder.make()
-        self._lock = liveness.Lock(folder.lock)
-        self._log = LogWriter(folder.events)
-        self._saver = checkpoint.Saver(folder.checkpoints)
+        self._journal = Journal(folder, hurried)
         size = len(data.train_labels)
         self.steps_per_epoch = -(-size // self.config.batch_size)
         self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
         self._order: Tensor | None = None
         self._losses: list[Tensor] = []
         self._corrects: list[Tensor] = []
-        self._beaten = 0.0
         self._since_checkpoint = time.monotonic()
         self.progress = Progress()
 
@@ -116,8 +112,8 @@ class Session:
     def begin(self) -> None:
         """Say what this run is, and go on from the newest good checkpoint if it was begun before."""
         self._build()
-        fresh = self.folder.events.stat().st_size == 0
-        self._record(
+        fresh = self._journal.fresh
+        self._journal.record(
             "started",
             model=self.model_name,
             **{"class": type(self._network).__name__},
@@ -150,10 +146,12 @@ class Session:
             try:
                 self._restore(state)
                 break
-            except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # torch and numpy raise many kinds on what a checkpoint shouldn't hold
                 skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
                 self._build()
-        self._record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
+        self._journal.record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state["identity"] != self._identity():
@@ -188,6 +186,7 @@ class Session:
         Raises `NotFiniteError`, and whatever torch raises.
         """
         rng.restore(self._rng, self._device)
+        self._journal.beat(now=True)
         try:
             while not self.done:
                 self._train_until_point(interrupted)
@@ -250,13 +249,14 @@ class Session:
         progress.correct += int(corrects)
         self._losses, self._corrects = [], []
         self._record_point(progress.step, loss_sum / seen, corrects / seen)
-        self._beat()
-        self._announce(self._saver.finished())
+        self._journal.beat()
+        self._journal.look_at_checkpoint()
         if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY:
+            self._rng = rng.capture(self._device)
             self._checkpoint()
 
     def _record_point(self, step: int, loss: float, accuracy: float) -> None:
-        self._record(
+        self._journal.record(
             "metrics",
             epoch=self.progress.epoch + 1,
             step=[step],
@@ -274,7 +274,7 @@ class Session:
         progress.epoch += 1
         progress.position, progress.loss_sum, progress.correct = 0, 0.0, 0
         self._order = None
-        self._record(
+        self._journal.record(
             "epoch",
             epoch=progress.epoch,
             step=progress.step,
@@ -295,7 +295,7 @@ class Session:
         for first in range(0, len(self._data.test_labels), EVALUATION_SHARE):
             images = self._data.test_images[first : first + EVALUATION_SHARE]
             parts.append(self._stepper.evaluate(images).float().cpu())
-            self._beat()
+            self._journal.beat()
         logits = torch.cat(parts)
         labels = self._data.test_labels.cpu()
         loss = torch.nn.functional.cross_entropy(logits.double(), labels).item()
@@ -310,8 +310,8 @@ class Session:
             return
         name = f"epoch-{self.progress.epoch:05d}.npz"
         packed = probe.pack(arrays)
-        self._patiently(lambda: storage.write_atomically(self.folder.probes / name, packed, sync=False))
-        self._record("probe", epoch=self.progress.epoch, file=name, gates=glance)
+        self._journal.write(self.folder.probes / name, packed, sync=False)
+        self._journal.record("probe", epoch=self.progress.epoch, file=name, gates=glance)
 
     # ---- ending
 
@@ -321,10 +321,10 @@ class Session:
         predictions = {"logits": logits.numpy(), "labels": self._data.test_labels.cpu().numpy().astype(np.int64)}
         packed = probe.pack(predictions)
         fault("end")
-        self._patiently(lambda: storage.write_atomically(self.folder.predictions, packed))
-        weights = {name: tensor.contiguous() for name, tensor in plain_weights(self._network).items()}
-        self._patiently(lambda: storage.write_atomically(self.folder.weights, to_safetensors(weights)))
-        self._announce(self._saver.finish())
+        self._journal.write(self.folder.predictions, packed)
+        weights = plain_weights(self._network)
+        self._journal.write(self.folder.weights, to_safetensors(weights))
+        self._journal.finish_checkpoint()
         self._end("finished", None, digest=weights_sha256(weights))
 
     def leave(self, how: str) -> None:
@@ -333,24 +333,28 @@ class Session:
         self._end(how, None)
 
     def fail(self, reason: str, traceback: str | None) -> None:
-        """Record why the run failed."""
+        """Record why the run failed. Raises `OSError` when that can't be recorded."""
+        self._journal.reopen()
         with contextlib.suppress(OSError):
-            self._announce(self._saver.finish())
+            self._journal.finish_checkpoint()
         self._end("failed", reason, traceback=traceback)
 
     def suspend(self) -> None:
         """Keep what there is and let go, for another worker to go on."""
         self.save()
-        self._close()
+        self.close()
 
     def save(self) -> None:
-        """Put all there is into a checkpoint, and wait until it is on disk."""
-        if self.progress.step > 0:
-            self._checkpoint()
-        self._announce(self._saver.finish())
+        """Put all there is into a checkpoint, and wait until it is on disk.
+
+        On a full disk it isn't waited for room: then the checkpoint before counts.
+        """
+        if self.progress.step > 0 and not self._journal.behind:
+            self._journal.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _end(self, how: str, reason: str | None, *, traceback: str | None = None, digest: str | None = None) -> None:
-        self._record(
+        self._journal.check()
+        self._journal.record(
             "ended",
             state=how,
             reason=reason,
@@ -359,79 +363,33 @@ class Session:
             step=self.progress.step,
             weights_sha256=digest,
         )
-        self._log.sync()
-        self._close()
+        self._journal.sync()
+        self.close()
 
-    def _close(self) -> None:
-        self._saver.close()
-        self._log.close()
-        self._lock.release()
+    def close(self) -> None:
+        """Let go of the run's files."""
+        self._journal.close()
 
-    # ---- checkpoints and the log
-
-    def _checkpoint(self) -> None:
-        progress = self.progress
-        state = {
+    def _state(self) -> dict[str, Any]:
+        return {
             "format": 1,
             "identity": self._identity(),
-            "progress": {field: getattr(progress, field) for field in Progress.__slots__},
+            "progress": {field: getattr(self.progress, field) for field in Progress.__slots__},
             "stepper": self._stepper.state_dict(),
             "losses": torch.stack(self._losses) if self._losses else torch.zeros(0),
             "corrects": torch.stack(self._corrects) if self._corrects else torch.zeros(0),
             "rng": self._rng,
         }
+
+    def _checkpoint(self) -> None:
         self._since_checkpoint = time.monotonic()
-        self._announce(self._saver.start(state, step=progress.step, epoch=progress.epoch))
-
-    def _announce(self, saved: checkpoint.Saved | None) -> None:
-        if saved is not None:
-            self._record("checkpoint", step=saved.step, epoch=saved.epoch, file=saved.file, bytes=saved.size)
-
-    def _record(self, type_: str, **payload: Any) -> None:
-        self._patiently(lambda: self._log.append(type_, **payload))
-
-    def _patiently(self, write: Callable[[], object]) -> None:
-        """Do `write`; while the disk is full, wait for room."""
-        while True:
-            try:
-                write()
-            except OSError as error:
-                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-                self._beat()
-                time.sleep(0.5)
-            else:
-                return
-
-    def _beat(self) -> None:
-        """A sign of life, at most once a second."""
-        now = time.monotonic()
-        if now - self._beaten >= 1.0:
-            self._beaten = now
-            with contextlib.suppress(OSError):
-                self.folder.heartbeat.touch(mode=0o600)
+        self._journal.checkpoint(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _synchronise(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
             torch.mps.synchronize()
-
-
-def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, on the CPU; floating ones as float32."""
-    return {
-        name: tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.detach().cpu()
-        for name, tensor in network.state_dict().items()
-    }
-
-
-def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over the tensors as contiguous little-endian float32 bytes, names sorted."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(weights[name].contiguous().numpy().astype("<f4").tobytes())
-    return digest.hexdigest()
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.text import safe_text
 from tui_attn.train.inbox import Inbox, Message
-from tui_attn.workers import CANNOT_WORK
+from tui_attn.train.patience import NoRoomError
+from tui_attn.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
 
 if TYPE_CHECKING:
     from tui_attn.train.engine import Engine
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     faulthandler.enable()
     inbox = Inbox(0)
-    signal.signal(signal.SIGTERM, lambda *_: inbox.abandon())
+    signal.signal(signal.SIGTERM, lambda *_: inbox.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder, device = ExperimentDir(Path(arguments[0])), arguments[1]
@@ -45,10 +46,17 @@ def main(arguments: list[str]) -> int:
         worker = _prepare(folder, manifest, device, inbox)
     except Exception as error:  # whatever it is, its last line tells the supervisor why
         traceback.print_exc()
-        print(safe_text(f"{type(error).__name__}: {error}", one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
+        print(safe_text(_explain(error), one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
         return CANNOT_WORK
-    worker.work()
-    return 0
+    return worker.work()
+
+
+def _explain(error: Exception) -> str:
+    try:
+        from tui_attn.train.engine import explain
+    except Exception:  # it is torch itself that can't be imported
+        return f"{type(error).__name__}: {error}"
+    return explain(error)
 
 
 def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, inbox: Inbox) -> Worker:
@@ -72,21 +80,26 @@ class Worker:
         """The runs in the order in which they come."""
         self._paused: set[str] = set()
         self._leaving = False
+        self._speechless = False
+        """Whether a run failed and its log could not be written."""
 
-    def work(self) -> None:
-        """Train until told to exit, or abandoned."""
-        while not self._inbox.abandoned:
+    def work(self) -> int:
+        """Train until told to exit, or abandoned; returns the exit code."""
+        while not self._inbox.abandoned and not self._speechless:
             for message in self._inbox.take():
                 self._attend(message)
             run = next((run for run in self._turns if run not in self._paused), None)
             if run is not None:
                 self._train(run)
             elif self._leaving:
-                return
+                return 0
             else:
                 self._inbox.wait(IDLE)
         for run in list(self._turns):
             self._guarded(run, lambda run=run: self._engine.session(run).suspend())  # type: ignore[misc]
+        if self._speechless:
+            return CANNOT_RECORD
+        return TERMINATED if self._inbox.terminated else 0
 
     def _attend(self, message: Message) -> None:
         run = message.run
@@ -96,7 +109,7 @@ class Worker:
             return
         elif message.do == "train" and run not in self._turns:
             _print_to(self._folder, run)
-            if self._guarded(run, lambda: self._engine.open(run)):
+            if self._guarded(run, lambda: self._engine.open(run, hurried=lambda: self._inbox.ends(run))):
                 self._turns.append(run)
         elif run not in self._turns:
             return
@@ -115,27 +128,35 @@ class Worker:
 
         def one_turn() -> None:
             before = session.progress.epoch
-            session.turn(lambda: self._inbox.waiting)
-            if session.done:
-                session.finish()
-            elif session.progress.epoch == before:
-                return  # interrupted in mid-epoch: the turn isn't over
-            self._turns.remove(run)
-            if not session.done:
+            try:
+                session.turn(lambda: self._inbox.waiting)
+                if session.done:
+                    session.finish()
+                    self._forget(run)
+            except NoRoomError:
+                return  # the run is to end, which is attended to next
+            if session.progress.epoch > before and not session.done:
+                self._turns.remove(run)
                 self._turns.append(run)
 
-        if not self._guarded(run, one_turn) or session.done:
-            self._forget(run)
+        self._guarded(run, one_turn)
 
     def _guarded(self, run: str, action: Callable[[], object]) -> bool:
         """Do `action`; what it raises costs only this run."""
         try:
             action()
+        except NoRoomError:  # there is no telling either: the supervisor knows what it said
+            self._speechless = True
+            self._forget(run)
+            return False
         except Exception as error:
             text = traceback.format_exc()
-            print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
             with contextlib.suppress(OSError):
+                print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
+            try:
                 self._engine.fail(run, error, text)
+            except Exception:  # no room, no folder, another's file: there is no telling
+                self._speechless = True
             self._forget(run)
             return False
         return True
@@ -148,18 +169,20 @@ class Worker:
 
 
 def _print_to(folder: ExperimentDir, run: str) -> None:
-    """From now on what this process and its libraries print goes to the log of `run`."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    path = folder.run(run).worker_log
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    os.close(fd)
+    """From now on what this process and its libraries print goes to the log of `run`, if that can be written."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        path = folder.run(run).worker_log
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+        os.dup2(fd, 1)
+        os.dup2(fd, 2)
+        os.close(fd)
 
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)  # torch takes a tenth of a second to tear down what the system frees at once
