@@ -1,10 +1,10 @@
-"""The app: connects the feed, the sampler and the commands with the screens."""
+"""The app: brings what the session's threads tell to the screens."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.color import ColorSystem
 from textual.screen import Screen
@@ -13,17 +13,25 @@ from tui_attn.runs import ExperimentDir
 from tui_attn.ui import themes
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import Colors, DrawingMode
-from tui_attn.ui.devices import Reading, Sampler
-from tui_attn.ui.feed import Feed, Snapshot
 from tui_attn.ui.inks import Inks
 from tui_attn.ui.keys import APP_KEYS
-from tui_attn.ui.messages import CommandSent, DevicesRead, ExperimentResumed, LogsAdvanced, SteeringFailed
 from tui_attn.ui.options import THEMES, UiOptions
 from tui_attn.ui.painter import PaintingApp
-from tui_attn.ui.screens.confirm import LEAVE_QUESTION, ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
-from tui_attn.ui.steering import PATIENCE, Pending, Steering
 from tui_attn.ui.terminal import ascii_only, exit_on_signals
+
+if TYPE_CHECKING:
+    from tui_attn.ui.devices import Reading
+    from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.messages import (
+        CommandSent,
+        DevicesRead,
+        ExperimentResumed,
+        FeedFailed,
+        LogsAdvanced,
+        SteeringFailed,
+    )
+    from tui_attn.ui.session import Session
 
 _COLORS: dict[ColorSystem | None, Colors] = {
     ColorSystem.TRUECOLOR: "true",
@@ -31,7 +39,8 @@ _COLORS: dict[ColorSystem | None, Colors] = {
     ColorSystem.STANDARD: "16",
 }
 _SAY_SECONDS = 6.0
-_LIVE = frozenset({"starting", "running", "stalled"})
+_PATIENCE = 5.0
+"""Seconds after which a command without an answer is remarked on."""
 
 
 class DashboardApp(PaintingApp, inherit_bindings=False):
@@ -53,10 +62,9 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
     ) -> None:
         super().__init__(ascii_only=ascii_only() if options.ascii is None else options.ascii)
         self.folder = folder
-        self.feed = Feed(folder, lambda snapshot: self.post_message(LogsAdvanced(snapshot)))
-        self.sampler = Sampler(lambda reading: self.post_message(DevicesRead(reading)), read=read_devices)
-        self.steering = Steering(folder, self.post_message)
-        self.dashboard = Dashboard(folder, self.feed.manifest, self.steering, clock=clock, zone=zone)
+        self.dashboard = Dashboard(folder, folder.manifest_data(), clock=clock, zone=zone)
+        self._read_devices = read_devices
+        self.session: Session | None = None
         self.snapshot: Snapshot | None = None
         self._terminal_colors = self.console._color_system
         for theme in themes.ALL.values():
@@ -81,37 +89,38 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
         return self.dashboard
 
     def on_mount(self) -> None:
-        """Start reading, once there is someone to tell."""
+        """Leave properly whoever ends this."""
         exit_on_signals(self)
-        self.feed.start()
-        self.sampler.start()
+
+    def on_ready(self) -> None:
+        """Start reading, now that there is something to see."""
+        from tui_attn.ui.session import Session
+
+        self.session = Session(self.folder, self.post_message, self._read_devices)
+        self.session.start()
 
     def on_unmount(self) -> None:
         """Let the threads end."""
-        self.feed.stop()
-        self.sampler.stop()
+        if self.session is not None:
+            self.session.stop()
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest picture everywhere, and ask for another."""
-        before, snapshot = self.snapshot, message.snapshot
+        session, before, snapshot = self.session, self.snapshot, message.snapshot
         self.snapshot = snapshot
         self.dashboard.show(snapshot)
         show = getattr(self.screen, "show", None)
         if show is not None and self.screen is not self.dashboard:
             show(snapshot)
-        self._set_sampling(snapshot)
-        for pending, result in self.steering.answers(snapshot.acknowledged):
-            self.say(f"{pending.text}: {result}")
+        if session is not None:
+            if before is None:
+                self.call_after_refresh(self.dashboard.furnish, session.steering)
+            for text in session.take(snapshot, least_seconds=self.frame_seconds):
+                self.say(text)
+            if not session.sampling:
+                self.dashboard.show_devices(None)
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             self.dashboard.action_comparison()
-        self.feed.interval = max(0.25, self.frame_seconds)
-        self.feed.taken()
-
-    def _set_sampling(self, snapshot: Snapshot) -> None:
-        live = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
-        self.sampler.set_active(live)
-        if not live:
-            self.dashboard.show_devices(None)
 
     def on_devices_read(self, message: DevicesRead) -> None:
         """Show the machine's load."""
@@ -131,14 +140,18 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
 
     def on_command_sent(self, message: CommandSent) -> None:
         """Wait for the acknowledgement."""
-        pending = self.steering.sent(message)
+        if self.session is None:
+            return
+        steering = self.session.steering
+        pending = steering.sent(message)
         self.say(f"{pending.text}: sent", "muted")
-        self.feed.nudge()
-        self.set_timer(PATIENCE, lambda: self._remark_on(message.id, pending))
+        self.session.feed.nudge()
 
-    def _remark_on(self, id_: str, pending: Pending) -> None:
-        if id_ in self.steering.pending:
-            self.say(f"{pending.text}: no answer from the supervisor yet", "warning")
+        def remark() -> None:
+            if message.id in steering.pending:
+                self.say(f"{pending.text}: no answer from the supervisor yet", "warning")
+
+        self.set_timer(_PATIENCE, remark)
 
     def on_steering_failed(self, message: SteeringFailed) -> None:
         """Say why."""
@@ -147,7 +160,13 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
     def on_experiment_resumed(self, message: ExperimentResumed) -> None:
         """Say so."""
         self.say("resumed: a supervisor took the experiment up")
-        self.feed.nudge()
+        if self.session is not None:
+            self.session.feed.nudge()
+
+    def on_feed_failed(self, message: FeedFailed) -> None:
+        """Leave: what would be shown from now on would be old."""
+        self.failure = message.failure
+        self.exit(return_code=1)
 
     # ---- keys
 
@@ -157,29 +176,26 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
 
     def action_interrupt(self) -> None:
         """Ctrl-C: ask what is meant; a second one leaves."""
-        screen = self.screen
-        if (
-            (isinstance(screen, ConfirmScreen) and screen.may_leave)
-            or self.snapshot is None
-            or not self.snapshot.supervised
-            or self.snapshot.ended
-        ):
-            self.exit()
-        else:
-            self.push_screen(ConfirmScreen(*LEAVE_QUESTION, may_leave=True), self._interrupted)
+        from tui_attn.ui.screens.confirm import LEAVE_QUESTION, ConfirmScreen
 
-    def _interrupted(self, stop: bool | None) -> None:
-        if stop:
-            self.steering.send("stop", None)
+        asked = isinstance(self.screen, ConfirmScreen) and self.screen.may_leave
+        steering, snapshot = self.dashboard.steering, self.snapshot
+        if asked or steering is None or snapshot is None or not snapshot.supervised or snapshot.ended:
+            self.exit()
+            return
+
+        def answered(stop: bool | None) -> None:
+            if stop:
+                steering.send("stop", None)
+
+        self.push_screen(ConfirmScreen(*LEAVE_QUESTION, may_leave=True), answered)
 
     def action_help(self) -> None:
         """Show every key."""
         from tui_attn.ui.screens.help import HelpScreen
 
-        if isinstance(self.screen, HelpScreen):
-            return
-        panels = (("run list", self.dashboard.table), ("charts", self.dashboard.loss), ("log", self.dashboard.log_pane))
-        self.push_screen(HelpScreen([("everywhere", self), ("dashboard", self.dashboard), *panels]))
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.dashboard))
 
     def action_next_theme(self) -> None:
         """Take the next theme."""

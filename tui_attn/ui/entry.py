@@ -31,6 +31,8 @@ def run_dashboard(folder: ExperimentDir, *, options: UiOptions | None = None) ->
     _prepare(options)
     from tui_attn.ui.app import DashboardApp
 
+    # A thread that reads a long history must not hold a key press up for long.
+    sys.setswitchinterval(0.001)
     app = DashboardApp(folder, options)
     app.run(mouse=options.mouse)
     if app.failure is not None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
 from tui_attn.follow import Follower
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.runs import ExperimentDir
 from tui_attn.state import EXPERIMENT_ENDED, ExperimentState, RunState
 from tui_attn.ui.pace import eta
 
@@ -25,7 +26,7 @@ SLOWEST_ENDED = 2.0
 """The same when nothing happens, and when the experiment is over (it may be resumed or extended)."""
 _SHARE = 20.0
 """Looking takes at most one part in so many of the time."""
-_SLICE = 1 << 18
+_SLICE = 1 << 17
 """Bytes read before the screen gets its turn."""
 _SITUATION_SECONDS = 0.5
 
@@ -89,7 +90,8 @@ class _Known:
 class Feed(threading.Thread):
     """Reads, folds and calls `listener` from its own thread, at most every `interval` seconds.
 
-    `interval` may be set at any time. Stop it with `stop`; `nudge` makes it look at once.
+    `failed` gets the traceback of an error that nobody foresaw. `interval` may be set at any time. Stop it with
+    `stop`; `nudge` makes it look at once.
     """
 
     def __init__(
@@ -97,12 +99,14 @@ class Feed(threading.Thread):
         folder: ExperimentDir,
         listener: Listener,
         *,
+        failed: Callable[[str], object] = lambda _: None,
         interval: float = 0.25,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name="feed", daemon=True)
         self._follower = Follower(folder)
         self._listener = listener
+        self._failed = failed
         self.interval = interval
         self._clock = clock
         self._known = _Known()
@@ -111,11 +115,6 @@ class Feed(threading.Thread):
         self._taken = threading.Event()
         self._taken.set()
         self._last_t: float | None = None
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the experiment is."""
-        return self._follower.manifest
 
     def stop(self) -> None:
         """End the thread soon."""
@@ -133,14 +132,21 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         """Follow the logs until stopped."""
+        try:
+            self._follow()
+        except Exception:  # nobody would see it otherwise
+            self._failed(traceback.format_exc())
+
+    def _follow(self) -> None:
         changed: set[str] = set()
-        dirty, waiting = True, FASTEST
+        dirty, waiting, was_complete = True, FASTEST, False
         published = situated = float("-inf")
         situation = self._follower.situation()
         while not self._stopping.is_set():
             begun = self._clock()
             complete, news = self._read(changed)
-            dirty = dirty or news
+            dirty = dirty or news or complete != was_complete
+            was_complete = complete
             if begun - situated >= _SITUATION_SECONDS or news:
                 fresh = self._follower.situation()
                 dirty = dirty or fresh != situation
@@ -152,7 +158,9 @@ class Feed(threading.Thread):
                 changed, dirty, published = set(), False, begun
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
             waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
-            pause = max(waiting, _SHARE * (self._clock() - begun)) if complete else 0.002
+            spent = self._clock() - begun
+            # A long history is read in half of the time, so that keys get the other half.
+            pause = max(waiting, _SHARE * spent) if complete else spent
             self._wake.wait(pause)
             self._wake.clear()
 

@@ -9,7 +9,6 @@ from rich.style import Style
 from textual.color import Color
 
 from tui_attn.ui.charts.mode import DEFAULT_MODE, DrawingMode
-from tui_attn.ui.charts.palette import curve_color
 
 _BOLD = frozenset({"bold", "title", "focused", "failed", "warning", "key"})
 _VARIABLES = {"normal": "foreground", "bold": "foreground", "focused": "primary", "key": "primary"}
@@ -39,6 +38,8 @@ class Inks:
 
     def _color(self, name: str) -> RichColor:
         if name.startswith("model:"):
+            from tui_attn.ui.charts.palette import curve_color  # not needed for the first frame
+
             return Color(*curve_color(name.removeprefix("model:"), self._mode, self._dark)).rich_color
         return self._theme_color(_VARIABLES.get(name, name))
 

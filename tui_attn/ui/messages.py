@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from tui_attn.ui.devices import Reading
-from tui_attn.ui.feed import Snapshot
+if TYPE_CHECKING:
+    from tui_attn.ui.devices import Reading
+    from tui_attn.ui.feed import Snapshot
 
 
 @dataclass
@@ -59,6 +60,18 @@ class SteeringFailed(Message, bubble=False):
 @dataclass
 class ExperimentResumed(Message, bubble=False):
     """A new supervisor took the experiment up."""
+
+
+@dataclass
+class ChartsLoaded(Message, bubble=False):
+    """The libraries that draw charts are there."""
+
+
+@dataclass
+class FeedFailed(Message, bubble=False):
+    """Reading the logs failed in a way that nobody foresaw; `failure` is the traceback."""
+
+    failure: str
 
 
 @dataclass

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tui_attn.config import ExperimentConfig
-from tui_attn.state import RUN_ENDED, RunState
 from tui_attn.text import duration, safe_text
-from tui_attn.ui.feed import RunView, Snapshot
+
+if TYPE_CHECKING:
+    from tui_attn.state import RunState
+    from tui_attn.ui.feed import RunView, Snapshot
 
 GLYPHS = {
     "queued": "·",
@@ -151,7 +154,7 @@ def time_left(snapshot: Snapshot) -> float | None:
     running = [view for view in views if view.shown == "running"]
     if not running or any(view.eta is None for view in running):
         return None
-    if any(view.shown not in RUN_ENDED | {"running"} for view in views):
+    if any(view.shown != "running" and not view.state.ended for view in views):
         return None
     return max(view.eta for view in running if view.eta is not None)
 

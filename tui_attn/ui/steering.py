@@ -14,8 +14,6 @@ from tui_attn.ui.messages import CommandSent, ExperimentResumed, SteeringFailed
 Post = Callable[[Message], object]
 
 NAMES = {"pause": "pause", "unpause": "go on", "stop": "stop", "skip": "skip", "retry": "retry"}
-PATIENCE = 5.0
-"""Seconds after which a command without an answer is remarked on."""
 
 
 @dataclass(frozen=True, slots=True)

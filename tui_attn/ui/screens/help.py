@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
+from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.key_bar import key_name
 from tui_attn.ui.widgets.lines import Row, fit
@@ -19,8 +20,12 @@ class HelpScreen(PageScreen):
 
     TITLE = "keys"
 
-    def __init__(self, nodes: Sequence[tuple[str, DOMNode]]) -> None:
+    def __init__(self, dashboard: Dashboard) -> None:
         super().__init__()
+        panels: list[tuple[str, DOMNode]] = [("run list", dashboard.table)]
+        if dashboard.curves is not None and dashboard.side is not None:
+            panels += [("charts", dashboard.curves.loss), ("log", dashboard.side.log_pane)]
+        nodes = [("everywhere", dashboard.app), ("dashboard", dashboard), *panels]
         self._sections = [(title, _described(node)) for title, node in nodes]
 
     def page(self, width: int) -> Sequence[Row]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual import events
 
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import run_id
 from tui_attn.text import duration, safe_text
 from tui_attn.ui import present
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.palette import ink
-from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
+if TYPE_CHECKING:
+    from tui_attn.ui.feed import RunView, Snapshot
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+
+class Columns(NamedTuple):
     """Widths in cells; 0 hides a column."""
 
     run: int
@@ -70,13 +72,15 @@ class RunTable(Lines, can_focus=True):
 
     BINDINGS = bindings(PANEL_KEYS)
 
-    def __init__(self, epochs: int, expected: int, *, id: str) -> None:
+    def __init__(self, config: ExperimentConfig, *, id: str) -> None:
         super().__init__(id=id)
-        self._epochs = epochs
+        self._epochs = config.epochs
+        self._expected = [run_id(model, seed) for seed in config.seed_list for model in config.models]
+        """What the run list will hold, as far as the configuration tells."""
+        self._read = False
         self._views: list[RunView] = []
         self._selected: str | None = None
         self._top = 0
-        self._expected = expected
         self._cache: dict[tuple[str, int], tuple[int, Row]] = {}
 
     @property
@@ -90,11 +94,11 @@ class RunTable(Lines, can_focus=True):
     @property
     def wanted_height(self) -> int:
         """Lines that show everything."""
-        return 1 + max(len(self._views), self._expected, 1)
+        return 1 + max(len(self._views), 0 if self._read else len(self._expected), 1)
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
-        self._views = list(snapshot.runs.values())
+        self._views, self._read = list(snapshot.runs.values()), True
         if self._selected not in snapshot.runs and self._views:
             self._selected = self._views[0].state.id
             self.post_message(RunSelected(self._selected))
@@ -150,7 +154,7 @@ class RunTable(Lines, can_focus=True):
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The header and as many runs as fit, the selected one among them."""
         room = max(height - 1, 1)
-        ids = [view.state.id for view in self._views]
+        ids = [view.state.id for view in self._views] if self._read else self._expected
         at = ids.index(self._selected) if self._selected in ids else 0
         self._top = min(max(self._top, at - room + 1), at, max(len(ids) - room, 0))
         longest = max((len(id_) for id_ in ids), default=8)
@@ -158,8 +162,10 @@ class RunTable(Lines, can_focus=True):
         shown = self._views[self._top : self._top + room]
         rows = [self._header(form, width, room)]
         rows += [self._row(view, form, width) for view in shown]
-        if not self._views:
-            rows.append(Row((("  no run has been queued yet", "muted"),)))
+        if not self._read:
+            rows += [Row(((f"    {id_}", "faint"),)) for id_ in ids[:room]]
+        elif not self._views:
+            rows.append(Row((("    no run has been queued yet", "muted"),)))
         return rows
 
     def _header(self, form: Columns, width: int, room: int) -> Row:
@@ -188,6 +194,8 @@ class RunTable(Lines, can_focus=True):
         return made
 
     def _pieces(self, view: RunView, form: Columns, width: int, selected: bool) -> list[Piece]:
+        from tui_attn.ui.charts.palette import ink  # not needed for the first frame
+
         run, gap = view.state, " " * form.gap
         marker = ink(run.model)
         ascii_only = self.app.drawing_mode.ascii  # type: ignore[attr-defined]

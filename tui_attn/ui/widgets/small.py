@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from tui_attn.ui import present
-from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.widgets.lines import Lines, Row, fit
+
+if TYPE_CHECKING:
+    from tui_attn.ui.feed import Snapshot
 
 SMALLEST = (80, 24)
 """Columns and rows that the dashboard needs."""

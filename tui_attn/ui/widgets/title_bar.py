@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from tui_attn.config import ExperimentConfig
 from tui_attn.text import duration
 from tui_attn.ui import present
-from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+
+if TYPE_CHECKING:
+    from tui_attn.ui.feed import Snapshot
 
 
 class TitleBar(Lines):

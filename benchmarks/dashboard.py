@@ -1,0 +1,346 @@
+"""What the dashboard costs: first frame, CPU, bytes, latency, long histories. `python benchmarks/dashboard.py`.
+
+Every figure is of the real program in a pseudo-terminal of 120 x 40 cells, fed by a process that writes event logs as
+a supervisor and its workers would. Ratios are of medians of runs in turn. Nothing is asserted. Run it from the
+checkout, with the package and its test extra installed; `--only NAME` runs one part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pyte
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parent.parent))
+
+from tests import recorded  # noqa: E402
+from tui_attn import liveness  # noqa: E402
+from tui_attn.config import ExperimentConfig  # noqa: E402
+from tui_attn.runs import ExperimentDir  # noqa: E402
+
+BARE = """
+from textual.app import App
+from textual.widgets import Static
+
+class Bare(App):
+    def compose(self):
+        yield Static("bare app")
+
+Bare().run()
+"""
+OPEN = """
+import sys
+from pathlib import Path
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui import UiOptions, run_dashboard
+sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions(theme="dark", ascii=False)))
+"""
+
+
+class Terminal:
+    """A program in a pseudo-terminal, whose output is read and counted in a thread."""
+
+    def __init__(self, arguments: list[str], *, columns: int = 120, rows: int = 40) -> None:
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        for name in ("NO_COLOR", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"):
+            environment.pop(name, None)
+        self.begun = time.perf_counter()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(arguments[0], arguments, environment)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.chunks: list[tuple[float, bytes]] = []
+        self._shown = 0
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self.fd, 1 << 16)
+            except OSError:
+                return
+            with self._news:
+                self.chunks.append((time.perf_counter(), data))
+                self._news.notify_all()
+
+    @property
+    def count(self) -> int:
+        """Bytes that the program wrote."""
+        return sum(len(data) for _, data in self.chunks)
+
+    def wait_for(self, needle: str, *, since: int = 0, seconds: float = 60.0) -> float:
+        """When the program had written `needle`, after `since` chunks."""
+        end, wanted = time.perf_counter() + seconds, needle.encode()
+        with self._news:
+            while wanted not in b"".join(data for _, data in self.chunks[since:]):
+                if not self._news.wait(end - time.perf_counter()):
+                    raise TimeoutError(needle)
+            return self.chunks[-1][0]
+
+    def quiet(self, seconds: float, *, limit: float = 60.0) -> None:
+        """Return once nothing was written for `seconds`."""
+        end = time.perf_counter() + limit
+        while time.perf_counter() < end:
+            count = self.count
+            time.sleep(seconds)
+            if self.count == count:
+                return
+
+    def text(self) -> str:
+        """What the screen shows."""
+        with self._news:
+            new, self._shown = self.chunks[self._shown :], len(self.chunks)
+        for _, data in new:
+            self._stream.feed(data)
+        return "\n".join(self._screen.display)
+
+    def send(self, text: str) -> float:
+        """Press keys; when."""
+        at = time.perf_counter()
+        os.write(self.fd, text.encode())
+        return at
+
+    def close(self) -> None:
+        """End the program."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@contextlib.contextmanager
+def dashboard(folder: ExperimentDir) -> Iterator[Terminal]:
+    """The dashboard on `folder`."""
+    terminal = Terminal([sys.executable, "-c", OPEN, str(folder.path)])
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for experiments, deleted in the end."""
+    with tempfile.TemporaryDirectory(prefix="tui-attn-bench-") as name:
+        yield Path(name)
+
+
+# ---- the feeder
+
+
+def feed(target: str, source: str, block_seconds: float, limit: float) -> None:
+    """Replay the logs of `source` into `target`, every run a block each `block_seconds`, for `limit` seconds."""
+    folder, history = ExperimentDir(Path(target)), ExperimentDir(Path(source))
+    lock = liveness.Lock(folder.supervisor_lock)
+    runs = sorted(entry.name for entry in history.path.iterdir() if entry.is_dir())
+    lines = {run: history.run(run).events.read_bytes().splitlines(keepends=True) for run in runs}
+    logs = {run: folder.run(run).events.open("ab", buffering=0) for run in runs}
+    place = dict.fromkeys(runs, 0)
+    begun = time.monotonic()
+    turn = 0
+    while time.monotonic() - begun < limit and any(place[run] < len(lines[run]) for run in runs):
+        for run in runs:
+            block: list[bytes] = []
+            for line in lines[run][place[run] :]:
+                block.append(line)
+                if b'"type":"metrics"' in line:
+                    break
+            if block and b'"type":"ended"' not in block[-1]:
+                logs[run].write(b"".join(block))
+            place[run] += len(block)
+            folder.run(run).heartbeat.touch()
+        turn += 1
+        time.sleep(max(0.0, begun + turn * block_seconds - time.monotonic()))
+    print(json.dumps({"seconds": time.monotonic() - begun, "blocks": turn}), flush=True)
+    while time.monotonic() - begun < limit:
+        time.sleep(0.1)
+    lock.release()
+
+
+@contextlib.contextmanager
+def fed(root: Path, *, epochs: int, block_seconds: float, limit: float) -> Iterator[ExperimentDir]:
+    """An experiment of three runs that goes on while this is entered."""
+    config = ExperimentConfig(epochs=epochs)
+    history = recorded.record(root / "history", config=config, predictions=False, probes=True)
+    (root / "live").mkdir()
+    folder = recorded.record(root / "live", config=config, states="running", done=dict.fromkeys(_ids(config), 0),
+                             predictions=False)  # fmt: skip
+    for run in _ids(config):
+        folder.run(run).events.write_bytes(b"")
+        shutil.copytree(history.run(run).probes, folder.run(run).probes, dirs_exist_ok=True)
+    arguments = [str(folder.path), str(history.path), str(block_seconds), str(limit)]
+    process = subprocess.Popen(
+        [sys.executable, str(HERE), "--feed", *arguments], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    while liveness.holder(folder.supervisor_lock) is None:
+        time.sleep(0.01)
+    try:
+        yield folder
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ids(config: ExperimentConfig) -> list[str]:
+    return [f"{model}-s{seed}" for seed in config.seed_list for model in config.models]
+
+
+# ---- the parts
+
+
+def first_frame(samples: int) -> None:
+    """From starting the interpreter to the first painted frame, against a bare Textual app."""
+    with scratch() as root:
+        folder = recorded.record(root, config=ExperimentConfig(epochs=15), predictions=False)
+        times: dict[str, list[float]] = {"bare": [], "dashboard": [], "with figures": []}
+        for _ in range(samples):
+            bare = Terminal([sys.executable, "-c", BARE])
+            times["bare"].append(bare.wait_for("bare app") - bare.begun)
+            bare.close()
+            with dashboard(folder) as terminal:
+                times["dashboard"].append(terminal.wait_for("fashion-mnist") - terminal.begun)
+                times["with figures"].append(terminal.wait_for("finished") - terminal.begun)
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    for name, median in medians.items():
+        print(f"  {name:13} {1000 * median:7.0f} ms   {median / medians['bare']:.2f} x bare")
+
+
+def live(seconds: float) -> None:
+    """CPU and bytes while three curves grow, every run by a block of 10 points each half second."""
+    with scratch() as root, fed(root, epochs=400, block_seconds=0.5, limit=seconds + 30) as folder:
+        with dashboard(folder) as terminal:
+            terminal.wait_for("accuracy")
+            time.sleep(5)
+            process = psutil.Process(terminal.pid)
+            before, count, begun = process.cpu_times(), terminal.count, time.perf_counter()
+            time.sleep(seconds)
+            after, passed = process.cpu_times(), time.perf_counter() - begun
+            cpu = (after.user + after.system - before.user - before.system) / passed
+            print(f"  CPU {100 * cpu:.1f} % of one core, {(terminal.count - count) / passed / 1000:.1f} kB/s "
+                  f"over {passed:.0f} s")  # fmt: skip
+
+
+def idle(seconds: float) -> None:
+    """Bytes and CPU when nothing changes: an experiment that is over, and one whose supervisor died."""
+    for scene in ("finished", "lost"):
+        with scratch() as root:
+            folder = recorded.scene(root, scene)
+            with dashboard(folder) as terminal:
+                terminal.wait_for(scene)
+                terminal.quiet(2.0)
+                process = psutil.Process(terminal.pid)
+                before, count = process.cpu_times(), terminal.count
+                time.sleep(seconds)
+                after = process.cpu_times()
+                cpu = (after.user + after.system - before.user - before.system) / seconds
+                print(f"  {scene:9} {terminal.count - count} bytes, CPU {100 * cpu:.2f} % over {seconds:.0f} s")
+
+
+def keys(presses: int) -> None:
+    """From a key press (another run is selected) to its repaint, while three runs stream."""
+    with scratch() as root, fed(root, epochs=400, block_seconds=0.2, limit=presses + 60) as folder:
+        with dashboard(folder) as terminal:
+            terminal.wait_for("accuracy")
+            time.sleep(5)
+            delays = []
+            for index in range(presses):
+                since = len(terminal.chunks)
+                at = terminal.send("j" if index % 4 < 2 else "k")
+                delays.append(terminal.wait_for("▸", since=since, seconds=5) - at)
+                time.sleep(0.11 + 0.013 * (index % 7))
+    delays.sort()
+    print(f"  median {1000 * statistics.median(delays):.0f} ms, 95th percentile "
+          f"{1000 * delays[int(0.95 * len(delays))]:.0f} ms, longest {1000 * delays[-1]:.0f} ms, n={len(delays)}")  # fmt: skip
+
+
+def attach() -> None:
+    """Open an experiment of 300 runs with 750 logged points each."""
+    with scratch() as root:
+        config = ExperimentConfig(epochs=15, seeds=100)
+        folder = recorded.record(root, config=config, predictions=False, probes=False)
+        size = sum(folder.run(run).events.stat().st_size for run in _ids(config))
+        with dashboard(folder) as terminal:
+            first = terminal.wait_for("base-s0") - terminal.begun
+            useful = terminal.wait_for("✓ finished") - terminal.begun
+            delays, whole = [], 0.0
+            while not whole:
+                since = len(terminal.chunks)
+                at = terminal.send("k" if len(delays) % 2 else "j")
+                delays.append(terminal.wait_for("▸", since=since, seconds=10) - at)
+                text = terminal.text()
+                if "reading the logs" not in text and "✓ finished" in text.splitlines()[0]:
+                    whole = time.perf_counter() - terminal.begun
+            memory = psutil.Process(terminal.pid).memory_info().rss
+    print(f"  {size / 1e6:.1f} MB of logs: first frame {first:.2f} s, first figures {useful:.2f} s, all of it {whole:.2f} s, "
+          f"keys meanwhile at most {1000 * max(delays):.0f} ms, memory {memory / 1e6:.0f} MB")  # fmt: skip
+
+
+def hour(minutes: float) -> None:
+    """An hour's events at 100 times the speed: memory and CPU as the history grows."""
+    seconds = 36.0 * minutes / 60
+    epochs = int(seconds / 0.005 / 5)
+    with scratch() as root, fed(root, epochs=epochs, block_seconds=0.005, limit=seconds + 30) as folder:
+        with dashboard(folder) as terminal:
+            terminal.wait_for("accuracy")
+            process = psutil.Process(terminal.pid)
+            for part in range(4):
+                before, begun = process.cpu_times(), time.perf_counter()
+                time.sleep(seconds / 4)
+                after, passed = process.cpu_times(), time.perf_counter() - begun
+                points = sum(folder.run(run.name).events.stat().st_size for run in folder.path.iterdir() if run.is_dir())
+                cpu = (after.user + after.system - before.user - before.system) / passed
+                print(f"  quarter {part + 1}: logs {points / 1e6:5.1f} MB, memory "
+                      f"{process.memory_info().rss / 1e6:4.0f} MB, CPU {100 * cpu:.0f} %")  # fmt: skip
+
+
+def main() -> None:
+    """Run the parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["first", "live", "idle", "keys", "attach", "hour"])
+    parser.add_argument("--samples", type=int, default=9, help="first frames of each kind")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long CPU and bytes are counted")
+    parser.add_argument("--feed", nargs=4, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.feed:
+        feed(chosen.feed[0], chosen.feed[1], float(chosen.feed[2]), float(chosen.feed[3]))
+        return
+    parts: dict[str, tuple[str, Callable[[], None]]] = {
+        "first": ("first painted frame", lambda: first_frame(chosen.samples)),
+        "live": ("three live curves", lambda: live(chosen.seconds)),
+        "idle": ("nothing changes", lambda: idle(min(chosen.seconds, 20.0))),
+        "keys": ("key press to repaint while three runs stream", lambda: keys(120)),
+        "attach": ("attach to 300 runs x 750 points", attach),
+        "hour": ("an hour's events at 100x", lambda: hour(60.0)),
+    }
+    for name, (title, run) in parts.items():
+        if chosen.only in {None, name}:
+            print(title)
+            run()
+
+
+if __name__ == "__main__":
+    main()

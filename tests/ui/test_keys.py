@@ -1,0 +1,87 @@
+"""Every binding is described, can be changed, and is what the help says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.harness import DashboardApp, drawn, drive, make_app, screen_text, staged, until
+from tui_attn.config import ConfigError
+from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS, binding_ids
+from tui_attn.ui.options import UiOptions
+from tui_attn.ui.screens.help import HelpScreen
+
+
+def test_every_key_has_an_id_a_label_and_a_tooltip() -> None:
+    described = {key.id for key in ALL_KEYS if key.tooltip}
+    assert all(key.id and key.label and key.keys and key.action for key in ALL_KEYS)
+    assert {key.id for key in ALL_KEYS} == described
+
+
+@pytest.mark.parametrize("table", [(*APP_KEYS, *DASHBOARD_KEYS), (*APP_KEYS, *SCREEN_KEYS), CONFIRM_KEYS])
+def test_no_key_means_two_things_at_once(table: tuple[object, ...]) -> None:
+    pairs = {(name, key.id) for key in ALL_KEYS if key in table for name in key.keys.split(",")}
+    assert [name for name, count in Counter(name for name, _ in pairs).items() if count > 1] == []
+
+
+def test_a_keymap_changes_a_binding(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("question_mark")
+        assert not isinstance(app.screen, HelpScreen)
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        assert "F5" in screen_text(app) or "f5" in screen_text(app)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder, keymap={"help": "f5"}), script)
+
+
+def test_pause_and_go_on_move_together(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        keys = {key for key, active in app.screen.active_bindings.items() if active.binding.id == "pause"}
+        assert keys == {"f6"}
+        assert "F6 go on" in screen_text(app) or "f6 go on" in screen_text(app)
+
+    with staged(tmp_path, "paused") as folder:
+        drive(make_app(folder, keymap={"pause": "f6"}), script)
+
+
+@pytest.mark.parametrize(
+    ("keymap", "message"),
+    [({"hlep": "f5"}, "did you mean 'help'"), ({"help": " "}, "needs a key"), ({"\x1b[2J": "f5"}, "no binding")],
+)
+def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        UiOptions(keymap=keymap)
+    assert "\x1b" not in str(raised.value)
+
+
+def test_an_unknown_theme_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'light'"):
+        UiOptions(theme="ligth")
+
+
+def test_the_help_lists_every_binding_of_the_dashboard(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown.append(screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script, size=(120, 90))
+    for key in (*APP_KEYS, *DASHBOARD_KEYS):
+        if key.tooltip:
+            assert key.tooltip in shown[0]
+    assert "Move the value cursor to the next point" in shown[0]
+
+
+def test_ids_of_all_bindings_are_known_to_the_configuration() -> None:
+    assert {"leave", "pause", "stop", "chart_log", "heatmap_sort"} <= binding_ids()

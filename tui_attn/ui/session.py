@@ -1,0 +1,59 @@
+"""What works for the dashboard in threads of its own: the feed, the sampler, and the commands that are on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.message import Message
+
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui.devices import Reading, Sampler
+from tui_attn.ui.feed import Feed, Snapshot
+from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
+from tui_attn.ui.steering import Steering
+
+_LIVE = frozenset({"starting", "running", "stalled"})
+_FEED_SECONDS = 0.25
+"""Least time between two pictures of the state."""
+
+
+class Session:
+    """Tells everything by `post`, from any thread. Raises `RunsError` when the folder can't be read."""
+
+    def __init__(
+        self,
+        folder: ExperimentDir,
+        post: Callable[[Message], object],
+        read_devices: Callable[[], Reading] | None = None,
+    ) -> None:
+        self.feed = Feed(
+            folder,
+            lambda snapshot: post(LogsAdvanced(snapshot)),
+            failed=lambda failure: post(FeedFailed(failure)),
+            interval=_FEED_SECONDS,
+        )
+        self.sampler = Sampler(lambda reading: post(DevicesRead(reading)), read=read_devices)
+        self.steering = Steering(folder, post)
+        self.sampling = False
+        """Whether the devices are measured: only while something trains, so that an idle screen stays still."""
+
+    def start(self) -> None:
+        """Start reading."""
+        self.feed.start()
+        self.sampler.start()
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        self.feed.stop()
+        self.sampler.stop()
+
+    def take(self, snapshot: Snapshot, *, least_seconds: float = 0.0) -> list[str]:
+        """A picture was shown: have the next one made, `least_seconds` later at the earliest.
+
+        What became of commands since the last one is returned, to be said.
+        """
+        self.sampling = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
+        self.sampler.set_active(self.sampling)
+        self.feed.interval = max(_FEED_SECONDS, least_seconds)
+        self.feed.taken()
+        return [f"{pending.text}: {result}" for pending, result in self.steering.answers(snapshot.acknowledged)]

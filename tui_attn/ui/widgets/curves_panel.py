@@ -1,0 +1,100 @@
+"""The middle of the dashboard: loss and accuracy over training, and the gates of an SE run."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from textual.app import ComposeResult
+from textual.timer import Timer
+from textual.widget import Widget
+
+from tui_attn.ui.charts.mode import drawing_mode
+from tui_attn.ui.curves import accuracy_curves, loss_curves
+from tui_attn.ui.feed import RunView, Snapshot
+from tui_attn.ui.messages import ChartsLoaded
+from tui_attn.ui.widgets.gate_strip import GateStrip
+from tui_attn.ui.widgets.metric_plot import MetricPlot
+
+PLOT_SECONDS = 1.0
+"""Least time between two drawings of the curves."""
+
+
+class Plots(Widget):
+    """The two charts side by side."""
+
+
+class CurvesPanel(Widget):
+    """Shows pictures of the state; the curves a little later when they were drawn a moment ago."""
+
+    def __init__(self, *, has_gates: bool, id: str) -> None:
+        super().__init__(id=id)
+        self.loss = MetricPlot("loss", id="loss")
+        self.accuracy = MetricPlot("accuracy", percent=True, id="accuracy")
+        self.gates = GateStrip(id="gates") if has_gates else None
+        self._snapshot: Snapshot | None = None
+        self._timer: Timer | None = None
+        self._drawn = float("-inf")
+        self._loaded = False
+        """Whether the charts' libraries are there."""
+
+    def compose(self) -> ComposeResult:
+        """The charts, and the gates below them."""
+        with Plots(id="plots"):
+            yield self.loss
+            yield self.accuracy
+        if self.gates is not None:
+            yield self.gates
+
+    def on_mount(self) -> None:
+        """Load the charts' libraries, which takes longer than the screen may stand still."""
+        threading.Thread(target=self._load, name="charts", daemon=True).start()
+
+    def _load(self) -> None:
+
+        self.post_message(ChartsLoaded())
+
+    def on_charts_loaded(self) -> None:
+        """Draw what is there already."""
+        self._loaded = True
+        self._draw()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest picture is drawn."""
+        return self._loaded and self._snapshot is not None and self._timer is None
+
+    def show(self, snapshot: Snapshot, selected: RunView | None) -> None:
+        """Show this picture."""
+        self._snapshot = snapshot
+        self.show_gates(selected)
+        wait = self._drawn + PLOT_SECONDS - time.monotonic()
+        if not self._loaded:
+            return
+        if wait <= 0:
+            self._draw()
+        elif self._timer is None:
+            self._timer = self.set_timer(wait, self._draw)
+
+    def _draw(self) -> None:
+        self._timer = None
+        self._drawn = time.monotonic()
+        if self._snapshot is not None:
+            self.loss.set_curves(loss_curves(self._snapshot))
+            ascii_only = drawing_mode(self.app).ascii
+            self.accuracy.set_curves(accuracy_curves(self._snapshot, ascii_only=ascii_only))
+
+    def show_gates(self, selected: RunView | None) -> None:
+        """The gates of the selected run, or of the SE run with its seed, so that the strip stays where it is."""
+        if self.gates is None or self._snapshot is None:
+            return
+        chosen, views = selected, list(self._snapshot.runs.values())
+        if chosen is None or chosen.state.model != "se":
+            same_seed = [view for view in views if selected is not None and view.state.seed == selected.state.seed]
+            chosen = next((view for view in [*same_seed, *views] if view.state.model == "se"), None)
+        if chosen is None:
+            self.gates.set_gates({}, "")
+            return
+        run = chosen.state
+        epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
+        self.gates.set_gates(run.gates, f"{run.id}{epoch}")
