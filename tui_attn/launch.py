@@ -21,6 +21,8 @@ from tui_attn.text import safe_text
 
 READY_WITHIN = 60.0
 """Seconds that a supervisor gets to say that it is ready."""
+ELSEWHERE_WITHIN = 5.0
+"""Seconds for which the heart of a supervisor on another host is watched before it is taken for dead."""
 
 
 class LaunchError(Exception):
@@ -62,13 +64,7 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
     pid = liveness.holder(folder.supervisor_lock)
     if pid is not None:
         raise LaunchError(f"{folder.id} is running already (pid {pid}): 'tui-attn attach {folder.id}' shows it")
-    try:
-        log = os.open(folder.supervisor_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        where = safe_text(folder.path, one_line=True)
-        raise LaunchError(
-            f"can't write to {where} ({error.strerror}): make it writable, or copy it elsewhere"
-        ) from None
+    log = _open_log(folder)
     begin = os.fstat(log).st_size
     try:
         process = subprocess.Popen(
@@ -82,22 +78,62 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
     finally:
         os.close(log)
     deadline = time.monotonic() + READY_WITHIN
-    while time.monotonic() < deadline:
-        ready = storage.read_json(folder.supervisor)
-        if ready is not None and (ready.get("identity") or {}).get("pid") == process.pid and ready.get("ready"):
-            return process
-        if process.poll() is not None:
-            raise LaunchError(_last_words(folder, begin))
-        wait(0.01)
+    try:
+        while time.monotonic() < deadline:
+            who = runs.supervisor_identity(folder)
+            # The pid alone may be that of an earlier one, from before it was given to this process.
+            if who is not None and who.pid == process.pid and who.runs():
+                return process
+            if process.poll() is not None:
+                raise LaunchError(_last_words(folder, begin))
+            wait(0.01)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
     process.kill()
     process.wait()
     raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
 
 
-def resume(folder: ExperimentDir) -> subprocess.Popen[bytes]:
+def _open_log(folder: ExperimentDir) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    try:
+        return os.open(folder.supervisor_log, flags, 0o600)
+    except OSError as error:
+        where = safe_text(folder.path, one_line=True)
+        todo = "make room" if error.errno in storage.FULL else "make it writable, or copy it elsewhere"
+        raise LaunchError(f"can't write to {where} ({error.strerror}): {todo}") from None
+
+
+def resume(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
     """Take an experiment up again: a new supervisor goes on with what isn't finished. Raises `LaunchError`."""
     check_owner(folder)
+    _check_elsewhere(folder, wait)
     return start_supervisor(folder)
+
+
+def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
+    """Refuse to take up what a supervisor on another host still supervises, whatever that host's clock says.
+
+    Not every network file system shows its lock here, but its heart beats once a second.
+    """
+    who = runs.supervisor_identity(folder)
+    if who is None or who.host == platform.node():
+        return
+    before = _touched(folder.supervisor_lock)
+    for _ in range(round(ELSEWHERE_WITHIN / 0.1)):
+        wait(0.1)
+        if _touched(folder.supervisor_lock) != before:
+            host = safe_text(who.host, one_line=True)
+            raise LaunchError(f"{folder.id} is running on {host}: stop it there ('tui-attn stop {folder.id}') first")
+
+
+def _touched(path: Path) -> int | None:
+    try:
+        return path.stat(follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
 
 
 def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: int | None = None) -> str:
@@ -128,25 +164,29 @@ def check_owner(folder: ExperimentDir) -> None:
 def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> None:
     """End the supervisor and the workers of `folder` on this host: SIGTERM, and SIGKILL three seconds later.
 
-    Every process is known by a lock that it holds, so that no other can be hit.
+    Every process is known by a lock that it holds, so that no other can be hit. Raises `LaunchError`.
     """
+    check_owner(folder)
     for signum, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         deadline = time.monotonic() + seconds
-        for pid in _holders(folder):
-            try:
-                os.kill(pid, signum)
-            except (ProcessLookupError, PermissionError):
-                continue
+        signalled: set[int | None] = set()
+        for lock in _locks(folder):
+            pid = liveness.holder(lock)  # a worker holds the locks of several runs and is told once
+            if pid not in signalled and liveness.signal_holder(lock, signum):
+                signalled.add(pid)
         while time.monotonic() < deadline:
-            if not _holders(folder):
+            if not {liveness.holder(lock) for lock in _locks(folder)} - {None, 0, os.getpid()}:
                 return
             wait(0.05)
 
 
-def _holders(folder: ExperimentDir) -> set[int]:
-    """The processes on this host that own `folder` or write one of its runs."""
-    locks = [folder.supervisor_lock, *folder.path.glob("*/lock")]
-    return {pid for pid in (liveness.holder(lock) for lock in locks) if pid and pid != os.getpid()}
+def _locks(folder: ExperimentDir) -> list[Path]:
+    """The locks of those who own `folder` or write one of its runs; links are not followed."""
+    try:
+        found = [entry.path for entry in os.scandir(folder.path) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        found = []
+    return [folder.supervisor_lock, *(Path(path) / "lock" for path in found)]
 
 
 def _versions() -> dict[str, str]:
@@ -167,5 +207,13 @@ def _last_words(folder: ExperimentDir, begin: int) -> str:
             lines = log.read(65536).decode(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    reason = safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
+    reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)
     return f"the supervisor of {folder.id} could not start: {reason}"
+
+
+def _why_silent(folder: ExperimentDir) -> str:
+    room = storage.Reserve(folder.path)
+    if not room.room():
+        return "the disk is full: make room, then try again"
+    room.free()
+    return "it said nothing"
