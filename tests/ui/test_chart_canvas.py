@@ -5,7 +5,7 @@ import math
 import numpy as np
 import plotext
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN
@@ -23,7 +23,6 @@ def pixels(*points: tuple[int, int]) -> np.ndarray:
 # ---- decimation
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 100), st.floats(-1e9, 1e9)), min_size=1, max_size=200),
     st.integers(1, 50),
@@ -41,7 +40,6 @@ def test_decimation_keeps_the_extremes_of_every_column(points: list[tuple[float,
         assert (drawn.min(), drawn.max()) == (all_of_it.min(), all_of_it.max())
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(), max_size=80), st.integers(1, 20))
 def test_decimation_breaks_the_line_exactly_where_values_are_missing(values: list[float], columns: int) -> None:
     y = np.array(values)
@@ -68,7 +66,6 @@ coordinates = st.floats(-1e9, 1e9)
 places = st.tuples(coordinates, coordinates)
 
 
-@settings(deadline=None)
 @given(st.lists(places, max_size=12), st.integers(1, 300), st.integers(1, 150))
 def test_nothing_leaves_the_canvas(line: list[tuple[float, float]], right: int, top: int) -> None:
     for piece in polylines(np.array(line).reshape(-1, 2), [], right, top):

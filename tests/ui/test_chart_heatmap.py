@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import Color, ColorSystem
 from textual.geometry import Offset
@@ -63,7 +63,6 @@ def test_the_scale_is_the_data_s_or_the_one_asked_for() -> None:
     assert matrix([[0.5, 0.5]], ["a"]).share(0, 0, False) == 0.5
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     data=st.integers(1, 12).flatmap(lambda n: st.lists(st.lists(st.floats(), min_size=n, max_size=n), max_size=14)),
     width=st.integers(1, 60),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, INF, MODES, NAN, TRUE, curve, look, text
@@ -70,7 +70,6 @@ def test_awkward_values_are_drawn_or_said(values: list[float], log: bool) -> Non
         assert (drawn.frame is None) == (not values)
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     values=st.lists(st.floats(), max_size=40),
     steps=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=40),

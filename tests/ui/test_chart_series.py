@@ -5,7 +5,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN, curve
@@ -153,7 +153,6 @@ def test_axes_are_steps_epochs_and_time() -> None:
     assert not SeriesStore().knows("epoch")
 
 
-@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(), st.floats()), max_size=20))
 def test_lines_always_have_ascending_places(points: list[tuple[float, float]]) -> None:
     store = SeriesStore()

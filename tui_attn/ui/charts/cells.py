@@ -48,6 +48,15 @@ def spread(left: Row, right: Row, width: int, blank: Style) -> Row:
     return [*left, (" " * gap, blank), *right] if right and gap >= 1 else left
 
 
+def told(text: str, width: int, height: int, style: Style, ascii_only: bool) -> list[Strip]:
+    """Return `text` from data in the middle of `width` x `height` cells."""
+    text = fit(shown(text, ascii_only), width, ascii_only)
+    rows: list[Row] = [[] for _ in range(height)]
+    if height > 0:
+        rows[height // 2] = [(" " * ((width - cell_len(text)) // 2) + text, style)]
+    return [row_strip(row, width, style) for row in rows]
+
+
 class Grid:
     """Single-width characters with their styles, from the top left."""
 

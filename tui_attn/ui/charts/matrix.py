@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread
+from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread, told
 from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell_color, difference_cell, scale_bar, value_cell
@@ -184,9 +184,7 @@ def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tup
     layout = Layout.of(shape, label_width, width, height, pack=look.mode.shades and not look.mode.ascii)
     if layout is None:
         text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
-        rows: list[Row] = [[] for _ in range(height)]
-        rows[height // 2 : height // 2 + 1] = [[(fit(text, width, look.mode.ascii), look.muted)]]
-        return [row_strip(row, width, look.text) for row in rows[:height]], None
+        return told(text, width, height, look.muted, look.mode.ascii), None
     order = view.matrix.order(view.sort_by)
     at = order.index(view.cursor[1])
     view.first_column = layout.following(view.first_column, at, layout.columns, shape[1])

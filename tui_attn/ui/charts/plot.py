@@ -11,7 +11,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import Layer, draw
-from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread
+from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread, told
 from tui_attn.ui.charts.clip import polylines
 from tui_attn.ui.charts.curve import XAxis
 from tui_attn.ui.charts.decimate import decimate
@@ -66,12 +66,12 @@ def compose(view: View, width: int, height: int, look: Look) -> Picture:
     """Draw `view` on `width` x `height` cells."""
     blank = look.text
     if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return Picture(_told(f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}", width, height, look))
+        return Picture(told(f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}", width, height, look.muted, look.mode.ascii))
     with np.errstate(all="ignore"):
         prepared = _prepare(view)
         if prepared is None:
             title = row_strip(_header(_title(view, width, look), [], view, width, look), width, blank)
-            return Picture([title, *_told(view.empty, width, height - 1, look)])
+            return Picture([title, *told(view.empty, width, height - 1, look.muted, look.mode.ascii)])
         full, x, y, log, notes = prepared
         markers = [_marker(line, index, look) for index, line in enumerate(view.lines)]
         found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, look)
@@ -231,15 +231,6 @@ def _state(view: View, notes: list[str], look: Look) -> Row:
     if view.cursor is None:
         return state
     return [(place_text(view.cursor, view.axis), look.cursor), *([("  ", look.muted), *state] if state else [])]
-
-
-def _told(text: str, width: int, height: int, look: Look) -> list[Strip]:
-    """`text` in the middle of nothing."""
-    text = fit(shown(text, look.mode.ascii), width, look.mode.ascii)
-    rows: list[Row] = [[] for _ in range(height)]
-    if height > 0:
-        rows[height // 2] = [(" " * ((width - cell_len(text)) // 2), look.text), (text, look.muted)]
-    return [row_strip(row, width, look.text) for row in rows]
 
 
 def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, look: Look) -> list[Strip]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tui_attn.ui.charts.curve import Curve, XAxis
 from tui_attn.ui.charts.smoothing import Smoother
+from tui_attn.ui.charts.view import HUGE
 
 if TYPE_CHECKING:
     from tui_attn.ui.charts.decimate import Floats, Indices
@@ -111,17 +112,25 @@ class Line:
 
 
 def sorted_line(line: Line) -> Line:
-    """Return `line` with x ascending and finite: what drawing and the cursor rely on."""
-    x = line.x
-    if np.isfinite(x).all() and (np.diff(x) >= 0).all():
+    """Return `line` with x ascending and of a size that can be drawn: what drawing and the cursor rely on."""
+    line.tails = [(x[at], y[at]) for x, y in line.tails for at in [_ascending(x)]]
+    at = _ascending(line.x)
+    if isinstance(at, slice):
         return line
-    order = np.argsort(x, kind="stable")
-    order = order[np.isfinite(x[order])]
-    line.x, line.y = x[order], line.y[order]
-    line.raw = None if line.raw is None else line.raw[order]
-    line.low = None if line.low is None else line.low[order]
-    line.high = None if line.high is None else line.high[order]
+    line.x, line.y = line.x[at], line.y[at]
+    line.raw = None if line.raw is None else line.raw[at]
+    line.low = None if line.low is None else line.low[at]
+    line.high = None if line.high is None else line.high[at]
     return line
+
+
+def _ascending(x: Floats) -> Indices | slice:
+    """What selects the usable ones of `x` in ascending order: everything, nearly always."""
+    usable = np.abs(x) <= HUGE
+    if usable.all() and (np.diff(x) >= 0).all():
+        return slice(None)
+    order = np.argsort(x, kind="stable")
+    return order[usable[order]]
 
 
 def mean_line(members: Sequence[tuple[Series, Curve]], axis: XAxis, weight: float) -> Line | None:

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui_attn.ui.charts.cells import fit, row_strip, shown, told
 from tui_attn.ui.charts.curve import X_AXES, Curve, XAxis
 from tui_attn.ui.charts.keys import CHART_KEYS
 from tui_attn.ui.charts.look import Look
@@ -112,7 +113,12 @@ class MetricPlot(Surface, can_focus=True):
             self.invalidate()
 
     def draw(self, width: int, height: int, look: Look) -> list[Strip]:
-        """Draw the chart. The libraries that this needs are loaded when it is first called."""
+        """Draw the chart. The libraries that this needs are loaded when there is first a point to draw."""
+        if not any(len(curve.steps) and len(curve.values) for curve in self._curves):
+            self._view = self._picture = None
+            title = fit(shown(self.title, look.mode.ascii), width, look.mode.ascii)
+            rest = told(self.empty, width, height - 1, look.muted, look.mode.ascii)
+            return [row_strip([(title, look.title)], width, look.text), *rest]
         from tui_attn.ui.charts.plot import View, compose
         from tui_attn.ui.charts.series import SeriesStore
 

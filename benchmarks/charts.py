@@ -1,0 +1,159 @@
+"""What drawing costs: charts of different sizes and histories, and what one new point repaints.
+
+    python benchmarks/charts.py [--repeats 15]
+
+Every variant is drawn once in each round, and the medians over the rounds are compared. The figures are CPU
+milliseconds of this process: from curves that have changed to the strips that Textual takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import random
+import statistics
+import time
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from rich.style import Style
+from textual.strip import Strip
+
+from tui_attn.ui.charts.cells import changes
+from tui_attn.ui.charts.curve import Curve
+from tui_attn.ui.charts.gates import compose_gates
+from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
+from tui_attn.ui.charts.mode import DrawingMode
+from tui_attn.ui.charts.plot import View, compose
+from tui_attn.ui.charts.series import SeriesStore
+
+MODELS = ("base", "se", "self-attention")
+
+
+def look() -> Look:
+    """A dark theme in true colour."""
+    plain = Style(color="#cdd6df")
+    return Look(DrawingMode(), True, (16, 21, 27), plain, plain, plain, plain, plain, plain, plain)
+
+
+def losses(points: int, seeds: int = 1) -> list[Curve]:
+    """Noisy training losses of three models."""
+    rng = random.Random(0)
+    curves = []
+    for level, model in zip((0.30, 0.24, 0.42), MODELS, strict=True):
+        for seed in range(seeds):
+            steps = array("d", (9.38 * (i + 1) for i in range(points)))
+            values = array("d", (level + 2 * math.exp(-14 * i / points) + rng.gauss(0, 0.04) for i in range(points)))
+            group = model if seeds > 1 else None
+            curves.append(Curve(f"{model}-s{seed}", model, model, steps, values, None, 469.0, group, revision=1))
+    return curves
+
+
+def chart(curves: list[Curve], width: int, height: int, smoothing: float = 0.0) -> Callable[[], list[Strip]]:
+    """Return what draws a chart of `curves`, as it does after each change."""
+    store, dressed = SeriesStore(), look()
+
+    def draw() -> list[Strip]:
+        store.sync(curves)
+        return compose(View(store.lines("step", smoothing=smoothing), "Loss"), width, height, dressed).strips
+
+    return draw
+
+
+def anew(points: int) -> Callable[[], object]:
+    """Smoothing of whole series, as after a change of the weight."""
+    curves, weights = losses(points), (0.6, 0.8)
+
+    def smooth() -> object:
+        store = SeriesStore()
+        store.sync(curves)
+        return [store.lines("step", smoothing=weight) for weight in weights[:1]]
+
+    return smooth
+
+
+def grown(points: int) -> Callable[[], object]:
+    """Smoothing of one more point of each series."""
+    store, curves = SeriesStore(), losses(points)
+    store.sync(curves)
+    store.lines("step", smoothing=0.6)
+
+    def smooth() -> object:
+        for curve in curves:
+            curve.steps.append(curve.steps[-1] + 9.38)  # type: ignore[attr-defined]
+            curve.values.append(0.3)  # type: ignore[attr-defined]
+        store.sync(curves)
+        return store.lines("step", smoothing=0.6)
+
+    return smooth
+
+
+def heatmap() -> object:
+    """A heatmap of 10 classes and 64 channels at 80 x 24."""
+    rng = random.Random(0)
+    data = matrix([[rng.random() for _ in range(64)] for _ in range(10)], range(10), lower=0, upper=1)
+    return compose_matrix(MatrixView(data, "Gates"), 80, 24, look())
+
+
+def gates() -> object:
+    """Gate strips of 32 and 64 channels."""
+    rng = random.Random(0)
+    layers = {f"se{n}": [rng.random() for _ in range(32 * n)] for n in (1, 2)}
+    return compose_gates(layers, "se-s0", "", 120, 3, look())
+
+
+VARIANTS: dict[str, Callable[[], object]] = {
+    "400 points (3 curves), 120x40": chart(losses(133), 120, 40),
+    "3 x 750 points, 120x40": chart(losses(750), 120, 40),
+    "3 x 750 points, 120x40, smoothed over raw": chart(losses(750), 120, 40, 0.6),
+    "3 x 7,500 points, 120x40": chart(losses(7500), 120, 40),
+    "3 x 75,000 points, 120x40": chart(losses(75000), 120, 40),
+    "3 x 750 points, 58x14 (half of a dashboard)": chart(losses(750), 58, 14),
+    "3 x 750 points, 200x60": chart(losses(750), 200, 60),
+    "3 x 100 seeds x 750 points, mean and band, 120x40": chart(losses(750, 100), 120, 40),
+    "smoothing 3 x 7,500 points anew": anew(7500),
+    "smoothing one more point of each": grown(7500),
+    "heatmap 10 x 64, 80x24": heatmap,
+    "gate strips 32 + 64, 120x3": gates,
+}
+
+
+def painted() -> dict[str, Any]:
+    """Cells that one new point of each of three curves repaints, of all the cells of a chart of 120 x 40."""
+    rng, curves = random.Random(1), losses(740)
+    draw = chart(curves, 120, 40)
+    before, cells = draw(), []
+    for _ in range(50):
+        for curve in curves:
+            curve.steps.append(curve.steps[-1] + 9.38)  # type: ignore[attr-defined]
+            curve.values.append(0.3 + rng.gauss(0, 0.04))  # type: ignore[attr-defined]
+        after = draw()
+        cells.append(sum(width for _, _, width in changes(before, after)))
+        before = after
+    return {"median": statistics.median(cells), "mean": statistics.mean(cells), "all": 120 * 40}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    repeats = parser.parse_args().repeats
+    spent: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    for draw in VARIANTS.values():
+        draw()
+    for _ in range(repeats):
+        for name, draw in VARIANTS.items():
+            begin = time.process_time()
+            draw()
+            spent[name].append((time.process_time() - begin) * 1000)
+    medians = {name: round(statistics.median(times), 2) for name, times in spent.items()}
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(json.dumps({"machine": machine, "repeats": repeats, "cpu_ms": medians, "cells": painted()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
