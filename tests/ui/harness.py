@@ -31,6 +31,8 @@ READING = Reading(
     gpus=(Gpu(0, "NVIDIA H200", 0.83, 3_200_000_000, 141_000_000_000, 54.0, 312.0),),
 )
 
+TRUE_COLOR = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
 Script = Callable[["Pilot[int]", DashboardApp], Awaitable[None]]
 
 LIVE_SCENES = frozenset({"running", "paused", "failed", "skipped"})

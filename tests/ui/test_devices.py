@@ -1,0 +1,78 @@
+"""Measuring the machine, and how it is shown."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.harness import DEADLINE, READING, DashboardApp, drawn, drive, make_app, screen_text, staged, until
+from tui_attn.ui.devices import Gpu, Reading, Sampler, reader
+
+
+def test_this_machine_can_be_measured() -> None:
+    found = reader()()
+    assert found.cores >= 1
+    assert 0 < found.memory_used < found.memory_total
+    assert 0 <= found.cpu <= 1
+
+
+def test_nothing_is_measured_until_something_trains() -> None:
+    readings: list[Reading] = []
+    came = threading.Event()
+
+    def listener(reading: Reading) -> None:
+        readings.append(reading)
+        came.set()
+
+    sampler = Sampler(listener, read=lambda: READING, interval=0.001)
+    sampler.start()
+    try:
+        assert readings == []
+        sampler.set_active(True)
+        assert came.wait(DEADLINE)
+        assert readings[0] is READING
+    finally:
+        sampler.stop()
+        sampler.join(DEADLINE)
+    assert not sampler.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("size", "texts"),
+    [
+        ((80, 24), ["cpu 71 %", "memory 21.3 GB of 128.0 GB", "gpu 0 83 %"]),
+        ((120, 40), ["71 % of 16 cores", "21.3 GB of 128.0 GB", "NVIDIA H200", "83 %  54 °C  312 W", "3.2 GB of 141.0 GB"]),
+        ((200, 60), ["71 % of 16 cores", "NVIDIA H200", "83 %  54 °C  312 W"]),
+    ],
+)  # fmt: skip
+def test_the_load_shows(tmp_path: Path, size: tuple[int, int], texts: list[str]) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await until(pilot, lambda: "71 %" in screen_text(app))
+        assert [text for text in texts if text not in screen_text(app)] == []
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script, size=size)
+
+
+def test_a_device_that_tells_nothing_shows_nothing(tmp_path: Path) -> None:
+    silent = Reading(0.1, 4, 1_000, 2_000, (Gpu(0, "\x1b]0;x\x07MIG", None, None, None, None, None),) * 2)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await until(pilot, lambda: "2 x ␛]0;x␇MIG" in screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder, reading=silent), script)
+
+
+def test_what_is_over_is_not_measured(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert "measured while something trains" in screen_text(app)
+
+    with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)
