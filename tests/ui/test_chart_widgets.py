@@ -10,6 +10,7 @@ import pytest
 from textual import events
 from textual.geometry import Offset
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widget import Widget
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, curve
@@ -146,6 +147,26 @@ def test_a_hidden_chart_draws_nothing_and_catches_up_when_shown() -> None:
         plot.display = True
         await settled(pilot)
         assert "● base 0.3500" in app.screen_text()
+
+    run(plot, do)
+
+
+def test_a_covered_chart_draws_nothing_and_catches_up_when_the_other_screen_goes() -> None:
+    plot = Painted("Loss")
+
+    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+        plot.set_curves(three())
+        await settled(pilot)
+        drawn = plot.drawings
+        app.push_screen(Screen())
+        await settled(pilot)
+        plot.set_curves(three()[:1])
+        await settled(pilot)
+        assert plot.drawings == drawn
+        app.pop_screen()
+        await settled(pilot)
+        assert plot.drawings == drawn + 1
+        assert "▲ se" not in app.screen_text()
 
     run(plot, do)
 

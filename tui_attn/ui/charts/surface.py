@@ -128,6 +128,8 @@ class Surface(Widget):
         if not width or not height or not self.is_attached:
             self._drawn = None
             return
+        if not self._in_sight:
+            return
         strips = self._painted(width, height)
         if self._drawn == (width, height):
             regions = [Region(x, y, n, 1) for y, x, n in changes(self._strips, strips)]
@@ -137,6 +139,16 @@ class Surface(Widget):
             return
         self._strips, self._drawn = strips, (width, height)
         self.refresh()
+
+    @property
+    def _in_sight(self) -> bool:
+        """Whether no other screen covers this one's."""
+        for screen in reversed(self.app.screen_stack):
+            if screen is self.screen:
+                return True
+            if not screen.is_modal:
+                return False
+        return False
 
     def _painted(self, width: int, height: int) -> list[Strip]:
         """Draw, and put the widget's background under it."""
@@ -154,7 +166,8 @@ class Surface(Widget):
         return self._strips[y] if y < len(self._strips) else Strip.blank(width, self.visual_style.rich_style)
 
     def on_mount(self) -> None:
-        """Draw after the first frame."""
+        """Draw after the first frame, and catch up whenever another screen goes."""
+        self.app.screen_change_signal.subscribe(self, lambda _screen: self.invalidate())
         self.invalidate()
 
     def on_show(self) -> None:
