@@ -17,7 +17,8 @@ from tui_attn.ui.charts.series import Line
 if TYPE_CHECKING:
     from tui_attn.ui.charts.decimate import Floats
 
-_EMPTY = " \u2800░:"
+_EMPTY = " \u2800┈░:"
+"""What a line may be drawn over: nothing, the grid, a band."""
 
 
 def bands(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
@@ -112,7 +113,7 @@ def _stamp(grid: Grid, column: int, row: int, marker: str, style: Style) -> None
         for near in {row - distance, row + distance}:
             if 0 <= near < grid.height:
                 under = grid.styles[near][column]
-                if grid.glyphs[near][column] not in " ┈" and under.color == color:
+                if grid.glyphs[near][column] not in _EMPTY and under.color == color:
                     grid.glyphs[near][column] = marker
                     grid.styles[near][column] = under + style
                     return
@@ -136,9 +137,11 @@ def nan_marks(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
             before = int(np.searchsorted(good, index)) - 1
             anchor = heights[good[max(before, 0)]] if len(good) else frame.y.lower
             row = min(max(frame.row(float(anchor)), 0), frame.height - 1)
-            # The first of a row of them stands out.
-            style = look.faint(line.color) if column == previous + 1 else look.curve(line.color, bold=True)
-            grid.put(column, row, glyph, style)
+            # The first of a row of them stands out, the others hide no other curve.
+            if column != previous + 1:
+                grid.put(column, row, glyph, look.curve(line.color, bold=True))
+            elif grid.glyphs[row][column] in _EMPTY:
+                grid.put(column, row, glyph, look.faint(line.color))
             previous = column
 
 
@@ -148,7 +151,7 @@ def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str],
     if not 0 <= column < frame.width:
         return
     for row in range(frame.height):
-        if grid.glyphs[row][column] in " ┈":
+        if grid.glyphs[row][column] in _EMPTY:
             grid.glyphs[row][column] = "|" if look.mode.ascii else "│"
             grid.styles[row][column] = grid.styles[row][column] + look.cursor
     reach = frame.x.width / frame.width
