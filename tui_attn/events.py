@@ -174,8 +174,8 @@ def number(value: Any) -> float:
 
 
 def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
-    if not _ENVELOPE.isdisjoint(payload):
-        return False
+    if not _ENVELOPE.isdisjoint(payload) or not _is(payload.get("run"), _OPTIONAL_TEXT):
+        return False  # readers look for a run in every event
     return any(
         all(name in payload and _is(payload[name], types) for name, types in fields.items())
         for fields in _SCHEMA.get(type_, ())

@@ -7,118 +7,30 @@ caller brings.
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from tui_attn.events import Event, number
+from tui_attn.runs import ID
+from tui_attn.runstate import RUN_ENDED, RUN_LIVE, RUN_OPEN, EpochResult, RunState, eta_seconds
 
-RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
-RUN_LIVE = frozenset({"starting", "running", "paused"})
+__all__ = [
+    "EXPERIMENT_ENDED",
+    "RUN_ENDED",
+    "RUN_LIVE",
+    "EpochResult",
+    "ExperimentState",
+    "RunState",
+    "derive",
+    "eta_seconds",
+    "experiment_eta",
+    "outcome",
+]
+
 EXPERIMENT_ENDED = frozenset({"finished", "stopped", "failed"})
-
-
-def _series() -> array[float]:
-    return array("d")
-
-
-@dataclass(slots=True)
-class EpochResult:
-    """One evaluated epoch. Accuracies are fractions, times seconds since the run's start, memory bytes."""
-
-    epoch: int
-    step: int
-    t: float
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    images: int
-    train_seconds: float
-    peak_memory: int | None
-
-
-@dataclass(slots=True)
-class RunState:
-    """One run as its events tell it."""
-
-    id: str
-    model: str
-    seed: int
-    state: str = "queued"
-    reason: str | None = None
-    traceback: str | None = None
-    device: str | None = None
-    worker: int | None = None
-    attempt: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
-    """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
-    started_at: float | None = None
-    """When training began or was last resumed, unix seconds."""
-    ended_at: float | None = None
-    steps: array[float] = field(default_factory=_series)
-    losses: array[float] = field(default_factory=_series)
-    accuracies: array[float] = field(default_factory=_series)
-    times: array[float] = field(default_factory=_series)
-    """Seconds of training at each point; pauses, evaluation and time between resumes not counted."""
-    epochs: list[EpochResult] = field(default_factory=list)
-    gates: dict[str, list[float]] = field(default_factory=dict)
-    """The newest mean gate of each channel, by SE layer."""
-    probes: list[tuple[int, str]] = field(default_factory=list)
-    """Epoch and file name of each probe, oldest first."""
-    checkpoint: tuple[int, int] | None = None
-    """Step and epoch of the newest checkpoint."""
-    resumed_from: int | None = None
-    """The step from which training was last resumed; None when it never was."""
-    points_since_resume: int = 0
-    warnings: list[str] = field(default_factory=list)
-    weights_sha256: str | None = None
-    last_t: float = 0.0
-    """Time stamp of the newest event of this run, unix seconds."""
-
-    @property
-    def step(self) -> int:
-        """The last step known to be trained."""
-        return max(int(self.steps[-1]) if self.steps else 0, self.epochs[-1].step if self.epochs else 0)
-
-    @property
-    def epoch(self) -> int:
-        """Number of epochs completed and evaluated."""
-        return self.epochs[-1].epoch if self.epochs else 0
-
-    @property
-    def total_steps(self) -> int | None:
-        """Steps of the whole run; None before the worker has said it."""
-        per_epoch, epochs = self.about.get("steps_per_epoch"), self.about.get("epochs")
-        return per_epoch * epochs if per_epoch and epochs else None
-
-    @property
-    def progress(self) -> float:
-        """Fraction of the run's steps that are done, in [0, 1]."""
-        total = self.total_steps
-        return 1.0 if self.state == "finished" else min(self.step / total, 1.0) if total else 0.0
-
-    @property
-    def train_seconds(self) -> float:
-        """Seconds spent in training steps so far."""
-        return max(self.times[-1] if self.times else 0.0, self.epochs[-1].train_seconds if self.epochs else 0.0)
-
-    @property
-    def images_per_second(self) -> float | None:
-        """Training images over training seconds, over the whole run; None before anything was measured."""
-        if self.epochs and self.epochs[-1].train_seconds > 0:
-            return self.epochs[-1].images / self.epochs[-1].train_seconds
-        if self.times and self.times[-1] > 0:
-            return self.steps[-1] * float(self.about.get("batch_size", 0)) / self.times[-1]
-        return None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over, one way or the other."""
-        return self.state in RUN_ENDED
 
 
 @dataclass(slots=True)
@@ -141,6 +53,8 @@ class ExperimentState:
     """What happened, in words: unix seconds, run or None, text."""
     revision: int = 0
     """Grows with every event, so that a reader sees whether anything changed."""
+    tally: Counter[str] = field(default_factory=Counter)
+    """How many runs are in each state."""
 
     def apply(self, event: Event) -> None:
         """Fold in one event of the experiment's log. What makes no sense is passed over."""
@@ -166,15 +80,14 @@ class ExperimentState:
         if old is not None:
             fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
             fresh.device, fresh.worker, fresh.attempt = old.device, old.worker, old.attempt
+            fresh.ended_at, fresh.since, fresh.behind_pause = old.ended_at, old.since, old.behind_pause
+            fresh.traceback = old.traceback
             self.runs[run_id] = fresh
             self.revision += 1
 
     def counts(self) -> dict[str, int]:
         """How many runs are in each state."""
-        found: dict[str, int] = {}
-        for run in self.runs.values():
-            found[run.state] = found.get(run.state, 0) + 1
-        return found
+        return {now: count for now, count in self.tally.items() if count}
 
     @property
     def exit_code(self) -> int:
@@ -205,19 +118,6 @@ def derive(state: ExperimentState, *, supervised: bool, silent: Iterable[str] = 
         }
     quiet = set(silent)
     return state.state, {id_: "stalled" if now == "running" and id_ in quiet else now for id_, now in runs.items()}
-
-
-def eta_seconds(run: RunState) -> float | None:
-    """Seconds of training still to do at the pace since the last resume; None until that means something."""
-    total = run.total_steps
-    if total is None or run.state != "running" or run.points_since_resume < 5:
-        return None
-    first = len(run.steps) - run.points_since_resume
-    window = max(first, len(run.steps) - 150)
-    done, spent = run.steps[-1] - run.steps[window], run.times[-1] - run.times[window]
-    if done <= 0 or spent <= 0:
-        return None
-    return (total - run.step) * spent / done
 
 
 def experiment_eta(state: ExperimentState, now: float) -> float | None:
@@ -251,12 +151,34 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
     state.log.append((event.t, None, "resumed" if event["resumed"] else "started"))
 
 
+def _become(state: ExperimentState, run: RunState, now: str) -> None:
+    """Bring `run` into the state `now`; an experiment is paused when every run that hasn't ended is."""
+    state.tally[run.state] -= 1
+    state.tally[now] += 1
+    run.state = now
+    if state.state in {"running", "paused"}:
+        paused = state.tally["paused"]
+        open_ = len(state.runs) - sum(state.tally[ended] for ended in RUN_ENDED)
+        state.state = "paused" if paused and paused == open_ else "running"
+
+
+def _advance(state: ExperimentState, run: RunState, now: str) -> None:
+    """As `_become`, but a run that is paused stays so and only goes back to another state."""
+    if run.state == "paused":
+        run.behind_pause = now
+    else:
+        _become(state, run, now)
+
+
 def _run_queued(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is None:
-        state.runs[event["run"]] = RunState(event["run"], event["model"], event["seed"])
-        return
-    run.state, run.reason, run.traceback, run.ended_at = "queued", None, None, None
+        if not ID.fullmatch(event["run"]):
+            return
+        run = state.runs[event["run"]] = RunState(event["run"], event["model"], event["seed"])
+        state.tally[run.state] += 1
+    run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
+    _become(state, run, "queued")
 
 
 def _run_started(state: ExperimentState, event: Event) -> None:
@@ -265,15 +187,17 @@ def _run_started(state: ExperimentState, event: Event) -> None:
         return
     # The run's own log is read after this one and may be ahead of it.
     begun = run.started_at is not None and run.started_at >= event.t
-    run.state, run.reason, run.traceback = "running" if begun else "starting", None, None
+    run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
     run.device, run.worker, run.attempt = event["device"], event["worker"], event["attempt"]
+    _become(state, run, "running" if begun else "starting")
     state.log.append((event.t, run.id, f"started on {run.device}"))
 
 
 def _run_restarted(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None:
-        run.state, run.points_since_resume = "queued", 0
+        run.since, run.points_since_resume = event.t, 0
+        _advance(state, run, "queued")
         _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
 
 
@@ -281,8 +205,10 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is None or event["state"] not in RUN_ENDED:
         return
-    run.state, run.reason, run.ended_at = event["state"], event["reason"], event.t
-    run.traceback = event.get("traceback") or run.traceback
+    run.reason, run.ended_at = event["reason"], event.t
+    told = event.get("traceback")
+    run.traceback = told if isinstance(told, str) else run.traceback_since(run.since)
+    _become(state, run, event["state"])
     text = run.state if run.reason is None else f"{run.state}: {run.reason}"
     state.log.append((event.t, run.id, text))
     if run.state == "failed":
@@ -291,26 +217,18 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
 
 def _run_paused(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
-    if run is not None and not run.ended:
-        run.state = "paused"
+    if run is not None and run.state in RUN_OPEN:
+        run.behind_pause = run.state
+        _become(state, run, "paused")
         state.log.append((event.t, run.id, "paused"))
-        _settle(state)
 
 
 def _run_unpaused(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None and run.state == "paused":
-        run.state = "running" if run.about and run.worker is not None else "queued"
         run.points_since_resume = 0
+        _become(state, run, run.behind_pause)
         state.log.append((event.t, run.id, "goes on"))
-        _settle(state)
-
-
-def _settle(state: ExperimentState) -> None:
-    """Running or paused: paused when every run that hasn't ended is."""
-    if state.state in {"running", "paused"}:
-        open_ = [run.state for run in state.runs.values() if not run.ended]
-        state.state = "paused" if open_ and all(now == "paused" for now in open_) else "running"
 
 
 def _control_ack(state: ExperimentState, event: Event) -> None:
@@ -358,8 +276,9 @@ def _started(state: ExperimentState, run: RunState, event: Event) -> None:
     run.about = dict(event.data)
     run.started_at = event.t
     run.points_since_resume = 0
-    if run.state in {"queued", "starting"}:
-        run.state = "running"
+    # A log that is read when the run was queued anew tells of the attempts before.
+    if event.t >= run.since and (run.state in RUN_OPEN or run.state == "paused"):
+        _advance(state, run, "running")
 
 
 def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
@@ -370,15 +289,17 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
         seconds = number(event["train_seconds"])
     except (TypeError, ValueError):
         return
-    last = run.steps[-1] if run.steps else 0.0
-    if not steps or not len(steps) == len(losses) == len(accuracies):
+    if not len(steps) == len(losses) == len(accuracies):
         return
-    grows = (math.isfinite(step) and step > before for before, step in pairwise([last, *steps]))
-    if not all(grows):
+    last = run.steps[-1] if run.steps else 0.0
+    known = next((index for index, step in enumerate(steps) if step > last), len(steps))
+    steps, losses, accuracies = steps[known:], losses[known:], accuracies[known:]
+    if not steps or not all(before < step < math.inf for before, step in pairwise([last, *steps])):
         return
     before = run.times[-1] if run.times else 0.0
+    spent = seconds - before if before <= seconds < math.inf else 0.0
     for index, step in enumerate(steps):
-        run.times.append(before + (seconds - before) * (step - last) / max(steps[-1] - last, 1.0))
+        run.times.append(before + spent * ((step - last) / (steps[-1] - last)))
         run.steps.append(step)
         run.losses.append(losses[index])
         run.accuracies.append(accuracies[index])
@@ -409,6 +330,8 @@ def _probe(state: ExperimentState, run: RunState, event: Event) -> None:
         gates = {str(layer): [number(value) for value in values] for layer, values in event["gates"].items()}
     except (TypeError, ValueError):
         return
+    if not ID.fullmatch(event["file"]):
+        return
     run.gates = gates
     while run.probes and run.probes[-1][0] >= event["epoch"]:
         run.probes.pop()
@@ -426,6 +349,7 @@ def _resumed(state: ExperimentState, run: RunState, event: Event) -> None:
         del series[keep:]
     run.epochs = [result for result in run.epochs if result.epoch <= event["epoch"] and result.step <= step]
     run.probes = [probe for probe in run.probes if probe[0] <= event["epoch"]]
+    run.checkpoint = (step, event["epoch"]) if step > 0 else None
     run.resumed_from, run.points_since_resume = step, 0
     skipped = "".join(f"; skipped {item}" for item in event["skipped"])
     state.log.append((event.t, run.id, f"resumed from step {step}{skipped}"))
@@ -440,8 +364,10 @@ def _run_warning(state: ExperimentState, run: RunState, event: Event) -> None:
 
 def _ended(state: ExperimentState, run: RunState, event: Event) -> None:
     """The worker's last word; the run's state changes when the supervisor records it."""
-    run.traceback = event["traceback"]
+    run.last_words = (event.t, event["traceback"])
     run.weights_sha256 = event["weights_sha256"]
+    if run.traceback is None:
+        run.traceback = run.traceback_since(run.since)
 
 
 _RUN_HANDLERS = {

@@ -1,0 +1,135 @@
+"""One run as its events tell it, and what follows from that: progress, speed, time left."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+from typing import Any
+
+RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
+RUN_LIVE = frozenset({"starting", "running", "paused"})
+RUN_OPEN = frozenset({"queued", "starting", "running"})
+
+
+def _series() -> array[float]:
+    return array("d")
+
+
+@dataclass(slots=True)
+class EpochResult:
+    """One evaluated epoch. Accuracies are fractions, times seconds since the run's start, memory bytes."""
+
+    epoch: int
+    step: int
+    t: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    images: int
+    train_seconds: float
+    peak_memory: int | None
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run as its events tell it."""
+
+    id: str
+    model: str
+    seed: int
+    state: str = "queued"
+    reason: str | None = None
+    traceback: str | None = None
+    device: str | None = None
+    worker: int | None = None
+    attempt: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
+    """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
+    started_at: float | None = None
+    """When training began or was last resumed, unix seconds."""
+    ended_at: float | None = None
+    steps: array[float] = field(default_factory=_series)
+    losses: array[float] = field(default_factory=_series)
+    accuracies: array[float] = field(default_factory=_series)
+    times: array[float] = field(default_factory=_series)
+    """Seconds of training at each point; pauses, evaluation and time between resumes not counted."""
+    epochs: list[EpochResult] = field(default_factory=list)
+    gates: dict[str, list[float]] = field(default_factory=dict)
+    """The newest mean gate of each channel, by SE layer."""
+    probes: list[tuple[int, str]] = field(default_factory=list)
+    """Epoch and file name of each probe, oldest first."""
+    checkpoint: tuple[int, int] | None = None
+    """Step and epoch of the newest checkpoint."""
+    resumed_from: int | None = None
+    """The step from which training was last resumed; None when it never was."""
+    points_since_resume: int = 0
+    warnings: list[str] = field(default_factory=list)
+    weights_sha256: str | None = None
+    last_t: float = 0.0
+    """Time stamp of the newest event of this run, unix seconds."""
+    since: float = -math.inf
+    """When the supervisor last queued this run or handed it out; what its log says of times before is history."""
+    behind_pause: str = "queued"
+    """The state to which it goes back when its pause ends."""
+    last_words: tuple[float, str | None] = (-math.inf, None)
+    """When its worker last recorded an end, and with what traceback."""
+
+    @property
+    def step(self) -> int:
+        """The last step known to be trained."""
+        return max(int(self.steps[-1]) if self.steps else 0, self.epochs[-1].step if self.epochs else 0)
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs completed and evaluated."""
+        return self.epochs[-1].epoch if self.epochs else 0
+
+    @property
+    def total_steps(self) -> int | None:
+        """Steps of the whole run; None before the worker has said it."""
+        per_epoch, epochs = self.about.get("steps_per_epoch", 0), self.about.get("epochs", 0)
+        return per_epoch * epochs if per_epoch > 0 and epochs > 0 else None
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the run's steps that are done, in [0, 1]."""
+        total = self.total_steps
+        return 1.0 if self.state == "finished" else min(self.step / total, 1.0) if total else 0.0
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds spent in training steps so far."""
+        return max(self.times[-1] if self.times else 0.0, self.epochs[-1].train_seconds if self.epochs else 0.0)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Training images over training seconds, over the whole run; None before anything was measured."""
+        if self.epochs and self.epochs[-1].train_seconds > 0:
+            return self.epochs[-1].images / self.epochs[-1].train_seconds
+        if self.times and self.times[-1] > 0:
+            return self.steps[-1] * float(self.about.get("batch_size", 0)) / self.times[-1]
+        return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, one way or the other."""
+        return self.state in RUN_ENDED
+
+    def traceback_since(self, t: float) -> str | None:
+        """The traceback of an end that the run's worker recorded at `t` (unix seconds) or later."""
+        return self.last_words[1] if self.last_words[0] >= t else None
+
+
+def eta_seconds(run: RunState) -> float | None:
+    """Seconds of training still to do at the pace since the last resume; None until that means something."""
+    total = run.total_steps
+    if total is None or run.state != "running" or run.points_since_resume < 5:
+        return None
+    first = len(run.steps) - run.points_since_resume
+    window = max(first, len(run.steps) - 150)
+    done, spent = run.steps[-1] - run.steps[window], run.times[-1] - run.times[window]
+    if not (done > 0 and spent > 0):
+        return None
+    return max(0, total - run.step) * spent / done
