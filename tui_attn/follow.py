@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tui_attn import runs, state
 from tui_attn.eventlog import LogReader
 from tui_attn.events import Event
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.state import ExperimentState
 
 _SHARE = 1 << 18
 """Bytes of one log that are read in one turn, so that no log keeps the others waiting."""
+_QUIET_SHARE = 64
+"""Logs of runs that nobody trains are looked at so many at a time: there may be thousands."""
+_OF_THE_MANIFEST = frozenset({"experiment_started", "extended"})
+"""Events after which the manifest may be another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,14 @@ class Follower:
         self._log = LogReader(folder.events)
         self._run_logs: dict[str, LogReader] = {}
         self._restarts: dict[str | None, int] = {}
-        self._turn = 0
-        """How many runs' logs were read in the round that is under way."""
-        self._more = False
-        """Whether a log of this round has more than was read of it."""
+        self._round: deque[str] = deque()
+        """The runs whose logs are still to be read in the round that is under way."""
+        self._named: list[str] = []
+        """Runs of which the experiment's log said something since the round began."""
+        self._everyone = True
+        """Whether the next round must read the logs of all runs."""
+        self._quiet = 0
+        """Which of the runs that nobody trains are looked at next."""
         self.behind = False
         """Whether the last `poll` stopped at its limit, so that there is more to read."""
         self._last: list[Event] = []
@@ -68,11 +78,18 @@ class Follower:
             own, self._last = [*self._last, *own], []
         if own and own[-1].type == "experiment_finished":
             self._last = [own.pop()]
+            self._round.clear()
+            self._everyone = True
         for event in own:
             self.state.apply(event)
+            if event.get("run") in self.state.runs:
+                self._named.append(event["run"])
             news.append((None, event))
+        if any(event.type in _OF_THE_MANIFEST for event in own):
+            with contextlib.suppress(RunsError):
+                self.manifest = self.folder.manifest_data()
         news += self._poll_runs(limit)
-        self.behind = self._turn > 0 or self._more or self._log.more
+        self.behind = bool(self._round) or self._log.more
         if not self.behind:
             last, self._last = self._last, []
             for event in last:
@@ -84,37 +101,50 @@ class Follower:
         """Read the logs of the runs from where the last call stopped, until all had their turn or the limit is met."""
         news: list[tuple[str | None, Event]] = []
         taken = 0
-        if self._turn == 0:
-            self._more = False
-        for run_id in list(self.state.runs)[self._turn :]:
-            if limit is not None and taken >= limit:
-                return news
-            self._turn += 1
+        self._round.extend(self._named if self._round else self._whose_turn())
+        self._named = []
+        while self._round and (limit is None or taken < limit):
+            run_id = self._round.popleft()
             reader = self._run_logs.get(run_id)
             if reader is None:
-                if not runs.ID.fullmatch(run_id):
-                    continue
                 reader = self._run_logs[run_id] = LogReader(self.folder.run(run_id).events)
             before = reader.position
             found = reader.read(None if limit is None else min(_SHARE, limit))
-            self._more = self._more or reader.more
+            if reader.more:
+                self._round.append(run_id)
             taken += abs(reader.position - before)
             if self._restarted(run_id, reader):
                 self.state.restart_run(run_id)
             for event in found:
                 self.state.apply_run(run_id, event)
                 news.append((run_id, event))
-        self._turn = 0
         return news
+
+    def _whose_turn(self) -> list[str]:
+        """The runs whose logs are read in the round that begins: those in which something may have happened."""
+        known = self.state.runs
+        if self._everyone:
+            self._everyone = False
+            return list(known)
+        live = [run.id for run in known.values() if run.state in state.RUN_LIVE]
+        others = [run.id for run in known.values() if run.state not in state.RUN_LIVE]
+        first = self._quiet if self._quiet < len(others) else 0
+        self._quiet = first + _QUIET_SHARE
+        return [*live, *self._named, *others[first : self._quiet]]
 
     def situation(self) -> Situation:
         """The experiment's and the runs' states as they really are, from the logs and from who is alive."""
         ended = self.state.state in state.EXPERIMENT_ENDED
         supervised = not ended and runs.supervisor_alive(self.folder)
-        live = [run.id for run in self.state.runs.values() if supervised and run.state == "running"]
-        silent = [id_ for id_ in live if runs.run_silent(self.folder.run(id_))]
-        shown, by_run = state.derive(self.state, supervised=supervised or ended, silent=silent)
+        silent = self._silent() if supervised else []
+        shown, by_run = state.derive(self.state, supervised=supervised, silent=silent)
         return Situation(shown, by_run, supervised)
+
+    def _silent(self) -> list[str]:
+        """The running runs whose worker shows no sign of life, in whichever of its runs it takes turns."""
+        live = [run for run in self.state.runs.values() if run.state == "running" and runs.ID.fullmatch(run.id)]
+        signs = {run.worker for run in live if not runs.run_silent(self.folder.run(run.id))}
+        return [run.id for run in live if run.worker not in signs]
 
     def _restarted(self, key: str | None, reader: LogReader) -> bool:
         before, self._restarts[key] = self._restarts.get(key, 0), reader.restarts
@@ -125,8 +155,9 @@ class Follower:
         self._log = LogReader(self.folder.events)
         self._run_logs = {}
         self._restarts = {}
-        self._turn = 0
-        self._more = False
+        self._round.clear()
+        self._named = []
+        self._everyone = True
         self._last = []
 
 
