@@ -11,6 +11,6 @@ settings.register_profile(
     "suite", max_examples=32, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_MACHINE
 )
 settings.register_profile(
-    "thorough", max_examples=3000, deadline=None, database=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
+    "thorough", max_examples=1000, deadline=None, database=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
 )
 settings.load_profile("suite")

@@ -164,6 +164,7 @@ def test_a_field_of_any_value_never_raises(data: st.DataObject, value: Any) -> N
         pytest.param(sealed(record("epoch", **EPOCH) | {"test_loss": "0.4"}), id="a text for a number"),
         pytest.param(sealed(record("epoch", **EPOCH) | {"epoch": 10**30}), id="a whole number beyond all measure"),
         pytest.param(sealed(record("epoch", **EPOCH) | {"epoch": 1.0}), id="a fraction for a whole number"),
+        pytest.param(sealed(record("extended", seeds=2, run=["se-s0"])), id="a run that is no text"),
         pytest.param(sealed([1, 2]), id="a list"),
         pytest.param(sealed_text('{"v":1,"a":' + "[" * 100_000 + "}"), id="too deep"),
         pytest.param(sealed_text('{"v":1,"seq":' + "9" * 5000 + "}"), id="too many digits"),
