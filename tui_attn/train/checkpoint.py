@@ -100,14 +100,30 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
     fault("checkpoint-before-write")
     storage.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
     fault("checkpoint-after-rename")
+    _list_as_newest(folder, saved)
+    return saved
+
+
+def adopt(folder: Path, name: str, *, epoch: int) -> None:
+    """List the checkpoint `name`, from which a run goes on, should its writer have died before. Raises `OSError`."""
+    if any(saved.file == name for saved in latest(folder)):
+        return
+    data = (folder / name).read_bytes()
+    _list_as_newest(folder, Saved(name, _step(name), epoch, len(data), hashlib.sha256(data).hexdigest()))
+
+
+def _list_as_newest(folder: Path, saved: Saved) -> None:
     # What is said to be newer was passed over on resuming: it is damaged, or of another configuration.
-    kept = [saved, *(old for old in latest(folder) if old.step < step)][:KEEP]
+    kept = [saved, *(old for old in latest(folder) if old.step < saved.step)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
     storage.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
     for name in names(folder) - {item.file for item in kept}:
         with contextlib.suppress(OSError):
             (folder / name).unlink()
-    return saved
+
+
+def _step(name: str) -> int:
+    return int(name[5:-3])
 
 
 def names(folder: Path) -> set[str]:
@@ -137,7 +153,7 @@ def latest(folder: Path) -> list[Saved]:
 def newest_first(folder: Path, skipped: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The good checkpoints by file name, newest first, on the CPU; what is passed over goes to `skipped`, in words."""
     known = {saved.file: saved for saved in latest(folder)}
-    for name in sorted(names(folder) | set(known), key=lambda name: int(name[5:-3]), reverse=True):
+    for name in sorted(names(folder) | set(known), key=_step, reverse=True):
         try:
             state = _load(folder / name, known.get(name))
         except CheckpointError as error:

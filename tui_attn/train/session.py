@@ -141,16 +141,21 @@ class Session:
             self._probe()
 
     def _resume(self) -> None:
+        folder = self.folder.checkpoints
         skipped: list[str] = []
-        for name, state in checkpoint.newest_first(self.folder.checkpoints, skipped):
+        taken = None
+        for name, state in checkpoint.newest_first(folder, skipped):
             try:
                 self._restore(state)
+                taken = name
                 break
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # torch and numpy raise many kinds on what a checkpoint shouldn't hold
                 skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
                 self._build()
+        if taken is not None:
+            self._journal.patiently(lambda: checkpoint.adopt(folder, taken, epoch=self.progress.epoch))
         self._journal.record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
 
     def _restore(self, state: dict[str, Any]) -> None:

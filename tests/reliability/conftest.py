@@ -1,0 +1,152 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.reliability.invariants import Reference, processes, reference
+from tui_attn import data, liveness, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir, Manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+def eventually(condition: Callable[[], Any], what: str, *, seconds: float = 120.0) -> Any:
+    """Wait, by short polls and with a deadline, until `condition` holds."""
+    pause = threading.Event()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        pause.wait(0.01)
+    raise AssertionError(f"{what} never came to hold")
+
+
+def make_experiment(folder: Path, **options: Any) -> ExperimentDir:
+    """An experiment on little data: two models, two epochs of five steps, one thread."""
+    settings: dict[str, Any] = {
+        "models": ("base", "se"),
+        "dataset": "synthetic",
+        "epochs": 2,
+        "train_limit": 600,
+        "test_limit": 100,
+    }
+    config = ExperimentConfig(**settings | options)
+    located = data.ensure("synthetic")
+    experiment = runs.make_experiment(folder, config)
+    manifest = Manifest(
+        id=experiment.id,
+        created=time.time(),
+        config=config,
+        threads=1,
+        devices=("cpu",),
+        precision="fp32",
+        data={"root": str(located.root), "files": [], "source": located.source, "version": located.version},
+        versions={},
+        host="here",
+    )
+    runs.write_manifest(experiment, manifest)
+    return experiment
+
+
+class Lab:
+    """Starts experiments through the zygote, and kills what belongs to them."""
+
+    def __init__(self, zygote: "subprocess.Popen[str]", folder: Path) -> None:
+        self._zygote = zygote
+        self.folder = folder
+
+    def make(self, **options: Any) -> ExperimentDir:
+        return make_experiment(self.folder / "runs", **options)
+
+    def start(self, experiment: ExperimentDir, *, fault: str = "", worker_faults: tuple[str, ...] = ()) -> int:
+        """Start a supervisor and return its pid. `fault` is its own, `worker_faults` those of its workers in turn."""
+        assert self._zygote.stdin is not None
+        assert self._zygote.stdout is not None
+        order = {"folder": str(experiment.path), "fault": fault, "worker_faults": list(worker_faults)}
+        self._zygote.stdin.write(json.dumps(order) + "\n")
+        self._zygote.stdin.flush()
+        return int(self._zygote.stdout.readline())
+
+    def finish(self, experiment: ExperimentDir) -> None:
+        """Start a supervisor and wait for the end."""
+        self.start(experiment)
+        self.await_end(experiment)
+
+    def await_end(self, experiment: ExperimentDir) -> None:
+        """Wait until the experiment has ended and nothing of it lives."""
+        eventually(lambda: ended(experiment), f"the end of {experiment.path}")
+        eventually(lambda: not processes(experiment), f"the end of the processes of {experiment.path}")
+
+    def await_frozen(self, experiment: ExperimentDir) -> int:
+        """Wait until a process of the experiment froze at a fault point, and return its pid."""
+        return int(eventually(lambda: frozen(experiment), f"a frozen process in {experiment.path}"))
+
+
+def ended(experiment: ExperimentDir) -> bool:
+    """Whether the experiment's log says that it ended."""
+    return read_state(experiment).state.state in {"finished", "stopped", "failed"}
+
+
+def frozen(experiment: ExperimentDir) -> int:
+    """The pid of a stopped process of the experiment, 0 when there is none."""
+    for pid in processes(experiment):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state == "T":
+            return pid
+    return 0
+
+
+def kill(pid: int) -> None:
+    """SIGKILL `pid`, and wait until it is gone."""
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: liveness.process_start_time(pid) is None, f"the end of {pid}")
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator["subprocess.Popen[str]"]:
+    """A process that has imported torch."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tests.reliability.zygote"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def lab(zygote: "subprocess.Popen[str]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    made = Lab(zygote, tmp_path)
+    yield made
+    for experiment in runs.experiments(tmp_path / "runs"):
+        for pid in processes(experiment):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(zygote: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
+    """The runs of an experiment that nothing interrupted."""
+    lab = Lab(zygote, tmp_path_factory.mktemp("undisturbed"))
+    experiment = lab.make()
+    lab.finish(experiment)
+    return reference(experiment)

@@ -1,0 +1,96 @@
+"""Supervisors and workers as forks of one process that has imported torch already: the product's own code, in a tenth
+of the time. `python -m tests.reliability.zygote`, an order a line on standard input, a pid a line on standard output.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch._dynamo  # the optimiser imports it at its first use
+
+from tui_attn import faults, liveness, supervise
+from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.scheduling import Slot
+from tui_attn.supervisor import Supervisor
+from tui_attn.train import engine, worker
+from tui_attn.workers import WorkerProcess
+
+assert engine, torch
+
+
+class Fork(WorkerProcess):
+    """A worker as a fork of its supervisor; apart from how it begins, it is the product's."""
+
+    def __init__(self, slot: Slot, log: RunDir, fault: str) -> None:
+        self.slot = slot
+        self.held = []
+        self._code: int | None = None
+        reading, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        self._pid = os.fork()
+        if self._pid == 0:
+            _become(log.worker_log, reading)
+            liveness._held.clear()
+            faults.arm(fault)
+            os._exit(worker.main([".", slot.device]))
+        os.close(reading)
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def exit_code(self) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def kill(self, signum: int) -> None:
+        if self.exit_code() is None:
+            os.kill(self._pid, signum)
+
+
+def _become(log: Path, stdin: int) -> None:
+    """The descriptors of a process of its own: standard input from `stdin`, the rest to `log`, nothing else."""
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(stdin, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.closerange(3, 256)
+
+
+def supervise_fork(folder: str, fault: str, worker_faults: list[str]) -> int:
+    """Start a supervisor whose n-th worker gets the n-th of `worker_faults`, and return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.umask(0o077)
+    os.chdir(folder)
+    _become(Path("supervisor.log"), os.open(os.devnull, os.O_RDONLY))
+    faults.arm(fault)
+    orders = iter(worker_faults)
+
+    def make(here: ExperimentDir) -> Supervisor:
+        return Supervisor(here, spawn=lambda slot, log: Fork(slot, log, next(orders, "")))
+
+    setattr(supervise, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
+    os._exit(supervise.main([folder]))
+
+
+def main() -> None:
+    os.nice = lambda by: by  # the tests are in a hurry
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors here
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the tests
+    print("ready", flush=True)  # noqa: T201
+    for line in sys.stdin:
+        order = json.loads(line)
+        print(supervise_fork(order["folder"], order["fault"], order["worker_faults"]), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
