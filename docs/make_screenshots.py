@@ -28,7 +28,8 @@ from rich.style import Style
 from textual.pilot import Pilot
 from textual.strip import Strip
 
-from tests.ui.harness import DashboardApp, drawn, drive, make_app, staged
+from tests.ui.harness import drawn, drive, make_app, staged
+from tui_attn.ui.app import DashboardApp
 
 HERE = Path(__file__).resolve().parent / "screenshots"
 CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.43, 18.0, 14.0

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.options import UiOptions
+from tui_attn.ui.widgets.curves_panel import CurvesPanel
+
+CurvesPanel.least_seconds = 0.0  # tests don't wait for curves
 
 DEADLINE = 20.0
 """Seconds after which a condition that doesn't come true fails the test."""
@@ -40,11 +43,23 @@ LIVE_SCENES = frozenset({"running", "paused", "failed", "skipped"})
 
 
 def make_app(
-    folder: ExperimentDir, *, now: float = recorded.T0 + 131, reading: Reading = READING, **options: Any
+    folder: ExperimentDir,
+    *,
+    now: float = recorded.T0 + 131,
+    reading: Reading = READING,
+    environment: Mapping[str, str] = TRUE_COLOR,
+    **options: Any,
 ) -> DashboardApp:
     """The app on `folder`, with a clock that stands still, in UTC, on a machine with one GPU."""
-    options = {"ascii": False, "theme": "dark", **options}
-    return DashboardApp(folder, UiOptions(**options), clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading)
+    chosen = UiOptions(**{"ascii": False, "theme": "dark", **options})
+    before = dict(os.environ)
+    os.environ.pop("NO_COLOR", None)
+    os.environ.update(environment)
+    try:
+        return DashboardApp(folder, chosen, clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def drive(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -171,7 +170,7 @@ def test_a_log_that_is_replaced_is_read_again(tmp_path: Path) -> None:
     other = recorded.scene(tmp_path / "two", "failed")
     with following(folder) as (feed, screen):
         screen.wait(lambda snapshot: snapshot.complete and snapshot.state == "finished")
-        os.replace(other.events, folder.events)
+        other.events.replace(folder.events)
         feed.nudge()
         snapshot = screen.wait(lambda snapshot: snapshot.state == "failed")
     assert any(view.shown == "failed" for view in snapshot.runs.values())

@@ -26,7 +26,7 @@ STYLES = [
     Style(reverse=True),
 ]
 TEXT = st.text(st.sampled_from("ab cXYZ─━│▶●⣿⡇▁█é漢字"), min_size=0, max_size=8)
-SEGMENTS = st.lists(st.builds(Segment, TEXT, st.sampled_from(STYLES)), max_size=8)
+SEGMENTS = st.lists(st.builds(Segment, TEXT, st.sampled_from(STYLES), st.none()), max_size=8)
 
 
 def layout(lines: list[list[Segment]]) -> LayoutUpdate:

@@ -54,8 +54,8 @@ def test_a_failed_run_says_why() -> None:
 
 
 def test_a_lost_run_says_what_is_kept() -> None:
-    assert present.remark(view("lost", checkpoint=(938, 2))) == "no process trains it · checkpoint at epoch 2"
-    assert present.remark(view("lost")) == "no process trains it · no checkpoint yet"
+    assert present.remark(view("lost", checkpoint=(938, 2))) == "no live process · checkpoint: epoch 2"
+    assert present.remark(view("lost")) == "no live process · no checkpoint yet"
 
 
 def test_a_run_that_trains_shows_its_numbers() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import DashboardApp, drawn, drive, make_app, screen_text, staged, until
+from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn import launch
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.runs import ExperimentDir
+from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
 

@@ -98,10 +98,10 @@ def remark(view: RunView) -> str | None:
     run = view.state
     if view.shown == "failed":
         reason = safe_text(run.reason or "no reason was recorded", one_line=True)
-        return f"{reason} · enter: why · r: try again"
+        return f"{reason} · enter: why"
     if view.shown == "lost":
-        at = f"checkpoint at epoch {run.checkpoint[1]}" if run.checkpoint else "no checkpoint yet"
-        return f"no process trains it · {at}"
+        at = f"checkpoint: epoch {run.checkpoint[1]}" if run.checkpoint else "no checkpoint yet"
+        return f"no live process · {at}"
     if view.shown == "stalled":
         return "alive, but no progress for half a minute"
     if view.shown in {"stopped", "skipped"} and not run.epochs:

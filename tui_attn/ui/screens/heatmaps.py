@@ -95,16 +95,23 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         self._runs = [view.state for view in snapshot.runs.values() if view.state.probes]
         self._load()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being read."""
+        return self._loading is not None and (
+            self._found is None or (self._found.run, self._found.epoch) != self._loading
+        )
+
     def action_back(self) -> None:
         """Leave this screen."""
         self.dismiss()
 
     def action_next_run(self) -> None:
         """Show the next run with probes."""
-        ids = [run.id for run in self._runs]
-        if ids:
-            at = ids.index(self._run) if self._run in ids else -1
-            self._run, self._epoch = ids[(at + 1) % len(ids)], None
+        run = self._current()
+        if run is not None:
+            ids = [found.id for found in self._runs]
+            self._run, self._epoch = ids[(ids.index(run.id) + 1) % len(ids)], None
             self._load()
 
     def action_next_layer(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.text import duration, safe_text, size
@@ -35,7 +36,15 @@ class RunDetailsScreen(PageScreen):
 
     def page(self, width: int) -> Sequence[Row]:
         """State, figures, warnings, traceback."""
-        return details(self._view, str(self._folder.path / self._view.state.id), width)
+        return details(self._view, _shown_path(self._folder.path / self._view.state.id), width)
+
+
+def _shown_path(path: Path) -> str:
+    """`path` from where the user is, when it is below that."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def details(view: RunView, where: str, width: int) -> list[Row]:
@@ -56,7 +65,7 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
             "what now", "no process trains it any more; r on the dashboard takes the experiment up again", width
         )
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
-    rows.append(_fact("folder", safe_text(where, one_line=True), width))
+    rows += _wrapped("folder", where, width)
     for warning in run.warnings:
         rows += _wrapped("warning", warning, width, "warning")
     if run.traceback:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.timer import Timer
@@ -16,9 +17,6 @@ from tui_attn.ui.messages import ChartsLoaded
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.metric_plot import MetricPlot
 
-PLOT_SECONDS = 1.0
-"""Least time between two drawings of the curves."""
-
 
 class Plots(Widget):
     """The two charts side by side."""
@@ -26,6 +24,9 @@ class Plots(Widget):
 
 class CurvesPanel(Widget):
     """Shows pictures of the state; the curves a little later when they were drawn a moment ago."""
+
+    least_seconds: ClassVar[float] = 1.0
+    """Between two drawings of the curves."""
 
     def __init__(self, *, has_gates: bool, id: str) -> None:
         super().__init__(id=id)
@@ -68,7 +69,7 @@ class CurvesPanel(Widget):
         """Show this picture."""
         self._snapshot = snapshot
         self.show_gates(selected)
-        wait = self._drawn + PLOT_SECONDS - time.monotonic()
+        wait = self._drawn + self.least_seconds - time.monotonic()
         if not self._loaded:
             return
         if wait <= 0:

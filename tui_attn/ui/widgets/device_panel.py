@@ -40,7 +40,7 @@ class DevicePanel(Lines):
         reading = self._reading
         rows = [rule("device", width, right=_names(reading))]
         if reading is None:
-            return [*rows, Row(((" measured while something trains", "muted"),))]
+            return [*rows, Row(((" not measured while nothing trains", "muted"),))]
         cores = "1 core" if reading.cores == 1 else f"{reading.cores} cores"
         rows.append(self._gauge("cpu", reading.cpu, f"{100 * reading.cpu:.0f} % of {cores}", width))
         rows.append(self._gauge("memory", reading.memory_used / max(reading.memory_total, 1), _memory(reading), width))
@@ -72,7 +72,7 @@ class DevicePanel(Lines):
     def _one_line(self, width: int) -> Row:
         reading = self._reading
         if reading is None:
-            return Row(((fit(" device  measured while something trains", width), "muted"),))
+            return Row(((fit(" device  not measured while nothing trains", width), "muted"),))
         parts = [f"cpu {100 * reading.cpu:.0f} %", f"memory {_memory(reading)}"]
         for gpu in reading.gpus:
             facts = [f"gpu {gpu.index} {_used(gpu)}", _gpu_memory(gpu)]
