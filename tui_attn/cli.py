@@ -138,6 +138,7 @@ def start(
 def _start(config: Any, how: Started) -> int:
     from tui_attn import data, devices, launch
 
+    _mention_cut_off(how.runs_dir.expanduser())
     machine = devices.probe()
     devices.choose(config.device, machine)
     progress = talk.FetchProgress()
@@ -163,6 +164,16 @@ def _start(config: Any, how: Started) -> int:
 
     talk.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")
     return headless.watch(folder, as_json=how.as_json, own=True, supervisor=supervisor)
+
+
+def _mention_cut_off(runs_dir: Path) -> None:
+    """Before something new begins: what was cut off, and how to take it up again."""
+    from tui_attn import launch
+
+    found = launch.cut_off(runs_dir)
+    if found:
+        more = f", and {len(found) - 1} more: 'tui-attn ls' lists them" if len(found) > 1 else ""
+        talk.say(f"{found[0].id} was cut off: 'tui-attn resume {found[0].id}' takes it up again{more}")
 
 
 def _full_screen() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data, headless, launch, runs, state
+from tui_attn import compare, data, headless, launch, liveness, runs, state
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
 from tui_attn.runs import ExperimentDir, RunsError
@@ -96,6 +96,10 @@ def _await(folder: ExperimentDir, command_id: str) -> str:
         if not runs.supervisor_alive(folder):
             return f"the supervisor is gone: 'tui-attn resume {folder.id}' takes the work up"
         time.sleep(0.05)
+    silent = liveness.age(folder.supervisor_lock)
+    if silent is not None and silent > runs.STALLED_AFTER:
+        pid = liveness.holder(folder.supervisor_lock)
+        return f"no answer: the supervisor (process {pid}) has been silent for {duration(silent)}; is it frozen?"
     return "no answer yet: the command waits in the control log"
 
 
@@ -119,7 +123,14 @@ def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
         try:
             rows.append(_row(read_state(folder)))
         except RunsError as error:
-            rows.append({"experiment": folder.id, "state": "damaged", "reason": str(error)})
+            rows.append({"experiment": folder.id, "state": "damaged", "reason": str(error), "troubles": []})
+    for row in rows:
+        if row["state"] == "damaged":
+            complain(row["reason"])
+        elif row["state"] == "lost":
+            say(f"{row['experiment']} was cut off: 'tui-attn resume {row['experiment']}' takes it up again")
+        for trouble in row["troubles"]:
+            complain(f"{row['experiment']}/{trouble}")
     if as_json:
         _out(json.dumps(rows))
         return 0
@@ -154,6 +165,7 @@ def _row(follower: Follower) -> dict[str, Any]:
         "best": max(accuracies.values(), default=None),
         "created": follower.manifest.created,
         "seconds": took,
+        "troubles": follower.troubles(),
     }
 
 

@@ -15,6 +15,8 @@ from tui_attn import events
 from tui_attn.events import Event
 
 _CHUNK = 1 << 20
+MISSING = "it is missing"
+"""What a `LogReader` says of a log that isn't there."""
 _TRACE = 32
 """Bytes before a reader's place that are looked at again: a line's checksum is among them."""
 
@@ -72,6 +74,8 @@ class LogReader:
         self.restarts = 0
         self.more = False
         """Whether the last `read` stopped at its limit before the end of the file."""
+        self.problem: str | None = None
+        """Why the log could not be read the last time; None when it could."""
         self._offset = 0
         self._inode = 0
         self._trace = b""
@@ -92,11 +96,17 @@ class LogReader:
         self.more = False
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        except OSError:
+        except FileNotFoundError:
+            self.problem = MISSING
+            return []
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
             return []
         try:
+            self.problem = None
             return self._read(fd, limit)
-        except OSError:
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
             return []
         finally:
             os.close(fd)
@@ -104,6 +114,7 @@ class LogReader:
     def _read(self, fd: int, limit: int | None) -> list[Event]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
+            self.problem = "it is no file"
             return []
         if self._offset and not self._is_the_same(fd, status):
             self.restarts += 1
@@ -152,6 +163,22 @@ class LogReader:
             self.damaged += 1
         else:
             found.append(event)
+
+
+def last_event(path: Path) -> Event | None:
+    """The last good event of the log at `path`, found from its end; None when there is none. Never raises."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        lines = _lines_backwards(fd, status.st_size) if stat.S_ISREG(status.st_mode) else ()
+        return next((event for event in map(events.decode, lines) if event is not None), None)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) -> None:

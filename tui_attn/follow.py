@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tui_attn import runs, state
-from tui_attn.eventlog import LogReader
+from tui_attn.eventlog import MISSING, LogReader
 from tui_attn.events import Event
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.state import ExperimentState
+from tui_attn.text import safe_text
 
 _SHARE = 1 << 18
 """Bytes of one log that are read in one turn, so that no log keeps the others waiting."""
@@ -63,6 +64,30 @@ class Follower:
         readers = {"events.jsonl": self._log} | {f"{run}/events.jsonl": log for run, log in self._run_logs.items()}
         return {name: reader.damaged for name, reader in readers.items() if reader.damaged}
 
+    @property
+    def problems(self) -> dict[str, str]:
+        """Log name -> why it can't be read, where one can't: its run is shown as the experiment's log tells it."""
+        found = {}
+        if self._log.problem is not None and (self._log.problem != MISSING or self.folder.supervisor.exists()):
+            found["events.jsonl"] = self._log.problem
+        for id_, run in self.state.runs.items():
+            reader = self._run_logs.get(id_)
+            begun = run.attempt > 0 and run.state != "queued"
+            if self.folder.run(id_).path.is_symlink():
+                found[f"{id_}/events.jsonl"] = "its folder is a symbolic link, which is not followed"
+            elif reader is not None and reader.problem is not None and (reader.problem != MISSING or begun):
+                found[f"{id_}/events.jsonl"] = reader.problem
+        return found
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the logs, in words, safe to show."""
+        damaged = [
+            f"{name}: {count} damaged {'line' if count == 1 else 'lines'} passed over"
+            for name, count in self.damaged.items()
+        ]
+        unreadable = [f"{name} can't be read: {why}" for name, why in self.problems.items()]
+        return [safe_text(trouble, one_line=True) for trouble in [*unreadable, *damaged]]
+
     def poll(self, *, limit: int | None = None) -> list[tuple[str | None, Event]]:
         """Fold in what is new and return it, each event with its run or None for the experiment's own.
 
@@ -82,8 +107,9 @@ class Follower:
             self._everyone = True
         for event in own:
             self.state.apply(event)
-            if event.get("run") in self.state.runs:
-                self._named.append(event["run"])
+            run_id = event.get("run")
+            if isinstance(run_id, str) and run_id in self.state.runs:
+                self._named.append(run_id)
             news.append((None, event))
         if any(event.type in _OF_THE_MANIFEST for event in own):
             with contextlib.suppress(RunsError):
@@ -101,11 +127,16 @@ class Follower:
         """Read the logs of the runs from where the last call stopped, until all had their turn or the limit is met."""
         news: list[tuple[str | None, Event]] = []
         taken = 0
+        if limit is None and self._round:
+            self._round.clear()
+            self._everyone = True
         self._round.extend(self._named if self._round else self._whose_turn())
         self._named = []
         while self._round and (limit is None or taken < limit):
             run_id = self._round.popleft()
             reader = self._run_logs.get(run_id)
+            if reader is None and self.folder.run(run_id).path.is_symlink():
+                continue
             if reader is None:
                 reader = self._run_logs[run_id] = LogReader(self.folder.run(run_id).events)
             before = reader.position

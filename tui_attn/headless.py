@@ -85,9 +85,14 @@ def _watch(
 ) -> int:
     folder = follower.folder
     obeyed = 0
+    told: set[str] = set()
     while True:
         news = follower.poll()
         reporter.show(follower, news)
+        for name, why in follower.problems.items():
+            if name not in told:
+                told.add(name)
+                complain(f"{name} can't be read: {why}")
         if follower.state.state in state.EXPERIMENT_ENDED:
             break
         if not _owned(folder, supervisor):

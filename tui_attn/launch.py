@@ -136,6 +136,22 @@ def _touched(path: Path) -> int | None:
         return None
 
 
+def cut_off(runs_dir: Path) -> list[ExperimentDir]:
+    """The experiments that were begun, have not ended and are supervised by nobody any more, newest first.
+
+    Their supervisor was killed, or the machine went down. Only the ends of their logs are read.
+    """
+    try:
+        return [folder for folder in runs.experiments(runs_dir) if _is_cut_off(folder)]
+    except RunsError:
+        return []
+
+
+def _is_cut_off(folder: ExperimentDir) -> bool:
+    last = eventlog.last_event(folder.events)
+    return last is not None and last.type != "experiment_finished" and not runs.supervisor_alive(folder)
+
+
 def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: int | None = None) -> str:
     """Append a command to the control log and return its id. Raises `LaunchError` when it can't be written.
 

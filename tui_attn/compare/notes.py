@@ -140,11 +140,7 @@ def _predictions(follower: Follower, summary: Mapping[str, Any]) -> Iterable[str
 
 
 def _damaged(follower: Follower) -> Iterable[str]:
-    found = [
-        f"{safe_text(name, one_line=True)}: {count} damaged {'line' if count == 1 else 'lines'} passed over"
-        for name, count in follower.damaged.items()
-    ]
-    yield from _first(found, "logs have damaged lines as well")
+    yield from _first(follower.troubles(), "logs are damaged as well")
 
 
 def _first(sentences: Sequence[str], others: str) -> Iterable[str]:
