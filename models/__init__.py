@@ -20,6 +20,7 @@ from types import MappingProxyType
 import torch
 
 from .baseline import CNN_Base
+from .fold import fold_attention, fold_gates
 from .replace import Replacement
 from .se import CNN_SE, SEBlock
 from .self_attention import ChannelSelfAttention, CNN_SelfAttention
@@ -52,5 +53,7 @@ __all__ = [
     "Replacement",
     "SEBlock",
     "Trunk",
+    "fold_attention",
+    "fold_gates",
     "macs",
 ]
