@@ -93,10 +93,11 @@ CONFIRM_KEYS = (
 """Keys of a question."""
 
 HEATMAPS_KEYS = (
-    Key("next_probe_run", "n", "next_run", "next run", "Show the next run that has gates or attention", True),
-    Key("next_layer", "m", "next_layer", "next matrix", "Show the next layer or attention matrix of this run", True),
-    Key("next_epoch", "e", "epoch(1)", "later epoch", "Show the next epoch", True),
-    Key("previous_epoch", "E", "epoch(-1)", "earlier epoch", "Show the epoch before", True),
+    Key("next_probe_run", "n", "next_run", "run", "Show the next run that has gates or attention", True),
+    Key("next_matrix", "m", "matrix(1)", "matrix", "Show the next layer's gates or attention matrix of this run", True),
+    Key("previous_matrix", "M", "matrix(-1)", "matrix before", "Show the layer's gates or attention matrix before"),
+    Key("next_epoch", "e", "epoch(1)", "later", "Show the next epoch", True),
+    Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
 )
 """Keys of the heatmaps' screen."""
 

@@ -90,6 +90,13 @@ class TerminalDriver(LinuxDriver):
         self.terminal.give()
         super().write(data)
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """What the terminal says, not what COLUMNS and LINES were when someone exported them."""
+        try:
+            return os.get_terminal_size(self.terminal.fileno())
+        except OSError:
+            return super()._get_terminal_size()
+
     def start_application_mode(self) -> None:
         """Take the terminal over, and watch that it stays."""
         if not self._watching:

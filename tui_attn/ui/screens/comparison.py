@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from rich.cells import chop_cells
+
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.text import safe_text
 from tui_attn.ui.messages import ComparisonReady
@@ -33,7 +35,7 @@ class ComparisonScreen(PageScreen):
         if ready is None:
             return [Row(()), Row(((" comparing", "muted"),))]
         if ready.summary is None:
-            lines = [safe_text(ready.error, one_line=True)]
+            lines = chop_cells(safe_text(ready.error, one_line=True), width - 2)
         else:
             from tui_attn import compare  # loaded already, by the thread that computed
 

@@ -114,12 +114,12 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
             self._run, self._epoch = ids[(ids.index(run.id) + 1) % len(ids)], None
             self._load()
 
-    def action_next_layer(self) -> None:
-        """Show the next matrix of this probe."""
+    def action_matrix(self, by: int) -> None:
+        """Show another matrix of this probe."""
         if self._found and self._found.matrices:
             names = [matrix.name for matrix in self._found.matrices]
             at = names.index(self._name) if self._name in names else 0
-            self._name = names[(at + 1) % len(names)]
+            self._name = names[(at + by) % len(names)]
             self._draw()
 
     def action_epoch(self, by: int) -> None:
