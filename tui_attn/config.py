@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -21,8 +20,9 @@ DATASETS = ("fashion-mnist", "cifar10", "synthetic", "mnist", "kmnist", "cifar10
 AUGMENTATIONS = ("crop", "flip")
 PRECISIONS = ("auto", "fp32", "bf16")
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?(,cuda:\d{1,3})*")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
+MAX_LR = 1000
 
 
 class ConfigError(ValueError):
@@ -79,15 +79,14 @@ class ExperimentConfig:
         _check_augment(self.augment)
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ConfigError(
-                f"unknown --device '{safe_text(self.device, one_line=True)}': "
-                "use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
+                f"unknown --device '{_shown(self.device)}': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
             )
         if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"unknown --precision '{safe_text(self.precision, one_line=True)}': use {', '.join(PRECISIONS)}"
-            )
+            raise ConfigError(f"unknown --precision '{_shown(self.precision)}': use {', '.join(PRECISIONS)}")
         if self.name is not None:
             _check_name(self.name)
+        if self.data_dir is not None:
+            _check_path("--data-dir", self.data_dir)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -101,6 +100,8 @@ class ExperimentConfig:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ExperimentConfig:
         """The inverse of `to_json`; keys of a later version are ignored. Raises `ConfigError`."""
+        if not isinstance(data, Mapping):
+            raise ConfigError("the configuration can't be read: it is no table of options")
         known = {field.name for field in fields(cls)}
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
@@ -116,59 +117,82 @@ def split_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _check_models(models: tuple[str, ...]) -> None:
+def _shown(value: object) -> str:
+    """A wrong value as an error message shows it: safe, one line, not too long."""
+    try:
+        text = safe_text(value, one_line=True)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, lists a thousand deep
+        text = "a value beyond all measure"
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _check_models(models: object) -> None:
+    if not isinstance(models, tuple):
+        raise ConfigError(f"--models must be a list of names, not {_shown(models)}")
     if not models:
         raise ConfigError(f"--models is empty: choose from {', '.join(MODEL_CLASSES)}")
     for model in models:
         if not isinstance(model, str) or model not in MODEL_CLASSES:
-            name = safe_text(model, one_line=True)
+            name = _shown(model)
             raise ConfigError(f"unknown model '{name}': {suggest(name, MODEL_CLASSES)}")
     if len(set(models)) != len(models):
         raise ConfigError("--models names a model twice: name each once, and use --seeds for repetitions")
 
 
-def _check_dataset(dataset: str) -> None:
+def _check_dataset(dataset: object) -> None:
     if not isinstance(dataset, str):
-        raise ConfigError("--dataset must be a name")
+        raise ConfigError(f"--dataset must be a name, not {_shown(dataset)}")
     if dataset.startswith("folder:"):
         if not dataset.removeprefix("folder:") or has_control_characters(dataset):
             raise ConfigError("--dataset folder: needs the path of a folder of images, as in folder:./flowers")
         return
     if dataset not in DATASETS:
-        name = safe_text(dataset, one_line=True)
+        name = _shown(dataset)
         raise ConfigError(f"unknown data set '{name}': {suggest(name, (*DATASETS, 'folder:PATH'))}")
 
 
 def _check_whole(option: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        shown = safe_text(value, one_line=True)
-        raise ConfigError(f"{option} must be a whole number from {low:,} to {high:,}, not {shown}")
+        raise ConfigError(f"{option} must be a whole number from {low:,} to {high:,}, not {_shown(value)}")
 
 
 def _check_lr(lr: object) -> None:
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not math.isfinite(lr) or not 0 < lr <= 1000:
-        raise ConfigError(f"--lr must be a number above 0, such as 0.001, not {safe_text(lr, one_line=True)}")
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr <= MAX_LR:
+        raise ConfigError(f"--lr must be a number above 0 and up to {MAX_LR}, such as 0.001, not {_shown(lr)}")
 
 
-def _check_augment(augment: tuple[str, ...]) -> None:
+def _check_augment(augment: object) -> None:
+    if not isinstance(augment, tuple):
+        raise ConfigError(f"--augment must be a list, such as crop,flip, not {_shown(augment)}")
     for item in augment:
         if item not in AUGMENTATIONS:
-            name = safe_text(item, one_line=True)
-            raise ConfigError(f"unknown augmentation '{name}': use crop, flip, or crop,flip")
+            raise ConfigError(f"unknown augmentation '{_shown(item)}': use crop, flip, or crop,flip")
     if len(set(augment)) != len(augment):
         raise ConfigError("--augment names an augmentation twice")
 
 
 def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str):
+        raise ConfigError(f"--name must be a text, not {_shown(name)}")
+    if not name.strip():
         raise ConfigError("--name is empty: give a name of at least one character, or leave the option out")
     if has_control_characters(name):
-        shown = safe_text(name, one_line=True)
-        raise ConfigError(f"--name holds control characters ({shown}): use printable text")
+        raise ConfigError(f"--name holds control characters ({_shown(name)}): use printable text")
     if len(name) > 200:
         raise ConfigError(f"--name is {len(name)} characters long: 200 at most")
 
 
+def _check_path(option: str, path: object) -> None:
+    if not isinstance(path, str) or not path or "\x00" in path:
+        raise ConfigError(f"{option} must be a path, not '{_shown(path)}'")
+
+
 def absolute(path: str | None) -> str | None:
-    """`path` made absolute, so that processes started elsewhere find it."""
-    return None if path is None else str(Path(path).expanduser().absolute())
+    """`path` made absolute, so that processes started elsewhere find it. Raises `ConfigError` for what is no path."""
+    if path is None:
+        return None
+    _check_path("--data-dir", path)
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise ConfigError(f"--data-dir {_shown(path)}: there is no such user") from None

@@ -23,8 +23,12 @@ def read(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"can't read --config {shown}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {shown} is no valid TOML: {safe_text(error, one_line=True)}") from None
+    except RecursionError:
+        raise ConfigError(f"--config {shown} is nested too deeply") from None
+    except RuntimeError:  # from expanduser
+        raise ConfigError(f"can't read --config {shown}: there is no such user") from None
+    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and plain ones for numbers beyond all measure
+        raise ConfigError(f"--config {shown} is no valid TOML: {safe_text(error, one_line=True)[:200]}") from None
     known = {field.name for field in fields(ExperimentConfig)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -32,8 +36,10 @@ def read(path: Path) -> dict[str, Any]:
         if name not in known:
             options = sorted(option.replace("_", "-") for option in known)
             raise ConfigError(
-                f"--config {shown} has an unknown key '{safe_text(key, one_line=True)}': {suggest(key, options)}"
+                f"--config {shown} has an unknown key '{safe_text(key, one_line=True)[:60]}': {suggest(key, options)}"
             )
+        if name in values:
+            raise ConfigError(f"--config {shown} names '{name.replace('_', '-')}' twice: keep one of them")
         values[name] = _as_list(shown, key, value) if name in _LISTS else value
     return values
 

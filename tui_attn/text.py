@@ -51,7 +51,7 @@ def duration(seconds: float | None) -> str:
 def size(n_bytes: float) -> str:
     """`n_bytes` in powers of 1,000: `812 B`, `31.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
-        if abs(n_bytes) < 1000:
+        if round(abs(n_bytes), 0 if unit == "B" else 1) < 1000:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} TB"
