@@ -14,7 +14,7 @@ MAX_DEATHS = 3
 GRACE = 30.0
 """Seconds that workers get to stop by themselves, before SIGTERM; SIGKILL follows after `HARD_GRACE` more."""
 HARD_GRACE = 10.0
-PATIENCE = 5.0
+PATIENCE = 2.0
 """Seconds for which a run waits silently for the worker of a dead supervisor to let go of it."""
 
 

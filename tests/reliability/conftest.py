@@ -14,6 +14,7 @@ import pytest
 from tests.reliability.invariants import Reference, processes, reference
 from tui_attn import data, liveness, runs
 from tui_attn.config import ExperimentConfig
+from tui_attn.eventlog import LogReader
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir, Manifest
 
@@ -80,7 +81,9 @@ class Lab:
 
     def finish(self, experiment: ExperimentDir) -> None:
         """Start a supervisor and wait for the end."""
+        before = starts(experiment)
         self.start(experiment)
+        eventually(lambda: starts(experiment) > before, f"another start of {experiment.path}")
         self.await_end(experiment)
 
     def await_end(self, experiment: ExperimentDir) -> None:
@@ -91,6 +94,16 @@ class Lab:
     def await_frozen(self, experiment: ExperimentDir) -> int:
         """Wait until a process of the experiment froze at a fault point, and return its pid."""
         return int(eventually(lambda: frozen(experiment), f"a frozen process in {experiment.path}"))
+
+
+def starts(experiment: ExperimentDir) -> int:
+    """How often a supervisor took charge."""
+    return [event.type for event in LogReader(experiment.events).read()].count("experiment_started")
+
+
+def gone(pid: int) -> bool:
+    """Whether the process is over."""
+    return liveness.process_start_time(pid) is None
 
 
 def ended(experiment: ExperimentDir) -> bool:
@@ -113,7 +126,7 @@ def frozen(experiment: ExperimentDir) -> int:
 def kill(pid: int) -> None:
     """SIGKILL `pid`, and wait until it is gone."""
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: liveness.process_start_time(pid) is None, f"the end of {pid}")
+    eventually(lambda: gone(pid), f"the end of {pid}")
 
 
 @pytest.fixture(scope="session")
