@@ -89,7 +89,7 @@ class Lab:
     def await_end(self, experiment: ExperimentDir) -> None:
         """Wait until the experiment has ended and nothing of it lives."""
         eventually(lambda: ended(experiment), f"the end of {experiment.path}")
-        eventually(lambda: not processes(experiment), f"the end of the processes of {experiment.path}")
+        eventually(lambda: not processes(experiment.path), f"the end of the processes of {experiment.path}")
 
     def await_frozen(self, experiment: ExperimentDir) -> int:
         """Wait until a process of the experiment froze at a fault point, and return its pid."""
@@ -113,7 +113,7 @@ def ended(experiment: ExperimentDir) -> bool:
 
 def frozen(experiment: ExperimentDir) -> int:
     """The pid of a stopped process of the experiment, 0 when there is none."""
-    for pid in processes(experiment):
+    for pid in processes(experiment.path):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
@@ -151,9 +151,9 @@ def zygote() -> Iterator["subprocess.Popen[str]"]:
 def lab(zygote: "subprocess.Popen[str]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     made = Lab(zygote, tmp_path)
     yield made
-    for experiment in runs.experiments(tmp_path / "runs"):
-        for pid in processes(experiment):
-            os.kill(pid, signal.SIGKILL)
+    for pid in processes(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda pid=pid: gone(pid), f"the end of {pid}")  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")

@@ -78,19 +78,19 @@ def steps_lost(folder: ExperimentDir, expected: dict[str, Reference]) -> int:
 
 def leftovers(folder: ExperimentDir) -> list[str]:
     """Processes of `folder` that live, and temporary files in it."""
-    found = [f"process {pid} lives" for pid in processes(folder)]
+    found = [f"process {pid} lives" for pid in processes(folder.path)]
     held = [lock for lock in (folder.supervisor_lock, *folder.path.glob("*/lock")) if liveness.holder(lock) is not None]
     found += [f"{lock.relative_to(folder.path)} is held" for lock in held]
     hidden = [path for path in folder.path.rglob(".*") if path.is_file()]
     return found + [f"{path.relative_to(folder.path)} is left" for path in hidden]
 
 
-def processes(folder: ExperimentDir) -> list[int]:
-    """The supervisors and workers of `folder` that live: all work in its folder."""
+def processes(folder: Path) -> list[int]:
+    """The supervisors and workers that live and work in `folder` or under it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cwd").readlink() != folder.path:
+            if not (process / "cwd").readlink().is_relative_to(folder):
                 continue
             command = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:  # over by now, or another user's

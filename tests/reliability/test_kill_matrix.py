@@ -106,4 +106,4 @@ def test_a_run_that_takes_its_worker_down_at_the_same_step_every_time_is_failed_
     assert "SIGKILL" in end["reason"]
     lab.finish(experiment)  # failed runs are taken up too
     assert violations(experiment, {"base-s0": undisturbed["base-s0"]}) == []
-    assert processes(experiment) == []
+    assert processes(experiment.path) == []

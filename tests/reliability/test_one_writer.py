@@ -89,7 +89,7 @@ def test_the_worker_of_a_dead_supervisor_checkpoints_and_ends_within_a_step(
     kill(supervisor)
     assert read_state(experiment).situation().experiment == "lost"
     os.kill(worker, signal.SIGCONT)
-    eventually(lambda: not processes(experiment), "the end of the worker")
+    eventually(lambda: not processes(experiment.path), "the end of the worker")
     state = read_state(experiment).state
     trained = [run.step for run in state.runs.values()]
     kept = [run.checkpoint[0] for run in state.runs.values() if run.checkpoint is not None]
