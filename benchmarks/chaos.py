@@ -1,0 +1,218 @@
+"""Random kills of a training that runs, until a number is reached: `python -m benchmarks.chaos --kills 200`.
+
+It waits until a new step is logged, waits a random moment more, and sends SIGKILL to a worker, the supervisor, the
+front, or several of them. What died is taken up again by `tui-attn resume`, sometimes by two at the same moment. Every
+experiment must end as one that nothing interrupted: each step once, the same losses, the same weights, no process, no
+temporary file.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.reliability.invariants import Reference, leftovers, processes, reference, steps_lost, violations
+from tui_attn import liveness, runs
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir
+
+TARGETS = {
+    "worker": 5,
+    "supervisor": 4,
+    "front": 2,
+    "worker and supervisor": 3,
+    "supervisor and front": 2,
+    "everything": 3,
+}
+"""How often each is chosen, in proportion."""
+
+
+class Chaos:
+    """Runs experiments and kills what belongs to them."""
+
+    def __init__(self, folder: Path, seed: int, options: list[str]) -> None:
+        self.folder = folder
+        self.random = random.Random(seed)
+        self.options = options
+        self.kills: Counter[str] = Counter()
+        self.results: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self._environment = os.environ | {"XDG_STATE_HOME": str(folder / "state"), "OMP_NUM_THREADS": "1"}
+        self._fronts: list[subprocess.Popen[bytes]] = []
+
+    # ---- the program
+
+    def call(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `tui-attn` in a session of its own."""
+        with (self.folder / "fronts.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "tui_attn", *arguments, "--runs-dir", str(self.folder / "runs")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def start(self) -> ExperimentDir:
+        """Start an experiment, and wait until it has a supervisor."""
+        known = {folder.id for folder in self._experiments()}
+        self._fronts.append(self.call("--no-ui", *self.options))
+        new = wait(lambda: [folder for folder in self._experiments() if folder.id not in known], "an experiment")
+        folder: ExperimentDir = new[0]
+        wait(folder.supervisor.exists, "its supervisor")
+        return folder
+
+    def _experiments(self) -> Iterator[ExperimentDir]:
+        return runs.experiments(self.folder / "runs")
+
+    def resume(self, folder: ExperimentDir) -> None:
+        """Take it up again; now and then twice at the same moment, of which one must be refused."""
+        twice = self.random.random() < 0.2
+        fronts = [self.call("resume", "--no-ui", folder.id) for _ in range(2 if twice else 1)]
+        self._fronts += fronts
+        self.results["resumes"] += 1
+        self.results["resumed by two at once"] += twice
+
+    # ---- striking
+
+    def go(self, folder: ExperimentDir, most: int) -> None:
+        """Kill until `folder` has finished in spite of it, `most` times at most; from then on only take it up."""
+        while True:
+            before = _logged(folder)
+            struck = False
+            while not (_over(folder) or (_logged(folder) > before and self._budget(folder, most))):
+                if not processes(folder.path):
+                    self.resume(folder)
+                    wait(lambda: processes(folder.path) or _over(folder), "a supervisor")
+                time.sleep(0.01)
+            if not _over(folder):
+                time.sleep(self.random.random() ** 2)
+                struck = self._strike(folder)
+            if _over(folder) and not struck:
+                wait(lambda: not processes(folder.path), "the end of its processes")
+                if read_state(folder).state.state == "finished":
+                    return
+                self.results["given up and taken up again"] += 1
+                self.resume(folder)
+                wait(lambda: not _over(folder), "another start")
+
+    def _budget(self, folder: ExperimentDir, most: int) -> bool:
+        return self.kills.total() < most
+
+    def _strike(self, folder: ExperimentDir) -> bool:
+        target = self.random.choices(list(TARGETS), list(TARGETS.values()))[0]
+        supervisor = liveness.holder(folder.supervisor_lock)
+        victims = [pid for pid in processes(folder.path) if pid != supervisor] if _hits(target, "worker") else []
+        if supervisor and _hits(target, "supervisor"):
+            victims.append(supervisor)
+        if _hits(target, "front"):
+            victims += [front.pid for front in self._fronts if front.poll() is None]
+        self.random.shuffle(victims)
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            self.kills[target] += 1
+        self.results["strikes"] += bool(victims)
+        wait(lambda: all(liveness.process_start_time(pid) is None for pid in victims), "the death of the victims")
+        self._fronts = [front for front in self._fronts if front.poll() is None]
+        if supervisor in victims and self.random.random() < 0.5:
+            wait(lambda: not processes(folder.path), "the end of its worker")  # else it is taken up while it ends
+        return bool(victims)
+
+    def judge(self, folder: ExperimentDir, expected: dict[str, Reference]) -> None:
+        """Check what must hold in the end."""
+        found = violations(folder, expected)
+        state = read_state(folder).state
+        self.results["experiments"] += 1
+        self.results["steps lost"] += steps_lost(folder, expected)
+        self.results["weights that differ"] += sum(
+            run.weights_sha256 != expected[run.id].weights_sha256 for run in state.runs.values()
+        )
+        left = leftovers(folder)
+        self.results["processes left"] += sum("lives" in item or "held" in item for item in left)
+        self.results["temporary files left"] += sum("is left" in item for item in left)
+        self.violations += [f"{folder.id}: {item}" for item in found]
+
+
+def _hits(target: str, who: str) -> bool:
+    return target == "everything" or who in target
+
+
+def _logged(folder: ExperimentDir) -> int:
+    """Bytes of the runs' logs: they grow with every step."""
+    return sum(path.stat().st_size for path in folder.path.glob("*/events.jsonl"))
+
+
+def _over(folder: ExperimentDir) -> bool:
+    return read_state(folder).state.state in {"finished", "stopped", "failed"}
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> Any:
+    """Poll until `condition` holds. Raises `TimeoutError`: something hangs."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200, help="how many processes to kill in all")
+    parser.add_argument("--per-experiment", type=int, default=10, help="how many of them in one experiment")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--train-limit", type=int, default=1500)
+    parser.add_argument("--cpu", type=int, default=None, help="keep to this processor")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures here as well")
+    given = parser.parse_args()
+    if given.cpu is not None:
+        os.sched_setaffinity(0, {given.cpu})
+    options = ["--models", "base,se", "--dataset", "synthetic", "--device", "cpu", "--test-limit", "200"]
+    options += ["--epochs", str(given.epochs), "--train-limit", str(given.train_limit)]
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        chaos = Chaos(Path(name), given.seed, options)
+        first = chaos.start()
+        wait(lambda: _over(first) and not processes(first.path), "the undisturbed experiment")
+        expected = reference(first)
+        while chaos.kills.total() < given.kills:
+            folder = chaos.start()
+            chaos.go(folder, min(given.kills, chaos.kills.total() + given.per_experiment))
+            chaos.judge(folder, expected)
+            print(f"{chaos.kills.total()} kills, {chaos.results['experiments']} experiments", file=sys.stderr)
+    figures = {
+        "kills": chaos.kills.total(),
+        "strikes": chaos.results["strikes"],
+        "killed": dict(chaos.kills),
+        **{key: chaos.results[key] for key in ("experiments", "resumes", "resumed by two at once")},
+        "given up and taken up again": chaos.results["given up and taken up again"],
+        **{key: chaos.results[key] for key in ("steps lost", "weights that differ", "processes left")},
+        "temporary files left": chaos.results["temporary files left"],
+        "violations": chaos.violations,
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "seed": given.seed,
+    }
+    for key, value in figures.items():
+        print(f"{key}: {value}")
+    if given.json is not None:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 1 if chaos.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
