@@ -90,10 +90,9 @@ def log_reader(data: bytes) -> None:
 def fold(data: bytes) -> None:
     """An experiment whose logs hold anything, and what is shown of it."""
     own, _, run = data.partition(b"\xff")
-    queued = [
-        events.encode("run_queued", {"run": f"{m}-s0", "model": m, "seed": 0}, seq=0, t=0.0) for m in CONFIG.models
-    ]
-    EXPERIMENT.events.write_bytes(b"".join(queued) + lines(own))
+    both = [{"run": f"{model}-s0", "model": model, "seed": 0} for model in CONFIG.models]
+    queued = b"".join(events.encode("run_queued", each, seq=0, t=0.0) for each in both)
+    EXPERIMENT.events.write_bytes(queued + lines(own))
     EXPERIMENT.run("se-s0").events.write_bytes(lines(run))
     EXPERIMENT.run("base-s0").events.write_bytes(lines(own))
     follower = Follower(EXPERIMENT)
@@ -231,8 +230,21 @@ def one_input(data: bytes) -> None:
 
 def seeds() -> dict[str, bytes]:
     """A few inputs for each reader that look like the real thing."""
-    metrics = {"epoch": 1, "step": [1, 2], "loss": [2.5, "NaN"], "accuracy": [0.1, 0.2], "train_seconds": 1.5}
-    ended = {"state": "finished", "reason": None, "traceback": None, "epoch": 2, "step": 9, "weights_sha256": "00"}
+    metrics: dict[str, object] = {
+        "epoch": 1,
+        "step": [1, 2],
+        "loss": [2.5, "NaN"],
+        "accuracy": [0.1, 0.2],
+        "train_seconds": 1.5,
+    }
+    ended: dict[str, object] = {
+        "state": "finished",
+        "reason": None,
+        "traceback": None,
+        "epoch": 2,
+        "step": 9,
+        "weights_sha256": "00",
+    }
     samples: list[tuple[str, dict[str, object]]] = [
         ("experiment_started", {"experiment": "x", "devices": ["cpu"], "jobs": 1, "resumed": False}),
         ("run_started", {"run": "se-s0", "device": "cpu", "worker": 7, "attempt": 1}),
