@@ -7,8 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tui_attn.compare.archives import ArchiveError, read_archive
+    from tui_attn.compare.change import Change, paired_change
     from tui_attn.compare.counting import comparable
+    from tui_attn.compare.effects import (
+        Effect,
+        Effects,
+        dependence_sentence,
+        effect_rows,
+        effects,
+        effects_json,
+        kind_words,
+        layer_words,
+    )
+    from tui_attn.compare.heatmaps import (
+        HeatmapFacts,
+        Pattern,
+        between_classes,
+        effective_rank,
+        heatmap_facts,
+        heatmap_sentences,
+        rank_correlation,
+    )
     from tui_attn.compare.images import Disagreements, McNemar, confusion, disagreements, mcnemar, per_class
+    from tui_attn.compare.interventions import Intervention, Interventions, InterventionsError, load_interventions
     from tui_attn.compare.notes import remarks
     from tui_attn.compare.paired import Interval, Verdict, mean_interval, verdict
     from tui_attn.compare.power import power_of, seeds_needed
@@ -28,7 +50,34 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "archives": (
+        "ArchiveError",
+        "read_archive",
+    ),
+    "change": (
+        "Change",
+        "paired_change",
+    ),
     "counting": ("comparable",),
+    "effects": (
+        "Effect",
+        "Effects",
+        "dependence_sentence",
+        "effect_rows",
+        "effects",
+        "effects_json",
+        "kind_words",
+        "layer_words",
+    ),
+    "heatmaps": (
+        "HeatmapFacts",
+        "Pattern",
+        "between_classes",
+        "effective_rank",
+        "heatmap_facts",
+        "heatmap_sentences",
+        "rank_correlation",
+    ),
     "images": (
         "Disagreements",
         "McNemar",
@@ -36,6 +85,12 @@ _MODULES = {
         "disagreements",
         "mcnemar",
         "per_class",
+    ),
+    "interventions": (
+        "Intervention",
+        "Interventions",
+        "InterventionsError",
+        "load_interventions",
     ),
     "notes": ("remarks",),
     "paired": (
@@ -83,27 +138,50 @@ __all__ = [
     "BASE",
     "LAB_ACCURACY",
     "LAB_REMARK",
+    "ArchiveError",
     "Beside",
+    "Change",
     "Disagreements",
+    "Effect",
+    "Effects",
+    "HeatmapFacts",
     "Interval",
+    "Intervention",
+    "Interventions",
+    "InterventionsError",
     "McNemar",
+    "Pattern",
     "Predictions",
     "PredictionsError",
     "Verdict",
     "accuracies",
     "beside",
     "beside_sentence",
+    "between_classes",
     "bootstrap",
     "comparable",
     "comparisons",
     "confusion",
+    "dependence_sentence",
     "disagreements",
+    "effect_rows",
+    "effective_rank",
+    "effects",
+    "effects_json",
+    "heatmap_facts",
+    "heatmap_sentences",
+    "kind_words",
+    "layer_words",
+    "load_interventions",
     "load_predictions",
     "mcnemar",
     "mean_interval",
     "networks_sentence",
+    "paired_change",
     "per_class",
     "power_of",
+    "rank_correlation",
+    "read_archive",
     "remarks",
     "seeds_needed",
     "seeds_sentence",

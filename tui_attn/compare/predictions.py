@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
+
+from tui_attn.compare.archives import ArchiveError, read_archive
 
 if TYPE_CHECKING:
-    import zipfile
-
     import numpy as np
     from numpy.typing import NDArray
-
-MOST_BYTES = 1 << 30
-"""Of an array; what is larger is not read."""
 
 
 class PredictionsError(ValueError):
@@ -45,54 +40,11 @@ class Predictions:
 
 def load_predictions(path: Path) -> Predictions:
     """Read and check `path`: no pickles, no symlinks, no array beyond a gigabyte. Raises `PredictionsError`."""
-    import zipfile
-
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        raise PredictionsError("is missing") from None
-    except OSError as error:
-        raise PredictionsError(f"can't be read ({error.strerror})") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise PredictionsError("is not a file")
-    with os.fdopen(fd, "rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                logits, labels = _array(archive, "logits"), _array(archive, "labels")
-        except PredictionsError:
-            raise
-        except Exception:  # the readers of zip and npy raise a dozen kinds on foreign bytes: all mean the same
-            raise PredictionsError("is damaged") from None
-    return _checked(logits, labels)
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    import numpy as np
-
-    info = archive.getinfo(f"{name}.npy")
-    if info.file_size > MOST_BYTES:
-        raise PredictionsError(f"holds {name} of more than a gigabyte")
-    with archive.open(info) as member:
-        expected = _declared_bytes(member)
-        if expected != info.file_size:
-            raise PredictionsError(f"holds {name} of another size than it says")
-        member.seek(0)
-        found: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    return found
-
-
-def _declared_bytes(member: IO[bytes]) -> int:
-    """How long the npy file is by its own header, so that no array is made that the file can't fill."""
-    from numpy.lib import format as npy
-
-    version = npy.read_magic(member)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(member)
-    count = 1
-    for length in shape:
-        count *= length
-    return member.tell() + count * dtype.itemsize
+        arrays = read_archive(path, ("logits", "labels"))
+    except ArchiveError as error:
+        raise PredictionsError(str(error)) from None
+    return _checked(arrays["logits"], arrays["labels"])
 
 
 def _checked(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:

@@ -46,10 +46,14 @@ class ProbeSet:
 def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[float]]]:
     """The arrays of one probe, and for a glance the mean gate of every channel by SE layer.
 
-    For each SE layer: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within` (classes, C),
-    the standard deviation between images of a class; `<layer>/saturated` (2,), the shares of gates below 0.05 and
-    above 0.95. For self-attention `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean
-    weights. A network without attention gives nothing. No random number is drawn and no weight is changed.
+    `classes/images` (classes,): the number of images. For each SE layer: `<layer>/by_class` (classes, C), the mean gate
+    of each class; `<layer>/within` (classes, C), the standard deviation between images of a class; `<layer>/saturated`
+    (2,), the shares of gates below 0.05 and above 0.95. For self-attention `attention/by_head` (A, 64, 64) and
+    `attention/by_class` (classes, 64, 64), mean weights; `attention/within` (classes, 64), the standard deviations
+    between images of a class of the weights in a row, the heads' mean, as a root mean square over the row;
+    `attention/saturated` (2,), the shares of rows (of single heads and images) that give no channel more than twice its
+    even share, and that give one channel more than half. A network without attention gives nothing. No random number
+    is drawn and no weight is changed.
     """
     was_training = model.training
     model.eval()
@@ -62,7 +66,10 @@ def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[f
     elif isinstance(model, CNN_SelfAttention):
         weights = model.attention(probe.images).float()  # (P, A, 64, 64)
         arrays["attention/by_head"] = weights.mean(0).cpu().numpy()
-        arrays["attention/by_class"] = _by_class(weights.mean(1), probe)
+        arrays |= _attention_arrays(weights, probe)
+    if arrays:
+        counts = torch.bincount(probe.labels, minlength=probe.classes)
+        arrays["classes/images"] = counts.float().cpu().numpy()
     model.train(was_training)
     return arrays, glance
 
@@ -74,6 +81,20 @@ def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
         f"{layer}/by_class": _by_class(gates, probe),
         f"{layer}/within": within.nan_to_num().cpu().numpy(),
         f"{layer}/saturated": saturated.cpu().numpy(),
+    }
+
+
+def _attention_arrays(weights: Tensor, probe: ProbeSet) -> Arrays:
+    """What is kept of attention weights (P, A, C, C), besides their mean by head."""
+    mean = weights.mean(1)  # (P, C, C)
+    classes = [mean[probe.labels == label] for label in range(probe.classes)]
+    within = torch.stack([some.var(0, correction=0).mean(-1).sqrt() for some in classes])  # (classes, C)
+    largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
+    saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
+    return {
+        "attention/by_class": _by_class(mean, probe),
+        "attention/within": within.nan_to_num().cpu().numpy(),
+        "attention/saturated": saturated.cpu().numpy(),
     }
 
 

@@ -1,0 +1,81 @@
+"""Arrays from .npz files, checked before anything trusts them: no pickles, no links, nothing beyond a gigabyte."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import zipfile
+
+    from numpy.typing import NDArray
+
+MOST_BYTES = 1 << 30
+"""Of an array; what is larger is not read."""
+MOST_ARRAYS = 256
+
+
+class ArchiveError(ValueError):
+    """The file can't be used; the message says why in a few words, such as "is missing"."""
+
+
+def read_archive(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays in `path` by name, or those called `names`, all of which must be there. Raises `ArchiveError`."""
+    import zipfile
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise ArchiveError("is missing") from None
+    except OSError as error:
+        raise ArchiveError(f"can't be read ({error.strerror})") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ArchiveError("is not a file")
+    with os.fdopen(fd, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                wanted = _arrays_in(archive) if names is None else names
+                return {name: _array(archive, name) for name in wanted}
+        except ArchiveError:
+            raise
+        except Exception:  # the readers of zip and npy raise a dozen kinds on foreign bytes: all mean the same
+            raise ArchiveError("is damaged") from None
+
+
+def _arrays_in(archive: zipfile.ZipFile) -> list[str]:
+    found = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    if len(found) > MOST_ARRAYS:
+        raise ArchiveError("holds too many arrays")
+    return found
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    import numpy as np
+
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > MOST_BYTES:
+        raise ArchiveError(f"holds {name} of more than a gigabyte")
+    with archive.open(info) as member:
+        expected = _declared_bytes(member)
+        if expected != info.file_size:
+            raise ArchiveError(f"holds {name} of another size than it says")
+        member.seek(0)
+        found: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return found
+
+
+def _declared_bytes(member: IO[bytes]) -> int:
+    """How long the npy file is by its own header, so that no array is made that the file can't fill."""
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(member)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(member)
+    count = 1
+    for length in shape:
+        count *= length
+    return member.tell() + count * dtype.itemsize

@@ -1,0 +1,300 @@
+"""Is the picture real? What a heatmap of gates or of attention shows, beside that of the untrained network.
+
+A network that has learned nothing has a heatmap, too, and often a handsome one: images of different classes differ,
+so that whatever is computed from them does. Measured on 200 untrained lab networks on Fashion-MNIST, the class explains
+35 % of the variance of a gate in the first SE layer and 30 % in the second; after training it is no more. What training
+changes is how strong the pattern is. Hence the test, in the spirit of Adebayo et al., Sanity Checks for Saliency Maps,
+NeurIPS 2018 (https://arxiv.org/abs/1810.03292).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+    Arrays = Mapping[str, NDArray[Any]]
+
+FACTOR = 3.0
+"""How many times as strong (or as weak) a pattern must be as the untrained network's, to be told apart from it.
+
+Of all pairs among 200 untrained networks on Fashion-MNIST and 120 on the synthetic data, 97 % and more differ by less
+in both patterns of every layer. A test that permutes channels between two networks would be wrong far more often: the
+channels of one network share its hidden layer and are no independent witnesses.
+"""
+FOLLOWS = 0.5
+"""Rank correlation from which on a pattern is said to follow the random start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How strong one pattern of a heatmap is: a root mean square, in units of gates or of attention weights."""
+
+    strength: float
+    untrained: float | None
+    """The same of the untrained network of that seed; None where it isn't known."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Strength as a multiple of the untrained network's; None where that isn't known or is 0."""
+        return self.strength / self.untrained if self.untrained else None
+
+    @property
+    def told_apart(self) -> bool | None:
+        """Whether it can be told apart from an untrained network's; None where that isn't known."""
+        if self.untrained is None:
+            return None
+        if self.ratio is None:
+            return self.strength > 0
+        return not 1 / FACTOR < self.ratio < FACTOR
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapFacts:
+    """What a heatmap shows, in numbers."""
+
+    layer: str
+    """ "se1", "se2", "attention"."""
+    saturated: tuple[float, float] | None
+    """Of gates, the shares below 0.05 and above 0.95. Of rows of attention weights, the shares that give no channel
+    more than twice its even share, and that give one channel more than half."""
+    between: NDArray[np.float64] | None
+    """[C], the share of each channel's variance over the images that lies between classes; see `between_classes`."""
+    between_untrained: NDArray[np.float64] | None
+    chance: float | None
+    """What `between` would be on average if the class of an image made no difference."""
+    effective_rank: float
+    """Of the classes x channels matrix, each channel's mean subtracted; at most classes - 1."""
+    effective_rank_untrained: float | None
+    most_rank: int
+    levels: Pattern
+    """What is common to all classes: how much the channels' mean gates differ from each other; for attention, how much
+    the heads' mean weights differ from uniform ones."""
+    classes: Pattern
+    """What differs between classes: how much a class's mean gates differ from the mean over the classes."""
+    follows_start: float | None
+    """Spearman's rank correlation of the classes' deviations with the untrained network's: 1 is the same pattern."""
+
+    @property
+    def told_apart(self) -> bool | None:
+        """Whether either pattern can be told apart from an untrained network's; None where that isn't known."""
+        known = [pattern.told_apart for pattern in (self.levels, self.classes)]
+        return None if None in known else any(known)
+
+
+def heatmap_facts(arrays: Arrays, untrained: Arrays | None = None) -> list[HeatmapFacts]:
+    """The facts of every heatmap in the `arrays` of a probe, beside those of the `untrained` network's probe.
+
+    What an earlier version didn't store is None. Arrays that don't fit each other are passed over.
+    """
+    layers = list(dict.fromkeys(name.partition("/")[0] for name in arrays if name.endswith("/by_class")))
+    found = [_facts(layer, arrays, untrained) for layer in layers]
+    return [facts for facts in found if facts is not None]
+
+
+def _facts(layer: str, arrays: Arrays, untrained: Arrays | None) -> HeatmapFacts | None:
+    by_class = _matrix(layer, arrays)
+    if by_class is None:
+        return None
+    before = None if untrained is None else _matrix(layer, untrained)
+    if before is None or untrained is None or before.shape != by_class.shape:
+        untrained = before = None
+    centred = by_class - by_class.mean(axis=0)
+    start = None if before is None else before - before.mean(axis=0)
+    images = _images(arrays, len(by_class))
+    total = None if images is None else float(images.sum())
+    return HeatmapFacts(
+        layer=layer,
+        saturated=_saturated(layer, arrays),
+        between=_between(layer, arrays),
+        between_untrained=None if untrained is None else _between(layer, untrained),
+        chance=None if total is None or total < 2 else (len(by_class) - 1) / (total - 1),
+        effective_rank=effective_rank(centred),
+        effective_rank_untrained=None if start is None else effective_rank(start),
+        most_rank=len(by_class) - 1,
+        levels=Pattern(_levels(layer, arrays), None if untrained is None else _levels(layer, untrained)),
+        classes=Pattern(_rms(centred), None if start is None else _rms(start)),
+        follows_start=None if start is None else rank_correlation(centred, start),
+    )
+
+
+def between_classes(by_class: Matrix, within: Matrix, images: Matrix | None = None) -> Matrix:
+    """The share of each channel's variance over the images that lies between classes, eta squared: [C].
+
+    `by_class` [classes, C] are the classes' means and `within` [classes, C] the standard deviations (with n, not n - 1)
+    between the images of a class; `images` [classes] are how many, by default equally many. Then it is exactly the sum
+    of squares between classes over that of all images. Where a channel has M values (its row of attention weights),
+    `by_class` is [classes, C, M], `within` the root mean square of their M deviations, and the sums of squares are
+    added up over the M. Of a channel that never varies it is 0.
+    """
+    import numpy as np
+
+    means = by_class.reshape(*by_class.shape[:2], -1)  # [classes, C, M]
+    weights = np.ones(len(means)) if images is None else images
+    shares = weights / weights.sum()
+    overall = np.einsum("k,kcm->cm", shares, means)
+    between = np.einsum("k,kcm->c", shares, (means - overall) ** 2) / means.shape[2]
+    total = between + np.einsum("k,kc->c", shares, within**2)
+    found: Matrix = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    return found
+
+
+def effective_rank(matrix: Matrix) -> float:
+    """How many dimensions a matrix makes use of: the exponential of the entropy of its normalised singular values.
+
+    O. Roy and M. Vetterli, The Effective Rank: a Measure of Effective Dimensionality, EUSIPCO 2007. 0 for a matrix of
+    zeros.
+    """
+    import numpy as np
+
+    values = np.linalg.svd(matrix, compute_uv=False)
+    if not values.size or values[0] <= 0:
+        return 0.0
+    shares = values / values.sum()
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def rank_correlation(first: Matrix, second: Matrix) -> float | None:
+    """Spearman's rank correlation of the elements of two matrices; None where one is constant."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    one, two = rankdata(first), rankdata(second)
+    if one.min() == one.max() or two.min() == two.max():
+        return None
+    return float(np.corrcoef(one, two)[0, 1])
+
+
+# ---- reading a probe's arrays
+
+
+def _matrix(layer: str, arrays: Arrays) -> Matrix | None:
+    """The classes' means, one row each: gates [classes, C], attention weights [classes, C * C]."""
+    import numpy as np
+
+    values = arrays.get(f"{layer}/by_class")
+    dimensions = 3 if layer == "attention" else 2
+    if values is None or values.dtype.kind != "f" or values.ndim != dimensions or len(values) < 2:
+        return None
+    if not values.size or not np.isfinite(values).all():
+        return None
+    matrix: Matrix = values.reshape(len(values), -1).astype(np.float64)
+    return matrix
+
+
+def _images(arrays: Arrays, classes: int) -> Matrix | None:
+    """How many images of each class were probed; None where an earlier version didn't store it."""
+    values = arrays.get("classes/images")
+    if values is None or values.shape != (classes,) or not (values > 0).all():
+        return None
+    return values.astype("float64")
+
+
+def _between(layer: str, arrays: Arrays) -> Matrix | None:
+    by_class, within = arrays.get(f"{layer}/by_class"), arrays.get(f"{layer}/within")
+    if by_class is None or within is None or within.shape != by_class.shape[:2] or within.dtype.kind != "f":
+        return None
+    images = _images(arrays, len(by_class))
+    found = between_classes(by_class.astype("float64"), within.astype("float64"), images)
+    return found if math.isfinite(found.sum()) else None
+
+
+def _saturated(layer: str, arrays: Arrays) -> tuple[float, float] | None:
+    values = arrays.get(f"{layer}/saturated")
+    if values is None or values.shape != (2,) or values.dtype.kind != "f":
+        return None
+    low, high = (float(value) for value in values)
+    return (low, high) if 0 <= low <= 1 and 0 <= high <= 1 else None
+
+
+def _rms(values: NDArray[Any]) -> float:
+    return math.sqrt(float((values**2).mean()))
+
+
+def _levels(layer: str, arrays: Arrays) -> float:
+    import numpy as np
+
+    if layer == "attention":
+        heads = arrays.get("attention/by_head", arrays["attention/by_class"]).astype(np.float64)
+        return _rms(heads - 1 / heads.shape[-1])
+    return float(arrays[f"{layer}/by_class"].astype(np.float64).mean(axis=0).std())
+
+
+# ---- in words
+
+
+def heatmap_sentences(facts: HeatmapFacts) -> list[str]:
+    """What the numbers say, in plain words: the verdict first, then what it rests on."""
+    return [*_verdict(facts), *_numbers(facts)]
+
+
+def _verdict(facts: HeatmapFacts) -> list[str]:
+    levels, classes = facts.levels, facts.classes
+    if levels.told_apart is None or classes.told_apart is None:
+        return [
+            f"{facts.layer}: the untrained network's heatmap is missing, so that nothing tells what training changed"
+        ]
+    common = "heads depart from even weights" if facts.layer == "attention" else "channels differ"
+    first, second = f"{common} {_times(levels)}", f"the classes differ {_times(classes)}"
+    start = "the untrained network of this seed"
+    if not facts.told_apart:
+        found = [
+            f"{facts.layer}: this heatmap can't be told apart from that of {start} (its {first}, {second}; {FACTOR:g} "
+            "times would be needed): nothing can be read from it"
+        ]
+    elif levels.told_apart and classes.told_apart:
+        found = [f"{facts.layer}: learned, not the random start's: its {first} as in {start}, {second}"]
+    elif levels.told_apart:
+        found = [
+            f"{facts.layer}: what all classes have in common was learned (its {first} as in {start}), its differences "
+            f"between classes can't be told apart from an untrained network's ({second})"
+        ]
+    else:
+        found = [
+            f"{facts.layer}: its differences between classes were learned ({second} as in {start}), what all classes "
+            f"have in common can't be told apart from an untrained network's (its {first})"
+        ]
+    if facts.follows_start is not None and facts.follows_start >= FOLLOWS:
+        found.append(
+            f"which class goes with which channel was largely decided by the random start (rank correlation "
+            f"{facts.follows_start:.2f})"
+        )
+    return found
+
+
+def _times(pattern: Pattern) -> str:
+    return "where they didn't at all" if pattern.ratio is None else f"{_number(pattern.ratio)} times as much"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _numbers(facts: HeatmapFacts) -> list[str]:
+    found = []
+    if facts.between is not None:
+        import numpy as np
+
+        share = f"the class of an image explains {100 * float(np.median(facts.between)):.0f} % of a channel's variance"
+        beside = [] if facts.chance is None else [f"{100 * facts.chance:.0f} % would be chance"]
+        if facts.between_untrained is not None:
+            beside.append(f"{100 * float(np.median(facts.between_untrained)):.0f} % in the untrained network")
+        found.append(f"{share} (median{'; ' if beside else ''}{', '.join(beside)})")
+    if facts.saturated is not None:
+        low, high = (f"{100 * value:.1f} %" for value in facts.saturated)
+        found.append(
+            f"{low} of the rows give no channel more than twice its even share, {high} give one more than half"
+            if facts.layer == "attention"
+            else f"{low} of the gates are below 0.05 and {high} above 0.95"
+        )
+    before = facts.effective_rank_untrained
+    beside_rank = "" if before is None else f", {before:.1f} in the untrained network"
+    found.append(f"effective rank {facts.effective_rank:.1f} of at most {facts.most_rank}{beside_rank}")
+    return found

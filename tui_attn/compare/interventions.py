@@ -1,0 +1,175 @@
+"""What a trained network's accuracy becomes when its attention is replaced: the file of results, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui_attn.compare.paired import Interval
+from tui_attn.runs import RunDir
+from tui_attn.storage import read_json
+
+FORMAT = "tui-attn-interventions"
+FORMAT_VERSION = 1
+"""Of the file and of the definitions of the interventions: results of another version are computed anew."""
+
+MEAN, ANOTHER_IMAGE = "mean", "shuffled-images"
+"""The two interventions that take away what the attention knows of the image, and leave the rest as it is."""
+
+KINDS: Mapping[str, Mapping[str, str]] = {
+    "se": {
+        MEAN: "their mean over all images",
+        "ones": "1",
+        "half": "0.5",
+        ANOTHER_IMAGE: "those of another image",
+        "shuffled-channels": "the same, shuffled between channels",
+        "most-open-off": "0 for the 4 most open channels",
+        "random-off": "0 for 4 random channels",
+        "least-open-off": "0 for the 4 least open channels",
+    },
+    "self-attention": {
+        MEAN: "their mean over all images",
+        "uniform": "all equal",
+        "identity": "each channel only itself",
+        ANOTHER_IMAGE: "those of another image",
+    },
+}
+"""By model, what is put in the place of its gates or its attention weights, in words."""
+
+LAYERS: Mapping[str, tuple[str, ...]] = {"se": ("se1", "se2", "all"), "self-attention": ("attention",)}
+"""By model, where."""
+
+
+class InterventionsError(ValueError):
+    """The results can't be used; the message says why in a few words, such as "is missing"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """One intervention on one trained network. Fractions of the test images."""
+
+    kind: str
+    """A key of `KINDS`."""
+    layer: str
+    """One of `LAYERS`; "all": in both SE layers at once."""
+    accuracy: float
+    """Mean over the draws."""
+    delta: float
+    """Change of the accuracy."""
+    ci95: Interval
+    """Of `delta`, paired over the test images; it speaks of this network alone. See `paired_change`."""
+    lost: float
+    """Images that were classified rightly and no longer are."""
+    gained: float
+    draws: int
+    """Random replacements that were averaged; 1 where nothing is random."""
+    channels: tuple[int, ...] | None
+    """The channels that were knocked out, where they were the same in all images of one layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interventions:
+    """All interventions on one trained network."""
+
+    run: str
+    model: str
+    seed: int
+    weights_sha256: str
+    """Of the network that was intervened on."""
+    test_size: int
+    accuracy: float
+    """With its own attention, computed in the same way as with others."""
+    precision: str
+    """Of the convolutions; everything after them is float32."""
+    seconds: float
+    """That all interventions took, loading not counted."""
+    interventions: tuple[Intervention, ...]
+
+    def get(self, kind: str, layer: str) -> Intervention | None:
+        """The one called so, or None."""
+        return next((item for item in self.interventions if (item.kind, item.layer) == (kind, layer)), None)
+
+
+def path_in(folder: RunDir) -> Path:
+    """Where the results of a run are kept."""
+    return folder.probes / "interventions.json"
+
+
+def to_json(found: Interventions) -> dict[str, Any]:
+    """Plain JSON types: what the file holds.
+
+    `format`, `version`, the fields of `Interventions` by their names, and `interventions`: a list of objects with the
+    fields of `Intervention` by theirs.
+    """
+    head = {name: getattr(found, name) for name in Interventions.__slots__ if name != "interventions"}
+    items = [{name: getattr(item, name) for name in Intervention.__slots__} for item in found.interventions]
+    lists = [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in item.items()} for item in items
+    ]
+    return {"format": FORMAT, "version": FORMAT_VERSION, **head, "interventions": lists}
+
+
+def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventions:
+    """The results in a run's folder, where they speak of the weights with this digest. Raises `InterventionsError`."""
+    path = path_in(folder)
+    data = read_json(path)
+    if data is None:
+        raise InterventionsError("is damaged" if path.exists() or path.is_symlink() else "is missing")
+    if data.get("format") != FORMAT:
+        raise InterventionsError("is damaged")
+    if data.get("version") != FORMAT_VERSION:
+        raise InterventionsError("was written by another version of tui-attn")
+    try:
+        found = _from_json(data)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InterventionsError("is damaged") from None
+    if found.run != folder.id or found.weights_sha256 != weights_sha256:
+        raise InterventionsError("speaks of other weights")
+    return found
+
+
+def _from_json(data: Mapping[str, Any]) -> Interventions:
+    model = str(data["model"])
+    items = [_one(item) for item in data["interventions"]]
+    return Interventions(
+        run=str(data["run"]),
+        model=model,
+        seed=int(data["seed"]),
+        weights_sha256=str(data["weights_sha256"]),
+        test_size=int(data["test_size"]),
+        accuracy=_within(data["accuracy"], 0, 1),
+        precision=str(data["precision"]),
+        seconds=_within(data["seconds"], 0, 1e9),
+        interventions=tuple(item for item in items if item.kind in KINDS[model] and item.layer in LAYERS[model]),
+    )
+
+
+def _one(item: Mapping[str, Any]) -> Intervention:
+    low, high = (_within(end, -1, 1) for end in item["ci95"])
+    channels = item["channels"]
+    return Intervention(
+        kind=str(item["kind"]),
+        layer=str(item["layer"]),
+        accuracy=_within(item["accuracy"], 0, 1),
+        delta=_within(item["delta"], -1, 1),
+        ci95=(low, high),
+        lost=_within(item["lost"], 0, 1),
+        gained=_within(item["gained"], 0, 1),
+        draws=int(item["draws"]),
+        channels=None if channels is None else tuple(_channels(channels)),
+    )
+
+
+def _channels(values: Sequence[Any]) -> list[int]:
+    found = [int(value) for value in values]
+    if not all(0 <= channel < 4096 for channel in found):
+        raise ValueError("no channels")
+    return found
+
+
+def _within(value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError("not a number, or not one that can be")
+    return float(value)

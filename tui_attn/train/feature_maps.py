@@ -1,0 +1,91 @@
+"""A trained network's feature maps, computed as in training, block by block; what follows them is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from tui_attn.models import Trunk
+from tui_attn.models.trunk import conv_pool_relu
+from tui_attn.train.step import EVALUATION_BATCH
+
+Network = TypeVar("Network", bound=Trunk)
+
+DEVICE_BATCH = 1000
+"""Images in a block where the device is no CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """The images to look at, on the device of the network."""
+
+    images: Tensor
+    """uint8 (M, K, H, W)"""
+    labels: Tensor
+    """int64 (M,)"""
+    mean: Sequence[float]
+    """Of each image channel, pixels in [0, 1]."""
+    std: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class FeatureMaps(Generic[Network]):
+    """The two convolutions of a network in training's precision, `fp32` or `bf16`; what they give is float32.
+
+    Channels lie innermost in memory, as the convolutions compute them.
+    """
+
+    def __init__(self, model: Network, data: LabelledImages, precision: str) -> None:
+        self.model, self.data = model, data
+        self.device = data.images.device
+        self.block = EVALUATION_BATCH if self.device.type == "cpu" else DEVICE_BATCH
+        """Images that the device computes fast at once."""
+        self._layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
+        model.to(self.device).to(memory_format=self._layout)
+        if self.device.type == "cuda" and precision == "fp32":
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as in training: not TF32
+        self._bf16 = precision == "bf16"
+        scale = torch.tensor(data.std, dtype=torch.float64) * 255
+        shape = (1, -1, 1, 1)
+        self._scale = (1 / scale).float().view(shape).to(self.device)
+        self._shift = (-255 * torch.tensor(data.mean, dtype=torch.float64) / scale).float().view(shape).to(self.device)
+
+    @property
+    def blocks(self) -> list[slice]:
+        """All images, block by block."""
+        return [slice(first, first + self.block) for first in range(0, len(self.data), self.block)]
+
+    def first(self, block: slice | Tensor) -> Tensor:
+        """The maps (B, 32, H/2, W/2) of some images after the first convolution, pooling and ReLU."""
+        x = self.data.images[block].to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
+        return self._layer(self.model.conv1, x)
+
+    def second(self, maps: Tensor) -> Tensor:
+        """The maps (B, 64, H/4, W/4) that the second convolution, pooling and ReLU make of the first's."""
+        return self._layer(self.model.conv2, maps)
+
+    def _layer(self, conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            maps = conv_pool_relu(conv, x)
+        return maps.float()
+
+    def right(self, logits: Tensor, block: slice | Tensor) -> Tensor:
+        """bool (B,), on the CPU: whether the class with the largest logit is the label."""
+        return (logits.argmax(1) == self.data.labels[block]).cpu()
+
+
+def another_image(count: int, generator: torch.Generator) -> Tensor:
+    """For each of `count` images another one, drawn so that all are equally likely: int64 (count,).
+
+    A random cycle through all images: no image gets itself, and each is used once. One image has no other.
+    """
+    order = torch.randperm(count, generator=generator)
+    partner = torch.empty_like(order)
+    partner[order] = order.roll(1)
+    return partner

@@ -1,0 +1,302 @@
+"""The process that intervenes on trained networks: `python -m tui_attn.train.interventions FOLDER [RUN]...`.
+
+For each run it loads the final weights, computes every intervention on the whole test set and puts the results into
+the run's folder, where `tui_attn.compare.load_interventions` reads them. Without RUN: every finished run of a model
+with attention. Results that are there and speak of these very weights are kept.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_attn import data
+from tui_attn.compare.change import paired_change
+from tui_attn.compare.interventions import (
+    KINDS,
+    Intervention,
+    Interventions,
+    InterventionsError,
+    load_interventions,
+    path_in,
+    to_json,
+)
+from tui_attn.compare.predictions import PredictionsError, load_predictions
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir, Manifest, RunDir, RunsError
+from tui_attn.state import RunState
+from tui_attn.storage import write_atomically
+from tui_attn.talk import complain, say
+from tui_attn.text import safe_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from tui_attn.models import CNN_SE, CNN_SelfAttention
+    from tui_attn.train.tensors import Images
+
+MOST_BYTES = 1 << 30
+"""Of a file of weights; what is larger is not read."""
+SIGN_OF_LIFE = 5.0
+"""Seconds between two lines about a run that takes long."""
+NICE = 10
+"""How far this process stands back behind others on the CPU; workers, which train, stand back by 5."""
+
+
+class ProbeError(Exception):
+    """A run can't be intervened on; the message is one line and says why."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when all runs have results, 1 when some could not be had, 2 when there is nothing to do it on."""
+    folder = ExperimentDir(Path(arguments[0]))
+    try:
+        manifest = folder.manifest_data()
+        runs = _runs(folder, arguments[1:])
+        missing = [run for run in runs if not _has_results(folder, run)]
+        if not missing:
+            return 0
+        laboratory = _Laboratory(folder, manifest)
+    except (ProbeError, RunsError, data.DataError) as error:
+        complain(str(error))
+        return 2
+    failed = 0
+    for number, run in enumerate(missing, start=1):
+        say(f"intervening on {run.id} ({number} of {len(missing)})")
+        try:
+            found = laboratory.intervene(run)
+        except ProbeError as error:
+            complain(f"{run.id}: {error}")
+            failed = 1
+        except Exception as error:  # whatever it is, the other runs go on
+            complain(f"{run.id}: {type(error).__name__}: {error}\n{_keep_traceback(folder.run(run.id))}")
+            failed = 1
+        else:
+            what = f"{len(found.interventions)} interventions on {found.test_size:,} test images"
+            say(f"{run.id}: {what} in {found.seconds:.1f} s")
+    return failed
+
+
+def _keep_traceback(folder: RunDir) -> str:
+    """Append the traceback of the error in hand to the run's worker.log, and say where it is."""
+    text = safe_text(traceback.format_exc())
+    try:
+        fd = os.open(folder.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+    except OSError:
+        return text.splitlines()[-2].strip()
+    return f"the details are in {safe_text(folder.worker_log, one_line=True)}: please report them"
+
+
+def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
+    """The runs to intervene on. Raises `ProbeError` where one can't be, or none is there."""
+    known = read_state(folder).state.runs
+    if not wanted:
+        found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
+        if not found:
+            raise ProbeError(f"{folder.id} has no finished run of a model with attention")
+        return found
+    for run in wanted:
+        if run not in known:
+            raise ProbeError(f"{folder.id} has no run '{safe_text(run, one_line=True)}'")
+        if known[run].model not in KINDS:
+            raise ProbeError(f"{run} has no attention to intervene on")
+        if known[run].state != "finished":
+            raise ProbeError(f"{run} is {known[run].state}: only a finished run has its final weights")
+    return [known[run] for run in wanted]
+
+
+def _has_results(folder: ExperimentDir, run: RunState) -> bool:
+    try:
+        load_interventions(folder.run(run.id), run.weights_sha256)
+    except InterventionsError:
+        return False
+    return True
+
+
+class _Laboratory:
+    """The data on the device, and the runs of one experiment on it."""
+
+    def __init__(self, folder: ExperimentDir, manifest: Manifest) -> None:
+        where = _locate(folder, manifest)  # before torch, so that a missing data set is told at once
+
+        import torch
+
+        from tui_attn.train import tensors
+        from tui_attn.train.memory import keep_freed_memory
+
+        torch.set_num_threads(manifest.threads)
+        device = _device(manifest)
+        if device.type == "cpu":
+            keep_freed_memory()
+        self._folder = folder
+        limit = manifest.config.test_limit
+        self._data = tensors.load(manifest.config.dataset, where, device, train_limit=1, test_limit=limit)
+        self._version = str(manifest.data.get("version"))
+
+    def intervene(self, run: RunState) -> Interventions:
+        """All interventions on one run, written into its folder. Raises `ProbeError`."""
+        import torch
+
+        folder = self._folder.run(run.id)
+        self._check_labels(folder)
+        try:
+            found = intervene(_network(folder, run, self._data), run, self._data, _Progress(run.id))
+        except (torch.OutOfMemoryError, MemoryError):
+            raise ProbeError("there is not enough memory for its interventions") from None
+        try:
+            if folder.probes.is_symlink():
+                raise ProbeError("its folder of probes is a symbolic link, which is not followed")
+            folder.probes.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(path_in(folder), json.dumps(to_json(found), indent=1).encode() + b"\n")
+        except OSError as error:
+            raise ProbeError(f"its results can't be written ({error.strerror})") from None
+        return found
+
+    def _check_labels(self, folder: RunDir) -> None:
+        """Refuse test images other than those the run was evaluated on, as far as its predictions tell."""
+        try:
+            labels = load_predictions(folder.predictions).labels
+        except PredictionsError:
+            return
+        here = self._data.test_labels.cpu().numpy()
+        if labels.shape != here.shape or (labels != here).any():
+            raise ProbeError("the test images are not those that it was evaluated on: restore the data set")
+
+
+def intervene(
+    model: CNN_SE | CNN_SelfAttention, run: RunState, images: Images, tick: Callable[[], object]
+) -> Interventions:
+    """All interventions on the trained network `model` of `run`, over the test images."""
+    from tui_attn.models import CNN_SE
+    from tui_attn.train.attention_interventions import attention_interventions
+    from tui_attn.train.feature_maps import FeatureMaps, LabelledImages
+    from tui_attn.train.gate_interventions import gate_interventions
+
+    begin = time.perf_counter()
+    precision = str(run.about.get("precision", "fp32"))
+    shown = LabelledImages(images.test_images, images.test_labels, images.mean, images.std)
+    if isinstance(model, CNN_SE):
+        before, outcomes = gate_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
+    else:
+        before, outcomes = attention_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
+    right = before.numpy()
+    items = []
+    for outcome in outcomes:
+        change = paired_change(right, outcome.right.numpy())
+        items.append(
+            Intervention(
+                kind=outcome.kind,
+                layer=outcome.layer,
+                accuracy=change.after,
+                delta=change.delta,
+                ci95=change.ci95,
+                lost=change.lost,
+                gained=change.gained,
+                draws=len(outcome.right),
+                channels=outcome.channels,
+            )
+        )
+    return Interventions(
+        run=run.id,
+        model=run.model,
+        seed=run.seed,
+        weights_sha256=str(run.weights_sha256),
+        test_size=len(right),
+        accuracy=float(right.mean()),
+        precision=precision,
+        seconds=round(time.perf_counter() - begin, 3),
+        interventions=tuple(items),
+    )
+
+
+def _locate(folder: ExperimentDir, manifest: Manifest) -> dict[str, Any]:
+    """Where the data is now, which may be elsewhere than at the training. Raises `ProbeError` or `DataError`."""
+    name = manifest.config.dataset
+    found = data.find(name, Path(manifest.config.data_dir) if manifest.config.data_dir else None)
+    if found is None:
+        raise ProbeError(
+            f"the data set {safe_text(name, one_line=True)} is not here: 'tui-attn data {name}' fetches it"
+        )
+    if found.version != manifest.data.get("version"):
+        raise ProbeError(
+            f"the data set {safe_text(name, one_line=True)} has changed since {folder.id}: restore it first"
+        )
+    files = [str(file) for file in found.files]
+    return {"root": str(found.root), "files": files, "source": found.source, "version": found.version}
+
+
+def _device(manifest: Manifest) -> torch.device:
+    """The first device of the training, where this machine has it, else the CPU."""
+    import torch
+
+    first = torch.device(manifest.devices[0])
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return first if here.get(first.type) else torch.device("cpu")
+
+
+def _network(folder: RunDir, run: RunState, images: Images) -> CNN_SE | CNN_SelfAttention:
+    """The trained network of `run`. Raises `ProbeError` where its weights are missing or not those of the log."""
+    from safetensors.torch import load
+
+    from tui_attn.models import CNN_SE, CNN_SelfAttention
+    from tui_attn.train.weights import weights_sha256
+
+    damaged = ProbeError("weights.safetensors is damaged: restore it from a copy, or train this run again")
+    try:
+        fd = os.open(folder.weights, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(fd, "rb") as file:
+            content = file.read(MOST_BYTES)
+    except FileNotFoundError:
+        raise ProbeError("weights.safetensors is missing: restore it from a copy, or train this run again") from None
+    except OSError as error:
+        raise ProbeError(f"weights.safetensors can't be read ({error.strerror})") from None
+    try:
+        weights = load(content)
+        if weights_sha256(weights) != run.weights_sha256:
+            raise damaged
+        network = (CNN_SE if run.model == "se" else CNN_SelfAttention)(
+            images.channels, images.image_size, len(images.class_names)
+        )
+        network.load_state_dict(weights)
+    except ProbeError:
+        raise
+    except Exception:  # safetensors and torch raise many kinds on foreign bytes: all mean the same
+        raise damaged from None
+    return network
+
+
+class _Progress:
+    """Says now and then that a run is still being worked on."""
+
+    def __init__(self, run: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run, self._clock = run, clock
+        self._begun = self._said = clock()
+
+    def __call__(self) -> None:
+        """Take note that something was done."""
+        now = self._clock()
+        if now - self._said >= SIGN_OF_LIFE:
+            self._said = now
+            say(f"{self._run}: at it for {now - self._begun:.0f} s")
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    faulthandler.enable()
+    os.nice(NICE)
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # torch takes a tenth of a second to tear down what the system frees at once
