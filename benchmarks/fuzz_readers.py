@@ -230,29 +230,16 @@ def one_input(data: bytes) -> None:
 
 def seeds() -> dict[str, bytes]:
     """A few inputs for each reader that look like the real thing."""
-    metrics: dict[str, object] = {
-        "epoch": 1,
-        "step": [1, 2],
-        "loss": [2.5, "NaN"],
-        "accuracy": [0.1, 0.2],
-        "train_seconds": 1.5,
-    }
-    ended: dict[str, object] = {
-        "state": "finished",
-        "reason": None,
-        "traceback": None,
-        "epoch": 2,
-        "step": 9,
-        "weights_sha256": "00",
-    }
+    metrics: dict[str, object] = {"epoch": 1, "step": [1, 2], "loss": [2.5, "NaN"], "accuracy": [0.1, 0.2]}
+    ended: dict[str, object] = {"state": "finished", "reason": None, "traceback": None, "epoch": 2, "step": 9}
     samples: list[tuple[str, dict[str, object]]] = [
         ("experiment_started", {"experiment": "x", "devices": ["cpu"], "jobs": 1, "resumed": False}),
         ("run_started", {"run": "se-s0", "device": "cpu", "worker": 7, "attempt": 1}),
         ("run_ended", {"run": "se-s0", "state": "failed", "reason": "why"}),
-        ("metrics", metrics),
+        ("metrics", metrics | {"train_seconds": 1.5}),
         ("resumed", {"from_step": 1, "epoch": 0, "skipped": ["step-00000002.pt (its digest is wrong)"]}),
         ("probe", {"epoch": 1, "file": "epoch-00001.npz", "gates": {"se1": [0.5]}}),
-        ("ended", ended),
+        ("ended", ended | {"weights_sha256": "00"}),
         ("control_ack", {"id": "a", "command": "stop", "run": None, "result": "done"}),
     ]
     logged = [events.encode(type_, data, seq=seq, t=1.0)[:-1] for seq, (type_, data) in enumerate(samples)]
