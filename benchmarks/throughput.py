@@ -54,6 +54,10 @@ class FailedError(Exception):
     """A contestant ended with an error."""
 
 
+class TooShortError(Exception):
+    """What else the machine does took longer than the difference between the runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """A program that trains; `command(model, epochs, images)` is its command line."""
@@ -73,7 +77,6 @@ class Measured:
     """Training images a second."""
     accuracies: list[float] = field(default_factory=list)
     """On the test set after the long run."""
-    parameters: int = 0
 
 
 def ours(precision: str, args: argparse.Namespace, epochs: tuple[int, int]) -> Contestant:
@@ -96,6 +99,10 @@ def peer(name: str, module: str, options: str, args: argparse.Namespace, **envir
         ]
 
     return Contestant(name, command, (1, 2) if args.quick else (1, 1 + args.peer_epochs), environment)
+
+
+PARAMETERS = {"base": 50_186, "se": 53_258, "self-attention": 128_955}
+"""By which one sees that all contestants train the same network."""
 
 
 def contestants(args: argparse.Namespace) -> list[Contestant]:
@@ -151,9 +158,14 @@ def measure(contestant: Contestant, model: str, images: int, into: Measured) -> 
     short, long = contestant.epochs
     short_seconds, _, _ = run(contestant, model, short, images)
     long_seconds, parameters, accuracy = run(contestant, model, long, images)
+    if long_seconds <= short_seconds:
+        raise TooShortError(
+            f"{contestant.name} on {model}: the long run was over before the short one, try more --epochs"
+        )
+    if parameters != PARAMETERS[model]:
+        raise FailedError(f"{contestant.name} on {model}: another network, of {parameters:,} parameters")
     into.rates.append((long - short) * images / (long_seconds - short_seconds))
     into.accuracies.append(accuracy)
-    into.parameters = parameters
 
 
 def matmul_rate(dtype: str) -> float:
@@ -182,6 +194,7 @@ def table(model: str, images: int, measured: dict[str, Measured], matmul: dict[s
         f"{model}: {images:,} images an epoch",
         f"{'':22}{'images/s':>10}{'range':>20}{'ours is':>9}{'accuracy':>10}",
     ]
+    measured = {name: found for name, found in measured.items() if found.rates}
     own = statistics.median(measured["tui-attn"].rates) if "tui-attn" in measured else None
     for name, found in measured.items():
         rate = statistics.median(found.rates)
@@ -236,15 +249,19 @@ def main() -> int:
             for contestant in everyone:
                 if (contestant.name, model) in failed:
                     continue
+                found = measured[model].setdefault(contestant.name, Measured())
                 try:
-                    measure(contestant, model, sizes[model], measured[model].setdefault(contestant.name, Measured()))
+                    measure(contestant, model, sizes[model], found)
+                except TooShortError as error:
+                    print(error, file=sys.stderr)
+                    continue
                 except FailedError as error:
                     print(error, file=sys.stderr)
                     failed.add((contestant.name, model))
                     measured[model].pop(contestant.name)
                     continue
-                rate = measured[model][contestant.name].rates[-1]
-                print(f"round {number + 1}  {model:16}{contestant.name:22}{rate:10,.0f} images/s", flush=True)
+                who = f"{model:16}{contestant.name:22}"
+                print(f"round {number + 1}  {who}{found.rates[-1]:10,.0f} images/s", flush=True)
     for model in models:
         print("\n" + table(model, sizes[model], measured[model], matmul))
     if args.out:
@@ -267,14 +284,15 @@ def result(
             model: {
                 "images_per_epoch": sizes[model],
                 "operations_per_image": operations(model),
+                "parameters": PARAMETERS[model],
                 "contestants": {
                     name: {
                         "images_per_second": found.rates,
                         "median": statistics.median(found.rates),
                         "test_accuracy": found.accuracies,
-                        "parameters": found.parameters,
                     }
                     for name, found in measured[model].items()
+                    if found.rates
                 },
             }
             for model in sizes

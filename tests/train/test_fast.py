@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base, CNN_SelfAttention, ImageSize
 from tui_attn.train.fast import Pass, fast_pass
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base
 from tui_attn.train.memory import keep_freed_memory
 from tui_attn.train.step import PrecisionError, Stepper, choose_precision
