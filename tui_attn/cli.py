@@ -286,6 +286,14 @@ def compare(experiment: Experiment = None, runs_dir: RunsDir = RUNS, as_json: As
 
 
 @app.command()
+def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+    """Replace the attention of the trained networks, and see what their accuracy becomes."""
+    from tui_attn import commands
+
+    raise typer.Exit(commands.probe(runs_dir, experiment, run, as_json=as_json))
+
+
+@app.command()
 def data(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Fetch these where missing.")] = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch all that are missing.")] = False,

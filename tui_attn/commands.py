@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data, headless, launch, liveness, runs, state
+from tui_attn import compare, data, headless, launch, liveness, probing, runs, state
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
 from tui_attn.runs import ExperimentDir, RunsError
@@ -114,6 +114,21 @@ def compare_models(runs_dir: Path, name: str | None, *, as_json: bool) -> int:
     for line in compare.table(summary, compare.remarks(follower, summary), width=_width()):
         _out(line)
     return 0
+
+
+def probe(runs_dir: Path, name: str | None, run: str | None, *, as_json: bool) -> int:
+    """Replace the attention of trained networks, all finished ones or one, and print what their accuracy becomes."""
+    folder = runs.find_experiment(runs_dir, name)
+    code = probing.start(folder, [] if run is None else [run]).wait()
+    if code not in {0, 1}:
+        return code if code > 0 else 1
+    found, problems = compare.effects(read_state(folder), run)
+    if as_json:
+        _out(json.dumps({"experiment": folder.id, **compare.effects_json(found, problems)}))
+        return code
+    for line in compare.effects_lines(found, problems, width=_width()):
+        _out(line)
+    return code
 
 
 def list_experiments(runs_dir: Path, *, as_json: bool) -> int:

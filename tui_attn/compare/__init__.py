@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         effect_rows,
         effects,
         effects_json,
+        effects_lines,
         kind_words,
         layer_words,
     )
@@ -66,6 +67,7 @@ _MODULES = {
         "effect_rows",
         "effects",
         "effects_json",
+        "effects_lines",
         "kind_words",
         "layer_words",
     ),
@@ -168,6 +170,7 @@ __all__ = [
     "effective_rank",
     "effects",
     "effects_json",
+    "effects_lines",
     "heatmap_facts",
     "heatmap_sentences",
     "kind_words",

@@ -17,6 +17,7 @@ from tui_attn.compare.interventions import (
     load_interventions,
 )
 from tui_attn.compare.paired import Interval, verdict
+from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.follow import Follower
 from tui_attn.text import safe_text
@@ -60,8 +61,8 @@ class Effects:
         return next((effect for effect in self.effects if (effect.kind, effect.layer) == (kind, where)), None)
 
 
-def effects(follower: Follower) -> tuple[list[Effects], list[str]]:
-    """What is known of the interventions on each model of an experiment, and in words what is missing.
+def effects(follower: Follower, only: str | None = None) -> tuple[list[Effects], list[str]]:
+    """What is known of the interventions on each model of an experiment, or on one run, and in words what is missing.
 
     Only finished runs whose results speak of their final weights enter; nothing is computed here but means and
     intervals. A model without any results is left out of the list.
@@ -70,7 +71,7 @@ def effects(follower: Follower) -> tuple[list[Effects], list[str]]:
     problems: list[str] = []
     missing: list[str] = []
     for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
-        if run.model not in KINDS or run.state != "finished":
+        if run.model not in KINDS or run.state != "finished" or only not in {None, run.id}:
             continue
         try:
             results = load_interventions(follower.folder.run(run.id), run.weights_sha256)
@@ -148,8 +149,8 @@ def _narrow(ends: Interval, points: float = 0.005) -> bool:
 
 
 def layer_words(layer: str) -> str:
-    """`se1`, `se1 and se2`, `attention`."""
-    return "se1 and se2" if layer == "all" else layer
+    """`se1`, `both` for the two SE layers at once, `attention`."""
+    return "both" if layer == "all" else layer
 
 
 def kind_words(model: str, kind: str) -> str:
@@ -158,9 +159,9 @@ def kind_words(model: str, kind: str) -> str:
 
 
 def effect_rows(found: Effects) -> list[list[str]]:
-    """A table: a title row, then one row for each intervention: what, where, accuracy in %, change and interval."""
+    """A table: a title row, then one row for each intervention: what, where, accuracy, change in points, interval."""
     what = "gates replaced by" if found.model == "se" else "weights replaced by"
-    rows = [[what, "in", "accuracy, %", "change, points", "95 % interval"]]
+    rows = [[what, "in", "accuracy, %", "points", "95 % interval"]]
     own = "their own"
     rows.append([own, "–", percent(found.accuracy), UNKNOWN, UNKNOWN])
     for effect in found.effects:
@@ -174,6 +175,34 @@ def effect_rows(found: Effects) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def effects_lines(found: Sequence[Effects], problems: Sequence[str], width: int) -> list[str]:
+    """All interventions as plain text, in lines of at most `width` cells (20 at least)."""
+    lines: list[str] = []
+    for item in found:
+        lines += _table(effect_rows(item), max(width, 20))
+        lines += ["", *wrap(dependence_sentence(item), max(width, 20)), ""]
+    for problem in problems:
+        lines += wrap(problem, max(width, 20), first="- ", rest="  ")
+    return [line.rstrip() for line in lines]
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """All columns where they fit, else without the accuracies, else what is replaced on a line of its own."""
+    whole = columns(rows)
+    if max(map(cells, whole)) <= width:
+        return whole
+    shorter = columns([[row[0], row[1], *row[3:]] for row in rows])
+    if max(map(cells, shorter)) <= width:
+        return shorter
+    lines, heading = list[str](), ""
+    for line, row in zip(columns([[f"  {row[1]}", *row[3:]] for row in rows]), rows, strict=True):
+        if row[0] != heading:
+            heading = row[0]
+            lines += wrap(heading, width)
+        lines.append(cut(line, width))
+    return lines
 
 
 def effects_json(found: Sequence[Effects], problems: Sequence[str]) -> dict[str, Any]:

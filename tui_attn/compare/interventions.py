@@ -24,7 +24,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "ones": "1",
         "half": "0.5",
         ANOTHER_IMAGE: "those of another image",
-        "shuffled-channels": "the same, shuffled between channels",
+        "shuffled-channels": "those of other channels",
         "most-open-off": "0 for the 4 most open channels",
         "random-off": "0 for 4 random channels",
         "least-open-off": "0 for the 4 least open channels",
