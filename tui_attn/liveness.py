@@ -29,6 +29,7 @@ _FLOCK = "hhqqi4x" if _LINUX else "qqihh"
 
 _held: set[tuple[int, int]] = set()
 """Device and inode of the lock files that this process holds, which it must never open again."""
+os.register_at_fork(after_in_child=_held.clear)  # locks stay with the parent
 
 
 class Lock:
@@ -46,7 +47,9 @@ class Lock:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._fd)
-            raise BlockingIOError(error.errno, "held by another process", str(path)) from None
+            if error.errno not in {errno.EACCES, errno.EAGAIN}:  # a file system without locks
+                raise
+            raise BlockingIOError(errno.EAGAIN, "held by another process", str(path)) from None
         status = os.fstat(self._fd)
         self._place = status.st_dev, status.st_ino
         _held.add(self._place)
@@ -238,11 +241,11 @@ def boot_id() -> str:
 def process_start_time(pid: int) -> str | None:
     """When process `pid` started, in the system's own ticks; None when there is no such live process."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return _start_time_elsewhere(pid) if not _LINUX else None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else fields[19]
+    fields = stat.rpartition(b")")[2].split()  # a process may give itself any name, of any bytes
+    return None if len(fields) < 20 or fields[0] in {b"Z", b"X"} else fields[19].decode("ascii")
 
 
 def _start_time_elsewhere(pid: int) -> str | None:

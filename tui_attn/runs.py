@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import liveness
-from tui_attn.config import ConfigError, ExperimentConfig
+from tui_attn.config import PRECISIONS, ConfigError, ExperimentConfig
+from tui_attn.events import MAX_TIME
 from tui_attn.storage import read_json, write_atomically
 from tui_attn.text import safe_text
 
 FORMAT = "tui-attn"
 FORMAT_VERSION = 1
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
+"""What a device may be called: the name becomes part of a lock file's."""
 STALLED_AFTER = 30.0
 """Seconds of silence after which a live worker counts as stalled, and one on another host as lost."""
 
@@ -191,11 +194,11 @@ class Manifest:
         try:
             return cls(
                 id=path.absolute().parent.name,
-                created=float(data["created"]),
+                created=_time(data["created"]),
                 config=ExperimentConfig.from_json(data["config"]),
                 threads=max(1, min(int(data["threads"]), 1024)),
                 devices=_devices(data["devices"]),
-                precision=str(data["precision"]),
+                precision=_precision(data["precision"]),
                 data=dict(data["data"]),
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
                 host=str(data["host"]),
@@ -205,9 +208,21 @@ class Manifest:
 
 
 def _devices(names: Any) -> tuple[str, ...]:
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(_DEVICE.fullmatch(name) for name in names):
         raise ValueError("no list of devices")
     return tuple(names)
+
+
+def _precision(name: Any) -> str:
+    if name not in PRECISIONS:
+        raise ValueError("no precision")
+    return str(name)
+
+
+def _time(seconds: Any) -> float:
+    if not 0 <= float(seconds) < MAX_TIME:
+        raise ValueError("no time")
+    return float(seconds)
 
 
 def _why_unreadable(path: Path) -> str:
@@ -288,22 +303,33 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 def _looks_like_ours(folder: Path) -> bool:
     """Whether a folder without a readable experiment.json was nevertheless made by this program."""
-    if not (folder / "supervisor.lock").is_file():
+    try:
+        if not (folder / "supervisor.lock").is_file():
+            return False
+    except OSError:  # a folder of somebody else's
         return False
     try:
         fd = os.open(folder / "events.jsonl", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
-        return (folder / "experiment.json").exists()
+        return _is_there(folder / "experiment.json")
     os.close(fd)
     return True
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _created(folder: ExperimentDir) -> float:
     data = read_json(folder.manifest) or {}
     created = data.get("created")
-    if isinstance(created, bool) or not isinstance(created, int | float) or not abs(created) < 1e15:
+    try:
+        return _time(created)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
-    return float(created)
 
 
 def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
@@ -317,12 +343,15 @@ def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
             return folder
         raise RunsError(f"no experiment in {where}: start one with 'tui-attn', or choose a folder with --runs-dir")
     if "/" in name or name in {".", ".."}:
-        folder = ExperimentDir(Path(name).expanduser().absolute())
+        try:
+            folder = ExperimentDir(Path(name).expanduser().resolve())
+        except (OSError, RuntimeError, ValueError):
+            raise RunsError(f"{safe_text(name, one_line=True)} can be no folder: check the path") from None
         folder.manifest_data()
         return folder
     if ID.fullmatch(name) and (runs_dir / name).is_symlink():
         raise RunsError(f"{where}/{name} is a symbolic link, which is not followed: name the folder by its path")
-    if ID.fullmatch(name) and ((runs_dir / name / "experiment.json").exists() or _looks_like_ours(runs_dir / name)):
+    if ID.fullmatch(name) and (_is_there(runs_dir / name / "experiment.json") or _looks_like_ours(runs_dir / name)):
         folder = ExperimentDir((runs_dir / name).absolute())
         folder.manifest_data()
         return folder

@@ -17,32 +17,39 @@ class SlotLocks:
     """The device slots that this process holds. Locks that can't be had, for want of a folder, are done without."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _state_folder() / "devices" / os.uname().nodename
+        self._folder = folder or _state_folder()
         self._held: list[liveness.Lock] = []
 
     def take(self, slots: list[Slot], experiment: str) -> dict[str, str]:
         """Hold a free lock for each of `slots`; return device -> another experiment found on it."""
         others: dict[str, str] = {}
+        if self._folder is None:
+            return others
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             return others
         for slot in slots:
-            for number in range(_MOST):
-                path = self._folder / f"{slot.device.replace(':', '-')}.{number}.lock"
-                try:
-                    lock = liveness.Lock(path)
-                except BlockingIOError:
-                    if not any(lock.path == path for lock in self._held):
-                        others.setdefault(slot.device, _note(path))
-                    continue
-                except OSError:
-                    break
-                self._held.append(lock)
-                with contextlib.suppress(OSError):
-                    lock.write(experiment)
-                break
+            self._take_one(self._folder / _lock_name(slot.device), experiment)
+        for device in dict.fromkeys(slot.device for slot in slots):
+            for path in sorted(self._folder.glob(f"{_lock_name(device)}.*.lock")):
+                if liveness.holder(path) not in {None, os.getpid()}:
+                    others.setdefault(device, _note(path))
         return others
+
+    def _take_one(self, device: Path, experiment: str) -> None:
+        """Hold the first lock of a device that is free; `device` is how their paths begin."""
+        for number in range(_MOST):
+            try:
+                lock = liveness.Lock(device.with_name(f"{device.name}.{number}.lock"))
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+            self._held.append(lock)
+            with contextlib.suppress(OSError):
+                lock.write(experiment)
+            return
 
     def release(self) -> None:
         """Let go of all of them."""
@@ -51,14 +58,24 @@ class SlotLocks:
         self._held = []
 
 
+def _lock_name(device: str) -> str:
+    return device.replace(":", "-")
+
+
 def _note(path: Path) -> str:
     try:
-        text = path.read_text(errors="replace")[:64]
+        text = path.read_text(errors="replace")[:65]
     except OSError:
         text = ""
     return text if ID.fullmatch(text) else "another program"
 
 
-def _state_folder() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
-    return Path(base) / "tui-attn"
+def _state_folder() -> Path | None:
+    """Where this user's locks are on this host; None for a user without a home."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # by the XDG standard a relative path is ignored
+        try:
+            base = Path("~/.local/state").expanduser()
+        except RuntimeError:
+            return None
+    return base / "tui-attn" / "devices" / os.uname().nodename

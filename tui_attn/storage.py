@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     try:
-        with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        with os.fdopen(fd, "rb", closefd=False) as file:
             data = json.loads(file.read(limit))
     except (OSError, ValueError, RecursionError):
         return None
+    finally:
+        os.close(fd)
     return data if isinstance(data, dict) else None
 
 

@@ -67,6 +67,9 @@ class WorkerProcess:
                 stderr=output,
                 env=worker_environment(threads, crowded=crowded),
             )
+        except BaseException:
+            os.close(self._pipe)
+            raise
         finally:
             os.close(output)
             os.close(reading)
@@ -136,11 +139,15 @@ def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
 def last_lines(log: Path, size: int = 4096) -> str:
     """The end of a worker's log, safe to show; empty when there is none."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - size))
-            text = file.read(size).decode(errors="replace")
+        fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return ""
+    try:
+        text = os.pread(fd, size, max(0, os.fstat(fd).st_size - size)).decode(errors="replace")
+    except OSError:  # no file
+        return ""
+    finally:
+        os.close(fd)
     return safe_text(text)
 
 
