@@ -55,3 +55,36 @@ def run_python(code: str, *arguments: object, **variables: str) -> subprocess.Co
     """What a Python process that runs `code` printed and how it ended."""
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(**variables))
+
+
+AT_EVERY_CALL = """
+import os, signal, sys
+
+def die_at_every_call(action, check):
+    # Do `action` in a child that is killed at its first call into the system's or Python's own code, then in one
+    # that is killed at the second, and so on until one gets to the end; `check` what each leaves.
+    deaths = -1
+    finished = False
+    while not finished:
+        deaths += 1
+        pid = os.fork()
+        if pid == 0:
+            left = deaths + 1
+
+            def watch(frame, event, argument):
+                nonlocal left
+                left -= event in ("c_call", "c_return")
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.setprofile(watch)
+            action()
+            sys.setprofile(None)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        finished = os.WIFEXITED(status)
+        assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL), status
+        check(finished)
+    print(deaths)
+"""
+"""Put before a script, it offers `die_at_every_call(action, check)`, which prints the number of deaths."""

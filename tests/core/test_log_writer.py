@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -187,23 +185,6 @@ def test_a_line_that_does_not_fit_leaves_nothing_and_the_next_one_goes_on(tmp_pa
     assert 0 < size <= limit
     assert control == 0
     assert written(tmp_path / "log") == [*((n, f"number {n}") for n in range(count)), (count, "room again")]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, where one may be mounted."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(where)], capture_output=True, check=False
-        )
-    except OSError as error:
-        pytest.skip(f"no file system can be mounted here: {error}")
-    if done.returncode:
-        pytest.skip("no file system can be mounted here: this takes root and the right to do it")
-    yield where
-    subprocess.run(["umount", str(where)], check=True)
 
 
 def test_on_a_full_disk_nothing_is_lost_and_there_it_goes_on_when_there_is_room(small_disk: Path) -> None:
