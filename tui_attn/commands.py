@@ -122,7 +122,7 @@ def probe(runs_dir: Path, name: str | None, run: str | None, *, as_json: bool) -
     code = probing.start(folder, [] if run is None else [run]).wait()
     if code not in {0, 1}:
         return code if code > 0 else 1
-    found, problems = compare.effects(read_state(folder), run)
+    found, problems = compare.effects_of(read_state(folder), run)
     if as_json:
         _out(json.dumps({"experiment": folder.id, **compare.effects_json(found, problems)}))
         return code

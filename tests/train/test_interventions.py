@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tui_attn import data, probing, runs
-from tui_attn.compare import effects, load_interventions, load_predictions
+from tui_attn.compare import effects_of, load_interventions, load_predictions
 from tui_attn.compare.interventions import KINDS, LAYERS, path_in
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
@@ -265,7 +265,7 @@ def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, cap
             assert item.accuracy == pytest.approx(found.accuracy + item.delta)
             assert item.delta == pytest.approx(item.gained - item.lost)
             assert item.ci95[0] <= item.delta <= item.ci95[1]
-    by_model, problems = effects(read_state(copy))
+    by_model, problems = effects_of(read_state(copy))
     assert [found.model for found in by_model] == ["se", "self-attention"]
     assert [len(found.runs) for found in by_model] == [2, 1]
     assert problems == []

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tui_attn.compare.archives import ArchiveError, read_archive
     from tui_attn.compare.change import Change, paired_change
+    from tui_attn.compare.classes import ClassResults, class_names, class_results
     from tui_attn.compare.counting import comparable
     from tui_attn.compare.effects import (
         Effect,
         Effects,
         dependence_sentence,
         effect_rows,
-        effects,
         effects_json,
         effects_lines,
+        effects_of,
         kind_words,
         layer_words,
     )
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
     from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
-    from tui_attn.compare.tables import table
+    from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
     from tui_attn.compare.times import time_to_accuracy
     from tui_attn.compare.wording import (
         LAB_ACCURACY,
@@ -59,15 +60,20 @@ _MODULES = {
         "Change",
         "paired_change",
     ),
+    "classes": (
+        "ClassResults",
+        "class_names",
+        "class_results",
+    ),
     "counting": ("comparable",),
     "effects": (
         "Effect",
         "Effects",
         "dependence_sentence",
         "effect_rows",
-        "effects",
         "effects_json",
         "effects_lines",
+        "effects_of",
         "kind_words",
         "layer_words",
     ),
@@ -122,7 +128,12 @@ _MODULES = {
         "comparisons",
         "summarise",
     ),
-    "tables": ("table",),
+    "tables": (
+        "footnotes",
+        "model_rows",
+        "run_rows",
+        "table",
+    ),
     "times": ("time_to_accuracy",),
     "wording": (
         "LAB_ACCURACY",
@@ -143,6 +154,7 @@ __all__ = [
     "ArchiveError",
     "Beside",
     "Change",
+    "ClassResults",
     "Disagreements",
     "Effect",
     "Effects",
@@ -161,6 +173,8 @@ __all__ = [
     "beside_sentence",
     "between_classes",
     "bootstrap",
+    "class_names",
+    "class_results",
     "comparable",
     "comparisons",
     "confusion",
@@ -168,9 +182,10 @@ __all__ = [
     "disagreements",
     "effect_rows",
     "effective_rank",
-    "effects",
     "effects_json",
     "effects_lines",
+    "effects_of",
+    "footnotes",
     "heatmap_facts",
     "heatmap_sentences",
     "kind_words",
@@ -179,6 +194,7 @@ __all__ = [
     "load_predictions",
     "mcnemar",
     "mean_interval",
+    "model_rows",
     "networks_sentence",
     "paired_change",
     "per_class",
@@ -186,6 +202,7 @@ __all__ = [
     "rank_correlation",
     "read_archive",
     "remarks",
+    "run_rows",
     "seeds_needed",
     "seeds_sentence",
     "sentences",

@@ -61,7 +61,7 @@ class Effects:
         return next((effect for effect in self.effects if (effect.kind, effect.layer) == (kind, where)), None)
 
 
-def effects(follower: Follower, only: str | None = None) -> tuple[list[Effects], list[str]]:
+def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effects], list[str]]:
     """What is known of the interventions on each model of an experiment, or on one run, and in words what is missing.
 
     Only finished runs whose results speak of their final weights enter; nothing is computed here but means and

@@ -47,7 +47,7 @@ def table(summary: Mapping[str, Any], remarks: Sequence[str], width: int, ascii:
     for remark in remarks:
         lines += wrap(show(safe_text(remark, one_line=True)), width, first="- ", rest="  ")
     lines.append("")
-    for note in _footnotes(summary):
+    for note in footnotes(summary):
         lines += wrap(show(note), width, rest="  ")
     return [line.rstrip() for line in lines]
 
@@ -67,19 +67,26 @@ def _count(number: int, what: str) -> str:
 # ---- models side by side
 
 
-def _models(summary: Mapping[str, Any], width: int, show: Callable[[str], str]) -> list[str]:
+def model_rows(summary: Mapping[str, Any]) -> list[list[str]]:
+    """The models side by side: a title row of their names, then a row for each figure that any of them has.
+
+    Stars in the labels stand for the `footnotes`; two blanks lead a label that belongs to the one before.
+    """
     entries = summary["models"]
     rows = [["", *(entry["model"] for entry in entries)]]
     rows += [[label, *map(value, entries)] for label, value in _ROWS.items()]
-    rows = [row for row in rows if row[0] not in _ONLY_IF_KNOWN or any(text != UNKNOWN for text in row[1:])]
-    shown = [[show(text) for text in row] for row in rows]
+    return [row for row in rows if row[0] not in _ONLY_IF_KNOWN or any(text != UNKNOWN for text in row[1:])]
+
+
+def _models(summary: Mapping[str, Any], width: int, show: Callable[[str], str]) -> list[str]:
+    shown = [[show(text) for text in row] for row in model_rows(summary)]
     side_by_side = columns(shown)
     if max(map(cells, side_by_side)) <= width:
         return side_by_side
     lines: list[str] = []
-    for index, entry in enumerate(entries, start=1):
+    for index, model in enumerate(shown[0][1:], start=1):
         lines += [""] if lines else []
-        lines.append(cut(show(entry["model"]), width))
+        lines.append(cut(model, width))
         block = columns([[f"  {row[0]}", row[index]] for row in shown[1:]])
         lines += [cut(line, width) for line in block]
     return lines
@@ -129,7 +136,8 @@ _ONLY_IF_KNOWN = {"  95 % interval", "against base, points", "  95 % interval**"
 """Rows that are left out where no model has them."""
 
 
-def _footnotes(summary: Mapping[str, Any]) -> list[str]:
+def footnotes(summary: Mapping[str, Any]) -> list[str]:
+    """What the stars of `model_rows` say."""
     notes = [f"* {LAB_REMARK}"]
     versus = [entry["versus_base"] for entry in summary["models"] if entry["versus_base"]]
     if any(found["ci95"] for found in versus):
@@ -156,14 +164,17 @@ def _runs(summary: Mapping[str, Any], width: int, show: Callable[[str], str]) ->
     if not found:
         return []
     more = len(found) - MOST_RUNS
-    rows = [["run", "state", "accuracy, %", "epoch", "loss", "time", "images/s"]]
-    rows += [_run(run, summary["epochs"]) for run in found[:MOST_RUNS]]
-    rows = [[show(text) for text in row] for row in rows]
+    rows = [[show(text) for text in row] for row in run_rows(found[:MOST_RUNS], summary["epochs"])]
     kept = len(rows[0])
     while kept > 3 and max(map(cells, columns([row[:kept] for row in rows]))) > width:
         kept -= 1
     lines = [cut(line, width) for line in columns([row[:kept] for row in rows])]
     return [*lines, f"and {more} more"] if more > 0 else lines
+
+
+def run_rows(runs: Sequence[Mapping[str, Any]], epochs: int) -> list[list[str]]:
+    """A title row, then a row for each of `runs` of a comparison with so many epochs."""
+    return [["run", "state", "accuracy, %", "epoch", "loss", "time", "images/s"], *(_run(run, epochs) for run in runs)]
 
 
 def _run(run: Mapping[str, Any], epochs: int) -> list[str]:
