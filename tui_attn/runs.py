@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,7 +166,7 @@ class Manifest:
     host: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, with the format's mark."""
+        """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -192,6 +193,8 @@ class Manifest:
         if data.get("version") != FORMAT_VERSION:
             raise RunsError(f"{where} was written by a later version of tui-attn: update tui-attn to read it")
         try:
+            if "crc" in data and data["crc"] != _checksum(data):
+                raise ValueError("its checksum is wrong")
             return cls(
                 id=path.absolute().parent.name,
                 created=_time(data["created"]),
@@ -203,8 +206,14 @@ class Manifest:
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
                 host=str(data["host"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError):
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
             raise RunsError(f"{where}/experiment.json is damaged: restore it from a copy") from None
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    """CRC-32 (hex) of everything but the checksum, however it is laid out: one flipped bit may be another --lr."""
+    rest = {key: value for key, value in data.items() if key != "crc"}
+    return f"{zlib.crc32(json.dumps(rest, sort_keys=True).encode()):08x}"
 
 
 def _devices(names: Any) -> tuple[str, ...]:
@@ -237,7 +246,8 @@ def _why_unreadable(path: Path) -> str:
 
 def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
     """Write `experiment.json` atomically. Raises `OSError`."""
-    text = json.dumps(manifest.to_json(), indent=1, ensure_ascii=False)
+    data = manifest.to_json()
+    text = json.dumps(data | {"crc": _checksum(data)}, indent=1, ensure_ascii=False)
     write_atomically(folder.manifest, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
