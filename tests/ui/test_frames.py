@@ -36,11 +36,17 @@ def layout(lines: list[list[Segment]]) -> LayoutUpdate:
 
 
 def chops(y: int, x: int, segments: list[Segment]) -> ChopsUpdate:
-    """The update of a part of line `y`."""
+    """The update of a part of line `y`; beside it the chops hold nothing or what lies below."""
     strip = Strip(segments)
+    end = x + strip.cell_length
     found: list[dict[int, Strip | None]] = [{} for _ in range(HEIGHT)]
-    found[y] = {0: None, x: strip}
-    return ChopsUpdate(found, [(y, x, x + strip.cell_length)], [[WIDTH]] * HEIGHT)
+    ends = [[WIDTH]] * HEIGHT
+    below = Strip([Segment(" " * (WIDTH - end))])
+    if x:
+        found[y][0] = None
+    found[y][x], found[y][end] = strip, below
+    ends[y] = [x, end, WIDTH] if x else [end, WIDTH]
+    return ChopsUpdate(found, [(y, x, end)], ends)
 
 
 def terminal() -> tuple[pyte.Screen, pyte.Stream]:
@@ -77,6 +83,8 @@ def test_differences_lead_to_the_same_screen_as_drawing_it_whole(pictures: list[
 @given(st.integers(0, HEIGHT - 1), st.integers(0, WIDTH - 10), SEGMENTS)
 def test_a_part_of_a_line_lands_where_it_belongs(y: int, x: int, segments: list[Segment]) -> None:
     strip = Strip(segments).crop(0, WIDTH - x)
+    if not strip.cell_length:
+        return
     frames = FrameBuffer(ColorSystem.TRUECOLOR)
     screen, stream = terminal()
     frames.apply(layout([[Segment("." * WIDTH)] for _ in range(HEIGHT)]))

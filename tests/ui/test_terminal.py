@@ -8,13 +8,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from tests import recorded
-from tests.ui.harness import alive, staged
+from tests.ui.harness import alive, drive, make_app, screen_text, staged, until
+from tests.ui.harness import drawn as settled
 from tests.ui.terminal import opened
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.runs import ExperimentDir
+from tui_attn.ui.app import DashboardApp
 
 SGR = re.compile(rb"\x1b\[([0-9;]*)m")
 
@@ -90,6 +93,33 @@ def test_keys_move_and_open_screens(tmp_path: Path) -> None:
         terminal.until("Stop self-attention-s0?")
         terminal.press("n")
         terminal.until(lambda text: "Stop self-attention-s0?" not in text and drawn(text))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_the_terminal_shows_what_the_screen_holds(tmp_path: Path, size: tuple[int, int]) -> None:
+    folder = recorded.scene(tmp_path, "finished")
+    expected: dict[str, str] = {}
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await settled(pilot, app)
+        expected["dashboard"] = screen_text(app)
+        await pilot.press("?")
+        await until(pilot, lambda: "Show every key" in screen_text(app))
+        expected["help"] = screen_text(app)
+
+    drive(make_app(folder), script, size=size)
+    with opened(folder, columns=size[0], rows=size[1]) as terminal:
+        terminal.until(drawn)
+        terminal.settle()
+        assert terminal.text() == expected["dashboard"].rstrip("\n")
+        terminal.press("?")
+        terminal.until("Show every key")
+        terminal.settle()
+        assert terminal.text() == expected["help"].rstrip("\n")
+        terminal.press("\x1b")
+        terminal.until(drawn)
+        terminal.settle()
+        assert terminal.text() == expected["dashboard"].rstrip("\n")
 
 
 def test_resizing(tmp_path: Path) -> None:

@@ -65,10 +65,11 @@ class FrameBuffer:
                 self._put(y, 0, (segment for strip in strips for segment in strip))
             return True
         if isinstance(update, ChopsUpdate):
-            for y in {span[0] for span in update.spans}:
-                for x, strip in update.chops[y].items():
-                    if strip is not None:
-                        self._put(y, x, strip)
+            for y, start, end in update.spans:
+                for chop_end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+                    # Beside the span only what lies underneath was drawn, not the widgets on top of it.
+                    if strip is not None and x < end and chop_end > start:
+                        self._put(y, x, strip.crop(0, min(chop_end, end) - x))
             return True
         return False
 

@@ -107,5 +107,8 @@ class PaintingApp(App[int]):
         if (before > 0) != slow:
             self.pace_changed(slow)
 
+    def _set_pointer_shape(self, shape: str) -> None:
+        """Leave the mouse pointer alone: few terminals know the sequence, and some print it."""
+
     def pace_changed(self, slow: bool) -> None:
         """The terminal became slow, or fast again."""

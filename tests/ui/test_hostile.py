@@ -1,0 +1,127 @@
+"""Hostile text from names, logs, errors and files: shown on every screen, obeyed on none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import recorded
+from tests.ui.harness import alive
+from tests.ui.terminal import Terminal, opened
+from tui_attn.config import ExperimentConfig
+from tui_attn.eventlog import LogWriter
+from tui_attn.runs import ExperimentDir
+
+MARKUP = "acc[/bold] [/] [@click=app.quit]x[/] [red]y"
+CONTROLS = "\x1b]52;c;aGk=\x07 \x1b[2J\x9b31m\x85 \u202eevil\u2066 \x08\x00 \r over"
+VISIBLE = "␛]52;c;aGk=␇ ␛[2J\\x9b31m\\x85 \\u202eevil\\u2066 ␈␀ ␍ over"
+HOSTILE = f"{MARKUP} {CONTROLS}"
+SHOWN = f"{MARKUP} {VISIBLE}"
+
+# What the dashboard itself may send: cursor, colours, modes, their queries, the keyboard protocol.
+OURS = re.compile(rb"\x1b\[(\d+;\d+H|[\d;]*m|\?\d+[hl]|\?\d+\$p|[<>]\d*u|\d*;?\d*H)")
+CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def hostile_experiment(root: Path) -> ExperimentDir:
+    """An experiment in which everything that can be hostile is, and whose SE run failed."""
+    folder = recorded.record(
+        root,
+        config=ExperimentConfig(epochs=2, name=MARKUP, dataset=f"folder:/data/{MARKUP}"),
+        states={"base-s0": "running", "se-s0": "failed", "self-attention-s0": "running"},
+        class_names=[f"{index} {HOSTILE}" for index in range(10)],
+        traceback=f"Traceback (most recent call last):\n  {HOSTILE}\nValueError: {HOSTILE} the end",
+        reason=f"reason {HOSTILE}",
+        warnings={"base-s0": f"warned {HOSTILE}"},
+    )
+    log = LogWriter(folder.events)
+    log.append("warning", message=f"supervisor {HOSTILE}")
+    log.append("run_queued", run=f"r {HOSTILE}", model=MARKUP, seed=0)
+    log.append("run_ended", run=f"r {HOSTILE}", state="failed", reason=HOSTILE)
+    log.append("control_ack", id="x", command="pause", run=None, result=HOSTILE)
+    log.close()
+    log = LogWriter(folder.run("se-s0").events)
+    layer = f"layer {HOSTILE}"
+    gates = np.full((10, 8), 0.5, dtype=np.float32)
+    np.savez(folder.run("se-s0").probes / "hostile.npz", allow_pickle=False, **{f"{layer}/by_class": gates})
+    log.append("probe", epoch=3, file="hostile.npz", gates={layer: [0.5] * 8})
+    log.close()
+    return folder
+
+
+def assert_clean(terminal: Terminal) -> None:
+    """Nothing but the dashboard's own sequences went to the terminal."""
+    rest = OURS.sub(b"", terminal.raw).decode("utf-8")
+    found = CONTROL.search(rest)
+    assert found is None, rest[max(0, found.start() - 60) : found.end() + 60]
+
+
+def squeezed(terminal: Terminal) -> str:
+    """The screen's text without the spaces and breaks that wrapping and padding add."""
+    return re.sub(r"\s+", "", terminal.text())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_every_screen_shows_it_and_none_obeys(tmp_path: Path, size: tuple[int, int]) -> None:
+    folder = hostile_experiment(tmp_path)
+    with alive(folder), opened(folder, columns=size[0], rows=size[1]) as terminal:
+        terminal.until(lambda text: "acc[/bold]" in text and "┤" in text and "cpu" in text)
+        for key in ("h", "c", "?", "s", "S", "\x03", "\r"):
+            terminal.press(key)
+            terminal.settle(0.4)
+            terminal.press("\x1b")
+            terminal.settle(0.3)
+        for _ in range(3):  # every run, its gates and details
+            terminal.press("j")
+            terminal.settle(0.3)
+            terminal.press("\r")
+            terminal.settle(0.3)
+            terminal.press("\x1b")
+            terminal.settle(0.3)
+        terminal.press("\t\t\t\x1b[F")
+        terminal.settle(0.3)
+        assert not terminal.ended()
+        assert_clean(terminal)
+
+
+def test_the_traceback_is_whole(tmp_path: Path) -> None:
+    folder = hostile_experiment(tmp_path)
+    with alive(folder), opened(folder, columns=120, rows=60) as terminal:
+        terminal.until(lambda text: "┤" in text and "cpu" in text)
+        terminal.press("j\r")
+        terminal.until("traceback")
+        terminal.until(lambda text: "theend" in re.sub(r"\s+", "", text))
+        text = squeezed(terminal)
+        assert re.sub(r"\s+", "", f"ValueError: {SHOWN} the end") in text
+        assert re.sub(r"\s+", "", f"reason {SHOWN}") in text
+        assert_clean(terminal)
+
+
+def test_warnings_and_class_names_are_whole(tmp_path: Path) -> None:
+    folder = hostile_experiment(tmp_path)
+    with alive(folder), opened(folder, columns=200, rows=60) as terminal:
+        terminal.until(lambda text: "┤" in text and "cpu" in text)
+        terminal.press("\t\t\tf")  # the log on the whole screen
+        terminal.until(lambda text: "supervisor" in text and "┤" not in text)
+        assert re.sub(r"\s+", "", f"supervisor {SHOWN}") in squeezed(terminal)
+        terminal.press("f\x1b[Z\x1b[Z\x1b[Z\r")
+        terminal.until("parameters")
+        assert re.sub(r"\s+", "", f"warned {SHOWN}") in squeezed(terminal)
+        terminal.press("\x1b")
+        terminal.until(lambda text: "┤" in text)
+        terminal.press("h")
+        terminal.until(lambda text: "acc[/bold]" in text and "gates" in text)
+        assert_clean(terminal)
+
+
+def test_a_hostile_reason_of_the_launcher_is_shown_safely(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "lost")
+    folder.supervisor_log.mkdir()  # nothing can be written there
+    with opened(folder) as terminal:
+        terminal.until("r resume")
+        terminal.press("r")
+        terminal.until("can't write to")
+        assert_clean(terminal)
