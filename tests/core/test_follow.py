@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.histories import RUN_IDS, History, fold, histories, known, log_by_log
@@ -165,7 +165,6 @@ class Files:
             count -= len(data)
 
 
-@settings(max_examples=2 * settings().max_examples)
 @given(
     history=histories(),
     looks=st.lists(st.tuples(st.integers(0, 1500), st.none() | st.integers(1, 600)), max_size=15),
