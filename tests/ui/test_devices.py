@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -77,3 +80,57 @@ def test_what_is_over_is_not_measured(tmp_path: Path) -> None:
 
     with staged(tmp_path, "finished") as folder:
         drive(make_app(folder), script)
+
+
+class FakeNvml(ModuleType):
+    """NVIDIA's library with two GPUs, of which the second tells nothing but its name."""
+
+    class NVMLError(Exception):
+        """What the real one raises for everything."""
+
+    NVML_TEMPERATURE_GPU = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
+        return b"NVIDIA H200"
+
+    def _told(self, handle: int, answer: Any) -> Any:
+        if handle:
+            raise self.NVMLError("Not Supported")
+        return answer
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+        return self._told(handle, SimpleNamespace(used=3, total=4))
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802
+        return self._told(handle, SimpleNamespace(gpu=75))
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> Any:  # noqa: N802
+        return self._told(handle, 312_000)
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> Any:  # noqa: N802
+        return self._told(handle, 54)
+
+
+def test_gpus_are_asked_through_nvidias_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("pynvml"))
+    first, second = reader()().gpus
+    assert first == Gpu(0, "NVIDIA H200", 0.75, 3, 4, 54.0, 312.0)
+    assert second == Gpu(1, "NVIDIA H200", None, None, None, None, None)
+
+
+def test_a_machine_without_gpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(FakeNvml):
+        def nvmlInit(self) -> None:  # noqa: N802
+            raise self.NVMLError("Driver Not Loaded")
+
+    monkeypatch.setitem(sys.modules, "pynvml", Broken("pynvml"))
+    assert reader()().gpus == ()

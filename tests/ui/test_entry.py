@@ -1,0 +1,105 @@
+"""What is said on the way out, what is loaded when, and where colours are written down."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui_attn.ui
+from tests import recorded
+from tests.ui.harness import alive
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui.entry import command, farewell
+from tui_attn.ui.feed import Feed, Snapshot
+
+UI = Path(tui_attn.ui.__file__).parent
+
+
+def snapshot(folder: ExperimentDir) -> Snapshot:
+    """The picture of `folder` as it is now."""
+    found: list[Snapshot] = []
+    feed = Feed(folder, found.append)
+    feed._follower = read_state(folder)
+    situation = feed._follower.situation()
+    return feed._picture(situation.experiment, situation.runs, situation.supervised, set(), True)
+
+
+def test_while_training_goes_on_it_says_how_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = recorded.scene(tmp_path / "runs", "running")
+    with alive(folder):
+        lines = farewell(folder, snapshot(folder))
+    assert [line for line, _ in lines] == [
+        f"training goes on: 'tui-attn attach {folder.id}' comes back",
+        f"                  'tui-attn stop {folder.id}' stops it and keeps what there is",
+    ]
+    assert {stream for _, stream in lines} == {sys.stderr}
+
+
+def test_of_a_lost_experiment_it_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "lost")
+    ((line, stream),) = farewell(folder, snapshot(folder))
+    assert line.startswith(f"nobody trains {folder.id}: 'tui-attn resume")
+    assert stream is sys.stderr
+
+
+def test_of_an_ended_one_it_prints_the_figures_on_stdout(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "finished")
+    lines = farewell(folder, snapshot(folder))
+    assert {stream for _, stream in lines} == {sys.stdout}
+    assert any("test accuracy" in line for line, _ in lines)
+
+
+def test_before_anything_was_read_it_still_says_how_to_come_back(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "running")
+    ((line, _),) = farewell(folder, None)
+    assert "tui-attn attach" in line
+
+
+def test_the_command_names_the_runs_folder_when_it_is_not_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("attach", ExperimentDir(tmp_path / "runs" / "x")) == "tui-attn attach x"
+    assert command("stop", ExperimentDir(tmp_path / "more" / "x")) == "tui-attn stop x --runs-dir more"
+    assert command("stop", ExperimentDir(Path("/data/my runs/x"))) == "tui-attn stop x --runs-dir '/data/my runs'"
+
+
+def loaded_after(statements: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after `statements`."""
+    code = f"import sys\n{statements}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return set(done.stdout.split())
+
+
+def test_checking_options_loads_no_textual() -> None:
+    found = loaded_after("import tui_attn.ui; tui_attn.ui.UiOptions(theme='dark', keymap={'help': 'f5'})")
+    assert not {"textual", "rich", "plotext", "numpy", "torch"} & found
+
+
+def test_the_first_frame_loads_nothing_that_can_wait() -> None:
+    found = loaded_after("import tui_attn.ui.app")
+    assert "textual" in found
+    assert not {"plotext", "numpy", "scipy", "psutil", "pynvml", "torch", "torchvision"} & found
+
+
+def test_the_whole_dashboard_loads_no_torch() -> None:
+    modules = [
+        "tui_attn.ui." + str(path.relative_to(UI).with_suffix("")).replace("/", ".")
+        for path in UI.rglob("*.py")
+        if path.name != "__init__.py"
+    ]
+    found = loaded_after("\n".join(f"import {module}" for module in modules) + "\nimport tui_attn.compare")
+    assert {"textual", "plotext", "numpy"} <= found
+    assert not {"torch", "torchvision"} & found
+
+
+def test_the_themes_are_the_only_place_with_colours() -> None:
+    written = re.compile(r"#[0-9a-fA-F]{6}\b")
+    found = {path.name for path in [*UI.rglob("*.py"), *UI.rglob("*.tcss")] if written.search(path.read_text())}
+    assert found == {"themes.py"}
