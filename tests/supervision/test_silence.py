@@ -24,6 +24,6 @@ def test_a_run_is_stalled_only_with_its_whole_worker(tmp_path: Path, se: float, 
         touch(folder, run, ago)
     with supervised(folder):
         follower = read_state(folder)
-        for run in follower.state.runs.values():
-            run.worker = 1
+        for folded in follower.state.runs.values():
+            folded.worker = 1
         assert set(follower.situation().runs.values()) == {expected}
