@@ -47,6 +47,7 @@ def make_app(
     *,
     now: float = recorded.T0 + 131,
     reading: Reading = READING,
+    host: str = "recorder",
     environment: Mapping[str, str] = TRUE_COLOR,
     **options: Any,
 ) -> DashboardApp:
@@ -56,7 +57,9 @@ def make_app(
     os.environ.pop("NO_COLOR", None)
     os.environ.update(environment)
     try:
-        return DashboardApp(folder, chosen, clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading)
+        return DashboardApp(
+            folder, chosen, clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading, host=host
+        )
     finally:
         os.environ.clear()
         os.environ.update(before)

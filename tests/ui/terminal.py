@@ -23,10 +23,11 @@ DEADLINE = 30.0
 """Seconds after which something that doesn't happen fails the test."""
 
 OPEN = """
-import signal, sys
+import platform, signal, sys
 from pathlib import Path
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui import UiOptions, run_dashboard
+platform.node = lambda: "recorder"
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
 sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions()))
 """

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import DEADLINE, READING, drawn, drive, make_app, screen_text, staged, until
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.devices import Gpu, Reading, Sampler, reader
+from tui_attn.ui.devices import Gpu, Reading, Sampler, _visible, reader
 
 
 def test_this_machine_can_be_measured() -> None:
@@ -99,6 +99,9 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
         return index
 
+    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
+        return f"GPU-{handle}"
+
     def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
         return b"NVIDIA H200"
 
@@ -122,7 +125,7 @@ class FakeNvml(ModuleType):
 
 def test_gpus_are_asked_through_nvidias_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("pynvml"))
-    first, second = reader()().gpus
+    first, second = reader(["cuda:0", "cuda:1"])().gpus
     assert first == Gpu(0, "NVIDIA H200", 0.75, 3, 4, 54.0, 312.0)
     assert second == Gpu(1, "NVIDIA H200", None, None, None, None, None)
 
@@ -134,3 +137,40 @@ def test_a_machine_without_gpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setitem(sys.modules, "pynvml", Broken("pynvml"))
     assert reader()().gpus == ()
+
+
+def test_only_the_gpus_that_train_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("pynvml"))
+    assert [gpu.index for gpu in reader(["cuda:1"])().gpus] == [1]
+    assert [gpu.index for gpu in reader(["cuda"])().gpus] == [0]
+    assert reader(["cpu"])().gpus == ()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    (only,) = reader(["cuda:0"])().gpus
+    assert only.utilisation is None, "the machine's second GPU, which is CUDA's first"
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (None, [0, 1, 2]),
+        ("2,0", [2, 0]),
+        ("GPU-bb", [1]),
+        ("GPU-a,GPU-c", [0, 2]),
+        ("0,7,1", [0]),
+        ("", []),
+        ("-1", []),
+        ("GPU-", []),
+    ],
+)
+def test_cuda_visible_devices_is_respected(variable: str | None, expected: list[int]) -> None:
+    assert _visible(["GPU-aa", "GPU-bb", "GPU-cc"], variable) == expected
+
+
+def test_a_machine_that_is_not_this_one_is_not_measured(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert "not measured: on recorder" in screen_text(app)
+        assert "71 %" not in screen_text(app)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder, host="laptop"), script)

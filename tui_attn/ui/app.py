@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -59,10 +60,13 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         zone: Callable[[float], time.struct_time] = time.localtime,
         read_devices: Callable[[], Reading] | None = None,
+        host: str | None = None,
     ) -> None:
         super().__init__(ascii_only=ascii_only() if options.ascii is None else options.ascii)
         self.folder = folder
-        self.dashboard = Dashboard(folder, folder.manifest_data(), clock=clock, zone=zone)
+        self._manifest = folder.manifest_data()
+        self._here = self._manifest.host == (platform.node() if host is None else host)
+        self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=clock, zone=zone)
         self._read_devices = read_devices
         self.session: Session | None = None
         self.snapshot: Snapshot | None = None
@@ -96,7 +100,9 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
         """Start reading, now that there is something to see."""
         from tui_attn.ui.session import Session
 
-        self.session = Session(self.folder, self.post_message, self._read_devices)
+        self.session = Session(
+            self.folder, self._manifest, self.post_message, here=self._here, read_devices=self._read_devices
+        )
         self.session.start()
 
     def on_unmount(self) -> None:

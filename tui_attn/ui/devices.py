@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,17 +43,19 @@ class Reading:
 
 
 class Sampler(threading.Thread):
-    """Measures while `active` and calls `listener` from its own thread."""
+    """Measures this machine and its `devices` while active, and calls `listener` from its own thread."""
 
     def __init__(
         self,
         listener: Callable[[Reading], object],
         *,
+        devices: Sequence[str] = (),
         read: Callable[[], Reading] | None = None,
         interval: float = INTERVAL,
     ) -> None:
         super().__init__(name="devices", daemon=True)
         self._listener = listener
+        self._devices = devices
         self._read = read
         self._interval = interval
         self._stopping = threading.Event()
@@ -73,18 +76,21 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         """Measure until stopped."""
         self._active.wait()
-        read = self._read or reader()
+        read = self._read or reader(self._devices)
         while not self._stopping.is_set():
             self._listener(read())
             self._stopping.wait(self._interval)
             self._active.wait()
 
 
-def reader() -> Callable[[], Reading]:
-    """What measures this machine. Imports psutil, and NVIDIA's library where there is a GPU."""
+def reader(devices: Sequence[str] = ("cuda",)) -> Callable[[], Reading]:
+    """What measures this machine, and those of its GPUs that are among `devices`, named as torch names them.
+
+    Imports psutil, and NVIDIA's library where GPUs are asked for.
+    """
     import psutil
 
-    gpus = _nvidia()
+    gpus = _nvidia(devices) if any(device.startswith("cuda") for device in devices) else tuple
     psutil.cpu_percent()  # the first call only starts the measurement
 
     def read() -> Reading:
@@ -100,15 +106,46 @@ def reader() -> Callable[[], Reading]:
     return read
 
 
-def _nvidia() -> Callable[[], tuple[Gpu, ...]]:
+def _nvidia(devices: Sequence[str]) -> Callable[[], tuple[Gpu, ...]]:
     try:
         import pynvml
 
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        visible = _visible([_uuid(pynvml, handle) for handle in handles], os.environ.get("CUDA_VISIBLE_DEVICES"))
     except Exception:  # no library, no driver or no GPU: all the same here
-        return lambda: ()
-    return lambda: tuple(_gpu(pynvml, index, handle) for index, handle in enumerate(handles))
+        return tuple
+    chosen = [(index, handles[visible[index]]) for index in _indices(devices) if index < len(visible)]
+    return lambda: tuple(_gpu(pynvml, index, handle) for index, handle in chosen)
+
+
+def _indices(devices: Sequence[str]) -> list[int]:
+    """The indices of torch's CUDA devices among `devices`; `cuda` alone is the first."""
+    found = [device.partition(":")[2] or "0" for device in devices if device.startswith("cuda")]
+    return sorted({int(index) for index in found if index.isdecimal()})
+
+
+def _uuid(nvml: Any, handle: Any) -> str:
+    found = _ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))
+    return found.decode("ascii", "replace") if isinstance(found, bytes) else str(found or "")
+
+
+def _visible(uuids: Sequence[str], variable: str | None) -> list[int]:
+    """Which of the machine's GPUs CUDA programs see, in their order, by `CUDA_VISIBLE_DEVICES`.
+
+    Without it all of them, in the order of the PCI bus, which is CUDA's too unless the GPUs differ in speed.
+    """
+    if variable is None:
+        return list(range(len(uuids)))
+    found: list[int] = []
+    for item in (part.strip() for part in variable.split(",")):
+        matching = [index for index, uuid in enumerate(uuids) if item.startswith("GPU-") and uuid.startswith(item)]
+        if item.isdecimal() and int(item) < len(uuids):
+            matching = [int(item)]
+        if len(matching) != 1:  # CUDA stops at the first that it can't find
+            break
+        found += matching
+    return found
 
 
 def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:

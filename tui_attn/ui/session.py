@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from textual.message import Message
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.ui.devices import Reading, Sampler
 from tui_attn.ui.feed import Feed, Snapshot
 from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
@@ -18,21 +18,28 @@ _FEED_SECONDS = 0.25
 
 
 class Session:
-    """Tells everything by `post`, from any thread. Raises `RunsError` when the folder can't be read."""
+    """Tells everything by `post`, from any thread. `here`: whether this is the machine that trains.
+
+    Raises `RunsError` when the folder can't be read.
+    """
 
     def __init__(
         self,
         folder: ExperimentDir,
+        manifest: Manifest,
         post: Callable[[Message], object],
+        *,
+        here: bool,
         read_devices: Callable[[], Reading] | None = None,
     ) -> None:
+        self._here = here
         self.feed = Feed(
             folder,
             lambda snapshot: post(LogsAdvanced(snapshot)),
             failed=lambda failure: post(FeedFailed(failure)),
             interval=_FEED_SECONDS,
         )
-        self.sampler = Sampler(lambda reading: post(DevicesRead(reading)), read=read_devices)
+        self.sampler = Sampler(lambda reading: post(DevicesRead(reading)), devices=manifest.devices, read=read_devices)
         self.steering = Steering(folder, post)
         self.sampling = False
         """Whether the devices are measured: only while something trains, so that an idle screen stays still."""
@@ -52,7 +59,8 @@ class Session:
 
         What became of commands since the last one is returned, to be said.
         """
-        self.sampling = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
+        live = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
+        self.sampling = live and self._here
         self.sampler.set_active(self.sampling)
         self.feed.interval = max(_FEED_SECONDS, least_seconds)
         self.feed.taken()

@@ -50,12 +50,14 @@ class Dashboard(Screen[None], inherit_bindings=False):
         folder: ExperimentDir,
         manifest: Manifest,
         *,
+        here: bool = True,
         clock: Callable[[], float] = time.time,
         zone: Callable[[float], time.struct_time] = time.localtime,
     ) -> None:
         super().__init__()
         self._folder = folder
         self._zone = zone
+        self._elsewhere = None if here else manifest.host
         config = self._config = manifest.config
         self.title_bar = TitleBar(folder.id, config, clock, id="title")
         self.table = RunTable(config, id="runs")
@@ -82,7 +84,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
         self.steering = steering
         self.curves = CurvesPanel(has_gates="se" in self._config.models, id="curves")
-        self.side = SidePanel(self._zone, id="side")
+        self.side = SidePanel(self._zone, self._elsewhere, id="side")
         await self.query_one("#main").mount(self.curves)
         await self.query_one("#body").mount(self.side)
         if self.snapshot is not None:

@@ -17,8 +17,11 @@ _LABEL = 10
 class DevicePanel(Lines):
     """CPU and memory, and each GPU's utilisation, memory, temperature and power."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, elsewhere: str | None = None, *, id: str) -> None:
+        """`elsewhere`: the machine that trains, when it isn't this one."""
         super().__init__(id=id)
+        host = safe_text(elsewhere, one_line=True)
+        self._without = "not measured while nothing trains" if elsewhere is None else f"not measured: on {host}"
         self._reading: Reading | None = None
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -40,7 +43,7 @@ class DevicePanel(Lines):
         reading = self._reading
         rows = [rule("device", width, right=_names(reading))]
         if reading is None:
-            return [*rows, Row(((" not measured while nothing trains", "muted"),))]
+            return [*rows, Row(((fit(f" {self._without}", width), "muted"),))]
         cores = "1 core" if reading.cores == 1 else f"{reading.cores} cores"
         rows.append(self._gauge("cpu", reading.cpu, f"{100 * reading.cpu:.0f} % of {cores}", width))
         rows.append(self._gauge("memory", reading.memory_used / max(reading.memory_total, 1), _memory(reading), width))
@@ -72,7 +75,7 @@ class DevicePanel(Lines):
     def _one_line(self, width: int) -> Row:
         reading = self._reading
         if reading is None:
-            return Row(((fit(" device  not measured while nothing trains", width), "muted"),))
+            return Row(((fit(f" device  {self._without}", width), "muted"),))
         parts = [f"cpu {100 * reading.cpu:.0f} %", f"memory {_memory(reading)}"]
         for gpu in reading.gpus:
             facts = [f"gpu {gpu.index} {_used(gpu)}", _gpu_memory(gpu)]

@@ -17,9 +17,9 @@ from tui_attn.ui.widgets.log_pane import LogPane
 class SidePanel(Widget):
     """Shows pictures of the state, and measurements."""
 
-    def __init__(self, zone: Callable[[float], time.struct_time], *, id: str) -> None:
+    def __init__(self, zone: Callable[[float], time.struct_time], elsewhere: str | None, *, id: str) -> None:
         super().__init__(id=id)
-        self.devices = DevicePanel(id="devices")
+        self.devices = DevicePanel(elsewhere, id="devices")
         self.log_pane = LogPane(zone, id="log")
 
     def compose(self) -> ComposeResult:
