@@ -1,10 +1,12 @@
 """Whom it trusts: not what a folder from somewhere else holds, not links that lead out of it, not other users."""
 
 import ast
+import functools
 import os
 import stat
+import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,16 +61,21 @@ def as_another_user(action: Callable[[], object]) -> str:
         return file.read()
 
 
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only the superuser can become another user")
-def test_another_users_experiment_can_be_watched_at_most(tmp_path: Path) -> None:
-    os.chmod(tmp_path, 0o755)  # noqa: PTH101 - the tests' own folders, not the experiment's
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in folder.name:
-            folder.chmod(0o755)
-    experiment = make_experiment(tmp_path / "runs")
+def test_another_users_experiment_can_be_watched_at_most(public_folder: Path) -> None:
+    experiment = make_experiment(public_folder / "runs")
     closed = as_another_user(lambda: read_state(experiment).state)
     assert closed.startswith("RunsError"), closed
-    assert "Permission denied" in as_another_user(lambda: list(runs.experiments(tmp_path / "runs")))
+    assert "Permission denied" in as_another_user(lambda: list(runs.experiments(public_folder / "runs")))
     for folder in (experiment.path.parent, experiment.path):
         folder.chmod(0o755)
     experiment.manifest.chmod(0o644)
@@ -101,7 +108,7 @@ def test_an_experiment_that_is_a_link_is_not_listed_and_not_found_by_its_name(tm
     elsewhere = make_experiment(tmp_path / "elsewhere")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "linked").symlink_to(elsewhere.path)
-    assert list(runs.experiments(tmp_path / "runs")) == []
+    assert list(runs.experiments(public_folder / "runs")) == []
     with pytest.raises(RunsError, match="symbolic link"):
         runs.find_experiment(tmp_path / "runs", "linked")
 
@@ -179,14 +186,26 @@ def test_only_commands_of_the_vocabulary_are_read(tmp_path: Path) -> None:
     assert reader.damaged == 1
 
 
+@functools.cache
+def trees() -> dict[Path, list[ast.Call]]:
+    """The calls in each file of the package."""
+    return {
+        path.relative_to(PACKAGE): [
+            node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        ]
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
 def calls(name: str) -> list[tuple[Path, ast.Call]]:
     """Where the package calls something of this name."""
-    found = []
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name:
-                found.append((path.relative_to(PACKAGE), node))
-    return found
+    called = (ast.Attribute, ast.Name)
+    return [
+        (path, call)
+        for path, nodes in trees().items()
+        for call in nodes
+        if isinstance(call.func, called) and ast.unparse(call.func).rpartition(".")[2] == name
+    ]
 
 
 def keywords(call: ast.Call) -> dict[str | None, str]:
