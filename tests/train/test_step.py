@@ -110,6 +110,23 @@ def test_equal_calls_give_equal_bits(name: str, precision: str) -> None:
 
 
 @EACH
+def test_equal_calls_give_equal_bits_on_two_threads(name: str, precision: str) -> None:
+    torch.set_num_threads(2)
+    generator = torch.Generator().manual_seed(4)
+    images = torch.randint(0, 256, (224, 1, 28, 28), generator=generator).to(torch.uint8)
+    labels = torch.randint(0, 10, (224,), generator=generator)
+    results = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        one = Stepper(MODELS[name](), CPU, precision, lr=0.01, mean=MEAN[:1], std=STD[:1])
+        for part in (slice(0, 128), slice(128, 224)):  # a whole batch, and the smaller last one of an epoch
+            one.train_step(images[part], labels[part])
+        results.append((weights(one), one.evaluate(images)))
+    assert same(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+@EACH
 def test_evaluation_changes_no_bit_of_the_training(name: str, precision: str) -> None:
     one, other = stepper(name, precision), stepper(name, precision)
     images, _ = data()
