@@ -77,7 +77,6 @@ class LogReader:
         self.problem: str | None = None
         """Why the log could not be read the last time; None when it could."""
         self._offset = 0
-        self._inode = 0
         self._trace = b""
         """What stands just before the offset, to know the file again by."""
         self._skipping = False
@@ -116,13 +115,12 @@ class LogReader:
         if not stat.S_ISREG(status.st_mode):
             self.problem = "it is no file"
             return []
-        if self._offset and not self._is_the_same(fd, status):
+        if self._offset and not self._is_the_same(fd):
             self.restarts += 1
             self.damaged = 0
             self._offset = 0
             self._trace = b""
             self._skipping = False
-        self._inode = status.st_ino
         found: list[Event] = []
         start = self._offset
         while self._offset < status.st_size and (limit is None or self._offset - start < limit):
@@ -146,10 +144,8 @@ class LogReader:
         self.more = limit is not None and self._offset - start >= limit and self._offset < status.st_size
         return found
 
-    def _is_the_same(self, fd: int, status: os.stat_result) -> bool:
-        """Whether the file is the one that was read: the number of a file that is gone may be given to another."""
-        if status.st_ino != self._inode or status.st_size < self._offset:
-            return False
+    def _is_the_same(self, fd: int) -> bool:
+        """Whether the file is the one that was read, or a copy: by what it holds, for inode numbers are used again."""
         return os.pread(fd, len(self._trace), self._offset - len(self._trace)) == self._trace
 
     def _advance(self, passed: bytes) -> None:

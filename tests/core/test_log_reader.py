@@ -153,6 +153,17 @@ def test_a_torn_end_that_its_writer_cuts_is_no_restart(tmp_path: Path) -> None:
     assert (reader.restarts, reader.damaged) == (0, 0)
 
 
+def test_a_longer_copy_that_takes_its_place_is_no_restart(tmp_path: Path) -> None:
+    path, beside = tmp_path / "log", tmp_path / "beside"
+    path.write_bytes(line("a") + line("b", 1))
+    reader = LogReader(path)
+    assert messages(reader) == ["a", "b"]
+    beside.write_bytes(path.read_bytes() + line("c", 2))
+    beside.replace(path)
+    assert messages(reader) == ["c"], "as when a folder is mirrored again and again"
+    assert reader.restarts == 0
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "link", "link to nothing", "device"])
 def test_what_is_no_file_has_no_events(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "log"
@@ -202,6 +213,13 @@ def test_an_overlong_line_is_one_damaged_line(tmp_path: Path, length: int, befor
         file.write(b"\n" + line("b"))
     reader = LogReader(path)
     assert messages(reader) == (["a", "b"] if before else ["b"])
+    assert reader.damaged == 1
+
+
+def test_the_end_of_an_overlong_line_is_no_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(MAX_LINE) + line("hidden") + line("b"))
+    reader = LogReader(tmp_path / "log")
+    assert messages(reader) == ["b"]
     assert reader.damaged == 1
 
 

@@ -87,7 +87,7 @@ def test_numbering_goes_on_behind_damaged_lines_which_stay(tmp_path: Path, damag
 
 def test_a_whole_line_before_an_overlong_one_is_not_mistaken_for_its_end(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(FIRST[:LINE] + FIRST[LINE : 2 * LINE - 1] + b"y" * (9 << 20) + b"\n")
+    path.write_bytes(FIRST[:LINE] + FIRST[LINE : 2 * LINE - 1] + b"y" * ((9 << 20) - 1) + b"\n")
     log = LogWriter(path)
     log.append("warning", message="after")
     log.close()
