@@ -108,7 +108,7 @@ def test_an_experiment_that_is_a_link_is_not_listed_and_not_found_by_its_name(tm
     elsewhere = make_experiment(tmp_path / "elsewhere")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "linked").symlink_to(elsewhere.path)
-    assert list(runs.experiments(public_folder / "runs")) == []
+    assert list(runs.experiments(tmp_path / "runs")) == []
     with pytest.raises(RunsError, match="symbolic link"):
         runs.find_experiment(tmp_path / "runs", "linked")
 
