@@ -23,7 +23,7 @@ TERMINATED = 143
 """Exit code of a worker that was sent SIGTERM and kept what there was."""
 
 
-SPIN = "5000"
+SPIN = "20000"
 """Turns that a waiting thread spins before it sleeps; benchmarks/spinning.py compares."""
 
 
@@ -111,7 +111,7 @@ def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
     environment["PYTHONUNBUFFERED"] = "1"
     # By default a thread of libgomp that waits for its sisters spins for about a millisecond. Where another program
     # takes one of the cores, every operator then waits out a time slice: training ran ten times slower.
-    environment.setdefault("GOMP_SPINCOUNT", "0" if crowded else SPIN)
+    environment.setdefault("GOMP_SPINCOUNT", "1000" if crowded else SPIN)
     return environment
 
 
