@@ -1,0 +1,133 @@
+"""What checkpoints cost: `python -m benchmarks.checkpoint_overhead`.
+
+Trains full epochs of each model in one process, epochs with and without checkpoints in turn, and compares their median
+times. As other programs on the machine disturb these, it also adds up what the checkpoints themselves take: the time
+for which training waits for them, and the processor time of the thread that writes them.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tui_attn import data, devices, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.train import checkpoint
+from tui_attn.train.engine import Engine
+from tui_attn.train.session import Session
+
+
+class Clock:
+    """Adds up how long something takes."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, call: Any, *, thread: bool = False) -> Any:
+        """`call`, timed: by the wall's clock, or by the processor time of the thread that it runs in."""
+        clock = time.thread_time if thread else time.perf_counter
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = clock()
+            try:
+                return call(*arguments, **options)
+            finally:
+                self.seconds += clock() - begin
+
+        return timed
+
+
+def make(folder: Path, given: argparse.Namespace) -> ExperimentDir:
+    """An experiment to train in this process."""
+    config = ExperimentConfig(
+        models=tuple(given.models.split(",")), dataset=given.dataset, epochs=1000, train_limit=given.train_limit
+    )
+    located = data.ensure(config.dataset, None)
+    experiment = runs.make_experiment(folder, config)
+    where = {
+        "root": str(located.root),
+        "files": [str(file) for file in located.files],
+        "source": located.source,
+        "version": located.version,
+    }
+    manifest = Manifest(
+        id=experiment.id,
+        created=time.time(),
+        config=config,
+        threads=torch.get_num_threads(),
+        devices=(given.device,),
+        precision="auto",
+        data=where,
+        versions={},
+        host="",
+    )
+    runs.write_manifest(experiment, manifest)
+    return experiment
+
+
+def epoch(session: Session) -> float:
+    """Seconds of an epoch, its checkpoint on disk at the end."""
+    begin = time.perf_counter()
+    session.turn(lambda: False)
+    session._journal.finish_checkpoint()
+    return time.perf_counter() - begin
+
+
+def measure(session: Session, rounds: int) -> dict[str, float]:
+    """Medians of epochs with and without checkpoints, and the shares of what checkpoints themselves take."""
+    waited, wrote = Clock(), Clock()
+    write = checkpoint.write
+    keep = session._checkpoint
+    session._checkpoint = waited.around(keep)  # type: ignore[method-assign]
+    session._journal.finish_checkpoint = waited.around(session._journal.finish_checkpoint)  # type: ignore[method-assign]
+    checkpoint.write = wrote.around(write, thread=True)
+    epoch(session)  # warm up
+    waited.seconds = wrote.seconds = 0.0
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(2 * rounds):
+        with_it = number % 4 in {0, 3}  # with, without, without, with: a drift favours neither
+        session._checkpoint = waited.around(keep) if with_it else (lambda: None)  # type: ignore[method-assign]
+        times[with_it].append(epoch(session))
+    checkpoint.write = write
+    total = sum(times[True])
+    return {
+        "with": statistics.median(times[True]),
+        "without": statistics.median(times[False]),
+        "waited": waited.seconds / total,
+        "wrote": wrote.seconds / total,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default="base,se,self-attention")
+    parser.add_argument("--dataset", default="fashion-mnist")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=4, help="epochs with and without, each")
+    parser.add_argument("--train-limit", type=int, default=None)
+    given = parser.parse_args()
+    torch.set_num_threads(devices.threads())
+    print("model            epoch with   without   ratio   waited for   written by its thread")
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".overhead-") as name:
+        experiment = make(Path(name), given)
+        engine = Engine(experiment, experiment.manifest_data(), given.device)
+        for model in experiment.manifest_data().config.models:
+            engine.open(f"{model}-s0")
+            found = measure(engine.session(f"{model}-s0"), given.rounds)
+            engine.close(f"{model}-s0")
+            ratio = found["with"] / found["without"]
+            print(
+                f"{model:<15} {found['with']:>9.2f} s {found['without']:>8.2f} s {ratio:>7.3f}"
+                f" {found['waited']:>11.3%} {found['wrote']:>12.3%}"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
