@@ -278,11 +278,18 @@ def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def compare(experiment: Experiment = None, runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+def compare(
+    experiment: Experiment = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Also write a page with tables and pictures to DIR.")
+    ] = None,
+) -> None:
     """Compare the models of an experiment."""
     from tui_attn import commands
 
-    raise typer.Exit(commands.compare_models(runs_dir, experiment, as_json=as_json))
+    raise typer.Exit(commands.compare_models(runs_dir, experiment, as_json=as_json, report=report))
 
 
 @app.command()

@@ -103,10 +103,12 @@ def _await(folder: ExperimentDir, command_id: str) -> str:
     return "no answer yet: the command waits in the control log"
 
 
-def compare_models(runs_dir: Path, name: str | None, *, as_json: bool) -> int:
-    """Print the comparison."""
+def compare_models(runs_dir: Path, name: str | None, *, as_json: bool, report: Path | None = None) -> int:
+    """Print the comparison, and write its report into a folder where one is given."""
     folder = runs.find_experiment(runs_dir, name)
     follower = read_state(folder)
+    if report is not None:
+        _write_report(follower, report.expanduser())
     summary = compare.summarise(follower)
     if as_json:
         _out(json.dumps(summary))
@@ -114,6 +116,15 @@ def compare_models(runs_dir: Path, name: str | None, *, as_json: bool) -> int:
     for line in compare.table(summary, compare.remarks(follower, summary), width=_width()):
         _out(line)
     return 0
+
+
+def _write_report(follower: Follower, folder: Path) -> None:
+    from tui_attn.report import ReportError, write_report
+
+    try:
+        say(f"the report is in {write_report(follower, folder)}")
+    except ReportError as error:
+        raise RunsError(str(error)) from None
 
 
 def probe(runs_dir: Path, name: str | None, run: str | None, *, as_json: bool) -> int:

@@ -32,11 +32,19 @@ if TYPE_CHECKING:
         rank_correlation,
     )
     from tui_attn.compare.images import Disagreements, McNemar, confusion, disagreements, mcnemar, per_class
-    from tui_attn.compare.interventions import Intervention, Interventions, InterventionsError, load_interventions
+    from tui_attn.compare.interventions import (
+        KINDS,
+        LAYERS,
+        Intervention,
+        Interventions,
+        InterventionsError,
+        load_interventions,
+    )
     from tui_attn.compare.notes import remarks
     from tui_attn.compare.paired import Interval, Verdict, mean_interval, verdict
     from tui_attn.compare.power import power_of, seeds_needed
     from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
+    from tui_attn.compare.probes import Probes, load_probes
     from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
     from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
@@ -95,6 +103,8 @@ _MODULES = {
         "per_class",
     ),
     "interventions": (
+        "KINDS",
+        "LAYERS",
         "Intervention",
         "Interventions",
         "InterventionsError",
@@ -115,6 +125,10 @@ _MODULES = {
         "Predictions",
         "PredictionsError",
         "load_predictions",
+    ),
+    "probes": (
+        "Probes",
+        "load_probes",
     ),
     "resampling": (
         "Beside",
@@ -149,8 +163,10 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BASE",
+    "KINDS",
     "LAB_ACCURACY",
     "LAB_REMARK",
+    "LAYERS",
     "ArchiveError",
     "Beside",
     "Change",
@@ -167,6 +183,7 @@ __all__ = [
     "Pattern",
     "Predictions",
     "PredictionsError",
+    "Probes",
     "Verdict",
     "accuracies",
     "beside",
@@ -192,6 +209,7 @@ __all__ = [
     "layer_words",
     "load_interventions",
     "load_predictions",
+    "load_probes",
     "mcnemar",
     "mean_interval",
     "model_rows",

@@ -1,0 +1,116 @@
+"""All that a report says of an experiment, gathered once, before anything is drawn or written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tui_attn import compare
+from tui_attn.compare import ArchiveError, ClassResults, Effects, Probes, class_names
+from tui_attn.compare.interventions import KINDS
+from tui_attn.follow import Follower
+from tui_attn.runs import Manifest, run_id
+from tui_attn.state import RunState
+from tui_attn.text import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmaps:
+    """The heatmaps of all finished runs of one model."""
+
+    model: str
+    runs: tuple[tuple[RunState, Probes], ...]
+    """By seed; at least one."""
+    classes: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[RunState, Probes]:
+        """The run whose pictures stand for the others'."""
+        return self.runs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An experiment as the report tells it."""
+
+    manifest: Manifest
+    summary: Mapping[str, Any]
+    remarks: tuple[str, ...]
+    runs: Mapping[str, tuple[RunState, ...]]
+    """By model, by seed; those that were begun."""
+    classes: tuple[ClassResults, ...]
+    heatmaps: tuple[Heatmaps, ...]
+    effects: tuple[Effects, ...]
+    missing_effects: tuple[str, ...]
+    """What is missing of the interventions, in words."""
+    threshold: float | None
+    """An accuracy that all models reach, to compare how long it took them; None while there is none."""
+
+    @property
+    def title(self) -> str:
+        """The experiment's name, or its id."""
+        return safe_text(self.manifest.config.name or self.manifest.id, one_line=True)
+
+
+def gather(follower: Follower) -> Content:
+    """Read all that the report needs. What can't be read is told among the remarks."""
+    summary = compare.summarise(follower)
+    runs = _runs(follower)
+    classes, no_classes = compare.class_results(follower)
+    heatmaps, no_heatmaps = _heatmaps(follower, runs)
+    effects, no_effects = compare.effects_of(follower)
+    remarks = dict.fromkeys([*compare.remarks(follower, summary), *no_classes, *no_heatmaps])
+    return Content(
+        manifest=follower.manifest,
+        summary=summary,
+        remarks=tuple(remarks),
+        runs=runs,
+        classes=tuple(classes),
+        heatmaps=tuple(heatmaps),
+        effects=tuple(effects),
+        missing_effects=tuple(no_effects),
+        threshold=threshold(summary),
+    )
+
+
+def _runs(follower: Follower) -> dict[str, tuple[RunState, ...]]:
+    found: dict[str, list[RunState]] = {model: [] for model in follower.manifest.config.models}
+    for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
+        if run.model in found and run.id == run_id(run.model, run.seed) and (run.steps or run.epochs):
+            found[run.model].append(run)
+    return {model: tuple(runs) for model, runs in found.items()}
+
+
+def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[Heatmaps], list[str]]:
+    found: list[Heatmaps] = []
+    problems: list[str] = []
+    for model in (model for model in runs if model in KINDS):
+        read: list[tuple[RunState, Probes]] = []
+        for run in runs[model]:
+            if run.state != "finished":
+                continue
+            try:
+                probes = compare.load_probes(follower.folder, run)
+            except ArchiveError as error:
+                problems.append(f"the heatmaps of {run.id} can't be shown: {error}")
+                continue
+            if probes.facts:
+                read.append((run, probes))
+        if read:
+            run, probes = read[0]
+            layer = probes.facts[0].layer
+            names = class_names(run, len(probes.trained[f"{layer}/by_class"]))
+            found.append(Heatmaps(model, tuple(read), names))
+    return found, problems
+
+
+def threshold(summary: Mapping[str, Any]) -> float | None:
+    """The largest multiple of half a per cent that the mean final accuracy of every model reaches."""
+    means = [entry["test_accuracy"]["mean"] for entry in summary["models"]]
+    known = [mean for mean in means if mean is not None]
+    if not known or len(known) < len(means):
+        return None
+    reached = math.floor(200 * min(known) + 1e-9) / 200
+    return reached if reached > 0 else None

@@ -1,0 +1,189 @@
+"""A picture in its three forms: PNG and SVG files, and SVG for the page, which takes the page's colours and font."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from tui_attn.report.html import Markup, plain, tag
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+INK, FAINT, GRID, PAPER = "#1b1f24", "#5d6673", "#d8dde3", "#fefefe"
+MODEL_INKS = {"base": "#1d6ec9", "se": "#a85500", "self-attention": "#5e1f5a"}
+"""The dashboard's colours on a light background."""
+MARKERS = {"base": "o", "se": "^", "self-attention": "s"}
+OTHER_INK = "#50545a"
+
+_VARIABLES = {
+    INK: "currentColor",
+    FAINT: "var(--faint)",
+    GRID: "var(--grid)",
+    PAPER: "var(--paper)",
+    OTHER_INK: "var(--other)",
+    **{color: f"var(--{model})" for model, color in MODEL_INKS.items()},
+}
+_COLOR = re.compile("|".join(_VARIABLES))
+_REFERENCE = re.compile(r"#([A-Za-z][\w.-]*)")
+
+STYLE: Any = {
+    "font.size": 8,
+    "font.family": ["DejaVu Sans"],
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": FAINT,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": FAINT,
+    "ytick.labelcolor": FAINT,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "text.color": INK,
+    "text.parse_math": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "figure.max_open_warning": 0,
+    "svg.image_inline": True,
+    "path.simplify": True,
+}
+WIDTH = 4.4
+"""Of a picture, in inches; shown at some 430 pixels, its letters are as large as the page's small print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of the report."""
+
+    name: str
+    """Of its files, without an ending."""
+    alt: str
+    """What it shows, in a sentence, for those who don't see it."""
+    caption: str
+    png: bytes
+    svg: bytes
+    inline: Markup
+    """For the page."""
+
+
+def ink(model: str) -> str:
+    """The colour of a model."""
+    return MODEL_INKS.get(model, OTHER_INK)
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Within it, matplotlib draws as this report does, and says nothing of letters that its font lacks."""
+    import logging
+    import warnings
+
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        logger = logging.getLogger("matplotlib")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def picture(
+    name: str, alt: str, caption: str, draw: Callable[[Figure], None], *, height: float, width: float = WIDTH
+) -> Picture:
+    """Let `draw` fill a figure of so many inches, and make a picture of it. Equal drawings give equal bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with styled():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        with matplotlib.rc_context({"svg.hashsalt": name}):
+            png = _saved(figure, "png", dpi=200, metadata={"Software": None}, facecolor="white")
+            figure.set_layout_engine("none")  # what was laid out once is not laid out again
+            nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+            with matplotlib.rc_context({"svg.fonttype": "path"}):
+                svg = _saved(figure, "svg", metadata=nothing, facecolor="white")
+            with matplotlib.rc_context({"svg.fonttype": "none"}):
+                inline = _inline(_saved(figure, "svg", metadata=nothing, transparent=True), name, alt)
+    return Picture(name, alt, caption, png, svg, inline)
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def _inline(svg: bytes, name: str, alt: str) -> Markup:
+    """The picture as an element of an HTML page: colours as variables, the page's font, ids that are its own."""
+    root = ElementTree.fromstring(svg)  # noqa: S314  written by matplotlib just now
+    used = {
+        match
+        for element in root.iter()
+        for key, value in element.attrib.items()
+        if key != "id" and not value.startswith("data:")
+        for match in _REFERENCE.findall(value)
+    }
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in {f"{{{SVG}}}metadata", f"{{{SVG}}}style"}:
+                parent.remove(child)
+        _adapt(parent, name, used)
+    for attribute in ("width", "height"):
+        root.attrib.pop(attribute, None)
+    root.set("role", "img")
+    root.set("class", "plot")
+    root.set("aria-label", plain(alt))
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    for key, value in list(element.attrib.items()):
+        if key == "id":
+            if value in used:
+                element.set(key, f"{name}-{value}")
+            else:
+                del element.attrib[key]
+        elif key == "style":
+            kept = [part for part in value.split("; ") if not part.startswith("font-family")]
+            style = _COLOR.sub(lambda match: _VARIABLES[match.group()], "; ".join(kept))
+            element.set(key, _REFERENCE.sub(rf"#{name}-\1", style) if "url(#" in style else style)
+        elif not value.startswith("data:") and _REFERENCE.search(value) and _REFERENCE.findall(value)[0] in used:
+            element.set(key, _REFERENCE.sub(rf"#{name}-\1", value))
+    if element.text is not None and not element.text.strip() and element.tag != f"{{{SVG}}}text":
+        element.text = None
+    if element.tail is not None and not element.tail.strip():
+        element.tail = None
+
+
+def figure_element(shown: Picture) -> Markup:
+    """The picture with its caption."""
+    return tag("figure", shown.inline, tag("figcaption", shown.caption))

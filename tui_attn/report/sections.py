@@ -1,0 +1,74 @@
+"""Which pictures a report has, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tui_attn.report.accuracies import accuracies_picture, differences_picture
+from tui_attn.report.classes import class_picture, confusion_picture
+from tui_attn.report.content import Content, Heatmaps
+from tui_attn.report.curves import by_epoch, curves_picture, training_loss
+from tui_attn.report.effects import effects_picture
+from tui_attn.report.heatmaps import attention_pictures, gates_picture
+from tui_attn.report.pictures import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All pictures of a report."""
+
+    accuracies: tuple[Picture, ...]
+    curves: tuple[Picture, ...]
+    classes: tuple[Picture, ...]
+    heatmaps: dict[str, tuple[Picture, ...]]
+    """By model."""
+    effects: dict[str, Picture]
+    """By model."""
+
+    @property
+    def all(self) -> list[Picture]:
+        """Every picture, in the order of the page."""
+        return [
+            *self.accuracies,
+            *self.curves,
+            *self.classes,
+            *(picture for pictures in self.heatmaps.values() for picture in pictures),
+            *self.effects.values(),
+        ]
+
+
+def draw(content: Content) -> Drawn:
+    """Draw all that there is something to draw of."""
+    return Drawn(
+        accuracies=_known([accuracies_picture(content.summary), differences_picture(content.summary)]),
+        curves=_curves(content),
+        classes=_known([class_picture(content.classes), *map(confusion_picture, content.classes)]),
+        heatmaps={heatmaps.model: _heatmaps(heatmaps) for heatmaps in content.heatmaps},
+        effects={found.model: effects_picture(found) for found in content.effects},
+    )
+
+
+def _known(pictures: Iterable[Picture | None]) -> tuple[Picture, ...]:
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def _curves(content: Content) -> tuple[Picture, ...]:
+    begun = {model: runs for model, runs in content.runs.items() if runs}
+    if not begun:
+        return ()
+    accuracy = [by_epoch(model, runs, lambda result: result.test_accuracy) for model, runs in begun.items()]
+    loss = [by_epoch(model, runs, lambda result: result.test_loss) for model, runs in begun.items()]
+    training = [training_loss(model, runs) for model, runs in begun.items()]
+    return (
+        curves_picture("curve-test-accuracy", "test accuracy, %", accuracy, percent=True),
+        curves_picture("curve-test-loss", "test loss", loss, percent=False),
+        curves_picture("curve-training-loss", "training loss", training, percent=False, log=True),
+    )
+
+
+def _heatmaps(heatmaps: Heatmaps) -> tuple[Picture, ...]:
+    run, probes = heatmaps.shown
+    if heatmaps.model == "self-attention":
+        return tuple(attention_pictures(run.id, probes, heatmaps.classes))
+    return tuple(gates_picture(run.id, facts.layer, probes, heatmaps.classes) for facts in probes.facts)
