@@ -28,7 +28,7 @@ from rich.style import Style
 from textual.pilot import Pilot
 from textual.strip import Strip
 
-from tests.ui.harness import drawn, drive, make_app, staged
+from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.ui.app import DashboardApp
 
 HERE = Path(__file__).resolve().parent / "screenshots"
@@ -120,6 +120,8 @@ def take(shot: Shot) -> str:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
+        if shot.scene == "running":
+            await until(pilot, lambda: "71 %" in screen_text(app))
         for key in shot.keys:
             await pilot.press(key)
             await drawn(pilot, app)

@@ -9,6 +9,7 @@ from rich.cells import chop_cells
 
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.text import safe_text
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.messages import ComparisonReady
 from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.lines import Row
@@ -45,7 +46,7 @@ class ComparisonScreen(PageScreen):
     @property
     def ascii_only(self) -> bool:
         """Whether the terminal shows ASCII only."""
-        return bool(self.app.drawing_mode.ascii)  # type: ignore[attr-defined]
+        return drawing_mode(self.app).ascii
 
     def on_comparison_ready(self, message: ComparisonReady) -> None:
         """Show what was computed."""

@@ -68,6 +68,9 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.steering: Steering | None = None
         """Set once commands can be given."""
         self.snapshot: Snapshot | None = None
+        self._reading: Reading | None = None
+        self._told = False
+        """Whether anything was said about the devices, if only that they are not measured."""
 
     def compose(self) -> ComposeResult:
         """What the first frame shows."""
@@ -89,6 +92,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
         await self.query_one("#body").mount(self.side)
         if self.snapshot is not None:
             self.show(self.snapshot)
+        if self._told:
+            self.side.show_devices(self._reading)
 
     def on_mount(self) -> None:
         """Start at the run list."""
@@ -132,6 +137,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     def show_devices(self, reading: Reading | None) -> None:
         """Show the machine's load."""
+        self._reading, self._told = reading, True
         if self.side is not None:
             self.side.show_devices(reading)
 

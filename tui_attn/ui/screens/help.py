@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.key_bar import key_name
@@ -26,7 +27,8 @@ class HelpScreen(PageScreen):
         if dashboard.curves is not None and dashboard.side is not None:
             panels += [("charts", dashboard.curves.loss), ("log", dashboard.side.log_pane)]
         nodes = [("everywhere", dashboard.app), ("dashboard", dashboard), *panels]
-        self._sections = [(title, _described(node)) for title, node in nodes]
+        ascii_only = drawing_mode(dashboard.app).ascii
+        self._sections = [(title, _described(node, ascii_only)) for title, node in nodes]
 
     def page(self, width: int) -> Sequence[Row]:
         """A section for each part of the screen."""
@@ -45,13 +47,16 @@ class HelpScreen(PageScreen):
         return rows
 
 
-def _described(node: DOMNode) -> list[tuple[str, str]]:
+def _described(node: DOMNode, ascii_only: bool) -> list[tuple[str, str]]:
     """Keys and tooltip of every binding of `node`, keymap applied, bindings of one id together."""
     by_action: dict[str, list[Binding]] = {}
     for binding in _in_order(node._bindings):
         by_action.setdefault(binding.id or binding.action, []).append(binding)
     return [
-        (" ".join(dict.fromkeys(key_name(binding.key) for binding in found)), found[0].tooltip or found[0].description)
+        (
+            " ".join(dict.fromkeys(key_name(binding.key, ascii_only=ascii_only) for binding in found)),
+            found[0].tooltip or found[0].description,
+        )
         for found in by_action.values()
         if found[0].tooltip or found[0].description
     ]

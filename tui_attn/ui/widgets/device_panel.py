@@ -8,6 +8,7 @@ from textual.geometry import Size
 
 from tui_attn.text import safe_text, size
 from tui_attn.ui import present
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit, rule
 
@@ -23,6 +24,8 @@ class DevicePanel(Lines):
         host = safe_text(elsewhere, one_line=True)
         self._without = "not measured while nothing trains" if elsewhere is None else f"not measured: on {host}"
         self._reading: Reading | None = None
+        self._said = "measuring"
+        """What stands there instead of a reading."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Lines that show everything."""
@@ -31,6 +34,7 @@ class DevicePanel(Lines):
     def show(self, reading: Reading | None) -> None:
         """Show this measurement, or that nothing is measured."""
         gpus = len(self._reading.gpus) if self._reading else 0
+        self._said = self._without
         self._reading = reading
         if gpus != (len(reading.gpus) if reading else 0):
             self.refresh(layout=True)
@@ -43,7 +47,7 @@ class DevicePanel(Lines):
         reading = self._reading
         rows = [rule("device", width, right=_names(reading))]
         if reading is None:
-            return [*rows, Row(((fit(f" {self._without}", width), "muted"),))]
+            return [*rows, Row(((fit(f" {self._said}", width), "muted"),))]
         cores = "1 core" if reading.cores == 1 else f"{reading.cores} cores"
         rows.append(self._gauge("cpu", reading.cpu, f"{100 * reading.cpu:.0f} % of {cores}", width))
         rows.append(self._gauge("memory", reading.memory_used / max(reading.memory_total, 1), _memory(reading), width))
@@ -62,7 +66,7 @@ class DevicePanel(Lines):
 
     def _gauge(self, label: str, fraction: float | None, text: str, width: int) -> Row:
         room = max(width - _LABEL - 25, 6)
-        ascii_only = self.app.drawing_mode.ascii  # type: ignore[attr-defined]
+        ascii_only = drawing_mode(self.app).ascii
         full, empty = present.bar(fraction or 0.0, room, ascii_only=ascii_only)
         pieces: list[Piece] = [
             (fit(f" {label}", _LABEL + 1), "muted"),
@@ -75,7 +79,7 @@ class DevicePanel(Lines):
     def _one_line(self, width: int) -> Row:
         reading = self._reading
         if reading is None:
-            return Row(((fit(f" device  {self._without}", width), "muted"),))
+            return Row(((fit(f" device  {self._said}", width), "muted"),))
         parts = [f"cpu {100 * reading.cpu:.0f} %", f"memory {_memory(reading)}"]
         for gpu in reading.gpus:
             facts = [f"gpu {gpu.index} {_used(gpu)}", _gpu_memory(gpu)]

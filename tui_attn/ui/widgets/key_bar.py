@@ -9,15 +9,17 @@ from textual import events
 from textual.binding import ActiveBinding
 from textual.keys import format_key
 
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 _NAMES = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
-def key_name(key: str) -> str:
+def key_name(key: str, *, ascii_only: bool = False) -> str:
     """How a key is written for people."""
     *modifiers, last = key.split("+")
     shown = _NAMES.get(last, format_key(last))
+    shown = last if ascii_only and not shown.isascii() else shown
     return "+".join([*modifiers, shown]).replace("ctrl+", "^")
 
 
@@ -66,11 +68,12 @@ class KeyBar(Lines):
     def _keys(self) -> list[tuple[str, str, ActiveBinding]]:
         found: list[tuple[str, str, ActiveBinding]] = []
         seen: set[str] = set()
+        ascii_only = drawing_mode(self.app).ascii
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled and binding.action not in seen:
                 seen.add(binding.action)
-                found.append((key_name(binding.key), binding.description, active))
+                found.append((key_name(binding.key, ascii_only=ascii_only), binding.description, active))
         return found
 
     async def on_click(self, event: events.Click) -> None:

@@ -12,6 +12,7 @@ from tui_attn.runs import run_id
 from tui_attn.text import duration, safe_text
 from tui_attn.ui import present
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
@@ -198,7 +199,7 @@ class RunTable(Lines, can_focus=True):
 
         run, gap = view.state, " " * form.gap
         marker = ink(run.model)
-        ascii_only = self.app.drawing_mode.ascii  # type: ignore[attr-defined]
+        ascii_only = drawing_mode(self.app).ascii
         state_ink = present.STATE_INKS.get(view.shown, "normal")
         name = safe_text(run.id, one_line=True)
         pieces: list[Piece] = [
