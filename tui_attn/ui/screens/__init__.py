@@ -1,0 +1,1 @@
+"""The screens: what is composed and which keys it has; drawing is the widgets' business."""
