@@ -39,8 +39,9 @@ def make_experiment(folder: Path, **options: Any) -> ExperimentDir:
         "models": ("base", "se"),
         "dataset": "synthetic",
         "epochs": 2,
-        "train_limit": 600,
-        "test_limit": 100,
+        "train_limit": 80,
+        "batch_size": 16,
+        "test_limit": 50,
     }
     config = ExperimentConfig(**settings | options)
     located = data.ensure("synthetic")

@@ -24,7 +24,8 @@ POINTS = {
     "checkpoint-after-rename": 4,
     "end": 2,
 }
-VICTIMS = ("worker", "supervisor", "both")
+CASES = [(point, victim) for point in POINTS for victim in ("worker", "both")]
+CASES += [(point, "supervisor") for point in ("start", "forward", "checkpoint-before-rename")]
 
 
 def seeded(point: str, victim: str) -> int:
@@ -32,8 +33,7 @@ def seeded(point: str, victim: str) -> int:
     return random.Random(f"{point}/{victim}").randint(1, POINTS[point])
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("point", "victim"), CASES)
 def test_nothing_is_lost(lab: Lab, undisturbed: dict[str, Reference], point: str, victim: str) -> None:
     experiment = lab.make()
     supervisor = lab.start(experiment, worker_faults=(f"{point}:{seeded(point, victim)}:stop",))

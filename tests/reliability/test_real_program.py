@@ -17,8 +17,8 @@ from tui_attn import liveness, runs
 from tui_attn.runs import ExperimentDir
 
 # As the experiments of conftest.py, so that the weights must be the same.
-SMALL = ["--models", "base,se", "--dataset", "synthetic", "--epochs", "2", "--train-limit", "600"]
-SMALL += ["--test-limit", "100", "--device", "cpu", "--precision", "fp32"]
+SMALL = ["--models", "base,se", "--dataset", "synthetic", "--epochs", "2", "--train-limit", "80"]
+SMALL += ["--batch-size", "16", "--test-limit", "50", "--device", "cpu", "--precision", "fp32"]
 
 
 class Program:
