@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -151,11 +152,29 @@ def last_lines(log: Path, size: int = 4096) -> str:
     return safe_text(text)
 
 
-def oom_kills() -> int:
-    """How many processes of this control group the kernel has killed for want of memory."""
+def oom_kills(root: Path = Path("/")) -> int:
+    """How many processes the kernel has killed for want of memory: of this control group, or else of the machine."""
+    for path, key in _oom_counters(root):
+        try:
+            return int(dict(line.split() for line in path.read_text().splitlines())[key])
+        except (OSError, ValueError, KeyError):
+            continue
+    return 0
+
+
+def _oom_counters(root: Path) -> Iterator[tuple[Path, str]]:
+    """Where the kernel counts, the nearest first: control groups of version 2, of version 1, the machine."""
     try:
-        path = Path("/proc/self/cgroup").read_text().strip().rpartition(":")[2]
-        text = Path(f"/sys/fs/cgroup{path}/memory.events").read_text()
-        return int(dict(line.split() for line in text.splitlines())["oom_kill"])
-    except (OSError, ValueError, KeyError):
-        return 0
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        groups = []
+    mount = root / "sys/fs/cgroup"
+    for group in groups:
+        _, kinds, path = [*group.split(":", 2), "", ""][:3]
+        here = path.lstrip("/")
+        if kinds == "":
+            yield mount / here / "memory.events", "oom_kill"
+        elif "memory" in kinds.split(","):
+            yield mount / "memory" / here / "memory.oom_control", "oom_kill"
+            yield mount / "memory" / "memory.oom_control", "oom_kill"  # as a container sees its own
+    yield root / "proc/vmstat", "oom_kill"

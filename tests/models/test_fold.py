@@ -38,7 +38,7 @@ def test_constant_attention_folds_into_the_classifier(in_channels: int, image_si
     torch.manual_seed(0)
     net = CNN_SelfAttention(in_channels, image_size, residual=residual).double().eval()
     with torch.no_grad():
-        net.attn.mha.in_proj_weight *= 5  # attention that is far from uniform
+        net.attn.mha.in_proj_weight.mul_(5)  # attention that is far from uniform
         net.attn.mha.in_proj_bias.normal_()
     x = images(in_channels, image_size, count=6).double()
     for weights in (torch.eye(64), torch.full((64, 64), 1 / 64), net.attention(x).mean(0).detach()):

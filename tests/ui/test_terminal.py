@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from textual.pilot import Pilot
 
@@ -150,6 +151,25 @@ def test_signals_leave_the_terminal_as_it_was_found(tmp_path: Path, signum: sign
         terminal.signal(signum)
         assert terminal.wait() == code
         assert b"\x1b[?1049l" in terminal.raw
+
+
+def test_suspended_and_back_again(tmp_path: Path) -> None:
+    with staged(tmp_path, "running") as folder, opened(folder) as terminal:
+        terminal.until(drawn)
+        terminal.press("\x1a")
+        terminal.until(lambda _: stopped(terminal.pid))
+        assert terminal.raw.rstrip().endswith(b"h") or b"\x1b[?1049l" in terminal.raw
+        terminal.screen.reset()
+        terminal.signal(signal.SIGCONT)
+        terminal.until(drawn)
+        terminal.until("? help")
+        terminal.press("q")
+        assert terminal.wait() == 0
+
+
+def stopped(pid: int) -> bool:
+    """Whether the process is stopped by a signal."""
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def test_killed_and_attached_again_it_shows_the_whole_history(tmp_path: Path) -> None:
