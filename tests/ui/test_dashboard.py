@@ -226,6 +226,21 @@ def test_the_end_of_the_training_opens_the_comparison(tmp_path: Path) -> None:
         drive(make_app(folder), script)
 
 
+def test_the_end_of_the_training_doesnt_take_another_screen_away(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("s")
+        await until(pilot, lambda: "Stop base-s0?" in screen_text(app))
+        end_training(folder)
+        await until(pilot, lambda: app.snapshot is not None and app.snapshot.ended)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        assert "the training has ended: finished" in screen_text(app)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
 def test_an_experiment_that_was_over_already_opens_on_its_runs(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)

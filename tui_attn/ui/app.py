@@ -126,7 +126,10 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
             if not session.sampling:
                 self.dashboard.show_devices(None)
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
-            self.dashboard.action_comparison()
+            if self.screen is self.dashboard:
+                self.dashboard.action_comparison()
+            else:
+                self.say(f"the training has ended: {snapshot.state}")
 
     def on_devices_read(self, message: DevicesRead) -> None:
         """Show the machine's load."""

@@ -45,6 +45,7 @@ APP_KEYS = (
         True,
     ),
     Key("theme", "T", "next_theme", "theme", "Take the next theme: dark, light, colour-blind safe, terminal colours"),
+    Key("suspend", "ctrl+z", "suspend_process", "suspend", "Give the terminal back to the shell; fg comes back here"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
 )
 """Keys that work on every screen."""

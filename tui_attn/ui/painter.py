@@ -64,6 +64,10 @@ class PaintingApp(App[int]):
         self.frames.color_system = system or ColorSystem.TRUECOLOR
         self.frames.forget()
 
+    def on_terminal_regained(self) -> None:
+        """Write the whole screen again."""
+        self.action_redraw()
+
     def action_redraw(self) -> None:
         """Write the whole screen again."""
         self.frames.forget()

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -73,6 +74,10 @@ class TerminalFile:
         return self._fd
 
 
+class TerminalRegained(Message, bubble=False):
+    """The terminal is the dashboard's again; what it shows is not known."""
+
+
 class TerminalDriver(LinuxDriver):
     """Textual's driver on stdout, which exits with its terminal and says when the terminal is behind."""
 
@@ -83,7 +88,7 @@ class TerminalDriver(LinuxDriver):
         # Textual draws on stderr; here stderr may be a file while the screen goes on.
         self.terminal = TerminalFile((sys.__stdout__ or sys.stdout).fileno())
         self._file = cast(Any, self.terminal)
-        self._watching = False
+        self._started = False
 
     def write(self, data: str) -> None:
         """Hand `data` to the writer thread."""
@@ -98,9 +103,11 @@ class TerminalDriver(LinuxDriver):
             return super()._get_terminal_size()
 
     def start_application_mode(self) -> None:
-        """Take the terminal over, and watch that it stays."""
-        if not self._watching:
-            self._watching = True
+        """Take the terminal over, and watch that it stays; after a suspension, draw everything again."""
+        if self._started:
+            self._app.post_message(TerminalRegained())
+        else:
+            self._started = True
             threading.Thread(target=_watch, args=(self.fileno,), name="terminal-watch", daemon=True).start()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 

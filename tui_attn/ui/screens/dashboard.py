@@ -69,6 +69,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Set once commands can be given."""
         self.snapshot: Snapshot | None = None
         self._reading: Reading | None = None
+        self._keys_for: object = None
         self._told = False
         """Whether anything was said about the devices, if only that they are not measured."""
 
@@ -128,7 +129,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self.curves is not None and self.side is not None:
             self.curves.show(snapshot, self.selected)
             self.side.show(snapshot)
-        self.refresh_bindings()
+        self._renew_keys()
 
     @property
     def settled(self) -> bool:
@@ -151,7 +152,15 @@ class Dashboard(Screen[None], inherit_bindings=False):
         message.stop()
         if self.curves is not None:
             self.curves.show_gates(self.selected)
-        self.refresh_bindings()
+        self._renew_keys()
+
+    def _renew_keys(self) -> None:
+        """Show the keys that do something now, when these are others than before."""
+        snapshot, view = self.snapshot, self.selected
+        now = None if snapshot is None else (snapshot.state, snapshot.supervised, view and (view.state.id, view.shown))
+        if now != self._keys_for:
+            self._keys_for = now
+            self.refresh_bindings()
 
     def action_select(self, by: int) -> None:
         """Go up or down the run list."""
