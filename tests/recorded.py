@@ -387,7 +387,9 @@ def supervised(folder: ExperimentDir) -> Iterator[None]:
 
 def silence(folder: ExperimentDir, run: str, *, since: float = T0) -> None:
     """Let the worker of `run` have shown no progress since `since` (unix seconds), so that it reads as stalled."""
-    os.utime(folder.run(run).heartbeat, (since, since))
+    assert folder.run(run).heartbeat.exists()
+    for heartbeat in folder.path.glob("*/heartbeat"):  # one worker trains them all, in turns
+        os.utime(heartbeat, (since, since))
 
 
 def damage(path: Path, *, at: int = 100) -> None:
