@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import shutil
 import signal
 import statistics
@@ -102,6 +101,20 @@ class Terminal:
                     raise TimeoutError(needle)
             return self.chunks[-1][0]
 
+    def until(self, text: str, *, seconds: float = 60.0) -> None:
+        """Wait until the screen shows `text`."""
+        end = time.perf_counter() + seconds
+        while text not in self.text():
+            count = len(self.chunks)
+            with self._news:
+                if len(self.chunks) == count and not self._news.wait(end - time.perf_counter()):
+                    raise TimeoutError(text)
+
+    def ended(self) -> None:
+        """Wait for the end of the program."""
+        os.waitpid(self.pid, 0)
+        self.pid = 0
+
     def quiet(self, seconds: float, *, limit: float = 60.0) -> None:
         """Return once nothing was written for `seconds`."""
         end = time.perf_counter() + limit
@@ -127,6 +140,9 @@ class Terminal:
 
     def close(self) -> None:
         """End the program."""
+        if not self.pid:
+            os.close(self.fd)
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -210,6 +226,17 @@ def _ids(config: ExperimentConfig) -> list[str]:
     return [f"{model}-s{seed}" for seed in config.seed_list for model in config.models]
 
 
+@contextlib.contextmanager
+def streaming(*, epochs: int, block_seconds: float, limit: float) -> Iterator[tuple[ExperimentDir, Terminal]]:
+    """Three runs that go on, and the dashboard on them."""
+    with (
+        scratch() as root,
+        fed(root, epochs=epochs, block_seconds=block_seconds, limit=limit) as folder,
+        dashboard(folder) as terminal,
+    ):
+        yield folder, terminal
+
+
 # ---- the parts
 
 
@@ -232,17 +259,16 @@ def first_frame(samples: int) -> None:
 
 def live(seconds: float) -> None:
     """CPU and bytes while three curves grow, every run by a block of 10 points each half second."""
-    with scratch() as root, fed(root, epochs=400, block_seconds=0.5, limit=seconds + 30) as folder:
-        with dashboard(folder) as terminal:
-            terminal.wait_for("accuracy")
-            time.sleep(5)
-            process = psutil.Process(terminal.pid)
-            before, count, begun = process.cpu_times(), terminal.count, time.perf_counter()
-            time.sleep(seconds)
-            after, passed = process.cpu_times(), time.perf_counter() - begun
-            cpu = (after.user + after.system - before.user - before.system) / passed
-            print(f"  CPU {100 * cpu:.1f} % of one core, {(terminal.count - count) / passed / 1000:.1f} kB/s "
-                  f"over {passed:.0f} s")  # fmt: skip
+    with streaming(epochs=400, block_seconds=0.5, limit=seconds + 30) as (_, terminal):
+        terminal.wait_for("accuracy")
+        time.sleep(5)
+        process = psutil.Process(terminal.pid)
+        before, count, begun = process.cpu_times(), terminal.count, time.perf_counter()
+        time.sleep(seconds)
+        after, passed = process.cpu_times(), time.perf_counter() - begun
+        cpu = (after.user + after.system - before.user - before.system) / passed
+        print(f"  CPU {100 * cpu:.1f} % of one core, {(terminal.count - count) / passed / 1000:.1f} kB/s "
+              f"over {passed:.0f} s")  # fmt: skip
 
 
 def idle(seconds: float) -> None:
@@ -263,19 +289,19 @@ def idle(seconds: float) -> None:
 
 def keys(presses: int) -> None:
     """From a key press (another run is selected) to its repaint, while three runs stream."""
-    with scratch() as root, fed(root, epochs=400, block_seconds=0.2, limit=presses + 60) as folder:
-        with dashboard(folder) as terminal:
-            terminal.wait_for("accuracy")
-            time.sleep(5)
-            delays = []
-            for index in range(presses):
-                since = len(terminal.chunks)
-                at = terminal.send("j" if index % 4 < 2 else "k")
-                delays.append(terminal.wait_for("▸", since=since, seconds=5) - at)
-                time.sleep(0.11 + 0.013 * (index % 7))
-    delays.sort()
-    print(f"  median {1000 * statistics.median(delays):.0f} ms, 95th percentile "
-          f"{1000 * delays[int(0.95 * len(delays))]:.0f} ms, longest {1000 * delays[-1]:.0f} ms, n={len(delays)}")  # fmt: skip
+    with streaming(epochs=400, block_seconds=0.2, limit=presses + 60) as (_, terminal):
+        terminal.wait_for("accuracy")
+        time.sleep(5)
+        delays = []
+        for index in range(presses):
+            since = len(terminal.chunks)
+            at = terminal.send("j" if index % 4 < 2 else "k")
+            delays.append(terminal.wait_for("▸", since=since, seconds=5) - at)
+            time.sleep(0.11 + 0.013 * (index % 7))
+    found = sorted(1000 * delay for delay in delays)
+    high = found[int(0.95 * len(found))]
+    print(f"  median {statistics.median(found):.0f} ms, 95th percentile {high:.0f} ms, "
+          f"longest {found[-1]:.0f} ms, n={len(found)}")  # fmt: skip
 
 
 def attach() -> None:
@@ -296,7 +322,8 @@ def attach() -> None:
                 if "reading the logs" not in text and "✓ finished" in text.splitlines()[0]:
                     whole = time.perf_counter() - terminal.begun
             memory = psutil.Process(terminal.pid).memory_info().rss
-    print(f"  {size / 1e6:.1f} MB of logs: first frame {first:.2f} s, first figures {useful:.2f} s, all of it {whole:.2f} s, "
+    print(f"  {size / 1e6:.1f} MB of logs: first frame {first:.2f} s, first figures {useful:.2f} s, "
+          f"all of it {whole:.2f} s, "
           f"keys meanwhile at most {1000 * max(delays):.0f} ms, memory {memory / 1e6:.0f} MB")  # fmt: skip
 
 
@@ -304,18 +331,17 @@ def hour(minutes: float) -> None:
     """An hour's events at 100 times the speed: memory and CPU as the history grows."""
     seconds = 36.0 * minutes / 60
     epochs = int(seconds / 0.005 / 5)
-    with scratch() as root, fed(root, epochs=epochs, block_seconds=0.005, limit=seconds + 30) as folder:
-        with dashboard(folder) as terminal:
-            terminal.wait_for("accuracy")
-            process = psutil.Process(terminal.pid)
-            for part in range(4):
-                before, begun = process.cpu_times(), time.perf_counter()
-                time.sleep(seconds / 4)
-                after, passed = process.cpu_times(), time.perf_counter() - begun
-                points = sum(folder.run(run.name).events.stat().st_size for run in folder.path.iterdir() if run.is_dir())
-                cpu = (after.user + after.system - before.user - before.system) / passed
-                print(f"  quarter {part + 1}: logs {points / 1e6:5.1f} MB, memory "
-                      f"{process.memory_info().rss / 1e6:4.0f} MB, CPU {100 * cpu:.0f} %")  # fmt: skip
+    with streaming(epochs=epochs, block_seconds=0.005, limit=seconds + 30) as (folder, terminal):
+        terminal.wait_for("accuracy")
+        process = psutil.Process(terminal.pid)
+        for part in range(4):
+            before, begun = process.cpu_times(), time.perf_counter()
+            time.sleep(seconds / 4)
+            after, passed = process.cpu_times(), time.perf_counter() - begun
+            points = sum(folder.run(run.name).events.stat().st_size for run in folder.path.iterdir() if run.is_dir())
+            cpu = (after.user + after.system - before.user - before.system) / passed
+            print(f"  quarter {part + 1}: logs {logs / 1e6:5.1f} MB, memory "
+                  f"{process.memory_info().rss / 1e6:4.0f} MB, CPU {100 * cpu:.0f} %")  # fmt: skip
 
 
 def main() -> None:

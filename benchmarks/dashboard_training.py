@@ -1,0 +1,148 @@
+"""What watching does to the training: nothing to its bits, and how much to its speed.
+
+`python benchmarks/dashboard_training.py`. Trains for real, on this machine's CPU. `bits`: the same experiment
+unwatched, and with dashboards that are closed by q, hung up on, and killed in mid-training; the weights must be equal.
+`speed`: training with a dashboard attached and without one, in turn; the ratio of the medians of images per second.
+`delay`: from the logging of a point to its showing. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parent.parent))
+
+from benchmarks.dashboard import Terminal, dashboard, scratch  # noqa: E402
+from tui_attn.follow import Follower  # noqa: E402
+from tui_attn.runs import ExperimentDir  # noqa: E402
+from tui_attn.state import EXPERIMENT_ENDED  # noqa: E402
+
+
+def tui_attn(*arguments: str) -> str:
+    """The standard output of a command of the program."""
+    command = [sys.executable, "-m", "tui_attn", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def start(root: Path, *options: str) -> ExperimentDir:
+    """Start an experiment in the background."""
+    id_ = tui_attn("--detach", "--runs-dir", str(root), "--dataset", "synthetic", "--device", "cpu", *options)
+    return ExperimentDir(root / id_.strip())
+
+
+def wait(folder: ExperimentDir, condition: Callable[[Follower], bool]) -> Follower:
+    """Follow the logs until `condition` holds."""
+    follower = Follower(folder)
+    while True:
+        follower.poll()
+        if condition(follower):
+            return follower
+        time.sleep(0.05)
+
+
+def ended(follower: Follower) -> bool:
+    """Whether the experiment is over."""
+    return follower.state.state in EXPERIMENT_ENDED
+
+
+def figures(root: Path, folder: ExperimentDir) -> list[dict[str, Any]]:
+    """What `compare --json` says of each run."""
+    summary = json.loads(tui_attn("compare", folder.id, "--json", "--runs-dir", str(root)))
+    return [run for model in summary["models"] for run in model["runs"]]
+
+
+def bits() -> None:
+    """Weights of watched and unwatched experiments."""
+    options = ["--epochs", "2", "--models", "base,se", "--train-limit", "6000", "--test-limit", "1000"]
+    ways: dict[str, Callable[[Terminal], object] | None] = {
+        "unwatched": None,
+        "closed by q": lambda terminal: terminal.send("q"),
+        "hung up on": lambda terminal: os.kill(terminal.pid, signal.SIGHUP),
+        "killed": lambda terminal: os.kill(terminal.pid, signal.SIGKILL),
+    }
+    first: list[str] = []
+    for name, end in ways.items():
+        with scratch() as root:
+            folder = start(root, *options)
+            if end is not None:
+                with dashboard(folder) as terminal:
+                    wait(folder, lambda follower: any(run.epochs for run in follower.state.runs.values()))
+                    end(terminal)
+                    terminal.ended()
+            wait(folder, ended)
+            found = [run["weights_sha256"] for run in figures(root, folder)]
+        first = first or found
+        print(f"  {name:12} {'the same weights' if found == first else 'OTHER WEIGHTS'}  {found[0][:12]}")
+
+
+def speed(samples: int) -> None:
+    """Images per second with and without a dashboard."""
+    options = ["--epochs", "3", "--models", "se", "--train-limit", "20000", "--test-limit", "1000"]
+    rates: dict[str, list[float]] = {"headless": [], "watched": []}
+    for _ in range(samples):
+        for name, found in rates.items():
+            with scratch() as root:
+                folder = start(root, *options)
+                if name == "watched":
+                    with dashboard(folder) as terminal:
+                        terminal.wait_for("accuracy")
+                        wait(folder, ended)
+                wait(folder, ended)
+                found += [run["images_per_second"] for run in figures(root, folder)]
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    print(f"  headless {medians['headless']:.0f}, watched {medians['watched']:.0f} images/s: "
+          f"{medians['watched'] / medians['headless']:.3f}, n={samples} each, in turn")  # fmt: skip
+
+
+def delay(points: int) -> None:
+    """From a point's time stamp in the log to the loss on the screen, during real training."""
+    options = ["--epochs", "6", "--models", "se", "--train-limit", "20000", "--test-limit", "1000"]
+    with scratch() as root:
+        folder = start(root, *options)
+        with dashboard(folder) as terminal:
+            terminal.wait_for("accuracy")
+            follower, delays = Follower(folder), []
+            offset = time.time() - time.perf_counter()
+            while len(delays) < points and not ended(follower):
+                logged = [event for _, event in follower.poll() if event.type == "metrics"]
+                if not logged:
+                    time.sleep(0.005)
+                    continue
+                text = f"{logged[-1]['loss'][-1]:.4f}"
+                terminal.until(text, seconds=5)
+                delays.append(time.perf_counter() + offset - logged[-1].t)
+    delays.sort()
+    print(f"  median {statistics.median(delays):.2f} s, longest {delays[-1]:.2f} s, n={len(delays)}")
+
+
+def main() -> None:
+    """Run the parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["bits", "speed", "delay"])
+    parser.add_argument("--samples", type=int, default=5, help="experiments of each kind whose speed is compared")
+    chosen = parser.parse_args()
+    parts: dict[str, tuple[str, Callable[[], None]]] = {
+        "bits": ("the weights of watched experiments", bits),
+        "speed": ("training speed with a dashboard attached", lambda: speed(chosen.samples)),
+        "delay": ("from the logging of a point to its showing", lambda: delay(30)),
+    }
+    for name, (title, run) in parts.items():
+        if chosen.only in {None, name}:
+            print(title)
+            run()
+
+
+if __name__ == "__main__":
+    main()
