@@ -71,11 +71,23 @@ class Lab:
     def make(self, **options: Any) -> ExperimentDir:
         return make_experiment(self.folder / "runs", **options)
 
-    def start(self, experiment: ExperimentDir, *, fault: str = "", worker_faults: tuple[str, ...] = ()) -> int:
+    def start(
+        self,
+        experiment: ExperimentDir,
+        *,
+        fault: str = "",
+        worker_faults: tuple[str, ...] = (),
+        group: Path | None = None,
+    ) -> int:
         """Start a supervisor and return its pid. `fault` is its own, `worker_faults` those of its workers in turn."""
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
-        order = {"folder": str(experiment.path), "fault": fault, "worker_faults": list(worker_faults)}
+        order = {
+            "folder": str(experiment.path),
+            "fault": fault,
+            "worker_faults": list(worker_faults),
+            "group": None if group is None else str(group),
+        }
         self._zygote.stdin.write(json.dumps(order) + "\n")
         self._zygote.stdin.flush()
         return int(self._zygote.stdout.readline())

@@ -62,12 +62,17 @@ def _become(log: Path, stdin: int) -> None:
     os.closerange(3, 256)
 
 
-def supervise_fork(folder: str, fault: str, worker_faults: list[str]) -> int:
-    """Start a supervisor whose n-th worker gets the n-th of `worker_faults`, and return its pid."""
+def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str | None) -> int:
+    """Start a supervisor whose n-th worker gets the n-th of `worker_faults`, and return its pid.
+
+    All of them are put into the control group in the folder `group`, if one is named.
+    """
     pid = os.fork()
     if pid:
         return pid
     os.setsid()
+    if group is not None:
+        Path(group, "cgroup.procs").write_text(str(os.getpid()))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.umask(0o077)
     os.chdir(folder)
@@ -89,7 +94,7 @@ def main() -> None:
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:
         order = json.loads(line)
-        print(supervise_fork(order["folder"], order["fault"], order["worker_faults"]), flush=True)  # noqa: T201
+        print(supervise_fork(**order), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,0 +1,285 @@
+"""Checkpoints on disk: whole or not there, two kept, listed with size and digest, taken from the newest good one."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.reliability.conftest import make_experiment
+from tests.reliability.invariants import Reference
+from tui_attn import storage
+from tui_attn.eventlog import LogReader
+from tui_attn.runs import ExperimentDir
+from tui_attn.train import checkpoint, session
+from tui_attn.train.engine import Engine, explain
+from tui_attn.train.patience import NoRoomError
+from tui_attn.train.step import Stepper
+
+RUN = "se-s0"
+
+
+def engine(experiment: ExperimentDir) -> Engine:
+    torch.set_num_threads(1)  # as the manifest says and as a worker does
+    return Engine(experiment, experiment.manifest_data(), "cpu")
+
+
+@pytest.fixture
+def threads() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def never() -> bool:
+    return False
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """An interruption that comes after so many steps."""
+    left = [steps]
+
+    def interrupted() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    return interrupted
+
+
+def write(folder: Path, step: int, value: float = 0.0) -> checkpoint.Saved:
+    """A small checkpoint, written as the real ones are."""
+    saver = checkpoint.Saver(folder)
+    saver.start({"format": 1, "value": torch.full((1000,), value)}, step=step, epoch=step // 5)
+    saved = saver.finish()
+    saver.close()
+    assert saved is not None
+    return saved
+
+
+def good(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the checkpoints that can be taken, newest first, and what was passed over."""
+    skipped: list[str] = []
+    return [name for name, _ in checkpoint.newest_first(folder, skipped)], skipped
+
+
+def test_two_are_kept_and_listed_with_size_and_digest(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        write(tmp_path, step)
+    listed = json.loads((tmp_path / "LATEST.json").read_text())["checkpoints"]
+    assert [item["step"] for item in listed] == [4, 3]
+    for item in listed:
+        data = (tmp_path / item["file"]).read_bytes()
+        assert (item["size"], item["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["LATEST.json", "step-00000003.pt", "step-00000004.pt"]
+
+
+def test_it_is_written_beside_synced_and_renamed_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(fd: int) -> None:
+        happened.append(f"fsync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        fsync(fd)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        happened.append(f"rename to {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    saver = checkpoint.Saver(tmp_path)
+    saver.start({"format": 1}, step=1, epoch=0, after=lambda: happened.append("fsync events.jsonl"))
+    saver.finish()
+    saver.close()
+    pid = os.getpid()
+    assert happened == [
+        "fsync events.jsonl",  # so that no checkpoint is ahead of the log, even after a power loss
+        f"fsync .step-00000001.pt.{pid}.tmp",
+        "rename to step-00000001.pt",
+        f"fsync {tmp_path.name}",
+        f"fsync .LATEST.json.{pid}.tmp",
+        "rename to LATEST.json",
+        f"fsync {tmp_path.name}",
+    ]
+
+
+def test_one_that_is_not_listed_is_taken_when_its_checksums_hold(tmp_path: Path) -> None:
+    """torch.load does not look at the checksums: a flipped bit would be a wrong weight."""
+    write(tmp_path, 1)
+    index = (tmp_path / "LATEST.json").read_bytes()
+    newest = tmp_path / write(tmp_path, 2, 1.0).file
+    (tmp_path / "LATEST.json").write_bytes(index)
+    assert good(tmp_path) == (["step-00000002.pt", "step-00000001.pt"], [])
+    whole = newest.read_bytes()
+    at = whole.index(torch.full((10,), 1.0).numpy().tobytes())
+    newest.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    assert torch.load(newest, weights_only=True)["value"][0] != 1.0
+    assert good(tmp_path) == (["step-00000001.pt"], ["step-00000002.pt (its checksums are wrong)"])
+
+
+def test_one_taken_though_not_listed_is_listed_from_then_on(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    index = (tmp_path / "LATEST.json").read_bytes()
+    write(tmp_path, 2)
+    for before in (index, b"damaged", None):
+        (tmp_path / "LATEST.json").unlink()
+        if before is not None:
+            (tmp_path / "LATEST.json").write_bytes(before)
+        checkpoint.adopt(tmp_path, "step-00000002.pt", epoch=0)
+        assert checkpoint.latest(tmp_path)[0].file == "step-00000002.pt"
+        assert good(tmp_path)[0][0] == "step-00000002.pt"
+
+
+def test_what_was_passed_over_does_not_count_among_the_two_that_are_kept(tmp_path: Path) -> None:
+    for step in (5, 10):
+        write(tmp_path, step)
+    (tmp_path / "step-00000010.pt").write_bytes(b"damaged")
+    for step in (6, 7):  # after going on from step 5
+        write(tmp_path, step)
+    assert good(tmp_path) == (["step-00000007.pt", "step-00000006.pt"], [])
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 4096, -1])
+def test_one_cut_short_is_passed_over(tmp_path: Path, size: int) -> None:
+    write(tmp_path, 1)
+    newest = tmp_path / write(tmp_path, 2).file
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:size])
+    names, skipped = good(tmp_path)
+    assert names == ["step-00000001.pt"]
+    assert skipped == [f"step-00000002.pt (has {len(whole[:size]):,} bytes instead of {len(whole):,})"]
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_the_next_attempt_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real = storage.write_atomically
+
+    def no_room(path: Path, data: bytes, **options: Any) -> None:
+        real(path.with_name("half"), data[: len(data) // 2], **options)
+        path.with_name("half").unlink()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    saver = checkpoint.Saver(tmp_path)
+    monkeypatch.setattr(storage, "write_atomically", no_room)
+    saver.start({"format": 1}, step=2, epoch=0)
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            saver.finish()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    monkeypatch.setattr(storage, "write_atomically", real)
+    saved = saver.finish()
+    assert saved is not None
+    assert saved.step == 2
+    assert saver.finish() is None
+    saver.close()
+    assert good(tmp_path)[0][0] == saved.file
+
+
+# ---- in a run
+
+
+def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference], threads: None
+) -> None:
+    monkeypatch.setattr(session, "CHECKPOINT_EVERY", 0.0)  # as if an hour passed between two points of the log
+    experiment = make_experiment(tmp_path / "runs")
+    made = engine(experiment)
+    made.open(RUN)
+    made.session(RUN).turn(after(3))
+    made.close(RUN)  # as a death would: what is not on disk is lost
+    taken = checkpoint.latest(experiment.run(RUN).checkpoints)[0]
+    assert 0 < taken.step < 5
+    assert taken.epoch == 0
+    made = engine(experiment)
+    made.open(RUN)
+    going_on = made.session(RUN)
+    assert going_on.progress.step == taken.step
+    while not going_on.done:
+        going_on.turn(never)
+    going_on.finish()
+    made.close(RUN)
+    ended = LogReader(experiment.run(RUN).events).read()[-1]
+    assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
+
+
+def test_what_is_checkpointed_is_in_the_log(tmp_path: Path, threads: None) -> None:
+    """No checkpoint is ahead of the log: what couldn't be logged is trained again."""
+    experiment = make_experiment(tmp_path / "runs")
+    made = engine(experiment)
+    full = [False]
+    made.open(RUN, hurried=lambda: full[0])
+    running = made.session(RUN)
+    running.turn(never)
+    append = running._journal._log.append
+
+    def no_room(type_: str, /, **payload: Any) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(type_, **payload)
+
+    running._journal._log.append = no_room  # type: ignore[method-assign]
+    full[0] = True
+    with pytest.raises(NoRoomError):
+        running.turn(never)
+    full[0] = False
+    running.suspend()
+    logged = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "metrics"]
+    steps = [step for event in logged for step in event["step"]]
+    assert checkpoint.latest(experiment.run(RUN).checkpoints)[0].step == max(steps) == 5
+
+
+def test_a_log_that_is_gone_does_not_hide_the_checkpoints(
+    tmp_path: Path, undisturbed: dict[str, Reference], threads: None
+) -> None:
+    experiment = make_experiment(tmp_path / "runs")
+    made = engine(experiment)
+    made.open(RUN)
+    made.session(RUN).turn(never)
+    made.session(RUN).suspend()
+    experiment.run(RUN).events.unlink()
+    made = engine(experiment)
+    made.open(RUN)
+    assert made.session(RUN).progress.step == 5
+    (resumed,) = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "resumed"]
+    assert resumed["from_step"] == 5
+    made.close(RUN)
+    assert undisturbed
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: None
+) -> None:
+    experiment = make_experiment(tmp_path / "runs")
+    made = engine(experiment)
+    made.open(RUN)
+    made.session(RUN).turn(never)
+    made.session(RUN).suspend()
+
+    def no_memory(self: object, state: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(Stepper, "load_state_dict", no_memory)
+    made = engine(experiment)
+    with pytest.raises(torch.OutOfMemoryError):
+        made.open(RUN)
+    made.close(RUN)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried 1 byte"),
+    ],
+)
+def test_out_of_memory_is_named(error: Exception) -> None:
+    assert explain(error).startswith("out of memory: use a smaller --batch-size or fewer --jobs")
