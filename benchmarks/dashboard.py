@@ -313,7 +313,8 @@ def attach() -> None:
         with dashboard(folder) as terminal:
             first = terminal.wait_for("base-s0") - terminal.begun
             useful = terminal.wait_for("✓ finished") - terminal.begun
-            delays, whole = [], 0.0
+            delays: list[float] = []
+            whole = 0.0
             while not whole:
                 since = len(terminal.chunks)
                 at = terminal.send("k" if len(delays) % 2 else "j")

@@ -113,7 +113,8 @@ def delay(points: int) -> None:
         folder = start(root, *options)
         with dashboard(folder) as terminal:
             terminal.wait_for("accuracy")
-            follower, delays = Follower(folder), []
+            follower = Follower(folder)
+            delays: list[float] = []
             offset = time.time() - time.perf_counter()
             while len(delays) < points and not ended(follower):
                 logged = [event for _, event in follower.poll() if event.type == "metrics"]
