@@ -101,15 +101,6 @@ class Terminal:
                     raise TimeoutError(needle)
             return self.chunks[-1][0]
 
-    def until(self, text: str, *, seconds: float = 60.0) -> None:
-        """Wait until the screen shows `text`."""
-        end = time.perf_counter() + seconds
-        while text not in self.text():
-            count = len(self.chunks)
-            with self._news:
-                if len(self.chunks) == count and not self._news.wait(end - time.perf_counter()):
-                    raise TimeoutError(text)
-
     def ended(self) -> None:
         """Wait for the end of the program."""
         os.waitpid(self.pid, 0)
@@ -339,7 +330,7 @@ def hour(minutes: float) -> None:
             before, begun = process.cpu_times(), time.perf_counter()
             time.sleep(seconds / 4)
             after, passed = process.cpu_times(), time.perf_counter() - begun
-            points = sum(folder.run(run.name).events.stat().st_size for run in folder.path.iterdir() if run.is_dir())
+            logs = sum(log.stat().st_size for log in folder.path.glob("*/events.jsonl"))
             cpu = (after.user + after.system - before.user - before.system) / passed
             print(f"  quarter {part + 1}: logs {logs / 1e6:5.1f} MB, memory "
                   f"{process.memory_info().rss / 1e6:4.0f} MB, CPU {100 * cpu:.0f} %")  # fmt: skip

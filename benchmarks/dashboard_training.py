@@ -107,23 +107,24 @@ def speed(samples: int) -> None:
 
 
 def delay(points: int) -> None:
-    """From a point's time stamp in the log to the loss on the screen, during real training."""
+    """From a point's time stamp in the log to its loss, or a later one, on the screen, during real training."""
     options = ["--epochs", "6", "--models", "se", "--train-limit", "20000", "--test-limit", "1000"]
     with scratch() as root:
         folder = start(root, *options)
         with dashboard(folder) as terminal:
             terminal.wait_for("accuracy")
             follower = Follower(folder)
+            follower.poll()
+            waiting: list[tuple[float, str]] = []
             delays: list[float] = []
-            offset = time.time() - time.perf_counter()
             while len(delays) < points and not ended(follower):
                 logged = [event for _, event in follower.poll() if event.type == "metrics"]
-                if not logged:
-                    time.sleep(0.005)
-                    continue
-                text = f"{logged[-1]['loss'][-1]:.4f}"
-                terminal.until(text, seconds=5)
-                delays.append(time.perf_counter() + offset - logged[-1].t)
+                waiting += [(event.t, f"{event['loss'][-1]:.4f}") for event in logged]
+                text, now = terminal.text(), time.time()
+                shown = max((index for index, (_, loss) in enumerate(waiting) if loss in text), default=-1)
+                delays += [now - t for t, _ in waiting[: shown + 1]]
+                del waiting[: shown + 1]
+                time.sleep(0.01)
     delays.sort()
     print(f"  median {statistics.median(delays):.2f} s, longest {delays[-1]:.2f} s, n={len(delays)}")
 
