@@ -110,9 +110,8 @@ def _gallery(pictures: Sequence[Picture]) -> Markup:
 
 
 def _answer(content: Content, drawn: Drawn) -> list[Html]:
-    cards: list[Html] = [_card(content, entry) for entry in content.summary["models"] if entry["model"] != BASE]
-    if BASE not in content.runs or not cards:
-        cards = []
+    entries = content.summary["models"] if BASE in content.runs else []
+    cards: list[Html] = [_card(content, entry) for entry in entries if entry["model"] != BASE]
     remarks: Html = None
     if content.remarks:
         remarks = tag(
@@ -198,7 +197,7 @@ def _attention(content: Content, drawn: Drawn) -> list[Html]:
             tag("h3", heatmaps.model),
             tag("p", f"Shown is {run.id}{more}.", class_="note"),
             [_facts(lines) for lines in sentences],
-            _gallery(drawn.heatmaps[heatmaps.model]),
+            _gallery(drawn.heatmaps.get(heatmaps.model, ())),
             _facts_table(heatmaps) if len(heatmaps.runs) > 1 else None,
         ]
     return found

@@ -125,7 +125,7 @@ def picture(
         draw(figure)
         with matplotlib.rc_context({"svg.hashsalt": name}):
             png = _saved(figure, "png", dpi=200, metadata={"Software": None}, facecolor="white")
-            figure.set_layout_engine("none")  # what was laid out once is not laid out again
+            figure.set_layout_engine(None)  # what was laid out once is not laid out again
             nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
             with matplotlib.rc_context({"svg.fonttype": "path"}):
                 svg = _saved(figure, "svg", metadata=nothing, facecolor="white")
