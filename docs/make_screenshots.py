@@ -54,6 +54,7 @@ SHOTS = (
     Shot("dashboard-80x24", "running", (80, 24)),
     Shot("dashboard-200x60", "running", (200, 60)),
     Shot("light", "running", (120, 40), theme="light"),
+    Shot("colour-blind", "failed", (120, 40), theme="colour-blind"),
     Shot("ascii", "running", (80, 24), ascii=True),
     Shot("cursor", "running", (120, 40), ("tab", "right_square_bracket", "right_square_bracket", "left", "shift+left")),
     Shot("failed", "failed", (120, 40), ("down",)),

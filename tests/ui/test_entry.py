@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from tests import recorded
 from tests.ui.harness import alive
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir
-from tui_attn.ui.entry import command, farewell
+from tui_attn.ui.entry import _prepare, command, farewell
 from tui_attn.ui.feed import Feed, Snapshot
+from tui_attn.ui.options import UiOptions
 
 UI = Path(tui_attn.ui.__file__).parent
 
@@ -68,6 +70,31 @@ def test_the_command_names_the_runs_folder_when_it_is_not_the_usual_one(
     assert command("attach", ExperimentDir(tmp_path / "runs" / "x")) == "tui-attn attach x"
     assert command("stop", ExperimentDir(tmp_path / "more" / "x")) == "tui-attn stop x --runs-dir more"
     assert command("stop", ExperimentDir(Path("/data/my runs/x"))) == "tui-attn stop x --runs-dir '/data/my runs'"
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "animations"),
+    [
+        ({}, UiOptions(), "full"),
+        ({"SSH_CONNECTION": "10.0.0.1 2 10.0.0.2 22"}, UiOptions(), "none"),
+        ({"SSH_TTY": "/dev/pts/1"}, UiOptions(animations=True), "full"),
+        ({}, UiOptions(animations=False), "none"),
+        ({"TEXTUAL_ANIMATIONS": "basic", "SSH_TTY": "/dev/pts/1"}, UiOptions(), "basic"),
+    ],
+)
+def test_there_is_no_animation_over_ssh(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], options: UiOptions, animations: str
+) -> None:
+    for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TEXTUAL_ANIMATIONS", "TEXTUAL_FPS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TEXTUAL_SMOOTH_SCROLL", "1")
+    _prepare(options)
+    assert os.environ["TEXTUAL_ANIMATIONS"] == animations
+    assert int(os.environ["TEXTUAL_FPS"]) <= 30
+    monkeypatch.delenv("TEXTUAL_ANIMATIONS")
+    monkeypatch.delenv("TEXTUAL_FPS")
 
 
 def loaded_after(statements: str) -> set[str]:
