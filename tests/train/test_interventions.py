@@ -361,9 +361,8 @@ def test_missing_predictions_are_no_obstacle(copy: ExperimentDir) -> None:
 def test_a_data_set_that_changed_is_told_before_torch_is_loaded(
     copy: ExperimentDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = json.loads(copy.manifest.read_text())
-    manifest["data"]["version"] = "another"
-    copy.manifest.write_text(json.dumps(manifest))
+    manifest = copy.manifest_data()
+    runs.write_manifest(copy, replace(manifest, data=manifest.data | {"version": "another"}))
     assert main(copy) == 2
     assert "the data set synthetic has changed" in capsys.readouterr().err
 
