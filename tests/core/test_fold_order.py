@@ -34,10 +34,13 @@ def test_each_step_and_each_epoch_is_there_once_however_often_workers_died(histo
 @settings(max_examples=6 * settings().max_examples)
 @given(history=histories(), sizes=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6)), max_size=12))
 def test_watching_equals_reading_afterwards(history: History, sizes: list[tuple[int, int]]) -> None:
-    """Each look finds some events more, and in the runs' logs, which it reads last, those of a moment later."""
+    """Each look finds some events more, and in the runs' logs, which it reads last, those of a moment later.
+
+    A run's log is not read before the run is known.
+    """
     own = [item for item in history.events if item[0] is None]
     watched = ExperimentState("x")
-    now, own_read, read = 0, 0, 0
+    now, own_read, read = 1 + len(RUN_IDS), 0, 0
     for size, later in [*sizes, (len(history.events), 0)]:
         now = min(len(history.events), now + size)
         upto = sum(1 for run, _ in history.events[:now] if run is None)
