@@ -70,6 +70,10 @@ class Ledger:
             self.record("warning", message="there is room on the disk again: training goes on")
             self._on_room()
 
+    def sync(self) -> None:
+        """Make what is recorded survive a power loss."""
+        self._log.sync()
+
     def close(self) -> None:
         """Make all of it survive a power loss, and give the reserve back."""
         self._log.sync()

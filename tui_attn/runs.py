@@ -16,7 +16,7 @@ from typing import Any
 from tui_attn import liveness
 from tui_attn.config import PRECISIONS, ConfigError, ExperimentConfig
 from tui_attn.events import MAX_TIME
-from tui_attn.storage import read_json, write_atomically
+from tui_attn.storage import read_json, sync_folder, write_atomically
 from tui_attn.text import safe_text
 
 FORMAT = "tui-attn"
@@ -91,9 +91,15 @@ class RunDir:
     def make(self) -> None:
         """Create the folder with its subfolders, mode 0700. Raises `OSError`, also where one is a symbolic link."""
         for folder in (self.path, self.checkpoints, self.probes):
-            folder.mkdir(mode=0o700, exist_ok=True)
             if folder.is_symlink():
                 raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", str(folder))
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
+                sync_folder(folder.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +282,7 @@ def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | No
                 folder.mkdir(mode=0o700)
             except FileExistsError:
                 continue
+            sync_folder(runs_dir)
             return ExperimentDir(folder.absolute())
     except OSError as error:
         where = safe_text(runs_dir, one_line=True)

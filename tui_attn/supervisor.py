@@ -180,6 +180,7 @@ class Supervisor:
         extra = {"traceback": traceback} if traceback else {}
         fault("record-end")
         self._record("run_ended", run=run_id, state=how, reason=reason, **extra)
+        self._ledger.sync()
 
     # ---- workers
 

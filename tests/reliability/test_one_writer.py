@@ -12,7 +12,7 @@ import pytest
 
 from tests.reliability.conftest import Lab, ended, eventually, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
-from tui_attn import launch, liveness, runs
+from tui_attn import cli, commands, launch, liveness, runs
 from tui_attn.eventlog import LogReader
 from tui_attn.events import Event
 from tui_attn.follow import Follower, read_state
@@ -121,6 +121,53 @@ def test_a_pid_that_was_given_to_another_process_is_neither_believed_nor_signall
         assert not stranger.runs()
         assert not runs.supervisor_alive(experiment)
         launch.kill(experiment)  # would end this test
+
+
+def test_a_supervisor_on_another_host_is_known_by_its_heart(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever that host's clock says, and though its lock may not be seen here."""
+    experiment = lab.make()
+    elsewhere = replace(liveness.identity(), host="elsewhere")
+    experiment.supervisor.write_text(json.dumps({"identity": elsewhere.to_json(), "ready": True, "t": 0.0}))
+    experiment.supervisor_lock.touch()
+    beats = iter(range(10**9, 10**9 + 1000))
+
+    def beat(_: float) -> None:
+        os.utime(experiment.supervisor_lock, (next(beats),) * 2)
+
+    with pytest.raises(launch.LaunchError, match="running on elsewhere: stop it there"):
+        launch.resume(experiment, wait=beat)
+    started: list[ExperimentDir] = []
+    monkeypatch.setattr(launch, "start_supervisor", started.append)
+    launch.resume(experiment, wait=lambda _: None)
+    assert started == [experiment]
+
+
+def test_what_was_cut_off_is_mentioned_before_something_new_begins(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = lab.make()
+    supervisor = lab.start(experiment, worker_faults=("append:3:stop",))
+    worker = lab.await_frozen(experiment)
+    cli._mention_cut_off(experiment.path.parent)
+    assert capsys.readouterr().err == ""
+    kill(supervisor)
+    kill(worker)
+    cli._mention_cut_off(experiment.path.parent)
+    said = capsys.readouterr().err
+    assert said == f"{experiment.id} was cut off: 'tui-attn resume {experiment.id}' takes it up again\n"
+    cli._mention_cut_off(lab.folder / "nothing-here")
+
+
+def test_a_command_to_a_frozen_supervisor_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = lab.make()
+    lock = liveness.Lock(experiment.supervisor_lock)
+    monkeypatch.setattr(commands, "ACKNOWLEDGED_WITHIN", 0.0)
+    assert "no answer yet" in commands._await(experiment, "unknown")
+    os.utime(experiment.supervisor_lock, (time.time() - 100,) * 2)
+    assert "has been silent for 1m 40s; is it frozen?" in commands._await(experiment, "unknown")
+    lock.release()
 
 
 def test_after_a_reboot_the_experiment_is_lost_and_taken_up(lab: Lab, undisturbed: dict[str, Reference]) -> None:

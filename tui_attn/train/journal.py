@@ -35,6 +35,7 @@ class Journal:
         try:
             storage.remove_stale_files(folder.path)
             self._log = LogWriter(folder.events)
+            storage.sync_folder(folder.path)  # a log that was just made survives a power loss
         except BaseException:
             self._lock.release()
             raise
