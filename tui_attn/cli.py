@@ -136,9 +136,12 @@ def start(
 
 
 def _start(config: Any, how: Started) -> int:
+    from dataclasses import replace
+
     from tui_attn import data, devices, launch
 
-    _mention_cut_off(how.runs_dir.expanduser())
+    _mention_cut_off(how.runs_dir)
+    config = replace(config, dataset=data.parse_dataset(config.dataset))  # a folder's path is made absolute
     machine = devices.probe()
     devices.choose(config.device, machine)
     progress = talk.FetchProgress()
@@ -152,7 +155,7 @@ def _start(config: Any, how: Started) -> int:
         "source": located.source,
         "version": located.version,
     }
-    folder = launch.create(config, runs_dir=how.runs_dir.expanduser(), data=where, machine=machine)
+    folder = launch.create(config, runs_dir=how.runs_dir, data=where, machine=machine)
     supervisor = launch.start_supervisor(folder)
     if how.detach:
         talk.say(f"training goes on in the background: 'tui-attn attach {folder.id}' shows it")

@@ -11,13 +11,13 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tui_attn import liveness, runs, state, storage, workers
 from tui_attn.eventlog import LogReader, LogWriter
-from tui_attn.events import Event
+from tui_attn.events import CONTROL_EVENTS, Event
 from tui_attn.faults import fault
 from tui_attn.follow import Follower
 from tui_attn.ledger import Ledger
@@ -93,9 +93,8 @@ class Supervisor:
             jobs=len(self._slots),
             resumed=resumed,
         )
-        for event in self._control.read():
-            if event["id"] not in self.state.acknowledged:
-                self._acknowledge(event, "came too late: nothing was running")
+        for command in self._new_commands():
+            self._acknowledge(command, "came too late: nothing was running")
         self._queue_runs()
         fault("queue")
         self._ledger.patient = True
@@ -106,9 +105,8 @@ class Supervisor:
     def tick(self) -> None:
         """One look at everything, and what follows from it. Raises `FolderGoneError`."""
         self._take_news()
-        for command in self._control.read():
-            if command["id"] not in self.state.acknowledged:
-                self._obey(command)
+        for command in self._new_commands():
+            self._obey(command)
         self._reap()
         self._press_on_stopping()
         self._hand_out()
@@ -289,6 +287,12 @@ class Supervisor:
         return self._deaths.gives_up(run, self.state.runs[run].step if run in self.state.runs else 0)
 
     # ---- commands
+
+    def _new_commands(self) -> Iterator[Event]:
+        """The commands that nobody has acknowledged; what else is in the control log is passed over."""
+        for event in self._control.read():
+            if event.type in CONTROL_EVENTS and event.get("id") not in self.state.acknowledged:
+                yield event
 
     def _acknowledge(self, command: Event, result: str) -> None:
         self._record("control_ack", id=command["id"], command=command.type, run=command.get("run"), result=result)

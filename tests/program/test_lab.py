@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from tests.program.conftest import SMALL, Program
 from tui_attn import liveness
 from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.runs import ExperimentDir, experiments
 
 Eventually = Callable[..., Any]
 
@@ -38,6 +38,12 @@ def trained(folder: ExperimentDir, run: str) -> int:
     """The last step that the log of `run` holds."""
     state = read_state(folder).state.runs
     return state[run].step if run in state else 0
+
+
+def training(program: Program) -> bool:
+    """Whether the newest experiment has begun to train."""
+    folder = next(experiments(program.runs), None)
+    return folder is not None and trained(folder, "base-s0") > 0
 
 
 def test_lines_when_piped_one_for_each_epoch_and_run_and_the_table(finished: Program) -> None:
@@ -152,7 +158,7 @@ def test_json_prints_every_event_and_last_how_it_ended(program: Program) -> None
 
 def test_a_first_interrupt_stops_keeps_and_prints(program: Program, eventually: Eventually) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
-    eventually(lambda: program.runs.exists() and trained(program.newest(), "base-s0") > 0)
+    eventually(lambda: training(program))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     folder = program.newest()
@@ -166,7 +172,7 @@ def test_a_first_interrupt_stops_keeps_and_prints(program: Program, eventually: 
 
 def test_a_second_interrupt_ends_it_at_once(program: Program, eventually: Eventually) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
-    eventually(lambda: program.runs.exists() and trained(program.newest(), "base-s0") > 0)
+    eventually(lambda: training(program))
     folder = program.newest()
     worker = liveness.holder(folder.run("base-s0").lock)
     assert worker is not None
@@ -181,7 +187,7 @@ def test_a_second_interrupt_ends_it_at_once(program: Program, eventually: Eventu
 
 def test_sigterm_stops_and_exits_143(program: Program, eventually: Eventually) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
-    eventually(lambda: program.runs.exists() and trained(program.newest(), "base-s0") > 0)
+    eventually(lambda: training(program))
     process.terminate()
     process.communicate(timeout=120)
     assert process.returncode == 143
@@ -191,7 +197,7 @@ def test_sigterm_stops_and_exits_143(program: Program, eventually: Eventually) -
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL, "closed pipe"])
 def test_the_training_outlives_whoever_watches(program: Program, eventually: Eventually, how: Any) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "6", "--models", "base")
-    eventually(lambda: program.runs.exists() and trained(program.newest(), "base-s0") > 0)
+    eventually(lambda: training(program))
     if how == "closed pipe":
         assert process.stdout is not None
         process.stdout.close()

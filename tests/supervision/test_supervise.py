@@ -278,6 +278,17 @@ def test_every_command_is_obeyed_once_and_acknowledged(tmp_path: Path, monkeypat
     assert "no such run" in answers["c4"][1]
 
 
+def test_what_is_no_command_in_the_control_log_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch)
+    eventlog.append_shared(shop.folder.control, "warning", {"message": "not a command"}, t=time.time())
+    command(shop.folder, "pause", "c1", "se-s0")
+    ticks(supervisor)
+    assert set(read_state(shop.folder).state.acknowledged) == {"c1"}
+    supervisor._lock.release()
+    _, shop = reopen(shop.folder)
+    assert shop.made[0].held == ["base-s0", "se-s0", "self-attention-s0"]
+
+
 def test_a_new_supervisor_takes_up_what_is_not_finished_and_obeys_no_old_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
