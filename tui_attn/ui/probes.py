@@ -31,21 +31,15 @@ class Matrix:
 
 def matrices(folder: ExperimentDir, run: RunState, file: str) -> list[Matrix]:
     """The matrices in a probe of `run`, gates first. Raises `OSError` or `ValueError` when it can't be read."""
-    import zipfile
-
-    import numpy as np
+    from tui_attn.compare.archives import read_archive
 
     path = folder.run(run.id).probes / file
-    if path.name != file or path.stat().st_size > _LARGEST:
+    if path.name != file or path.stat(follow_symlinks=False).st_size > _LARGEST:
         raise ValueError("not a probe")
     classes = [str(name) for name in run.about.get("class_names", ())]
     found: list[Matrix] = []
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                found += _shown(name, arrays[name], classes)
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise ValueError(f"damaged: {error}") from None
+    for name, values in read_archive(path).items():
+        found += _shown(name, values, classes)
     return sorted(found, key=lambda matrix: not matrix.unit)
 
 
