@@ -265,6 +265,8 @@ class Supervisor:
         log = min((self.folder.run(run).worker_log for run in held), key=_last_touched)
         kills, self._oom_kills = self._oom_kills, workers.oom_kills()
         reason = workers.obituary(code, log, oom_killed=self._oom_kills > kills)
+        if self._stopping_since is not None and code in {-signal.SIGKILL, -signal.SIGTERM, workers.TERMINATED}:
+            reason = "its worker did not end by itself in time"
         again: list[str] = []
         for run in held:
             self._waiting.discard(run)
