@@ -37,8 +37,8 @@ READING: Sequence[tuple[str, str]] = (
         "An untrained network has a heatmap, too, because images of different classes differ in brightness and "
         "outline. A pattern counts as learned where it is at least three times as strong, or as weak, as the "
         "untrained network's: of all pairs of untrained networks 97 % differ by less. How much of a gate's "
-        "variance lies between classes is no sign of learning: it is about a third before any training. Numbers of "
-        "channels mean nothing across seeds.",
+        "variance lies between classes is no sign of learning: on Fashion-MNIST it is about a third before any "
+        "training. Numbers of channels mean nothing across seeds.",
     ),
     (
         "A large gate",
