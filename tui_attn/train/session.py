@@ -325,11 +325,11 @@ class Session:
         logits, _, _ = self._evaluate()
         predictions = {"logits": logits.numpy(), "labels": self._data.test_labels.cpu().numpy().astype(np.int64)}
         packed = probe.pack(predictions)
+        self._journal.finish_checkpoint()
         fault("end")
         self._journal.write(self.folder.predictions, packed)
         weights = plain_weights(self._network)
         self._journal.write(self.folder.weights, to_safetensors(weights))
-        self._journal.finish_checkpoint()
         self._end("finished", None, digest=weights_sha256(weights))
 
     def leave(self, how: str) -> None:
