@@ -130,13 +130,12 @@ class Terminal:
         return at
 
     def close(self) -> None:
-        """End the program."""
-        if not self.pid:
-            os.close(self.fd)
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        """End the program. The reader ends with it, before its descriptor may become another terminal's."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.ended()
+        self._thread.join()
         os.close(self.fd)
 
 

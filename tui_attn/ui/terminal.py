@@ -98,9 +98,10 @@ class TerminalDriver(LinuxDriver):
     def _get_terminal_size(self) -> tuple[int, int]:
         """What the terminal says, not what COLUMNS and LINES were when someone exported them."""
         try:
-            return os.get_terminal_size(self.terminal.fileno())
+            width, height = os.get_terminal_size(self.terminal.fileno())
         except OSError:
-            return super()._get_terminal_size()
+            width = height = 0
+        return width or 80, height or 25
 
     def start_application_mode(self) -> None:
         """Take the terminal over, and watch that it stays; after a suspension, draw everything again."""
