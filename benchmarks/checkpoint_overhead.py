@@ -1,9 +1,9 @@
 """What checkpoints cost: `python -m benchmarks.checkpoint_overhead`.
 
-Trains full epochs of each model in one process, epochs with and without checkpoints in turn, and compares their medians:
-by the wall's clock, and by the processor time of the process, which other programs on the machine disturb less (least
-of all with one thread, `--threads 1`, because waiting threads spin). It also adds up what the checkpoints themselves
-take: the time for which training waits for them, and the processor time of the thread that writes them.
+Trains full epochs of each model in one process, epochs with and without checkpoints in turn, and compares their
+medians: by the wall's clock, and by the processor time of the process, which other programs on the machine disturb
+less (least of all with one thread, `--threads 1`, because waiting threads spin). It also adds up what the checkpoints
+themselves take: the time for which training waits for them, and the processor time of the thread that writes them.
 """
 
 import argparse
