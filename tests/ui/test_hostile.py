@@ -12,7 +12,7 @@ from tests import recorded
 from tests.ui.harness import alive
 from tests.ui.terminal import Terminal, opened
 from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
+from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.runs import ExperimentDir
 
 MARKUP = "acc[/bold] [/] [@click=app.quit]x[/] [red]y"
@@ -124,4 +124,19 @@ def test_a_hostile_reason_of_the_launcher_is_shown_safely(tmp_path: Path) -> Non
         terminal.until("r resume")
         terminal.press("r")
         terminal.until("can't write to")
+        assert_clean(terminal)
+
+
+def test_a_hostile_answer_is_shown_safely(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "running")
+    with alive(folder), opened(folder, columns=200, rows=60) as terminal:
+        terminal.until(lambda text: "┤" in text and "p pause" in text)
+        terminal.press("p")
+        terminal.until("pause base-s0: sent")
+        command = LogReader(folder.control).read()[0]
+        log = LogWriter(folder.events)
+        log.append("control_ack", id=command["id"], command="pause", run="base-s0", result=HOSTILE)
+        log.close()
+        terminal.until(lambda text: "pause base-s0: acc[/bold]" in text.splitlines()[-1])
+        assert re.sub(r"\s+", "", SHOWN)[:60] in squeezed(terminal)
         assert_clean(terminal)

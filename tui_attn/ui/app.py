@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rich.color import ColorSystem
 from textual.screen import Screen
 
 from tui_attn.runs import ExperimentDir
-from tui_attn.ui import themes
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.mode import Colors, DrawingMode
-from tui_attn.ui.inks import Inks
 from tui_attn.ui.keys import APP_KEYS
-from tui_attn.ui.options import THEMES, UiOptions
-from tui_attn.ui.painter import PaintingApp
+from tui_attn.ui.options import UiOptions
 from tui_attn.ui.screens.dashboard import Dashboard
-from tui_attn.ui.terminal import ascii_only, exit_on_signals
+from tui_attn.ui.terminal import exit_on_signals
+from tui_attn.ui.theming import ThemedApp
 
 if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
@@ -34,17 +30,12 @@ if TYPE_CHECKING:
     )
     from tui_attn.ui.session import Session
 
-_COLORS: dict[ColorSystem | None, Colors] = {
-    ColorSystem.TRUECOLOR: "true",
-    ColorSystem.EIGHT_BIT: "256",
-    ColorSystem.STANDARD: "16",
-}
 _SAY_SECONDS = 6.0
 _PATIENCE = 5.0
 """Seconds after which a command without an answer is remarked on."""
 
 
-class DashboardApp(PaintingApp, inherit_bindings=False):
+class DashboardApp(ThemedApp, inherit_bindings=False):
     """The dashboard of one experiment. Raises `RunsError` when its folder can't be read."""
 
     TITLE = "tui-attn"
@@ -62,7 +53,7 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
         read_devices: Callable[[], Reading] | None = None,
         host: str | None = None,
     ) -> None:
-        super().__init__(ascii_only=ascii_only() if options.ascii is None else options.ascii)
+        super().__init__(options)
         self.folder = folder
         self._manifest = folder.manifest_data()
         self._here = self._manifest.host == (platform.node() if host is None else host)
@@ -70,21 +61,7 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
         self._read_devices = read_devices
         self.session: Session | None = None
         self.snapshot: Snapshot | None = None
-        self._terminal_colors = self.console._color_system
-        for theme in themes.ALL.values():
-            self.register_theme(theme)
-        few = self._terminal_colors in {ColorSystem.STANDARD, None}
-        self._use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
         self.set_keymap(dict(options.keymap))
-
-    def _use_theme(self, name: str) -> None:
-        self.theme = name
-        own_colors = name == "terminal" and self._terminal_colors is not None
-        system = ColorSystem.STANDARD if own_colors else self._terminal_colors
-        colors: Colors = "none" if self.no_color else _COLORS.get(system, "true")
-        self.drawing_mode = DrawingMode(colors=colors, ascii=self.ascii_only)
-        self.inks = Inks(self.get_css_variables(), self.drawing_mode, dark=self.current_theme.dark)
-        self.set_color_system(system)
 
     # ---- the course of things
 
@@ -208,6 +185,4 @@ class DashboardApp(PaintingApp, inherit_bindings=False):
 
     def action_next_theme(self) -> None:
         """Take the next theme."""
-        name = THEMES[(THEMES.index(self.theme) + 1) % len(THEMES)]
-        self._use_theme(name)
-        self.say(f"theme: {name}")
+        self.say(f"theme: {self.next_theme()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.text import safe_text
 from tui_attn.ui.options import UiOptions
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def _report(folder: ExperimentDir, failure: str) -> None:
     except OSError:
         kept = ""
     last = failure.strip().splitlines()[-1] if failure.strip() else "unknown"
-    from tui_attn.text import safe_text
-
     with contextlib.suppress(OSError):
         print(f"the dashboard failed ({safe_text(last, one_line=True)}){kept}", file=sys.stderr)  # noqa: T201
         print(f"the training is not touched: '{command('attach', folder)}' comes back", file=sys.stderr)  # noqa: T201

@@ -9,6 +9,7 @@ from textual import events
 from textual.binding import ActiveBinding
 from textual.keys import format_key
 
+from tui_attn.text import safe_text
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
@@ -38,12 +39,12 @@ class KeyBar(Lines):
 
     def say(self, text: str, ink: str = "normal") -> None:
         """Show `text` on the right; an empty one takes it away."""
-        self._said = (text, ink)
+        self._said = (safe_text(text, one_line=True), ink)
         self.redraw()
 
     def unsay(self, text: str) -> None:
         """Take `text` away, unless something else was said since."""
-        if self._said[0] == text:
+        if self._said[0] == safe_text(text, one_line=True):
             self.say("")
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
