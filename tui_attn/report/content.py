@@ -46,7 +46,7 @@ class Content:
     missing_effects: tuple[str, ...]
     """What is missing of the interventions, in words."""
     threshold: float | None
-    """An accuracy that all models reach, to compare how long it took them; None while there is none."""
+    """An accuracy that all runs reach, to compare how long it took them; None while there is none."""
 
     @property
     def title(self) -> str:
@@ -107,10 +107,7 @@ def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tup
 
 
 def threshold(summary: Mapping[str, Any]) -> float | None:
-    """The largest multiple of half a per cent that the mean final accuracy of every model reaches."""
-    means = [entry["test_accuracy"]["mean"] for entry in summary["models"]]
-    known = [mean for mean in means if mean is not None]
-    if not known or len(known) < len(means):
-        return None
-    reached = math.floor(200 * min(known) + 1e-9) / 200
+    """The largest multiple of half a per cent that every run that counts has reached; None without such a run."""
+    runs = [run for entry in summary["models"] for run in entry["runs"] if run["counts"]]
+    reached = math.floor(200 * min((run["test_accuracy"] for run in runs), default=0.0) + 1e-9) / 200
     return reached if reached > 0 else None

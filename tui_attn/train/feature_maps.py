@@ -8,15 +8,14 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tui_attn.models import Trunk
-from tui_attn.models.trunk import conv_pool_relu
-from tui_attn.train.step import EVALUATION_BATCH
 
 Network = TypeVar("Network", bound=Trunk)
 
-DEVICE_BATCH = 1000
-"""Images in a block where the device is no CPU."""
+CPU_BATCH, DEVICE_BATCH = 100, 1000
+"""Images in a block on a CPU, whose caches hold their maps, and on other devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class LabelledImages:
 
 
 class FeatureMaps(Generic[Network]):
-    """The two convolutions of a network in training's precision, `fp32` or `bf16`; what they give is float32.
+    """The two convolutions of a network in training's precision, `fp32` or `bf16`.
 
     Channels lie innermost in memory, as the convolutions compute them.
     """
@@ -44,13 +43,13 @@ class FeatureMaps(Generic[Network]):
     def __init__(self, model: Network, data: LabelledImages, precision: str) -> None:
         self.model, self.data = model, data
         self.device = data.images.device
-        self.block = EVALUATION_BATCH if self.device.type == "cpu" else DEVICE_BATCH
+        self.block = CPU_BATCH if self.device.type == "cpu" else DEVICE_BATCH
         """Images that the device computes fast at once."""
         self._layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         model.to(self.device).to(memory_format=self._layout)
         if self.device.type == "cuda" and precision == "fp32":
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as in training: not TF32
-        self._bf16 = precision == "bf16"
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         scale = torch.tensor(data.std, dtype=torch.float64) * 255
         shape = (1, -1, 1, 1)
         self._scale = (1 / scale).float().view(shape).to(self.device)
@@ -67,13 +66,15 @@ class FeatureMaps(Generic[Network]):
         return self._layer(self.model.conv1, x)
 
     def second(self, maps: Tensor) -> Tensor:
-        """The maps (B, 64, H/4, W/4) that the second convolution, pooling and ReLU make of the first's."""
-        return self._layer(self.model.conv2, maps)
+        """The maps (B, 64, H/4, W/4), float32, that the second convolution, pooling and ReLU make of the first's."""
+        return self._layer(self.model.conv2, maps).float()
 
     def _layer(self, conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            maps = conv_pool_relu(conv, x)
-        return maps.float()
+        """`conv_pool_relu`, but for rounding, and without remembering where the maxima were."""
+        bias = None if conv.bias is None else conv.bias.to(self._dtype)
+        maps = F.conv2d(x.to(self._dtype), conv.weight.to(self._dtype), bias, padding=1)
+        rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2]).relu_()
 
     def right(self, logits: Tensor, block: slice | Tensor) -> Tensor:
         """bool (B,), on the CPU: whether the class with the largest logit is the label."""

@@ -1,7 +1,7 @@
 """Other gates in the place of a trained SE network's own: what becomes of its predictions.
 
 The first convolution is computed twice, the second once for every replacement of the first layer's gates. A
-replacement in the second layer costs next to nothing, since what the classifier reads is linear in those gates.
+replacement in the second layer costs next to nothing: what the classifier reads is linear in those gates.
 """
 
 from __future__ import annotations
@@ -61,83 +61,96 @@ def gate_interventions(
     global stream of random numbers is touched.
     """
     maps.model.eval()
-    own = _Own(maps, tick)
-    first, second = (
-        _replacements(gates, seed, layer) for gates, layer in zip(own.gates, CNN_SE.SE_LAYERS, strict=True)
-    )
-    in_second = {kind: [own.with_second_gates(item) for item in items] for kind, items in second.items()}
-    in_first, in_both = _with_first_gates(maps, first, second, tick)
+    own = _own_gates(maps, tick)
+    first, second = (_replacements(gates, seed, layer) for gates, layer in zip(own, CNN_SE.SE_LAYERS, strict=True))
+    right, found = _replaced(maps, own, first, second, tick)
+    alone = {"se1": first, "se2": second}
     outcomes = [
-        Outcome(kind, layer, torch.stack(found[kind]), replaced[kind][0].channels if replaced else None)
-        for kind in first
-        for layer, found, replaced in (("se1", in_first, first), ("se2", in_second, second), ("all", in_both, None))
+        Outcome(kind, layer, draws, alone[layer][kind][0].channels if layer in alone else None)
+        for (kind, layer), draws in found.items()
     ]
-    return own.right, outcomes
+    return right, outcomes
 
 
-class _Own:
-    """The network as it is: gates, predictions, and what the classifier reads from each channel."""
-
-    def __init__(self, maps: FeatureMaps[CNN_SE], tick: Callable[[], object]) -> None:
-        model, self._maps = maps.model, maps
-        weights, bias = _channels_innermost(model)
-        gates: tuple[list[Tensor], list[Tensor]] = ([], [])
-        parts = []
-        for block in maps.blocks:
-            first = maps.first(block)
-            gates[0].append(model.se1.gate(first))
-            second = maps.second(first * gates[0][-1][..., None, None])
-            gates[1].append(model.se2.gate(second))
-            pixels = second.permute(0, 2, 3, 1).flatten(1, 2)  # (B, 64, H/4, W/4) -> (B, N, 64)
-            parts.append(torch.einsum("bnc,knc->bkc", pixels, weights))
-            tick()
-        self.gates = torch.cat(gates[0]), torch.cat(gates[1])  # (M, 32), (M, 64)
-        self._parts, self._bias = torch.cat(parts), bias  # (M, classes, 64), (classes,)
-        self.right = self.with_second_gates(_Replacement(self.gates[1]))
-
-    def with_second_gates(self, replacement: _Replacement) -> Tensor:
-        """Whether each image is classified rightly, bool (M,), with other gates in the second layer."""
-        logits = torch.matmul(self._parts, replacement.gates.expand(len(self._parts), -1)[..., None])[..., 0]
-        return self._maps.right(logits + self._bias, slice(None))
-
-
-def _with_first_gates(
-    maps: FeatureMaps[CNN_SE], first: Replacements, second: Replacements, tick: Callable[[], object]
-) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-    """What becomes of the predictions, bool (M,) each, with other gates in the first layer, and in both."""
+def _own_gates(maps: FeatureMaps[CNN_SE], tick: Callable[[], object]) -> tuple[Tensor, Tensor]:
+    """The gates of both layers, (M, 32) and (M, 64)."""
     model = maps.model
-    weights, bias = _channels_innermost(model)
+    gates: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for block in maps.blocks:
+        first = maps.first(block)
+        gates[0].append(model.se1.gate(first.float()))
+        gates[1].append(model.se2.gate(maps.second(_gated(first, gates[0][-1]))))
+        tick()
+    return torch.cat(gates[0]), torch.cat(gates[1])
 
-    def right(pixels: Tensor, gates: Tensor, block: slice) -> Tensor:
-        gated = (pixels * gates[:, None]).flatten(1)  # (B, N, 64) -> (B, N * 64)
-        return maps.right(torch.nn.functional.linear(gated, weights.flatten(1), bias), block)
 
-    alone: dict[str, list[list[Tensor]]] = {kind: [[] for _ in items] for kind, items in first.items()}
-    together: dict[str, list[list[Tensor]]] = {kind: [[] for _ in items] for kind, items in first.items()}
+def _replaced(
+    maps: FeatureMaps[CNN_SE],
+    own: tuple[Tensor, Tensor],
+    first: Replacements,
+    second: Replacements,
+    tick: Callable[[], object],
+) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
+    """Whether each image is classified rightly by the network as it is, bool (M,), and bool (D, M) by (kind, layer)."""
+    model = maps.model
+    classify = _Classifier(model)
+    right: list[Tensor] = []
+    found: dict[tuple[str, str], list[list[Tensor]]] = {
+        (kind, layer): [[] for _ in items] for kind, items in first.items() for layer in ("se1", "se2", "all")
+    }
     for block in maps.blocks:
         features = maps.first(block)
+        parts = classify.parts(maps.second(_gated(features, own[0][block])))
+        right.append(maps.right(classify.sum(parts, own[1][block]), block))
         for kind, draw, replacement, other in _pairs(first, second):
-            after = maps.second(features * replacement.of(block)[..., None, None])
-            pixels = after.permute(0, 2, 3, 1).flatten(1, 2)  # (B, N, 64)
-            alone[kind][draw].append(right(pixels, model.se2.gate(after), block))
-            together[kind][draw].append(right(pixels, other.of(block), block))
+            after = maps.second(_gated(features, replacement.of(block)))
+            logits = {
+                "se1": classify(after, model.se2.gate(after)),
+                "se2": classify.sum(parts, other.of(block)),
+                "all": classify(after, other.of(block)),
+            }
+            for layer, values in logits.items():
+                found[kind, layer][draw].append(maps.right(values, block))
         tick()
-    return (
-        {kind: [torch.cat(parts) for parts in draws] for kind, draws in alone.items()},
-        {kind: [torch.cat(parts) for parts in draws] for kind, draws in together.items()},
-    )
+    return torch.cat(right), {key: torch.stack([torch.cat(blocks) for blocks in draws]) for key, draws in found.items()}
+
+
+class _Classifier:
+    """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
+
+    def __init__(self, model: CNN_SE) -> None:
+        weights = model.fc.weight.view(model.num_classes, -1, model.pixels)  # (classes, 64, N)
+        self._weights = weights.transpose(1, 2).contiguous()  # (classes, N, 64)
+        self._bias = model.fc.bias
+
+    def __call__(self, maps: Tensor, gates: Tensor) -> Tensor:
+        """The logits (B, classes) of maps (B, 64, H/4, W/4) and gates (B, 64) or (1, 64)."""
+        gated = (_pixels(maps) * gates[:, None]).flatten(1)  # (B, N, 64) -> (B, N * 64)
+        return torch.nn.functional.linear(gated, self._weights.flatten(1), self._bias)
+
+    def parts(self, maps: Tensor) -> Tensor:
+        """What it reads from each channel while its gate is 1: (B, classes, 64)."""
+        return torch.einsum("bnc,knc->bkc", _pixels(maps), self._weights)
+
+    def sum(self, parts: Tensor, gates: Tensor) -> Tensor:
+        """The logits (B, classes) of `parts` under gates (B, 64) or (1, 64)."""
+        return torch.matmul(parts, gates.expand(len(parts), -1)[..., None])[..., 0] + self._bias
+
+
+def _gated(maps: Tensor, gates: Tensor) -> Tensor:
+    """Maps (B, C, H, W), each multiplied by its gate, (B, C) or (1, C)."""
+    return maps * gates.to(maps.dtype)[..., None, None]
+
+
+def _pixels(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) as (B, N, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _pairs(first: Replacements, second: Replacements) -> Iterator[tuple[str, int, _Replacement, _Replacement]]:
     for kind, items in first.items():
         for draw, pair in enumerate(zip(items, second[kind], strict=True)):
             yield kind, draw, *pair
-
-
-def _channels_innermost(model: CNN_SE) -> tuple[Tensor, Tensor]:
-    """The classifier's weights in the order in which the maps lie in memory, (classes, N, 64), and its bias."""
-    weights = model.fc.weight.view(model.num_classes, -1, model.pixels)  # (classes, 64, N)
-    return weights.transpose(1, 2).contiguous(), model.fc.bias
 
 
 def _replacements(gates: Tensor, seed: int, layer: str) -> Replacements:
