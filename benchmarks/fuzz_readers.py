@@ -8,6 +8,7 @@ a folder may be named to keep the corpus in; without one it starts from the few 
 that the reader does not document.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -311,12 +312,22 @@ def main() -> None:
         kept = [str(FOLDER / "corpus")]
     options = [argument for argument in sys.argv[1:] if argument.startswith("-")]
     atheris.Setup([sys.argv[0], *options, *kept, str(start)], one_input)
-    try:
-        atheris.Fuzz()
-    finally:
+    atheris.Fuzz()
+
+
+def tidily(fuzz: Callable[[], None]) -> int:
+    """Do it in a child, because libFuzzer never returns, and remove its folder afterwards."""
+    child = os.fork()
+    if child == 0:
+        fuzz()
+        os._exit(0)
+    with contextlib.suppress(KeyboardInterrupt):
+        _, status = os.waitpid(child, 0)
         shutil.rmtree(FOLDER, ignore_errors=True)
+        return os.waitstatus_to_exitcode(status)
+    return 130
 
 
 if __name__ == "__main__":
     os.umask(0o077)
-    main()
+    sys.exit(tidily(main))

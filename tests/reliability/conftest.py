@@ -1,8 +1,10 @@
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +147,21 @@ def kill(pid: int) -> None:
     eventually(lambda: gone(pid), f"the end of {pid}")
 
 
+@contextlib.contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """A folder that is gone afterwards; in memory where possible, because the product waits for the disk so often."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="reliability-", dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(name).resolve()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of the test's own."""
+    with folder_in_memory() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def zygote() -> Iterator["subprocess.Popen[str]"]:
     """A process that has imported torch."""
@@ -173,9 +190,10 @@ def lab(zygote: "subprocess.Popen[str]", tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="session")
-def undisturbed(zygote: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
+def undisturbed(zygote: "subprocess.Popen[str]") -> dict[str, Reference]:
     """The runs of an experiment that nothing interrupted."""
-    lab = Lab(zygote, tmp_path_factory.mktemp("undisturbed"))
-    experiment = lab.make()
-    lab.finish(experiment)
-    return reference(experiment)
+    with folder_in_memory() as folder:
+        lab = Lab(zygote, folder)
+        experiment = lab.make()
+        lab.finish(experiment)
+        return reference(experiment)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.reliability.conftest import Lab, eventually, gone, kill
+from tests.reliability.conftest import Lab, eventually, folder_in_memory, gone, kill
 from tests.reliability.invariants import Reference, digest_of_file
 from tui_attn import cli, launch, liveness
 from tui_attn.follow import read_state
@@ -26,25 +26,27 @@ TOLD = re.compile(
 
 
 @pytest.fixture(scope="module")
-def finished(zygote: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
+def finished(zygote: "subprocess.Popen[str]") -> Iterator[ExperimentDir]:
     """An experiment that ended well; damaged and restored again and again."""
-    lab = Lab(zygote, tmp_path_factory.mktemp("finished"))
-    experiment = lab.make()
-    lab.finish(experiment)
-    launch.send(experiment, "pause")
-    return experiment
+    with folder_in_memory() as folder:
+        lab = Lab(zygote, folder)
+        experiment = lab.make()
+        lab.finish(experiment)
+        launch.send(experiment, "pause")
+        yield experiment
 
 
 @pytest.fixture(scope="module")
-def interrupted(zygote: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
+def interrupted(zygote: "subprocess.Popen[str]") -> Iterator[ExperimentDir]:
     """An experiment that was killed when its first run was trained and not yet finished; to be copied."""
-    lab = Lab(zygote, tmp_path_factory.mktemp("interrupted"))
-    experiment = lab.make()
-    supervisor = lab.start(experiment, worker_faults=("end:1:stop",))
-    worker = lab.await_frozen(experiment)
-    kill(supervisor)
-    kill(worker)
-    return experiment
+    with folder_in_memory() as folder:
+        lab = Lab(zygote, folder)
+        experiment = lab.make()
+        supervisor = lab.start(experiment, worker_faults=("end:1:stop",))
+        worker = lab.await_frozen(experiment)
+        kill(supervisor)
+        kill(worker)
+        yield experiment
 
 
 def files(experiment: ExperimentDir) -> list[str]:
