@@ -22,6 +22,7 @@ from tui_attn.compare.interventions import path_in
 from tui_attn.eventlog import LogWriter
 from tui_attn.follow import read_state
 from tui_attn.report import PAGE, ReportError, pictures, write_report
+from tui_attn.report.content import threshold
 from tui_attn.runs import ExperimentDir
 
 from .making import experiment, intervene
@@ -190,6 +191,14 @@ def test_equal_experiments_give_equal_bytes_in_any_process_and_time_zone(
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     assert files(tmp_path / "again") == files(report)
+
+
+def test_times_are_compared_to_an_accuracy_that_every_run_reached(tmp_path: Path, quick: None) -> None:
+    made = experiment(tmp_path, accuracies={"base": [0.91, 0.93], "se": [0.9225, 0.95], "self-attention": [0.92, 0.93]})
+    summary = compare.summarise(read_state(made))
+    assert threshold(summary) == 0.91
+    assert "training time to 91 %" in written(made, tmp_path / "report").text.replace("\N{NO-BREAK SPACE}", " ")
+    assert threshold({"models": []}) is None
 
 
 # ---- whatever the experiment is like

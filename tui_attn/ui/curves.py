@@ -19,13 +19,17 @@ def loss_curves(snapshot: Snapshot) -> list[Curve]:
     return [_train(view, view.state.losses, seeds) for view in snapshot.runs.values() if view.state.steps]
 
 
-def accuracy_curves(snapshot: Snapshot, *, ascii_only: bool) -> list[Curve]:
-    """The training accuracy of every run, and its accuracy on the test set after each epoch."""
+def accuracy_curves(snapshot: Snapshot, *, ascii_only: bool) -> tuple[str, list[Curve]]:
+    """A title, and the training accuracy of every run with its accuracy on the test set after each epoch.
+
+    With many seeds the accuracy on the test set alone, as soon as there is one: six bands over each other tell nothing.
+    """
     seeds = _many_seeds(snapshot)
     views = [view for view in snapshot.runs.values() if view.state.steps]
-    return [_train(view, view.state.accuracies, seeds) for view in views] + [
-        _test(view, seeds, ascii_only) for view in views if view.state.epochs
-    ]
+    tests = [_test(view, seeds, ascii_only) for view in views if view.state.epochs]
+    if seeds and tests:
+        return "test accuracy", tests
+    return "accuracy", [_train(view, view.state.accuracies, seeds) for view in views] + tests
 
 
 def _train(view: RunView, values: array[float], seeds: bool) -> Curve:
@@ -48,15 +52,15 @@ def _test(view: RunView, seeds: bool, ascii_only: bool) -> Curve:
     filled = ink(run.model).ascii_marker if ascii_only else ink(run.model).marker
     return Curve(
         id=f"{run.id} test",
-        label="test" if not seeds else safe_text(f"{run.id} test", one_line=True),
+        label="test" if not seeds else safe_text(run.id, one_line=True),
         color=run.model,
         steps=[result.step for result in run.epochs],
         values=[result.test_accuracy for result in run.epochs],
         times=[result.train_seconds for result in run.epochs],
         steps_per_epoch=run.about.get("steps_per_epoch"),
-        group=f"{run.model} test" if seeds else None,
+        group=run.model if seeds else None,
         revision=view.revision,
-        marker=_HOLLOW.get(filled, ""),
+        marker="" if seeds else _HOLLOW.get(filled, ""),
     )
 
 

@@ -109,7 +109,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self._share_height(height)
 
     def _share_height(self, height: int) -> None:
-        most = max(4, height * 2 // 5) if height >= 32 else max(4, height // 4)
+        most = max(4, height // 4)
         self.table.styles.height = min(self.table.wanted_height, most)
 
     @property

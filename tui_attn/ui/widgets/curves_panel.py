@@ -83,7 +83,8 @@ class CurvesPanel(Widget):
         if self._snapshot is not None:
             self.loss.set_curves(loss_curves(self._snapshot))
             ascii_only = drawing_mode(self.app).ascii
-            self.accuracy.set_curves(accuracy_curves(self._snapshot, ascii_only=ascii_only))
+            self.accuracy.title, curves = accuracy_curves(self._snapshot, ascii_only=ascii_only)
+            self.accuracy.set_curves(curves)
 
     def show_gates(self, selected: RunView | None) -> None:
         """The gates of the selected run, or of the SE run with its seed, so that the strip stays where it is."""

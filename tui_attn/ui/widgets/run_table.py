@@ -158,10 +158,12 @@ class RunTable(Lines, can_focus=True):
         ids = [view.state.id for view in self._views] if self._read else self._expected
         at = ids.index(self._selected) if self._selected in ids else 0
         self._top = min(max(self._top, at - room + 1), at, max(len(ids) - room, 0))
-        longest = max((len(id_) for id_ in ids), default=8)
+        last = min(self._top + room, len(self._views))
+        title = "run" if len(self._views) <= room else f"run {self._top + 1}–{last} of {len(self._views)}"
+        longest = max((len(text) for text in (*ids, title)), default=8)
         form = columns(width - 1, longest, self._epochs)
-        shown = self._views[self._top : self._top + room]
-        rows = [self._header(form, width, room)]
+        shown = self._views[self._top : last]
+        rows = [self._header(form, title)]
         rows += [self._row(view, form, width) for view in shown]
         if not self._read:
             rows += [Row(((f"    {id_}", "faint"),)) for id_ in ids[:room]]
@@ -169,19 +171,14 @@ class RunTable(Lines, can_focus=True):
             rows.append(Row((("    no run has been queued yet", "muted"),)))
         return rows
 
-    def _header(self, form: Columns, width: int, room: int) -> Row:
-        titles = {"bar": "progress", "rate": "img/s", "left": "ETA", "loss": "loss", "test": "test", "train": "train"}
+    def _header(self, form: Columns, title: str) -> Row:
+        titles = {"bar": "progress", "rate": "img/s", "left": "ETA"}
         gap = " " * form.gap
-        text = "    " + fit("run", form.run)
+        text = "    " + fit(title, form.run)
         for name in ("state", "epoch", "bar", "loss", "train", "test", "rate", "left", "trained"):
             size = getattr(form, name)
             if size:
                 text += gap + fit(titles.get(name, name), size, right=name not in {"state", "bar"})
-        total = len(self._views)
-        if total > room:
-            last = min(self._top + room, total)
-            where = f"{self._top + 1}–{last} of {total}"
-            text = fit(text, max(width - len(where) - 2, 0)) + "  " + where
         return Row(((text, "focused" if self.has_focus else "muted"),))
 
     def _row(self, view: RunView, form: Columns, width: int) -> Row:
