@@ -35,7 +35,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:
 
 
 def test_help_loads_neither_torch_nor_a_terminal_library() -> None:
-    statement = "import tui_attn.cli\ntui_attn.cli._run(['--help'])"
+    statement = "import tui_attn.cli\ntui_attn.cli.run(['--help'])"
     assert loaded_by(statement) & HEAVY == set()
 
 

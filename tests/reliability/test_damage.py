@@ -109,7 +109,7 @@ def looks(experiment: ExperimentDir, capsys: pytest.CaptureFixture[str]) -> dict
         ["compare", experiment.id, "--runs-dir", runs_dir],
         ["compare", "--json", experiment.id, "--runs-dir", runs_dir],
     ):
-        code = cli._run(command)
+        code = cli.run(command)
         out, err = capsys.readouterr()
         assert "internal error" not in err, (command, err)
         assert "Traceback" not in out + err
@@ -168,7 +168,7 @@ def resume(
     monkeypatch.setattr(launch, "start_supervisor", start)
 
     def call(experiment: ExperimentDir) -> tuple[int, str, str]:
-        code = cli._run(["resume", experiment.id, "--no-ui", "--runs-dir", str(experiment.path.parent)])
+        code = cli.run(["resume", experiment.id, "--no-ui", "--runs-dir", str(experiment.path.parent)])
         out, err = capsys.readouterr()
         assert "internal error" not in err, err
         assert "Traceback" not in out + err
@@ -252,7 +252,7 @@ def test_without_its_configuration_it_is_not_taken_up_and_the_others_are_shown(
     code, _, err = resume(experiment)
     assert code == 2
     assert "restore it from a copy" in err
-    assert cli._run(["ls", "--runs-dir", str(experiment.path.parent)]) == 0
+    assert cli.run(["ls", "--runs-dir", str(experiment.path.parent)]) == 0
     out, err = capsys.readouterr()
     assert re.search(r"^good +lost", out, re.MULTILINE)
     assert re.search(r"^copy +damaged", out, re.MULTILINE)

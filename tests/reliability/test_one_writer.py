@@ -150,14 +150,14 @@ def test_what_was_cut_off_is_mentioned_before_something_new_begins(
     experiment = lab.make()
     supervisor = lab.start(experiment, worker_faults=("append:3:stop",))
     worker = lab.await_frozen(experiment)
-    cli._mention_cut_off(experiment.path.parent)
+    cli.start.mention_cut_off(experiment.path.parent)
     assert capsys.readouterr().err == ""
     kill(supervisor)
     kill(worker)
-    cli._mention_cut_off(experiment.path.parent)
+    cli.start.mention_cut_off(experiment.path.parent)
     said = capsys.readouterr().err
     assert said == f"{experiment.id} was cut off: 'tui-attn resume {experiment.id}' takes it up again\n"
-    cli._mention_cut_off(lab.folder / "nothing-here")
+    cli.start.mention_cut_off(lab.folder / "nothing-here")
 
 
 def test_a_command_to_a_frozen_supervisor_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

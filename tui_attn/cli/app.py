@@ -1,0 +1,97 @@
+"""The program's commands as typer knows them, and how their help looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+WATCH = "See and go on"
+STEER = "Steer what trains"
+RESULTS = "Results"
+MACHINE = "This machine"
+
+ROOT_HELP = """Train the lab's three networks side by side and see what channel attention does.
+
+Without a command it starts an experiment and shows it: a dashboard on a terminal, lines elsewhere or with
+--no-ui. The training belongs to no terminal: it goes on when this one closes, and 'tui-attn attach' shows it
+again.
+
+\b
+Examples:
+  tui-attn                                      the lab: 3 models, Fashion-MNIST
+  tui-attn --no-ui --epochs 5 --seeds 5         five seeds of each, as lines
+  tui-attn --models base,se --dataset cifar10   two models on CIFAR-10
+  tui-attn attach                               back to the newest experiment
+  tui-attn compare --json | jq .                its figures, for a program
+
+'tui-attn COMMAND --help' tells more about each command.
+"""
+
+
+def _sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) -> None:
+    """Write rows under their headings, in the order in which the headings come first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for heading, row in rows:
+        found.setdefault(heading, []).append(row)
+    first = max((len(row[0]) for section in found.values() for row in section), default=0)
+    for heading, section in found.items():
+        with formatter.section(heading):
+            formatter.write_dl([(name.ljust(min(first, 22)), text) for name, text in section])
+
+
+def _option_rows(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            yield getattr(parameter, "rich_help_panel", None) or "Options", record
+
+
+class Group(TyperGroup):
+    """Says what can be done before it says with which options, each under its heading."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then the options of a start."""
+        self.format_commands(ctx, formatter)
+        _sections(formatter, _option_rows(self, ctx))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under their headings, each with one line."""
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        _sections(
+            formatter,
+            (
+                (getattr(command, "rich_help_panel", None) or "Commands", (name, command.get_short_help_str(100)))
+                for name, command in commands
+                if not command.hidden
+            ),
+        )
+
+
+app = typer.Typer(
+    cls=Group,
+    help=ROOT_HELP,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def command(panel: str, *examples: str) -> Callable[[Function], Function]:
+    """Make a function a subcommand: its docstring is the help, `panel` the heading under which --help lists it.
+
+    `examples` are what a user may type after `tui-attn`, each with two blanks before what it does.
+    """
+    lines = "".join(f"\n  tui-attn {example}" for example in examples)
+    epilog = f"\b\nExamples:{lines}" if len(examples) > 1 else f"\b\nExample:{lines}"
+
+    def register(function: Function) -> Function:
+        return app.command(cls=TyperCommand, rich_help_panel=panel, epilog=epilog)(function)
+
+    return register

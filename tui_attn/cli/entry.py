@@ -1,0 +1,68 @@
+"""The entry point, and what a mistake or a fault looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tui_attn import talk
+from tui_attn.cli.app import app
+
+
+def main() -> None:
+    """The entry point of `tui-attn`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line `arguments` ask, and return the exit code."""
+    from tui_attn.config import ConfigError
+
+    try:
+        result = app(arguments, prog_name="tui-attn", standalone_mode=False)
+    except ConfigError as error:
+        return _wrong(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except Exception as error:
+        return _report(error)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """The exit code for `error`, after telling the user; what is a fault of ours is raised again."""
+    from tui_attn.data import DataError
+    from tui_attn.launch import LaunchError
+    from tui_attn.runs import RunsError
+
+    if isinstance(error, DataError | LaunchError | RunsError):
+        return _wrong(str(error))
+    message = getattr(error, "format_message", None)
+    if message is not None:  # typer's own: a wrong option or value
+        return _wrong(f"{message().rstrip('.')}\nsee 'tui-attn --help'")
+    if type(error).__name__ == "Abort":
+        return 130
+    return _crash(error)
+
+
+def _crash(error: Exception) -> int:
+    """A fault of ours: one line for the user, the traceback into a file."""
+    import tempfile
+    import traceback
+
+    if os.environ.get("TUI_ATTN_DEBUG"):
+        raise error
+    with tempfile.NamedTemporaryFile("w", prefix="tui-attn-", suffix=".log", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    talk.complain(
+        f"internal error: {type(error).__name__}: {error}\nthe details are in {file.name}: please report them"
+    )
+    return 1
+
+
+def _wrong(message: str) -> int:
+    talk.complain(message)
+    return 2

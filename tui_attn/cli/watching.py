@@ -1,0 +1,73 @@
+"""Commands that show an experiment, and those that train on in one: attach, resume, extend."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tui_attn.cli.app import WATCH, command
+from tui_attn.cli.options import RUNS, AsJson, Experiment, NoUi, RunsDir
+
+
+def full_screen() -> bool:
+    """Whether a dashboard can be shown: a terminal on both ends that can do more than print."""
+    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def dashboard(folder: Any, *, mouse: bool = True) -> int:
+    """Show the experiment in `folder`; the exit code."""
+    from tui_attn.ui import UiOptions, run_dashboard
+
+    return run_dashboard(folder, options=UiOptions(mouse=mouse))
+
+
+def dashboard_wanted(no_ui: bool, as_json: bool) -> Any:
+    """What shows an experiment full screen, or None where lines are wanted."""
+    return None if no_ui or as_json or not full_screen() else dashboard
+
+
+@command(
+    WATCH,
+    "attach                    the newest experiment",
+    "attach 2026-1123          the one whose id begins so",
+    "attach --no-ui            lines, one for each epoch",
+)
+def attach(
+    experiment: Experiment = None, runs_dir: RunsDir = RUNS, no_ui: NoUi = False, as_json: AsJson = False
+) -> None:
+    """Show an experiment, live or ended; leaving it doesn't stop it."""
+    from tui_attn import headless, runs
+
+    folder = runs.find_experiment(runs_dir, experiment)
+    if dashboard_wanted(no_ui, as_json):
+        raise typer.Exit(dashboard(folder))
+    raise typer.Exit(headless.watch(folder, as_json=as_json, own=False))
+
+
+@command(WATCH, "resume", "resume my-lab --no-ui")
+def resume(
+    experiment: Experiment = None, runs_dir: RunsDir = RUNS, no_ui: NoUi = False, as_json: AsJson = False
+) -> None:
+    """Take up what was stopped, failed or lost, and show it."""
+    from tui_attn import commands
+
+    show = dashboard_wanted(no_ui, as_json)
+    raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show))
+
+
+@command(WATCH, "extend --seeds 5          five seeds of each model in all, for a verdict")
+def extend(
+    seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
+    experiment: Experiment = None,
+    runs_dir: RunsDir = RUNS,
+    no_ui: NoUi = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an experiment to N seeds, and show it."""
+    from tui_attn import commands
+
+    show = dashboard_wanted(no_ui, as_json)
+    raise typer.Exit(commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show))
