@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -64,29 +64,8 @@ class ExperimentConfig:
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        _check_models(self.models)
-        _check_dataset(self.dataset)
-        _check_whole("--epochs", self.epochs, 1, 1_000_000)
-        _check_whole("--seeds", self.seeds, 1, 10_000)
-        _check_whole("--seed", self.seed, 0, _MAX_SEED - 10_000)
-        _check_whole("--batch-size", self.batch_size, 1, 1_000_000)
-        for option, limit in (("--train-limit", self.train_limit), ("--test-limit", self.test_limit)):
-            if limit is not None:
-                _check_whole(option, limit, 1, 100_000_000)
-        if self.jobs is not None:
-            _check_whole("--jobs", self.jobs, 1, 256)
-        _check_lr(self.lr)
-        _check_augment(self.augment)
-        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
-            raise ConfigError(
-                f"unknown --device '{_shown(self.device)}': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
-            )
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"unknown --precision '{_shown(self.precision)}': use {', '.join(PRECISIONS)}")
-        if self.name is not None:
-            _check_name(self.name)
-        if self.data_dir is not None:
-            _check_path("--data-dir", self.data_dir)
+        for option in fields(self):
+            check_option(option.name, getattr(self, option.name))
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -110,6 +89,11 @@ class ExperimentConfig:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"the configuration can't be read: {safe_text(error, one_line=True)}") from None
+
+
+def check_option(name: str, value: object) -> None:
+    """Raise `ConfigError` where `value` can't be what `ExperimentConfig` calls `name`."""
+    _CHECKS[name](value)
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -171,6 +155,18 @@ def _check_augment(augment: object) -> None:
         raise ConfigError("--augment names an augmentation twice")
 
 
+def _check_device(device: object) -> None:
+    if not isinstance(device, str) or not _DEVICE.fullmatch(device):
+        raise ConfigError(
+            f"unknown --device '{_shown(device)}': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
+        )
+
+
+def _check_precision(precision: object) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(f"unknown --precision '{_shown(precision)}': use {', '.join(PRECISIONS)}")
+
+
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise ConfigError(f"--name must be a text, not {_shown(name)}")
@@ -185,6 +181,33 @@ def _check_name(name: object) -> None:
 def _check_path(option: str, path: object) -> None:
     if not isinstance(path, str) or not path or "\x00" in path:
         raise ConfigError(f"{option} must be a path, not '{_shown(path)}'")
+
+
+def _whole(option: str, low: int, high: int) -> Callable[[object], None]:
+    return lambda value: _check_whole(option, value, low, high)
+
+
+def _unless_none(check: Callable[[object], None]) -> Callable[[object], None]:
+    return lambda value: None if value is None else check(value)
+
+
+_CHECKS: dict[str, Callable[[object], None]] = {
+    "models": _check_models,
+    "dataset": _check_dataset,
+    "epochs": _whole("--epochs", 1, 1_000_000),
+    "seeds": _whole("--seeds", 1, 10_000),
+    "seed": _whole("--seed", 0, _MAX_SEED - 10_000),
+    "batch_size": _whole("--batch-size", 1, 1_000_000),
+    "lr": _check_lr,
+    "augment": _check_augment,
+    "device": _check_device,
+    "precision": _check_precision,
+    "jobs": _unless_none(_whole("--jobs", 1, 256)),
+    "train_limit": _unless_none(_whole("--train-limit", 1, 100_000_000)),
+    "test_limit": _unless_none(_whole("--test-limit", 1, 100_000_000)),
+    "name": _unless_none(_check_name),
+    "data_dir": _unless_none(lambda path: _check_path("--data-dir", path)),
+}
 
 
 def absolute(path: str | None) -> str | None:

@@ -61,6 +61,8 @@ class FetchProgress:
     def _line(self, phase: str, done: int, total: int | None, seconds: float) -> str:
         fresh = done - self._begun_at
         rate = fresh / seconds if seconds > 0 else 0.0
+        if not total and not done:
+            return phase
         if not total:
             return f"{phase}  {size(done)}  {size(rate)}/s"
         filled = round(20 * min(done / total, 1.0))

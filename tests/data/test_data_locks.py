@@ -24,7 +24,7 @@ from tests.data.making import (
     with_urls,
     write,
 )
-from tui_attn.data import DataError, ensure
+from tui_attn.data import DataError, FetchOptions, ensure
 from tui_attn.data.files import cache_dir
 from tui_attn.data.registry import DatasetInfo
 from tui_attn.data.resolve import ensure_info, find_info
@@ -63,9 +63,11 @@ import sys
 from tests.data.making import make_idx_set, with_urls
 from tui_attn.data.resolve import ensure_info
 from tui_attn.data import FetchOptions
+said = set()
 def say(phase, done, total):
-    if phase.startswith("waiting"):
+    if phase.startswith("waiting") and phase not in said:
         print("waiting", flush=True)
+    said.add(phase)
 where = ensure_info(with_urls(make_idx_set(), sys.argv[1]), options=FetchOptions(progress=say))
 print(where.source)
 """
@@ -89,6 +91,27 @@ def test_two_starts_at_once_fetch_once(cache: Path, server: Server) -> None:
     assert first.communicate(timeout=60)[0] == "downloaded\n"
     assert second.communicate(timeout=60)[0] == "cache\n"
     assert len(server.asked) == len(make_idx_set().raw)
+
+
+def test_whoever_waits_for_a_fetch_may_give_up(cache: Path, server: Server) -> None:
+    server.hold = threading.Event()
+    first = start(f"{server.url}idx/")
+    while not server.asked:
+        assert first.poll() is None
+    heard: list[str] = []
+
+    def give_up(phase: str, done: int, total: int | None) -> None:
+        heard.append(phase)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(progress=give_up))
+    assert all(phase.startswith("waiting for another tui-attn") for phase in heard)
+    server.hold.set()
+    assert first.communicate(timeout=60)[0] == "downloaded\n"
+    where = ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(offline=True))
+    assert where.source == "cache"
 
 
 def test_a_killed_start_leaves_a_lock_that_opens_and_a_part_that_goes_on(cache: Path, server: Server) -> None:

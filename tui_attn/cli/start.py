@@ -107,27 +107,15 @@ def start(
 
 
 def _start(config: Any, how: Started) -> int:
-    from dataclasses import replace
-
-    from tui_attn import data, devices, launch
+    from tui_attn import starting
 
     mention_cut_off(how.runs_dir)
-    config = replace(config, dataset=data.parse_dataset(config.dataset))  # a folder's path is made absolute
-    machine = devices.probe()
-    devices.choose(config.device, machine)
     progress = talk.FetchProgress()
     try:
-        located = data.ensure(config.dataset, Path(config.data_dir) if config.data_dir else None, progress=progress)
+        started = starting.start(config, runs_dir=how.runs_dir, progress=progress)
     finally:
         progress.close()
-    where = {
-        "root": str(located.root),
-        "files": [str(file) for file in located.files],
-        "source": located.source,
-        "version": located.version,
-    }
-    folder = launch.create(config, runs_dir=how.runs_dir, data=where, machine=machine)
-    supervisor = launch.start_supervisor(folder)
+    folder = started.folder
     if how.detach:
         talk.say(f"training goes on in the background: 'tui-attn attach {folder.id}' shows it")
         typer.echo(folder.id)
@@ -137,7 +125,7 @@ def _start(config: Any, how: Started) -> int:
     from tui_attn import headless
 
     talk.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")
-    return headless.watch(folder, as_json=how.as_json, own=True, supervisor=supervisor)
+    return headless.watch(folder, as_json=how.as_json, own=True, supervisor=started.supervisor)
 
 
 def mention_cut_off(runs_dir: Path) -> None:

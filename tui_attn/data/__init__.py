@@ -18,7 +18,7 @@ from tui_attn.data.base import (
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.folder import FolderImages, folder_images
 from tui_attn.data.registry import DatasetInfo
-from tui_attn.data.resolve import dataset_info, ensure, find, how_to_fetch, parse_dataset, status, verify
+from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 
 __all__ = [
     "DATASETS",
@@ -35,6 +35,7 @@ __all__ = [
     "ensure",
     "find",
     "folder_images",
+    "glance",
     "how_to_fetch",
     "load",
     "parse_dataset",

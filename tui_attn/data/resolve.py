@@ -6,15 +6,17 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from tui_attn.data.base import DEFAULT, DataError, FetchOptions, Located, Problem, Progress, SetStatus, silent
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.files import DamagedError, cache_dir, length_of, make_folder, os_error_text, remove_leftovers
-from tui_attn.data.folder import PREFIX, folder_info, folder_path, locate_folder
+from tui_attn.data.folder import PREFIX, folder_images, folder_info, folder_path, locate_folder
 from tui_attn.data.locate import (
     DATA_DIR,
     Holding,
@@ -34,6 +36,8 @@ from tui_attn.text import size as shown_size
 
 MIRROR_VARIABLE = "TUI_ATTN_DATA_MIRROR"
 
+_TURN = 0.1
+"""Seconds between two attempts to get a lock."""
 _one_thread = threading.Lock()
 
 
@@ -139,7 +143,23 @@ def status(data_dir: Path | None = None) -> list[SetStatus]:
     return [_status(info, data_dir) for info in DATASETS.values()]
 
 
-def _status(info: DatasetInfo, data_dir: Path | None) -> SetStatus:
+def glance(name: str, data_dir: Path | None = None) -> SetStatus:
+    """What is where of the data set `name`, going by names and lengths: quick, and silent about wrong bytes.
+
+    Raises `DataError` for an unknown name, a bad `data_dir` and a folder that isn't one of labelled images.
+    """
+    name = parse_dataset(name)
+    if name.startswith(PREFIX):
+        images = folder_images(name)
+        size = sum(length_of(path) or 0 for path, _ in (*images.train, *images.test))
+        where = Located(name, folder_path(name), (), "folder", "")
+        return SetStatus(name, folder_info(name).title, "ready", where, size, (), "it is a folder of yours")
+    if data_dir is not None:
+        check_data_dir(data_dir)
+    return _status(DATASETS[name], data_dir, by_digest=False)
+
+
+def _status(info: DatasetInfo, data_dir: Path | None, *, by_digest: bool = True) -> SetStatus:
     def made(state: str, where: Located | None = None, wrong: Sequence[Problem] = ()) -> SetStatus:
         size = info.bytes_to_fetch if state == "missing" else info.bytes_on_disk
         return SetStatus(info.name, info.title, state, where, size, tuple(wrong), how_to_fetch(info))
@@ -151,7 +171,7 @@ def _status(info: DatasetInfo, data_dir: Path | None) -> SetStatus:
         folder = data_dir if data_dir is not None else cache_dir()
         return made("damaged", None, [Problem(folder, f"cannot be used: {str(error).splitlines()[0]}")])
     if where is not None:
-        wrong = problems(info, where) if info.files else []
+        wrong = problems(info, where) if info.files and by_digest else []
         return made("damaged" if wrong else "ready", where, wrong)
     if given is not None or _packed_here(info):
         return made("packed")
@@ -247,15 +267,28 @@ def _lock(info: DatasetInfo, progress: Progress) -> Iterator[None]:
     """Hold the data set's lock: one process fetches, the others wait and find what it has fetched."""
     cache = cache_dir()
     make_folder(cache)
-    with _one_thread, (cache / f".{info.name}.lock").open("ab") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            progress(f"waiting for another tui-attn that is fetching {info.title}", 0, None)
-            fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield  # closing the file lets go of the lock
+    waiting = f"waiting for another tui-attn that is fetching {info.title}"
+    while not _one_thread.acquire(timeout=_TURN):
+        progress(waiting, 0, None)
+    try:
+        with (cache / f".{info.name}.lock").open("ab") as lock:
+            while not _locked(lock):
+                progress(waiting, 0, None)  # again and again, for whoever waits to have a chance to give up
+                time.sleep(_TURN)
+            yield  # closing the file lets go of the lock
+    finally:
+        _one_thread.release()
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock `file`, unless another process holds it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        return False
+    return True
 
 
 def _disk_error(error: OSError, info: DatasetInfo) -> DataError:

@@ -1,0 +1,72 @@
+"""An experiment's options as text: read as they are typed, and written as a command line. Stdlib only."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tui_attn.config import ConfigError, ExperimentConfig, check_option, split_list
+
+OPTIONS = tuple(field.name for field in fields(ExperimentConfig))
+"""The options by the names of `ExperimentConfig`, in its order."""
+_LISTS = frozenset({"models", "augment"})
+_NUMBERS = frozenset({"epochs", "seeds", "seed", "batch_size", "lr", "jobs", "train_limit", "test_limit"})
+_MAY_BE_EMPTY = frozenset({"jobs", "train_limit", "test_limit", "name", "data_dir"})
+
+
+def flag(option: str) -> str:
+    """How the command line calls `option`: `--batch-size`."""
+    return "--" + option.replace("_", "-")
+
+
+def parse(option: str, text: str) -> Any:
+    """The value that `text` gives `option`; empty is None where the option may be left out. Raises `ConfigError`."""
+    value: Any = text
+    blank = not text.strip() if option in _NUMBERS else not text
+    if option in _LISTS:
+        value = split_list(text)
+    elif option in _MAY_BE_EMPTY and blank:
+        value = None
+    elif option in _NUMBERS:
+        if blank:
+            raise ConfigError(f"{flag(option)} is empty: give a number")
+        value = _number(text.strip(), whole=option != "lr")
+    check_option(option, value)
+    return value
+
+
+def _number(text: str, *, whole: bool) -> Any:
+    """The number that `text` is, or `text` itself, for the check to say what is wrong with it."""
+    try:
+        return int(text) if whole else float(text)
+    except ValueError:
+        return text
+
+
+def show(option: str, value: Any) -> str:
+    """The text from which `parse` makes `value`."""
+    if value is None:
+        return ""
+    return ",".join(value) if option in _LISTS else str(value)
+
+
+def arguments(
+    config: ExperimentConfig, *, defaults: ExperimentConfig | None = None, runs_dir: Path | None = None
+) -> list[str]:
+    """The command line that starts `config`, without the program's name and without a shell's quotes.
+
+    It names only what differs from `defaults`, which are what holds where an option is left out; `runs_dir` only
+    where it isn't ./runs.
+    """
+    usual = ExperimentConfig() if defaults is None else defaults
+    found: list[str] = []
+    for option in OPTIONS:
+        value = getattr(config, option)
+        if value != getattr(usual, option):
+            text = show(option, value)
+            # A text that begins with a dash would be taken for an option.
+            found += [f"{flag(option)}={text}"] if text.startswith("-") else [flag(option), text]
+    if runs_dir is not None and runs_dir.absolute() != Path("runs").absolute():
+        found += ["--runs-dir", str(runs_dir.absolute())]
+    return found
