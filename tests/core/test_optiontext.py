@@ -11,17 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from tui_attn import cli
+import tui_attn.cli.start  # noqa: F401 - its options
+from tui_attn.cli.app import app
 from tui_attn.config import AUGMENTATIONS, MODEL_CLASSES, ConfigError, ExperimentConfig, absolute, split_list
 from tui_attn.optiontext import OPTIONS, arguments, parse, show
 
 
 def of_command_line(line: str) -> ExperimentConfig:
     """What `tui-attn` makes of a command line, by the program's own parser."""
-    given: dict[str, Any] = get_command(cli.app).make_context("tui-attn", shlex.split(line)).params
-    values = {name: given[name] for name in OPTIONS if given[name] is not None}
-    lists = {name: split_list(values[name]) for name in ("models", "augment") if name in values}
-    return ExperimentConfig(**(values | lists))
+    given: dict[str, Any] = get_command(app).make_context("tui-attn", shlex.split(line)).params
+    values: dict[str, Any] = {name: given[name] for name in OPTIONS if given[name] is not None}
+    values |= {name: split_list(values[name]) for name in ("models", "augment") if name in values}
+    return ExperimentConfig(**values)
 
 
 def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
