@@ -143,6 +143,36 @@ def test_curves_have_their_own_marker_in_the_legend_and_on_the_canvas() -> None:
     assert all(canvas.count(marker) >= 3 for marker in "●▲■")
 
 
+def test_points_far_apart_have_their_marker_where_they_are() -> None:
+    train = curve("base", falling())
+    few = Curve("t", "test", "se", [100.0, 200.0, 300.0, 400.0], [0.5, 2.5, 0.5, 2.5], marker="△")
+    found = picture([train, few], 100, 30)
+    assert found.frame is not None
+    canvas = text(found.strips).splitlines()[found.frame.top : -2]
+    places = {(x, y) for y, line in enumerate(canvas) for x, glyph in enumerate(line) if glyph == "△"}
+    frame = found.frame
+    assert places == {(frame.left + frame.column(x), frame.row(y)) for x, y in zip(few.steps, few.values, strict=True)}
+
+
+def test_a_single_point_is_seen() -> None:
+    few = Curve("t", "test", "base", [200.0], [1.0], marker="○")
+    canvas = "\n".join(text(picture([curve("base", falling()), few], 80, 24).strips).splitlines()[2:-2])
+    assert canvas.count("○") == 1
+
+
+def test_points_of_several_curves_on_one_place_take_turns() -> None:
+    steps, values = [100.0, 200.0, 300.0, 400.0], [1.0] * 4
+    curves = [Curve(name, name, name, steps, values, marker=marker) for name, marker in (("a", "△"), ("b", "□"))]
+    canvas = "\n".join(text(picture(curves, 80, 24).strips).splitlines()[2:-2])
+    assert canvas.count("△") == canvas.count("□") == 2
+
+
+@pytest.mark.parametrize("rows", [12, 16, 24, 40])
+def test_a_scale_has_more_than_one_label(rows: int) -> None:
+    lines = text(picture([curve("base", [0.21, 1.3, 2.4])], 60, rows).strips).splitlines()
+    assert sum("┤" in line for line in lines) >= 2
+
+
 def test_curves_that_lie_on_each_other_are_all_seen_in_ascii() -> None:
     canvas = text(picture([curve("base", falling()), curve("se", falling())], 80, 20, ASCII).strips).splitlines()[2:-2]
     assert all("\n".join(canvas).count(marker) > 10 for marker in "o+")

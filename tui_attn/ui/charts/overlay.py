@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _EMPTY = " \u2800┈░:"
 """What a line may be drawn over: nothing, the grid, a band."""
+_POINT_CELLS = 3
+"""Cells of width that a point of its own takes at least."""
 
 
 def bands(grid: Grid, frame: Frame, lines: list[Line], look: Look) -> None:
@@ -91,19 +93,41 @@ def grid_lines(grid: Grid, frame: Frame, ticks: list[float], look: Look) -> None
 
 
 def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], look: Look) -> None:
-    """The marker of each line on it here and there, so that lines are told apart without colour."""
-    if look.mode.ascii or len(lines) < 2:
+    """The marker of each line on it, so that lines are told apart without colour.
+
+    On every point where points are far apart, such as those of a test set after each epoch, else here and there.
+    """
+    if look.mode.ascii:
         return
     every = max(frame.width // 5, 12)
+    sparse: list[tuple[Floats, Floats, str, Style]] = []
     for index, (line, marker) in enumerate(zip(lines, markers, strict=True)):
         style = look.curve(line.color, bold=True)
         y = frame.scaled(line.y)
         good = np.isfinite(y)
         x, y = line.x[good], y[good]
-        for column in range(every // 2 + index * every // len(lines), frame.width, every):
-            place = frame.x_at(column)
-            if len(x) and x[0] <= place <= x[-1]:
-                _stamp(grid, column, frame.row(float(np.interp(place, x, y))), marker, style)
+        first, last = np.searchsorted(x, [frame.x.lower, frame.x.upper + frame.x.width * 1e-9])
+        if 0 < (last - first) * _POINT_CELLS <= frame.width:
+            sparse.append((x[first:last], y[first:last], marker, style))
+        elif len(x) and len(lines) > 1:
+            for column in range(every // 2 + index * every // len(lines), frame.width, every):
+                place = frame.x_at(column)
+                if x[0] <= place <= x[-1]:
+                    _stamp(grid, column, frame.row(float(np.interp(place, x, y))), marker, style)
+    _points(grid, frame, sparse)
+
+
+def _points(grid: Grid, frame: Frame, lines: list[tuple[Floats, Floats, str, Style]]) -> None:
+    """A marker on every point. Where those of several lines meet they take turns."""
+    found: dict[tuple[int, int], list[tuple[int, str, Style]]] = {}
+    for x, y, marker, style in lines:
+        for order, (column, height) in enumerate(zip(frame.columns(x).tolist(), y.tolist(), strict=True)):
+            row = frame.row(height)
+            if 0 <= row < grid.height:
+                found.setdefault((column, row), []).append((order, marker, style))
+    for (column, row), points in found.items():
+        _, marker, style = points[points[0][0] % len(points)]
+        grid.put(column, row, marker, grid.styles[row][column] + style)
 
 
 def _stamp(grid: Grid, column: int, row: int, marker: str, style: Style) -> None:

@@ -125,8 +125,12 @@ def _drawn(line: Line, x: Span) -> list[Floats]:
 
 
 def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
-    count = max(2, min(rows * 2 // 5, 8))
-    ticks = log_ticks(y, count) if log else linear_ticks(y, count, percent=view.percent)
+    ticks: Ticks = []
+    # One label alone gives no scale: finer ticks where there is room for them.
+    for count in range(max(2, min(rows * 2 // 5, 8)), max(3, rows // 2 + 1)):
+        ticks = log_ticks(y, count) if log else linear_ticks(y, count, percent=view.percent)
+        if len(ticks) > 1:
+            break
     return [(at, label[:12]) for at, label in ticks]
 
 
