@@ -45,6 +45,20 @@ def test_the_dashboard_loads_no_torch_and_plots_after_its_first_frame() -> None:
     assert loaded & {"torch", "torchvision", "plotext", "numpy", "scipy", "tui_attn.train", "tui_attn.models"} == set()
 
 
+def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn() -> None:
+    statement = (
+        "from tui_attn.ui.widgets.curves_panel import CurvesPanel\n"
+        "panel = CurvesPanel(has_gates=False, id='curves')\n"
+        "panel._load()"
+    )
+    assert loaded_by(statement) & {"plotext", "numpy", "tui_attn.ui.charts.plot"} == {
+        "plotext",
+        "numpy",
+        "tui_attn.ui.charts.plot",
+    }
+    assert "plotext" not in loaded_by(statement.rpartition("\n")[0])
+
+
 def test_a_worker_loads_torch_but_no_terminal_library_and_no_torchvision() -> None:
     loaded = loaded_by("import tui_attn.train.worker, tui_attn.train.engine")
     assert "torch" in loaded

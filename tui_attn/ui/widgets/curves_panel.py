@@ -52,6 +52,8 @@ class CurvesPanel(Widget):
         threading.Thread(target=self._load, name="charts", daemon=True).start()
 
     def _load(self) -> None:
+        import tui_attn.ui.charts.plot
+        import tui_attn.ui.charts.series  # noqa: F401  numpy and plotext come with them
 
         self.post_message(ChartsLoaded())
 
