@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from textual import events
 
+from tui_attn.compare.textfit import wrap
 from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
@@ -23,6 +25,8 @@ _RUN_WIDTH = 20
 class Entry(NamedTuple):
     """One thing that happened."""
 
+    t: float
+    """Unix seconds."""
     clock: str
     run: str
     text: str
@@ -45,6 +49,8 @@ class LogPane(Lines, can_focus=True):
         self._back = 0
         """Lines below the last one shown."""
         self._wrapped: list[Row] = []
+        self._length = 0
+        """How many lines there were when they were last shown."""
         self._wrapped_for = (0, 0)
         """Width of the panel and of the runs' column for which the lines were wrapped."""
         self._wrapped_entries = 0
@@ -61,14 +67,24 @@ class LogPane(Lines, can_focus=True):
         self._taken = snapshot.log_length
         if not new and self._entries:
             return
-        self._entries += [self._entry(*item) for item in new]
+        self._add([self._entry(*item) for item in new])
         self._forget_oldest()
         self.redraw()
+
+    def _add(self, new: list[Entry]) -> None:
+        """Put `new` in their places: logs of several runs are read one after another, but are told by time."""
+        new.sort(key=_when)
+        at = bisect_right(self._entries, new[0].t, key=_when) if new else len(self._entries)
+        if at < len(self._entries):
+            new = sorted([*self._entries[at:], *new], key=_when)
+            del self._entries[at:]
+            self._wrapped, self._wrapped_entries = [], 0
+        self._entries += new
 
     def _entry(self, t: float, run: str | None, text: str) -> Entry:
         warns = (t, text if run is None else f"{run} {text}") in self._warned
         clock = time.strftime("%H:%M:%S", self._zone(t))
-        return Entry(clock, safe_text(run or "", one_line=True), safe_text(text, one_line=True), warns)
+        return Entry(t, clock, safe_text(run or "", one_line=True), safe_text(text, one_line=True), warns)
 
     def _forget_oldest(self) -> None:
         if len(self._entries) > 2 * _KEPT:
@@ -78,10 +94,10 @@ class LogPane(Lines, can_focus=True):
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The title and the newest lines, or those scrolled to."""
         room = max(height - 1, 0)
-        before = len(self._wrapped)
         self._wrap(width)
         if self._back:  # stay at what is being read
-            self._back += len(self._wrapped) - before
+            self._back += len(self._wrapped) - self._length
+        self._length = len(self._wrapped)
         self._back = min(max(self._back, 0), max(len(self._wrapped) - room, 0))
         warnings = self._warnings_taken
         right = "" if not warnings else "1 warning" if warnings == 1 else f"{warnings} warnings"
@@ -130,12 +146,17 @@ class LogPane(Lines, can_focus=True):
         self.action_scroll(-2)
 
 
+def _when(entry: Entry) -> float:
+    return entry.t
+
+
 def _rows(entry: Entry, width: int, name: int) -> list[Row]:
     """The lines of one entry."""
     head = f" {entry.clock} {'!' if entry.warns else ' '} "
-    label = fit(entry.run, name) + "  " if name else ""
-    room = max(width - len(head) - cell_len(label), 8)
+    # What is said of the whole experiment needs no column for the run.
+    label = fit(entry.run, name) + "  " if entry.run else ""
+    before = len(head) + cell_len(label)
     ink = "warning" if entry.warns else "normal"
-    first, *others = chop_cells(entry.text, room) or [""]
+    first, *others = wrap(entry.text, max(width - before, 8))
     rows = [Row(((head, "warning" if entry.warns else "faint"), (label, "muted"), (first, ink)))]
-    return rows + [Row(((" " * (len(head) + cell_len(label)), "normal"), (text, ink))) for text in others]
+    return rows + [Row(((" " * before, "normal"), (text, ink))) for text in others]
