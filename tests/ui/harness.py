@@ -43,22 +43,29 @@ LIVE_SCENES = frozenset({"running", "paused", "failed", "skipped"})
 
 
 def make_app(
-    folder: ExperimentDir,
+    folder: ExperimentDir | None,
     *,
+    runs_dir: Path | None = None,
     now: float = recorded.T0 + 131,
     reading: Reading = READING,
     host: str = "recorder",
     environment: Mapping[str, str] = TRUE_COLOR,
     **options: Any,
 ) -> DashboardApp:
-    """The app on `folder`, with a clock that stands still, in UTC, on a machine with one GPU."""
+    """The app on `folder`, or on the history of `runs_dir`; its clock stands still, in UTC, on a machine with a GPU."""
     chosen = UiOptions(**{"ascii": False, "theme": "dark", **options})
     before = dict(os.environ)
     os.environ.pop("NO_COLOR", None)
     os.environ.update(environment)
     try:
         return DashboardApp(
-            folder, chosen, clock=lambda: now, zone=time.gmtime, read_devices=lambda: reading, host=host
+            folder,
+            chosen,
+            runs_dir=runs_dir,
+            clock=lambda: now,
+            zone=time.gmtime,
+            read_devices=lambda: reading,
+            host=host,
         )
     finally:
         os.environ.clear()
@@ -72,14 +79,19 @@ def drive(
     size: tuple[int, int] = (120, 40),
     message_hook: Callable[[Message], None] | None = None,
 ) -> None:
-    """Run `app` without a terminal, wait until it shows the whole history, and do what `script` says."""
+    """Run `app` without a terminal, wait until it shows all of its experiment, if any, and do what `script` says."""
 
     async def main() -> None:
         async with app.run_test(size=size, message_hook=message_hook) as pilot:
-            await until(pilot, lambda: app.snapshot is not None and app.snapshot.complete)
+            await until(pilot, lambda: app.opened is None or whole(app))
             await script(pilot, app)
 
     asyncio.run(main())
+
+
+def whole(app: DashboardApp) -> bool:
+    """Whether the app shows the whole history of its experiment."""
+    return app.snapshot is not None and app.snapshot.complete
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], bool], *, seconds: float = DEADLINE) -> None:

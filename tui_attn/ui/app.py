@@ -1,21 +1,23 @@
-"""The app: brings what the session's threads tell to the screens."""
+"""The app: has one experiment open, or none; brings what the session's threads tell to the screens."""
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import APP_KEYS
+from tui_attn.ui.opened import Opened, Surroundings
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
 from tui_attn.ui.theming import ThemedApp
+from tui_attn.ui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
@@ -36,7 +38,10 @@ _PATIENCE = 5.0
 
 
 class DashboardApp(ThemedApp, inherit_bindings=False):
-    """The dashboard of one experiment. Raises `RunsError` when its folder can't be read."""
+    """Shows the dashboard of the experiment in `folder`, or the history of `runs_dir` when that is None.
+
+    `runs_dir` is by default the folder that `folder` is in. Raises `RunsError` when `folder` can't be read.
+    """
 
     TITLE = "tui-attn"
     CSS_PATH = "app.tcss"
@@ -45,29 +50,89 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def __init__(
         self,
-        folder: ExperimentDir,
+        folder: ExperimentDir | None,
         options: UiOptions,
         *,
+        runs_dir: Path | None = None,
         clock: Callable[[], float] = time.time,
         zone: Callable[[float], time.struct_time] = time.localtime,
         read_devices: Callable[[], Reading] | None = None,
         host: str | None = None,
     ) -> None:
         super().__init__(options)
-        self.folder = folder
-        self._manifest = folder.manifest_data()
-        self._here = self._manifest.host == (platform.node() if host is None else host)
-        self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=clock, zone=zone)
-        self._read_devices = read_devices
-        self.session: Session | None = None
-        self.snapshot: Snapshot | None = None
+        self.around = Surroundings(clock=clock, zone=zone, read_devices=read_devices, host=host)
+        self.opened = None if folder is None else Opened(folder, self.around)
+        """The experiment that is open."""
+        self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
+        """Where experiments are kept."""
         self.set_keymap(dict(options.keymap))
+
+    # ---- the experiment that is open
+
+    @property
+    def folder(self) -> ExperimentDir | None:
+        """The folder of the experiment that is open."""
+        return None if self.opened is None else self.opened.folder
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The dashboard of the experiment that is open. Raises `LookupError` when none is."""
+        if self.opened is None:
+            raise LookupError("no experiment is open")
+        return self.opened.dashboard
+
+    @property
+    def session(self) -> Session | None:
+        """What reads the logs; None before the first frame, and when no experiment is open."""
+        return None if self.opened is None else self.opened.session
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest picture of the experiment that is open."""
+        return None if self.opened is None else self.opened.snapshot
+
+    def open_experiment(self, folder: ExperimentDir) -> None:
+        """Show the dashboard of the experiment in `folder` in place of everything that is on the screen.
+
+        Raises `RunsError` when it can't be read; then all stays as it is.
+        """
+        fresh = Opened(folder, self.around)
+        if self.opened is not None:
+            self.opened.stop()
+        self.opened = fresh
+        self._show_alone(fresh.dashboard)
+        self.call_after_refresh(self._start, fresh)
+
+    def close_experiment(self) -> None:
+        """Go to the history without an experiment: the one that was open is there no longer."""
+        if self.opened is not None:
+            self.opened.stop()
+            self.opened = None
+        self._show_alone(self._history())
+
+    def _show_alone(self, screen: Screen[Any]) -> None:
+        """Let `screen` be the only one."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.switch_screen(screen)
+
+    def _history(self) -> Screen[Any]:
+        from tui_attn.ui.screens.history import HistoryScreen  # not needed for the first frame of a dashboard
+
+        return HistoryScreen(self.runs_dir)
+
+    def _start(self, opened: Opened) -> None:
+        """Start reading its logs, now that its dashboard is seen."""
+        if self.opened is opened:
+            opened.start(self.post_message)
 
     # ---- the course of things
 
     def get_default_screen(self) -> Screen[Any]:
-        """The dashboard."""
-        return self.dashboard
+        """The dashboard, or the history."""
+        screen: Screen[Any] = self._history() if self.opened is None else self.opened.dashboard
+        screen._push_result_callback(screen, None)  # without it, Textual can't put another one in its place
+        return screen
 
     def on_mount(self) -> None:
         """Leave properly whoever ends this."""
@@ -75,84 +140,95 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def on_ready(self) -> None:
         """Start reading, now that there is something to see."""
-        from tui_attn.ui.session import Session
-
-        self.session = Session(
-            self.folder, self._manifest, self.post_message, here=self._here, read_devices=self._read_devices
-        )
-        self.session.start()
+        if self.opened is not None:
+            self._start(self.opened)
 
     def on_unmount(self) -> None:
         """Let the threads end."""
-        if self.session is not None:
-            self.session.stop()
+        if self.opened is not None:
+            self.opened.stop()
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest picture everywhere, and ask for another."""
-        session, before, snapshot = self.session, self.snapshot, message.snapshot
-        self.snapshot = snapshot
-        self.dashboard.show(snapshot)
+        opened, session = self.opened, message.session
+        if opened is None or session is None or session is not opened.session:
+            return
+        before, snapshot = opened.snapshot, message.snapshot
+        opened.snapshot = snapshot
+        dashboard = opened.dashboard
+        dashboard.show(snapshot)
         show = getattr(self.screen, "show", None)
-        if show is not None and self.screen is not self.dashboard:
+        if show is not None and self.screen is not dashboard:
             show(snapshot)
-        if session is not None:
-            if before is None:
-                self.call_after_refresh(self.dashboard.furnish, session.steering)
-            for text in session.take(snapshot, least_seconds=self.frame_seconds):
-                self.say(text)
-            if not session.sampling:
-                self.dashboard.show_devices(None)
+        if before is None:
+            self.call_after_refresh(dashboard.furnish, session.steering)
+        for text in session.take(snapshot, least_seconds=self.frame_seconds):
+            self.say(text)
+        if not session.sampling:
+            dashboard.show_devices(None)
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
-            if self.screen is self.dashboard:
-                self.dashboard.action_comparison()
+            if self.screen is dashboard:
+                dashboard.action_comparison()
             else:
                 self.say(f"the training has ended: {snapshot.state}")
 
     def on_devices_read(self, message: DevicesRead) -> None:
         """Show the machine's load."""
-        self.dashboard.show_devices(message.reading)
+        if message.session is self.session:
+            self.dashboard.show_devices(message.reading)
 
     def pace_changed(self, slow: bool) -> None:
         """Say that the terminal is slow."""
-        self.dashboard.title_bar.set_slow(slow)
+        if self.opened is not None:
+            self.opened.dashboard.title_bar.set_slow(slow)
 
     def say(self, text: str, ink: str = "normal") -> None:
-        """Show a line for a few seconds."""
-        bar = self.dashboard.key_bar
-        bar.say(text, ink)
-        self.set_timer(_SAY_SECONDS, lambda: bar.unsay(text))
+        """Show a line for a few seconds, on the dashboard and on the screen that covers it."""
+        screens = {self.screen, *(() if self.opened is None else (self.opened.dashboard,))}
+        bars = [bar for screen in screens if not isinstance(screen, ModalScreen) for bar in screen.query(KeyBar)]
+        for bar in bars:
+            bar.say(text, ink)
+
+        def unsay() -> None:
+            for bar in bars:
+                bar.unsay(text)
+
+        self.set_timer(_SAY_SECONDS, unsay)
 
     # ---- steering
 
     def on_command_sent(self, message: CommandSent) -> None:
         """Wait for the acknowledgement."""
-        if self.session is None:
+        session = self.session
+        if session is None or message.session is not session:
             return
-        steering = self.session.steering
+        steering = session.steering
         pending = steering.sent(message)
         self.say(f"{pending.text}: sent", "muted")
-        self.session.feed.nudge()
+        session.feed.nudge()
 
         def remark() -> None:
-            if message.id in steering.pending:
+            if message.id in steering.pending and self.session is session:
                 self.say(f"{pending.text}: no answer from the supervisor yet", "warning")
 
         self.set_timer(_PATIENCE, remark)
 
     def on_steering_failed(self, message: SteeringFailed) -> None:
         """Say why."""
-        self.say(message.reason, "failed")
+        if message.session is self.session:
+            self.say(message.reason, "failed")
 
     def on_experiment_resumed(self, message: ExperimentResumed) -> None:
         """Say so."""
-        self.say("resumed: a supervisor took the experiment up")
-        if self.session is not None:
+        if self.session is not None and message.session is self.session:
+            self.say("resumed: a supervisor took the experiment up")
             self.session.feed.nudge()
 
     def on_feed_failed(self, message: FeedFailed) -> None:
         """Leave: what would be shown from now on would be old."""
-        self.failure = message.failure
-        self.exit(return_code=1)
+        if message.session is self.session:
+            self.failure = message.failure
+            self.exit(return_code=1)
 
     # ---- keys
 
@@ -165,7 +241,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         from tui_attn.ui.screens.confirm import LEAVE_QUESTION, ConfirmScreen
 
         asked = isinstance(self.screen, ConfirmScreen) and self.screen.may_leave
-        steering, snapshot = self.dashboard.steering, self.snapshot
+        steering, snapshot = None if self.opened is None else self.opened.dashboard.steering, self.snapshot
         if asked or steering is None or snapshot is None or not snapshot.supervised or snapshot.ended:
             self.exit()
             return
@@ -180,8 +256,10 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Show every key."""
         from tui_attn.ui.screens.help import HelpScreen
 
-        if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.dashboard))
+        if isinstance(self.screen, HelpScreen):
+            return
+        described: list[Any] = [screen for screen in self.screen_stack if hasattr(screen, "help_parts")]
+        self.push_screen(HelpScreen(self, described[-1].help_parts()))
 
     def action_next_theme(self) -> None:
         """Take the next theme."""

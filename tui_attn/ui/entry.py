@@ -21,12 +21,15 @@ _FRAMES_PER_SECOND = "30"
 _SSH_FRAMES_PER_SECOND = "20"
 
 
-def run_dashboard(folder: ExperimentDir, *, options: UiOptions | None = None) -> int:
-    """Show the experiment in `folder` until the user leaves, and return the exit code.
+def run_dashboard(
+    folder: ExperimentDir | None, *, options: UiOptions | None = None, runs_dir: Path | None = None
+) -> int:
+    """Show the experiment in `folder`, or the history of `runs_dir`, until the user leaves; return the exit code.
 
-    0 while training goes on, else as the experiment ended; 143 after SIGTERM, 129 when the terminal went away, 1
-    when the dashboard itself failed. Needs a terminal on stdin and stdout, and the main thread. Raises `RunsError`
-    when the folder can't be read.
+    `runs_dir` is by default the folder that `folder` is in. The code is about the experiment that was shown last: 0
+    while training goes on, else as the experiment ended; 143 after SIGTERM, 129 when the terminal went away, 1 when the
+    dashboard itself failed. Needs a terminal on stdin and stdout, and the main thread. Raises `RunsError` when the
+    folder can't be read.
     """
     options = options or UiOptions()
     _prepare(options)
@@ -34,12 +37,12 @@ def run_dashboard(folder: ExperimentDir, *, options: UiOptions | None = None) ->
 
     # A thread that reads a long history must not hold a key press up for long.
     sys.setswitchinterval(0.001)
-    app = DashboardApp(folder, options)
+    app = DashboardApp(folder, options, runs_dir=runs_dir)
     app.run(mouse=options.mouse)
     if app.failure is not None:
-        _report(folder, app.failure)
-    elif not app.return_code:
-        _say_goodbye(folder, app.snapshot)
+        _report(app.folder, app.failure)
+    elif not app.return_code and app.folder is not None:
+        _say_goodbye(app.folder, app.snapshot)
     if app.return_code:
         return app.return_code
     return app.snapshot.exit_code if app.snapshot is not None and app.snapshot.ended else 0
@@ -89,7 +92,7 @@ def command(name: str, folder: ExperimentDir) -> str:
     return f"tui-attn {name} {folder.id} --runs-dir {shlex.quote(str(runs_dir))}"
 
 
-def _report(folder: ExperimentDir, failure: str) -> None:
+def _report(folder: ExperimentDir | None, failure: str) -> None:
     """Keep what went wrong in the dashboard in a file, and say so in two lines."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tui-attn"
     where = state / "dashboard.log"
@@ -104,4 +107,5 @@ def _report(folder: ExperimentDir, failure: str) -> None:
     last = failure.strip().splitlines()[-1] if failure.strip() else "unknown"
     with contextlib.suppress(OSError):
         print(f"the dashboard failed ({safe_text(last, one_line=True)}){kept}", file=sys.stderr)  # noqa: T201
-        print(f"the training is not touched: '{command('attach', folder)}' comes back", file=sys.stderr)  # noqa: T201
+        back = "" if folder is None else f": '{command('attach', folder)}' comes back"
+        print(f"the training is not touched{back}", file=sys.stderr)  # noqa: T201

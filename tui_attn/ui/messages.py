@@ -10,28 +10,35 @@ from textual.message import Message
 if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.session import Session
+
+
+class FromSession(Message, bubble=False):
+    """Comes from the threads of a session, which may have ended before it is taken."""
+
+    session: Session | None = None
 
 
 @dataclass
-class LogsAdvanced(Message, bubble=False):
+class LogsAdvanced(FromSession, bubble=False):
     """The logs, or who lives, changed; here is the newest picture."""
 
     snapshot: Snapshot
 
     def can_replace(self, message: Message) -> bool:
         """A newer picture makes an older one pointless."""
-        return isinstance(message, LogsAdvanced)
+        return isinstance(message, LogsAdvanced) and message.session is self.session
 
 
 @dataclass
-class DevicesRead(Message, bubble=False):
+class DevicesRead(FromSession, bubble=False):
     """The load of the devices was measured."""
 
     reading: Reading
 
     def can_replace(self, message: Message) -> bool:
         """A newer reading makes an older one pointless."""
-        return isinstance(message, DevicesRead)
+        return isinstance(message, DevicesRead) and message.session is self.session
 
 
 @dataclass
@@ -42,7 +49,7 @@ class RunSelected(Message):
 
 
 @dataclass
-class CommandSent(Message, bubble=False):
+class CommandSent(FromSession, bubble=False):
     """A command was appended to the control log."""
 
     id: str
@@ -51,14 +58,14 @@ class CommandSent(Message, bubble=False):
 
 
 @dataclass
-class SteeringFailed(Message, bubble=False):
+class SteeringFailed(FromSession, bubble=False):
     """A command could not be given; `reason` is one line and says what to do."""
 
     reason: str
 
 
 @dataclass
-class ExperimentResumed(Message, bubble=False):
+class ExperimentResumed(FromSession, bubble=False):
     """A new supervisor took the experiment up."""
 
 
@@ -68,7 +75,7 @@ class ChartsLoaded(Message, bubble=False):
 
 
 @dataclass
-class FeedFailed(Message, bubble=False):
+class FeedFailed(FromSession, bubble=False):
     """Reading the logs failed in a way that nobody foresaw; `failure` is the traceback."""
 
     failure: str

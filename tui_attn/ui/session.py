@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from textual.message import Message
-
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.ui.devices import Reading, Sampler
 from tui_attn.ui.feed import Feed, Snapshot
-from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
+from tui_attn.ui.messages import DevicesRead, FeedFailed, FromSession, LogsAdvanced
 from tui_attn.ui.steering import Steering
 
 _LIVE = frozenset({"starting", "running", "stalled"})
@@ -18,7 +16,9 @@ _FEED_SECONDS = 0.25
 
 
 class Session:
-    """Tells everything by `post`, from any thread. `here`: whether this is the machine that trains.
+    """Tells everything by `post`, from any thread, in messages that name it.
+
+    `here`: whether this is the machine that trains.
 
     Raises `RunsError` when the folder can't be read.
     """
@@ -27,22 +27,29 @@ class Session:
         self,
         folder: ExperimentDir,
         manifest: Manifest,
-        post: Callable[[Message], object],
+        post: Callable[[FromSession], object],
         *,
         here: bool,
         read_devices: Callable[[], Reading] | None = None,
     ) -> None:
         self._here = here
+        self._post = post
         self.feed = Feed(
             folder,
-            lambda snapshot: post(LogsAdvanced(snapshot)),
-            failed=lambda failure: post(FeedFailed(failure)),
+            lambda snapshot: self._tell(LogsAdvanced(snapshot)),
+            failed=lambda failure: self._tell(FeedFailed(failure)),
             interval=_FEED_SECONDS,
         )
-        self.sampler = Sampler(lambda reading: post(DevicesRead(reading)), devices=manifest.devices, read=read_devices)
-        self.steering = Steering(folder, post)
+        self.sampler = Sampler(
+            lambda reading: self._tell(DevicesRead(reading)), devices=manifest.devices, read=read_devices
+        )
+        self.steering = Steering(folder, self._tell)
         self.sampling = False
         """Whether the devices are measured: only while something trains, so that an idle screen stays still."""
+
+    def _tell(self, message: FromSession) -> None:
+        message.session = self
+        self._post(message)
 
     def start(self) -> None:
         """Start reading."""

@@ -6,12 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from textual.message import Message
-
 from tui_attn.runs import ExperimentDir
-from tui_attn.ui.messages import CommandSent, ExperimentResumed, SteeringFailed
+from tui_attn.ui.messages import CommandSent, ExperimentResumed, FromSession, SteeringFailed
 
-Post = Callable[[Message], object]
+Post = Callable[[FromSession], object]
 
 NAMES = {"pause": "pause", "unpause": "go on", "stop": "stop", "skip": "skip", "retry": "retry"}
 

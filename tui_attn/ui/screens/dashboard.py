@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -141,6 +142,13 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self._reading, self._told = reading, True
         if self.side is not None:
             self.side.show_devices(reading)
+
+    def help_parts(self) -> list[tuple[str, DOMNode]]:
+        """What has keys here, for the help."""
+        parts: list[tuple[str, DOMNode]] = [("dashboard", self), ("run list", self.table)]
+        if self.curves is not None and self.side is not None:
+            parts += [("charts", self.curves.loss), ("log", self.side.log_pane)]
+        return parts
 
     def _tick(self) -> None:
         """Let the clock go on while something is being trained."""

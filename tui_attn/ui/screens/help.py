@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from textual.app import App
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
 from tui_attn.ui.charts.mode import drawing_mode
-from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.key_bar import key_name
 from tui_attn.ui.widgets.lines import Row, fit
@@ -17,18 +18,14 @@ _KEYS_WIDTH = 22
 
 
 class HelpScreen(PageScreen):
-    """The keys of the app, of the screen that was open, and of each of its panels."""
+    """The keys of the app, and those of `parts`: the screen that was open and its panels, each with its title."""
 
     TITLE = "keys"
 
-    def __init__(self, dashboard: Dashboard) -> None:
+    def __init__(self, app: App[Any], parts: Sequence[tuple[str, DOMNode]]) -> None:
         super().__init__()
-        panels: list[tuple[str, DOMNode]] = [("run list", dashboard.table)]
-        if dashboard.curves is not None and dashboard.side is not None:
-            panels += [("charts", dashboard.curves.loss), ("log", dashboard.side.log_pane)]
-        nodes = [("everywhere", dashboard.app), ("dashboard", dashboard), *panels]
-        ascii_only = drawing_mode(dashboard.app).ascii
-        self._sections = [(title, _described(node, ascii_only)) for title, node in nodes]
+        ascii_only = drawing_mode(app).ascii
+        self._sections = [(title, _described(node, ascii_only)) for title, node in [("everywhere", app), *parts]]
 
     def page(self, width: int) -> Sequence[Row]:
         """A section for each part of the screen."""
