@@ -12,7 +12,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyte
@@ -48,7 +48,9 @@ class Terminal:
         environment: Mapping[str, str] | None = None,
         sighup: str = "default",
         cwd: Path | None = None,
+        command: Sequence[str] = (),
     ) -> None:
+        """`command`: what to run instead of the dashboard on `folder`, as arguments of the interpreter."""
         self.raw = b""
         """Everything that was written to the terminal."""
         self.screen = pyte.Screen(columns, rows)
@@ -61,7 +63,8 @@ class Terminal:
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
                 if cwd is not None:
                     os.chdir(cwd)
-                os.execve(sys.executable, [sys.executable, "-c", OPEN, str(folder.path), sighup], merged)
+                arguments = [*command] or ["-c", OPEN, str(folder.path), sighup]
+                os.execve(sys.executable, [sys.executable, *arguments], merged)
             os._exit(127)
         self._open = True
         self.status: int | None = None

@@ -237,6 +237,17 @@ def test_a_new_point_costs_a_fraction_of_the_screen(tmp_path: Path) -> None:
         assert len(terminal.raw) - whole < 2000
 
 
+@pytest.mark.parametrize("options", [[], ["--no-mouse"]])
+def test_the_mouse_is_left_to_the_terminal_when_asked(tmp_path: Path, options: list[str]) -> None:
+    folder = recorded.scene(tmp_path, "finished")
+    arguments = ["-m", "tui_attn", "attach", folder.id, "--runs-dir", str(tmp_path), *options]
+    with opened(folder, command=arguments) as terminal:
+        terminal.until(drawn)
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert (b"\x1b[?1003h" in terminal.raw) == (not options)
+
+
 def test_no_color_means_no_color(tmp_path: Path) -> None:
     with staged(tmp_path, "running") as folder, opened(folder, environment={"NO_COLOR": "1"}) as terminal:
         terminal.until(drawn)

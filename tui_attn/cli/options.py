@@ -13,6 +13,7 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where 
 Experiment = Annotated[
     str | None, typer.Argument(metavar="EXPERIMENT", help="Its id, the start of it, its name, or a path; the newest.")
 ]
+NoMouse = Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")]
 NoUi = Annotated[bool, typer.Option("--no-ui", help="Lines instead of the dashboard.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 OneRun = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.")]

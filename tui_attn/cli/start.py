@@ -10,8 +10,8 @@ import typer
 
 from tui_attn import __version__, talk
 from tui_attn.cli.app import app
-from tui_attn.cli.options import RUNS, NoUi, RunsDir
-from tui_attn.cli.watching import dashboard, dashboard_wanted
+from tui_attn.cli.options import RUNS, NoMouse, NoUi, RunsDir
+from tui_attn.cli.watching import dashboard_wanted
 
 WHAT = "Options: what to train"
 HOW = "Options: where and how"
@@ -71,7 +71,7 @@ def start(
     no_ui: NoUi = False,
     as_json: Annotated[bool, typer.Option("--json", help="Every event as a JSON line; implies --no-ui.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start, print the experiment's id, and return.")] = False,
-    no_mouse: Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")] = False,
+    no_mouse: NoMouse = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -120,8 +120,9 @@ def _start(config: Any, how: Started) -> int:
         talk.say(f"training goes on in the background: 'tui-attn attach {folder.id}' shows it")
         typer.echo(folder.id)
         return 0
-    if dashboard_wanted(how.no_ui, how.as_json):
-        return dashboard(folder, mouse=how.mouse)
+    show = dashboard_wanted(how.no_ui, how.as_json, not how.mouse)
+    if show is not None:
+        return int(show(folder))
     from tui_attn import headless
 
     talk.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")

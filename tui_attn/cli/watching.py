@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.options import RUNS, AsJson, Experiment, NoUi, RunsDir
+from tui_attn.cli.options import RUNS, AsJson, Experiment, NoMouse, NoUi, RunsDir
 
 
 def full_screen() -> bool:
@@ -24,9 +25,9 @@ def dashboard(folder: Any, *, mouse: bool = True) -> int:
     return run_dashboard(folder, options=UiOptions(mouse=mouse))
 
 
-def dashboard_wanted(no_ui: bool, as_json: bool) -> Any:
+def dashboard_wanted(no_ui: bool, as_json: bool, no_mouse: bool) -> Any:
     """What shows an experiment full screen, or None where lines are wanted."""
-    return None if no_ui or as_json or not full_screen() else dashboard
+    return None if no_ui or as_json or not full_screen() else partial(dashboard, mouse=not no_mouse)
 
 
 @command(
@@ -36,25 +37,34 @@ def dashboard_wanted(no_ui: bool, as_json: bool) -> Any:
     "attach --no-ui            lines, one for each epoch",
 )
 def attach(
-    experiment: Experiment = None, runs_dir: RunsDir = RUNS, no_ui: NoUi = False, as_json: AsJson = False
+    experiment: Experiment = None,
+    runs_dir: RunsDir = RUNS,
+    no_ui: NoUi = False,
+    as_json: AsJson = False,
+    no_mouse: NoMouse = False,
 ) -> None:
     """Show an experiment, live or ended; leaving it doesn't stop it."""
     from tui_attn import headless, runs
 
     folder = runs.find_experiment(runs_dir, experiment)
-    if dashboard_wanted(no_ui, as_json):
-        raise typer.Exit(dashboard(folder))
+    show = dashboard_wanted(no_ui, as_json, no_mouse)
+    if show is not None:
+        raise typer.Exit(show(folder))
     raise typer.Exit(headless.watch(folder, as_json=as_json, own=False))
 
 
 @command(WATCH, "resume", "resume my-lab --no-ui")
 def resume(
-    experiment: Experiment = None, runs_dir: RunsDir = RUNS, no_ui: NoUi = False, as_json: AsJson = False
+    experiment: Experiment = None,
+    runs_dir: RunsDir = RUNS,
+    no_ui: NoUi = False,
+    as_json: AsJson = False,
+    no_mouse: NoMouse = False,
 ) -> None:
     """Take up what was stopped, failed or lost, and show it."""
     from tui_attn import commands
 
-    show = dashboard_wanted(no_ui, as_json)
+    show = dashboard_wanted(no_ui, as_json, no_mouse)
     raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show))
 
 
@@ -65,9 +75,10 @@ def extend(
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
     as_json: AsJson = False,
+    no_mouse: NoMouse = False,
 ) -> None:
     """Bring an experiment to N seeds, and show it."""
     from tui_attn import commands
 
-    show = dashboard_wanted(no_ui, as_json)
+    show = dashboard_wanted(no_ui, as_json, no_mouse)
     raise typer.Exit(commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show))
