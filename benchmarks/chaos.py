@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.reliability.invariants import Reference, leftovers, processes, reference, steps_lost, violations
 from tui_attn import liveness, runs
+from tui_attn.eventlog import last_event
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir
 
@@ -44,6 +45,8 @@ class Chaos:
         self.random = random.Random(seed)
         self.options = options
         self.kills: Counter[str] = Counter()
+        self.struck_after: Counter[str] = Counter()
+        """What the run in training had logged last when it was struck."""
         self.results: Counter[str] = Counter()
         self.violations: list[str] = []
         self._environment = os.environ | {"XDG_STATE_HOME": str(folder / "state"), "OMP_NUM_THREADS": "1"}
@@ -88,9 +91,9 @@ class Chaos:
     def go(self, folder: ExperimentDir, most: int) -> None:
         """Kill until `folder` has finished in spite of it, `most` times at most; from then on only take it up."""
         while True:
-            before = _logged(folder)
+            before = _sizes(folder)
             struck = False
-            while not (_over(folder) or (_logged(folder) > before and self._budget(folder, most))):
+            while not (_over(folder) or (self.kills.total() < most and _trained(folder, before))):
                 if not processes(folder.path):
                     self.resume(folder)
                     wait(lambda: processes(folder.path) or _over(folder), "a supervisor")
@@ -106,13 +109,15 @@ class Chaos:
                 self.resume(folder)
                 wait(lambda: not _over(folder), "another start")
 
-    def _budget(self, folder: ExperimentDir, most: int) -> bool:
-        return self.kills.total() < most
-
     def _strike(self, folder: ExperimentDir) -> bool:
-        target = self.random.choices(list(TARGETS), list(TARGETS.values()))[0]
+        """Kill, if it still trains; whether anything was killed."""
         supervisor = liveness.holder(folder.supervisor_lock)
-        victims = [pid for pid in processes(folder.path) if pid != supervisor] if _hits(target, "worker") else []
+        workers = [pid for pid in processes(folder.path) if pid != supervisor]
+        training = [run for run in read_state(folder).state.runs.values() if run.state == "running"]
+        if not (workers and training):
+            return False
+        target = self.random.choices(list(TARGETS), list(TARGETS.values()))[0]
+        victims = workers if _hits(target, "worker") else []
         if supervisor and _hits(target, "supervisor"):
             victims.append(supervisor)
         if _hits(target, "front"):
@@ -125,6 +130,8 @@ class Chaos:
                 continue
             self.kills[target] += 1
         self.results["strikes"] += bool(victims)
+        last = last_event(folder.run(max(training, key=lambda run: run.last_t).id).events)
+        self.struck_after["nothing" if last is None else last.type] += bool(victims)
         wait(lambda: all(liveness.process_start_time(pid) is None for pid in victims), "the death of the victims")
         self._fronts = [front for front in self._fronts if front.poll() is None]
         if supervisor in victims and self.random.random() < 0.5:
@@ -150,9 +157,15 @@ def _hits(target: str, who: str) -> bool:
     return target == "everything" or who in target
 
 
-def _logged(folder: ExperimentDir) -> int:
-    """Bytes of the runs' logs: they grow with every step."""
-    return sum(path.stat().st_size for path in folder.path.glob("*/events.jsonl"))
+def _sizes(folder: ExperimentDir) -> dict[Path, int]:
+    """Bytes of each run's log."""
+    return {path: path.stat().st_size for path in folder.path.glob("*/events.jsonl")}
+
+
+def _trained(folder: ExperimentDir, before: dict[Path, int]) -> bool:
+    """Whether a run has logged a step since its log had the size in `before`."""
+    grown = [path for path, size in _sizes(folder).items() if size > before.get(path, 0)]
+    return any(last is not None and last.type == "metrics" for last in map(last_event, grown))
 
 
 def _over(folder: ExperimentDir) -> bool:
@@ -199,6 +212,7 @@ def main() -> int:
         "kills": chaos.kills.total(),
         "strikes": chaos.results["strikes"],
         "killed": dict(chaos.kills),
+        "struck after": dict(chaos.struck_after),
         **{key: chaos.results[key] for key in ("experiments", "resumes", "resumed by two at once")},
         "given up and taken up again": chaos.results["given up and taken up again"],
         **{key: chaos.results[key] for key in ("steps lost", "weights that differ", "processes left")},
