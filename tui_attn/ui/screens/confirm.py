@@ -68,13 +68,13 @@ def stop_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[s
     """What to ask before stopping `run`, or all runs when None."""
     if run is None:
         return "Stop all runs?", [
-            ("kept", "every epoch so far, curves, gates, a checkpoint at the present steps"),
+            ("kept", "every epoch so far, curves, gates, a checkpoint of where they are"),
             ("then", "the experiment ends; 'tui-attn resume' goes on from there"),
             ("lost", "nothing"),
         ]
     done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
     return f"Stop {run}?", [
-        ("kept", f"{done}, curves, gates, a checkpoint at its present step"),
+        ("kept", f"{done}, curves, gates, a checkpoint of where it is"),
         ("then", "the others go on; 'tui-attn resume' later goes on from there"),
         ("lost", "nothing"),
     ]

@@ -46,6 +46,8 @@ class LogPane(Lines, can_focus=True):
         self._taken = 0
         self._warned: set[tuple[float, str]] = set()
         self._warnings_taken = 0
+        self._history = True
+        """Whether what was logged before the dashboard opened is still being read."""
         self._back = 0
         """Lines below the last one shown."""
         self._wrapped: list[Row] = []
@@ -59,22 +61,25 @@ class LogPane(Lines, can_focus=True):
         """Take in what this picture has more than the last one."""
         if snapshot.log is not self._source:
             self._source, self._taken, self._warnings_taken = snapshot.log, 0, 0
-            self._entries, self._warned, self._back = [], set(), 0
+            self._entries, self._warned, self._history, self._back = [], set(), True, 0
             self._wrapped, self._wrapped_entries = [], 0
         self._warned.update(snapshot.warnings[self._warnings_taken : snapshot.warnings_length])
         self._warnings_taken = snapshot.warnings_length
         new = snapshot.log[max(self._taken, snapshot.log_length - _KEPT) : snapshot.log_length]
         self._taken = snapshot.log_length
-        if not new and self._entries:
-            return
-        self._add([self._entry(*item) for item in new])
-        self._forget_oldest()
-        self.redraw()
+        if new or not self._entries:
+            self._add([self._entry(*item) for item in new])
+            self._forget_oldest()
+            self.redraw()
+        self._history = self._history and not snapshot.complete
 
     def _add(self, new: list[Entry]) -> None:
-        """Put `new` in their places: logs of several runs are read one after another, but are told by time."""
+        """Put `new` in their places: logs of several runs are read one after another, but are told by time.
+
+        What happens while the dashboard watches comes last, though the clock may have been set back.
+        """
         new.sort(key=_when)
-        at = bisect_right(self._entries, new[0].t, key=_when) if new else len(self._entries)
+        at = bisect_right(self._entries, new[0].t, key=_when) if new and self._history else len(self._entries)
         if at < len(self._entries):
             new = sorted([*self._entries[at:], *new], key=_when)
             del self._entries[at:]

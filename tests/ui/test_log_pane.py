@@ -1,0 +1,37 @@
+"""The log's order: the past by its times, though each log is read by itself; the present as it comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from tests.recorded import T0
+from tests.ui.harness import drawn, drive, make_app, staged, until
+from tui_attn.eventlog import LogWriter
+from tui_attn.ui.app import DashboardApp
+
+
+def append(path: Path, type_: str, t: float, **payload: object) -> None:
+    log = LogWriter(path, clock=lambda: t)
+    log.append(type_, **payload)
+    log.close()
+
+
+def texts(app: DashboardApp) -> list[str]:
+    return [entry.text for entry in app.dashboard.side.log_pane._entries]
+
+
+def test_the_past_is_in_the_order_of_time_and_what_comes_is_last_even_when_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert texts(app)[-2:] == ["resumed from step 7", "the newest of the past"]
+        append(folder.events, "warning", T0 - 5000, message="by a clock that was set back")
+        await until(pilot, lambda: texts(app)[-1] == "by a clock that was set back")
+
+    with staged(tmp_path, "running") as folder:
+        append(folder.events, "warning", T0 + 9000, message="the newest of the past")
+        append(folder.run("se-s0").events, "resumed", T0 + 8000, from_step=7, epoch=0, skipped=[])
+        drive(make_app(folder), script)
