@@ -94,10 +94,10 @@ class Chaos:
             before = _sizes(folder)
             struck = False
             while not (_over(folder) or (self.kills.total() < most and _trained(folder, before))):
-                if not processes(folder.path):
+                if liveness.holder(folder.supervisor_lock) is None and not processes(folder.path):
                     self.resume(folder)
                     wait(lambda: processes(folder.path) or _over(folder), "a supervisor")
-                time.sleep(0.01)
+                time.sleep(0.02)
             if not _over(folder):
                 time.sleep(self.random.random() ** 2)
                 struck = self._strike(folder)
@@ -169,7 +169,8 @@ def _trained(folder: ExperimentDir, before: dict[Path, int]) -> bool:
 
 
 def _over(folder: ExperimentDir) -> bool:
-    return read_state(folder).state.state in {"finished", "stopped", "failed"}
+    last = last_event(folder.events)
+    return last is not None and last.type == "experiment_finished"
 
 
 def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> Any:

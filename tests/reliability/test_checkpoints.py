@@ -14,7 +14,7 @@ import torch
 from tests.reliability.conftest import make_experiment
 from tests.reliability.invariants import Reference
 from tui_attn import storage
-from tui_attn.eventlog import LogReader
+from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.runs import ExperimentDir
 from tui_attn.train import checkpoint, session
 from tui_attn.train.engine import Engine, explain
@@ -78,20 +78,31 @@ def test_two_are_kept_and_listed_with_size_and_digest(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["LATEST.json", "step-00000003.pt", "step-00000004.pt"]
 
 
-def test_it_is_written_beside_synced_and_renamed_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    happened: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The syncs, renames and appends from now on, in their order."""
+    notes: list[str] = []
+    fsync, replace, append = os.fsync, Path.replace, LogWriter.append
 
     def note_fsync(fd: int) -> None:
-        happened.append(f"fsync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        notes.append(f"fsync {Path(f'/proc/self/fd/{fd}').readlink().name}")
         fsync(fd)
 
     def note_replace(self: Path, target: Path) -> Path:
-        happened.append(f"rename to {target.name}")
+        notes.append(f"rename to {target.name}")
         return replace(self, target)
+
+    def note_append(self: LogWriter, type_: str, /, **payload: Any) -> None:
+        notes.append(f"append {type_}")
+        append(self, type_, **payload)
 
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "replace", note_replace)
+    monkeypatch.setattr(LogWriter, "append", note_append)
+    return notes
+
+
+def test_it_is_written_beside_synced_and_renamed_in_this_order(tmp_path: Path, happened: list[str]) -> None:
     saver = checkpoint.Saver(tmp_path)
     saver.start({"format": 1}, step=1, epoch=0, after=lambda: happened.append("fsync events.jsonl"))
     saver.finish()
@@ -208,6 +219,34 @@ def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits
     made.close(RUN)
     ended = LogReader(experiment.run(RUN).events).read()[-1]
     assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
+
+
+def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
+    tmp_path: Path, happened: list[str], threads: None
+) -> None:
+    """The new log's name, the points behind a checkpoint, the results behind the end, and the end itself."""
+    experiment = make_experiment(tmp_path / "runs", epochs=1)
+    del happened[:]
+    made = engine(experiment)
+    made.open(RUN)
+    made.session(RUN).turn(never)
+    made.session(RUN).finish()
+    made.close(RUN)
+    step, pid = "step-00000005.pt", os.getpid()
+    assert happened[: happened.index("append started")] == [
+        f"fsync {experiment.id}",  # the run's folder is in it
+        f"fsync {RUN}",
+        f"fsync {RUN}",  # its two folders
+        f"fsync {RUN}",  # its log
+    ]
+    last_point = max(index for index, what in enumerate(happened) if what == "append metrics")
+    rest = [what for what in happened[last_point:] if "LATEST" not in what and "probe" not in what]
+    order = ["append metrics", "append epoch", "fsync events.jsonl", f"fsync .{step}.{pid}.tmp", f"rename to {step}"]
+    order += ["append checkpoint"]
+    for name in ("predictions.npz", "weights.safetensors"):
+        order += [f"fsync .{name}.{pid}.tmp", f"rename to {name}", f"fsync {RUN}"]
+    order += ["append ended", "fsync events.jsonl"]
+    assert [what for what in rest if what in order] == order
 
 
 def test_what_is_checkpointed_is_in_the_log(tmp_path: Path, threads: None) -> None:
