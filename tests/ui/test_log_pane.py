@@ -19,7 +19,9 @@ def append(path: Path, type_: str, t: float, **payload: object) -> None:
 
 
 def texts(app: DashboardApp) -> list[str]:
-    return [entry.text for entry in app.dashboard.side.log_pane._entries]
+    side = app.dashboard.side
+    assert side is not None
+    return [entry.text for entry in side.log_pane._entries]
 
 
 def test_the_past_is_in_the_order_of_time_and_what_comes_is_last_even_when_the_clock_was_set_back(
