@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tui_attn import liveness
@@ -22,20 +23,15 @@ class SlotLocks:
 
     def take(self, slots: list[Slot], experiment: str) -> dict[str, str]:
         """Hold a free lock for each of `slots`; return device -> another experiment found on it."""
-        others: dict[str, str] = {}
         if self._folder is None:
-            return others
+            return {}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
-            return others
+            return {}
         for slot in slots:
             self._take_one(self._folder / _lock_name(slot.device), experiment)
-        for device in dict.fromkeys(slot.device for slot in slots):
-            for path in sorted(self._folder.glob(f"{_lock_name(device)}.*.lock")):
-                if liveness.holder(path) not in {None, os.getpid()}:
-                    others.setdefault(device, _note(path))
-        return others
+        return occupants(dict.fromkeys(slot.device for slot in slots), self._folder)
 
     def _take_one(self, device: Path, experiment: str) -> None:
         """Hold the first lock of a device that is free; `device` is how their paths begin."""
@@ -56,6 +52,19 @@ class SlotLocks:
         for lock in self._held:
             lock.release()
         self._held = []
+
+
+def occupants(devices: Iterable[str], folder: Path | None = None) -> dict[str, str]:
+    """Device -> an experiment of this user that another process trains on it now. Only looks, and never raises."""
+    folder = folder or _state_folder()
+    others: dict[str, str] = {}
+    if folder is None:
+        return others
+    for device in devices:
+        for path in sorted(folder.glob(f"{_lock_name(device)}.*.lock")):
+            if liveness.holder(path) not in {None, os.getpid()}:
+                others.setdefault(device, _note(path))
+    return others
 
 
 def _lock_name(device: str) -> str:

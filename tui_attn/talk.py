@@ -24,6 +24,19 @@ def complain(message: str) -> None:
     say("tui-attn: " + "\n".join(lines))
 
 
+def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds: float) -> str:
+    """How far a download is: `done` of `total` bytes, of which `fresh` came in the last `seconds`."""
+    if not total and not done:
+        return phase
+    rate = fresh / seconds if seconds > 0 else 0.0
+    if not total:
+        return f"{phase}  {size(done)}  {size(rate)}/s"
+    filled = round(20 * min(done / total, 1.0))
+    left = duration((total - done) / rate) if rate > 0 else "–"
+    bar = "#" * filled + "." * (20 - filled)
+    return f"{phase}  [{bar}] {size(done)} of {size(total)}  {size(rate)}/s  {left} left"
+
+
 class FetchProgress:
     """Shows what is being fetched: one line that is drawn over on a terminal, now and then a line elsewhere."""
 
@@ -49,7 +62,7 @@ class FetchProgress:
         if now < self._next:
             return
         self._next = now + (0.2 if self._terminal else 5.0)
-        text = self._line(phase, done, total, now - self._begun)
+        text = fetch_line(phase, done, total, fresh=done - self._begun_at, seconds=now - self._begun)
         if self._terminal:
             columns = os.get_terminal_size(2).columns if os.isatty(2) else 80
             sys.stderr.write("\r\x1b[2K" + safe_text(text, one_line=True)[: columns - 1])
@@ -57,18 +70,6 @@ class FetchProgress:
             self._open_line = True
         else:
             say(text)
-
-    def _line(self, phase: str, done: int, total: int | None, seconds: float) -> str:
-        fresh = done - self._begun_at
-        rate = fresh / seconds if seconds > 0 else 0.0
-        if not total and not done:
-            return phase
-        if not total:
-            return f"{phase}  {size(done)}  {size(rate)}/s"
-        filled = round(20 * min(done / total, 1.0))
-        left = duration((total - done) / rate) if rate > 0 else "–"
-        bar = "#" * filled + "." * (20 - filled)
-        return f"{phase}  [{bar}] {size(done)} of {size(total)}  {size(rate)}/s  {left} left"
 
     def close(self) -> None:
         """Clear the line."""

@@ -1,0 +1,53 @@
+"""An experiment that is being described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from tests.core.test_optiontext import CONFIGS
+from tui_attn.config import ConfigError, ExperimentConfig
+from tui_attn.draft import ENTRIES, FOLDER, Draft
+
+
+@settings(max_examples=50)
+@given(CONFIGS)
+def test_the_entries_of_a_configuration_make_it_again(config: ExperimentConfig) -> None:
+    draft = Draft.of(config)
+    assert set(draft.texts) == set(ENTRIES)
+    assert draft.reasons() == {}
+    assert draft.config() == config
+
+
+def test_each_wrong_entry_has_its_own_reason_without_naming_its_option() -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts |= {"epochs": "many", "models": "", "jobs": "0", "name": "\x1b[2J", "device": "gpu"}
+    assert draft.reasons() == {
+        "epochs": "must be a whole number from 1 to 1,000,000, not many",
+        "models": "is empty: choose from base, se, self-attention",
+        "jobs": "must be a whole number from 1 to 256, not 0",
+        "name": "holds control characters (␛[2J): use printable text",
+        "device": "unknown --device 'gpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
+    }
+    with pytest.raises(ConfigError, match="--models is empty"):
+        draft.config()
+
+
+def test_a_folder_of_images_needs_a_path() -> None:
+    draft = Draft.of(ExperimentConfig())
+    assert draft.reason(FOLDER) is None
+    draft.texts["dataset"] = FOLDER
+    assert draft.reasons() == {FOLDER: "needs the path of a folder of images, as in folder:./flowers"}
+    draft.texts[FOLDER] = "./flowers"
+    assert draft.reasons() == {}
+    assert draft.config().dataset == "folder:./flowers"
+
+
+def test_the_data_dir_is_made_absolute() -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts["data_dir"] = "here"
+    assert draft.config().data_dir == str(Path("here").absolute())
+    draft.texts["data_dir"] = "~nobody-of-that-name/x"
+    assert draft.reasons() == {"data_dir": "~nobody-of-that-name/x: there is no such user"}
