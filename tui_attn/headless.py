@@ -32,6 +32,10 @@ EXIT_SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 News = list[tuple[str | None, Event]]
 
 
+class OutputError(Exception):
+    """What stdout leads to can't be written; the message says why."""
+
+
 class Reporter(Protocol):
     """How progress is shown."""
 
@@ -60,10 +64,18 @@ def watch(
             code = _watch(follower, reporter, signals, own=own, supervisor=supervisor)
             sys.stdout.flush()
         except BrokenPipeError:
-            # What is still buffered has no reader: let the interpreter's last flush go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            give_up_stdout()
             return CLOSED_PIPE
+        except OutputError as error:
+            give_up_stdout()
+            complain(f"{error}\nthe training is not touched: 'tui-attn attach {folder.id}' shows it")
+            return 1
     return code
+
+
+def give_up_stdout() -> None:
+    """What is still buffered has no reader: let the interpreter's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def make_reporter(as_json: bool) -> Reporter:
@@ -313,10 +325,15 @@ def print_result(follower: Follower) -> None:
 
 
 def print_line(line: str) -> None:
-    """One line to stdout, at once. Raises `BrokenPipeError` when nobody reads."""
+    """One line to stdout, at once. Raises `BrokenPipeError` when nobody reads, `OutputError` on a full disk."""
     try:
-        sys.stdout.write(line + "\n")
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"can't write the output: {error.strerror}") from None

@@ -4,11 +4,13 @@ import errno
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import recorded
 from tests.reliability.conftest import Lab, eventually, gone, kill, make_experiment
 from tests.reliability.invariants import Reference, leftovers, violations
 from tui_attn import commands, headless, launch, storage
@@ -167,6 +169,23 @@ def test_a_read_only_disk_can_be_looked_at(
     disk.thaw()
     lab.finish(experiment)
     assert violations(experiment, undisturbed) == []
+
+
+@pytest.mark.parametrize("command", [["ls"], ["compare"], ["compare", "--json"], ["attach", "--no-ui"], ["doctor"]])
+def test_output_onto_a_full_disk_is_told_in_words(tmp_path: Path, command: list[str]) -> None:
+    recorded.scene(tmp_path / "runs", "finished")
+    where = [] if command == ["doctor"] else ["--runs-dir", str(tmp_path / "runs")]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "tui_attn", *command, *where],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    first, *others = done.stderr.splitlines()
+    assert (done.returncode, first) == (1, "tui-attn: can't write the output: No space left on device")
+    assert all("the training is not touched" in line for line in others)
 
 
 # ---- the parts, on any machine

@@ -25,8 +25,10 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+        from tui_attn import headless
+
+        headless.give_up_stdout()
+        return headless.CLOSED_PIPE
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0
@@ -34,10 +36,15 @@ def run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     """The exit code for `error`, after telling the user; what is a fault of ours is raised again."""
+    from tui_attn import headless
     from tui_attn.data import DataError
     from tui_attn.launch import LaunchError
     from tui_attn.runs import RunsError
 
+    if isinstance(error, headless.OutputError):
+        headless.give_up_stdout()
+        talk.complain(str(error))
+        return 1
     if isinstance(error, DataError | LaunchError | RunsError):
         return _wrong(str(error))
     message = getattr(error, "format_message", None)
@@ -55,11 +62,13 @@ def _crash(error: Exception) -> int:
 
     if os.environ.get("TUI_ATTN_DEBUG"):
         raise error
-    with tempfile.NamedTemporaryFile("w", prefix="tui-attn-", suffix=".log", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    talk.complain(
-        f"internal error: {type(error).__name__}: {error}\nthe details are in {file.name}: please report them"
-    )
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tui-attn-", suffix=".log", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)))
+        details = f"the details are in {file.name}: please report them"
+    except OSError:
+        details = "there is no room to keep the details: TUI_ATTN_DEBUG=1 shows them"
+    talk.complain(f"internal error: {type(error).__name__}: {error}\n{details}")
     return 1
 
 
