@@ -29,11 +29,12 @@ def test_every_state_has_a_sign_of_its_own_and_an_ink(state: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.23456, "0.2346"), (12.5, "12.5000"), (1234.5, "1.23e+03"), (math.nan, "NaN"), (math.inf, "inf"),
+    [(None, "–"), (0.23456, "0.2346"), (12.5, "12.5000"), (1234.5, "1234.5"), (123456.0, "1.2e5"), (-4.9e14, "-4.9e14"), (1e300, "1.0e300"), (math.nan, "NaN"), (math.inf, "inf"),
      (-math.inf, "-inf")],
 )  # fmt: skip
 def test_losses(value: float | None, text: str) -> None:
     assert present.loss_text(value) == text
+    assert len(text) <= 7
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, 999.6, 21345.0, 99_999.0, 250_000.0, 999_999.0, 1_234_567.0, 5e7])

@@ -54,7 +54,10 @@ def loss_text(value: float | None) -> str:
         return DASH
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.3g}"
+    size = abs(value)
+    if size < 10_000:
+        return f"{value:.4f}" if size < 100 else f"{value:.1f}"
+    return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
 
 
 def percent_text(value: float | None) -> str:
