@@ -102,7 +102,7 @@ COLOUR_BLIND = _theme(
 TERMINAL = _theme(
     "terminal",
     ansi=True,
-    primary="ansi_blue",
+    primary="ansi_bright_blue",
     secondary="ansi_cyan",
     accent="ansi_magenta",
     success="ansi_green",
