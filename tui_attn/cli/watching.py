@@ -44,12 +44,14 @@ def attach(
     no_mouse: NoMouse = False,
 ) -> None:
     """Show an experiment, live or ended; leaving it doesn't stop it."""
-    from tui_attn import headless, runs
+    from tui_attn import runs
 
     folder = runs.find_experiment(runs_dir, experiment)
     show = dashboard_wanted(no_ui, as_json, no_mouse)
     if show is not None:
         raise typer.Exit(show(folder))
+    from tui_attn import headless
+
     raise typer.Exit(headless.watch(folder, as_json=as_json, own=False))
 
 
