@@ -29,7 +29,8 @@ def test_every_state_has_a_sign_of_its_own_and_an_ink(state: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.23456, "0.2346"), (12.5, "12.5000"), (1234.5, "1234.5"), (123456.0, "1.2e5"), (-4.9e14, "-4.9e14"), (1e300, "1.0e300"), (math.nan, "NaN"), (math.inf, "inf"),
+    [(None, "–"), (0.23456, "0.2346"), (12.5, "12.5000"), (1234.5, "1234.5"), (123456.0, "1.2e5"), (-4.9e14, "-4.9e14"),
+     (1e300, "1.0e300"), (math.nan, "NaN"), (math.inf, "inf"),
      (-math.inf, "-inf")],
 )  # fmt: skip
 def test_losses(value: float | None, text: str) -> None:
