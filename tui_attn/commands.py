@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data, headless, launch, liveness, probing, runs, state
+from tui_attn import compare, data, headless, launch, liveness, own_models, probing, runs, state
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
 from tui_attn.runs import ExperimentDir, RunsError
@@ -22,7 +22,7 @@ ACKNOWLEDGED_WITHIN = 15.0
 Dashboard = Callable[[ExperimentDir], int] | None
 
 
-def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashboard) -> int:
+def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashboard, trust_code: bool = False) -> int:
     """Take up what was stopped, failed or lost; of a finished experiment show the result."""
     folder = runs.find_experiment(runs_dir, name)
     follower = read_state(folder)
@@ -30,6 +30,7 @@ def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashbo
     if follower.state.runs and not unfinished and follower.state.state in state.EXPERIMENT_ENDED:
         headless.print_result(follower)
         return follower.state.exit_code
+    _check_code(folder, trust_code)
     _check_data(folder)
     supervisor = launch.resume(folder)
     if dashboard is not None:
@@ -38,7 +39,9 @@ def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashbo
     return headless.watch(folder, as_json=as_json, own=True, supervisor=supervisor)
 
 
-def extend(runs_dir: Path, name: str | None, seeds: int, *, as_json: bool, dashboard: Dashboard) -> int:
+def extend(
+    runs_dir: Path, name: str | None, seeds: int, *, as_json: bool, dashboard: Dashboard, trust_code: bool = False
+) -> int:
     """Bring the experiment to `seeds` seeds, whether it runs or has ended."""
     folder = runs.find_experiment(runs_dir, name)
     supervisor = None
@@ -48,6 +51,7 @@ def extend(runs_dir: Path, name: str | None, seeds: int, *, as_json: bool, dashb
             raise RunsError(result)
     else:
         launch.check_owner(folder)
+        _check_code(folder, trust_code)
         _check_data(folder)
         try:
             runs.extend_manifest(folder, seeds)
@@ -57,6 +61,13 @@ def extend(runs_dir: Path, name: str | None, seeds: int, *, as_json: bool, dashb
     if dashboard is not None:
         return dashboard(folder)
     return headless.watch(folder, as_json=as_json, own=True, supervisor=supervisor)
+
+
+def _check_code(folder: ExperimentDir, trust_code: bool) -> None:
+    """Refuse to run code that isn't the user's, and tell where a file of theirs has changed. Raises `LaunchError`."""
+    launch.check_code(folder, trust_code=trust_code)
+    for remark in own_models.remarks(folder.manifest_data()):
+        say(remark)
 
 
 def _check_data(folder: ExperimentDir) -> None:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tui_attn import own
+from tui_attn.own import OwnModel, OwnModelError
 from tui_attn.text import has_control_characters, safe_text
 
 MODEL_CLASSES = {"base": "CNN_Base", "se": "CNN_SE", "self-attention": "CNN_SelfAttention"}
@@ -41,7 +43,9 @@ class ExperimentConfig:
     """One comparison: models x seeds on one data set. Raises `ConfigError` for values that make no sense."""
 
     models: tuple[str, ...] = tuple(MODEL_CLASSES)
-    """Names from `MODEL_CLASSES`, in the order in which they are shown."""
+    """Names from `MODEL_CLASSES` and of `own_models`, in the order in which they are shown.
+
+    `PATH.py:CLASS` may be given as well, a model of one's own: what is kept then is its name."""
     dataset: str = "fashion-mnist"
     epochs: int = 15
     seeds: int = 1
@@ -62,15 +66,34 @@ class ExperimentConfig:
     name: str | None = None
     """Shown to people; never part of a path."""
     data_dir: str | None = None
+    own_models: tuple[OwnModel, ...] = ()
+    """The models of one's own among `models`, in their order."""
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            check_option(option.name, getattr(self, option.name))
+        models, own_models = _with_own(self.models, self.own_models)
+        object.__setattr__(self, "models", models)
+        object.__setattr__(self, "own_models", own_models)
+        for option in OPTIONS:
+            if option != "models":
+                check_option(option, getattr(self, option))
 
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, in the order in which they are handed out."""
         return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def model_specs(self) -> tuple[str, ...]:
+        """The models as they are written on the command line: names, and `PATH.py:CLASS` for those of one's own."""
+        return tuple(self.own_model(model).spec if model not in MODEL_CLASSES else model for model in self.models)
+
+    def own_model(self, model: str) -> OwnModel:
+        """The model of one's own that is called `model`. Raises `KeyError` where it is none."""
+        return {found.name: found for found in self.own_models}[model]
+
+    def class_name(self, model: str) -> str:
+        """The class of one of the `models`."""
+        return MODEL_CLASSES.get(model) or self.own_model(model).class_name
 
     def to_json(self) -> dict[str, Any]:
         """The configuration in plain JSON types."""
@@ -89,6 +112,10 @@ class ExperimentConfig:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"the configuration can't be read: {safe_text(error, one_line=True)}") from None
+
+
+OPTIONS = tuple(field.name for field in fields(ExperimentConfig) if field.name != "own_models")
+"""What a user may set, by the names of the command line with underscores."""
 
 
 def check_option(name: str, value: object) -> None:
@@ -110,17 +137,26 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _check_models(models: object) -> None:
+def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[OwnModel, ...]]:
+    """The names of `models`, and those of one's own among them: `known` ones, and those given as `PATH.py:CLASS`."""
     if not isinstance(models, tuple):
         raise ConfigError(f"--models must be a list of names, not {_shown(models)}")
     if not models:
         raise ConfigError(f"--models is empty: choose from {', '.join(MODEL_CLASSES)}")
-    for model in models:
-        if not isinstance(model, str) or model not in MODEL_CLASSES:
-            name = _shown(model)
-            raise ConfigError(f"unknown model '{name}': {suggest(name, MODEL_CLASSES)}")
-    if len(set(models)) != len(models):
+    if not isinstance(known, tuple):
+        raise ConfigError(f"own_models must be a list of tables, not {_shown(known)}")
+    try:
+        names, found = own.resolve(models, tuple(map(own.from_json, known)), MODEL_CLASSES)
+    except OwnModelError as error:
+        raise ConfigError(str(error)) from None
+    for name in names:
+        if not isinstance(name, str) or name not in {*MODEL_CLASSES, *(model.name for model in found)}:
+            hint = suggest(_shown(name), MODEL_CLASSES)
+            more = "" if hint.endswith("?") else f", or a file of your own, as in {own.EXAMPLE}"
+            raise ConfigError(f"unknown model '{_shown(name)}': {hint}{more}")
+    if len(set(names)) != len(names):
         raise ConfigError("--models names a model twice: name each once, and use --seeds for repetitions")
+    return names, found
 
 
 def _check_dataset(dataset: object) -> None:
@@ -191,8 +227,8 @@ def _unless_none(check: Callable[[object], None]) -> Callable[[object], None]:
     return lambda value: None if value is None else check(value)
 
 
-_CHECKS: dict[str, Callable[[object], None]] = {
-    "models": _check_models,
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "models": lambda models: _with_own(models, ()),
     "dataset": _check_dataset,
     "epochs": _whole("--epochs", 1, 1_000_000),
     "seeds": _whole("--seeds", 1, 10_000),

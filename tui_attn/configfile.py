@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tui_attn.config import ConfigError, ExperimentConfig, split_list, suggest
+from tui_attn.config import OPTIONS, ConfigError, split_list, suggest
 from tui_attn.text import safe_text
 
 _LISTS = frozenset({"models", "augment"})
@@ -29,12 +28,11 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"can't read --config {shown}: there is no such user") from None
     except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, and plain ones for numbers beyond all measure
         raise ConfigError(f"--config {shown} is no valid TOML: {safe_text(error, one_line=True)[:200]}") from None
-    known = {field.name for field in fields(ExperimentConfig)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("-", "_")
-        if name not in known:
-            options = sorted(option.replace("_", "-") for option in known)
+        if name not in OPTIONS:
+            options = sorted(option.replace("_", "-") for option in OPTIONS)
             raise ConfigError(
                 f"--config {shown} has an unknown key '{safe_text(key, one_line=True)[:60]}': {suggest(key, options)}"
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tui_attn.config import ConfigError, ExperimentConfig, absolute
-from tui_attn.optiontext import OPTIONS, flag, parse, show
+from tui_attn.config import OPTIONS, ConfigError, ExperimentConfig, absolute
+from tui_attn.optiontext import flag, parse, show
 
 FOLDER = "folder"
 """What is entered for the data set when it is a folder of images; where that is, is an entry of its own."""
@@ -22,7 +22,7 @@ class Draft:
     @classmethod
     def of(cls, config: ExperimentConfig) -> Draft:
         """The entries that make `config`."""
-        texts = {option: show(option, getattr(config, option)) for option in OPTIONS}
+        texts = {option: show(option, config) for option in OPTIONS}
         is_folder = config.dataset.startswith(_PREFIX)
         texts[FOLDER] = config.dataset.removeprefix(_PREFIX) if is_folder else ""
         return cls(texts | {"dataset": FOLDER} if is_folder else texts)

@@ -63,7 +63,7 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
         "train_size": int,
         "test_size": int,
         "parameters": int,
-        "macs": int,
+        "macs": (int, type(None)),
     },
     # Columns of equal length: `step` (counted from 1 over the whole run), `loss` and `accuracy`, each the mean over
     # the training steps since the point before; `epoch` is the epoch in progress, from 1.

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_attn import __version__, devices, eventlog, liveness, runs, storage
+from tui_attn import __version__, devices, eventlog, liveness, own_models, runs, storage
 from tui_attn.config import ExperimentConfig
+from tui_attn.own import OwnModelError
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.text import safe_text
 
@@ -30,11 +31,17 @@ class LaunchError(Exception):
 
 
 def create(
-    config: ExperimentConfig, *, runs_dir: Path, data: dict[str, Any], machine: devices.Machine
+    config: ExperimentConfig,
+    *,
+    runs_dir: Path,
+    data: dict[str, Any],
+    machine: devices.Machine,
+    sources: Sequence[own_models.Source] = (),
 ) -> ExperimentDir:
     """Make the folder of a new experiment. Raises `ConfigError` or `RunsError`, before anything is written.
 
-    `data` is the data set's root, source and version.
+    `data` is the data set's root, source and version; `sources` are the models of one's own in `config`, both as
+    `own_models.prepare` gives them.
     """
     chosen = devices.choose(config.device, machine)
     folder = runs.make_experiment(runs_dir, config)
@@ -50,6 +57,7 @@ def create(
         host=platform.node(),
     )
     try:
+        own_models.keep(folder, sources)
         runs.write_manifest(folder, manifest)
     except OSError as error:
         raise RunsError(f"can't write to {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
@@ -106,11 +114,25 @@ def _open_log(folder: ExperimentDir) -> int:
         raise LaunchError(f"can't write to {where} ({error.strerror}): {todo}") from None
 
 
-def resume(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
-    """Take an experiment up again: a new supervisor goes on with what isn't finished. Raises `LaunchError`."""
+def resume(
+    folder: ExperimentDir, *, trust_code: bool = False, wait: Callable[[float], object] = time.sleep
+) -> subprocess.Popen[bytes]:
+    """Take an experiment up again: a new supervisor goes on with what isn't finished. Raises `LaunchError`.
+
+    `trust_code`: the user answers for the models of one's own in it, whoever wrote them.
+    """
     check_owner(folder)
+    check_code(folder, trust_code=trust_code)
     _check_elsewhere(folder, wait)
     return start_supervisor(folder)
+
+
+def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
+    """Refuse to run code that was altered, or that this user hasn't named on this machine. Raises `LaunchError`."""
+    try:
+        own_models.check(folder, folder.manifest_data(), trusted=trust_code)
+    except OwnModelError as error:
+        raise LaunchError(str(error)) from None
 
 
 def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:

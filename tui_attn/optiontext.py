@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tui_attn.config import ConfigError, ExperimentConfig, check_option, split_list
+from tui_attn.config import OPTIONS, ConfigError, ExperimentConfig, check_option, split_list
 
-OPTIONS = tuple(field.name for field in fields(ExperimentConfig))
-"""The options by the names of `ExperimentConfig`, in its order."""
 _LISTS = frozenset({"models", "augment"})
 _NUMBERS = frozenset({"epochs", "seeds", "seed", "batch_size", "lr", "jobs", "train_limit", "test_limit"})
 _MAY_BE_EMPTY = frozenset({"jobs", "train_limit", "test_limit", "name", "data_dir"})
@@ -44,8 +41,9 @@ def _number(text: str, *, whole: bool) -> Any:
         return text
 
 
-def show(option: str, value: Any) -> str:
-    """The text from which `parse` makes `value`."""
+def show(option: str, config: ExperimentConfig) -> str:
+    """The text from which `parse` makes what `config` has for `option`."""
+    value = config.model_specs if option == "models" else getattr(config, option)
     if value is None:
         return ""
     return ",".join(value) if option in _LISTS else str(value)
@@ -62,9 +60,8 @@ def arguments(
     usual = ExperimentConfig() if defaults is None else defaults
     found: list[str] = []
     for option in OPTIONS:
-        value = getattr(config, option)
-        if value != getattr(usual, option):
-            text = show(option, value)
+        text = show(option, config)
+        if text != show(option, usual):
             # A text that begins with a dash would be taken for an option.
             found += [f"{flag(option)}={text}"] if text.startswith("-") else [flag(option), text]
     if runs_dir is not None and runs_dir.absolute() != Path("runs").absolute():

@@ -143,6 +143,10 @@ class ExperimentDir:
         """What the supervisor printed: nothing, when all is well."""
         return self.path / "supervisor.log"
 
+    def own_model(self, model: str) -> Path:
+        """The experiment's copy of the file of a model of one's own."""
+        return self.path / "models" / f"{model}.py"
+
     def run(self, run: str) -> RunDir:
         """The run with id `run`. Raises `RunsError` for what can't be an id."""
         if not ID.fullmatch(run):

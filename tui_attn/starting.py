@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn import data, devices, launch
+from tui_attn import data, devices, launch, own_models
 from tui_attn.config import ExperimentConfig
 from tui_attn.data import Progress
 from tui_attn.runs import ExperimentDir
@@ -33,20 +33,22 @@ def start(
     runs_dir: Path,
     progress: Progress | None = None,
     may_create: Callable[[], bool] = lambda: True,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Started:
-    """Get the data set of `config`, make its experiment's folder, and start its supervisor.
+    """Get the data set of `config`, try its models of one's own, make its experiment's folder, start its supervisor.
 
-    Nothing is made in `runs_dir` before the data set is here; then `may_create` is asked once more. `progress` may
-    raise to break off. Raises `ConfigError`, `DataError`, `RunsError`, `LaunchError` and `CancelledError`.
+    Nothing is made in `runs_dir` before the data set is here and the models can be trained; then `may_create` is asked
+    once more. `tell` hears what is odd about the models. `progress` and `tell` may raise to break off. Raises `ConfigError`, `DataError`, `RunsError`, `LaunchError` and `CancelledError`.
     """
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # a folder's path is made absolute
     machine = devices.probe()
     devices.choose(config.device, machine)
     where = Path(config.data_dir) if config.data_dir else None
     located = data.ensure(config.dataset, where, progress=progress)
+    config, sources = own_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
-    folder = launch.create(config, runs_dir=runs_dir, data=_found(located), machine=machine)
+    folder = launch.create(config, runs_dir=runs_dir, data=_found(located), machine=machine, sources=sources)
     return Started(folder, launch.start_supervisor(folder))
 
 
@@ -77,7 +79,13 @@ class Attempt:
                 raise CancelledError
             progress(phase, done, total)
 
-        return start(self._config, runs_dir=self._runs_dir, progress=heard, may_create=self._may_create)
+        return start(
+            self._config,
+            runs_dir=self._runs_dir,
+            progress=heard,
+            may_create=self._may_create,
+            tell=lambda text: heard(text, 0, None),
+        )
 
     def cancel(self) -> bool:
         """Break off, as soon as the step in progress allows; False when the experiment is there already."""

@@ -18,3 +18,6 @@ NoUi = Annotated[bool, typer.Option("--no-ui", help="Lines instead of the dashbo
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 OneRun = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Look here first.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the code of models of one's own in it, whoever wrote it.")
+]

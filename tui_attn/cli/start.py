@@ -43,7 +43,8 @@ def _option(panel: str, metavar: str, help: str) -> Any:
 def start(
     context: typer.Context,
     models: Annotated[
-        str | None, _option(WHAT, "LIST", "Models, comma-separated: base, se, self-attention. [all three]")
+        str | None,
+        _option(WHAT, "LIST", "Models: base, se, self-attention, or your own: ./my_net.py:MyNet. [the three]"),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -112,7 +113,7 @@ def _start(config: Any, how: Started) -> int:
     mention_cut_off(how.runs_dir)
     progress = talk.FetchProgress()
     try:
-        started = starting.start(config, runs_dir=how.runs_dir, progress=progress)
+        started = starting.start(config, runs_dir=how.runs_dir, progress=progress, tell=talk.say)
     finally:
         progress.close()
     folder = started.folder

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.options import RUNS, AsJson, Experiment, NoMouse, NoUi, RunsDir
+from tui_attn.cli.options import RUNS, AsJson, Experiment, NoMouse, NoUi, RunsDir, TrustCode
 
 
 def full_screen() -> bool:
@@ -62,12 +62,13 @@ def resume(
     no_ui: NoUi = False,
     as_json: AsJson = False,
     no_mouse: NoMouse = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Take up what was stopped, failed or lost, and show it."""
     from tui_attn import commands
 
     show = dashboard_wanted(no_ui, as_json, no_mouse)
-    raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show))
+    raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show, trust_code=trust_code))
 
 
 @command(WATCH, "extend --seeds 5          five seeds of each model in all, for a verdict")
@@ -78,9 +79,12 @@ def extend(
     no_ui: NoUi = False,
     as_json: AsJson = False,
     no_mouse: NoMouse = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Bring an experiment to N seeds, and show it."""
     from tui_attn import commands
 
     show = dashboard_wanted(no_ui, as_json, no_mouse)
-    raise typer.Exit(commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show))
+    raise typer.Exit(
+        commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show, trust_code=trust_code)
+    )

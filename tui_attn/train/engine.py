@@ -8,6 +8,7 @@ import torch
 
 from tui_attn.data import DataError
 from tui_attn.eventlog import LogWriter
+from tui_attn.own import OwnModelError
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.train import tensors
 from tui_attn.train.journal import LogGoneError
@@ -16,7 +17,7 @@ from tui_attn.train.probe import ProbeSet
 from tui_attn.train.session import NotFiniteError, Session
 from tui_attn.train.step import choose_precision
 
-_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError)
+_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, OwnModelError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 

@@ -17,9 +17,8 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from tui_attn.faults import fault
-from tui_attn.models import MODELS
-from tui_attn.runs import Manifest, RunDir
-from tui_attn.train import checkpoint, probe, rng
+from tui_attn.runs import ExperimentDir, Manifest, RunDir
+from tui_attn.train import checkpoint, networks, probe, rng
 from tui_attn.train.journal import Journal
 from tui_attn.train.step import Stepper
 from tui_attn.train.tensors import Images, augment
@@ -91,11 +90,18 @@ class Session:
 
     def _build(self) -> None:
         """The network as its seed makes it, and nothing trained."""
-        rng.seed_all(rng.derive_seed(self.seed, "init"))
-        data = self._data
-        self._network = MODELS[self.model_name](data.channels, data.image_size, len(data.class_names))
+        data, model = self._data, self.model_name
+        folder = ExperimentDir(self.folder.path.parent)
+        seed = rng.derive_seed(self.seed, "init")
+        self._network = networks.make(folder, self.config, model, data, seed=seed)
         self._stepper = Stepper(
-            self._network, self._device, self._precision, lr=self.config.lr, mean=data.mean, std=data.std
+            self._network,
+            self._device,
+            self._precision,
+            lr=self.config.lr,
+            mean=data.mean,
+            std=data.std,
+            channels_last=networks.keeps_layout(model),
         )
         rng.seed_all(rng.derive_seed(self.seed, "train"))
         self._rng = rng.capture(self._device)
@@ -116,7 +122,7 @@ class Session:
         self._journal.record(
             "started",
             model=self.model_name,
-            **{"class": type(self._network).__name__},
+            **{"class": self.config.class_name(self.model_name)},
             seed=self.seed,
             device=str(self._device),
             device_name=_device_name(self._device),
@@ -127,8 +133,8 @@ class Session:
             batch_size=self.config.batch_size,
             train_size=len(self._data.train_labels),
             test_size=len(self._data.test_labels),
-            parameters=sum(parameter.numel() for parameter in self._network.parameters()),
-            macs=self._network.macs(),
+            parameters=networks.count_parameters(self._network),
+            macs=networks.macs(self.model_name, self._network, self._data),
             class_names=list(self._data.class_names),
             dataset=self.config.dataset,
             data_version=self._data_version,
@@ -172,6 +178,7 @@ class Session:
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
         config = self.config
+        code = {model.name: {"code": model.sha256} for model in config.own_models}
         return {
             "model": self.model_name,
             "seed": self.seed,
@@ -181,6 +188,7 @@ class Session:
             "augment": list(config.augment),
             "precision": self._precision,
             "train_size": len(self._data.train_labels),
+            **code.get(self.model_name, {}),
         }
 
     # ---- training
@@ -198,6 +206,7 @@ class Session:
                 self._rng = rng.capture(self._device)
                 if self.progress.position == self.steps_per_epoch:
                     self._end_epoch()
+                    rng.restore(self._rng, self._device)  # as a worker would that takes up the checkpoint
                     return
                 if interrupted():
                     return

@@ -57,7 +57,8 @@ class Stepper:
 
     `mean` and `std` are those of each image channel, pixels in [0, 1]. The weights are float32 whatever the
     precision; with bf16, convolutions and matrix products take bf16 copies of them, and loss and softmax stay
-    float32. Equal calls in equal order give equal bits on the same device with the same number of threads.
+    float32. `channels_last` is for networks that compute alike wherever their channels lie in memory. Equal calls in
+    equal order give equal bits on the same device with the same number of threads.
     """
 
     def __init__(
@@ -69,13 +70,14 @@ class Stepper:
         lr: float,
         mean: Sequence[float],
         std: Sequence[float],
+        channels_last: bool = True,
     ) -> None:
         if device.type == "cpu":
             keep_freed_memory()
         elif device.type == "cuda" and precision == "fp32":
             torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # not TF32
         # Channels innermost is the order in which the convolutions compute.
-        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self._layout = torch.channels_last if channels_last and device.type != "mps" else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._layout)
         self._device = device
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32

@@ -9,11 +9,19 @@ from torch import Tensor
 
 
 def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, contiguous and on the CPU; floating ones as float32."""
-    return {
-        name: (tensor.detach().cpu().float() if tensor.is_floating_point() else tensor.detach().cpu()).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
+    """Parameters and buffers by name, contiguous and on the CPU; floating ones as float32.
+
+    Those that share memory, such as one layer under two names, are copied: a file of weights holds each name's own.
+    """
+    plain: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in network.state_dict().items():
+        kept = tensor.detach().cpu()
+        kept = (kept.float() if kept.is_floating_point() else kept).contiguous()
+        place = kept.untyped_storage().data_ptr()
+        plain[name] = kept.clone() if place in places else kept
+        places.add(place)
+    return plain
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

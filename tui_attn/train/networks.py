@@ -1,0 +1,76 @@
+"""The network of a run: one of the lab's three, or one of the user's own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tui_attn.config import ExperimentConfig
+from tui_attn.models import MODELS
+from tui_attn.runs import ExperimentDir
+from tui_attn.train import own_model, rng
+from tui_attn.train.tensors import Images
+
+
+def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Images, *, seed: int) -> nn.Module:
+    """The network called `model` for such images, its weights drawn from `seed`, in training mode.
+
+    Raises `OwnModelError`, and whatever the code of a model of one's own raises.
+    """
+    classes = len(data.class_names)
+    if model in MODELS:
+        rng.seed_all(seed)
+        return MODELS[model](data.channels, data.image_size, classes)
+    network = own_model.load_class(folder, config.own_model(model))
+    rng.seed_all(seed)  # after the file, which may have drawn numbers
+    return own_model.build(network, data.channels, data.image_size, classes)
+
+
+def keeps_layout(model: str) -> bool:
+    """Whether the network called `model` computes alike wherever its channels lie in memory.
+
+    The lab's do. `x.view(x.size(0), -1)`, which many networks have, fails where channels lie innermost.
+    """
+    return model in MODELS
+
+
+def macs(model: str, network: nn.Module, data: Images) -> int | None:
+    """Multiply-accumulates of one image's forward pass, as `tui_attn.models.macs` counts; None where unknown.
+
+    Those of a model of one's own are what torch counts in one pass over one image: convolutions, products of matrices,
+    and attention by torch's own function.
+    """
+    if model in MODELS:
+        return int(network.macs())  # type: ignore[operator]
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(network.parameters()).device
+    image = torch.zeros(1, data.channels, *data.image_size, device=device)
+    counter = FlopCounterMode(display=False)
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # what it does in one kernel isn't counted
+    network.eval()
+    try:
+        with torch.no_grad(), counter:
+            network(image)
+    except Exception:  # an image alone may be too few for it
+        return None
+    finally:
+        network.train()
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+    return counter.get_total_flops() // 2
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Numbers that training may change."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def check_logits(logits: object, batch: int, classes: int) -> str | None:
+    """What is wrong with what a network made of `batch` images; None when it is logits (batch, classes)."""
+    if not isinstance(logits, Tensor):
+        return f"forward returns {type(logits).__name__}, not a tensor of logits"
+    if logits.shape != (batch, classes):
+        wanted = f"({batch}, {classes}): logits of {batch} images in {classes} classes"
+        return f"forward returns a tensor of shape {tuple(logits.shape)}, not {wanted}"
+    return None if logits.is_floating_point() else f"forward returns {logits.dtype}, not floating-point logits"

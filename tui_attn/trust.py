@@ -1,0 +1,63 @@
+"""Which code of their own a user has named on this machine: the digests of files, kept in the user's state folder.
+
+An experiment's folder may come from anywhere, and with it a model's file. Naming a file with `--models`, or answering
+for it with `--trust-code`, is the only way in which its digest comes to stand here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_MOST_BYTES = 1 << 22
+
+
+class TrustError(Exception):
+    """The list can't be written; the message is one line and says what to do."""
+
+
+def is_trusted(sha256: str) -> bool:
+    """Whether this user has named a file with this digest; never, where the list is not theirs alone to write."""
+    path = _path()
+    if path is None:
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    with os.fdopen(fd, "rb") as file:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+            return False
+        lines = file.read(_MOST_BYTES).splitlines()
+    return sha256.encode() in lines
+
+
+def trust(sha256: str) -> None:
+    """Take note that this user answers for the file with this digest. Raises `TrustError`."""
+    if is_trusted(sha256):
+        return
+    path = _path()
+    if path is None:
+        raise TrustError("no home folder to keep in which code is yours: set XDG_STATE_HOME")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "wb", buffering=0) as file:
+            file.write(sha256.encode() + b"\n")
+    except OSError as error:
+        raise TrustError(f"can't write {path} ({error.strerror}): set XDG_STATE_HOME to a folder of yours") from None
+    if not is_trusted(sha256):
+        raise TrustError(f"{path} may be written by others: give it the mode 0600, or remove it")
+
+
+def _path() -> Path | None:
+    """One digest a line; None for a user without a home."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # by the XDG standard a relative path is ignored
+        try:
+            base = Path("~/.local/state").expanduser()
+        except RuntimeError:
+            return None
+    return base / "tui-attn" / "own-code.sha256"
