@@ -132,7 +132,7 @@ def from_json(data: object) -> OwnModel:
 
 def _free_name(stem: str, class_name: str, taken: Collection[str]) -> str:
     """A slug made of both: `my_net-mynet`, and `my_net-mynet-2` where that is taken."""
-    slug = re.sub(r"[^a-z0-9_.-]+", "-", f"{stem}-{class_name}".lower()).strip("-._")
+    slug = re.sub(r"[^a-z0-9_.]+", "-", f"{stem}-{class_name}".lower()).strip("-._")
     base = slug[:_LONGEST].rstrip("-._") or "own"
     name, number = base, 2
     while name in taken:

@@ -44,7 +44,7 @@ def start(
     context: typer.Context,
     models: Annotated[
         str | None,
-        _option(WHAT, "LIST", "Models: base, se, self-attention, or your own: ./my_net.py:MyNet. [the three]"),
+        _option(WHAT, "LIST", "base, se, self-attention, or your own as in ./my_net.py:MyNet. [the three]"),
     ] = None,
     dataset: Annotated[
         str | None,

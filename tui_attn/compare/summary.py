@@ -10,7 +10,7 @@ from tui_attn import runs
 from tui_attn.compare.counting import counts, fraction, why_not_paired
 from tui_attn.compare.networks import these_networks
 from tui_attn.compare.paired import mean_interval, verdict
-from tui_attn.config import MODEL_CLASSES
+from tui_attn.config import ExperimentConfig
 from tui_attn.follow import Follower
 from tui_attn.state import RunState
 
@@ -32,7 +32,8 @@ def summarise(follower: Follower) -> dict[str, Any]:
       is multiplied by m, with m the number of models of the experiment that are compared with base, whether or not
       all of them have results: see `verdict`. `these_networks` is of the first seed that allows it.
 
-    Keys beyond design.md's, all of them after its own: `name` and `seeds` of the experiment; `reason` (why the run
+    Keys beyond design.md's, all of them after its own: `name` and `seeds` of the experiment; `code_sha256` of a model
+    of one's own, the digest of its file; `reason` (why the run
     ended as it did), `peak_memory` (bytes) and `counts` (whether it enters the means) of a run; `seeds`, `level` and
     `spread` (standard deviation of the differences) of `versus_base`; `seed`, `base_only` and `other_only` of
     `these_networks`.
@@ -51,7 +52,7 @@ def summarise(follower: Follower) -> dict[str, Any]:
             else _run(RunState(runs.run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
         ]
-        models.append(_model(model, by_model[model], lines))
+        models.append(_model(config, model, by_model[model], lines))
     for entry in models:
         entry["versus_base"] = _versus_base(follower, by_model, entry["model"])
     return {
@@ -113,18 +114,21 @@ def _run(run: RunState, state: str, epochs: int) -> dict[str, Any]:
     }
 
 
-def _model(model: str, begun: Sequence[RunState], lines: list[dict[str, Any]]) -> dict[str, Any]:
+def _model(
+    config: ExperimentConfig, model: str, begun: Sequence[RunState], lines: list[dict[str, Any]]
+) -> dict[str, Any]:
     about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
     found = [line["test_accuracy"] for line in lines if line["counts"]]
     mean, ci95 = mean_interval(found) if found else (None, None)
     return {
         "model": model,
-        "class": MODEL_CLASSES[model],
+        "class": config.class_name(model),
         "parameters": about.get("parameters"),
         "macs": about.get("macs"),
         "runs": lines,
         "test_accuracy": {"mean": mean, "ci95": None if ci95 is None else list(ci95)},
         "versus_base": None,
+        "code_sha256": next((own.sha256 for own in config.own_models if own.name == model), None),
     }
 
 

@@ -116,13 +116,17 @@ def _millions(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value / 1e6:.2f} M"
 
 
+def _expected(model: str) -> str:
+    return f"~{100 * LAB_ACCURACY[model]:.0f}" if model in LAB_ACCURACY else UNKNOWN
+
+
 _ROWS: dict[str, Callable[[Entry], str]] = {
     "parameters": lambda entry: UNKNOWN if entry["parameters"] is None else f"{entry['parameters']:,}",
     "MACs per image": lambda entry: _millions(entry["macs"]),
     "finished runs": lambda entry: f"{sum(run['counts'] for run in entry['runs'])} of {len(entry['runs'])}",
     "test accuracy, %": lambda entry: percent(entry["test_accuracy"]["mean"]),
     "  95 % interval": lambda entry: interval_percent(entry["test_accuracy"]["ci95"]),
-    "  the lab expects*": lambda entry: f"~{100 * LAB_ACCURACY[entry['model']]:.0f}",
+    "  the lab expects*": lambda entry: _expected(entry["model"]),
     "test loss": _mean("test_loss", lambda value: f"{value:.4f}"),
     "against base, points": _versus("delta", points),
     "  95 % interval**": _versus("ci95", interval_points),
