@@ -38,7 +38,8 @@ def start(
     """Get the data set of `config`, try its models of one's own, make its experiment's folder, start its supervisor.
 
     Nothing is made in `runs_dir` before the data set is here and the models can be trained; then `may_create` is asked
-    once more. `tell` hears what is odd about the models. `progress` and `tell` may raise to break off. Raises `ConfigError`, `DataError`, `RunsError`, `LaunchError` and `CancelledError`.
+    once more. `tell` hears what is odd about the models. `progress` and `tell` may raise to break off. Raises
+    `ConfigError`, `DataError`, `RunsError`, `LaunchError` and `CancelledError`.
     """
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # a folder's path is made absolute
     machine = devices.probe()

@@ -13,8 +13,8 @@ from typer.main import get_command
 
 import tui_attn.cli.start  # noqa: F401 - its options
 from tui_attn.cli.app import app
-from tui_attn.config import AUGMENTATIONS, MODEL_CLASSES, ConfigError, ExperimentConfig, absolute, split_list
-from tui_attn.optiontext import OPTIONS, arguments, parse, show
+from tui_attn.config import AUGMENTATIONS, MODEL_CLASSES, OPTIONS, ConfigError, ExperimentConfig, absolute, split_list
+from tui_attn.optiontext import arguments, parse, show
 
 
 def of_command_line(line: str) -> ExperimentConfig:
@@ -33,7 +33,9 @@ NAMES = st.text(min_size=1, max_size=30).filter(lambda text: _is("name", text))
 PATHS = st.text(min_size=1, max_size=30).filter(lambda text: "\x00" not in text).map(lambda text: f"/data/{text}")
 CONFIGS = st.builds(
     ExperimentConfig,
-    models=st.permutations(tuple(MODEL_CLASSES)).flatmap(lambda all_: st.integers(1, 3).map(lambda n: tuple(all_[:n]))),
+    models=st.permutations((*MODEL_CLASSES, "/nets/my net.py:MyNet")).flatmap(
+        lambda all_: st.integers(1, 4).map(lambda n: tuple(all_[:n]))
+    ),
     dataset=st.sampled_from(("fashion-mnist", "cifar10")) | NAMES.map(lambda text: f"folder:/images/{text}"),
     epochs=st.integers(1, 1_000_000),
     seeds=st.integers(1, 10_000),
@@ -66,9 +68,8 @@ def test_the_command_line_makes_the_same_configuration(config: ExperimentConfig)
 
 @given(CONFIGS)
 def test_what_is_shown_is_read_back(config: ExperimentConfig) -> None:
-    assert {option: parse(option, show(option, getattr(config, option))) for option in OPTIONS} == {
-        option: getattr(config, option) for option in OPTIONS
-    }
+    read = {option: parse(option, show(option, config)) for option in OPTIONS}
+    assert ExperimentConfig(**read) == config
 
 
 def test_only_what_differs_is_named() -> None:
