@@ -53,11 +53,7 @@ def extend(
         launch.check_owner(folder)
         _check_code(folder, trust_code)
         _check_data(folder)
-        try:
-            runs.extend_manifest(folder, seeds)
-        except OSError as error:
-            raise RunsError(f"can't write to {folder.id}: {error.strerror}") from None
-        supervisor = launch.resume(folder)
+        supervisor = launch.extend(folder, seeds, trust_code=trust_code)
     if dashboard is not None:
         return dashboard(folder)
     return headless.watch(folder, as_json=as_json, own=True, supervisor=supervisor)

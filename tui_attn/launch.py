@@ -135,6 +135,19 @@ def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
         raise LaunchError(str(error)) from None
 
 
+def extend(folder: ExperimentDir, seeds: int, *, trust_code: bool = False) -> subprocess.Popen[bytes]:
+    """Bring an experiment that nobody runs to `seeds` seeds and take it up: see `resume`. Raises `LaunchError`."""
+    check_owner(folder)
+    check_code(folder, trust_code=trust_code)
+    try:
+        runs.extend_manifest(folder, seeds)
+    except RunsError as error:
+        raise LaunchError(str(error)) from None
+    except OSError as error:
+        raise LaunchError(f"can't write to {folder.id}: {error.strerror}") from None
+    return resume(folder, trust_code=trust_code)
+
+
 def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
     """Refuse to take up what a supervisor on another host still supervises, whatever that host's clock says.
 

@@ -35,7 +35,7 @@ def table(summary: Mapping[str, Any], remarks: Sequence[str], width: int, ascii:
     """
     width = max(width, LEAST_WIDTH)
     show: Callable[[str], str] = plain if ascii else str
-    lines = _title(summary, width, show)
+    lines = wrap(show(title(summary)), width)
     lines += ["", *_models(summary, width, show)]
     lines += ["", *_runs(summary, width, show)] if _runs(summary, width, show) else []
     verdicts = [sentences(summary, entry["model"]) for entry in summary["models"]]
@@ -52,12 +52,12 @@ def table(summary: Mapping[str, Any], remarks: Sequence[str], width: int, ascii:
     return [line.rstrip() for line in lines]
 
 
-def _title(summary: Mapping[str, Any], width: int, show: Callable[[str], str]) -> list[str]:
+def title(summary: Mapping[str, Any]) -> str:
+    """What is compared: name, data set, epochs, seeds and state; made safe."""
     seeds, epochs = len(summary["seeds"]), summary["epochs"]
     dataset = safe_text(summary["dataset"], one_line=True)
     name = safe_text(summary["name"] or summary["experiment"], one_line=True)
-    text = f"{name}: {dataset}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary['state']}"
-    return wrap(show(text), width)
+    return f"{name}: {dataset}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary['state']}"
 
 
 def _count(number: int, what: str) -> str:

@@ -118,10 +118,10 @@ def seeds_sentence(summary: Mapping[str, Any], model: str, difference: float = 0
     )
 
 
-def sentences(summary: Mapping[str, Any], model: str) -> list[str]:
-    """All that is to be said of `model` against base, the verdict first."""
-    found = (verdict_sentence, networks_sentence, beside_sentence, seeds_sentence)
-    return [sentence for say in found if (sentence := say(summary, model)) is not None]
+def sentences(summary: Mapping[str, Any], model: str, difference: float = 0.01) -> list[str]:
+    """All that is to be said of `model` against base, the verdict first; seeds are counted for `difference`."""
+    found = [say(summary, model) for say in (verdict_sentence, networks_sentence, beside_sentence)]
+    return [text for text in (*found, seeds_sentence(summary, model, difference)) if text is not None]
 
 
 def _versus(summary: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:

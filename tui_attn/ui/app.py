@@ -11,6 +11,7 @@ from textual.screen import ModalScreen, Screen
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.jobs import Jobs
 from tui_attn.ui.keys import APP_KEYS
 from tui_attn.ui.opened import Opened, Surroundings
 from tui_attn.ui.options import UiOptions
@@ -65,6 +66,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """The experiment that is open."""
         self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
         """Where experiments are kept."""
+        self.jobs = Jobs()
         self.set_keymap(dict(options.keymap))
 
     # ---- the experiment that is open
@@ -147,6 +149,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Let the threads end."""
         if self.opened is not None:
             self.opened.stop()
+        self.jobs.stop()
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest picture everywhere, and ask for another."""

@@ -18,7 +18,8 @@ _VARIABLES = {"normal": "foreground", "bold": "foreground", "focused": "primary"
 class Inks:
     """Styles by name: `normal`, `bold`, `focused`, `key`, `model:NAME`, or a variable of the theme.
 
-    Each on the usual background or on that of what is selected.
+    Each on the usual background or on that of what is selected. `paint:RRGGBB:RRGGBB` are a foreground and a background
+    of their own, for values and pictures: only to be used where the terminal has shades.
     """
 
     def __init__(self, variables: Mapping[str, str], mode: DrawingMode = DEFAULT_MODE, *, dark: bool = True) -> None:
@@ -30,11 +31,23 @@ class Inks:
     def __call__(self, name: str, selected: bool = False) -> Style:
         """The style called `name`. Raises `KeyError` for one there isn't."""
         found = self._styles.get((name, selected))
+        if found is None and name.startswith("paint:"):
+            found = self._styles[name, selected] = self._painted(*name.split(":")[1:])
         if found is None:
             background = self._theme_color("selected" if selected else "background")
             found = Style(color=self._color(name), bgcolor=background, bold=True if name in _BOLD else None)
             self._styles[name, selected] = found
         return found
+
+    def _painted(self, foreground: str, background: str) -> Style:
+        from tui_attn.ui.charts.palette import of_256
+
+        def color(text: str) -> RichColor:
+            red, green, blue = bytes.fromhex(text)
+            found = of_256((red, green, blue)) if self._mode.colors == "256" else (red, green, blue)
+            return Color(*found).rich_color
+
+        return Style(color=color(foreground), bgcolor=color(background))
 
     def _color(self, name: str) -> RichColor:
         if name.startswith("model:"):

@@ -109,7 +109,38 @@ HEATMAPS_KEYS = (
 )
 """Keys of the heatmaps' screen."""
 
-ALL_KEYS = (*APP_KEYS, *DASHBOARD_KEYS, *PANEL_KEYS, *SCREEN_KEYS, *CONFIRM_KEYS, *HEATMAPS_KEYS)
+COMPARISON_KEYS = (
+    Key("compare_next_page", "tab,right", "page(1)", "page", "Show the next page of the comparison", True),
+    Key("compare_previous_page", "shift+tab,left", "page(-1)", "page before", "Show the page before"),
+    *(
+        Key(f"compare_page_{at}", str(at), f"show_page({at - 1})", name, f"Show the page on {what}")
+        for at, (name, what) in enumerate(
+            (
+                ("overview", "models and verdicts"),
+                ("runs", "seeds and runs"),
+                ("classes", "accuracy by class"),
+                ("confusion", "what is mistaken for what"),
+                ("images", "the images on which two models disagree"),
+                ("interventions", "what attention matters"),
+            ),
+            start=1,
+        )
+    ),
+    Key("compare_model", "m", "model(1)", "model", "Show the next model, or pair of models", True),
+    Key("compare_seed", "s", "seed(1)", "seed", "Show the networks of the next seed", True),
+    Key("compare_group", "g", "group(1)", "group", "Show other images: one right, the other right, both wrong", True),
+    Key("compare_extend", "e", "extend", "more seeds", "Train more seeds, after a question that says how long", True),
+    Key("compare_more", "plus,equals_sign", "more(1)", "one more", "Ask for one seed more"),
+    Key("compare_less", "minus", "more(-1)", "one less", "Ask for one seed less"),
+    Key("compare_difference", "d", "difference(1)", "difference", "Count seeds for the next larger difference", True),
+    Key("compare_target", "a", "target(1)", "accuracy", "Take the time to an accuracy half a point higher", True),
+    Key("compare_target_lower", "A", "target(-1)", "lower", "Take the time to an accuracy half a point lower"),
+    Key("compare_probe", "i", "intervene", "intervene", "Replace the attention of all trained networks", True),
+    Key("compare_report", "w", "report", "report", "Write the report: a page, tables, pictures", True),
+)
+"""Keys of the comparison."""
+
+ALL_KEYS = (*APP_KEYS, *DASHBOARD_KEYS, *PANEL_KEYS, *SCREEN_KEYS, *CONFIRM_KEYS, *HEATMAPS_KEYS, *COMPARISON_KEYS)
 
 
 def binding_ids() -> frozenset[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from tui_attn.ui.comparison.disagreements import Disagreement
+    from tui_attn.ui.comparison.source import Details, Overview
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.jobs import Job
     from tui_attn.ui.session import Session
 
 
@@ -83,8 +86,30 @@ class FeedFailed(FromSession, bubble=False):
 
 @dataclass
 class ComparisonReady(Message, bubble=False):
-    """The comparison was computed, or can't be: then there is an `error` instead of a summary."""
+    """The comparison was computed, or can't be: then there is an `error` instead of an overview."""
 
-    summary: dict[str, Any] | None
-    remarks: list[str]
+    overview: Overview | None
     error: str = ""
+
+
+@dataclass
+class DetailsReady(Message, bubble=False):
+    """Predictions and interventions were read."""
+
+    details: Details | None
+
+
+@dataclass
+class DisagreementReady(Message, bubble=False):
+    """What two runs disagree on was read, or in words why not."""
+
+    pair: tuple[str, str]
+    found: Disagreement | str
+
+
+@dataclass
+class JobAdvanced(Message, bubble=False):
+    """A job said something, or ended."""
+
+    name: str
+    job: Job

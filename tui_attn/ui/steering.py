@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.messages import CommandSent, ExperimentResumed, FromSession, SteeringFailed
 
 Post = Callable[[FromSession], object]
 
-NAMES = {"pause": "pause", "unpause": "go on", "stop": "stop", "skip": "skip", "retry": "retry"}
+NAMES = {"pause": "pause", "unpause": "go on", "stop": "stop", "skip": "skip", "retry": "retry", "extend": "extend"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Steering:
         """Start a new supervisor, which takes up what isn't finished."""
         self._in_thread(self._resume)
 
+    def extend(self, seeds: int) -> None:
+        """Bring the experiment to so many seeds, whether it runs or has ended."""
+        self._in_thread(lambda: self._extend(seeds))
+
     def sent(self, message: CommandSent) -> Pending:
         """Remember a command until it is acknowledged."""
         found = self.pending[message.id] = Pending(message.command, message.run)
@@ -53,21 +59,43 @@ class Steering:
         done = [id_ for id_ in self.pending if id_ in acknowledged]
         return [(self.pending.pop(id_), acknowledged[id_][1]) for id_ in done]
 
-    def _send(self, command: str, run: str | None) -> None:
+    def _send(self, command: str, run: str | None, *, seeds: int | None = None) -> None:
         from tui_attn import launch  # 20 ms that the first frame doesn't wait for
 
         try:
-            id_ = launch.send(self._folder, command, run)
+            id_ = launch.send(self._folder, command, run, seeds=seeds)
         except launch.LaunchError as error:
             self._post(SteeringFailed(str(error)))
         else:
             self._post(CommandSent(id_, command, run))
 
+    def _extend(self, seeds: int) -> None:
+        from tui_attn import data, launch
+        from tui_attn.runs import RunsError, supervisor_alive
+
+        if supervisor_alive(self._folder):
+            self._send("extend", None, seeds=seeds)
+            return
+        try:
+            config = self._folder.manifest_data().config
+            found = data.find(config.dataset, Path(config.data_dir) if config.data_dir else None)
+            if found is None:
+                raise launch.LaunchError(f"the data set is not here: 'tui-attn data {config.dataset}' fetches it")
+        except (data.DataError, RunsError, launch.LaunchError) as error:
+            self._post(SteeringFailed(str(error)))
+        else:
+            self._launch(lambda: launch.extend(self._folder, seeds))
+
     def _resume(self) -> None:
         from tui_attn import launch
 
+        self._launch(lambda: launch.resume(self._folder))
+
+    def _launch(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        from tui_attn import launch
+
         try:
-            supervisor = launch.resume(self._folder)
+            supervisor = start()
         except launch.LaunchError as error:
             self._post(SteeringFailed(str(error)))
             return

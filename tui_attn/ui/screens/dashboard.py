@@ -240,7 +240,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Compare the models as the logs stand."""
         from tui_attn.ui.screens.comparison import ComparisonScreen
 
-        self.app.push_screen(ComparisonScreen(self._folder))
+        jobs = getattr(self.app, "jobs", None)
+        self.app.push_screen(ComparisonScreen(self._folder, steering=self.steering, jobs=jobs))
 
     def action_heatmap(self) -> None:
         """Show gates by class and attention."""

@@ -26,6 +26,10 @@ class Pages(Lines, can_focus=True):
         self._all: Sequence[Row] = ()
         self._top = 0
 
+    def title(self, title: str) -> None:
+        """Change the title, with the next rows."""
+        self._title = safe_text(title, one_line=True)
+
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows from where the reader is."""
         self._all = rows

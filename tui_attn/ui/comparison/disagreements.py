@@ -1,0 +1,215 @@
+"""The test images on which two networks disagree, drawn in half blocks, or in glyphs where there are few colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_attn import data
+from tui_attn.compare import PredictionsError, class_names, disagreements, load_predictions
+from tui_attn.text import safe_text
+from tui_attn.ui.charts.palette import ramp_glyph
+from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
+from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tui_attn.follow import Follower
+    from tui_attn.runs import Manifest
+
+LARGEST = 32
+"""Pixels a side of a drawn image; larger ones are made smaller."""
+GROUPS = ("only the first is right", "only the second is right", "both are wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures of a data set's test set, or why there are none to draw."""
+
+    pictures: NDArray[np.uint8] | None
+    """[N, C, H, W]"""
+    labels: NDArray[np.int64] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two runs of one seed on the same images. Made once, never changed."""
+
+    first: str
+    second: str
+    images: int
+    groups: tuple[NDArray[np.int64], ...]
+    """Indices by `GROUPS`."""
+    labels: NDArray[np.int64]
+    taken: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """The class that each network takes an image for."""
+    names: Sequence[str]
+    pictures: NDArray[np.uint8] | None
+    problem: str
+    """Why there are no pictures."""
+
+
+def read_pictures(manifest: Manifest) -> Pictures:
+    """Read the test set that an experiment was evaluated on. What goes wrong is told, not raised."""
+    name, given = manifest.config.dataset, manifest.config.data_dir
+    shown = safe_text(name, one_line=True)
+    if name.startswith("folder:"):
+        return Pictures(None, None, "the images of a folder are not drawn here")
+    try:
+        located = data.find(name, Path(given) if given else None)
+        if located is None:
+            return Pictures(None, None, f"{shown} is not on this machine: 'tui-attn data {shown}' fetches it")
+        if located.version != manifest.data.get("version"):
+            return Pictures(None, None, f"{shown} has changed since the experiment began: its images are not drawn")
+        arrays = data.load(located, train_limit=1, test_limit=manifest.config.test_limit)
+    except data.DataError as error:
+        return Pictures(None, None, safe_text(error, one_line=True))
+    return Pictures(arrays.test_images, arrays.test_labels)
+
+
+def read_disagreement(follower: Follower, first: str, second: str, images: Pictures) -> Disagreement | str:
+    """What two runs disagree on, the surest mistakes first; or in words why that can't be told."""
+    saved = []
+    for run in (first, second):
+        try:
+            saved.append(load_predictions(follower.folder.run(run).predictions))
+        except PredictionsError as error:
+            return f"{safe_text(run, one_line=True)}/predictions.npz {error}"
+    one, two = saved
+    if one.logits.shape != two.logits.shape or (one.labels != two.labels).any():
+        return f"the predictions of {first} and {second} are on different test images: not compared"
+    found = disagreements(one.logits, two.logits, one.labels)
+    doubt = [_certainty(item.logits) for item in saved]
+    order = [(found.first_right, doubt[1]), (found.second_right, doubt[0]), (found.both_wrong, doubt[0] + doubt[1])]
+    groups = tuple(indices[(-sure[indices]).argsort(kind="stable")] for indices, sure in order)
+    pictures, problem = images.pictures, images.problem
+    if images.labels is not None and (len(images.labels) != len(one.labels) or (images.labels != one.labels).any()):
+        pictures, problem = None, "the test images here are not those that the runs were evaluated on"
+    names = class_names(follower.state.runs[first], one.logits.shape[1])
+    taken = (one.logits.argmax(axis=1), two.logits.argmax(axis=1))
+    return Disagreement(first, second, len(one.labels), groups, one.labels, taken, names, pictures, problem)
+
+
+def _certainty(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[N], the probability that a network gives the class it chooses."""
+    import numpy as np
+
+    scaled = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    found: NDArray[np.float64] = scaled.max(axis=1) / scaled.sum(axis=1)
+    return found
+
+
+# ---- rows
+
+
+def rows(found: Disagreement, group: int, page: Page) -> list[Row]:
+    """How many images are in each group, and the pictures of one of them, as many in a row as fit."""
+    counts = [len(indices) for indices in found.groups]
+    first, second = (safe_text(run, one_line=True) for run in (found.first, found.second))
+    words = (f"only {first} is right", f"only {second} is right", "both are wrong")
+    pieces: list[Piece] = [(MARGIN, "normal")]
+    for at, (count, word) in enumerate(zip(counts, words, strict=True)):
+        pieces += [(f"{count:,} ", "title" if at == group else "muted")]
+        pieces += [(word + "  ", "focused" if at == group else "muted")]
+    total = sum(counts)
+    share = f"they disagree on {total:,} of {found.images:,} test images ({100 * total / found.images:.1f} %)"
+    head = [EMPTY, heading(f"{first} and {second}", share), Row(tuple(pieces)), EMPTY]
+    chosen = found.groups[group]
+    if not len(chosen):
+        return [*head, *text(page, "no image here", "muted")]
+    if found.pictures is None:
+        return [*head, *text(page, found.problem, "warning"), EMPTY, *_list(found, chosen, page)]
+    return [*head, *_pictures(found, found.pictures, chosen, page)]
+
+
+MOST = 60
+"""Pictures of a group that are drawn; the surest mistakes come first."""
+
+
+def _captions(found: Disagreement, index: int) -> tuple[str, str, str]:
+    true, one, two = (
+        found.names[int(values[index])] for values in (found.labels, found.taken[0], found.taken[1])
+    )  # fmt: skip
+    return true, one, two
+
+
+def _list(found: Disagreement, chosen: NDArray[np.int64], page: Page) -> list[Row]:
+    """In words, where there are no pictures."""
+    lines = []
+    for index in chosen[:MOST].tolist():
+        true, one, two = _captions(found, index)
+        lines.append(f"image {index}: {true}; {found.first} says {one}, {found.second} says {two}")
+    return [row for line in lines for row in text(page, line, "normal", hanging="  ")]
+
+
+def _pictures(found: Disagreement, pictures: NDArray[np.uint8], chosen: NDArray[np.int64], page: Page) -> list[Row]:
+    factor = -(-max(pictures.shape[2:]) // LARGEST)
+    wide = pictures.shape[3] // factor
+    across = max((page.room + 2) // (wide + 2), 1)
+    rows: list[Row] = []
+    shown = chosen[:MOST].tolist()
+    for start in range(0, len(shown), across):
+        some = shown[start : start + across]
+        drawn = [picture_rows(pictures[index], page) for index in some]
+        for line in zip(*drawn, strict=True):
+            pieces: list[Piece] = [(MARGIN, "normal")]
+            for cells in line:
+                pieces += [*cells, ("  ", "normal")]
+            rows.append(Row(tuple(pieces)))
+        rows += _labels(found, some, wide)
+        rows.append(EMPTY)
+    if len(chosen) > len(shown):
+        rows += text(page, f"the {len(shown)} of {len(chosen):,} that the networks are surest of", "muted")
+    return rows
+
+
+def _labels(found: Disagreement, some: Sequence[int], wide: int) -> list[Row]:
+    """Below each picture: what it is, and what each network takes it for."""
+    lines: list[list[Piece]] = [[(MARGIN, "normal")] for _ in range(3)]
+    models = [run.rsplit("-s", 1)[0] for run in (found.first, found.second)]
+    for index in some:
+        true, one, two = _captions(found, index)
+        lines[0].append((fit(f"{true}", wide - 7) + fit(f"#{index}", 7, right=True) + "  ", "bold"))
+        for line, model, said in zip(lines[1:], models, (one, two), strict=True):
+            mark = "✓" if said == true else "✗"
+            line.append((fit(f"{mark} {model}: {said}", wide) + "  ", f"model:{model}"))
+    return [Row(tuple(line)) for line in lines]
+
+
+def picture_rows(pixels: NDArray[np.uint8], page: Page) -> list[list[Piece]]:
+    """A picture [C, H, W] as lines of cells, two pixels one above the other in each."""
+    import numpy as np
+
+    small = _smaller(pixels)
+    channels, height = small.shape[:2]
+    colors = small if channels == 3 else np.repeat(small[:1], 3, axis=0)
+    if height % 2:
+        colors = np.concatenate([colors, colors[:, -1:]], axis=1)
+    if not page.mode.shades:
+        grey = colors.mean(axis=0) / 255  # [H, W]
+        lines = (grey[0::2] + grey[1::2]) / 2
+        return [[("".join(ramp_glyph(value, page.mode.ascii) for value in line), "normal")] for line in lines.tolist()]
+    colors = (colors // 8) * 8  # 32 grades a channel: the eye sees no more of them in so few pixels
+    upper, lower = colors[:, 0::2].transpose(1, 2, 0), colors[:, 1::2].transpose(1, 2, 0)
+    return [[_half(*pair) for pair in zip(*lines, strict=True)] for lines in zip(upper, lower, strict=True)]
+
+
+def _half(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Piece:
+    return "▀", f"paint:{upper.tobytes().hex()}:{lower.tobytes().hex()}"
+
+
+def _smaller(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Means of equal squares, so that no side is longer than `LARGEST`."""
+    factor = -(-max(pixels.shape[1:]) // LARGEST)
+    if factor == 1:
+        return pixels
+    channels, height, width = pixels.shape
+    height, width = height // factor * factor, width // factor * factor
+    squares = pixels[:, :height, :width].reshape(channels, height // factor, factor, width // factor, factor)
+    found: NDArray[np.uint8] = squares.mean(axis=(2, 4)).astype("uint8")
+    return found

@@ -1,0 +1,71 @@
+"""Does it matter? What the accuracy becomes when the attention is replaced, with intervals along one scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from tui_attn import compare
+from tui_attn.compare.wording import interval_points, percent, points
+from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
+from tui_attn.ui.comparison.source import Details
+from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+
+if TYPE_CHECKING:
+    from tui_attn.compare import Effect, Effects
+
+WHAT = (
+    "The trained networks are kept as they are, and their attention is replaced while they classify the test images. "
+    "What the accuracy loses is what it owed to the attention."
+)
+
+
+def rows(details: Details, progress: list[str], page: Page, *, can_start: bool) -> list[Row]:
+    """A table for each model with attention; above, how the computation gets on, where one is under way."""
+    found = [EMPTY]
+    if progress:
+        found += [row for line in progress[-4:] for row in text(page, line, "running", hanging="  ")]
+        found.append(EMPTY)
+    if not details.effects:
+        found += text(page, WHAT, "normal")
+        if can_start and not progress:
+            found += [EMPTY, *text(page, "i computes it for every finished run, in the background", "bold")]
+    for effects in details.effects:
+        found += _model(effects, page)
+    return [*found, *remarks(page, details.no_effects)]
+
+
+def _model(effects: Effects, page: Page) -> list[Row]:
+    what = "gates" if effects.model == "se" else "attention weights"
+    runs = f"{len(effects.runs)} seeds" if len(effects.runs) > 1 else effects.runs[0].run
+    own = f"  {runs}, {percent(effects.accuracy)} % with its own {what}; replaced by"
+    head = Row(((f" {effects.model}", f"model:{effects.model}"), (own, "muted")))
+    sentence = text(page, compare.dependence_sentence(effects), "bold", hanging="  ")
+    end = reach([value for effect in effects.effects for value in (*effect.ci95, effect.delta)])
+    words = [compare.kind_words(effects.model, effect.kind) for effect in effects.effects]
+    label = max(map(cell_len, words), default=0) + 2
+    layer = max((cell_len(compare.layer_words(effect.layer)) for effect in effects.effects), default=0) + 2
+    numbers = 9 + 19
+    width = min(page.room - label - layer - numbers - 2, 80)
+    body = [
+        _line(effect, word if word != before else "", (label, layer), (end, width), f"model:{effects.model}")
+        for effect, word, before in zip(effects.effects, words, ["", *words[:-1]], strict=True)
+    ]
+    scale = [scale_row(end, width, 1 + label + layer + numbers + 2)] if width >= 16 else []
+    return [*sentence, EMPTY, head, EMPTY, *body, *scale, EMPTY]
+
+
+def _line(effect: Effect, word: str, columns: tuple[int, int], scale: tuple[float, int], ink: str) -> Row:
+    """One intervention: what, where, the change in points with its interval, and both drawn."""
+    (label, layer), (end, width) = columns, scale
+    certain = effect.ci95[0] > 0 or effect.ci95[1] < 0
+    pieces: list[Piece] = [
+        (MARGIN + fit(word, label), "normal"),
+        (fit(compare.layer_words(effect.layer), layer), "muted"),
+        (fit(points(effect.delta), 7, right=True) + "  ", "bold" if certain else "normal"),
+        (fit(interval_points(effect.ci95), 19), "muted"),
+    ]
+    if width >= 16:
+        pieces += [("  ", "normal"), *interval_bar(effect.delta, effect.ci95, end, width, ink)]
+    return Row(tuple(pieces))

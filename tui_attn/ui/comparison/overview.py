@@ -1,0 +1,198 @@
+"""The overview: the models side by side, the verdict on each, and how many more seeds would say more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+from rich.cells import cell_len
+
+from tui_attn import compare
+from tui_attn.compare.wording import UNKNOWN, interval_points, p_value, points
+from tui_attn.text import duration, safe_text
+from tui_attn.ui.comparison.parts import MARGIN, Page, heading, interval_bar, reach, remarks, scale_row, table, text
+from tui_attn.ui.comparison.parts import table_width as width_of
+from tui_attn.ui.comparison.source import Overview
+from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+
+DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""The differences that one can ask the number of seeds for, fractions."""
+STEP = 0.005
+"""Between two accuracies that one can choose, a fraction."""
+
+VERDICT_INKS = {"better": "running", "worse": "failed", "no difference shown": "bold"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the reader chose."""
+
+    target: float | None = None
+    """The accuracy that the time is taken to, a fraction; None: the highest that all reached."""
+    difference: float = 0.01
+    """The difference that seeds are counted for."""
+    more: int | None = None
+    """How many more seeds to train; None: as many as show the difference."""
+
+
+def common_target(summary: Mapping[str, Any]) -> float | None:
+    """The largest multiple of half a point that every run that counts has reached; None without such a run."""
+    found = [run["test_accuracy"] for entry in summary["models"] for run in entry["runs"] if run["counts"]]
+    reached = int(min(found, default=0.0) / STEP + 1e-9) * STEP
+    return reached if reached > 0 else None
+
+
+def more_seeds(summary: Mapping[str, Any], choices: Choices) -> int:
+    """How many more seeds to train: as chosen, or as many as would show the difference, or some."""
+    if choices.more is not None:
+        return choices.more
+    planned, needed = len(summary["seeds"]), 0
+    for entry in summary["models"]:
+        versus = entry["versus_base"]
+        if versus and versus["spread"] is not None:
+            needed = max(needed, compare.seeds_needed(versus["spread"], choices.difference, 0.8, versus["level"]) or 0)
+    return needed - planned if needed > planned else 5 - planned if planned < 5 else 5
+
+
+def seed_seconds(overview: Overview) -> float | None:
+    """Seconds of training that one more seed of all models takes; None while nothing was measured."""
+    total = 0.0
+    for entry in overview.summary["models"]:
+        found = [run["train_seconds"] for run in entry["runs"] if run["counts"] and run["train_seconds"]]
+        if not found:
+            return None
+        total += fsum(found) / len(found)
+    return total / min(overview.workers, len(overview.summary["models"]))
+
+
+def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
+    """The whole page."""
+    summary = overview.summary
+    found = [*_verdicts(summary, page), EMPTY, *_models(overview, choices, page)]
+    found += [row for note in compare.footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
+    found += _sentences(summary, choices, page)
+    if can_extend:
+        found += _more(overview, choices, page)
+    return [*found, *remarks(page, [safe_text(remark, one_line=True) for remark in overview.remarks])]
+
+
+# ---- the models side by side
+
+
+def _models(overview: Overview, choices: Choices, page: Page) -> list[Row]:
+    rows = compare.model_rows(overview.summary)
+    rows[0] = ["", *(safe_text(name, one_line=True) for name in rows[0][1:])]
+    timed = _time_row(overview, choices)
+    at = next((index for index, row in enumerate(rows) if row[0] == "images/s"), len(rows))
+    if timed is not None:
+        rows.insert(at, timed)
+    inks = ["muted", *(f"model:{entry['model']}" for entry in overview.summary["models"])]
+    strong = [index for index, row in enumerate(rows) if row[0].startswith(("test accuracy", "against base"))]
+    if width_of(rows) <= page.width:
+        spare = page.width - width_of(rows)
+        return table(rows, inks=inks, strong=strong, gap=2 + min(spare // max(len(rows[0]) - 1, 1), 6))
+    found: list[Row] = []
+    for column, ink in enumerate(inks[1:], start=1):
+        found += [EMPTY] if found else []
+        found += table([["", rows[0][column]], *([row[0], row[column]] for row in rows[1:])], inks=["muted", ink])
+    return found
+
+
+def _time_row(overview: Overview, choices: Choices) -> list[str] | None:
+    """Training time to the chosen accuracy, mean over the runs that reached it, and how many did."""
+    target = common_target(overview.summary) if choices.target is None else choices.target
+    if target is None or not overview.runs:
+        return None
+    cells = [f"  time to {100 * target:.1f} %"]
+    for entry in overview.summary["models"]:
+        counted = [overview.runs[run["run"]] for run in entry["runs"] if run["counts"] and run["run"] in overview.runs]
+        times = [compare.time_to_accuracy(run.epochs, target) for run in counted]
+        reached = [time for time in times if time is not None]
+        if not counted:
+            cells.append(UNKNOWN)
+        elif not reached:
+            cells.append("not reached")
+        else:
+            some = "" if len(reached) == len(times) else f" ({len(reached)} of {len(times)})"
+            cells.append(duration(fsum(reached) / len(reached)) + some)
+    return cells
+
+
+# ---- the verdicts
+
+
+def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
+    """Each model's difference from base: the verdict as a word, its numbers, and the interval along one scale."""
+    compared = [entry for entry in summary["models"] if entry["versus_base"]]
+    if not compared:
+        return []
+    ends = [end for entry in compared for end in (entry["versus_base"]["ci95"] or [])]
+    end = reach([*ends, *(entry["versus_base"]["delta"] for entry in compared)])
+    names = [safe_text(entry["model"], one_line=True) for entry in compared]
+    label = max(map(cell_len, names)) + 2
+    facts = [_facts(entry["versus_base"]) for entry in compared]
+    verdict = max(cell_len(pieces[0][0]) for pieces in facts)
+    facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
+    beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
+    width = min(page.room - label - beside - 2, 90)
+    below = width < 24
+    width = min(page.room - label, 90) if below else width
+    found = [EMPTY, heading("against base, paired by seed")]
+    for entry, name, pieces in zip(compared, names, facts, strict=True):
+        versus, ink = entry["versus_base"], f"model:{entry['model']}"
+        bar = interval_bar(versus["delta"], versus["ci95"], end, width, ink)
+        head: list[Piece] = [(MARGIN + fit(name, label), ink)]
+        if below:
+            found += [Row((*head, *pieces)), Row(((" " * (label + 1), "normal"), *bar))]
+        else:
+            gap = " " * (2 + beside - sum(cell_len(piece) for piece, _ in pieces))
+            found.append(Row((*head, *pieces, (gap, "normal"), *bar)))
+    return [*found, scale_row(end, width, 1 + label + (0 if below else beside + 2))]
+
+
+def _facts(versus: Mapping[str, Any]) -> list[Piece]:
+    verdict = versus["verdict"]
+    if verdict is None:
+        return [("no verdict: one seed", "held"), (f"  {points(versus['delta']):>6}", "bold")]
+    seeds = len(versus["seeds"])
+    facts = f"  {interval_points(versus['ci95'])}, p {p_value(versus['p_value'])}, {seeds} seeds"
+    return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus['delta']):>6}", "bold"), (facts, "muted")]
+
+
+def _sentences(summary: Mapping[str, Any], choices: Choices, page: Page) -> list[Row]:
+    found: list[Row] = []
+    for entry in summary["models"]:
+        for number, sentence in enumerate(compare.sentences(summary, entry["model"], choices.difference)):
+            if number == 0:
+                found += [EMPTY, *text(page, sentence, "bold", hanging="  ")]
+            else:
+                found += text(page, sentence, "normal", first="  ", hanging="  ")
+    return found
+
+
+# ---- more seeds
+
+
+def _more(overview: Overview, choices: Choices, page: Page) -> list[Row]:
+    summary, more = overview.summary, more_seeds(overview.summary, choices)
+    planned = len(summary["seeds"])
+    each = seed_seconds(overview)
+    long = "" if each is None else f", about {duration(each * more)} of training"
+    sentence = f"{more} more {'seed' if more == 1 else 'seeds'}, {planned + more} in all{long}"
+    keys = "e trains them, + and - change how many, d the difference to be shown, a the accuracy that time is taken to"
+    return [EMPTY, heading("more seeds", sentence), *text(page, keys, "muted", first="  ", hanging="  ")]
+
+
+def extend_question(overview: Overview, choices: Choices) -> tuple[str, Sequence[tuple[str, str]]]:
+    """What to ask before more seeds are trained."""
+    more, planned = more_seeds(overview.summary, choices), len(overview.summary["seeds"])
+    models = len(overview.summary["models"])
+    each = seed_seconds(overview)
+    long = "not known yet" if each is None else f"about {duration(each * more)}, {duration(each)} a seed"
+    return f"Train {more} more {'seed' if more == 1 else 'seeds'}?", [
+        ("then", f"{planned + more} seeds, {more * models} more {'run' if more * models == 1 else 'runs'}"),
+        ("time", f"{long} of training, evaluation and start not counted" if each is not None else long),
+        ("where", "in the background; this page follows as runs end"),
+    ]

@@ -1,0 +1,56 @@
+"""Every run of every model, and each seed's difference from base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tui_attn import compare
+from tui_attn.compare.wording import UNKNOWN, percent, points
+from tui_attn.text import safe_text
+from tui_attn.ui import present
+from tui_attn.ui.comparison.parts import Page, heading, table, text
+from tui_attn.ui.comparison.parts import table_width as width_of
+from tui_attn.ui.comparison.source import Overview
+from tui_attn.ui.widgets.lines import EMPTY, Row
+
+
+def rows(overview: Overview, page: Page) -> list[Row]:
+    """Seed by seed first, which is what the verdict rests on; then run by run."""
+    return [*_by_seed(overview.summary, page), *_by_run(overview.summary, page)]
+
+
+def _by_seed(summary: Mapping[str, Any], page: Page) -> list[Row]:
+    models = summary["models"]
+    if len(models) < 2:
+        return []
+    counted = [{run["seed"]: run["test_accuracy"] for run in entry["runs"] if run["counts"]} for entry in models]
+    names = [safe_text(entry["model"], one_line=True) for entry in models]
+    at = names.index(compare.BASE) if compare.BASE in names else None
+    others = [] if at is None else [index for index in range(len(names)) if index != at]
+    cells = [["seed", *names, *(f"{names[index]} - {compare.BASE}" for index in others)]]
+    for seed in summary["seeds"]:
+        found = [by_seed.get(seed) for by_seed in counted]
+        against = None if at is None else found[at]
+        deltas = [_delta(found[index], against) for index in others]
+        cells.append([str(seed), *map(percent, found), *deltas])
+    inks = ["muted", *(f"model:{name}" for name in names), *(f"model:{names[index]}" for index in others)]
+    if width_of(cells) > page.width:
+        cells, inks = [row[: len(names) + 1] for row in cells], inks[: len(names) + 1]
+    title = heading("seed by seed", "test accuracy in %, difference in points; runs that count only")
+    return [EMPTY, title, EMPTY, *table(cells, inks=inks, gap=3)]
+
+
+def _delta(value: float | None, base: float | None) -> str:
+    return UNKNOWN if value is None or base is None else points(value - base)
+
+
+def _by_run(summary: Mapping[str, Any], page: Page) -> list[Row]:
+    runs = [run for entry in summary["models"] for run in entry["runs"]]
+    if not runs:
+        return text(page, "no runs", "muted")
+    cells = compare.run_rows(runs, summary["epochs"])
+    cells = [cells[0], *([run[0], present.state_text(run[1]), *run[2:]] for run in cells[1:])]
+    while width_of(cells) > page.width and len(cells[0]) > 3:
+        cells = [row[:-1] for row in cells]
+    return [EMPTY, heading("run by run"), EMPTY, *table(cells, gap=3 if width_of(cells, 3) <= page.width else 2)]

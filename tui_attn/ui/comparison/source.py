@@ -1,0 +1,129 @@
+"""Computes what the comparison shows, in threads that the screen never waits for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from tui_attn.runs import ExperimentDir
+
+if TYPE_CHECKING:
+    from tui_attn.compare import ClassResults, Effects
+    from tui_attn.follow import Follower
+    from tui_attn.state import RunState
+    from tui_attn.ui.comparison.disagreements import Disagreement
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The comparison as `compare.summarise` and `compare.remarks` give it."""
+
+    summary: Mapping[str, Any]
+    remarks: Sequence[str]
+    runs: Mapping[str, RunState]
+    """By id; empty where only the summary is known."""
+    workers: int = 1
+    """How many runs train at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What takes longer to read than the overview may: predictions and interventions."""
+
+    classes: Sequence[ClassResults]
+    no_classes: Sequence[str]
+    """In words, which runs have no usable predictions."""
+    effects: Sequence[Effects]
+    no_effects: Sequence[str]
+
+
+class Source:
+    """Where a comparison comes from. Its methods are called in threads, one at a time."""
+
+    folder: ExperimentDir | None = None
+    """The experiment, where it is one: only then are there details, more seeds and interventions."""
+
+    def overview(self) -> Overview:
+        """Compute it from the logs as they stand. Raises `RunsError`."""
+        raise NotImplementedError
+
+    def details(self) -> Details | None:
+        """What the other pages show; None where there is only an overview."""
+        return None
+
+    def disagreement(self, first: str, second: str) -> Disagreement | str:
+        """The images on which two runs disagree, or in words why there are none to show."""
+        raise NotImplementedError
+
+
+class ExperimentSource(Source):
+    """The comparison of one experiment."""
+
+    def __init__(self, folder: ExperimentDir) -> None:
+        self.folder: ExperimentDir = folder
+        self._follower: Follower | None = None
+        self._one_at_a_time = threading.Lock()
+        self._images: Any = None
+
+    def overview(self) -> Overview:
+        """Read the logs, and compare."""
+        from tui_attn import compare  # loads numpy and scipy
+        from tui_attn.follow import read_state
+
+        with self._one_at_a_time:
+            follower = self._follower = read_state(self.folder)
+            summary = compare.summarise(follower)
+            manifest = follower.manifest
+            workers = manifest.config.jobs or len(manifest.devices)
+            runs = dict(follower.state.runs)
+            return Overview(summary, compare.remarks(follower, summary), runs, max(workers, 1))
+
+    def details(self) -> Details | None:
+        """Read predictions and results of interventions, of the runs that the overview is of."""
+        from tui_attn import compare
+
+        with self._one_at_a_time:
+            follower = self._follower
+            if follower is None:
+                return None
+            return Details(*compare.class_results(follower), *compare.effects_of(follower))
+
+    def disagreement(self, first: str, second: str) -> Disagreement | str:
+        """Read both runs' predictions, and once the test images."""
+        from tui_attn.ui.comparison.disagreements import read_disagreement, read_pictures
+
+        with self._one_at_a_time:
+            follower = self._follower
+            if follower is None:
+                return "the logs are not read yet"
+            if self._images is None:
+                self._images = read_pictures(follower.manifest)
+            return read_disagreement(follower, first, second, self._images)
+
+
+class GivenSource(Source):
+    """A comparison that comes ready-made, as that of several experiments together does."""
+
+    def __init__(self, compute: Callable[[], tuple[Mapping[str, Any], Sequence[str]]]) -> None:
+        self._compute = compute
+
+    def overview(self) -> Overview:
+        """Summary and remarks."""
+        return Overview(*self._compute(), {})
+
+
+def pairs_of(summary: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
+    """For every two models, those of their runs that count and have one seed; pairs of models without are left out."""
+    counted = [{run["seed"]: run["run"] for run in entry["runs"] if run["counts"]} for entry in summary["models"]]
+    found = [
+        [(first[seed], second[seed]) for seed in first if seed in second] for first, second in combinations(counted, 2)
+    ]
+    return [pairs for pairs in found if pairs]
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Do `work` beside the screen."""
+    threading.Thread(target=work, name="comparison", daemon=True).start()
