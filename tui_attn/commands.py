@@ -14,7 +14,7 @@ from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.talk import FetchProgress, complain, say
-from tui_attn.text import duration, safe_text, size
+from tui_attn.text import command_line, duration, safe_text, size
 
 ACKNOWLEDGED_WITHIN = 15.0
 """Seconds that a supervisor gets to acknowledge a command."""
@@ -83,7 +83,7 @@ def steer(runs_dir: Path, name: str | None, command: str, run: str | None) -> in
     """Send a command to a running experiment and wait for its answer."""
     folder = runs.find_experiment(runs_dir, name)
     if not runs.supervisor_alive(folder):
-        raise RunsError(f"{folder.id} isn't running: 'tui-attn resume {folder.id}' takes it up")
+        raise RunsError(f"{folder.id} isn't running: '{command_line('resume', folder.path)}' takes it up")
     if run is not None and run not in read_state(folder).state.runs:
         known = ", ".join(read_state(folder).state.runs)
         raise RunsError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {safe_text(known)}")
@@ -101,7 +101,7 @@ def _await(folder: ExperimentDir, command_id: str) -> str:
             if event.type == "control_ack" and event["id"] == command_id:
                 return safe_text(event["result"], one_line=True)
         if not runs.supervisor_alive(folder):
-            return f"the supervisor is gone: 'tui-attn resume {folder.id}' takes the work up"
+            return f"the supervisor is gone: '{command_line('resume', folder.path)}' takes the work up"
         time.sleep(0.05)
     silent = liveness.age(folder.supervisor_lock)
     if silent is not None and silent > runs.STALLED_AFTER:
@@ -161,7 +161,8 @@ def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
         if row["state"] == "damaged":
             complain(row["reason"])
         elif row["state"] == "lost":
-            say(f"{row['experiment']} was cut off: 'tui-attn resume {row['experiment']}' takes it up again")
+            again = command_line("resume", runs_dir.absolute() / row["experiment"])
+            say(f"{row['experiment']} was cut off: '{again}' takes it up again")
         for trouble in row["troubles"]:
             complain(f"{row['experiment']}/{trouble}")
     if as_json:

@@ -18,7 +18,7 @@ from tui_attn.follow import Follower
 from tui_attn.runs import ExperimentDir
 from tui_attn.state import ExperimentState, RunState
 from tui_attn.talk import complain, say
-from tui_attn.text import duration, safe_text
+from tui_attn.text import command_line, duration, safe_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -68,7 +68,7 @@ def watch(
             return CLOSED_PIPE
         except OutputError as error:
             give_up_stdout()
-            complain(f"{error}\nthe training is not touched: 'tui-attn attach {folder.id}' shows it")
+            complain(f"{error}\nthe training is not touched: '{command_line('attach', folder.path)}' shows it")
             return 1
     return code
 
@@ -114,13 +114,15 @@ def _watch(
             reporter.close(follower)
             if own and signals.caught:
                 return signals.exit_code
-            complain(f"the supervisor of {folder.id} is gone: 'tui-attn resume {folder.id}' takes the work up again")
+            again = command_line("resume", folder.path)
+            complain(f"the supervisor of {folder.id} is gone: '{again}' takes the work up again")
             return 1
         if len(signals.caught) > obeyed:
             obeyed = len(signals.caught)
             if not own:
                 reporter.close(follower)
-                say(f"training goes on: 'tui-attn attach {folder.id}' shows it, 'tui-attn stop {folder.id}' stops it")
+                show, stop = command_line("attach", folder.path), command_line("stop", folder.path)
+                say(f"training goes on: '{show}' shows it, '{stop}' stops it")
                 return signals.exit_code
             _stop(folder, hard=obeyed > 1)
         signals.wait(TICK)

@@ -18,7 +18,7 @@ from tui_attn import __version__, devices, eventlog, liveness, own_models, runs,
 from tui_attn.config import ExperimentConfig
 from tui_attn.own import OwnModelError
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
-from tui_attn.text import safe_text
+from tui_attn.text import command_line, safe_text
 
 READY_WITHIN = 60.0
 """Seconds that a supervisor gets to say that it is ready."""
@@ -71,7 +71,9 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
     """
     pid = liveness.holder(folder.supervisor_lock)
     if pid is not None:
-        raise LaunchError(f"{folder.id} is running already (pid {pid}): 'tui-attn attach {folder.id}' shows it")
+        raise LaunchError(
+            f"{folder.id} is running already (pid {pid}): '{command_line('attach', folder.path)}' shows it"
+        )
     log = _open_log(folder)
     begin = os.fstat(log).st_size
     try:
@@ -161,7 +163,9 @@ def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> 
         wait(0.1)
         if _touched(folder.supervisor_lock) != before:
             host = safe_text(who.host, one_line=True)
-            raise LaunchError(f"{folder.id} is running on {host}: stop it there ('tui-attn stop {folder.id}') first")
+            raise LaunchError(
+                f"{folder.id} is running on {host}: stop it there ('{command_line('stop', folder.path)}') first"
+            )
 
 
 def _touched(path: Path) -> int | None:

@@ -265,7 +265,8 @@ def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
     """Bring the experiment to `seeds` seeds. Raises `RunsError` when it has as many already, `OSError`."""
     manifest = folder.manifest_data()
     if seeds <= manifest.config.seeds:
-        raise RunsError(f"{folder.id} has {manifest.config.seeds} seeds already: ask for more with --seeds")
+        known = "1 seed" if manifest.config.seeds == 1 else f"{manifest.config.seeds} seeds"
+        raise RunsError(f"{folder.id} has {known} already: ask for more with --seeds")
     try:
         wider = replace(manifest, config=replace(manifest.config, seeds=seeds))
     except ConfigError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shlex
+from pathlib import Path
 
 # C0 except newline and tab, DEL, C1, line and paragraph separators, and the characters that reorder or hide
 # what a reader sees (bidi marks, embeddings, overrides, isolates, zero-width joiners aside).
@@ -32,6 +35,22 @@ def safe_text(text: object, *, one_line: bool = False) -> str:
 def has_control_characters(text: str) -> bool:
     """Whether `text` holds anything that `safe_text` would replace, or a newline or tab."""
     return bool(_UNSAFE.search(text)) or "\n" in text or "\t" in text
+
+
+def command_line(name: str, experiment: Path) -> str:
+    """The command line that does `name` to the experiment in the folder `experiment`, from where the user is.
+
+    The folder's name may be anything: an experiment may have been copied to wherever the user likes.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", experiment.name):
+        return safe_text(f"tui-attn {name} {shlex.quote(str(experiment))}", one_line=True)
+    runs_dir = experiment.parent
+    with contextlib.suppress(OSError):
+        if runs_dir == Path("runs").absolute():
+            return f"tui-attn {name} {experiment.name}"
+        if runs_dir.is_relative_to(Path.cwd()):
+            runs_dir = runs_dir.relative_to(Path.cwd())
+    return safe_text(f"tui-attn {name} {experiment.name} --runs-dir {shlex.quote(str(runs_dir))}", one_line=True)
 
 
 def duration(seconds: float | None) -> str:

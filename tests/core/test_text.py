@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import shlex
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.strategies import HOSTILE, texts
-from tui_attn.text import duration, has_control_characters, safe_text, size
+from tui_attn.text import command_line, duration, has_control_characters, safe_text, size
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -116,3 +118,18 @@ def test_durations(seconds: float | None, shown: str) -> None:
 )
 def test_sizes(n_bytes: float, shown: str) -> None:
     assert size(n_bytes) == shown
+
+
+def test_a_command_line_names_the_runs_folder_when_it_is_not_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command_line("attach", tmp_path / "runs" / "x") == "tui-attn attach x"
+    assert command_line("stop", tmp_path / "more" / "x") == "tui-attn stop x --runs-dir more"
+    assert command_line("stop", Path("/data/my runs/x")) == "tui-attn stop x --runs-dir '/data/my runs'"
+
+
+@pytest.mark.parametrize("name", ["My Copy", "-rf", "it's", "$(reboot)"])
+def test_an_experiment_whose_folder_has_another_name_is_called_by_its_path(tmp_path: Path, name: str) -> None:
+    line = command_line("resume", tmp_path / name)
+    assert shlex.split(line) == ["tui-attn", "resume", str(tmp_path / name)]

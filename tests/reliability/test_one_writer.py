@@ -156,7 +156,8 @@ def test_what_was_cut_off_is_mentioned_before_something_new_begins(
     kill(worker)
     cli.start.mention_cut_off(experiment.path.parent)
     said = capsys.readouterr().err
-    assert said == f"{experiment.id} was cut off: 'tui-attn resume {experiment.id}' takes it up again\n"
+    command = f"tui-attn resume {experiment.id} --runs-dir {experiment.path.parent}"
+    assert said == f"{experiment.id} was cut off: '{command}' takes it up again\n"
     cli.start.mention_cut_off(lab.folder / "nothing-here")
 
 

@@ -15,7 +15,7 @@ from tests import recorded
 from tests.ui.harness import alive
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir
-from tui_attn.ui.entry import _prepare, command, farewell
+from tui_attn.ui.entry import _prepare, farewell
 from tui_attn.ui.feed import Feed, Snapshot
 from tui_attn.ui.options import UiOptions
 
@@ -61,15 +61,6 @@ def test_before_anything_was_read_it_still_says_how_to_come_back(tmp_path: Path)
     folder = recorded.scene(tmp_path, "running")
     ((line, _),) = farewell(folder, None)
     assert "tui-attn attach" in line
-
-
-def test_the_command_names_the_runs_folder_when_it_is_not_the_usual_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command("attach", ExperimentDir(tmp_path / "runs" / "x")) == "tui-attn attach x"
-    assert command("stop", ExperimentDir(tmp_path / "more" / "x")) == "tui-attn stop x --runs-dir more"
-    assert command("stop", ExperimentDir(Path("/data/my runs/x"))) == "tui-attn stop x --runs-dir '/data/my runs'"
 
 
 @pytest.mark.parametrize(

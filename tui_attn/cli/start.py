@@ -12,6 +12,7 @@ from tui_attn import __version__, talk
 from tui_attn.cli.app import app
 from tui_attn.cli.options import RUNS, NoMouse, NoUi, RunsDir
 from tui_attn.cli.watching import dashboard_wanted
+from tui_attn.text import command_line
 
 WHAT = "Options: what to train"
 HOW = "Options: where and how"
@@ -118,7 +119,7 @@ def _start(config: Any, how: Started) -> int:
         progress.close()
     folder = started.folder
     if how.detach:
-        talk.say(f"training goes on in the background: 'tui-attn attach {folder.id}' shows it")
+        talk.say(f"training goes on in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
     show = dashboard_wanted(how.no_ui, how.as_json, not how.mouse)
@@ -137,4 +138,4 @@ def mention_cut_off(runs_dir: Path) -> None:
     found = launch.cut_off(runs_dir)
     if found:
         more = f", and {len(found) - 1} more: 'tui-attn ls' lists them" if len(found) > 1 else ""
-        talk.say(f"{found[0].id} was cut off: 'tui-attn resume {found[0].id}' takes it up again{more}")
+        talk.say(f"{found[0].id} was cut off: '{command_line('resume', found[0].path)}' takes it up again{more}")

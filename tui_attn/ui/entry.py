@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.text import safe_text
+from tui_attn.text import command_line, safe_text
 from tui_attn.ui.options import UiOptions
 
 if TYPE_CHECKING:
@@ -67,29 +66,18 @@ def _say_goodbye(folder: ExperimentDir, snapshot: Snapshot | None) -> None:
 def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str, TextIO]]:
     """What to print on the way out, each line with its stream: figures on stdout, talk on stderr."""
     if snapshot is None:
-        return [(f"leaving; '{command('attach', folder)}' comes back", sys.stderr)]
+        return [(f"leaving; '{command_line('attach', folder.path)}' comes back", sys.stderr)]
     if snapshot.ended:
         from tui_attn.ui.screens.comparison import comparison_lines
 
         width = shutil.get_terminal_size().columns
         return [(line, sys.stdout) for line in comparison_lines(folder, width)]
     if not snapshot.supervised:
-        return [(f"nobody trains {folder.id}: '{command('resume', folder)}' takes it up again", sys.stderr)]
+        return [(f"nobody trains {folder.id}: '{command_line('resume', folder.path)}' takes it up again", sys.stderr)]
     return [
-        (f"training goes on: '{command('attach', folder)}' comes back", sys.stderr),
-        (f"                  '{command('stop', folder)}' stops it and keeps what there is", sys.stderr),
+        (f"training goes on: '{command_line('attach', folder.path)}' comes back", sys.stderr),
+        (f"                  '{command_line('stop', folder.path)}' stops it and keeps what there is", sys.stderr),
     ]
-
-
-def command(name: str, folder: ExperimentDir) -> str:
-    """The command line that does `name` to the experiment in `folder`, from where the user is."""
-    runs_dir = folder.path.parent
-    with contextlib.suppress(OSError):
-        if runs_dir == Path("runs").absolute():
-            return f"tui-attn {name} {folder.id}"
-        if runs_dir.is_relative_to(Path.cwd()):
-            runs_dir = runs_dir.relative_to(Path.cwd())
-    return f"tui-attn {name} {folder.id} --runs-dir {shlex.quote(str(runs_dir))}"
 
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:
@@ -107,5 +95,5 @@ def _report(folder: ExperimentDir | None, failure: str) -> None:
     last = failure.strip().splitlines()[-1] if failure.strip() else "unknown"
     with contextlib.suppress(OSError):
         print(f"the dashboard failed ({safe_text(last, one_line=True)}){kept}", file=sys.stderr)  # noqa: T201
-        back = "" if folder is None else f": '{command('attach', folder)}' comes back"
+        back = "" if folder is None else f": '{command_line('attach', folder.path)}' comes back"
         print(f"the training is not touched{back}", file=sys.stderr)  # noqa: T201
