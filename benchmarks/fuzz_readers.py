@@ -144,7 +144,7 @@ def from_json(data: bytes) -> None:
 def toml(data: bytes) -> None:
     FILE.write_bytes(data)
     try:
-        config.ExperimentConfig(**configfile.read(FILE))
+        config.ExperimentConfig(**configfile.read(FILE).experiment())
     except config.ConfigError as error:
         _one_line(error)
     except TypeError as error:  # the command line checks types after it has merged the options

@@ -1,7 +1,10 @@
-"""How hypothesis searches: few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`."""
+"""No settings but the tests' own. How hypothesis searches: few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 _SLOW_MACHINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -14,3 +17,11 @@ settings.register_profile(
     "thorough", max_examples=1000, deadline=None, database=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the configuration file of whoever runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("no-settings")))
+        yield

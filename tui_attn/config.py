@@ -128,7 +128,7 @@ def split_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A wrong value as an error message shows it: safe, one line, not too long."""
     try:
         text = safe_text(value, one_line=True)
@@ -140,20 +140,20 @@ def _shown(value: object) -> str:
 def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[OwnModel, ...]]:
     """The names of `models`, and those of one's own among them: `known` ones, and those given as `PATH.py:CLASS`."""
     if not isinstance(models, tuple):
-        raise ConfigError(f"--models must be a list of names, not {_shown(models)}")
+        raise ConfigError(f"--models must be a list of names, not {shown(models)}")
     if not models:
         raise ConfigError(f"--models is empty: choose from {', '.join(MODEL_CLASSES)}")
     if not isinstance(known, tuple):
-        raise ConfigError(f"own_models must be a list of tables, not {_shown(known)}")
+        raise ConfigError(f"own_models must be a list of tables, not {shown(known)}")
     try:
         names, found = own.resolve(models, tuple(map(own.from_json, known)), MODEL_CLASSES)
     except OwnModelError as error:
         raise ConfigError(str(error)) from None
     for name in names:
         if not isinstance(name, str) or name not in {*MODEL_CLASSES, *(model.name for model in found)}:
-            hint = suggest(_shown(name), MODEL_CLASSES)
+            hint = suggest(shown(name), MODEL_CLASSES)
             more = "" if hint.endswith("?") else f", or a file of your own, as in {own.EXAMPLE}"
-            raise ConfigError(f"unknown model '{_shown(name)}': {hint}{more}")
+            raise ConfigError(f"unknown model '{shown(name)}': {hint}{more}")
     if len(set(names)) != len(names):
         raise ConfigError("--models names a model twice: name each once, and use --seeds for repetitions")
     return names, found
@@ -161,32 +161,32 @@ def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[Own
 
 def _check_dataset(dataset: object) -> None:
     if not isinstance(dataset, str):
-        raise ConfigError(f"--dataset must be a name, not {_shown(dataset)}")
+        raise ConfigError(f"--dataset must be a name, not {shown(dataset)}")
     if dataset.startswith("folder:"):
         if not dataset.removeprefix("folder:") or has_control_characters(dataset):
             raise ConfigError("--dataset folder: needs the path of a folder of images, as in folder:./flowers")
         return
     if dataset not in DATASETS:
-        name = _shown(dataset)
+        name = shown(dataset)
         raise ConfigError(f"unknown data set '{name}': {suggest(name, (*DATASETS, 'folder:PATH'))}")
 
 
 def _check_whole(option: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{option} must be a whole number from {low:,} to {high:,}, not {_shown(value)}")
+        raise ConfigError(f"{option} must be a whole number from {low:,} to {high:,}, not {shown(value)}")
 
 
 def _check_lr(lr: object) -> None:
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr <= MAX_LR:
-        raise ConfigError(f"--lr must be a number above 0 and up to {MAX_LR}, such as 0.001, not {_shown(lr)}")
+        raise ConfigError(f"--lr must be a number above 0 and up to {MAX_LR}, such as 0.001, not {shown(lr)}")
 
 
 def _check_augment(augment: object) -> None:
     if not isinstance(augment, tuple):
-        raise ConfigError(f"--augment must be a list, such as crop,flip, not {_shown(augment)}")
+        raise ConfigError(f"--augment must be a list, such as crop,flip, not {shown(augment)}")
     for item in augment:
         if item not in AUGMENTATIONS:
-            raise ConfigError(f"unknown augmentation '{_shown(item)}': use crop, flip, or crop,flip")
+            raise ConfigError(f"unknown augmentation '{shown(item)}': use crop, flip, or crop,flip")
     if len(set(augment)) != len(augment):
         raise ConfigError("--augment names an augmentation twice")
 
@@ -194,29 +194,30 @@ def _check_augment(augment: object) -> None:
 def _check_device(device: object) -> None:
     if not isinstance(device, str) or not _DEVICE.fullmatch(device):
         raise ConfigError(
-            f"unknown --device '{_shown(device)}': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
+            f"unknown --device '{shown(device)}': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
         )
 
 
 def _check_precision(precision: object) -> None:
     if precision not in PRECISIONS:
-        raise ConfigError(f"unknown --precision '{_shown(precision)}': use {', '.join(PRECISIONS)}")
+        raise ConfigError(f"unknown --precision '{shown(precision)}': use {', '.join(PRECISIONS)}")
 
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
-        raise ConfigError(f"--name must be a text, not {_shown(name)}")
+        raise ConfigError(f"--name must be a text, not {shown(name)}")
     if not name.strip():
         raise ConfigError("--name is empty: give a name of at least one character, or leave the option out")
     if has_control_characters(name):
-        raise ConfigError(f"--name holds control characters ({_shown(name)}): use printable text")
+        raise ConfigError(f"--name holds control characters ({shown(name)}): use printable text")
     if len(name) > 200:
         raise ConfigError(f"--name is {len(name)} characters long: 200 at most")
 
 
-def _check_path(option: str, path: object) -> None:
+def check_path(option: str, path: object) -> None:
+    """Raise `ConfigError` for what can be no path."""
     if not isinstance(path, str) or not path or "\x00" in path:
-        raise ConfigError(f"{option} must be a path, not '{_shown(path)}'")
+        raise ConfigError(f"{option} must be a path, not '{shown(path)}'")
 
 
 def _whole(option: str, low: int, high: int) -> Callable[[object], None]:
@@ -242,7 +243,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "train_limit": _unless_none(_whole("--train-limit", 1, 100_000_000)),
     "test_limit": _unless_none(_whole("--test-limit", 1, 100_000_000)),
     "name": _unless_none(_check_name),
-    "data_dir": _unless_none(lambda path: _check_path("--data-dir", path)),
+    "data_dir": _unless_none(lambda path: check_path("--data-dir", path)),
 }
 
 
@@ -250,8 +251,8 @@ def absolute(path: str | None) -> str | None:
     """`path` made absolute, so that processes started elsewhere find it. Raises `ConfigError` for what is no path."""
     if path is None:
         return None
-    _check_path("--data-dir", path)
+    check_path("--data-dir", path)
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError:
-        raise ConfigError(f"--data-dir {_shown(path)}: there is no such user") from None
+        raise ConfigError(f"--data-dir {shown(path)}: there is no such user") from None

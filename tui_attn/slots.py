@@ -10,6 +10,7 @@ from pathlib import Path
 from tui_attn import liveness
 from tui_attn.runs import ID
 from tui_attn.scheduling import Slot
+from tui_attn.storage import state_folder
 
 _MOST = 256
 
@@ -18,7 +19,7 @@ class SlotLocks:
     """The device slots that this process holds. Locks that can't be had, for want of a folder, are done without."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _state_folder()
+        self._folder = folder or _lock_folder()
         self._held: list[liveness.Lock] = []
 
     def take(self, slots: list[Slot], experiment: str) -> dict[str, str]:
@@ -56,7 +57,7 @@ class SlotLocks:
 
 def occupants(devices: Iterable[str], folder: Path | None = None) -> dict[str, str]:
     """Device -> an experiment of this user that another process trains on it now. Only looks, and never raises."""
-    folder = folder or _state_folder()
+    folder = folder or _lock_folder()
     others: dict[str, str] = {}
     if folder is None:
         return others
@@ -79,12 +80,7 @@ def _note(path: Path) -> str:
     return text if ID.fullmatch(text) else "another program"
 
 
-def _state_folder() -> Path | None:
+def _lock_folder() -> Path | None:
     """Where this user's locks are on this host; None for a user without a home."""
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if not base.is_absolute():  # by the XDG standard a relative path is ignored
-        try:
-            base = Path("~/.local/state").expanduser()
-        except RuntimeError:
-            return None
-    return base / "tui-attn" / "devices" / os.uname().nodename
+    base = state_folder()
+    return None if base is None else base / "devices" / os.uname().nodename

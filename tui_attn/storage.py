@@ -15,6 +15,17 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when there is no room, or none left for this user."""
 
 
+def state_folder() -> Path | None:
+    """Where the program keeps what is neither configuration nor data; None for a user without a home."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # by the XDG standard a relative path is ignored
+        try:
+            base = Path("~/.local/state").expanduser()
+        except RuntimeError:
+            return None
+    return base / "tui-attn"
+
+
 def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
     """The JSON object in `path`, or None when it can't be read or is none."""
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.core.test_config import is_one_clear_line
 from tui_attn import configfile
 from tui_attn.config import ConfigError, ExperimentConfig
+from tui_attn.ui.options import UiOptions
 
 ALL = """
 # the lab, shorter
@@ -40,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_all_options_by_the_names_of_the_command_line(file: Path) -> None:
     file.write_text(ALL)
-    assert ExperimentConfig(**configfile.read(file)) == ExperimentConfig(
+    assert ExperimentConfig(**configfile.read(file).experiment()) == ExperimentConfig(
         models=("base", "se"),
         dataset="cifar10",
         epochs=3,
@@ -61,7 +62,8 @@ def test_all_options_by_the_names_of_the_command_line(file: Path) -> None:
 
 def test_an_empty_file_says_nothing(file: Path) -> None:
     file.write_text("\n# nothing\n")
-    assert configfile.read(file) == {}
+    found = configfile.read(file)
+    assert (found.values, found.keymap, found.problems) == ({}, {}, [])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_an_empty_file_says_nothing(file: Path) -> None:
     [
         ("epoch = 3", "has an unknown key 'epoch': did you mean 'epochs'?"),
         ('"\\u001b[2J" = 3', "has an unknown key '␛[2J'"),
-        ("[experiment]\nepochs = 3", "has an unknown key 'experiment'"),
+        ("[experiment]\nepochs = 3", "has an unknown table 'experiment'"),
         ("batch-size = 1\nbatch_size = 2", "names 'batch-size' twice"),
         ("models = 5", 'must be a list, such as ["base", "se"]'),
         ("models = {a = 1}", "must be a list"),
@@ -84,7 +86,7 @@ def test_an_empty_file_says_nothing(file: Path) -> None:
 def test_a_mistake_in_the_file_is_told_in_one_line(file: Path, content: str, message: str) -> None:
     file.write_text(content)
     with pytest.raises(ConfigError, match=r"^--config ") as caught:
-        configfile.read(file)
+        configfile.read(file).check()
     assert message in str(caught.value)
     assert str(caught.value).isprintable()
 
@@ -98,7 +100,7 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(file: Path, what: str) -
     elif what == "another user's":
         file = Path("~no-such-user-here/lab.toml")
     with pytest.raises(ConfigError) as caught:
-        configfile.read(file)
+        configfile.read(file).check()
     assert "--config" in str(caught.value)
     assert is_one_clear_line(str(caught.value))
 
@@ -123,9 +125,8 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(file: Path, what: str) -
 )
 def test_a_value_of_the_wrong_kind_is_refused_in_one_line(file: Path, content: str) -> None:
     file.write_text(content)
-    values = configfile.read(file)
     with pytest.raises(ConfigError) as caught:
-        ExperimentConfig(**values)
+        configfile.read(file).check()
     assert is_one_clear_line(str(caught.value))
 
 
@@ -133,14 +134,14 @@ def test_a_value_of_the_wrong_kind_is_refused_in_one_line(file: Path, content: s
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_bytes(content)
-    try:
-        ExperimentConfig(**configfile.read(file))
-    except ConfigError as error:
-        assert "\n" not in str(error)
+    found = configfile.read(file)
+    ExperimentConfig(**found.experiment())
+    UiOptions(**found.screen())
+    assert not any("\n" in problem for problem in found.problems)
 
 
 def test_a_long_path_and_a_long_key_do_not_make_a_long_message(file: Path) -> None:
     file.write_text("x" * 5000 + " = 1")
     with pytest.raises(ConfigError) as caught:
-        configfile.read(file)
+        configfile.read(file).check()
     assert len(str(caught.value)) < 500 + len(str(file))

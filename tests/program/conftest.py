@@ -36,6 +36,7 @@ class Program:
         self.runs = folder / "runs"
         self.environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
         self.environment["XDG_STATE_HOME"] = str(folder / "state")
+        self.environment["XDG_CONFIG_HOME"] = str(folder / "config")
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the program and don't wait for it."""

@@ -178,20 +178,6 @@ def test_every_theme_draws_every_ink(tmp_path: Path, theme: str) -> None:
         drive(make_app(folder, theme=theme), script)
 
 
-def test_a_key_takes_the_next_theme(tmp_path: Path) -> None:
-    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await drawn(pilot, app)
-        seen = [app.theme]
-        for _ in THEMES:
-            await pilot.press("T")
-            seen.append(app.theme)
-            await until(pilot, lambda: f"theme: {app.theme}" in screen_text(app))
-        assert seen == [*THEMES, THEMES[0]]
-
-    with staged(tmp_path, "running") as folder:
-        drive(make_app(folder), script)
-
-
 @pytest.mark.parametrize(
     ("environment", "colors", "theme"),
     [

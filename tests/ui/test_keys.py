@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.config import ConfigError
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS, binding_ids
+from tui_attn.ui.keymap import binding_ids
+from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.screens.help import HelpScreen
 

@@ -27,7 +27,7 @@ def test_another_experiment_takes_the_place_of_the_first(tmp_path: Path) -> None
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
         first = app.session
-        app.next_theme()
+        app.use_theme("light")
         await pilot.press("c")
         await until(pilot, lambda: app.screen is not app.dashboard)
         app.open_experiment(other)

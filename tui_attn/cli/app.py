@@ -48,7 +48,10 @@ def _option_rows(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, s
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:
-            yield getattr(parameter, "rich_help_panel", None) or "Options", record
+            name = record[0].partition(" / ")[0]
+            both = bool(parameter.secondary_opts) and not name.startswith("--no-")
+            shown = f"--[no-]{name.removeprefix('--')}" if both else name
+            yield getattr(parameter, "rich_help_panel", None) or "Options", (shown, record[1])
 
 
 class Group(TyperGroup):

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tui_attn.cli.given import kept, settled
+from tui_attn.settings import BY_NAME
+
 RUNS = Path("runs")
 
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where experiments are kept.")]
+
+def option(name: str, panel: str | None = None) -> Any:
+    """The option of the setting `name`, for commands without a value of their own."""
+    setting = BY_NAME[name]
+    declared = {"no-ui": "--no-ui/--ui"}.get(name, f"--{name}" if setting.metavar else f"--{name}/--no-{name}")
+    text = f"{setting.help} [{setting.default}]" if setting.metavar and setting.group != "start" else setting.help
+    return typer.Option(
+        declared,
+        metavar=setting.metavar or None,
+        help=text,
+        show_default=False,
+        rich_help_panel=panel,
+        callback=settled(name) if name in {"runs-dir", "no-ui"} else kept(name) if setting.group == "screen" else None,
+    )
+
+
+RunsDir = Annotated[Path, option("runs-dir")]
 Experiment = Annotated[
     str | None, typer.Argument(metavar="EXPERIMENT", help="Its id, the start of it, its name, or a path; the newest.")
 ]
-NoMouse = Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")]
-NoUi = Annotated[bool, typer.Option("--no-ui", help="Lines instead of the dashboard.")]
+NoUi = Annotated[bool, option("no-ui")]
+Mouse = Annotated[bool | None, option("mouse")]
+Theme = Annotated[str | None, option("theme")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 OneRun = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Look here first.")]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_attn import __version__, talk
 from tui_attn.cli.app import app
-from tui_attn.cli.options import RUNS, NoMouse, NoUi, RunsDir
+from tui_attn.cli.given import before_command, file_settings, keep_screen
+from tui_attn.cli.options import RUNS, option
 from tui_attn.cli.watching import dashboard_wanted
+from tui_attn.settings import SETTINGS
 from tui_attn.text import command_line
 
+if TYPE_CHECKING:
+    from tui_attn.config import ExperimentConfig
+
 WHAT = "Options: what to train"
-HOW = "Options: where and how"
-SHOW = "Options: what is shown and kept"
+WHERE = "Options: where"
+SHOW = "Options: what is shown"
 
 
 @dataclass(slots=True)
@@ -27,7 +32,6 @@ class Started:
     no_ui: bool
     as_json: bool
     detach: bool
-    mouse: bool = True
 
 
 def _version(shown: bool) -> None:
@@ -36,79 +40,77 @@ def _version(shown: bool) -> None:
         raise typer.Exit
 
 
-def _option(panel: str, metavar: str, help: str) -> Any:
-    return typer.Option(metavar=metavar, help=help, rich_help_panel=panel)
-
-
 @app.callback()
 def start(
     context: typer.Context,
-    models: Annotated[
-        str | None,
-        _option(WHAT, "LIST", "base, se, self-attention, or your own as in ./my_net.py:MyNet. [the three]"),
+    models: Annotated[str | None, option("models", WHAT)] = None,
+    dataset: Annotated[str | None, option("dataset", WHAT)] = None,
+    epochs: Annotated[int | None, option("epochs", WHAT)] = None,
+    seeds: Annotated[int | None, option("seeds", WHAT)] = None,
+    seed: Annotated[int | None, option("seed", WHAT)] = None,
+    batch_size: Annotated[int | None, option("batch-size", WHAT)] = None,
+    lr: Annotated[float | None, option("lr", WHAT)] = None,
+    augment: Annotated[str | None, option("augment", WHAT)] = None,
+    train_limit: Annotated[int | None, option("train-limit", WHAT)] = None,
+    test_limit: Annotated[int | None, option("test-limit", WHAT)] = None,
+    device: Annotated[str | None, option("device", WHERE)] = None,
+    precision: Annotated[str | None, option("precision", WHERE)] = None,
+    jobs: Annotated[int | None, option("jobs", WHERE)] = None,
+    data_dir: Annotated[str | None, option("data-dir", WHERE)] = None,
+    runs_dir: Annotated[Path, option("runs-dir", WHERE)] = RUNS,
+    name: Annotated[str | None, option("name", WHERE)] = None,
+    no_ui: Annotated[bool, option("no-ui", SHOW)] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Every event as a JSON line; implies --no-ui.", rich_help_panel=SHOW),
+    ] = False,
+    detach: Annotated[bool | None, option("detach", SHOW)] = None,
+    theme: Annotated[str | None, option("theme", SHOW)] = None,
+    ascii: Annotated[bool | None, option("ascii", SHOW)] = None,
+    mouse: Annotated[bool | None, option("mouse", SHOW)] = None,
+    animations: Annotated[bool | None, option("animations", SHOW)] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings from this file.", is_eager=True),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        _option(
-            WHAT, "NAME", "fashion-mnist, cifar10, synthetic, mnist, kmnist, cifar100 or folder:PATH. [fashion-mnist]"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, _option(WHAT, "N", "Epochs of each run. [15]")] = None,
-    seeds: Annotated[int | None, _option(WHAT, "N", "How many seeds of each model. [1]")] = None,
-    seed: Annotated[int | None, _option(WHAT, "FIRST", "The first seed. [0]")] = None,
-    batch_size: Annotated[int | None, _option(WHAT, "N", "Images in a training step. [128]")] = None,
-    lr: Annotated[float | None, _option(WHAT, "X", "Adam's learning rate. [0.001]")] = None,
-    augment: Annotated[str | None, _option(WHAT, "LIST", "crop, flip, or crop,flip. [none]")] = None,
-    train_limit: Annotated[int | None, _option(WHAT, "N", "Train on the first N images only.")] = None,
-    test_limit: Annotated[int | None, _option(WHAT, "N", "Test on the first N images only.")] = None,
-    device: Annotated[str | None, _option(HOW, "LIST", "auto, cpu, mps, cuda, or cuda:0,cuda:1. [auto]")] = None,
-    precision: Annotated[
-        str | None, _option(HOW, "P", "auto, fp32 or bf16 (auto: bf16 where it is fast). [auto]")
-    ] = None,
-    jobs: Annotated[int | None, _option(HOW, "N", "Workers. [one a device]")] = None,
-    data_dir: Annotated[str | None, _option(HOW, "DIR", "Where the data set is, in torchvision's layout.")] = None,
-    config: Annotated[Path | None, _option(HOW, "FILE.toml", "Options from a file.")] = None,
-    name: Annotated[str | None, _option(SHOW, "TEXT", "A name to show.")] = None,
-    runs_dir: RunsDir = RUNS,
-    no_ui: NoUi = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Every event as a JSON line; implies --no-ui.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Start, print the experiment's id, and return.")] = False,
-    no_mouse: NoMouse = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Start an experiment and watch it."""
     if context.invoked_subcommand is not None:
+        before_command(context)
         return
-    from tui_attn import configfile
-    from tui_attn.config import ExperimentConfig, absolute, split_list
+    found = file_settings(context)
+    found.check()
+    keep_screen(context)
+    experiment = configuration(context)
+    detached = bool(found.values.get("detach") if detach is None else detach)
+    raise typer.Exit(_start(experiment, Started(runs_dir, no_ui, as_json, detached)))
 
-    given: dict[str, Any] = {
-        "models": None if models is None else split_list(models),
-        "dataset": dataset,
-        "epochs": epochs,
-        "seeds": seeds,
-        "seed": seed,
-        "batch_size": batch_size,
-        "lr": lr,
-        "augment": None if augment is None else split_list(augment),
-        "device": device,
-        "precision": precision,
-        "jobs": jobs,
-        "train_limit": train_limit,
-        "test_limit": test_limit,
-        "name": name,
-        "data_dir": data_dir,
-    }
-    values = configfile.read(config) if config is not None else {}
-    values |= {key: value for key, value in given.items() if value is not None}
+
+def configuration(context: typer.Context) -> ExperimentConfig:
+    """The experiment that the command line and the file ask for. Raises `ConfigError`."""
+    from tui_attn.config import ExperimentConfig, absolute
+
+    values = file_settings(context).experiment() | given_experiment(context)
     values["data_dir"] = absolute(values.get("data_dir"))
-    experiment = ExperimentConfig(**values)
-    raise typer.Exit(_start(experiment, Started(runs_dir, no_ui, as_json, detach, mouse=not no_mouse)))
+    return ExperimentConfig(**values)
 
 
-def _start(config: Any, how: Started) -> int:
+def given_experiment(context: typer.Context) -> dict[str, Any]:
+    """The fields of `ExperimentConfig` that the command line gives."""
+    from tui_attn.config import split_list
+
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        value = context.params.get(setting.field)
+        if setting.group == "experiment" and value is not None:
+            values[setting.field] = split_list(value) if setting.field in {"models", "augment"} else value
+    return values
+
+
+def _start(config: ExperimentConfig, how: Started) -> int:
     from tui_attn import starting
 
     mention_cut_off(how.runs_dir)
@@ -122,7 +124,7 @@ def _start(config: Any, how: Started) -> int:
         talk.say(f"training goes on in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
-    show = dashboard_wanted(how.no_ui, how.as_json, not how.mouse)
+    show = dashboard_wanted(how.no_ui, how.as_json)
     if show is not None:
         return int(show(folder))
     from tui_attn import headless

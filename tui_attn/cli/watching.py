@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.options import RUNS, AsJson, Experiment, NoMouse, NoUi, RunsDir, TrustCode
+from tui_attn.cli.given import screen_options
+from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 
 
 def full_screen() -> bool:
@@ -18,16 +18,16 @@ def full_screen() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def dashboard(folder: Any, *, mouse: bool = True) -> int:
-    """Show the experiment in `folder`; the exit code."""
-    from tui_attn.ui import UiOptions, run_dashboard
+def dashboard(folder: Any) -> int:
+    """Show the experiment in `folder` as the user likes it; the exit code."""
+    from tui_attn.ui import run_dashboard
 
-    return run_dashboard(folder, options=UiOptions(mouse=mouse))
+    return run_dashboard(folder, options=screen_options())
 
 
-def dashboard_wanted(no_ui: bool, as_json: bool, no_mouse: bool) -> Any:
+def dashboard_wanted(no_ui: bool, as_json: bool) -> Any:
     """What shows an experiment full screen, or None where lines are wanted."""
-    return None if no_ui or as_json or not full_screen() else partial(dashboard, mouse=not no_mouse)
+    return None if no_ui or as_json or not full_screen() else dashboard
 
 
 @command(
@@ -41,13 +41,14 @@ def attach(
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
     as_json: AsJson = False,
-    no_mouse: NoMouse = False,
+    mouse: Mouse = None,
+    theme: Theme = None,
 ) -> None:
     """Show an experiment, live or ended; leaving it doesn't stop it."""
     from tui_attn import runs
 
     folder = runs.find_experiment(runs_dir, experiment)
-    show = dashboard_wanted(no_ui, as_json, no_mouse)
+    show = dashboard_wanted(no_ui, as_json)
     if show is not None:
         raise typer.Exit(show(folder))
     from tui_attn import headless
@@ -61,13 +62,14 @@ def resume(
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
     as_json: AsJson = False,
-    no_mouse: NoMouse = False,
+    mouse: Mouse = None,
+    theme: Theme = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Take up what was stopped, failed or lost, and show it."""
     from tui_attn import commands
 
-    show = dashboard_wanted(no_ui, as_json, no_mouse)
+    show = dashboard_wanted(no_ui, as_json)
     raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show, trust_code=trust_code))
 
 
@@ -78,13 +80,14 @@ def extend(
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
     as_json: AsJson = False,
-    no_mouse: NoMouse = False,
+    mouse: Mouse = None,
+    theme: Theme = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Bring an experiment to N seeds, and show it."""
     from tui_attn import commands
 
-    show = dashboard_wanted(no_ui, as_json, no_mouse)
+    show = dashboard_wanted(no_ui, as_json)
     raise typer.Exit(
         commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show, trust_code=trust_code)
     )

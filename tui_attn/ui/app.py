@@ -15,6 +15,7 @@ from tui_attn.ui.jobs import Jobs
 from tui_attn.ui.keys import APP_KEYS
 from tui_attn.ui.opened import Opened, Surroundings
 from tui_attn.ui.options import UiOptions
+from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
 from tui_attn.ui.theming import ThemedApp
@@ -61,6 +62,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         host: str | None = None,
     ) -> None:
         super().__init__(options)
+        self.options = options
         self.around = Surroundings(clock=clock, zone=zone, read_devices=read_devices, host=host)
         self.opened = None if folder is None else Opened(folder, self.around)
         """The experiment that is open."""
@@ -264,6 +266,21 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         described: list[Any] = [screen for screen in self.screen_stack if hasattr(screen, "help_parts")]
         self.push_screen(HelpScreen(self, described[-1].help_parts()))
 
-    def action_next_theme(self) -> None:
-        """Take the next theme."""
-        self.say(f"theme: {self.next_theme()}")
+    def action_choose_theme(self) -> None:
+        """Let the user choose a theme."""
+        from tui_attn.ui.screens.theme import ThemeScreen
+
+        if not isinstance(self.screen, ThemeScreen):
+            self.push_screen(ThemeScreen(self.options.theme_said_by), self._theme_chosen)
+
+    def _theme_chosen(self, name: str | None) -> None:
+        """Say what was chosen, and for how long it holds."""
+        if name is None:
+            return
+        problem, said_by = remember_theme(name), self.options.theme_said_by
+        if problem is not None:
+            self.say(f"theme: {name}, until you leave ({problem})", "warning")
+        elif said_by:
+            self.say(f"theme: {name}, until you leave: {said_by} says {self.options.theme}", "warning")
+        else:
+            self.say(f"theme: {name}")

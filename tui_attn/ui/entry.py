@@ -6,10 +6,12 @@ import contextlib
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.storage import state_folder
 from tui_attn.text import command_line, safe_text
 from tui_attn.ui.options import UiOptions
 
@@ -82,7 +84,7 @@ def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:
     """Keep what went wrong in the dashboard in a file, and say so in two lines."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tui-attn"
+    state = state_folder() or Path(tempfile.gettempdir())
     where = state / "dashboard.log"
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,11 +6,8 @@ id share their keys, and one of them works at a time: pause and go on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tui_attn.config import ConfigError, suggest
-from tui_attn.text import safe_text
 from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
 
 
@@ -44,7 +41,7 @@ APP_KEYS = (
         False,
         True,
     ),
-    Key("theme", "T", "next_theme", "theme", "Take the next theme: dark, light, colour-blind safe, terminal colours"),
+    Key("theme", "T", "choose_theme", "theme", "Choose a theme; each shows itself while it is selected"),
     Key("suspend", "ctrl+z", "suspend_process", "suspend", "Give the terminal back to the shell; fg comes back here"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
 )
@@ -100,6 +97,14 @@ CONFIRM_KEYS = (
 )
 """Keys of a question."""
 
+CHOICE_KEYS = (
+    Key("previous_choice", "up,k", "move(-1)", "up", "Go to the one above"),
+    Key("next_choice", "down,j,T", "move(1)", "down", "Go to the one below"),
+    Key("choose", "enter,space", "choose", "keep", "Keep what is selected", True),
+    Key("cancel", "escape,q", "cancel", "as before", "Leave everything as it was", True),
+)
+"""Keys of a short list of which one is chosen."""
+
 HEATMAPS_KEYS = (
     Key("next_probe_run", "n", "next_run", "run", "Show the next run that has gates or attention", True),
     Key("next_matrix", "m", "matrix(1)", "matrix", "Show the next layer's gates or attention matrix of this run", True),
@@ -140,20 +145,17 @@ COMPARISON_KEYS = (
 )
 """Keys of the comparison."""
 
-ALL_KEYS = (*APP_KEYS, *DASHBOARD_KEYS, *PANEL_KEYS, *SCREEN_KEYS, *CONFIRM_KEYS, *HEATMAPS_KEYS, *COMPARISON_KEYS)
+TABLES: dict[str, tuple[Key, ...]] = {
+    "everywhere": APP_KEYS,
+    "dashboard": DASHBOARD_KEYS,
+    "what scrolls": PANEL_KEYS,
+    "other screens": SCREEN_KEYS,
+    "questions": CONFIRM_KEYS,
+    "choices": CHOICE_KEYS,
+    "charts": tuple(Key(*row) for row in CHART_KEYS),
+    "comparison": COMPARISON_KEYS,
+    "heatmaps": (*HEATMAPS_KEYS, *(Key(*row) for row in HEATMAP_KEYS)),
+}
+"""All keys, by where they work."""
 
-
-def binding_ids() -> frozenset[str]:
-    """The id of every binding there is, the charts' included."""
-    return frozenset(key.id for key in ALL_KEYS) | {row[0] for row in (*CHART_KEYS, *HEATMAP_KEYS)}
-
-
-def check_keymap(keymap: Mapping[str, str]) -> None:
-    """Raise `ConfigError` when `keymap` names a binding that doesn't exist or gives it no key."""
-    known = binding_ids()
-    for id_, keys in keymap.items():
-        shown = safe_text(id_, one_line=True)
-        if id_ not in known:
-            raise ConfigError(f"[keys] names no binding '{shown}': {suggest(shown, sorted(known))}")
-        if not isinstance(keys, str) or not keys.strip(", "):
-            raise ConfigError(f'[keys] {shown} needs a key, such as "{shown}" = "f5"')
+ALL_KEYS = tuple(key for table in TABLES.values() for key in table)

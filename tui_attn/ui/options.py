@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from tui_attn.config import ConfigError, suggest
 from tui_attn.text import safe_text
-from tui_attn.ui.keys import check_keymap
+from tui_attn.ui.keymap import check_keymap
 
-THEMES = ("dark", "light", "colour-blind", "terminal")
+THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
 """Names of the themes, in the order in which a key takes them in turn."""
 
 
@@ -19,7 +19,7 @@ class UiOptions:
 
     mouse: bool = True
     ascii: bool | None = None
-    """Draw with ASCII only; None: as the locale says."""
+    """Draw with ASCII only; None: as the locale says. The theme `ascii` does so in any case."""
     theme: str | None = None
     """One of `THEMES`; None: `dark`, or `terminal` where the terminal has 16 colours."""
     animations: bool | None = None
@@ -27,8 +27,17 @@ class UiOptions:
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Binding id -> keys, separated by commas."""
 
+    theme_said_by: str = ""
+    """Who asks for `theme` in words, such as "--theme"; empty where it is only what was chosen last."""
+
     def __post_init__(self) -> None:
-        if self.theme is not None and self.theme not in THEMES:
-            shown = safe_text(self.theme, one_line=True)
-            raise ConfigError(f"unknown theme '{shown}': {suggest(shown, THEMES)}")
+        if self.theme is not None:
+            check_theme(self.theme)
         check_keymap(self.keymap)
+
+
+def check_theme(name: str) -> None:
+    """Raise `ConfigError` when there is no theme `name`."""
+    if name not in THEMES:
+        shown = safe_text(name, one_line=True)[:60]
+        raise ConfigError(f"unknown theme '{shown}': {suggest(shown, THEMES)}")

@@ -32,7 +32,6 @@ class PaintingApp(App[int]):
 
     def __init__(self, *, ascii_only: bool) -> None:
         super().__init__(driver_class=TerminalDriver)
-        self.ascii_only = ascii_only
         self.frames = FrameBuffer(self.console._color_system)
         self.frame_seconds = 0.0
         """Least time between two frames: 0 on a terminal that keeps up."""
@@ -42,6 +41,12 @@ class PaintingApp(App[int]):
         self._own_filters: list[LineFilter] = []
         if self.no_color:
             self._own_filters.append(WithoutColor())
+        self.set_ascii_only(ascii_only)
+
+    def set_ascii_only(self, ascii_only: bool) -> None:
+        """Write ASCII characters only, or any."""
+        self.ascii_only = ascii_only
+        self._own_filters = [found for found in self._own_filters if not isinstance(found, AsciiOnly)]
         if ascii_only:
             self._own_filters.append(AsciiOnly())
 

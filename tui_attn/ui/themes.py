@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.theme import Theme
 
 from tui_attn.ui.options import THEMES
@@ -137,5 +139,8 @@ TERMINAL = _theme(
     },
 )
 
-ALL: dict[str, Theme] = dict(zip(THEMES, (DARK, LIGHT, COLOUR_BLIND, TERMINAL), strict=True))
+# The same, for terminals without line drawing: what draws in this theme keeps to ASCII.
+ASCII = replace(TERMINAL, name="ascii")
+
+ALL: dict[str, Theme] = dict(zip(THEMES, (DARK, LIGHT, COLOUR_BLIND, TERMINAL, ASCII), strict=True))
 """Every theme by the name that the user gives."""

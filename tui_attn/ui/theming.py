@@ -7,7 +7,7 @@ from rich.color import ColorSystem
 from tui_attn.ui import themes
 from tui_attn.ui.charts.mode import Colors, DrawingMode
 from tui_attn.ui.inks import Inks
-from tui_attn.ui.options import THEMES, UiOptions
+from tui_attn.ui.options import UiOptions
 from tui_attn.ui.painter import PaintingApp
 from tui_attn.ui.terminal import ascii_only
 
@@ -22,7 +22,8 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
     """Has one of our themes, `inks` for the widgets and a `drawing_mode` for the charts."""
 
     def __init__(self, options: UiOptions) -> None:
-        super().__init__(ascii_only=ascii_only() if options.ascii is None else options.ascii)
+        self._wants_ascii = ascii_only() if options.ascii is None else options.ascii
+        super().__init__(ascii_only=self._wants_ascii)
         self._terminal_colors = self.console._color_system
         for theme in themes.ALL.values():
             self.register_theme(theme)
@@ -32,15 +33,10 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """Draw in the theme `name`, one of `THEMES`."""
         self.theme = name
-        own_colors = name == "terminal" and self._terminal_colors is not None
+        self.set_ascii_only(self._wants_ascii or name == "ascii")
+        own_colors = name in {"terminal", "ascii"} and self._terminal_colors is not None
         system = ColorSystem.STANDARD if own_colors else self._terminal_colors
         colors: Colors = "none" if self.no_color else _COLORS.get(system, "true")
         self.drawing_mode = DrawingMode(colors=colors, ascii=self.ascii_only)
         self.inks = Inks(self.get_css_variables(), self.drawing_mode, dark=self.current_theme.dark)
         self.set_color_system(system)
-
-    def next_theme(self) -> str:
-        """Take the next theme; its name."""
-        name = THEMES[(THEMES.index(self.theme) + 1) % len(THEMES)]
-        self.use_theme(name)
-        return name

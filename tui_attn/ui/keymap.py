@@ -1,0 +1,78 @@
+"""Keys that the user gave other keys: whether they make sense. Stdlib only."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from tui_attn.config import ConfigError, suggest
+from tui_attn.text import safe_text
+from tui_attn.ui.keys import ALL_KEYS, TABLES, Key
+
+_EVERYWHERE = "everywhere"
+_NAMES = {
+    "solidus": "slash",
+    "reverse_solidus": "backslash",
+    "commercial_at": "at",
+    "hyphen_minus": "minus",
+    "plus_sign": "plus",
+    "low_line": "underscore",
+}
+"""Characters that Textual names otherwise than Unicode."""
+
+
+def binding_ids() -> frozenset[str]:
+    """The id of every binding there is, the charts' included."""
+    return frozenset(key.id for key in ALL_KEYS)
+
+
+def check_key(id_: str, keys: object) -> None:
+    """Raise `ConfigError` when there is no binding `id_`, or `keys` is no key for it."""
+    shown, known = safe_text(id_, one_line=True)[:60], binding_ids()
+    if id_ not in known:
+        raise ConfigError(f"[keys] names no binding '{shown}': {nearest(shown, known, 'tui-attn config --keys')}")
+    if not isinstance(keys, str) or not keys.strip(", ") or "\n" in keys or safe_text(keys) != keys:
+        raise ConfigError(f'[keys] {shown} needs a key, such as {shown} = "f5"')
+
+
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Raise `ConfigError` when `keymap` names a binding that doesn't exist, gives it no key, or one that is taken."""
+    for id_, keys in keymap.items():
+        check_key(id_, keys)
+    for where, table in TABLES.items():
+        together = table if where in {_EVERYWHERE, "questions", "choices"} else (*TABLES[_EVERYWHERE], *table)
+        before, after = _shared(together, {}), _shared(together, keymap)
+        for key, ids in after.items():
+            if not ids <= before.get(key, set()) and not ids.isdisjoint(keymap):
+                first, second = sorted(ids, key=lambda id_: (id_ not in keymap, id_))[:2]
+                both = f"'{first}' and '{second}' on {key!r} ({where})"
+                raise ConfigError(f"[keys] puts {both}: give one of them another key")
+
+
+def keys_of(key: Key, keymap: Mapping[str, str]) -> list[str]:
+    """The keys that a binding has under `keymap`, by Textual's names."""
+    return [key_name(name) for name in keymap.get(key.id, key.keys).split(",") if name.strip()]
+
+
+def key_name(key: str) -> str:
+    """Textual's name of a key: `question_mark` of `?`, and what is a name already as it is."""
+    *modifiers, last = key.strip().split("+") if key.strip() != "+" else ["+"]
+    if len(last) == 1 and not last.isalnum():
+        name = unicodedata.name(last, "").lower().replace("-", "_").replace(" ", "_")
+        last = _NAMES.get(name, name) or last
+    return "+".join([*modifiers, last])
+
+
+def _shared(table: Iterable[Key], keymap: Mapping[str, str]) -> dict[str, set[str]]:
+    """The keys that more than one binding of `table` has, with these bindings' ids."""
+    by_key: dict[str, set[str]] = {}
+    for key in table:
+        for name in keys_of(key, keymap):
+            by_key.setdefault(name, set()).add(key.id)
+    return {name: ids for name, ids in by_key.items() if len(ids) > 1}
+
+
+def nearest(word: str, known: Iterable[str], lister: str) -> str:
+    """A hint that names the nearest of `known`, or the command that lists them."""
+    hint = suggest(word, sorted(known))
+    return hint if hint.startswith("did you mean") else f"'{lister}' lists them"
