@@ -1,4 +1,7 @@
-"""No settings but the tests' own. How hypothesis searches: few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`."""
+"""No settings but the tests' own, and how hypothesis searches.
+
+It takes few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`.
+"""
 
 from __future__ import annotations
 
