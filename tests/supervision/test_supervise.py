@@ -1,5 +1,6 @@
 """The supervisor, with workers that are objects of the tests and devices that don't exist."""
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -236,6 +237,21 @@ def test_an_end_that_was_logged_before_the_worker_died_counts(tmp_path: Path, mo
     assert supervisor.done
 
 
+def test_the_end_of_a_run_is_synced_when_it_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base", "se"))
+    log, synced, fsync = shop.folder.events, [], os.fsync
+
+    def note(fd: int) -> None:
+        fsync(fd)
+        if os.path.samestat(os.fstat(fd), log.stat()):
+            synced.append(log.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", note)
+    shop.made[0].end("base-s0")
+    ticks(supervisor, 1)
+    assert b'"type":"run_ended","run":"base-s0"' in synced[-1]
+
+
 def test_stop_ends_queued_runs_and_asks_workers_and_presses_on_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,8 +371,6 @@ def test_two_experiments_share_a_device_knowingly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hold_lock: Callable[[Path], object]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    import os
-
     folder = tmp_path / "state" / "tui-attn" / "devices" / os.uname().nodename
     folder.mkdir(parents=True)
     (folder / "cpu.0.lock").write_text("20260101-000000-other")
