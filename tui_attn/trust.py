@@ -6,6 +6,7 @@ for it with `--trust-code`, is the only way in which its digest comes to stand h
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -43,9 +44,14 @@ def trust(sha256: str) -> None:
         raise TrustError("no home folder to keep in which code is yours: set XDG_STATE_HOME")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb", buffering=0) as file:
-            file.write(sha256.encode() + b"\n")
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a disk that was full
+            line = b"\n" * torn + sha256.encode() + b"\n"
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise TrustError(f"can't write {path} ({error.strerror}): set XDG_STATE_HOME to a folder of yours") from None
     if not is_trusted(sha256):

@@ -128,6 +128,16 @@ def test_trust_is_the_users_own_and_nobody_elses(state: Path) -> None:
         trust.trust(one)
 
 
+def test_a_line_torn_by_a_full_disk_spoils_no_other(state: Path) -> None:
+    one, two = "a" * 64, "b" * 64
+    trust.trust(one)
+    (path,) = state.rglob("own-code.sha256")
+    path.write_bytes(path.read_bytes() + b"c" * 20)
+    trust.trust(two)
+    assert trust.is_trusted(one)
+    assert trust.is_trusted(two)
+
+
 def experiment(folder: Path, source: bytes) -> tuple[ExperimentDir, Manifest]:
     """An experiment with a model of one's own, as one that came from elsewhere."""
     made = config("base", str(folder / "net.py:Net"))
