@@ -25,8 +25,10 @@ from tui_attn.storage import sync_folder, write_atomically
 from tui_attn.text import safe_text
 from tui_attn.workers import worker_environment
 
-ANSWER_WITHIN = 150.0
-"""Seconds after which the process that tries a model is given up, torch's import included; it has its own limit."""
+TRIED_WITHIN = 30.0
+"""Seconds that a model's file gets to be tried."""
+ANSWER_WITHIN = 120.0
+"""Seconds beyond these after which the process that tries it is given up: it imports torch, and ends itself in time."""
 
 Tell = Callable[[str], object]
 
@@ -114,7 +116,7 @@ def remarks(manifest: Manifest) -> list[str]:
 # ---- trying one
 
 
-def examine(source: Source, info: data.DatasetInfo, batch_size: int) -> list[str]:
+def examine(source: Source, info: data.DatasetInfo, batch_size: int, *, seconds: float = TRIED_WITHIN) -> list[str]:
     """Have the model tried on random images like those of the data set; returns what is odd about it.
 
     Raises `OwnModelError`: the file and the line, and what is wrong.
@@ -126,8 +128,9 @@ def examine(source: Source, info: data.DatasetInfo, batch_size: int) -> list[str
         "image_size": [info.image_size, info.image_size],
         "classes": len(info.class_names),
         "batch_size": batch_size,
+        "seconds": seconds,
     }
-    answer, code = _ask(source.content, json.dumps(question))
+    answer, code = _ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN)
     try:
         found: dict[str, Any] = json.loads(answer)
     except ValueError:
@@ -140,7 +143,7 @@ def examine(source: Source, info: data.DatasetInfo, batch_size: int) -> list[str
     raise OwnModelError(f"{where}: {text}{hint}")
 
 
-def _ask(content: bytes, question: str) -> tuple[str, int | None]:
+def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
     """What the process answered, and its exit code; None where it had to be ended."""
     reading, writing = os.pipe()
     try:
@@ -161,7 +164,7 @@ def _ask(content: bytes, question: str) -> tuple[str, int | None]:
         os.close(writing)
     with os.fdopen(reading, encoding="utf-8", errors="replace") as answers:
         try:
-            process.communicate(content, timeout=ANSWER_WITHIN)
+            process.communicate(content, timeout=within)
         except subprocess.TimeoutExpired:
             pass
         finally:  # it and whatever it started

@@ -50,7 +50,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_net(folder: Path, source: str = NET, *, trusted: bool = True, models: tuple[str, ...] = ()) -> ExperimentDir:
     """An experiment with `source` as a model of one's own."""
-    experiment = make(folder, models=(*models, "/somewhere/net.py:Net"))
+    experiment = make(folder, models=(*models, "/somewhere/net.py:Net"), train_limit=300, test_limit=50)
     manifest = experiment.manifest_data()
     content = source.encode()
     model = replace(manifest.config.own_models[0], sha256=sha256(content))
@@ -123,6 +123,52 @@ def test_what_can_not_be_counted_is_unknown(tmp_path: Path) -> None:
 def test_weights_under_two_names_are_saved(tmp_path: Path) -> None:
     tied = NET.replace("        self.eval()", "        self.again = self.fc\n        self.eval()")
     train(engine(with_net(tmp_path, tied)), RUN)
+
+
+def test_the_labs_blocks_in_it_are_probed(tmp_path: Path) -> None:
+    import numpy as np
+
+    mixed = NET.replace("import SEBlock", "import ChannelSelfAttention, SEBlock").replace(
+        "        self.eval()",
+        "        self.mix = ChannelSelfAttention((image_size // 4) ** 2, 8, num_heads=2)\n        self.eval()",
+    )
+    mixed = mixed.replace("        x = x.view(", "        x = self.mix(x.flatten(2))\n        x = x.view(")
+    experiment = with_net(tmp_path, mixed)
+    train(engine(experiment), RUN)
+    state = fold(experiment, RUN)
+    assert [epoch for epoch, _ in state.probes] == [0, 1, 2]
+    assert {layer: len(gates) for layer, gates in state.gates.items()} == {"se": 8}
+    with np.load(experiment.run(RUN).probes / "epoch-00002.npz", allow_pickle=False) as arrays:
+        assert arrays["se/by_class"].shape == arrays["se/within"].shape == (10, 8)
+        assert 0 < arrays["se/by_class"].min() < arrays["se/by_class"].max() < 1
+        assert arrays["attention/by_head"].shape == (2, 8, 8)
+        np.testing.assert_allclose(arrays["attention/by_class"].sum(-1), 1, atol=1e-4)
+
+
+def test_the_probe_of_a_model_of_ones_own_is_that_of_the_labs(tmp_path: Path) -> None:
+    import numpy as np
+
+    from tui_attn.train import probe
+
+    made = engine(make(tmp_path))
+    data, probes = made._data, made._probes
+    assert probes is not None
+    for name in ("se", "self-attention"):
+        torch.manual_seed(0)
+        network = MODELS[name](data.channels, data.image_size, len(data.class_names))
+        theirs, _ = probe.collect(network, probes)
+        own = type("Own", (torch.nn.Module,), {"forward": lambda self, x: self.net(x)})()
+        own.net = network
+        found, _ = probe.collect(own, probes)
+        assert {key.removeprefix("net.") for key in found} == set(theirs)
+        for key, values in found.items():
+            np.testing.assert_allclose(values, theirs[key.removeprefix("net.")], atol=1e-6)
+
+
+def test_without_such_blocks_there_is_no_probe(tmp_path: Path) -> None:
+    experiment = with_net(tmp_path, NET.replace("self.se(", "("))
+    train(engine(experiment), RUN)
+    assert fold(experiment, RUN).probes == []
 
 
 def test_code_that_was_altered_or_never_named_is_not_run(tmp_path: Path) -> None:

@@ -10,11 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tui_attn.models import CNN_SE, CNN_SelfAttention
+from tui_attn.models import CNN_SE, ChannelSelfAttention, CNN_SelfAttention, SEBlock
 from tui_attn.train.tensors import Images
 
 PROBE_IMAGES = 500
 """About so many test images, equally many of each class."""
+MOST_LAYERS = 24
+"""SE blocks of a model of one's own that are probed: a file of arrays holds so many."""
+MOST_CHANNELS = 256
+"""Between which attention is kept: a matrix for each class and head."""
+SHARE = 100
+"""Images that a model of one's own is given at once."""
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -52,8 +58,10 @@ def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[f
     `attention/by_class` (classes, 64, 64), mean weights; `attention/within` (classes, 64), the standard deviations
     between images of a class of the weights in a row, the heads' mean, as a root mean square over the row;
     `attention/saturated` (2,), the shares of rows (of single heads and images) that give no channel more than twice its
-    even share, and that give one channel more than half. A network without attention gives nothing. No random number
-    is drawn and no weight is changed.
+    even share, and that give one channel more than half. A model of one's own gives the same for the blocks of
+    `tui_attn.models` in it: for each `SEBlock`, called as the model calls it, and for the first `ChannelSelfAttention`.
+    A network without such attention gives nothing. No random number is drawn and no weight is changed, unless a model
+    of one's own does so.
     """
     was_training = model.training
     model.eval()
@@ -64,14 +72,59 @@ def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[f
             arrays |= _gate_arrays(layer, gates.float(), probe)
             glance[layer] = [round(value, 4) for value in gates.float().mean(0).tolist()]
     elif isinstance(model, CNN_SelfAttention):
-        weights = model.attention(probe.images).float()  # (P, A, 64, 64)
-        arrays["attention/by_head"] = weights.mean(0).cpu().numpy()
-        arrays |= _attention_arrays(weights, probe)
+        arrays |= _attention_arrays(model.attention(probe.images).float(), probe)
+    else:
+        gates_of, attention = _seen(model, probe.images)
+        for layer, gates in gates_of.items():
+            arrays |= _gate_arrays(layer, gates, probe)
+            glance[layer] = [round(value, 4) for value in gates.mean(0).tolist()]
+        if attention is not None:
+            arrays |= _attention_arrays(attention, probe)
     if arrays:
         counts = torch.bincount(probe.labels, minlength=probe.classes)
         arrays["classes/images"] = counts.float().cpu().numpy()
     model.train(was_training)
     return arrays, glance
+
+
+def _seen(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+    """What the lab's blocks in a model of one's own do: gates (P, C) by layer, and attention weights (P, A, C, C).
+
+    A block that is called more than once for an image is seen at its first call.
+    """
+    blocks = [(name, block) for name, block in model.named_modules() if isinstance(block, SEBlock)][:MOST_LAYERS]
+    mixing = [block for block in model.modules() if isinstance(block, ChannelSelfAttention)][:1]
+    if not blocks and not mixing:
+        return {}, None
+    inputs: dict[nn.Module, Tensor] = {}
+
+    def keep(block: nn.Module, given: tuple[Tensor, ...]) -> None:
+        inputs.setdefault(block, given[0])
+
+    hooks = [block.register_forward_pre_hook(keep) for block in (*(block for _, block in blocks), *mixing)]
+    found: dict[str, list[Tensor]] = {}
+    weights: list[Tensor] = []
+    try:
+        for part in torch.split(images, SHARE):
+            inputs.clear()
+            model(part)
+            for name, block in blocks:
+                if block in inputs:
+                    found.setdefault(_layer_name(name), []).append(block.gate(inputs[block]).float())
+            if mixing and mixing[0] in inputs and inputs[mixing[0]].shape[1] <= MOST_CHANNELS:
+                weights.append(mixing[0].attention(inputs[mixing[0]]).float())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gates = {name: torch.cat(parts) for name, parts in found.items()}
+    whole = {name: gate for name, gate in gates.items() if len(gate) == len(images)}
+    attention = torch.cat(weights) if weights else None
+    return whole, attention if attention is not None and len(attention) == len(images) else None
+
+
+def _layer_name(name: str) -> str:
+    """What a block is called in arrays: as the model calls it, apart from names that mean something else there."""
+    return f"gates.{name}" if name in {"", "attention", "classes"} else name[-40:]
 
 
 def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
@@ -85,13 +138,14 @@ def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
 
 
 def _attention_arrays(weights: Tensor, probe: ProbeSet) -> Arrays:
-    """What is kept of attention weights (P, A, C, C), besides their mean by head."""
+    """What is kept of attention weights (P, A, C, C)."""
     mean = weights.mean(1)  # (P, C, C)
     classes = [mean[probe.labels == label] for label in range(probe.classes)]
     within = torch.stack([some.var(0, correction=0).mean(-1).sqrt() for some in classes])  # (classes, C)
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
     return {
+        "attention/by_head": weights.mean(0).cpu().numpy(),
         "attention/by_class": _by_class(mean, probe),
         "attention/within": within.nan_to_num().cpu().numpy(),
         "attention/saturated": saturated.cpu().numpy(),
