@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,26 @@ def _write_report(follower: Follower, folder: Path) -> None:
         say(f"the report is in {write_report(follower, folder)}")
     except ReportError as error:
         raise RunsError(str(error)) from None
+
+
+def export(runs_dir: Path, name: str | None, kinds: Sequence[str], *, run: str | None, out: Path | None) -> int:
+    """Export an experiment in each of `kinds`, and print the folders that were written to."""
+    from tui_attn import export as exports
+
+    if not kinds:
+        raise RunsError("say what to export: --tensorboard, --csv or --safetensors")
+    if out is not None and str(out) == "-":
+        raise RunsError("an export is several files, which don't go to stdout: name a folder with --out")
+    follower = read_state(runs.find_experiment(runs_dir, name))
+    found: dict[str, None] = {}
+    for kind in kinds:
+        where, problems = exports.export(follower, kind, None if out is None else out.expanduser(), run)
+        for problem in problems:
+            say(problem)
+        found[str(where)] = None
+    for path in found:
+        _out(path)
+    return 0
 
 
 def probe(runs_dir: Path, name: str | None, run: str | None, *, as_json: bool) -> int:

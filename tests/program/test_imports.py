@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "textual", "plotext", "rich", "numpy", "scipy", "pandas", "matplotlib"}
+HEAVY = {"torch", "torchvision", "textual", "plotext", "rich", "numpy", "scipy", "pandas", "matplotlib", "tensorboard"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -28,6 +28,7 @@ def loaded_by(statement: str) -> set[str]:
         "import tui_attn.compare",
         "import tui_attn.commands",
         "import tui_attn.headless",
+        "import tui_attn.export.tensorboard, tui_attn.export.tables, tui_attn.export.weights",
     ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str) -> None:

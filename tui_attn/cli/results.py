@@ -1,4 +1,4 @@
-"""Commands that read what experiments found: ls, compare, probe."""
+"""Commands that read what experiments found: ls, compare, probe, export."""
 
 from __future__ import annotations
 
@@ -40,3 +40,32 @@ def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
     from tui_attn import commands
 
     raise typer.Exit(commands.probe(runs_dir, experiment, run, as_json=as_json))
+
+
+@command(
+    RESULTS,
+    "export --tensorboard      then: tensorboard --logdir runs",
+    "export --csv --out lab    tables of runs, epochs, points and gates",
+    "export --safetensors      weights with a model card, a folder for each run",
+)
+def export(
+    experiment: Experiment = None,
+    run: OneRun = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Event files, in the experiment's folder where --out names no other.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Tables as CSV.")] = False,
+    safetensors: Annotated[
+        bool, typer.Option("--safetensors", help="Weights of finished runs, each with a model card.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to, an empty folder. [EXPERIMENT-export]")
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Write event files for TensorBoard, CSV tables, or weights."""
+    from tui_attn import commands
+
+    kinds = {"tensorboard": tensorboard, "csv": csv, "safetensors": safetensors}
+    wanted = [kind for kind, asked in kinds.items() if asked]
+    raise typer.Exit(commands.export(runs_dir, experiment, wanted, run=run, out=out))

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
     from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
     from tui_attn.compare.times import time_to_accuracy
+    from tui_attn.compare.weights import read_weights, weights_digest
     from tui_attn.compare.wording import (
         LAB_ACCURACY,
         LAB_REMARK,
@@ -149,6 +150,10 @@ _MODULES = {
         "table",
     ),
     "times": ("time_to_accuracy",),
+    "weights": (
+        "read_weights",
+        "weights_digest",
+    ),
     "wording": (
         "LAB_ACCURACY",
         "LAB_REMARK",
@@ -219,6 +224,7 @@ __all__ = [
     "power_of",
     "rank_correlation",
     "read_archive",
+    "read_weights",
     "remarks",
     "run_rows",
     "seeds_needed",
@@ -230,6 +236,7 @@ __all__ = [
     "time_to_accuracy",
     "verdict",
     "verdict_sentence",
+    "weights_digest",
 ]
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
 from tui_attn.compare import time_to_accuracy
+from tui_attn.csvtext import csv_blocks
 from tui_attn.report.content import Content
-from tui_attn.report.html import plain
-
-_FORMULA = ("=", "+", "-", "@", "\t")
 
 Rows = Iterable[Sequence[object]]
 
@@ -40,21 +36,7 @@ def csv_files(content: Content) -> dict[str, bytes]:
 
 
 def _csv(head: Sequence[str], rows: Rows) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_cell(cell) for cell in head])
-    writer.writerows([[_cell(cell) for cell in row] for row in rows])
-    return buffer.getvalue().encode("utf-8")
-
-
-def _cell(value: object) -> object:
-    """`value`; text so that no spreadsheet takes it for a formula."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        return value
-    text = plain(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return b"".join(csv_blocks(head, rows))
 
 
 _MODELS = (

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn import data
+from tui_attn.compare.archives import ArchiveError
 from tui_attn.compare.change import paired_change
 from tui_attn.compare.interventions import (
     KINDS,
@@ -29,6 +30,7 @@ from tui_attn.compare.interventions import (
     to_json,
 )
 from tui_attn.compare.predictions import PredictionsError, load_predictions
+from tui_attn.compare.weights import read_weights
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir, Manifest, RunDir, RunsError
 from tui_attn.state import RunState
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from tui_attn.models import CNN_SE, CNN_SelfAttention
     from tui_attn.train.tensors import Images
 
-MOST_BYTES = 1 << 30
-"""Of a file of weights; what is larger is not read."""
 SIGN_OF_LIFE = 5.0
 """Seconds between two lines about a run that takes long."""
 NICE = 10
@@ -248,29 +248,17 @@ def _network(folder: RunDir, run: RunState, images: Images) -> CNN_SE | CNN_Self
     from safetensors.torch import load
 
     from tui_attn.models import CNN_SE, CNN_SelfAttention
-    from tui_attn.train.weights import weights_sha256
 
-    damaged = ProbeError("weights.safetensors is damaged: restore it from a copy, or train this run again")
     try:
-        fd = os.open(folder.weights, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with os.fdopen(fd, "rb") as file:
-            content = file.read(MOST_BYTES)
-    except FileNotFoundError:
-        raise ProbeError("weights.safetensors is missing: restore it from a copy, or train this run again") from None
-    except OSError as error:
-        raise ProbeError(f"weights.safetensors can't be read ({error.strerror})") from None
-    try:
-        weights = load(content)
-        if weights_sha256(weights) != run.weights_sha256:
-            raise damaged
+        weights = load(read_weights(folder, run.weights_sha256))
         network = (CNN_SE if run.model == "se" else CNN_SelfAttention)(
             images.channels, images.image_size, len(images.class_names)
         )
         network.load_state_dict(weights)
-    except ProbeError:
-        raise
-    except Exception:  # safetensors and torch raise many kinds on foreign bytes: all mean the same
-        raise damaged from None
+    except ArchiveError as error:
+        raise ProbeError(f"weights.safetensors {error}: restore it from a copy, or train this run again") from None
+    except Exception:  # torch raises many kinds on weights of another network: all mean the same
+        raise ProbeError("weights.safetensors is of another network: restore it, or train this run again") from None
     return network
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
+
+from tui_attn.compare.weights import weights_digest
 
 
 def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
@@ -26,7 +26,4 @@ def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
     """SHA-256 over the tensors as contiguous little-endian float32 bytes, names sorted."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(weights[name].contiguous().numpy().astype("<f4").tobytes())
-    return digest.hexdigest()
+    return weights_digest({name: tensor.contiguous().numpy() for name, tensor in weights.items()})

@@ -1,0 +1,46 @@
+"""A finished run's weights, checked against the digest that its log recorded; without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tui_attn.compare.archives import MOST_BYTES, ArchiveError
+from tui_attn.runs import RunDir
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over the arrays as contiguous little-endian float32 bytes, names sorted."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(arrays[name].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def read_weights(folder: RunDir, sha256: str | None) -> bytes:
+    """The bytes of weights.safetensors. Raises `ArchiveError` where they are not those with the digest `sha256`."""
+    try:
+        fd = os.open(folder.weights, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ArchiveError("is not a file")
+            content = file.read(MOST_BYTES)
+    except FileNotFoundError:
+        raise ArchiveError("is missing") from None
+    except OSError as error:
+        raise ArchiveError(f"can't be read ({error.strerror})") from None
+    try:
+        from safetensors.numpy import load
+
+        found = weights_digest(load(content))
+    except Exception:  # safetensors raises many kinds on foreign bytes: all mean the same
+        raise ArchiveError("is damaged") from None
+    if found != sha256:
+        raise ArchiveError("is damaged: it is not what the run's log recorded")
+    return content

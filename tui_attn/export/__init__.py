@@ -1,0 +1,38 @@
+"""Exports: event files for TensorBoard, tables as CSV, weights as safetensors with a model card.
+
+The only place that imports tensorboard, and that only inside functions: it is an extra that need not be installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_attn.export.outfolder import ExportError, OutFolder
+from tui_attn.export.tensorboard import TensorBoardExport, require_tensorboard, write_event_files
+from tui_attn.follow import Follower
+
+KINDS = ("tensorboard", "csv", "safetensors")
+
+__all__ = ["KINDS", "ExportError", "TensorBoardExport", "export", "require_tensorboard"]
+
+
+def export(follower: Follower, kind: str, out: Path | None = None, run: str | None = None) -> tuple[Path, list[str]]:
+    """Export an experiment, or one `run` of it, as its logs stand; return where to, and what was left out and why.
+
+    `kind` is one of `KINDS`. `out` is by default the experiment's own folder for tensorboard, else `<id>-export` in
+    the working directory. Raises `ExportError`.
+    """
+    if kind == "tensorboard":
+        require_tensorboard()
+    if run is not None and run not in follower.state.runs:
+        known = ", ".join(follower.state.runs) or "none yet"
+        raise ExportError(f"{follower.folder.id} has no run '{run}': it has {known}")
+    if kind == "tensorboard":
+        return write_event_files(follower.folder, out, run)
+    from tui_attn.export.tables import write_tables
+    from tui_attn.export.weights import write_weights
+
+    folder = OutFolder(Path(f"{follower.folder.id}-export") if out is None else out, follower.folder.id)
+    with folder:
+        problems = (write_tables if kind == "csv" else write_weights)(follower, folder, run)
+    return folder.path, problems

@@ -1,0 +1,128 @@
+"""From the events of a run's log to the records of its event file.
+
+Everything is over training steps, so that a resume drops the same points everywhere. What is written for an event
+depends on the log up to that event alone: the same log gives the same bytes, whenever and however often it is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tui_attn import compare
+from tui_attn.config import ExperimentConfig
+from tui_attn.events import Event
+from tui_attn.export import records
+from tui_attn.runs import RunDir
+from tui_attn.state import ExperimentState, RunState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class RunStream:
+    """The records of one run. Feed it with the events of the run's log, in order."""
+
+    def __init__(self, folder: RunDir, run: RunState, experiment: str, config: ExperimentConfig) -> None:
+        self._folder, self._experiment, self._config = folder, experiment, config
+        self._fold = ExperimentState(experiment)
+        self._run = self._fold.runs[run.id] = RunState(run.id, run.model, run.seed)
+        self._begun = False
+
+    def feed(self, event: Event) -> bytes:
+        """The records that follow from `event`, often none."""
+        run, points, epochs = self._run, len(self._run.steps), len(self._run.epochs)
+        probes = list(run.probes)
+        self._fold.apply_run(run.id, event)
+        if event.type == "started":
+            return self._started(event)
+        if event.type == "resumed":
+            return records.session_start(event.t, event["from_step"] + 1)
+        if event.type == "metrics" and len(run.steps) > points:
+            return self._points(event, points)
+        if event.type == "epoch" and len(run.epochs) > epochs:
+            return self._epoch()
+        if event.type == "probe" and run.probes != probes:
+            return self._gates(event)
+        if event.type == "ended" and event["state"] == "finished":
+            return records.succeeded(event.t, run.step)
+        return b""
+
+    def _started(self, event: Event) -> bytes:
+        """The head of the file; of a later start only the records of `resumed` tell."""
+        if self._begun:
+            return b""
+        self._begun = True
+        head = records.version(event.t) + records.session_start(event.t, 0)
+        return head + records.hyperparameters(event.t, self._hyperparameters())
+
+    def _hyperparameters(self) -> dict[str, str | float | bool]:
+        config, about = self._config, self._run.about
+        return {
+            "model": self._run.model,
+            "seed": float(self._run.seed),
+            "dataset": config.dataset,
+            "epochs": float(about["epochs"]),
+            "batch_size": float(about["batch_size"]),
+            "lr": float(config.lr),
+            "augment": ",".join(config.augment) or "none",
+            "train_images": float(about["train_size"]),
+            "parameters": float(about["parameters"]),
+            "precision": about["precision"],
+            "device": about["device"],
+            "experiment": self._experiment,
+        }
+
+    def _points(self, event: Event, first: int) -> bytes:
+        """Loss and accuracy at the points from the one with index `first` on, and the speed over them."""
+        run = self._run
+        found = bytearray()
+        for index in range(first, len(run.steps)):
+            t = event.t - (run.times[-1] - run.times[index])
+            values = {"loss/train": run.losses[index], "accuracy/train": run.accuracies[index]}
+            found += records.scalars(t, int(run.steps[index]), values)
+        seconds = run.times[-1] - (run.times[first - 1] if first else 0.0)
+        images = self._images(run.steps[-1]) - (self._images(run.steps[first - 1]) if first else 0)
+        if seconds > 0:
+            speed = {"speed/images_per_second": images / seconds}
+            found += records.scalars(event.t, int(run.steps[-1]), speed)
+        return bytes(found)
+
+    def _images(self, step: float) -> int:
+        """How many training images were seen after `step` steps; an epoch's last batch may be smaller."""
+        about = self._run.about
+        size, batch = int(about.get("train_size", 0)), int(about.get("batch_size", 0))
+        epochs, rest = divmod(int(step), max(1, int(about.get("steps_per_epoch", 1))))
+        return epochs * size + min(rest * batch, size)
+
+    def _epoch(self) -> bytes:
+        result = self._run.epochs[-1]
+        values = {
+            "loss/test": result.test_loss,
+            "accuracy/test": result.test_accuracy,
+            "learning_rate": float(self._config.lr),
+        }
+        return records.scalars(result.t, result.step, values)
+
+    def _gates(self, event: Event) -> bytes:
+        """A histogram for each SE layer; the other networks have no gates."""
+        step = event["epoch"] * max(0, self._run.about.get("steps_per_epoch", 0))
+        found = b""
+        for layer, values in self._arrays(event["file"]).items():
+            found += records.histogram(event.t, step, f"gates/{layer}", values)
+        return found
+
+    def _arrays(self, file: str) -> dict[str, NDArray[Any]]:
+        """The gates by layer: (classes, channels) from the probe's file, else (channels,) as the log tells them."""
+        import numpy as np
+
+        layers = list(self._run.gates)
+        try:
+            arrays = compare.read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers])
+            found = {layer: arrays[f"{layer}/by_class"] for layer in layers}
+        except compare.ArchiveError:
+            found = {layer: np.asarray(values) for layer, values in self._run.gates.items()}
+        return {
+            layer: values
+            for layer, values in found.items()
+            if values.dtype.kind in "fiu" and values.size and np.isfinite(values).all()
+        }

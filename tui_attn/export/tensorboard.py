@@ -1,0 +1,136 @@
+"""Event files for TensorBoard, one for each run, kept up with the logs or written once."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from tui_attn.eventlog import LogReader
+from tui_attn.export.eventfile import NAME, EventFile
+from tui_attn.export.outfolder import ExportError, OutFolder
+from tui_attn.export.stream import RunStream
+from tui_attn.follow import Follower
+from tui_attn.liveness import Lock
+from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.state import RunState
+from tui_attn.text import safe_text
+
+LOCK = "exporter.lock"
+"""Of an experiment: held by whoever writes event files into its runs' folders."""
+NEEDS = "TensorBoard's event files need tensorboard: pip install 'tui-attn[tensorboard]'"
+
+
+def require_tensorboard() -> None:
+    """Raise `ExportError` where the extra isn't installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ExportError(NEEDS)
+
+
+def write_event_files(folder: ExperimentDir, out: Path | None, only: str | None) -> tuple[Path, list[str]]:
+    """Write the event files as the logs stand; returns the folder for `--logdir`, and what was left out and why.
+
+    What is there already is completed, never written twice. While the experiment's own exporter keeps the files in
+    its folder up to date there is nothing to do. Raises `ExportError`.
+    """
+    if out is not None:
+        files = OutFolder(out, folder.id)
+        export = TensorBoardExport(folder, place=lambda run: files.claim(f"{run}/{NAME}"), only=only)
+        return files.path, _complete(export)
+    try:
+        lock = Lock(folder.path / LOCK)
+    except BlockingIOError:
+        return folder.path, []
+    except OSError as error:
+        raise _unwritable(error, folder.path) from None
+    try:
+        return folder.path, _complete(TensorBoardExport(folder, only=only))
+    finally:
+        lock.release()
+
+
+def _complete(export: TensorBoardExport) -> list[str]:
+    export.catch_up()
+    for error in export.problems.values():
+        raise _unwritable(error, export.folder.path)
+    if not export.begun:
+        return ["no run has begun: there is nothing to export yet"]
+    return []
+
+
+def _unwritable(error: OSError, path: Path) -> ExportError:
+    where = safe_text(error.filename or path, one_line=True)
+    return ExportError(f"can't write {where} ({error.strerror}): choose another folder with --out")
+
+
+class TensorBoardExport:
+    """The event files of an experiment, all of its runs or those called `only`. Raises `RunsError`.
+
+    They are in the runs' own folders, where `tensorboard --logdir runs` finds them as `<experiment>/<run>`, or where
+    `place` says. Raises what `place` raises.
+    """
+
+    def __init__(
+        self, folder: ExperimentDir, *, place: Callable[[str], Path] | None = None, only: str | None = None
+    ) -> None:
+        self.folder = folder
+        self._place = place or (lambda run: folder.run(run).path / NAME)
+        self._only = only
+        self._follower = Follower(folder)
+        self._exports: dict[str, _RunExport] = {}
+        self.problems: dict[str, OSError] = {}
+        """Run -> why its file could not be written the last time."""
+
+    @property
+    def begun(self) -> list[str]:
+        """The runs that have event files."""
+        return list(self._exports)
+
+    def catch_up(self) -> None:
+        """Write what is new in the logs. Problems are kept in `problems`, and tried again the next time."""
+        news = {run for run, _ in self._follower.poll() if run is not None}
+        for id_, run in self._follower.state.runs.items():
+            if self._only not in {None, id_} or not (id_ in news or id_ in self.problems):
+                continue
+            if id_ not in self._exports:
+                self._exports[id_] = self._export(run)
+            try:
+                self._exports[id_].catch_up()
+                self.problems.pop(id_, None)
+            except OSError as error:
+                self.problems[id_] = error
+
+    def _export(self, run: RunState) -> _RunExport:
+        folder = self.folder.run(run.id)
+
+        def stream() -> RunStream:
+            return RunStream(folder, run, self.folder.id, self._follower.manifest.config)
+
+        return _RunExport(folder, self._place(run.id), stream)
+
+
+class _RunExport:
+    """One run's event file and how far its log is read."""
+
+    def __init__(self, folder: RunDir, path: Path, stream: Callable[[], RunStream]) -> None:
+        self.path = path
+        self._folder, self._make_stream = folder, stream
+        self._begin()
+
+    def _begin(self) -> None:
+        """Read the log from its start, into a file that may be there."""
+        self._log = LogReader(self._folder.events)
+        self._stream = self._make_stream()
+        self._file = EventFile(self.path)
+
+    def catch_up(self) -> None:
+        """Write what is new. Raises `OSError`."""
+        self._read()
+        if self._log.restarts or not self._file.flush():  # the log or the file was replaced, or the file removed
+            self._begin()
+            self._read()
+            self._file.flush()
+
+    def _read(self) -> None:
+        for event in self._log.read():
+            self._file.add(self._stream.feed(event))

@@ -1,0 +1,67 @@
+"""The weights of finished runs as a folder each: model.safetensors, config.json, README.md and the network's code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import tui_attn
+from tui_attn import compare
+from tui_attn.export.card import Card
+from tui_attn.export.outfolder import ExportError, OutFolder
+from tui_attn.follow import Follower
+from tui_attn.state import RunState
+
+
+def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:
+    """Write a folder for each finished run, or for the one called `only`; returns why runs were left out.
+
+    What is written is the file that training wrote, after a check of its digest. Raises `ExportError` where no run
+    can be exported.
+    """
+    summary = compare.summarise(follower)
+    code = network_code()
+    problems: list[str] = []
+    written = 0
+    for run in _asked(follower, only):
+        if not run.about:
+            problems.append(f"{run.id}: its log doesn't say what it is")
+            continue
+        try:
+            content = compare.read_weights(follower.folder.run(run.id), run.weights_sha256)
+        except compare.ArchiveError as error:
+            problems.append(f"{run.id}: weights.safetensors {error}")
+            continue
+        card = Card(follower, summary, run)
+        files = {
+            "model.safetensors": content,
+            "config.json": json.dumps(card.config(), indent=2).encode() + b"\n",
+            "README.md": card.text().encode(),
+            **{f"models/{name}": text for name, text in code.items()},
+        }
+        for name, data in files.items():
+            with out.file(f"{run.id}/{name}") as file:
+                file.write(data)
+        written += 1
+    if not written:
+        raise ExportError(problems[0] if problems else f"{follower.folder.id} has no finished run to export")
+    return problems
+
+
+def _asked(follower: Follower, only: str | None) -> list[RunState]:
+    runs = [run for run in follower.state.runs.values() if only in {None, run.id}]
+    finished = [run for run in runs if run.state == "finished" and run.epochs]
+    if only is not None and runs and not finished:
+        raise ExportError(f"{only} is {runs[0].state}, not finished: its weights are not final")
+    return finished
+
+
+def network_code() -> dict[str, bytes]:
+    """The files of `tui_attn.models` and their licence by name, read without importing them."""
+    folder = Path(tui_attn.__file__).parent / "models"
+    found = {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    for path in importlib.metadata.files("tui-attn") or ():
+        if path.name == "LICENSE":
+            found["LICENSE"] = path.read_binary()
+    return found
