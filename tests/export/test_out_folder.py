@@ -8,7 +8,7 @@ import pytest
 from tui_attn.export.outfolder import INDEX, ExportError, OutFolder
 
 
-def write(path: Path, experiment: str = "lab", **files: bytes) -> None:
+def write(path: Path, files: dict[str, bytes], experiment: str = "lab") -> None:
     with OutFolder(path, experiment) as out:
         for name, content in files.items():
             with out.file(name) as file:
@@ -22,20 +22,20 @@ def found(path: Path) -> dict[str, bytes]:
 
 def test_it_writes_into_a_new_folder_and_again_over_its_own(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
-    write(out, runs=b"1", points=b"1")
-    write(out, runs=b"2")
+    write(out, {"runs": b"1", "points": b"1"})
+    write(out, {"runs": b"2"})
     assert found(out) == {"runs": b"2", "points": b"1"}
     assert set(json.loads((out / INDEX).read_text())["files"]) == {"runs", "points"}
 
 
 def test_what_else_is_put_there_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write(out, runs=b"1")
+    write(out, {"runs": b"1"})
     (out / "notes").write_bytes(b"mine")
-    write(out, runs=b"2")
+    write(out, {"runs": b"2"})
     assert found(out) == {"runs": b"2", "notes": b"mine"}
     with pytest.raises(ExportError, match="is there already and not ours"):
-        write(out, runs=b"3", notes=b"3")
+        write(out, {"runs": b"3", "notes": b"3"})
     assert found(out) == {"runs": b"2", "notes": b"mine"}
 
 
@@ -43,39 +43,39 @@ def test_what_else_is_put_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_folder_of_anybody_elses_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(ExportError, match="is not empty: choose another folder with --out"):
-        write(tmp_path, runs=b"1")
+        write(tmp_path, {"runs": b"1"})
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_an_export_of_another_experiment_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write(out, "lab", runs=b"1")
+    write(out, {"runs": b"1"}, "lab")
     with pytest.raises(ExportError, match="holds an export of another experiment"):
-        write(out, "other", runs=b"2")
+        write(out, {"runs": b"2"}, "other")
     assert found(out) == {"runs": b"1"}
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write(out, **{"se-s0/card": b"1"})
+    write(out, {"se-s0/card": b"1"})
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
     (out / "se-s0" / "card").unlink()
     (out / "se-s0" / "card").symlink_to(victim)
     with pytest.raises(ExportError, match="symbolic link"):
-        write(out, **{"se-s0/card": b"2"})
+        write(out, {"se-s0/card": b"2"})
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (out / "base-s0").symlink_to(elsewhere)
     with pytest.raises(ExportError, match="symbolic link"):
-        write(out, **{"base-s0/card": b"2"})
+        write(out, {"base-s0/card": b"2"})
     assert victim.read_bytes() == b"mine"
     assert list(elsewhere.iterdir()) == []
 
 
 def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write(out, runs=b"1")
+    write(out, {"runs": b"1"})
     with pytest.raises(KeyError), OutFolder(out, "lab") as folder:
         with folder.file("runs") as file:
             file.write(b"2")
@@ -86,4 +86,4 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
 def test_what_cant_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ExportError, match=r"can't write the export to .*file"):
-        write(tmp_path / "file" / "out", runs=b"1")
+        write(tmp_path / "file" / "out", {"runs": b"1"})

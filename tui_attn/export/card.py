@@ -11,6 +11,7 @@ from typing import Any
 
 from tui_attn import compare, data
 from tui_attn.compare.wording import interval_percent, percent
+from tui_attn.config import MODEL_CLASSES
 from tui_attn.follow import Follower
 from tui_attn.state import RunState
 from tui_attn.text import safe_text
@@ -18,6 +19,8 @@ from tui_attn.text import safe_text
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 _HUB = {"mnist": "mnist", "fashion-mnist": "fashion_mnist", "cifar10": "cifar10", "cifar100": "cifar100"}
 """What the hub calls the data sets that it has."""
+OWN_MODULE = "network"
+"""What the file of a model of one's own is called where it is exported."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
@@ -110,11 +113,13 @@ class Card:
     def _head(self) -> str:
         config, about = self.follower.manifest.config, self.run.about
         name = f" ({plain(config.name)})" if config.name else ""
+        macs = self.entry["macs"]
+        effort = "" if macs is None else f"takes {macs:,} multiply-accumulates an image, and "
         return (
             f"# {self.entry['class']} on {plain(TITLES.get(config.dataset, config.dataset))}, seed {self.run.seed}\n\n"
             f"One network of the tui-attn experiment {plain(self.summary['experiment'])}{name}, which compares "
             f"{', '.join(plain(entry['model']) for entry in self.summary['models'])}. It has "
-            f"{self.entry['parameters']:,} parameters, takes {self.entry['macs']:,} multiply-accumulates an image, and "
+            f"{self.entry['parameters']:,} parameters, {effort}"
             f"was trained for {about['epochs']} epochs. The last epoch is the result; it was fixed beforehand, and "
             "nothing was chosen by the test set."
         )
@@ -143,19 +148,24 @@ class Card:
         return "\n".join(["## Results", "", *(f"- {line}" for line in lines)])
 
     def _loading(self) -> str:
-        known = self._network()
+        known, own = self._network(), self.run.model not in MODEL_CLASSES
         names = ("in_channels", "image_size", "num_classes")
-        arguments = ", ".join(f"{name}={known[name]}" for name in names if name in known) or "..."
+        values = [f"{known[name]}" if own else f"{name}={known[name]}" for name in names if name in known]
+        where = (
+            f"The file `{OWN_MODULE}.py` beside this one is the network's code, as it was trained."
+            if own
+            else "The folder `models` beside this file holds the network as plain PyTorch (MIT licence, see there)."
+        )
         lines = [
             "## Load it",
             "",
-            "The folder `models` beside this file holds the network as plain PyTorch (MIT licence, see there).",
+            where,
             "",
             "```python",
             "from safetensors.torch import load_file",
-            f"from models import {self.entry['class']}",
+            f"from {OWN_MODULE if own else 'models'} import {self.entry['class']}",
             "",
-            f"network = {self.entry['class']}({arguments})",
+            f"network = {self.entry['class']}({', '.join(values) or '...'})",
             'network.load_state_dict(load_file("model.safetensors"))',
             "network.eval()",
             "```",

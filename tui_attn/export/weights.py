@@ -8,9 +8,11 @@ from pathlib import Path
 
 import tui_attn
 from tui_attn import compare
-from tui_attn.export.card import Card
+from tui_attn.config import MODEL_CLASSES
+from tui_attn.export.card import OWN_MODULE, Card
 from tui_attn.export.outfolder import ExportError, OutFolder
 from tui_attn.follow import Follower
+from tui_attn.own import OwnModelError, read_source, sha256
 from tui_attn.state import RunState
 
 
@@ -21,7 +23,6 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
     can be exported.
     """
     summary = compare.summarise(follower)
-    code = network_code()
     problems: list[str] = []
     written = 0
     for run in _asked(follower, only):
@@ -30,15 +31,16 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
             continue
         try:
             content = compare.read_weights(follower.folder.run(run.id), run.weights_sha256)
-        except compare.ArchiveError as error:
-            problems.append(f"{run.id}: weights.safetensors {error}")
+            code = _network_code() if run.model in MODEL_CLASSES else _own_code(follower, run.model)
+        except (compare.ArchiveError, OwnModelError) as error:
+            problems.append(f"{run.id}: {'' if isinstance(error, OwnModelError) else 'weights.safetensors '}{error}")
             continue
         card = Card(follower, summary, run)
         files = {
             "model.safetensors": content,
             "config.json": json.dumps(card.config(), indent=2).encode() + b"\n",
             "README.md": card.text().encode(),
-            **{f"models/{name}": text for name, text in code.items()},
+            **code,
         }
         for name, data in files.items():
             with out.file(f"{run.id}/{name}") as file:
@@ -57,11 +59,19 @@ def _asked(follower: Follower, only: str | None) -> list[RunState]:
     return finished
 
 
-def network_code() -> dict[str, bytes]:
+def _network_code() -> dict[str, bytes]:
     """The files of `tui_attn.models` and their licence by name, read without importing them."""
     folder = Path(tui_attn.__file__).parent / "models"
-    found = {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    found = {f"models/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.py"))}
     for path in importlib.metadata.files("tui-attn") or ():
         if path.name == "LICENSE":
-            found["LICENSE"] = path.read_binary()
+            found["models/LICENSE"] = path.read_binary()
     return found
+
+
+def _own_code(follower: Follower, model: str) -> dict[str, bytes]:
+    """The file of a model of one's own. Raises `OwnModelError` where it isn't what was trained any more."""
+    source = read_source(follower.folder.own_model(model), follow_links=False)
+    if sha256(source) != follower.manifest.config.own_model(model).sha256:
+        raise OwnModelError("the code of its network was altered since it was trained")
+    return {f"{OWN_MODULE}.py": source}
