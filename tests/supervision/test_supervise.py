@@ -216,6 +216,19 @@ def test_a_run_that_keeps_killing_its_worker_at_the_same_step_is_failed_with_rea
     assert len(shop.made) == 5
 
 
+def test_a_run_whose_worker_dies_at_ever_later_steps_gets_on_and_is_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    for step in range(10, 70, 10):
+        shop.made[-1].begin("base-s0", step=step)
+        ticks(supervisor, 1)
+        shop.made[-1].code = -signal.SIGKILL
+        ticks(supervisor)
+    assert shop.made[-1].held == ["base-s0"]
+    assert len(shop.made) == 7
+
+
 def test_a_worker_that_can_not_work_at_all_fails_its_runs_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
