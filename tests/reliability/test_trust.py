@@ -150,13 +150,21 @@ def test_links_in_an_experiment_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_a_link_or_no_file_is_passed_over(tmp_path: Path) -> None:
+    import torch
+
     from tui_attn.train import checkpoint
 
-    (tmp_path / "step-00000002.pt").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "step-00000001.pt")
+    outside, folder = tmp_path / "outside.pt", tmp_path / "checkpoints"
+    folder.mkdir()
+    torch.save({"format": 1}, outside)
+    (folder / "step-00000003.pt").symlink_to(outside)
+    (folder / "step-00000002.pt").symlink_to("/dev/zero")
+    os.mkfifo(folder / "step-00000001.pt")
     skipped: list[str] = []
-    assert list(checkpoint.newest_first(tmp_path, skipped)) == []
-    assert [item.split(" (")[0] for item in skipped] == ["step-00000002.pt", "step-00000001.pt"]
+    assert list(checkpoint.newest_first(folder, skipped)) == []
+    assert [item.split(" (")[0] for item in skipped] == [f"step-0000000{step}.pt" for step in (3, 2, 1)]
+    outside.rename(folder / "step-00000004.pt")
+    assert [name for name, _ in checkpoint.newest_first(folder, skipped)] == ["step-00000004.pt"]
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
