@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from pathlib import Path
+
+import pytest
 
 from tests.core.processes import python, said
 from tui_attn.eventlog import LogReader, append_shared
@@ -45,6 +48,34 @@ def test_commands_of_several_writers_are_all_there_and_each_writers_in_order(tmp
     assert sorted(found) == sorted(f"{name}-{number}" for name in range(WRITERS) for number in range(EACH))
     for name in range(WRITERS):
         assert [id_ for id_ in found if id_.startswith(f"{name}-")] == [f"{name}-{number}" for number in range(EACH)]
+
+
+HOLDER = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.lockf(fd, fcntl.LOCK_EX)
+os.write(fd, b'{"v":1,"a command that')
+print("half", flush=True)
+sys.stdin.readline()
+os.ftruncate(fd, 0)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="this system does not list who waits for a lock")
+def test_a_writer_waits_for_one_that_may_take_back_what_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "control.jsonl"
+    path.touch()
+    with python(HOLDER, path) as holder, python(WRITER, path, "waits", 1) as writer:
+        assert said(holder) == "half"
+        assert said(writer) == "ready"
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+        while not re.search(rf"-> POSIX .* {writer.pid} ", Path("/proc/locks").read_text()):
+            assert writer.poll() is None, "it did not wait"
+        holder.communicate("go\n")
+        assert writer.wait() == 0
+    assert ids(path) == ["waits-0"]
 
 
 def test_a_torn_command_is_ended_first_whoever_tore_it(tmp_path: Path) -> None:

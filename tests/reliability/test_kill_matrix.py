@@ -1,4 +1,4 @@
-"""SIGKILL of the worker, the supervisor and both, at seeded points of the training: nothing is lost.
+"""SIGKILL of the worker, the supervisor, a dashboard and all of them at seeded points of the training: nothing is lost.
 
 The worker freezes at the point, so that who is killed is killed exactly there.
 """
@@ -9,8 +9,9 @@ import signal
 
 import pytest
 
-from tests.reliability.conftest import Lab, eventually, kill
+from tests.reliability.conftest import Lab, eventually, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
+from tests.ui.terminal import opened
 from tui_attn import liveness
 from tui_attn.eventlog import LogReader
 
@@ -24,8 +25,7 @@ POINTS = {
     "checkpoint-after-rename": 4,
     "end": 2,
 }
-CASES = [(point, victim) for point in POINTS for victim in ("worker", "both")]
-CASES += [(point, "supervisor") for point in ("start", "forward", "checkpoint-before-rename")]
+CASES = [(point, victim) for point in POINTS for victim in ("worker", "supervisor", "dashboard", "all")]
 
 
 def seeded(point: str, victim: str) -> int:
@@ -47,9 +47,17 @@ def test_nothing_is_lost(lab: Lab, undisturbed: dict[str, Reference], point: str
         os.kill(worker, signal.SIGCONT)
         lab.await_end(experiment)
     else:
-        kill(supervisor)
-        kill(worker)
-        lab.finish(experiment)
+        with opened(experiment) as dashboard:
+            dashboard.until("base-s0")
+            for pid in (dashboard.pid, supervisor, worker) if victim == "all" else (dashboard.pid,):
+                os.kill(pid, signal.SIGKILL)
+            assert dashboard.wait() == -signal.SIGKILL
+        if victim == "all":
+            eventually(lambda: gone(supervisor) and gone(worker), "the end of both")
+            lab.finish(experiment)
+        else:
+            os.kill(worker, signal.SIGCONT)
+            lab.await_end(experiment)
     assert violations(experiment, undisturbed) == []
 
 

@@ -195,25 +195,20 @@ def test_only_commands_of_the_vocabulary_are_read(tmp_path: Path) -> None:
 
 
 @functools.cache
-def trees() -> dict[Path, list[ast.Call]]:
-    """The calls in each file of the package."""
-    return {
-        path.relative_to(PACKAGE): [
-            node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
-        ]
-        for path in PACKAGE.rglob("*.py")
-    }
+def called() -> dict[str, list[tuple[Path, ast.Call]]]:
+    """Every call in the package, by the last name of what is called."""
+    found: dict[str, list[tuple[Path, ast.Call]]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                found.setdefault(name, []).append((path.relative_to(PACKAGE), node))
+    return found
 
 
 def calls(name: str) -> list[tuple[Path, ast.Call]]:
     """Where the package calls something of this name."""
-    called = (ast.Attribute, ast.Name)
-    return [
-        (path, call)
-        for path, nodes in trees().items()
-        for call in nodes
-        if isinstance(call.func, called) and ast.unparse(call.func).rpartition(".")[2] == name
-    ]
+    return called().get(name, [])
 
 
 def keywords(call: ast.Call) -> dict[str | None, str]:

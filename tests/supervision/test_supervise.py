@@ -302,6 +302,9 @@ def test_every_command_is_obeyed_once_and_acknowledged(tmp_path: Path, monkeypat
     command(shop.folder, "pause", "c4", "nobody-s0")
     ticks(supervisor)
     assert worker.told[-2:] == [("unpause", "se-s0"), ("skip", "base-s0")]
+    command(shop.folder, "pause", "c1", "se-s0")
+    ticks(supervisor)
+    assert states(shop.folder)["se-s0"] != "paused"
     answers = read_state(shop.folder).state.acknowledged
     assert answers["c3"] == ("skip", "done")
     assert "no such run" in answers["c4"][1]
