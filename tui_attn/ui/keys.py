@@ -111,6 +111,10 @@ HEATMAPS_KEYS = (
     Key("previous_matrix", "M", "matrix(-1)", "matrix before", "Show the layer's gates or attention matrix before"),
     Key("next_epoch", "e", "epoch(1)", "later", "Show the next epoch", True),
     Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
+    Key("play_epochs", "space", "play", "play", "Go through the epochs by itself, from the first", True),
+    Key("untrained", "u", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
+    Key("heatmap_scale", "z", "scale", "scale", "Spread the colours over the values in sight, or back", True),
+    Key("facts", "i", "facts", "facts", "Show or hide what the numbers say about the heatmap"),
 )
 """Keys of the heatmaps' screen."""
 

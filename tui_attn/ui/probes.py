@@ -9,11 +9,11 @@ from tui_attn.runs import ExperimentDir
 from tui_attn.state import RunState
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-_LARGEST = 1 << 26
-"""Bytes; a larger file is none of ours."""
+    from tui_attn.compare import HeatmapFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +21,46 @@ class Matrix:
     """One matrix to show: rows by columns, and what they are."""
 
     name: str
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     rows: list[str]
     row_title: str
     column_title: str
     unit: bool
     """Whether the values are gates, from 0 to 1."""
+    layer: str
+    reference: NDArray[Any] | None = None
+    """The mean over all classes or heads, where the matrix is that of one of them."""
 
 
-def matrices(folder: ExperimentDir, run: RunState, file: str) -> list[Matrix]:
-    """The matrices in a probe of `run`, gates first. Raises `OSError` or `ValueError` when it can't be read."""
-    from tui_attn.compare.archives import read_archive
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe of one epoch, beside that of the untrained network."""
 
-    path = folder.run(run.id).probes / file
-    if path.name != file or path.stat(follow_symlinks=False).st_size > _LARGEST:
-        raise ValueError("not a probe")
+    matrices: list[Matrix]
+    untrained: dict[str, Matrix]
+    """By the names of `matrices`; empty where the untrained network's probe is missing or damaged."""
+    facts: dict[str, HeatmapFacts]
+    """By layer."""
+
+
+def read_probe(folder: ExperimentDir, run: RunState, epoch: int) -> Probed:
+    """The matrices of `run` after `epoch`, gates first. Raises `ArchiveError` when they can't be read."""
+    from tui_attn.compare import load_probes
+
+    found = load_probes(folder, run, epoch)
     classes = [str(name) for name in run.about.get("class_names", ())]
+    before = matrices(found.untrained, classes) if found.untrained is not None else []
+    return Probed(
+        matrices(found.trained, classes),
+        {matrix.name: matrix for matrix in before},
+        {facts.layer: facts for facts in found.facts},
+    )
+
+
+def matrices(arrays: Mapping[str, NDArray[Any]], classes: list[str]) -> list[Matrix]:
+    """What there is to show in a probe's arrays, gates first; arrays of unknown names or shapes are passed over."""
     found: list[Matrix] = []
-    for name, values in read_archive(path).items():
+    for name, values in arrays.items():
         found += _shown(name, values, classes)
     return sorted(found, key=lambda matrix: not matrix.unit)
 
@@ -47,23 +69,21 @@ def _shown(name: str, values: NDArray[Any], classes: list[str]) -> list[Matrix]:
     layer, _, kind = name.partition("/")
     if values.dtype.kind != "f" or 0 in values.shape:
         return []
-    if layer == "attention" and values.ndim == 3:
+    if layer == "attention" and values.ndim == 3 and kind in {"by_class", "by_head"}:
         by_class = kind == "by_class"
         names = _names(classes, len(values)) if by_class else [f"head {head + 1}" for head in range(len(values))]
-        mean = Matrix("attention, mean", values.mean(axis=0), _numbers(values.shape[1]), "from", "to channel", False)
-        each = [
-            Matrix(f"attention, {label}", matrix, _numbers(matrix.shape[0]), "from", "to channel", False)
-            for label, matrix in zip(names, values, strict=True)
-        ]
-        return each if by_class else [mean, *each]
+        mean = values.mean(axis=0)
+        each = [_attention(label, matrix, mean) for label, matrix in zip(names, values, strict=True)]
+        return each if by_class else [_attention("mean over heads and images", mean, None), *each]
     if values.ndim == 2 and kind in {"", "by_class"} and layer != "attention":
-        return [Matrix(f"gates of {layer}", values, _names(classes, len(values)), "class", "channel", True)]
+        return [Matrix(f"gates of {layer}", values, _names(classes, len(values)), "class", "channel", True, layer)]
     return []
+
+
+def _attention(label: str, values: NDArray[Any], reference: NDArray[Any] | None) -> Matrix:
+    numbers = [str(index) for index in range(len(values))]
+    return Matrix(f"attention, {label}", values, numbers, "from", "to channel", False, "attention", reference)
 
 
 def _names(classes: list[str], count: int) -> list[str]:
     return classes if len(classes) == count else [f"class {index}" for index in range(count)]
-
-
-def _numbers(count: int) -> list[str]:
-    return [str(index) for index in range(count)]

@@ -32,6 +32,10 @@ class Matrix:
     column_labels: tuple[str, ...]
     lower: float
     upper: float
+    reference: tuple[tuple[float, ...], ...] | None = None
+    """What differences are from, cell by cell; None: the mean of the cell's column."""
+    ordered_like: Matrix | None = None
+    """The matrix whose order of columns this one takes, to stand beside it."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,12 +64,18 @@ class Matrix:
         found = [abs(self.difference(row, column)) for row in range(rows) for column in range(columns)]
         return max((value for value in found if math.isfinite(value)), default=0.0)
 
+    def expected(self, row: int, column: int) -> float:
+        """What the value's difference is from."""
+        return self.means[column] if self.reference is None else self.reference[row][column]
+
     def difference(self, row: int, column: int) -> float:
-        """The value less the mean of its column."""
-        return self.values[row][column] - self.means[column]
+        """The value less the mean of its column, or less its reference."""
+        return self.values[row][column] - self.expected(row, column)
 
     def order(self, key: SortKey) -> list[int]:
         """The columns in the order of `key`: by index upwards, by mean or by spread downwards."""
+        if self.ordered_like is not None and self.ordered_like.shape[1] == self.shape[1]:
+            return self.ordered_like.order(key)
         indices = range(self.shape[1])
         if key == "index":
             return list(indices)
@@ -90,10 +100,14 @@ def matrix(
     column_labels: Sequence[object] | None = None,
     lower: float | None = None,
     upper: float | None = None,
+    *,
+    reference: Sequence[Sequence[float]] | Any | None = None,
+    ordered_like: Matrix | None = None,
 ) -> Matrix:
     """Make a `Matrix` of lists or a numpy array. Columns are numbered from 0 without labels.
 
-    Raises ValueError when rows differ in length or labels don't fit.
+    `reference`: of the same shape, what differences are from. Raises ValueError when rows differ in length or labels
+    don't fit.
     """
     rows = tuple(tuple(float(value) for value in row) for row in values)
     widths = {len(row) for row in rows}
@@ -106,7 +120,10 @@ def matrix(
     finite = [value for row in rows for value in row if math.isfinite(value)]
     low = min(finite, default=0.0) if lower is None else lower
     high = max(finite, default=1.0) if upper is None else upper
-    return Matrix(rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high)
+    known = None if reference is None else tuple(tuple(float(value) for value in row) for row in reference)
+    if known is not None and [len(row) for row in known] != [len(row) for row in rows]:
+        raise ValueError("a reference must have the shape of the values")
+    return Matrix(rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high, known, ordered_like)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -228,7 +245,7 @@ def _readout(view: MatrixView, width: int, look: Look) -> Row:
     said: Row = [(fit(label, max(width - cell_len(where) - 10, 4), ascii_only) + where + "  ", look.cursor)]
     said.append((number(data.values[row][column]), look.title))
     further = [
-        f"  {data.difference(row, column):+.4f} from the mean {number(data.means[column])}",
+        f"  {data.difference(row, column):+.4f} from the mean {number(data.expected(row, column))}",
         f"  spread {number(data.spreads[column])}",
     ]
     for text in further:

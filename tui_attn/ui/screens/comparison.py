@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_attn.runs import ExperimentDir, RunsError
@@ -243,6 +244,10 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     @property
     def _can_extend(self) -> bool:
         return self._steering is not None and self._source.folder is not None
+
+    def help_parts(self) -> list[tuple[str, DOMNode]]:
+        """What the help describes."""
+        return [("comparison", self), ("pages", self.query_one(Pages))]
 
     def action_back(self) -> None:
         """Leave this screen."""

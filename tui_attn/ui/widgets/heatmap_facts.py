@@ -1,0 +1,76 @@
+"""Is the picture real? What the numbers say about a heatmap, in a few lines below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui_attn.ui.widgets.lines import Lines, Row
+
+if TYPE_CHECKING:
+    from tui_attn.compare import HeatmapFacts
+
+
+class Facts(Lines):
+    """The verdict on the picture first, then what it rests on: in sentences, or in short where room is scarce."""
+
+    def __init__(self) -> None:
+        super().__init__(id="facts")
+        self._said: Sequence[Row] = ()
+
+    def show(self, facts: HeatmapFacts | None, epoch: int, width: int, most: int) -> None:
+        """Show what is known after `epoch`, in about `most` lines of `width` cells, and take that height."""
+        if facts is None:
+            return
+        from tui_attn.compare import heatmap_sentences
+
+        verdict, *further = heatmap_sentences(facts)
+        if epoch == 0:
+            verdict = f"{facts.layer}: the untrained network; whatever pattern it shows is the random start's"
+            further = [sentence for sentence in further if "decided by the random start" not in sentence]
+        long = [*_wrapped(verdict, width, "bold"), *(row for text in further for row in _wrapped(text, width, "muted"))]
+        short = [*_wrapped(verdict, width, "bold"), *_wrapped(" · ".join(in_short(facts)), width, "muted")]
+        self._said = long if len(long) <= most else short
+        self.styles.height = min(len(self._said), most + 2)
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """All of them."""
+        return self._said
+
+
+def _wrapped(text: str, width: int, ink: str) -> list[Row]:
+    from tui_attn.compare.textfit import wrap
+
+    return [Row(((f" {line}", ink),)) for line in wrap(text, max(width - 2, 20), rest="  ")]
+
+
+def in_short(facts: HeatmapFacts) -> list[str]:
+    """The numbers without their sentences; what isn't known is left out."""
+    import numpy as np
+
+    found = []
+    if facts.between is not None:
+        beside = (
+            [] if facts.between_untrained is None else [f"untrained {_percent(np.median(facts.between_untrained))}"]
+        )
+        beside += [] if facts.chance is None else [f"chance {_percent(facts.chance)}"]
+        found.append(f"between classes {_percent(np.median(facts.between))} of variance{_brackets(beside)}")
+    if facts.saturated is not None:
+        low, high = facts.saturated
+        ends = ("even", "one-sided") if facts.layer == "attention" else ("below 0.05", "above 0.95")
+        found.append(f"saturated: {_percent(low)} {ends[0]}, {_percent(high)} {ends[1]}")
+    rank = facts.effective_rank_untrained
+    beside = [] if rank is None else [f"untrained {rank:.1f}"]
+    found.append(f"effective rank {facts.effective_rank:.1f} of {facts.most_rank}{_brackets(beside)}")
+    if facts.follows_start is not None:
+        found.append(f"rank correlation with the random start {facts.follows_start:.2f}")
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * float(share):.0f} %"
+
+
+def _brackets(parts: Sequence[str]) -> str:
+    return f" ({', '.join(parts)})" if parts else ""
