@@ -190,7 +190,7 @@ def picture_rows(pixels: NDArray[np.uint8], page: Page) -> list[list[Piece]]:
     colors = small if channels == 3 else np.repeat(small[:1], 3, axis=0)
     if height % 2:
         colors = np.concatenate([colors, colors[:, -1:]], axis=1)
-    if not page.mode.shades:
+    if page.mode.ascii or not page.mode.shades:
         grey = colors.mean(axis=0) / 255  # [H, W]
         lines = (grey[0::2] + grey[1::2]) / 2
         return [[("".join(ramp_glyph(value, page.mode.ascii) for value in line), "normal")] for line in lines.tolist()]

@@ -1,0 +1,170 @@
+"""The heatmaps' screen: the slider over the epochs, the untrained network beside it, and what the numbers say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.message import Message
+from textual.pilot import Pilot
+
+from tests import recorded
+from tests.ui.harness import drawn, drive, make_app, screen_text, until
+from tui_attn.compare import heatmap_facts
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.charts.matrix import matrix
+from tui_attn.ui.probes import matrices
+from tui_attn.ui.screens import heatmaps
+from tui_attn.ui.widgets.epoch_slider import EpochSlider
+from tui_attn.ui.widgets.heatmap import Heatmap
+from tui_attn.ui.widgets.heatmap_facts import in_short
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
+    config = ExperimentConfig(epochs=3)
+    root = tmp_path_factory.mktemp("probed")
+    return recorded.record(root, config=config, predictions=False, points_per_epoch=4, points_per_block=2)
+
+
+async def opened(pilot: Pilot[int], app: DashboardApp) -> None:
+    await drawn(pilot, app)
+    await pilot.press("h")
+    await until(pilot, lambda: "gates of se1" in screen_text(app))
+
+
+def maps(app: DashboardApp) -> tuple[Heatmap, Heatmap]:
+    return app.screen.query_one("#heatmap", Heatmap), app.screen.query_one("#untrained", Heatmap)
+
+
+def test_the_slider_goes_through_the_epochs_by_key_and_by_mouse(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        slider = app.screen.query_one(EpochSlider)
+        assert screen_text(app).splitlines()[1].count("●") == 1
+        await pilot.press("E", "E")
+        await until(pilot, lambda: "se-s0 · epoch 1" in screen_text(app))
+        await pilot.click(EpochSlider, offset=(slider._places[0], 0))
+        await until(pilot, lambda: "se-s0 · untrained" in screen_text(app))
+        assert "whatever pattern it shows is the random start's" in " ".join(screen_text(app).split())
+
+    drive(make_app(folder), script)
+
+
+def test_it_plays_from_the_untrained_network_to_the_last_epoch(
+    folder: ExperimentDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    monkeypatch.delenv("SSH_TTY", raising=False)
+    monkeypatch.setattr(heatmaps, "PLAY_SECONDS", 0.01)  # nobody watches
+    read: list[int] = []
+
+    def heard(message: Message) -> None:
+        if isinstance(message, heatmaps.HeatmapsScreen.Loaded) and message.epoch not in read[-1:]:
+            read.append(message.epoch)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await pilot.press("space")
+        await until(pilot, lambda: read[-1:] == [3] and len(read) > 1 and "epoch 3" in screen_text(app))
+
+    drive(make_app(folder), script, message_hook=heard)
+    assert read == [3, 0, 1, 2, 3]
+
+
+def test_over_ssh_nothing_plays(folder: ExperimentDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "a b c d")
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await pilot.press("space")
+        await until(pilot, lambda: "over SSH nothing plays" in screen_text(app))
+        assert "epoch 3" in screen_text(app)
+
+    drive(make_app(folder), script)
+
+
+def test_the_untrained_network_stands_beside_it_or_in_its_place(folder: ExperimentDir) -> None:
+    async def wide(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await until(pilot, lambda: "gates of se1, untrained" in screen_text(app))
+        trained, untrained = maps(app)
+        await pilot.press("o", "d", "right", "down")
+        await until(pilot, lambda: untrained.cursor == trained.cursor)
+        assert (untrained.sort_by, untrained.difference) == (trained.sort_by, trained.difference) == ("mean", True)
+        assert untrained._matrix.order("mean") == trained._matrix.order("mean")
+        await pilot.press("u")
+        await until(pilot, lambda: "untrained" not in screen_text(app).splitlines()[2])
+
+    async def narrow(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        trained = maps(app)[0].value
+        await pilot.press("u")
+        await until(pilot, lambda: "gates of se1, untrained" in screen_text(app))
+        assert maps(app)[0].value != trained
+        await pilot.press("u")
+        await until(pilot, lambda: maps(app)[0].value == trained)
+
+    drive(make_app(folder), wide, size=(200, 60))
+    drive(make_app(folder), narrow, size=(80, 24))
+
+
+def test_what_the_numbers_say_stands_below(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        shown = " ".join(screen_text(app).split())
+        for text in ("the untrained network of this seed", "between classes", "saturated", "effective rank"):
+            assert text in shown
+        await pilot.press("i")
+        await until(pilot, lambda: "effective rank" not in screen_text(app))
+
+    drive(make_app(folder), script, size=(80, 24))
+
+
+def test_a_scale_of_its_own_is_kept_through_the_epochs(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        heatmap = maps(app)[0]
+        assert (heatmap._matrix.lower, heatmap._matrix.upper) == (0.0, 1.0)
+        await pilot.press("z")
+        await until(pilot, lambda: heatmap._matrix.lower > 0)
+        ends = (heatmap._matrix.lower, heatmap._matrix.upper)
+        await pilot.press("E")
+        await until(pilot, lambda: "epoch 2" in screen_text(app))
+        assert (heatmap._matrix.lower, heatmap._matrix.upper) == ends
+        await pilot.press("z")
+        await until(pilot, lambda: heatmap._matrix.upper == 1.0)
+
+    drive(make_app(folder), script)
+
+
+def test_a_class_s_attention_differs_from_that_of_all_classes() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.random((3, 4, 4)).astype(np.float32)
+    found = matrices({"attention/by_class": weights, "attention/by_head": weights}, ["a", "b", "c"])
+    (one,) = [item for item in found if item.name == "attention, b"]
+    shown = matrix(one.values, one.rows, reference=one.reference)
+    assert shown.difference(2, 3) == pytest.approx(float(weights[1, 2, 3] - weights[:, 2, 3].mean()))
+    assert next(item for item in found if "mean over heads" in item.name).reference is None
+    with pytest.raises(ValueError, match="shape"):
+        matrix(one.values, one.rows, reference=[[1.0]])
+
+
+def test_the_short_facts_leave_out_what_is_not_known() -> None:
+    by_class = np.array([[0.2, 0.8], [0.6, 0.5]], dtype=np.float32)
+    (facts,) = heatmap_facts({"se1/by_class": by_class})
+    assert in_short(facts) == ["effective rank 1.0 of 1"]
+
+
+def test_without_a_model_with_attention_the_screen_says_so(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=ExperimentConfig(models=("base",), epochs=2), predictions=False)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("h")
+        await until(pilot, lambda: "No model of this experiment has gates" in screen_text(app))
+
+    drive(make_app(folder), script)
