@@ -55,7 +55,7 @@ def _of_set(found: data.SetStatus) -> Remark:
     if found.state == "damaged":
         problem = str(found.problems[0]) if found.problems else "is damaged"
         return Remark(safe_text(problem, one_line=True), "warning")
-    return Remark(safe_text(f"to be downloaded at the start: {found.how}", one_line=True), "warning")
+    return Remark(f"not here: {size(found.size)} to download at the start", "warning")
 
 
 def device_choices(machine: devices.Machine) -> tuple[str, ...]:

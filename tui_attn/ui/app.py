@@ -22,6 +22,7 @@ from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
+    from tui_attn.draft import Draft
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.messages import (
@@ -69,6 +70,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
         """Where experiments are kept."""
         self.jobs = Jobs()
+        self.drafts: dict[str, Draft] = {}
+        """What was entered for new experiments, by the id of the one that it started from."""
         self.set_keymap(dict(options.keymap))
 
     # ---- the experiment that is open

@@ -64,6 +64,7 @@ DASHBOARD_KEYS = (
     ),
     Key("comparison", "c", "comparison", "compare", "Compare the models", True),
     Key("heatmap", "h", "heatmap", "heatmaps", "Show gates by class and attention between channels", True),
+    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one", True),
     Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause all runs, or let them go on"),
     Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
     Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs and keep what they have reached"),
@@ -149,6 +150,33 @@ COMPARISON_KEYS = (
 )
 """Keys of the comparison."""
 
+FORM_KEYS = (
+    Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
+    Key("copy_command", "ctrl+y", "copy_command", "copy command", "Copy the command line that starts the same", True),
+    Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
+    Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field"),
+    Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before"),
+    Key("leave_form", "escape", "cancel", "cancel", "Break the start off", True),
+    Key("leave_form", "escape", "back", "back", "Go back; what was entered is kept while the program runs", True),
+)
+"""Keys of the form for a new experiment."""
+
+ONE_OF_KEYS = (
+    Key("choose_next", "right,space,enter", "choose(1)", "next choice", "Take the next choice", True),
+    Key("choose_previous", "left", "choose(-1)", "choice before", "Take the choice before"),
+)
+"""Keys of a choice of one."""
+
+SOME_OF_KEYS = (
+    Key("choose_item", "space,enter", "mark", "choose", "Choose, or choose no longer", True),
+    Key("item_next", "right", "item(1)", "next item", "Go to the next item"),
+    Key("item_previous", "left", "item(-1)", "item before", "Go to the item before"),
+)
+"""Keys of a choice of some."""
+
+START_BUTTON_KEYS = (Key("press_start", "enter,space", "press", "start", "Start the experiment that is described"),)
+"""Keys of the button."""
+
 TABLES: dict[str, tuple[Key, ...]] = {
     "everywhere": APP_KEYS,
     "dashboard": DASHBOARD_KEYS,
@@ -156,6 +184,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
     "other screens": SCREEN_KEYS,
     "questions": CONFIRM_KEYS,
     "choices": CHOICE_KEYS,
+    "new experiment": (*FORM_KEYS, *ONE_OF_KEYS, *SOME_OF_KEYS, *START_BUTTON_KEYS),
     "charts": tuple(Key(*row) for row in CHART_KEYS),
     "comparison": COMPARISON_KEYS,
     "heatmaps": (*HEATMAPS_KEYS, *(Key(*row) for row in HEATMAP_KEYS)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -21,6 +21,7 @@ from tui_attn.ui.widgets.small import SMALLEST, TooSmall
 from tui_attn.ui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import RunView, Snapshot
     from tui_attn.ui.messages import RunSelected
@@ -242,6 +243,12 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
         jobs = getattr(self.app, "jobs", None)
         self.app.push_screen(ComparisonScreen(self._folder, steering=self.steering, jobs=jobs))
+
+    def action_new_experiment(self) -> None:
+        """Describe a new experiment, starting from this one."""
+        from tui_attn.ui.screens.new_experiment import open_form
+
+        open_form(cast("DashboardApp", self.app), self._folder)
 
     def action_heatmap(self) -> None:
         """Show gates by class and attention."""

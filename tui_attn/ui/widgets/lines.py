@@ -98,12 +98,9 @@ class Lines(Widget):
         segments = [Segment(text, inks(ink, found.selected)) for text, ink in found.pieces]
         return Strip(segments).adjust_cell_length(size.width, inks("normal", found.selected))
 
-    def on_focus(self) -> None:
-        """Show it in the title."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """Show it in the title."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show it, in the title or where the cursor is."""
+        super().watch_has_focus(has_focus)
         self.redraw()
 
 

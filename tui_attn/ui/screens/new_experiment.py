@@ -1,0 +1,339 @@
+"""A new experiment: described in a form that is checked while it is filled in, then started and opened."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from tui_attn import runs
+from tui_attn.config import (
+    AUGMENTATIONS,
+    DATASETS,
+    MODEL_CLASSES,
+    PRECISIONS,
+    ConfigError,
+    ExperimentConfig,
+    split_list,
+)
+from tui_attn.draft import ENTRIES, FOLDER, Draft
+from tui_attn.estimate import guess
+from tui_attn.optiontext import arguments
+from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.keys import FORM_KEYS
+from tui_attn.ui.scout import Findings, LookedUp, Question, Scout, Start, StartAdvanced, StartEnded
+from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
+from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.lines import Lines, Row, rule
+from tui_attn.ui.widgets.plan import Plan, StartButton
+
+if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
+
+_INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
+
+
+class NewExperimentScreen(Screen[None], inherit_bindings=False):
+    """The form. `draft` is kept by whoever opened it, so that the entries are there when it is opened again."""
+
+    BINDINGS = bindings(FORM_KEYS)
+    AUTO_FOCUS = "SomeOf"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
+
+    def __init__(self, runs_dir: Path, draft: Draft, *, origin: str = "", host: str | None = None) -> None:
+        super().__init__()
+        self.draft = draft
+        self._runs_dir = runs_dir
+        self._origin = origin
+        self._findings = Findings()
+        self._scout = Scout(runs_dir, self.post_message, host=host)
+        self._start: Start | None = None
+        self._wrong = ""
+        self._plan = Plan(id="plan")
+        self._button = StartButton(id="start")
+        self._rows: dict[str, FieldRow] = {}
+
+    # ---- what is on it
+
+    def compose(self) -> ComposeResult:
+        """The fields, and under them what they amount to."""
+        title = f"new experiment, starting from {self._origin}" if self._origin else "new experiment"
+        yield _Title(title)
+        with VerticalScroll(id="fields", can_focus=False):
+            yield from self._fields()
+        yield self._plan
+        yield self._button
+        yield KeyBar()
+
+    def _fields(self) -> Iterable[FieldRow | Heading]:
+        texts = self.draft.texts
+        yield Heading("what is trained")
+        yield self._row("models", SomeOf("models", tuple(MODEL_CLASSES), split_list(texts["models"])))
+        yield self._row("data set", OneOf("dataset", (*DATASETS, FOLDER), texts["dataset"]))
+        yield self._row("image folder", self._typed(FOLDER, 34, "(one subfolder a class)"))
+        yield self._row("epochs", self._typed("epochs"))
+        yield self._row("seeds", self._typed("seeds"))
+        yield self._row("first seed", self._typed("seed"))
+        yield Heading("how it is trained")
+        yield self._row("batch size", self._typed("batch_size"))
+        yield self._row("learning rate", self._typed("lr"))
+        yield self._row("augmentation", SomeOf("augment", AUGMENTATIONS, split_list(texts["augment"])))
+        yield self._row("train on", self._typed("train_limit", placeholder="(all)"))
+        yield self._row("test on", self._typed("test_limit", placeholder="(all)"))
+        yield Heading("where")
+        yield self._row("device", OneOf("device", self._findings.choices, texts["device"]))
+        yield self._row("precision", OneOf("precision", PRECISIONS, texts["precision"]))
+        yield self._row("jobs", self._typed("jobs", placeholder="(one a device)"))
+        yield self._row("data dir", self._typed("data_dir", 34, "(the usual places)"))
+        yield self._row("name", self._typed("name", 34, "(none)"))
+
+    def _typed(self, entry: str, width: int = 15, placeholder: str = "") -> TextEntry:
+        return TextEntry(entry, self.draft.texts[entry], width=width, placeholder=placeholder)
+
+    def _row(self, label: str, control: TextEntry | OneOf | SomeOf) -> FieldRow:
+        row = self._rows[control.entry] = FieldRow(label, control)
+        return row
+
+    # ---- the course of things
+
+    def on_mount(self) -> None:
+        """Look around."""
+        self._scout.start()
+        self._renew()
+
+    def on_unmount(self) -> None:
+        """Let the thread end."""
+        self._scout.stop()
+
+    def on_resize(self) -> None:
+        """Leave the fields some room."""
+        self._plan.most_lines = 4 if self.size.height < 30 else 12
+
+    def on_entry_changed(self, message: EntryChanged) -> None:
+        """Check it at once."""
+        message.stop()
+        self.draft.texts[message.entry] = message.text
+        self._wrong = ""
+        self._renew()
+
+    def on_looked_up(self, message: LookedUp) -> None:
+        """Show what was found out."""
+        self._findings = message.findings
+        device = self._rows["device"].control
+        if isinstance(device, OneOf):
+            device.offer(message.findings.choices)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Say beside every field what is to be said now."""
+        reasons = self.draft.reasons()
+        self._rows[FOLDER].display = self.draft.texts["dataset"] == FOLDER
+        question = self._question(reasons)
+        if question is not None and question != self._findings.question:
+            self._scout.ask(question)
+        for entry in ENTRIES:
+            text, ink = self._remark(entry, reasons, question)
+            self._rows[entry].note.say(text, ink)
+        config = None if reasons else self.draft.config()
+        self._plan.show(self._time(config, question), self._arguments(config), self._wrong)
+        self._say_state(reasons)
+
+    def _question(self, reasons: dict[str, str]) -> Question | None:
+        """What is to be looked up for these entries; None while one of them is wrong."""
+        if not reasons.keys().isdisjoint({"dataset", FOLDER, "data_dir", "device"}):
+            return None
+        return Question(self.draft.text("dataset"), self.draft.texts["data_dir"] or None, self.draft.texts["device"])
+
+    def _remark(self, entry: str, reasons: dict[str, str], question: Question | None) -> tuple[str, str]:
+        """Text and ink of what stands beside a field."""
+        if entry in reasons:
+            return f"✗ {reasons[entry]}", "failed"
+        found = self._findings
+        known = question is not None and question == found.question
+        asked = FOLDER if self.draft.texts["dataset"] == FOLDER else "dataset"
+        remark = found.data.remark if entry == asked and found.data else found.device if entry == "device" else None
+        if entry in {asked, "device"}:
+            if not known or remark is None:
+                return "looking …", "muted"
+            return ("✗ " if remark.level == "wrong" else "") + remark.text, _INKS[remark.level]
+        return _HINTS.get(entry, lambda _: "")(self.draft), "muted"
+
+    def _time(self, config: ExperimentConfig | None, question: Question | None) -> str:
+        found = self._findings
+        if config is None:
+            return "known once every entry is right"
+        if found.past is None or found.data is None or question != found.question:
+            return "looking at past runs …"
+        guessed = guess(config, found.devices, found.past, _limited(config, found.data.sizes))
+        return "can't be guessed: the data set can't be read" if guessed is None else guessed.words()
+
+    def _arguments(self, config: ExperimentConfig | None) -> list[str] | None:
+        return None if config is None else arguments(config, runs_dir=self._runs_dir)
+
+    def _say_state(self, reasons: dict[str, str]) -> None:
+        if self._start is not None:
+            return
+        if reasons:
+            first = self._rows[next(iter(reasons))].label.text
+            more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+            self._button.say(f"{first}{more} must be put right first", "failed")
+        else:
+            self._button.say(_amount(self.draft))
+
+    # ---- what the keys do
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what can be done now."""
+        if action in {"start", "back", "from_defaults"}:
+            return self._start is None
+        return self._start is not None if action == "cancel" else True
+
+    def action_start(self) -> None:
+        """Start what is described."""
+        reasons = self.draft.reasons()
+        if reasons or self._start is not None:
+            if reasons:
+                self._rows[next(iter(reasons))].control.focus()
+            return
+        self._wrong = ""
+        self._start = Start(self.draft.config(), self._runs_dir, self.post_message)
+        self._button.say("starting …")
+        self._renew()
+        self.refresh_bindings()
+
+    def on_start_advanced(self, message: StartAdvanced) -> None:
+        """Show how far it is."""
+        if message.start is self._start:
+            self._button.say(message.line)
+
+    def on_start_ended(self, message: StartEnded) -> None:
+        """Open the experiment, or say why there is none."""
+        if message.start is not self._start:
+            return
+        self._start = None
+        self._wrong = message.reason or ""
+        app = cast("DashboardApp", self.app)
+        if message.folder is not None:
+            try:
+                app.drafts.pop(self._origin, None)
+                app.open_experiment(ExperimentDir(message.folder))
+                return
+            except RunsError as error:
+                self._wrong = str(error)
+        self._renew()
+        if self._wrong:
+            self._button.say("it was not started:", "failed")
+        self.refresh_bindings()
+
+    def action_cancel(self) -> None:
+        """Break the start off."""
+        if self._start is not None and self._start.cancel():
+            self._start = None
+            self._renew()
+            self._button.say("cancelled: nothing was started; what came of the data is kept for the next time")
+            self.refresh_bindings()
+
+    def action_back(self) -> None:
+        """Leave the form; the entries are kept."""
+        self.dismiss()
+
+    async def action_from_defaults(self) -> None:
+        """Set every entry to its default."""
+        self.draft.texts = Draft.of(ExperimentConfig()).texts
+        self._wrong = ""
+        fields = self.query_one("#fields")
+        await fields.remove_children()
+        await fields.mount(*self._fields())
+        self._rows["models"].control.focus()
+        self._renew()
+
+    def action_copy_command(self) -> None:
+        """Copy the command line, by way of the terminal."""
+        app = cast("DashboardApp", self.app)
+        try:
+            line = shlex.join(["tui-attn", *arguments(self.draft.config(), runs_dir=self._runs_dir)])
+            line.encode()
+        except ConfigError:
+            app.say("there is no command line before every entry is right", "failed")
+        except UnicodeEncodeError:
+            app.say("a path in it is no valid text: it can't be copied", "failed")
+        else:
+            app.copy_to_clipboard(line)
+            app.say("copied, if the terminal allows it")
+
+
+class _Title(Lines):
+    """The title."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def lines(self, width: int, height: int) -> list[Row]:
+        """A rule with the title."""
+        return [rule(self._text, width, focused=True)]
+
+
+def _limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Training and test images of an epoch."""
+    if sizes is None:
+        return None
+    return min(sizes[0], config.train_limit or sizes[0]), min(sizes[1], config.test_limit or sizes[1])
+
+
+def _amount(draft: Draft) -> str:
+    """How many runs an experiment has."""
+    config = draft.config()
+    models, seeds = len(config.models), config.seeds
+    if models * seeds == 1:
+        return "1 run"
+    return f"{models * seeds:,} runs: {_many(models, 'model')} x {_many(seeds, 'seed')}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _seeds(draft: Draft) -> str:
+    config = draft.config() if not draft.reasons() else None
+    if config is None or config.seeds == 1:
+        return "of each model; with one there is no verdict" if config else "of each model"
+    return f"of each model: {config.seed} to {config.seed + config.seeds - 1}"
+
+
+_HINTS: dict[str, Any] = {
+    "models": lambda _: "",
+    "epochs": lambda _: "passes over the training images",
+    "seeds": _seeds,
+    "seed": lambda _: "the others follow it",
+    "batch_size": lambda _: "images in a training step",
+    "lr": lambda _: "Adam's",
+    "augment": lambda _: "at random, while training",
+    "train_limit": lambda _: "the first so many images",
+    "test_limit": lambda _: "the first so many images",
+    "precision": lambda _: "auto: bf16 where it is fast",
+    "jobs": lambda _: "workers",
+    "data_dir": lambda _: "looked at first",
+    "name": lambda _: "shown beside its id",
+}
+
+
+def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
+    """Open the form: with what was entered before, or from `folder`'s configuration, the newest one's, the defaults."""
+    origin, config = "", ExperimentConfig()
+    try:
+        folder = folder or next(runs.experiments(app.runs_dir), None)
+        if folder is not None:
+            origin, config = folder.id, replace(folder.manifest_data().config, name=None)  # each has its own name
+    except RunsError:
+        pass
+    draft = app.drafts.setdefault(origin, Draft.of(config))
+    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin=origin, host=app.around.host))
