@@ -50,20 +50,26 @@ def show(option: str, config: ExperimentConfig) -> str:
 
 
 def arguments(
-    config: ExperimentConfig, *, defaults: ExperimentConfig | None = None, runs_dir: Path | None = None
+    config: ExperimentConfig,
+    *,
+    usual: ExperimentConfig | None = None,
+    runs_dir: Path | None = None,
+    usual_runs_dir: Path = Path("runs"),
 ) -> list[str]:
     """The command line that starts `config`, without the program's name and without a shell's quotes.
 
-    It names only what differs from `defaults`, which are what holds where an option is left out; `runs_dir` only
-    where it isn't ./runs.
+    It names only what differs from `usual`, which is what the configuration file makes of an empty command line; the
+    folder of experiments only where it isn't the usual one.
     """
-    usual = ExperimentConfig() if defaults is None else defaults
+    if usual is not None and any(show(option, usual) and not show(option, config) for option in _MAY_BE_EMPTY):
+        # No option takes back what the file says of these.
+        return ["--config", "/dev/null", *arguments(config, runs_dir=runs_dir)]
     found: list[str] = []
     for option in OPTIONS:
         text = show(option, config)
-        if text != show(option, usual):
+        if text != show(option, usual or ExperimentConfig()):
             # A text that begins with a dash would be taken for an option.
             found += [f"{flag(option)}={text}"] if text.startswith("-") else [flag(option), text]
-    if runs_dir is not None and runs_dir.absolute() != Path("runs").absolute():
+    if runs_dir is not None and runs_dir.absolute() != usual_runs_dir.expanduser().absolute():
         found += ["--runs-dir", str(runs_dir.absolute())]
     return found

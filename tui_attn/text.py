@@ -32,6 +32,13 @@ def safe_text(text: object, *, one_line: bool = False) -> str:
     return re.sub(r"[\n\t]+", " ", shown) if one_line else shown
 
 
+def stand_ins(text: str) -> str:
+    """`text` with one visible character for each that `safe_text` would replace, so that places in it stay the same."""
+    return _UNSAFE.sub(lambda found: visible if len(visible := _visible(found)) == 1 else "\ufffd", text).translate(
+        {0x0A: "␊", 0x09: "␉"}
+    )
+
+
 def has_control_characters(text: str) -> bool:
     """Whether `text` holds anything that `safe_text` would replace, or a newline or tab."""
     return bool(_UNSAFE.search(text)) or "\n" in text or "\t" in text

@@ -75,13 +75,22 @@ def test_what_is_shown_is_read_back(config: ExperimentConfig) -> None:
 def test_only_what_differs_is_named() -> None:
     assert arguments(ExperimentConfig()) == []
     assert arguments(ExperimentConfig(epochs=2, models=("se",))) == ["--models", "se", "--epochs", "2"]
-    assert arguments(ExperimentConfig(epochs=2), defaults=ExperimentConfig(epochs=2, jobs=None)) == []
-    assert arguments(ExperimentConfig(), defaults=ExperimentConfig(epochs=2)) == ["--epochs", "15"]
+    assert arguments(ExperimentConfig(epochs=2), usual=ExperimentConfig(epochs=2, jobs=None)) == []
+    assert arguments(ExperimentConfig(), usual=ExperimentConfig(epochs=2)) == ["--epochs", "15"]
+
+
+def test_what_the_configuration_file_says_is_taken_back() -> None:
+    usual = ExperimentConfig(epochs=2, augment=("crop",), jobs=2)
+    assert arguments(ExperimentConfig(epochs=2, jobs=3), usual=usual) == ["--augment", "", "--jobs", "3"]
+    assert arguments(ExperimentConfig(epochs=2), usual=usual) == ["--config", "/dev/null", "--epochs", "2"]
+    assert of_command_line(shlex.join(["--augment", ""])) == ExperimentConfig()
 
 
 def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:
     assert arguments(ExperimentConfig(), runs_dir=Path("runs")) == []
     assert arguments(ExperimentConfig(), runs_dir=tmp_path) == ["--runs-dir", str(tmp_path)]
+    assert arguments(ExperimentConfig(), runs_dir=tmp_path, usual_runs_dir=tmp_path) == []
+    assert arguments(ExperimentConfig(), runs_dir=Path("runs"), usual_runs_dir=tmp_path)[0] == "--runs-dir"
 
 
 @pytest.mark.parametrize(

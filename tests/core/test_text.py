@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.strategies import HOSTILE, texts
-from tui_attn.text import command_line, duration, has_control_characters, safe_text, size
+from tui_attn.text import command_line, duration, has_control_characters, safe_text, size, stand_ins
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -133,3 +133,11 @@ def test_a_command_line_names_the_runs_folder_when_it_is_not_the_usual_one(
 def test_an_experiment_whose_folder_has_another_name_is_called_by_its_path(tmp_path: Path, name: str) -> None:
     line = command_line("resume", tmp_path / name)
     assert shlex.split(line) == ["tui-attn", "resume", str(tmp_path / name)]
+
+
+@given(text=texts())
+def test_stand_ins_keep_every_place(text: str) -> None:
+    shown = stand_ins(text)
+    assert len(shown) == len(text)
+    assert not has_control_characters(shown)
+    assert all(new == old for new, old in zip(shown, text, strict=True) if not has_control_characters(old))

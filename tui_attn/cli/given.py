@@ -105,7 +105,10 @@ def _warn(context: typer.Context) -> None:
 def keep_screen(context: typer.Context) -> None:
     """Keep how the dashboard shall look and listen, for `screen_options`. Raises `ConfigError`."""
     _screen.clear()
-    _screen.update(file_settings(context).screen())
+    found = file_settings(context)
+    _screen.update(found.screen())
+    runs_dir = {"runs_dir": found.values["runs-dir"]} if "runs-dir" in found.values else {}
+    _screen["usual"] = found.experiment() | runs_dir
     if "theme" in _screen:
         _screen["theme_said_by"] = "the configuration file"
     for name in _SCREEN:

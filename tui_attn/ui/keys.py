@@ -64,7 +64,7 @@ DASHBOARD_KEYS = (
     ),
     Key("comparison", "c", "comparison", "compare", "Compare the models", True),
     Key("heatmap", "h", "heatmap", "heatmaps", "Show gates by class and attention between channels", True),
-    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one", True),
+    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one"),
     Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause all runs, or let them go on"),
     Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
     Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs and keep what they have reached"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tui_attn.config import ConfigError, suggest
 from tui_attn.text import safe_text
@@ -29,6 +30,9 @@ class UiOptions:
 
     theme_said_by: str = ""
     """Who asks for `theme` in words, such as "--theme"; empty where it is only what was chosen last."""
+
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration file says of new experiments: fields of `ExperimentConfig`, and `runs_dir`."""
 
     def __post_init__(self) -> None:
         if self.theme is not None:

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 
-from tui_attn import runs
+from tui_attn import runs, trust
 from tui_attn.config import (
     AUGMENTATIONS,
     DATASETS,
@@ -48,11 +48,21 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
 
-    def __init__(self, runs_dir: Path, draft: Draft, *, origin: str = "", host: str | None = None) -> None:
+    def __init__(
+        self,
+        runs_dir: Path,
+        draft: Draft,
+        *,
+        origin: str = "",
+        usual: ExperimentConfig,
+        usual_runs_dir: Path,
+        host: str | None = None,
+    ) -> None:
         super().__init__()
         self.draft = draft
         self._runs_dir = runs_dir
         self._origin = origin
+        self._usual, self._usual_runs_dir = usual, usual_runs_dir
         self._findings = Findings()
         self._scout = Scout(runs_dir, self.post_message, host=host)
         self._start: Start | None = None
@@ -101,6 +111,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def _row(self, label: str, control: TextEntry | OneOf | SomeOf) -> FieldRow:
         row = self._rows[control.entry] = FieldRow(label, control)
         return row
+
+    def row(self, entry: str) -> FieldRow:
+        """The row of an entry."""
+        return self._rows[entry]
 
     # ---- the course of things
 
@@ -176,7 +190,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         return "can't be guessed: the data set can't be read" if guessed is None else guessed.words()
 
     def _arguments(self, config: ExperimentConfig | None) -> list[str] | None:
-        return None if config is None else arguments(config, runs_dir=self._runs_dir)
+        return None if config is None else self._command(config)
+
+    def _command(self, config: ExperimentConfig) -> list[str]:
+        return arguments(config, usual=self._usual, runs_dir=self._runs_dir, usual_runs_dir=self._usual_runs_dir)
 
     def _say_state(self, reasons: dict[str, str]) -> None:
         if self._start is not None:
@@ -247,7 +264,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     async def action_from_defaults(self) -> None:
         """Set every entry to its default."""
-        self.draft.texts = Draft.of(ExperimentConfig()).texts
+        self.draft.texts = Draft.of(self._usual).texts
         self._wrong = ""
         fields = self.query_one("#fields")
         await fields.remove_children()
@@ -259,7 +276,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Copy the command line, by way of the terminal."""
         app = cast("DashboardApp", self.app)
         try:
-            line = shlex.join(["tui-attn", *arguments(self.draft.config(), runs_dir=self._runs_dir)])
+            line = shlex.join(["tui-attn", *self._command(self.draft.config())])
             line.encode()
         except ConfigError:
             app.say("there is no command line before every entry is right", "failed")
@@ -327,13 +344,38 @@ _HINTS: dict[str, Any] = {
 
 
 def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
-    """Open the form: with what was entered before, or from `folder`'s configuration, the newest one's, the defaults."""
-    origin, config = "", ExperimentConfig()
+    """Open the form with what was entered before, or from the configuration of `folder`, the newest, or the usual."""
+    said = dict(app.options.usual)
+    usual_runs_dir = Path(said.pop("runs_dir", "runs"))
+    usual = _usual(said)
+    origin, config = "", usual
     try:
         folder = folder or next(runs.experiments(app.runs_dir), None)
         if folder is not None:
-            origin, config = folder.id, replace(folder.manifest_data().config, name=None)  # each has its own name
+            origin, config = folder.id, _to_start_from(folder.manifest_data().config)
     except RunsError:
         pass
     draft = app.drafts.setdefault(origin, Draft.of(config))
-    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin=origin, host=app.around.host))
+    screen = NewExperimentScreen(
+        app.runs_dir, draft, origin=origin, usual=usual, usual_runs_dir=usual_runs_dir, host=app.around.host
+    )
+    app.push_screen(screen)
+
+
+def _usual(said: dict[str, Any]) -> ExperimentConfig:
+    try:
+        return ExperimentConfig(**said)
+    except ConfigError:
+        return ExperimentConfig()
+
+
+def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
+    """What of another experiment's configuration is taken: not its name, nor code that this user never named."""
+    kept = [
+        model
+        for model in config.models
+        if model in MODEL_CLASSES or trust.is_trusted(str(config.own_model(model).sha256))
+    ]
+    specs = dict(zip(config.models, config.model_specs, strict=True))
+    models = tuple(specs[model] for model in kept) or tuple(MODEL_CLASSES)
+    return replace(config, models=models, own_models=(), name=None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
@@ -13,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.text import safe_text
+from tui_attn.text import safe_text, stand_ins
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
@@ -36,7 +37,13 @@ class TextEntry(Input):
     def __init__(self, entry: str, text: str, *, width: int, placeholder: str = "") -> None:
         super().__init__(text, placeholder=placeholder, compact=True, select_on_focus=False)
         self.entry = entry
+        self.cursor_blink = False  # nothing is drawn again while nothing happens
         self.styles.width = width
+
+    @property
+    def _value(self) -> Text:
+        """What Textual draws of the entry: control characters, which it would send to the terminal, as stand-ins."""
+        return Text(stand_ins(self.value), no_wrap=True, overflow="ignore", end="")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Tell the form."""
@@ -171,12 +178,12 @@ class Note(Lines):
 
     def __init__(self) -> None:
         super().__init__()
-        self._text, self._ink = "", "muted"
+        self.text, self._ink = "", "muted"
 
     def say(self, text: str, ink: str = "muted") -> None:
         """Show `text` in the colour `ink`."""
-        if (text, ink) != (self._text, self._ink):
-            self._text, self._ink = text, ink
+        if (text, ink) != (self.text, self._ink):
+            self.text, self._ink = text, ink
             self._fit_height()
             self.redraw()
 
@@ -190,7 +197,7 @@ class Note(Lines):
             self.styles.height = height
 
     def _wrapped(self, width: int) -> list[str]:
-        found = wrap(self._text, max(width - 1, 8))
+        found = wrap(self.text, max(width - 1, 8))
         return found if len(found) <= _MOST_LINES else [*found[: _MOST_LINES - 1], f"{found[_MOST_LINES - 1]} …"]
 
     def lines(self, width: int, height: int) -> Sequence[Row]:

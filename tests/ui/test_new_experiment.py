@@ -1,0 +1,274 @@
+"""The form for a new experiment: what it starts from, what it says, what it starts."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.core.test_optiontext import of_command_line
+from tests.recorded import record
+from tests.ui.harness import Script, drive, make_app, screen_text, until
+from tests.ui.test_hostile import CONTROL, MARKUP
+from tui_attn import launch, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.screens.dashboard import Dashboard
+from tui_attn.ui.screens.new_experiment import NewExperimentScreen
+
+PAST = ExperimentConfig(models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000, name="my lab")
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def opened(
+    tmp_path: Path,
+    script: Script,
+    *,
+    config: ExperimentConfig = PAST,
+    size: tuple[int, int] = (120, 40),
+    **options: Any,
+) -> Path:
+    """Open the form on a recorded experiment, do what `script` says, and return the folder of experiments."""
+    runs_dir = tmp_path / "runs"
+    folder = record(runs_dir, config=config, predictions=False, probes=False)
+
+    async def main(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewExperimentScreen) and "looking" not in screen_text(app))
+        await script(pilot, app)
+
+    drive(make_app(folder, **options), main, size=size)
+    return runs_dir
+
+
+def form(app: DashboardApp) -> NewExperimentScreen:
+    assert isinstance(app.screen, NewExperimentScreen)
+    return app.screen
+
+
+async def enter(pilot: Pilot[int], app: DashboardApp, entry: str, text: str) -> None:
+    """Go to a field of text and write `text` over what is there."""
+    row = form(app).row(entry)
+    row.control.focus()
+    await pilot.pause()
+    await pilot.press("ctrl+u", *text)
+    await until(pilot, lambda: form(app).draft.texts[entry] == text)
+
+
+def note(app: DashboardApp, entry: str) -> str:
+    return form(app).row(entry).note.text
+
+
+def test_it_starts_from_the_experiment_that_is_open(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        text = screen_text(app)
+        assert "new experiment, starting from 20231114-221320-fashion-mnist" in text
+        assert "[x] base  [x] se  [ ] self-attention" in text.replace("›", " ")
+        assert form(app).draft.config() == ExperimentConfig(
+            models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000
+        ), "another experiment has another name"
+        assert note(app, "dataset") == "not here: 30.9 MB to download at the start"
+        assert note(app, "device").endswith("no other experiment on it")
+        assert "guessed from 2 past runs on this machine" in text
+
+    opened(tmp_path, script)
+
+
+def test_entries_are_checked_as_they_are_typed(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await enter(pilot, app, "epochs", "many")
+        assert note(app, "epochs") == "✗ must be a whole number from 1 to 1,000,000, not many"
+        assert "epochs must be put right first" in screen_text(app)
+        form(app).row("name").control.focus()
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.focused is form(app).row("epochs").control)
+        await enter(pilot, app, "epochs", "3")
+        assert "6 runs" not in screen_text(app)
+        await enter(pilot, app, "seeds", "3")
+        assert "6 runs: 2 models x 3 seeds" in screen_text(app)
+
+    runs_dir = opened(tmp_path, script)
+    assert len(list(runs_dir.iterdir())) == 1
+
+
+def test_no_model_is_a_mistake_too(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("space", "right", "space")
+        await until(pilot, lambda: note(app, "models").startswith("✗ is empty: choose from base"))
+        await pilot.press("right", "space")
+        await until(pilot, lambda: form(app).draft.texts["models"] == "self-attention")
+
+    opened(tmp_path, script)
+
+
+def test_letters_in_a_choice_leave_nothing(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("q", "T", "p")
+        assert form(app).draft.texts["models"] == "base,se"
+        assert app.theme == "dark"
+
+    opened(tmp_path, script)
+
+
+def test_the_command_line_makes_the_same_and_can_be_copied(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await enter(pilot, app, "name", "it's; $(mine)")
+        await enter(pilot, app, "lr", "3e-4")
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: bool(app.clipboard))
+        program, *arguments = shlex.split(app.clipboard)
+        assert program == "tui-attn"
+        assert arguments[-2:] == ["--runs-dir", str(app.runs_dir)]
+        config = form(app).draft.config()
+        assert of_command_line(shlex.join(arguments)) == config
+        assert (config.name, config.lr) == ("it's; $(mine)", 3e-4)
+        shown = screen_text(app).partition("command")[2].partition("[ start ]")[0]
+        assert shlex.split(shown.replace("\\\n", " ")) == [program, *arguments]
+
+    opened(tmp_path, script, size=(140, 30))
+
+
+def test_what_was_entered_is_there_again(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await enter(pilot, app, "epochs", "77")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, NewExperimentScreen))
+        assert form(app).draft.texts["epochs"] == "77"
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: form(app).draft.config() == ExperimentConfig())
+        await until(pilot, lambda: "[x] self-attention" in screen_text(app))
+
+    opened(tmp_path, script)
+
+
+def test_a_folder_of_images_asks_where(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        assert "image folder" not in screen_text(app)
+        await pilot.press("tab", "left")
+        await until(pilot, lambda: note(app, "folder").startswith("✗ needs the path of a folder of images"))
+        await enter(pilot, app, "folder", str(tmp_path / "none"))
+        await until(pilot, lambda: "cannot be read" in note(app, "folder"))
+
+    opened(tmp_path, script)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        labels = []
+        for _ in range(16):
+            await pilot.pause()
+            marked = [line for line in screen_text(app).splitlines() if line.startswith("› ")]
+            assert len(marked) == 1
+            labels.append(marked[0][2:16].strip())
+            await pilot.press("down")
+        assert labels[0] == "models"
+        assert labels[-1] == "[ start ]"
+        assert len(set(labels)) == 16
+        assert len(screen_text(app).splitlines()) == size[1]
+
+    opened(tmp_path, script, size=size)
+
+
+def test_hostile_entries_are_shown_and_obeyed_nowhere(tmp_path: Path) -> None:
+    config = ExperimentConfig(dataset=f"folder:/data/{MARKUP}", data_dir="/\x1b[2J\x07", name=MARKUP)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        text = screen_text(app)
+        assert CONTROL.search(text) is None
+        assert MARKUP[:20] in text
+        await pilot.press("ctrl+y")
+        await pilot.pause()
+
+    opened(tmp_path, script, config=config, size=(200, 60))
+
+
+def test_ascii_is_ascii(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await enter(pilot, app, "epochs", "x")
+        assert screen_text(app).isascii()
+
+    opened(tmp_path, script, ascii=True)
+
+
+# ---- starting
+
+
+@contextmanager
+def fetching_elsewhere(cache: Path) -> Iterator[None]:
+    """Another process that holds the lock of Fashion-MNIST."""
+    cache.mkdir(parents=True)
+    code = (
+        "import fcntl,sys; f=open(sys.argv[1],'ab'); fcntl.lockf(f,fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(cache / ".fashion-mnist.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.kill()
+
+
+def test_a_start_can_be_broken_off(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        with fetching_elsewhere(tmp_path / "cache" / "tui-attn" / "data"):
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: "waiting for another tui-attn" in screen_text(app))
+            assert "esc cancel" in screen_text(app)
+            await pilot.press("escape")
+            await until(pilot, lambda: "cancelled: nothing was started" in screen_text(app))
+            assert "esc back" in screen_text(app)
+
+    runs_dir = opened(tmp_path, script)
+    assert len(list(runs_dir.iterdir())) == 1
+
+
+def test_why_it_can_t_be_started_is_said(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "it was not started" in screen_text(app))
+        assert "set XDG_CACHE_HOME to a folder" in screen_text(app)
+
+    runs_dir = opened(tmp_path, script)
+    assert len(list(runs_dir.iterdir())) == 1
+
+
+def test_a_start_is_opened(tmp_path: Path) -> None:
+    config = ExperimentConfig(models=("base",), dataset="synthetic", epochs=50, device="cpu", train_limit=500)
+    made: list[ExperimentDir] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        before = app.folder
+        await enter(pilot, app, "name", "from the form")
+        form(app).query_one("#start").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: app.folder != before, seconds=60)
+        assert isinstance(app.screen, Dashboard)
+        assert app.folder is not None
+        made.append(app.folder)
+        assert app.drafts == {}
+
+    try:
+        opened(tmp_path, script, config=config)
+        assert made[0].manifest_data().config.to_json() == {**config.to_json(), "name": "from the form"}
+        assert runs.supervisor_alive(made[0])
+    finally:
+        for folder in made:
+            launch.kill(folder)
