@@ -269,6 +269,17 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         described: list[Any] = [screen for screen in self.screen_stack if hasattr(screen, "help_parts")]
         self.push_screen(HelpScreen(self, described[-1].help_parts()))
 
+    def action_palette(self) -> None:
+        """Offer everything that can be done on this screen now."""
+        from tui_attn.ui.actions import Action, possible
+        from tui_attn.ui.screens.palette import PaletteScreen
+
+        async def chosen(action: Action | None) -> None:
+            if action is not None and not await self.run_action(action.action, action.node):
+                self.say(f"{action.label}: not possible any more", "warning")
+
+        self.push_screen(PaletteScreen(possible(self.screen)), chosen)
+
     def action_choose_theme(self) -> None:
         """Let the user choose a theme."""
         from tui_attn.ui.screens.theme import ThemeScreen

@@ -10,6 +10,8 @@ from tui_attn.text import safe_text
 from tui_attn.ui.keys import ALL_KEYS, TABLES, Key
 
 _EVERYWHERE = "everywhere"
+_ALONE = frozenset({_EVERYWHERE, "questions", "choices", "palette"})
+"""Where no other table's keys work."""
 _NAMES = {
     "solidus": "slash",
     "reverse_solidus": "backslash",
@@ -40,7 +42,7 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
     for id_, keys in keymap.items():
         check_key(id_, keys)
     for where, table in TABLES.items():
-        together = table if where in {_EVERYWHERE, "questions", "choices"} else (*TABLES[_EVERYWHERE], *table)
+        together = table if where in _ALONE else (*TABLES[_EVERYWHERE], *table)
         before, after = _shared(together, {}), _shared(together, keymap)
         for key, ids in after.items():
             if not ids <= before.get(key, set()) and not ids.isdisjoint(keymap):

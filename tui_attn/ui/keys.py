@@ -41,6 +41,7 @@ APP_KEYS = (
         False,
         True,
     ),
+    Key("palette", "ctrl+p,colon", "palette", "do", "Do anything that can be done now, found by its name"),
     Key("theme", "T", "choose_theme", "theme", "Choose a theme; each shows itself while it is selected"),
     Key("suspend", "ctrl+z", "suspend_process", "suspend", "Give the terminal back to the shell; fg comes back here"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
@@ -105,6 +106,19 @@ CHOICE_KEYS = (
     Key("cancel", "escape,q", "cancel", "as before", "Leave everything as it was", True),
 )
 """Keys of a short list of which one is chosen."""
+
+PALETTE_KEYS = (
+    Key("palette_up", "up,ctrl+k,shift+tab", "move(-1)", "up", "Go to the action above"),
+    Key("palette_down", "down,ctrl+j,ctrl+n,tab", "move(1)", "down", "Go to the action below", True),
+    Key("palette_page_up", "pageup", "page(-1)", "page up", "Go a page up"),
+    Key("palette_page_down", "pagedown", "page(1)", "page down", "Go a page down"),
+    Key("palette_do", "enter", "choose", "do it", "Do what is selected", True),
+    Key("palette_close", "escape,ctrl+p", "cancel", "close", "Do nothing", True),
+)
+"""Keys of the palette; every other key is typed into it."""
+
+PALETTE_OPENERS = ("palette", "interrupt")
+"""What the palette has no use for: to open itself, and what Ctrl+C asks."""
 
 HEATMAPS_KEYS = (
     Key("next_probe_run", "n", "next_run", "run", "Show the next run that has gates or attention", True),
@@ -185,6 +199,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
     "questions": CONFIRM_KEYS,
     "choices": CHOICE_KEYS,
     "new experiment": (*FORM_KEYS, *ONE_OF_KEYS, *SOME_OF_KEYS, *START_BUTTON_KEYS),
+    "palette": PALETTE_KEYS,
     "charts": tuple(Key(*row) for row in CHART_KEYS),
     "comparison": COMPARISON_KEYS,
     "heatmaps": (*HEATMAPS_KEYS, *(Key(*row) for row in HEATMAP_KEYS)),

@@ -58,8 +58,9 @@ class Themes(Lines):
             here, used = index == self.at, index == self._before
             mark = ("› " if here else "  ", "focused")
             label = (fit(name, 14), "focused" if here else "normal")
-            note = "  (in use)" if used else ""
-            rows.append(Row((mark, label, (fit(ABOUT[name] + note, max(width - 16, 0)), "muted")), selected=here))
+            note = " in use" if used else ""
+            about = fit(ABOUT[name], max(width - 16 - len(note), 0))
+            rows.append(Row((mark, label, (about, "muted"), (note, "normal")), selected=here))
         sample = [piece for text, ink in STATES for piece in ((text, ink), (" ", "normal"))]
         rows += [Row(()), Row((("  ", "normal"), *sample, ("base ", "model:base"), ("se", "model:se")))]
         if self._said_by:
