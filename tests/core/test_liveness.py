@@ -222,6 +222,42 @@ def test_a_signal_reaches_the_holder_of_a_lock_and_nobody_else(tmp_path: Path) -
     lock.release()
 
 
+RELEASE = """
+import sys
+from pathlib import Path
+from tui_attn import liveness
+
+lock = liveness.Lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.readline()
+lock.release()
+print("released", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no descriptors of processes")
+def test_who_has_the_pid_of_a_holder_but_not_its_lock_is_not_signalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process that got the pid between the look at the lock and the signal."""
+    path, opened = tmp_path / "lock", os.pidfd_open
+    with python(RELEASE, path) as process:
+        assert said(process) == "held"
+
+        def open_late(pid: int) -> int:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            assert said(process) == "released"
+            return opened(pid)
+
+        monkeypatch.setattr(os, "pidfd_open", open_late)
+        assert not liveness.signal_holder(path, signal.SIGKILL)
+        process.communicate("go\n")
+        assert process.returncode == 0
+
+
 # ---- identities
 
 
