@@ -35,6 +35,7 @@ FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=SHM if SHM.is_dir() else None
 FILE = FOLDER / "file"
 EXPERIMENT = ExperimentDir(FOLDER / "runs" / "experiment")
 CONFIG = config.ExperimentConfig(models=("base", "se"), dataset="synthetic", epochs=2)
+OWN = config.ExperimentConfig(models=("base", "/home/ada/net.py:Net"), dataset="synthetic", augment=("flip",))
 
 
 def checksummed(body: bytes) -> bytes:
@@ -143,12 +144,14 @@ def from_json(data: bytes) -> None:
 
 def toml(data: bytes) -> None:
     FILE.write_bytes(data)
+    found = configfile.read(FILE)
+    for problem in found.problems:
+        assert not text.has_control_characters(problem), problem
+    found.screen()
     try:
-        config.ExperimentConfig(**configfile.read(FILE).experiment())
+        config.ExperimentConfig(**found.experiment())
     except config.ConfigError as error:
         _one_line(error)
-    except TypeError as error:  # the command line checks types after it has merged the options
-        assert "argument" in str(error) or "not" in str(error)
 
 
 def index(data: bytes) -> None:
@@ -271,8 +274,8 @@ def seeds() -> dict[str, bytes]:
         "log_reader": b"\x10" + b"\n".join(bodies) + b"\xff!torn" + b"\xff\xfe" + bodies[0],
         "fold": b"\n".join(bodies[:3]) + b"\xff" + b"\n".join(bodies[3:]),
         "manifest": json.dumps(described.to_json()).encode(),
-        "from_json": json.dumps(CONFIG.to_json()).encode(),
-        "toml": b'models = ["base"]\nepochs = 3\nlr = 0.1\nname = "x"\n',
+        "from_json": json.dumps(OWN.to_json()).encode(),
+        "toml": b'models = ["base"]\nepochs = 3\nlr = 0.1\nname = "x"\ntheme = "light"\n[keys]\nhelp = "f5"\n',
         "index": json.dumps(latest).encode(),
         "archive": packed.getvalue(),
         "torch_checkpoint": saved.getvalue(),
