@@ -306,7 +306,8 @@ def attach() -> None:
     """Open an experiment of 300 runs with 750 logged points each; targets: 1 s, 5 s, 100 ms a key."""
     with scratch() as root:
         config = ExperimentConfig(epochs=15, seeds=100)
-        folder = recorded.record(root, config=config, predictions=False, probes=False)
+        # A point an event, as workers log them.
+        folder = recorded.record(root, config=config, predictions=False, probes=False, points_per_block=1)
         size = sum(folder.run(run).events.stat().st_size for run in _ids(config))
         with dashboard(folder) as terminal:
             first = terminal.wait_for("base-s0") - terminal.begun
@@ -321,9 +322,10 @@ def attach() -> None:
                 read = "reading the logs" not in text and "✓ finished" in text.splitlines()[0]
                 if read and text.count("×100") == 6:  # three bands in each chart, of all seeds
                     whole = time.perf_counter() - terminal.begun
-            memory = psutil.Process(terminal.pid).memory_info().rss
+            process = psutil.Process(terminal.pid)
+            memory, cpu = process.memory_info().rss, sum(process.cpu_times()[:2])
     print(f"  {size / 1e6:.1f} MB of logs: first frame {first:.2f} s, first figures {useful:.2f} s, "
-          f"all of it {whole:.2f} s, "
+          f"all of it {whole:.2f} s ({cpu:.2f} s of CPU), "
           f"keys meanwhile at most {1000 * max(delays):.0f} ms, memory {memory / 1e6:.0f} MB")  # fmt: skip
 
 

@@ -108,6 +108,7 @@ CONTROL_EVENTS: dict[str, dict[str, Types]] = {
 }
 """Commands of `control.jsonl`, written by whoever steers; a `run` of null means all of them."""
 
+_parse = json.JSONDecoder().raw_decode
 _SCHEMA: dict[str, list[dict[str, Types]]] = {}
 for _vocabulary in (EXPERIMENT_EVENTS, RUN_EVENTS, CONTROL_EVENTS):
     for _type, _fields in _vocabulary.items():
@@ -150,10 +151,11 @@ def decode(line: bytes) -> Event | None:
     if not mark or len(line) > MAX_LINE or tail != b'%08x"}' % zlib.crc32(head):
         return None
     try:
-        record = json.loads((head + b"}").decode("utf-8"))
+        text = (head + b"}").decode("utf-8")
+        record, end = _parse(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("v") != VERSION:
+    if end != len(text) or not isinstance(record, dict) or record.get("v") != VERSION:
         return None
     type_, seq, t = record.get("type"), record.get("seq"), record.get("t")
     if not isinstance(type_, str) or type(seq) is not int or not isinstance(t, _NUMBER) or not 0 <= t < MAX_TIME:
@@ -165,6 +167,8 @@ def decode(line: bytes) -> Event | None:
 
 def number(value: Any) -> float:
     """A number of a payload, the spelled ones included. Raises `ValueError` or `TypeError` for anything else."""
+    if type(value) is float:
+        return value
     if isinstance(value, str) and value not in _NOT_FINITE:
         raise ValueError(f"not a number: {value!r}")
     try:
@@ -176,13 +180,19 @@ def number(value: Any) -> float:
 def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
     if not _ENVELOPE.isdisjoint(payload) or not _is(payload.get("run"), _OPTIONAL_TEXT):
         return False  # readers look for a run in every event
-    return any(
-        all(name in payload and _is(payload[name], types) for name, types in fields.items())
-        for fields in _SCHEMA.get(type_, ())
-    )
+    for fields in _SCHEMA.get(type_, ()):
+        # Plain loops: a long history has hundreds of thousands of lines.
+        for name, types in fields.items():
+            if name not in payload or not _is(payload[name], types):
+                break
+        else:
+            return True
+    return False
 
 
 def _is(value: Any, types: Types) -> bool:
+    if type(value) is types and types is not int:
+        return True
     if isinstance(value, bool):
         return types is bool
     if isinstance(value, int) and not -MAX_WHOLE <= value <= MAX_WHOLE:

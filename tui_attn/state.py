@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from tui_attn.events import Event, number
 from tui_attn.runs import ID
@@ -282,19 +281,26 @@ def _started(state: ExperimentState, run: RunState, event: Event) -> None:
 
 
 def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
+    data = event.data
     try:
-        steps = [number(value) for value in event["step"]]
-        losses = [number(value) for value in event["loss"]]
-        accuracies = [number(value) for value in event["accuracy"]]
-        seconds = number(event["train_seconds"])
+        steps = [*map(number, data["step"])]
+        losses = [*map(number, data["loss"])]
+        accuracies = [*map(number, data["accuracy"])]
+        seconds = number(data["train_seconds"])
     except (TypeError, ValueError):
         return
     if not len(steps) == len(losses) == len(accuracies):
         return
     last = run.steps[-1] if run.steps else 0.0
-    known = next((index for index, step in enumerate(steps) if step > last), len(steps))
-    steps, losses, accuracies = steps[known:], losses[known:], accuracies[known:]
-    if not steps or not all(before < step < math.inf for before, step in pairwise([last, *steps])):
+    if steps and not steps[0] > last:
+        known = next((index for index, step in enumerate(steps) if step > last), len(steps))
+        steps, losses, accuracies = steps[known:], losses[known:], accuracies[known:]
+    newest = last
+    for step in steps:
+        if not newest < step < math.inf:
+            return
+        newest = step
+    if not steps:
         return
     before = run.times[-1] if run.times else 0.0
     spent = seconds - before if before <= seconds < math.inf else 0.0

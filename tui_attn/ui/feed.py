@@ -159,8 +159,8 @@ class Feed(threading.Thread):
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
             waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
             spent = self._clock() - begun
-            # A long history is read in half of the time, so that keys get the other half.
-            pause = max(waiting, _SHARE * spent) if complete else spent
+            # While a long history is read, keys and drawing get a quarter of the time to themselves.
+            pause = max(waiting, _SHARE * spent) if complete else spent / 3
             self._wake.wait(pause)
             self._wake.clear()
 
