@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from tests.core.test_optiontext import of_command_line
@@ -22,6 +23,7 @@ from tui_attn.config import ExperimentConfig
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.dashboard import Dashboard
+from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
 
 PAST = ExperimentConfig(models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000, name="my lab")
@@ -110,6 +112,33 @@ def test_no_model_is_a_mistake_too(tmp_path: Path) -> None:
         await until(pilot, lambda: note(app, "models").startswith("✗ is empty: choose from base"))
         await pilot.press("right", "space")
         await until(pilot, lambda: form(app).draft.texts["models"] == "self-attention")
+
+    opened(tmp_path, script)
+
+
+def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> None:
+    burst = ["ctrl+u", "4", "backspace", "backspace", "7", "tab", "2", "down", "8", "left", "9", "ctrl+y"]
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        form(app).row("epochs").control.focus()
+        await pilot.pause()
+        for key in burst:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: bool(app.clipboard))
+        texts = form(app).draft.texts
+        assert (texts["epochs"], texts["seeds"], texts["seed"]) == ("7", "12", "098")
+        assert " --epochs 7 --seeds 12 --seed 98 " in app.clipboard
+
+    opened(tmp_path, script)
+
+
+def test_the_help_tells_the_form_s_keys(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        assert "Start the experiment that is described" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, NewExperimentScreen))
 
     opened(tmp_path, script)
 

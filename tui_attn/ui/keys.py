@@ -168,8 +168,8 @@ FORM_KEYS = (
     Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
     Key("copy_command", "ctrl+y", "copy_command", "copy command", "Copy the command line that starts the same", True),
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
-    Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field"),
-    Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before"),
+    Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field", False, True),
+    Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before", False, True),
     Key("leave_form", "escape", "cancel", "cancel", "Break the start off", True),
     Key("leave_form", "escape", "back", "back", "Go back; what was entered is kept while the program runs", True),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_attn import runs, trust
@@ -112,6 +113,14 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         row = self._rows[control.entry] = FieldRow(label, control)
         return row
 
+    def help_parts(self) -> list[tuple[str, DOMNode]]:
+        """What has keys here, for the help."""
+        return [
+            ("new experiment", self),
+            ("choice of several", self._rows["models"].control),
+            ("choice of one", self._rows["dataset"].control),
+        ]
+
     def row(self, entry: str) -> FieldRow:
         """The row of an entry."""
         return self._rows[entry]
@@ -213,8 +222,13 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return self._start is None
         return self._start is not None if action == "cancel" else True
 
+    def _take_entries(self) -> None:
+        """Take what stands in the fields: the news of the last letter may still be on its way."""
+        self.draft.texts |= {entry: row.control.text for entry, row in self._rows.items()}
+
     def action_start(self) -> None:
         """Start what is described."""
+        self._take_entries()
         reasons = self.draft.reasons()
         if reasons or self._start is not None:
             if reasons:
@@ -260,6 +274,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     def action_back(self) -> None:
         """Leave the form; the entries are kept."""
+        self._take_entries()
         self.dismiss()
 
     async def action_from_defaults(self) -> None:
@@ -274,6 +289,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     def action_copy_command(self) -> None:
         """Copy the command line, by way of the terminal."""
+        self._take_entries()
         app = cast("DashboardApp", self.app)
         try:
             line = shlex.join(["tui-attn", *self._command(self.draft.config())])

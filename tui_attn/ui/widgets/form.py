@@ -31,6 +31,20 @@ class EntryChanged(Message):
     text: str
 
 
+async def obeyed(widget: Widget, event: events.Key) -> bool:
+    """Whether `event` is a key of `widget` itself; then what it does is done at once.
+
+    Textual looks keys up once they came back up to the app: until then the next letter may be typed already, and the
+    next field have the focus.
+    """
+    for binding in widget._bindings.key_to_bindings.get(event.key, ()):
+        event.stop()
+        event.prevent_default()
+        await widget.run_action(binding.action)
+        return True
+    return False
+
+
 class TextEntry(Input):
     """Something to type into."""
 
@@ -44,6 +58,16 @@ class TextEntry(Input):
     def _value(self) -> Text:
         """What Textual draws of the entry: control characters, which it would send to the terminal, as stand-ins."""
         return Text(stand_ins(self.value), no_wrap=True, overflow="ignore", end="")
+
+    @property
+    def text(self) -> str:
+        """What is entered now."""
+        return self.value
+
+    async def on_key(self, event: events.Key) -> None:
+        """Edit at once."""
+        if not event.is_printable:
+            await obeyed(self, event)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Tell the form."""
@@ -59,13 +83,18 @@ class TextEntry(Input):
 class Chooser(Lines, can_focus=True):
     """What a choice by keys has in common: plain letters do nothing here, as in a field of text."""
 
+    @property
+    def text(self) -> str:
+        """What is entered now."""
+        raise NotImplementedError
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Keep letters from what they do elsewhere."""
         return character is not None and character.isprintable() and character != " "
 
-    def on_key(self, event: events.Key) -> None:
-        """Keep letters from what they do elsewhere."""
-        if self.check_consume_key(event.key, event.character):
+    async def on_key(self, event: events.Key) -> None:
+        """Choose at once, and keep letters from what they do elsewhere."""
+        if not await obeyed(self, event) and self.check_consume_key(event.key, event.character):
             event.stop()
             event.prevent_default()
 
@@ -81,6 +110,11 @@ class OneOf(Chooser):
         self._choices = list(choices)
         self._chosen = chosen
         self.offer(choices)
+
+    @property
+    def text(self) -> str:
+        """What is chosen."""
+        return self._chosen
 
     def offer(self, choices: Sequence[str]) -> None:
         """Offer these, and what is chosen."""
@@ -123,6 +157,11 @@ class SomeOf(Chooser):
         self._at = 0
         self.styles.width = sum(cell_len(self._word(choice)) + 6 for choice in self._choices)
 
+    @property
+    def text(self) -> str:
+        """What is chosen, in order."""
+        return ",".join(item for item in self._choices if item in self._chosen)
+
     @staticmethod
     def _word(choice: str) -> str:
         return fit(name, 40).rstrip() if cell_len(name := safe_text(choice, one_line=True)) > 40 else name
@@ -146,7 +185,7 @@ class SomeOf(Chooser):
         """Choose the one that the cursor is at, or no longer."""
         self._chosen ^= {self._choices[self._at]}
         self.redraw()
-        self.post_message(EntryChanged(self.entry, ",".join(item for item in self._choices if item in self._chosen)))
+        self.post_message(EntryChanged(self.entry, self.text))
 
     def on_click(self, event: events.Click) -> None:
         """Choose what was clicked at, or no longer."""

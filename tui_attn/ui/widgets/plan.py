@@ -103,6 +103,11 @@ class StartButton(Chooser):
         super().__init__(id=id)
         self._text, self._ink = "", "muted"
 
+    @property
+    def text(self) -> str:
+        """What is said beside it."""
+        return self._text
+
     def say(self, text: str, ink: str = "muted") -> None:
         """Show `text` beside the button."""
         if (text, ink) != (self._text, self._ink):
