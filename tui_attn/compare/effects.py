@@ -83,6 +83,10 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
                 problems.append(f"{name}/probes/interventions.json {error}: 'tui-attn probe' computes it anew")
         else:
             found.setdefault(run.model, []).append(results)
+    config = follower.manifest.config
+    probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
+    for model in (own.name for own in config.own_models if own.name in probed):
+        problems.append(f"{model} is a model of one's own: only the attention of {' and '.join(KINDS)} can be replaced")
     if missing:
         problems.append(f"no interventions on {_some(missing)} yet: {NOT_YET}")
     return [over_runs(found[model]) for model in KINDS if model in found], problems

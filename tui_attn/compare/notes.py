@@ -24,7 +24,7 @@ def remarks(follower: Follower, summary: Mapping[str, Any]) -> list[str]:
     """
     lines = [run for entry in summary["models"] for run in entry["runs"]]
     return [
-        *_models(summary),
+        *_models(summary, any(run.gates for run in follower.state.runs.values())),
         *_unfinished(lines, summary["epochs"]),
         *_left_out(follower),
         *_not_paired(follower),
@@ -34,13 +34,13 @@ def remarks(follower: Follower, summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _models(summary: Mapping[str, Any]) -> Iterable[str]:
+def _models(summary: Mapping[str, Any], gates: bool) -> Iterable[str]:
     models = [entry["model"] for entry in summary["models"]]
     if len(models) == 1:
         yield f"{models[0]} is the only model of this experiment: there is nothing to compare it with"
     elif BASE not in models:
         yield f"{BASE} is not in this experiment: no differences from it, and no verdicts"
-    if "se" not in models:
+    if "se" not in models and not gates:
         yield "no SE model in this experiment: there are no channel weights to look at"
 
 

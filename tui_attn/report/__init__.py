@@ -27,10 +27,12 @@ def write_report(follower: Follower, folder: Path) -> Path:
         raise ReportError(NEEDS) from None
     from tui_attn.report.content import gather
     from tui_attn.report.page import page
+    from tui_attn.report.pictures import assign
     from tui_attn.report.sections import draw
     from tui_attn.report.tables import csv_files
 
     content = gather(follower)
+    assign(follower.manifest.config.models)
     drawn = draw(content)
     files = {f"{TABLES}/{name}": table for name, table in csv_files(content).items()}
     for picture in drawn.all:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare import BASE, accuracies, comparisons
-from tui_attn.report.pictures import FAINT, GRID, INK, MARKERS, PAPER, Picture, ink, picture
+from tui_attn.report.pictures import FAINT, GRID, INK, PAPER, Picture, ink, marker, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,8 @@ def _draw_model(axes: Axes, place: int, entry: Mapping[str, Any], values: Mappin
     color = ink(model)
     x = [place] * len(values)
     y = [100 * value for value in values.values()]
-    marker = MARKERS.get(model, "D")
-    axes.plot(x, y, linestyle="none", marker=marker, color=color, markersize=5, markeredgecolor=PAPER, zorder=3)
+    shown: Any = {"color": color, "markersize": 5, "markeredgecolor": PAPER, "zorder": 3}
+    axes.plot(x, y, linestyle="none", marker=marker(model), **shown)
     if len(values) > 1 and ci95 is not None:
         at = place + 0.22
         axes.plot([at, at], [100 * end for end in ci95], color=color, linewidth=1.2, zorder=2)
@@ -99,7 +99,7 @@ def _draw_difference(axes: Axes, place: int, entry: Mapping[str, Any], summary: 
         axes.plot(points, _spread(place - 0.22, len(points)), linestyle="none", marker=".", color=color, alpha=0.5)
     if versus["ci95"] is not None:
         axes.plot([100 * end for end in versus["ci95"]], [place, place], color=color, linewidth=1.8, zorder=2)
-    axes.plot([100 * versus["delta"]], [place], marker=MARKERS.get(model, "D"), color=color, markersize=6, zorder=3)
+    axes.plot([100 * versus["delta"]], [place], marker=marker(model), color=color, markersize=6, zorder=3)
 
 
 def _spread(middle: float, count: int) -> Sequence[float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare import ClassResults
 from tui_attn.report.html import plain
-from tui_attn.report.pictures import GRID, INK, MARKERS, Picture, ink, picture
+from tui_attn.report.pictures import GRID, INK, Picture, ink, marker, picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,10 +41,8 @@ def class_picture(results: Sequence[ClassResults]) -> Picture | None:
         stack = np.array([mean[order] for mean in means.values()]) * 100
         axes.hlines(places, stack.min(axis=0), stack.max(axis=0), color=GRID, linewidth=1.5, zorder=1)
         for model, mean in means.items():
-            marker = MARKERS.get(model, "D")
-            axes.plot(
-                100 * mean[order], places, linestyle="none", marker=marker, color=ink(model), label=model, zorder=2
-            )
+            look: Any = {"linestyle": "none", "marker": marker(model), "color": ink(model), "zorder": 2}
+            axes.plot(100 * mean[order], places, label=model, **look)
         axes.set_yticks(places, [shortened(names[index]) for index in order])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(axis="x")

@@ -86,7 +86,7 @@ def _runs(follower: Follower) -> dict[str, tuple[RunState, ...]]:
 def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[Heatmaps], list[str]]:
     found: list[Heatmaps] = []
     problems: list[str] = []
-    for model in (model for model in runs if model in KINDS):
+    for model in (model for model in runs if any(run.probes for run in runs[model]) or model in KINDS):
         read: list[tuple[RunState, Probes]] = []
         for run in runs[model]:
             if run.state != "finished":

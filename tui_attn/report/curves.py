@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui_attn.report.pictures import FAINT, MARKERS, PAPER, Picture, ink, picture
+from tui_attn.report.pictures import FAINT, PAPER, Picture, ink, marker, picture
 from tui_attn.state import EpochResult, RunState
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _draw(axes: Axes, curve: Curve, scale: float) -> None:
         curve.x,
         y,
         color=color,
-        marker=MARKERS.get(curve.model, "D") if few else None,
+        marker=marker(curve.model) if few else None,
         markeredgecolor=PAPER,
         markeredgewidth=0.5,
         label=curve.model,

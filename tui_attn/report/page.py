@@ -16,12 +16,12 @@ from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.report.content import Content, Heatmaps
 from tui_attn.report.html import Content as Html
 from tui_attn.report.html import Markup, inside, table, tag
-from tui_attn.report.pictures import Picture, figure_element
+from tui_attn.report.pictures import MODEL_INKS, Picture, figure_element, is_own, variable
 from tui_attn.report.sections import Drawn
 from tui_attn.report.words import READING
 from tui_attn.text import duration, safe_text
 
-_NAME = re.compile(r"(base|se\d?|self-attention|attention)\b")
+_NAME = re.compile(r"(base|se\d?|self-attention|attention)\b|[\w.-]+: ")
 
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""
@@ -143,12 +143,14 @@ def _card(content: Content, entry: Mapping[str, Any]) -> Markup:
         tag("ul", [tag("li", _sentence(sentence)) for sentence in rest], class_="beside") if rest else None,
         class_="card",
         data_model=entry["model"],
+        data_ink=None if entry["model"] in MODEL_INKS else variable(entry["model"]),
     )
 
 
 def _sentence(text: str) -> str:
     """`text` as a sentence; what begins with the name of a model or layer keeps it as it is."""
-    head = text if _NAME.match(text) else text[:1].upper() + text[1:]
+    named = _NAME.match(text) or is_own(text.partition(" ")[0])
+    head = text if named else text[:1].upper() + text[1:]
     return head + ("" if text.endswith(".") else ".")
 
 

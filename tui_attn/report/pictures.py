@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 INK, FAINT, GRID, PAPER = "#1b1f24", "#5d6673", "#d8dde3", "#fefefe"
 MODEL_INKS = {"base": "#1d6ec9", "se": "#a85500", "self-attention": "#5e1f5a"}
 """The dashboard's colours on a light background."""
+OWN_INKS = ("#232ea0", "#8f0600", "#735879", "#554646", "#6d786e")
+"""The dashboard's for models of one's own, in their order."""
 MARKERS = {"base": "o", "se": "^", "self-attention": "s"}
+OWN_MARKERS = "DvP*X"
 OTHER_INK = "#50545a"
 
 _VARIABLES = {
@@ -30,6 +33,7 @@ _VARIABLES = {
     PAPER: "var(--paper)",
     OTHER_INK: "var(--other)",
     **{color: f"var(--{model})" for model, color in MODEL_INKS.items()},
+    **{color: f"var(--own-{number})" for number, color in enumerate(OWN_INKS, start=1)},
 }
 _COLOR = re.compile("|".join(_VARIABLES))
 _REFERENCE = re.compile(r"#([A-Za-z][\w.-]*)")
@@ -89,9 +93,36 @@ class Picture:
     """For the page."""
 
 
+_own: dict[str, int] = {}
+"""The places of models of one's own among the further inks and markers."""
+
+
+def assign(models: Iterable[str]) -> None:
+    """Give the models of one's own among `models` inks and markers in their order; for one report at a time."""
+    _own.clear()
+    _own.update((model, place) for place, model in enumerate(model for model in models if model not in MODEL_INKS))
+
+
 def ink(model: str) -> str:
     """The colour of a model."""
+    if model in _own:
+        return OWN_INKS[_own[model] % len(OWN_INKS)]
     return MODEL_INKS.get(model, OTHER_INK)
+
+
+def variable(model: str) -> str:
+    """What the page's style sheet calls the colour of a model: `own-1`."""
+    return _VARIABLES[ink(model)].removeprefix("var(--").removesuffix(")")
+
+
+def is_own(word: str) -> bool:
+    """Whether `word` is the name of a model of one's own, or of one of its runs."""
+    return any(word == model or word.startswith(f"{model}-s") for model in _own)
+
+
+def marker(model: str) -> str:
+    """The marker of a model's points."""
+    return OWN_MARKERS[_own[model] % len(OWN_MARKERS)] if model in _own else MARKERS.get(model, "D")
 
 
 @contextmanager

@@ -69,6 +69,10 @@ def _curves(content: Content) -> tuple[Picture, ...]:
 
 def _heatmaps(heatmaps: Heatmaps) -> tuple[Picture, ...]:
     run, probes = heatmaps.shown
-    if heatmaps.model == "self-attention":
-        return tuple(attention_pictures(run.id, probes, heatmaps.classes))
-    return tuple(gates_picture(run.id, facts.layer, probes, heatmaps.classes) for facts in probes.facts)
+    found: list[Picture] = []
+    for facts in probes.facts:
+        if facts.layer == "attention":
+            found += attention_pictures(run.id, probes, heatmaps.classes)
+        else:
+            found.append(gates_picture(run.id, facts.layer, probes, heatmaps.classes))
+    return tuple(found)

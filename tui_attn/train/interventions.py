@@ -31,6 +31,7 @@ from tui_attn.compare.interventions import (
 )
 from tui_attn.compare.predictions import PredictionsError, load_predictions
 from tui_attn.compare.weights import read_weights
+from tui_attn.config import MODEL_CLASSES
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir, Manifest, RunDir, RunsError
 from tui_attn.state import RunState
@@ -102,11 +103,13 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
         if not found:
-            raise ProbeError(f"{folder.id} has no finished run of a model with attention")
+            raise ProbeError(f"{folder.id} has no finished run of {' or '.join(KINDS)}")
         return found
     for run in wanted:
         if run not in known:
             raise ProbeError(f"{folder.id} has no run '{safe_text(run, one_line=True)}'")
+        if known[run].model not in MODEL_CLASSES:
+            raise ProbeError(f"{run} is a model of your own: only se and self-attention can be intervened on")
         if known[run].model not in KINDS:
             raise ProbeError(f"{run} has no attention to intervene on")
         if known[run].state != "finished":

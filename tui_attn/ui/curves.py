@@ -9,7 +9,9 @@ from tui_attn.ui.charts.curve import Curve
 from tui_attn.ui.charts.palette import ink
 from tui_attn.ui.feed import RunView, Snapshot
 
-_HOLLOW = {"●": "○", "▲": "△", "■": "□", "◆": "◇", "▼": "▽", "o": "O", "+": "#", "x": "X"}
+_HOLLOW = {"●": "○", "▲": "△", "■": "□", "◆": "◇", "▼": "▽", "★": "☆", "◧": "◨", "◍": "◌"} | dict(
+    zip("o+x*%&@=", "O#X$?8Q~", strict=True)
+)
 """The marker of a test curve by that of the training curve of the same model."""
 
 

@@ -10,6 +10,7 @@ that they also order values for eyes, or terminals, that see no hue.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,21 +52,38 @@ _INKS = {
         "x",
     ),
 }
+# Found the same way, each as far as can be from all before it; what 16 colours can't tell apart, the markers do.
 _OTHERS = (
-    Ink((46, 184, 138), (0, 110, 80), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*"),
-    Ink((213, 110, 40), (160, 60, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "#"),
-    Ink((240, 228, 66), (120, 105, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "◇", "%"),
-    Ink((190, 190, 190), (80, 80, 80), ANSI_GREY, (85, 85, 85), ((85, 85, 85), ANSI_GREY), "○", "@"),
-    Ink((140, 140, 255), (60, 60, 190), ANSI_BRIGHT_BLUE, ANSI_BLUE, (ANSI_BLUE, ANSI_BRIGHT_BLUE), "□", "="),
+    Ink((113, 143, 255), (35, 46, 160), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*"),
+    Ink((242, 245, 166), (143, 6, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "%"),
+    Ink((149, 150, 0), (115, 88, 121), ANSI_BRIGHT_BLUE, ANSI_CYAN, (ANSI_BLUE, ANSI_CYAN), "★", "&"),
+    Ink((160, 190, 154), (85, 70, 70), ANSI_GREY, (85, 85, 85), ((85, 85, 85), ANSI_GREY), "◧", "@"),
+    Ink((193, 252, 247), (109, 120, 110), ANSI_GREEN, ANSI_BRIGHT_RED, (ANSI_GREEN, ANSI_BRIGHT_RED), "◍", "="),
 )
+_given: dict[str, Ink] = {}
+"""Inks of models of one's own, in the order in which they were asked for."""
 MARKERS = "●▲■◆▼◇○□△▽"
 ASCII_MARKERS = "o+x*#%@=&~"
 
 
+def assign(models: Sequence[str]) -> None:
+    """Give the models of one's own among `models` the next inks that are free, in their order."""
+    for model in models:
+        ink(model)
+
+
 def ink(key: str) -> Ink:
-    """Return the ink of palette key `key`: the models' own, for any other key one that depends on the key only."""
+    """Return the ink of palette key `key`: a model's own, for any other key the next that is free, and then always.
+
+    Where more were asked for than there are, they begin again.
+    """
     found = _INKS.get(key)
-    return found if found is not None else _OTHERS[sum(key.encode()) % len(_OTHERS)]
+    return found if found is not None else _given.setdefault(key, _OTHERS[len(_given) % len(_OTHERS)])
+
+
+def is_known(key: str) -> bool:
+    """Whether `key` has an ink already, so that its curve takes the marker of that."""
+    return key in _INKS or key in _given
 
 
 def curve_color(key: str, mode: DrawingMode, dark: bool) -> RGB:

@@ -19,7 +19,7 @@ from tui_attn.ui.charts.frame import Frame
 from tui_attn.ui.charts.legend import GAP, Entry, entries, legend_rows, place_text, whole_legend
 from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, inlay, line_markers, nan_marks
-from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink
+from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink, is_known
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import Ticks, linear_ticks, log_ticks, time_ticks
 from tui_attn.ui.charts.view import HUGE, Span, history, padded
@@ -138,7 +138,7 @@ def _marker(line: Line, index: int, look: Look) -> str:
     """A character that tells this line apart: its own, its palette key's, or the next one free."""
     if line.marker and (line.marker.isascii() or not look.mode.ascii):
         return shown(line.marker, look.mode.ascii)[:1]
-    if line.color in {"base", "se", "self-attention"}:
+    if is_known(line.color):
         found = ink(line.color)
         return found.ascii_marker if look.mode.ascii else found.marker
     series = ASCII_MARKERS if look.mode.ascii else MARKERS

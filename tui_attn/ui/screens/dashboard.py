@@ -85,11 +85,14 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     async def furnish(self, steering: Steering) -> None:
         """Bring the panels that the first frame did without."""
+        from tui_attn.ui.charts.palette import assign
         from tui_attn.ui.widgets.curves_panel import CurvesPanel
         from tui_attn.ui.widgets.side_panel import SidePanel
 
         self.steering = steering
-        self.curves = CurvesPanel(has_gates="se" in self._config.models, id="curves")
+        assign(self._config.models)
+        has_gates = "se" in self._config.models or bool(self._config.own_models)
+        self.curves = CurvesPanel(has_gates=has_gates, id="curves")
         self.side = SidePanel(self._zone, self._elsewhere, id="side")
         await self.query_one("#main").mount(self.curves)
         await self.query_one("#body").mount(self.side)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_attn.config import MODEL_CLASSES
 from tui_attn.runs import ExperimentDir
 from tui_attn.text import duration, safe_text, size
 from tui_attn.ui import present
@@ -13,6 +14,7 @@ from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.lines import Row, fit
 
 _LABEL = 16
+_NO_ATTENTION = "no block of tui_attn.models in it, so it has no heatmaps"
 
 
 class RunDetailsScreen(PageScreen):
@@ -83,6 +85,8 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
     last = run.epochs[-1] if run.epochs else None
     found = [
         ("model", f"{run.model}, seed {run.seed}"),
+        ("class", "" if run.model in MODEL_CLASSES else f"{about.get('class', '–')}, a model of your own"),
+        ("attention", _NO_ATTENTION if run.model not in MODEL_CLASSES and run.epochs and not run.probes else ""),
         ("parameters", f"{about['parameters']:,}" if "parameters" in about else ""),
         ("device", f"{run.device or '–'}, {about.get('precision', '–')}, {about.get('threads', '–')} threads"),
         ("epoch", f"{run.epoch} of {about.get('epochs', '–')}, step {run.step:,}"),

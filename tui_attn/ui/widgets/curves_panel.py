@@ -89,16 +89,23 @@ class CurvesPanel(Widget):
             self.accuracy.set_curves(curves)
 
     def show_gates(self, selected: RunView | None) -> None:
-        """The gates of the selected run, or of the SE run with its seed, so that the strip stays where it is."""
+        """The gates of the selected run, or of one with gates and its seed, so that the strip stays where it is."""
         if self.gates is None or self._snapshot is None:
             return
         chosen, views = selected, list(self._snapshot.runs.values())
-        if chosen is None or chosen.state.model != "se":
-            same_seed = [view for view in views if selected is not None and view.state.seed == selected.state.seed]
-            chosen = next((view for view in [*same_seed, *views] if view.state.model == "se"), None)
+        gated = [view for view in views if _has_gates(view)]
+        self.gates.display = bool(gated)
+        if chosen is None or not _has_gates(chosen):
+            same_seed = [view for view in gated if selected is not None and view.state.seed == selected.state.seed]
+            chosen = next(iter([*same_seed, *gated]), None)
         if chosen is None:
             self.gates.set_gates({}, "")
             return
         run = chosen.state
         epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
         self.gates.set_gates(run.gates, f"{run.id}{epoch}")
+
+
+def _has_gates(view: RunView) -> bool:
+    """Whether the run has gates, or will have them as soon as it has begun."""
+    return bool(view.state.gates) or view.state.model == "se"
