@@ -1,14 +1,13 @@
-"""Every setting there is: what the command line and a configuration file may say, and how a value is checked."""
+"""Every setting there is: what the command line and a configuration file may say, and how a value is checked.
+
+The command line needs the table for --help: what checking needs is imported there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from tui_attn.config import ConfigError, check_option, check_path, shown, split_list
-from tui_attn.ui.keys import ALL_KEYS
-from tui_attn.ui.options import THEMES, check_theme
 
 Group = Literal["experiment", "start", "screen"]
 
@@ -75,7 +74,14 @@ SETTINGS = (
     Setting("runs-dir", "start", "DIR", "Where experiments are kept.", "runs", '"~/runs"'),
     Setting("no-ui", "start", "", "Lines instead of the dashboard.", "off", "true"),
     Setting("detach", "start", "", "Start, print the experiment's id, and return.", "off", "true"),
-    Setting("theme", "screen", "NAME", f"{', '.join(THEMES)}.", "what was chosen last, or dark", '"dark"'),
+    Setting(
+        "theme",
+        "screen",
+        "NAME",
+        "dark, light, colour-blind, terminal, ascii.",
+        "what was chosen last, or dark",
+        '"dark"',
+    ),
     Setting("ascii", "screen", "", "Draw with ASCII characters only.", "as the locale says", "true"),
     Setting("mouse", "screen", "", "Listen to the mouse.", "on", "false"),
     Setting("animations", "screen", "", "Let panels glide.", "not over SSH", "false"),
@@ -88,6 +94,9 @@ _LISTS = frozenset({"models", "augment"})
 
 def checked(setting: Setting, value: Any) -> Any:
     """`value` of a TOML file as the program uses it. Raises `ConfigError` as for the same on the command line."""
+    from tui_attn.config import ConfigError, check_option, check_path, shown
+    from tui_attn.ui.options import check_theme
+
     if not setting.metavar:
         if not isinstance(value, bool):
             raise ConfigError(f"must be true or false, not {shown(value)}")
@@ -107,6 +116,8 @@ def checked(setting: Setting, value: Any) -> Any:
 
 
 def _as_list(value: Any) -> tuple[str, ...]:
+    from tui_attn.config import ConfigError, split_list
+
     if isinstance(value, str):
         return split_list(value)
     if isinstance(value, list):
@@ -116,6 +127,8 @@ def _as_list(value: Any) -> tuple[str, ...]:
 
 def template() -> str:
     """A configuration file with every setting in it, each with what it means, and none of them in force."""
+    from tui_attn.ui.keys import ALL_KEYS
+
     lines = ["# Settings of tui-attn. The command line wins over this file; 'tui-attn config' shows what holds.", ""]
     for setting in SETTINGS:
         default = "" if setting.default.casefold() in setting.help.casefold() else f" [{setting.default}]"

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 
 from tui_attn import talk
 from tui_attn.cli.app import app
+from tui_attn.cli.completing import VARIABLE, quick
 
 
 def main() -> None:
     """The entry point of `tui-attn`."""
+    if os.environ.get(VARIABLE, "").startswith("complete_"):
+        sys.exit(_complete())
     sys.exit(run(sys.argv[1:]))
+
+
+def _complete() -> int:
+    """Answer the shell. A prompt is no place for complaints."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            quick()
+            app([], prog_name="tui-attn", complete_var=VARIABLE)
+        except SystemExit as done:
+            return done.code if isinstance(done.code, int) else 0
+        except Exception:
+            return 1
+    return 0
 
 
 def run(arguments: list[str]) -> int:

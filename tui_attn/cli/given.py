@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tui_attn.config import ConfigError
-
 if TYPE_CHECKING:
     from tui_attn.configfile import FileSettings
     from tui_attn.ui import UiOptions
@@ -69,6 +67,8 @@ def kept(name: str) -> Callable[[typer.Context, Any], Any]:
 
 
 def _expanded(path: Any) -> Path:
+    from tui_attn.config import ConfigError
+
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -77,6 +77,8 @@ def _expanded(path: Any) -> Path:
 
 def before_command(context: typer.Context) -> None:
     """Check what stands before a command, and keep it for the command. Raises `ConfigError`."""
+    from tui_attn.config import ConfigError
+
     if context.invoked_subcommand != "config":
         for name in context.params:
             if given(context, name) and name not in BEFORE_ANY:

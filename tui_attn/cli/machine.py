@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from tui_attn.cli.app import MACHINE, command
+from tui_attn.cli.completing import datasets
 from tui_attn.cli.options import RUNS, AsJson, DataDir, RunsDir
 
 
 @command(MACHINE, "data                      what is here", "data cifar10              fetch CIFAR-10 where missing")
 def data(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Fetch these where missing.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Fetch these where missing.", autocompletion=datasets)
+    ] = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch all that are missing.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tui_attn.cli.completing import OF_SETTING, experiments, runs_of
 from tui_attn.cli.given import kept, settled
 from tui_attn.settings import BY_NAME
 
@@ -25,18 +26,26 @@ def option(name: str, panel: str | None = None) -> Any:
         show_default=False,
         rich_help_panel=panel,
         callback=settled(name) if name in {"runs-dir", "no-ui"} else kept(name) if setting.group == "screen" else None,
+        autocompletion=OF_SETTING.get(name),
     )
 
 
 RunsDir = Annotated[Path, option("runs-dir")]
 Experiment = Annotated[
-    str | None, typer.Argument(metavar="EXPERIMENT", help="Its id, the start of it, its name, or a path; the newest.")
+    str | None,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Its id, the start of it, its name, or a path. [the newest]",
+        autocompletion=experiments,
+    ),
 ]
 NoUi = Annotated[bool, option("no-ui")]
 Mouse = Annotated[bool | None, option("mouse")]
 Theme = Annotated[str | None, option("theme")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-OneRun = Annotated[str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.")]
+OneRun = Annotated[
+    str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.", autocompletion=runs_of)
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Look here first.")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Run the code of models of one's own in it, whoever wrote it.")

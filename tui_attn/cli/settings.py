@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.given import file_settings, given
 from tui_attn.cli.options import AsJson
 from tui_attn.cli.start import given_experiment
-from tui_attn.config import ConfigError, ExperimentConfig
 from tui_attn.settings import SETTINGS, Setting, template
 from tui_attn.text import safe_text
 
@@ -65,6 +63,7 @@ def config(
 
 def _file(context: typer.Context) -> Path:
     from tui_attn import configfile
+    from tui_attn.config import ConfigError
 
     named = context.find_root().params.get("config")
     file = configfile.usual_path() if named is None else Path(named).expanduser()
@@ -75,6 +74,7 @@ def _file(context: typer.Context) -> Path:
 
 def _write(file: Path) -> None:
     from tui_attn import talk
+    from tui_attn.config import ConfigError
     from tui_attn.storage import write_atomically
 
     shown = safe_text(file, one_line=True)
@@ -111,6 +111,7 @@ def held(context: typer.Context) -> list[Held]:
 
 
 def _unsaid(setting: Setting) -> Held:
+    from tui_attn.config import ExperimentConfig
     from tui_attn.ui.remembered import remembered_theme
 
     if setting.name == "theme" and (theme := remembered_theme()) is not None:
@@ -138,6 +139,8 @@ def _shown(value: Any) -> str:
 
 
 def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
+    import json
+
     found, rows = file_settings(context), held(context)
     if as_json:
         settings = {row.name: {"value": row.value, "from": row.source, "where": row.where} for row in rows}
@@ -157,6 +160,8 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
 
 
 def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
+    import json
+
     from tui_attn.ui.keys import TABLES
 
     if as_json:

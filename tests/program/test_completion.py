@@ -1,0 +1,184 @@
+"""Completion, as the shells ask for it: what is offered, what is loaded for it, and silence when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import recorded
+from tests.program.conftest import Program
+from tui_attn.config import ExperimentConfig
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@pytest.fixture
+def shown(program: Program) -> Program:
+    """A folder with two experiments: `fashion-one`, called lab1, and `other`, whose name needs quotes."""
+    recorded.scene(
+        program.runs, "finished", experiment="fashion-one", config=ExperimentConfig(epochs=1, seeds=2, name="lab1")
+    )
+    recorded.scene(
+        program.runs, "finished", experiment="other", config=ExperimentConfig(epochs=1, models=("se",), name="my lab")
+    )
+    return program
+
+
+def ask(program: Program, shell: str, *words: str) -> str:
+    """What the program answers when `shell` asks about the last of `words`."""
+    line = shlex.join(words)
+    environment = {"_TUI_ATTN_COMPLETE": f"complete_{shell}"}
+    if shell == "bash":
+        environment |= {"COMP_WORDS": line if words[-1] else f"{line[:-3]} ", "COMP_CWORD": str(len(words) - 1)}
+    else:
+        text = line if words[-1] else line[:-2]
+        environment |= {"_TYPER_COMPLETE_ARGS": text, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = program(env=environment)
+    assert done.err == ""
+    return done.out
+
+
+def offered(program: Program, *words: str) -> list[str]:
+    """The words that bash is offered."""
+    return ask(program, "bash", *words).split()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_is_told_commands_experiments_and_options(shown: Program, shell: str) -> None:
+    assert "attach" in ask(shown, shell, "tui-attn", "at")
+    assert "fashion-one" in ask(shown, shell, "tui-attn", "attach", "fas")
+    assert "--epochs" in ask(shown, shell, "tui-attn", "--ep")
+
+
+def test_experiments_by_id_and_by_name(shown: Program) -> None:
+    assert sorted(offered(shown, "tui-attn", "stop", "")) == ["fashion-one", "lab1", "other"]
+    assert offered(shown, "tui-attn", "compare", "la") == ["lab1"]
+    elsewhere = ("tui-attn", "stop", "--runs-dir", "elsewhere", "")
+    assert offered(shown, *elsewhere) == []
+    shown.runs.rename(shown.folder / "elsewhere")
+    assert "other" in offered(shown, *elsewhere)
+    assert "other" in offered(shown, "tui-attn", "--runs-dir", "elsewhere", "stop", "")
+
+
+def test_the_runs_folder_of_the_configuration_file_is_looked_into(shown: Program) -> None:
+    file = shown.folder / "config" / "tui-attn" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'runs-dir = "{shown.runs}"\nepoch = 5\n')
+    (shown.folder / "here").mkdir()
+    shown.folder = shown.folder / "here"
+    assert offered(shown, "tui-attn", "stop", "oth") == ["other"]
+
+
+def test_runs_of_the_experiment_that_is_named(shown: Program) -> None:
+    assert offered(shown, "tui-attn", "stop", "other", "--run", "") == ["se-s0"]
+    assert offered(shown, "tui-attn", "stop", "fashion-one", "--run", "base") == ["base-s0", "base-s1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--models", "base,s"], ["base,se", "base,self-attention"]),
+        (["--dataset", "c"], ["cifar10", "cifar100"]),
+        (["data", "f"], ["fashion-mnist", "folder:"]),
+        (["--precision", ""], ["auto", "fp32", "bf16"]),
+        (["--augment", "crop,"], ["crop,flip"]),
+        (["--theme", "l"], ["light"]),
+        (["attach", "--theme", "as"], ["ascii"]),
+        (["--device", "c"], ["cpu", "cuda"]),
+    ],
+)
+def test_values_of_options(program: Program, words: list[str], expected: list[str]) -> None:
+    found = offered(program, "tui-attn", *words)
+    assert [word for word in found if ":" not in word or word == "folder:"] == expected
+
+
+@pytest.mark.parametrize("words", [["stop", ""], ["stop", "--run", ""], ["--config", "broken.toml", "stop", "d"]])
+def test_whatever_is_wrong_nothing_is_said(program: Program, words: list[str]) -> None:
+    (program.folder / "broken.toml").write_text("[[")
+    folder = program.runs / "damaged"
+    folder.mkdir(parents=True)
+    (folder / "experiment.json").write_text('{"format": "tui-attn"}')
+    assert offered(program, "tui-attn", *words) == ([] if "--run" in words else ["damaged"])
+    shutil.rmtree(program.runs)
+    program.runs.write_text("a file")
+    assert offered(program, "tui-attn", *words) == []
+    program.runs.unlink()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nothing_heavy_is_loaded_for_it(shown: Program, shell: str) -> None:
+    code = "import sys, tui_attn.cli.entry as entry\nentry._complete()\nprint(*sys.modules, file=sys.stderr)"
+    environment = shown.environment | {
+        "_TUI_ATTN_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "tui-attn attach fas",
+        "COMP_CWORD": "2",
+        "_TYPER_COMPLETE_ARGS": "tui-attn attach fas",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        cwd=shown.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "fashion-one" in done.stdout
+    loaded = set(done.stderr.split())
+    assert "tui_attn.runs" in loaded
+    assert not {"torch", "textual", "plotext", "numpy", "scipy", "matplotlib", "rich", "tui_attn.commands"} & loaded
+
+
+@pytest.fixture
+def bash(shown: Program, tmp_path: Path) -> Iterator[int]:
+    """The terminal of a bash that knows the program and its completion."""
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash here")
+    place = tmp_path / "bin"
+    place.mkdir()
+    program = place / "tui-attn"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m tui_attn "$@"\n')
+    program.chmod(0o755)
+    script = shown(env={"_TUI_ATTN_COMPLETE": "source_bash"})
+    assert script.code == 0, script.err
+    (tmp_path / "completion.sh").write_text(script.out)
+    environment = shown.environment | {"PATH": f"{place}:{os.environ['PATH']}", "PS1": "ready> ", "TERM": "dumb"}
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(shown.folder)
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+    try:
+        os.write(terminal, b"PS1='ready> '; source completion.sh; echo lo''aded\n")
+        heard(terminal, "loaded")
+        yield terminal
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+
+
+def heard(terminal: int, expected: str, *, seconds: float = 60) -> str:
+    """Read until `expected` was printed."""
+    text = ""
+    end = time.monotonic() + seconds
+    while expected not in text:
+        assert time.monotonic() < end, text
+        if select.select([terminal], [], [], 0.5)[0]:
+            text += os.read(terminal, 4096).decode(errors="replace")
+    return text
+
+
+def test_in_a_real_bash_the_tab_key_completes_a_name(bash: int) -> None:
+    os.write(bash, b"tui-attn compare fash\t")
+    heard(bash, "fashion-one")
+    os.write(bash, b"\x15tui-attn --dataset syn\t")
+    heard(bash, "synthetic")
