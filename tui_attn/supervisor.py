@@ -21,7 +21,7 @@ from tui_attn.events import CONTROL_EVENTS, Event
 from tui_attn.faults import fault
 from tui_attn.follow import Follower
 from tui_attn.ledger import Ledger
-from tui_attn.restarts import GRACE, HARD_GRACE, Deaths, Evictions
+from tui_attn.restarts import GRACE, HARD_GRACE, MAX_DEATHS, Deaths, Evictions
 from tui_attn.runs import ExperimentDir, RunDir, RunsError
 from tui_attn.scheduling import Slot, make_slots, queue_order, share
 from tui_attn.slots import SlotLocks
@@ -273,8 +273,11 @@ class Supervisor:
             ending = self._ending.get(run, "stopped" if self._stopping_since is not None else None)
             if ending is not None:
                 self._finish_run(run, ending, f"{ending}; {reason}")
-            elif code == workers.CANNOT_WORK or (culprit in {run, None} and self._gives_up(run)):
+            elif code == workers.CANNOT_WORK:
                 self._finish_run(run, "failed", reason, workers.last_lines(log) or None)
+            elif culprit in {run, None} and self._gives_up(run):
+                why = f"{reason}; restarting it {MAX_DEATHS} times did not help"
+                self._finish_run(run, "failed", why, workers.last_lines(log) or None)
             else:
                 self._record("run_restarted", run=run, reason=reason)
                 again.append(run)

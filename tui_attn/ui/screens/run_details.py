@@ -60,7 +60,7 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
         rows += _wrapped("reason", run.reason, width)
     if view.shown == "failed":
         rows += _wrapped(
-            "what now", "r on the dashboard tries it again from its last checkpoint; the others go on", width
+            "what now", "r on the dashboard tries it again, from its newest checkpoint where there is one", width
         )
     if view.shown == "lost":
         rows += _wrapped(
