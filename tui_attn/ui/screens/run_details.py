@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_attn.compare.textfit import wrap
 from tui_attn.config import MODEL_CLASSES
 from tui_attn.runs import ExperimentDir
 from tui_attn.text import duration, safe_text, size
@@ -67,7 +68,8 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
             "what now", "no process trains it any more; r on the dashboard takes the experiment up again", width
         )
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
-    rows += _wrapped("folder", where, width)
+    # Not wrapped at its spaces, of which a path may hold any number.
+    rows += _labelled("folder", _chunks(safe_text(where, one_line=True), max(width - _LABEL - 1, 8)))
     for warning in run.warnings:
         rows += _wrapped("warning", warning, width, "warning")
     if run.traceback:
@@ -111,7 +113,11 @@ def _fact(name: str, text: str, width: int, ink: str = "normal") -> Row:
 
 
 def _wrapped(name: str, text: str, width: int, ink: str = "normal") -> list[Row]:
-    parts = _chunks(safe_text(text, one_line=True), max(width - _LABEL - 1, 8))
+    parts = wrap(safe_text(text, one_line=True), max(width - _LABEL - 1, 8))
+    return _labelled(name, parts, ink)
+
+
+def _labelled(name: str, parts: list[str], ink: str = "normal") -> list[Row]:
     return [
         Row(((fit(f" {name}" if index == 0 else "", _LABEL), "muted"), (part, ink))) for index, part in enumerate(parts)
     ]
