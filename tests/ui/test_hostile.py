@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,21 @@ OURS = re.compile(rb"\x1b\[(\d+;\d+H|[\d;]*m|\?\d+[hl]|\?\d+\$p|[<>]\d*u|\d*;?\d
 CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def hostile_experiment(root: Path) -> ExperimentDir:
+HISTORY = """
+import sys
+from pathlib import Path
+from tui_attn.ui import UiOptions, run_dashboard
+sys.exit(run_dashboard(None, runs_dir=Path(sys.argv[1]), options=UiOptions()))
+"""
+UNENDED: Mapping[str, str] = {"base-s0": "running", "se-s0": "failed", "self-attention-s0": "running"}
+
+
+def hostile_experiment(root: Path, states: Mapping[str, str] | str = UNENDED) -> ExperimentDir:
     """An experiment in which everything that can be hostile is, and whose SE run failed."""
     folder = recorded.record(
         root,
         config=ExperimentConfig(epochs=2, name=MARKUP, dataset=f"folder:/data/{MARKUP}"),
-        states={"base-s0": "running", "se-s0": "failed", "self-attention-s0": "running"},
+        states=states,
         class_names=[f"{index} {HOSTILE}" for index in range(10)],
         traceback=f"Traceback (most recent call last):\n  {HOSTILE}\nValueError: {HOSTILE} the end",
         reason=f"reason {HOSTILE}",
@@ -84,6 +94,44 @@ def test_every_screen_shows_it_and_none_obeys(tmp_path: Path, size: tuple[int, i
         terminal.press("\t\t\t\x1b[F")
         terminal.settle(0.3)
         assert not terminal.ended()
+        assert_clean(terminal)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param([":", "acc", "\x1b[B", "\x1b"], id="palette"),
+        pytest.param(["T", "\x1b[B", "\x1b"], id="themes"),
+        pytest.param(["n", "\x1b[B", "[/]", "\x1b[B", "[@click=app.quit]x[/]", "\x1b"], id="new experiment"),
+        pytest.param(["c", "2", "3", "4", "5", "6", "m", "s", "g", "e", "\x1b", "\x1b"], id="comparison"),
+        pytest.param(["h", "m", "n", "i", "u", "z", "o", "\x1b[B", "\x1b[C", "\x1b"], id="heatmaps"),
+        pytest.param(["?", "\x1b[F", "\x1b"], id="help"),
+        pytest.param(["\t\tl", "]", "a", "\x1b[D", "f", "\x1b", "\x1b"], id="charts"),
+    ],
+)
+def test_no_screen_sends_a_control_of_theirs(tmp_path: Path, keys: list[str]) -> None:
+    folder = hostile_experiment(tmp_path, "finished")
+    with opened(folder) as terminal:
+        terminal.until(lambda text: "acc[/bold]" in text and "┤" in text)
+        for key in keys:
+            terminal.press(key)
+            terminal.settle(0.3)
+            assert not terminal.ended()
+        terminal.until(lambda text: "? help" in text)
+        assert_clean(terminal)
+
+
+def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
+    hostile_experiment(tmp_path)
+    recorded.record(tmp_path, experiment="second", config=ExperimentConfig(epochs=2, name=MARKUP))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "experiment.json").write_text(f'{{"format": "tui-attn", "{MARKUP}": ')
+    with opened(ExperimentDir(tmp_path / "second"), command=["-c", HISTORY, str(tmp_path)]) as terminal:
+        terminal.until("? help")
+        for key in ("\x1b[B", "\x1b[B", "\x1b[A", "?", "\x1b", "\r"):
+            terminal.press(key)
+            terminal.settle(0.3)
+            assert not terminal.ended()
         assert_clean(terminal)
 
 
