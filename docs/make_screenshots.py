@@ -1,5 +1,7 @@
 """Makes the screenshots in docs/screenshots/ from recorded experiments: `python docs/make_screenshots.py`.
 
+Those of the comparison and the heatmaps are of a trained experiment: `--experiment runs/NAME` makes them.
+
 Every picture is the program's own screen, cell by cell, as SVG; nothing in it is drawn by hand. With `--png`,
 `rsvg-convert` (Debian: librsvg2-bin) turns each into a PNG beside it. `tests/` must be importable: run it from the
 checkout with the package installed.
@@ -25,11 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from rich.cells import cell_len
 from rich.style import Style
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.strip import Strip
 
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
+from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.filters import AsciiOnly, WithoutColor
 
 HERE = Path(__file__).resolve().parent / "screenshots"
 CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.43, 18.0, 14.0
@@ -47,6 +52,7 @@ class Shot:
     keys: tuple[str, ...] = ()
     theme: str = "dark"
     ascii: bool = False
+    colors: str = "true"
 
 
 SHOTS = (
@@ -60,10 +66,28 @@ SHOTS = (
     Shot("failed", "failed", (120, 40), ("down",)),
     Shot("traceback", "failed", (100, 30), ("down", "enter")),
     Shot("stop", "running", (100, 30), ("s",)),
-    Shot("comparison", "finished", (110, 40), ("c",)),
-    Shot("heatmaps", "finished", (110, 34), ("h",)),
     Shot("help", "running", (100, 40), ("question_mark",)),
 )
+
+TRAINED = (
+    Shot("comparison", "", (120, 44), ("c",)),
+    Shot("comparison-80x24", "", (80, 24), ("c",)),
+    Shot("confusion", "", (120, 26), ("c", "4", "m")),
+    Shot("disagreements", "", (120, 42), ("c", "5")),
+    Shot("interventions", "", (120, 40), ("c", "6")),
+    Shot("heatmaps", "", (110, 34), ("down", "h")),
+    Shot("heatmaps-80x24-16", "", (80, 24), ("down", "h"), colors="16"),
+    Shot("heatmaps-200x60", "", (200, 60), ("down", "h", "m")),
+    Shot("heatmaps-ascii", "", (80, 24), ("down", "h"), ascii=True, colors="none"),
+    Shot("attention", "", (160, 46), ("down", "down", "h")),
+)
+"""Pictures of an experiment that was trained."""
+
+ENVIRONMENTS = {
+    "true": {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    "16": {"TERM": "xterm", "COLORTERM": ""},
+    "none": {"TERM": "xterm", "COLORTERM": "", "NO_COLOR": "1"},
+}
 
 
 def svg(strips: Iterable[Strip], title: str, background: str) -> str:
@@ -75,6 +99,7 @@ def svg(strips: Iterable[Strip], title: str, background: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {height:.1f}" role="img">',
         f"<title>{escape(title)}</title>",
         f"<style>text{{font:{FONT_SIZE:g}px {FONTS};white-space:pre}}.b{{font-weight:bold}}</style>",
+        "<style>rect{shape-rendering:crispEdges}</style>",
         f'<rect width="100%" height="100%" rx="8" fill="{background}"/>',
     ]
     for row, strip in enumerate(lines):
@@ -83,22 +108,42 @@ def svg(strips: Iterable[Strip], title: str, background: str) -> str:
 
 
 def _line(strip: Strip, top: float, background: str) -> list[str]:
-    parts: list[str] = []
+    boxes: list[tuple[float, float, float, float, str]] = []
+    """x, y, width, height and colour."""
     texts: list[str] = []
     x = MARGIN
     for text, style, _ in strip:
         length = cell_len(text) * CELL_WIDTH
         color, under, bold = _look(style, background)
         if under != background:
-            parts.append(
-                f'<rect x="{x:.1f}" y="{top:.1f}" width="{length:.1f}" height="{CELL_HEIGHT}" fill="{under}"/>'
-            )
-        weight = ' class="b"' if bold else ""
-        for start, word in _words(text):
-            at = x + cell_len(text[:start]) * CELL_WIDTH
-            texts.append(f'<text{weight} x="{at:.1f}" y="{top + 14:.1f}" fill="{color}">{escape(word)}</text>')
+            _add(boxes, (x, top, length, CELL_HEIGHT, under))
+        if text.strip("▀") == "":  # a picture's pixels: no font leaves its cells without gaps
+            _add(boxes, (x, top, length, CELL_HEIGHT / 2, color))
+        else:
+            weight = ' class="b"' if bold else ""
+            for start, word in _words(text):
+                at = x + cell_len(text[:start]) * CELL_WIDTH
+                texts.append(f'<text{weight} x="{at:.1f}" y="{top + 14:.1f}" fill="{color}">{escape(word)}</text>')
         x += length
-    return [*parts, *texts]
+    boxes.sort(key=lambda box: -box[3])  # upper halves upon whole cells
+    rects = [
+        f'<rect x="{at:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:g}" fill="{color}"/>'
+        for at, y, wide, high, color in boxes
+    ]
+    return [*rects, *texts]
+
+
+def _add(boxes: list[tuple[float, float, float, float, str]], box: tuple[float, float, float, float, str]) -> None:
+    """Add a box, as one with the last one of its height where that is its neighbour of the same colour."""
+    x, y, width, height, color = box
+    for index in range(len(boxes) - 1, max(len(boxes) - 3, -1), -1):
+        at, _, wide, high, same = boxes[index]
+        if high == height:
+            if same == color and abs(at + wide - x) < 0.01:
+                boxes[index] = (at, y, wide + width, height, color)
+                return
+            break
+    boxes.append(box)
 
 
 def _words(text: str) -> list[tuple[int, str]]:
@@ -115,8 +160,8 @@ def _look(style: Style | None, background: str) -> tuple[str, str, bool]:
     return (under, color, bool(style.bold)) if style.reverse else (color, under, bool(style.bold))
 
 
-def take(shot: Shot) -> str:
-    """Open the dashboard, press the keys, and return the picture."""
+def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
+    """Open the dashboard, of the shot's scene or of a trained experiment, press the keys, and return the picture."""
     found: list[str] = []
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
@@ -125,16 +170,25 @@ def take(shot: Shot) -> str:
             await until(pilot, lambda: "71 %" in screen_text(app))
         for key in shot.keys:
             await pilot.press(key)
+            await until(pilot, lambda: not getattr(app.screen, "busy", False))
             await drawn(pilot, app)
         background = app.current_theme.background or "#000000"
         strips = app.screen._compositor.render_strips()
+        if shot.ascii:
+            strips = [strip.apply_filter(AsciiOnly(), Color.parse(background)) for strip in strips]
+        if shot.colors == "none":
+            strips = [strip.apply_filter(WithoutColor(), Color.parse(background)) for strip in strips]
         found.append(svg(strips, f"tui-attn: {shot.name}", background))
 
+    made = {"theme": shot.theme, "ascii": shot.ascii, "environment": ENVIRONMENTS[shot.colors]}
+    if trained is not None:
+        drive(make_app(trained, **made), script, size=shot.size)
+        return found[0]
     with (
         tempfile.TemporaryDirectory() as folder,
         staged(Path(folder), shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}") as experiment,
     ):
-        drive(make_app(experiment, theme=shot.theme, ascii=shot.ascii), script, size=shot.size)
+        drive(make_app(experiment, **made), script, size=shot.size)
     return found[0]
 
 
@@ -144,13 +198,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="pictures to make; by default all")
     parser.add_argument("--png", action="store_true", help="a PNG of each as well")
     parser.add_argument("--to", type=Path, default=HERE, help="folder to write to")
+    parser.add_argument("--experiment", type=Path, help="folder of a trained experiment: the pictures of such a one")
     chosen = parser.parse_args()
+    trained = None if chosen.experiment is None else ExperimentDir(chosen.experiment.absolute())
     chosen.to.mkdir(parents=True, exist_ok=True)
-    for shot in SHOTS:
+    for shot in SHOTS if trained is None else TRAINED:
         if chosen.names and shot.name not in chosen.names:
             continue
         path = chosen.to / f"{shot.name}.svg"
-        path.write_text(take(shot), encoding="utf-8")
+        path.write_text(take(shot, trained), encoding="utf-8")
         if chosen.png:
             subprocess.run(["rsvg-convert", str(path), "-o", str(path.with_suffix(".png"))], check=True)
         print(path)  # noqa: T201

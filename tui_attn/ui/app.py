@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DevicesRead,
         ExperimentResumed,
         FeedFailed,
+        JobAdvanced,
         LogsAdvanced,
         SteeringFailed,
     )
@@ -202,6 +203,14 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
                 bar.unsay(text)
 
         self.set_timer(_SAY_SECONDS, unsay)
+
+    def on_job_advanced(self, message: JobAdvanced) -> None:
+        """Tell the screen that shows it, and everyone how it ended."""
+        show = getattr(self.screen, "job_advanced", None)
+        if show is not None:
+            show(message)
+        if not message.job.working:
+            self.say(message.result, "normal" if message.job.code == 0 else "failed")
 
     # ---- steering
 

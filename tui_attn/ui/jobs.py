@@ -75,7 +75,7 @@ class Jobs:
         if found is None or not found.working:
             found = self._jobs[name] = Job(start)
         found.listener = listener
-        listener(found)
+        listener(found)  # it may have ended before anyone listened
         return found
 
     def stop(self) -> None:

@@ -113,3 +113,11 @@ class JobAdvanced(Message, bubble=False):
 
     name: str
     job: Job
+
+    @property
+    def result(self) -> str:
+        """How it ended, in a line."""
+        said = self.job.lines[-1] if self.job.lines else ""
+        if self.job.code == 0:
+            return said or f"{self.name}: done"
+        return said or f"{self.name}: it failed without saying why (exit code {self.job.code})"

@@ -137,7 +137,7 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
     beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
     width = min(page.room - label - beside - 2, 90)
-    below = width < 24
+    below = width < 34
     width = min(page.room - label, 90) if below else width
     found = [EMPTY, heading("against base, paired by seed")]
     for entry, name, pieces in zip(compared, names, facts, strict=True):
@@ -190,9 +190,9 @@ def extend_question(overview: Overview, choices: Choices) -> tuple[str, Sequence
     more, planned = more_seeds(overview.summary, choices), len(overview.summary["seeds"])
     models = len(overview.summary["models"])
     each = seed_seconds(overview)
-    long = "not known yet" if each is None else f"about {duration(each * more)}, {duration(each)} a seed"
+    long = "not known yet" if each is None else f"about {duration(each * more)} of training, {duration(each)} a seed"
     return f"Train {more} more {'seed' if more == 1 else 'seeds'}?", [
         ("then", f"{planned + more} seeds, {more * models} more {'run' if more * models == 1 else 'runs'}"),
-        ("time", f"{long} of training, evaluation and start not counted" if each is not None else long),
+        ("time", long),
         ("where", "in the background; this page follows as runs end"),
     ]

@@ -72,10 +72,6 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self.query_one(Pages).focus()
         self.renew()
         self._compute()
-        for name in ("interventions", "report"):
-            job = None if self._jobs is None else self._jobs.get(self._job_name(name))
-            if job is not None and job.working:
-                job.listener = lambda found, name=name: self.post_message(JobAdvanced(name, found))  # type: ignore[misc]
 
     def on_resize(self) -> None:
         """Lay the rows out for the new width."""
@@ -342,7 +338,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def _start(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         if self._jobs is not None:
-            self._jobs.start(self._job_name(name), start, lambda job: self.post_message(JobAdvanced(name, job)))
+            app = self.app
+            self._jobs.start(self._job_name(name), start, lambda job: app.post_message(JobAdvanced(name, job)))
 
     def action_intervene(self) -> None:
         """Start the process that replaces the attention of all finished runs."""
@@ -358,16 +355,14 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         if folder is not None:
             self._start("report", lambda: _write_report(folder))
 
-    def on_job_advanced(self, message: JobAdvanced) -> None:
+    def job_advanced(self, message: JobAdvanced) -> None:
         """Show how it gets on; read its results when it has ended."""
-        job = message.job
         if message.name == "interventions":
-            if not job.working:
+            if not message.job.working:
                 in_thread(lambda: self.post_message(DetailsReady(self._source.details())))
             self.renew()
-        else:
-            said = job.lines[-1] if job.lines else "writing the report"
-            self.query_one(KeyBar).say(said, "normal" if job.code in {None, 0} else "failed")
+        elif message.job.working:
+            self.query_one(KeyBar).say("writing the report")
 
 
 def report_folder(folder: ExperimentDir) -> Path:
