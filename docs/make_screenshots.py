@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -53,6 +54,7 @@ class Shot:
     theme: str = "dark"
     ascii: bool = False
     colors: str = "true"
+    seeds: int = 1
 
 
 SHOTS = (
@@ -66,11 +68,12 @@ SHOTS = (
     Shot("failed", "failed", (120, 40), ("down",)),
     Shot("traceback", "failed", (100, 30), ("down", "enter")),
     Shot("stop", "running", (100, 30), ("s",)),
+    Shot("comparison", "finished", (120, 44), ("c",), seeds=5),
     Shot("help", "running", (100, 40), ("question_mark",)),
 )
 
 TRAINED = (
-    Shot("comparison", "", (120, 44), ("c",)),
+    Shot("comparison-trained", "", (120, 44), ("c",)),
     Shot("comparison-80x24", "", (80, 24), ("c",)),
     Shot("confusion", "", (120, 26), ("c", "4", "m")),
     Shot("disagreements", "", (120, 42), ("c", "5")),
@@ -186,10 +189,17 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
         return found[0]
     with (
         tempfile.TemporaryDirectory() as folder,
-        staged(Path(folder), shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}") as experiment,
+        staged(
+            Path(folder), shot.scene, epochs=15, seeds=shot.seeds, experiment=f"fashion-mnist-{shot.scene}"
+        ) as experiment,
     ):
         drive(make_app(experiment, **made), script, size=shot.size)
     return found[0]
+
+
+def recorded(folder: Path, shot: Shot) -> AbstractContextManager[ExperimentDir]:
+    """The scene of a shot."""
+    return staged(folder, shot.scene, epochs=15, seeds=shot.seeds, experiment=f"fashion-mnist-{shot.scene}")
 
 
 def main() -> None:

@@ -69,12 +69,16 @@ class ExperimentSource(Source):
         self._images: Any = None
 
     def overview(self) -> Overview:
-        """Read the logs, and compare."""
+        """Read what is new in the logs, and compare."""
         from tui_attn import compare  # loads numpy and scipy
         from tui_attn.follow import read_state
 
         with self._one_at_a_time:
-            follower = self._follower = read_state(self.folder)
+            follower = self._follower
+            if follower is None:
+                follower = self._follower = read_state(self.folder)
+            else:
+                follower.poll()
             summary = compare.summarise(follower)
             manifest = follower.manifest
             workers = manifest.config.jobs or len(manifest.devices)

@@ -22,6 +22,7 @@ from tui_attn.ui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from tui_attn.ui.app import DashboardApp
+    from tui_attn.ui.comparison.source import ExperimentSource
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import RunView, Snapshot
     from tui_attn.ui.messages import RunSelected
@@ -71,6 +72,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Set once commands can be given."""
         self.snapshot: Snapshot | None = None
         self._reading: Reading | None = None
+        self._compared: ExperimentSource | None = None
+        """What the comparison read, so that it opens at once the next time."""
         self._keys_for: object = None
         self._told = False
         """Whether anything was said about the devices, if only that they are not measured."""
@@ -242,10 +245,13 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     def action_comparison(self) -> None:
         """Compare the models as the logs stand."""
+        from tui_attn.ui.comparison.source import ExperimentSource
         from tui_attn.ui.screens.comparison import ComparisonScreen
 
+        if self._compared is None:
+            self._compared = ExperimentSource(self._folder)
         jobs = getattr(self.app, "jobs", None)
-        self.app.push_screen(ComparisonScreen(self._folder, steering=self.steering, jobs=jobs))
+        self.app.push_screen(ComparisonScreen(self._compared, steering=self.steering, jobs=jobs))
 
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
