@@ -197,16 +197,12 @@ def guess(
         return None
     slots = _slots(config, devices)
     sharing = max(slot.index for slot in slots) + 1
+    found = alike(config, devices, past)
     ranges: dict[str, tuple[float, float]] = {}
-    used: list[Pace] = []
-    for model in config.models:
-        alike = _nearest(
-            [pace for pace in past if pace.model == model and _fits(pace, config, devices[0])], config, sharing
-        )
-        if alike:
-            times = [time for pace in alike for time in _run_seconds(pace, config, sizes, sharing)]
-            ranges[model] = min(times), max(times)
-            used += alike
+    for model, its in found.items():
+        times = [time for pace in its for time in _run_seconds(pace, config, sizes, sharing)]
+        ranges[model] = min(times), max(times)
+    used = [pace for its in found.values() for pace in its]
     missing = tuple(model for model in config.models if model not in ranges)
     if missing:
         return Guess(0.0, 0.0, len(used), missing=missing)
@@ -217,6 +213,17 @@ def guess(
         past_runs=len(used),
         like=all(pace.batch_size == config.batch_size and pace.sharing == sharing for pace in used),
     )
+
+
+def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]) -> dict[str, list[Pace]]:
+    """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any."""
+    sharing = max(slot.index for slot in _slots(config, devices)) + 1
+    found = {}
+    for model in config.models:
+        its = [pace for pace in past if pace.model == model and _fits(pace, config, devices[0])]
+        if its:
+            found[model] = _nearest(its, config, sharing)
+    return found
 
 
 def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[scheduling.Slot]:

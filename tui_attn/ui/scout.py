@@ -37,6 +37,8 @@ class Findings:
     device: Remark | None = None
     devices: tuple[str, ...] = ("cpu",)
     choices: tuple[str, ...] = ("auto", "cpu")
+    free: tuple[tuple[str, Remark], ...] = ()
+    """Every device of this machine, and what is free of it."""
     past: tuple[estimate.Pace, ...] | None = None
     """How fast the past runs on this machine were."""
 
@@ -100,6 +102,11 @@ class Scout(threading.Thread):
             data=outlook.of_data(question.dataset, question.data_dir),
             device=outlook.of_devices(question.device, machine, memory),
             devices=chosen,
+            free=tuple(
+                (name, outlook.of_devices(name, machine, memory))
+                for name in before.choices
+                if name != "auto" and "," not in name
+            ),
         )
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn import runs, trust
 from tui_attn.config import (
     AUGMENTATIONS,
     DATASETS,
@@ -28,12 +26,15 @@ from tui_attn.estimate import guess
 from tui_attn.optiontext import arguments
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.form_origin import Origin, find_origin
+from tui_attn.ui.form_words import HINTS, amount, limited
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.scout import Findings, LookedUp, Question, Scout, Start, StartAdvanced, StartEnded
 from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.lines import Lines, Row, rule
 from tui_attn.ui.widgets.plan import Plan, StartButton
+from tui_attn.ui.widgets.prospect import Prospect
 
 if TYPE_CHECKING:
     from tui_attn.ui.app import DashboardApp
@@ -49,37 +50,30 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
 
-    def __init__(
-        self,
-        runs_dir: Path,
-        draft: Draft,
-        *,
-        origin: str = "",
-        usual: ExperimentConfig,
-        usual_runs_dir: Path,
-        host: str | None = None,
-    ) -> None:
+    def __init__(self, runs_dir: Path, draft: Draft, origin: Origin, *, host: str | None = None) -> None:
         super().__init__()
         self.draft = draft
         self._runs_dir = runs_dir
         self._origin = origin
-        self._usual, self._usual_runs_dir = usual, usual_runs_dir
         self._findings = Findings()
         self._scout = Scout(runs_dir, self.post_message, host=host)
         self._start: Start | None = None
         self._wrong = ""
         self._plan = Plan(id="plan")
         self._button = StartButton(id="start")
+        self._prospect = Prospect(id="prospect")
         self._rows: dict[str, FieldRow] = {}
 
     # ---- what is on it
 
     def compose(self) -> ComposeResult:
         """The fields, and under them what they amount to."""
-        title = f"new experiment, starting from {self._origin}" if self._origin else "new experiment"
+        title = f"new experiment, starting from {self._origin.id}" if self._origin.id else "new experiment"
         yield _Title(title)
-        with VerticalScroll(id="fields", can_focus=False):
-            yield from self._fields()
+        with Horizontal(id="sheet"):
+            with VerticalScroll(id="fields", can_focus=False):
+                yield from self._fields()
+            yield self._prospect
         yield self._plan
         yield self._button
         yield KeyBar()
@@ -167,6 +161,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             self._rows[entry].note.say(text, ink)
         config = None if reasons else self.draft.config()
         self._plan.show(self._time(config, question), self._arguments(config), self._wrong)
+        self._prospect.show(config, self._findings if question == self._findings.question else None)
         self._say_state(reasons)
 
     def _question(self, reasons: dict[str, str]) -> Question | None:
@@ -187,7 +182,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             if not known or remark is None:
                 return "looking …", "muted"
             return ("✗ " if remark.level == "wrong" else "") + remark.text, _INKS[remark.level]
-        return _HINTS.get(entry, lambda _: "")(self.draft), "muted"
+        hint = HINTS.get(entry)
+        return "" if hint is None else hint(self.draft), "muted"
 
     def _time(self, config: ExperimentConfig | None, question: Question | None) -> str:
         found = self._findings
@@ -195,14 +191,16 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return "known once every entry is right"
         if found.past is None or found.data is None or question != found.question:
             return "looking at past runs …"
-        guessed = guess(config, found.devices, found.past, _limited(config, found.data.sizes))
+        guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
         return "can't be guessed: the data set can't be read" if guessed is None else guessed.words()
 
     def _arguments(self, config: ExperimentConfig | None) -> list[str] | None:
         return None if config is None else self._command(config)
 
     def _command(self, config: ExperimentConfig) -> list[str]:
-        return arguments(config, usual=self._usual, runs_dir=self._runs_dir, usual_runs_dir=self._usual_runs_dir)
+        return arguments(
+            config, usual=self._origin.usual, runs_dir=self._runs_dir, usual_runs_dir=self._origin.usual_runs_dir
+        )
 
     def _say_state(self, reasons: dict[str, str]) -> None:
         if self._start is not None:
@@ -212,7 +210,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
             self._button.say(f"{first}{more} must be put right first", "failed")
         else:
-            self._button.say(_amount(self.draft))
+            self._button.say(amount(self.draft))
 
     # ---- what the keys do
 
@@ -254,7 +252,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         app = cast("DashboardApp", self.app)
         if message.folder is not None:
             try:
-                app.drafts.pop(self._origin, None)
+                app.drafts.pop(self._origin.id, None)
                 app.open_experiment(ExperimentDir(message.folder))
                 return
             except RunsError as error:
@@ -279,7 +277,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     async def action_from_defaults(self) -> None:
         """Set every entry to its default."""
-        self.draft.texts = Draft.of(self._usual).texts
+        self.draft.texts = Draft.of(self._origin.usual).texts
         self._wrong = ""
         fields = self.query_one("#fields")
         await fields.remove_children()
@@ -315,83 +313,8 @@ class _Title(Lines):
         return [rule(self._text, width, focused=True)]
 
 
-def _limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Training and test images of an epoch."""
-    if sizes is None:
-        return None
-    return min(sizes[0], config.train_limit or sizes[0]), min(sizes[1], config.test_limit or sizes[1])
-
-
-def _amount(draft: Draft) -> str:
-    """How many runs an experiment has."""
-    config = draft.config()
-    models, seeds = len(config.models), config.seeds
-    if models * seeds == 1:
-        return "1 run"
-    return f"{models * seeds:,} runs: {_many(models, 'model')} x {_many(seeds, 'seed')}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _seeds(draft: Draft) -> str:
-    config = draft.config() if not draft.reasons() else None
-    if config is None or config.seeds == 1:
-        return "of each model; with one there is no verdict" if config else "of each model"
-    return f"of each model: {config.seed} to {config.seed + config.seeds - 1}"
-
-
-_HINTS: dict[str, Any] = {
-    "models": lambda _: "",
-    "epochs": lambda _: "passes over the training images",
-    "seeds": _seeds,
-    "seed": lambda _: "the others follow it",
-    "batch_size": lambda _: "images in a training step",
-    "lr": lambda _: "Adam's",
-    "augment": lambda _: "at random, while training",
-    "train_limit": lambda _: "the first so many images",
-    "test_limit": lambda _: "the first so many images",
-    "precision": lambda _: "auto: bf16 where it is fast",
-    "jobs": lambda _: "workers",
-    "data_dir": lambda _: "looked at first",
-    "name": lambda _: "shown beside its id",
-}
-
-
 def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
-    """Open the form with what was entered before, or from the configuration of `folder`, the newest, or the usual."""
-    said = dict(app.options.usual)
-    usual_runs_dir = Path(said.pop("runs_dir", "runs"))
-    usual = _usual(said)
-    origin, config = "", usual
-    try:
-        folder = folder or next(runs.experiments(app.runs_dir), None)
-        if folder is not None:
-            origin, config = folder.id, _to_start_from(folder.manifest_data().config)
-    except RunsError:
-        pass
-    draft = app.drafts.setdefault(origin, Draft.of(config))
-    screen = NewExperimentScreen(
-        app.runs_dir, draft, origin=origin, usual=usual, usual_runs_dir=usual_runs_dir, host=app.around.host
-    )
-    app.push_screen(screen)
-
-
-def _usual(said: dict[str, Any]) -> ExperimentConfig:
-    try:
-        return ExperimentConfig(**said)
-    except ConfigError:
-        return ExperimentConfig()
-
-
-def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
-    """What of another experiment's configuration is taken: not its name, nor code that this user never named."""
-    kept = [
-        model
-        for model in config.models
-        if model in MODEL_CLASSES or trust.is_trusted(str(config.own_model(model).sha256))
-    ]
-    specs = dict(zip(config.models, config.model_specs, strict=True))
-    models = tuple(specs[model] for model in kept) or tuple(MODEL_CLASSES)
-    return replace(config, models=models, own_models=(), name=None)
+    """Open the form: with what was entered before, or with what `find_origin` finds."""
+    origin = find_origin(app.runs_dir, folder, app.options.usual)
+    draft = app.drafts.setdefault(origin.id, Draft.of(origin.config))
+    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin, host=app.around.host))
