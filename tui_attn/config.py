@@ -66,6 +66,8 @@ class ExperimentConfig:
     name: str | None = None
     """Shown to people; never part of a path."""
     data_dir: str | None = None
+    tensorboard: bool = False
+    """Whether event files for TensorBoard are kept up to date while it trains."""
     own_models: tuple[OwnModel, ...] = ()
     """The models of one's own among `models`, in their order."""
 
@@ -203,6 +205,11 @@ def _check_precision(precision: object) -> None:
         raise ConfigError(f"unknown --precision '{shown(precision)}': use {', '.join(PRECISIONS)}")
 
 
+def _check_switch(option: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{option} is on or off, not {shown(value)}")
+
+
 def _check_name(name: object) -> None:
     if not isinstance(name, str):
         raise ConfigError(f"--name must be a text, not {shown(name)}")
@@ -243,6 +250,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "train_limit": _unless_none(_whole("--train-limit", 1, 100_000_000)),
     "test_limit": _unless_none(_whole("--test-limit", 1, 100_000_000)),
     "name": _unless_none(_check_name),
+    "tensorboard": lambda value: _check_switch("--tensorboard", value),
     "data_dir": _unless_none(lambda path: check_path("--data-dir", path)),
 }
 

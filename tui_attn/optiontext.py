@@ -9,6 +9,7 @@ from tui_attn.config import OPTIONS, ConfigError, ExperimentConfig, check_option
 
 _LISTS = frozenset({"models", "augment"})
 _NUMBERS = frozenset({"epochs", "seeds", "seed", "batch_size", "lr", "jobs", "train_limit", "test_limit"})
+_SWITCHES = {"on": True, "off": False}
 _MAY_BE_EMPTY = frozenset({"jobs", "train_limit", "test_limit", "name", "data_dir"})
 
 
@@ -23,6 +24,8 @@ def parse(option: str, text: str) -> Any:
     blank = not text.strip() if option in _NUMBERS else not text
     if option in _LISTS:
         value = split_list(text)
+    elif option == "tensorboard":
+        value = _SWITCHES.get(text.strip().lower(), text)
     elif option in _MAY_BE_EMPTY and blank:
         value = None
     elif option in _NUMBERS:
@@ -46,6 +49,8 @@ def show(option: str, config: ExperimentConfig) -> str:
     value = config.model_specs if option == "models" else getattr(config, option)
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return ",".join(value) if option in _LISTS else str(value)
 
 
@@ -67,7 +72,11 @@ def arguments(
     found: list[str] = []
     for option in OPTIONS:
         text = show(option, config)
-        if text != show(option, usual or ExperimentConfig()):
+        if text == show(option, usual or ExperimentConfig()):
+            continue
+        if option == "tensorboard":
+            found.append(flag(option) if config.tensorboard else f"--no-{option}")
+        else:
             # A text that begins with a dash would be taken for an option.
             found += [f"{flag(option)}={text}"] if text.startswith("-") else [flag(option), text]
     if runs_dir is not None and runs_dir.absolute() != usual_runs_dir.expanduser().absolute():

@@ -71,6 +71,7 @@ SETTINGS = (
         '"~/data"',
     ),
     Setting("name", "experiment", "TEXT", "A name to show.", "none", '"my lab"'),
+    Setting("tensorboard", "experiment", "", "Keep event files for TensorBoard up to date.", "off", "true"),
     Setting("runs-dir", "start", "DIR", "Where experiments are kept.", "runs", '"~/runs"'),
     Setting("no-ui", "start", "", "Lines instead of the dashboard.", "off", "true"),
     Setting("detach", "start", "", "Start, print the experiment's id, and return.", "off", "true"),

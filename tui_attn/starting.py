@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn import data, devices, launch, own_models
+from tui_attn import data, devices, export, launch, own_models
 from tui_attn.config import ExperimentConfig
 from tui_attn.data import Progress
 from tui_attn.runs import ExperimentDir
@@ -41,6 +41,8 @@ def start(
     once more. `tell` hears what is odd about the models. `progress` and `tell` may raise to break off. Raises
     `ConfigError`, `DataError`, `RunsError`, `LaunchError` and `CancelledError`.
     """
+    if config.tensorboard:
+        export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # a folder's path is made absolute
     machine = devices.probe()
     devices.choose(config.device, machine)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tui_attn import liveness, storage
+from tui_attn.exporter import Exporter
 from tui_attn.ledger import FolderGoneError
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.supervisor import TICK, Supervisor
@@ -53,13 +54,18 @@ def _supervise(supervisor: Supervisor) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.begin()
     _say_ready(supervisor.folder)
+    exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
     try:
         supervisor.tick()
         while not supervisor.done:
             wake.wait(TICK)
             wake.clear()
             supervisor.tick()
+            if exporter is not None:
+                exporter.look()
         supervisor.end()
+        if exporter is not None:
+            exporter.finish()
     except FolderGoneError:
         supervisor.let_go()
         return _give_up("the experiment's folder or its event log was removed or replaced: its training has ended")

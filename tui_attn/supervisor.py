@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import liveness, runs, state, storage, workers
+from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.events import CONTROL_EVENTS, Event
 from tui_attn.faults import fault
@@ -76,6 +77,15 @@ class Supervisor:
     def state(self) -> state.ExperimentState:
         """The experiment as its logs tell it."""
         return self._follower.state
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """What the experiment is, as it was when this supervisor began."""
+        return self._manifest.config
+
+    def warn(self, message: str) -> None:
+        """Record a warning in the experiment's log."""
+        self._record("warning", message=message)
 
     # ---- the course of an experiment
 

@@ -50,6 +50,7 @@ CONFIGS = st.builds(
     test_limit=some(st.integers(1, 100_000_000)),
     name=some(NAMES | st.sampled_from(("-v", "--help", "it's", '"; rm -rf ~', "$(id)", "a\\b"))),
     data_dir=some(PATHS),
+    tensorboard=st.booleans(),
 )
 
 
@@ -105,6 +106,8 @@ def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:
         ("name", "", None),
         ("name", " my run", " my run"),
         ("train_limit", "1000", 1000),
+        ("tensorboard", "On", True),
+        ("tensorboard", "off", False),
     ],
 )
 def test_text_becomes_a_value(option: str, text: str, value: object) -> None:
@@ -128,6 +131,7 @@ def test_text_becomes_a_value(option: str, text: str, value: object) -> None:
         ("name", "  ", "--name is empty"),
         ("name", "\x1b[2J", "control characters"),
         ("data_dir", "a\x00b", "must be a path"),
+        ("tensorboard", "maybe", "--tensorboard is on or off, not maybe"),
     ],
 )
 def test_wrong_text_is_refused_in_the_words_of_the_command_line(option: str, text: str, words: str) -> None:

@@ -141,7 +141,7 @@ WITHOUT = "import sys; sys.modules['tensorboard'] = None; from tui_attn.cli impo
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(copy: Program) -> None:
-    for arguments in (["export", "--tensorboard"],):
+    for arguments in (["export", "--tensorboard"], ["--tensorboard", "--dataset", "synthetic", "--no-ui"]):
         before = sorted(copy.folder.rglob("*"))
         command = [sys.executable, "-P", "-c", WITHOUT, *arguments]
         done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=False)
@@ -149,3 +149,20 @@ def test_without_the_extra_one_line_says_how_to_get_it(copy: Program) -> None:
         assert "pip install 'tui-attn[tensorboard]'" in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert sorted(copy.folder.rglob("*")) == before
+
+
+def test_event_files_are_kept_up_to_date_through_start_and_extend(program: Program) -> None:
+    small = ("--models", "se", "--dataset", "synthetic", "--train-limit", "600", "--test-limit", "100")
+    done = program("--no-ui", "--tensorboard", *small, "--epochs", "2", "--device", "cpu")
+    assert done.code == 0, done.err
+    folder = program.newest()
+    first = folder.run("se-s0").path / "events.out.tfevents.tui-attn"
+    written = first.read_bytes()
+    assert program("extend", "--seeds", "2", "--no-ui").code == 0
+    for run in read_state(folder).state.runs.values():
+        found = EventAccumulator(str(folder.run(run.id).path)).Reload()
+        assert [event.step for event in found.Scalars("loss/test")] == [result.step for result in run.epochs]
+    assert program("export", "--tensorboard").code == 0
+    assert first.read_bytes() == written
+    assert (folder.path / "exporter.log").read_bytes() == b""
+    assert read_state(folder).troubles() == []

@@ -59,6 +59,7 @@ def start(
     data_dir: Annotated[str | None, option("data-dir", WHERE)] = None,
     runs_dir: Annotated[Path, option("runs-dir", WHERE)] = RUNS,
     name: Annotated[str | None, option("name", WHERE)] = None,
+    tensorboard: Annotated[bool | None, option("tensorboard", WHERE)] = None,
     no_ui: Annotated[bool, option("no-ui", SHOW)] = False,
     as_json: Annotated[
         bool,

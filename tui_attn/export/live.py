@@ -1,0 +1,55 @@
+"""The process that keeps event files up to date while an experiment trains: `python -m tui_attn.export.live FOLDER`.
+
+Its supervisor starts it and holds its stdin: when that ends, it writes what is left and exits. It only reads the logs,
+so whatever happens to it, the training doesn't notice; another one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+from pathlib import Path
+
+from tui_attn.export.tensorboard import LOCK, TensorBoardExport, require_tensorboard
+from tui_attn.exporter import BUSY, CANNOT_WORK
+from tui_attn.liveness import Lock
+from tui_attn.runs import ExperimentDir, RunsError
+
+INTERVAL = 1.0
+"""Seconds between two looks at the logs; TensorBoard itself looks every few seconds."""
+NICE = 10
+"""How far it stands back behind others on the CPU; workers, which train, stand back by 5."""
+
+
+def main(arguments: list[str]) -> int:
+    """Follow the logs until stdin ends; see `tui_attn.exporter` for the exit codes."""
+    os.umask(0o077)
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    try:
+        require_tensorboard()
+        os.chdir(arguments[0])  # the folder may be renamed or moved meanwhile
+        lock = Lock(Path(LOCK))
+        return _follow(TensorBoardExport(ExperimentDir(Path())), lock)
+    except BlockingIOError:
+        return BUSY
+    except (OSError, RunsError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return CANNOT_WORK
+
+
+def _follow(export: TensorBoardExport, lock: Lock) -> int:
+    over = False
+    while not over:
+        over = bool(select.select([sys.stdin], [], [], INTERVAL)[0])
+        export.catch_up()
+    for run, error in export.problems.items():
+        print(f"{run}: {error}", file=sys.stderr)  # noqa: T201
+    lock.release()
+    return CANNOT_WORK if export.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""The supervisor's side of the process that writes TensorBoard's event files: started, looked after, not waited for.
+
+Training must not notice an exporter that fails. So nothing here raises, and nothing waits but `finish`, when all
+training has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tui_attn.runs import ExperimentDir
+from tui_attn.workers import last_lines
+
+LOG = "exporter.log"
+"""What the exporter printed: nothing, when all is well."""
+CANNOT_WORK = 70
+"""Exit code of an exporter that could not work, or not write everything, and said why in its log."""
+BUSY = 75
+"""Exit code of one that found another at work."""
+PAUSE = 10.0
+"""Seconds until an exporter that ended before its time is started again."""
+ATTEMPTS = 5
+"""So many times at most."""
+FINISH_WITHIN = 20.0
+"""Seconds that the exporter gets to write what is left."""
+
+
+class Exporter:
+    """Keeps an exporter of `folder` running, from `look` to `look`. `warn` is told, once, when that can't be done."""
+
+    def __init__(
+        self, folder: ExperimentDir, warn: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder, self._warn, self._clock = folder, warn, clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._left = ATTEMPTS
+        self._next = clock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the exporter; None while none runs."""
+        return None if self._process is None else self._process.pid
+
+    def look(self) -> None:
+        """Take note of an exporter that ended, and start one if none runs and it is time."""
+        process = self._process
+        if process is not None and process.poll() is not None:
+            self._let_go(process)
+            if process.returncode == CANNOT_WORK:
+                self._left = 0
+            self._failed(self._obituary(process.returncode))
+        if self._process is None and self._left and self._clock() >= self._next:
+            self._start()
+
+    def finish(self) -> None:
+        """Let the exporter write what is left and end; one that doesn't is killed."""
+        self._next = self._clock()
+        self.look()
+        self._left = 0
+        process = self._process
+        if process is None:
+            return
+        self._let_go(process)
+        try:
+            process.wait(FINISH_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _start(self) -> None:
+        self._left -= 1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        command = [sys.executable, "-P", "-m", "tui_attn.export.live", str(self._folder.path.absolute())]
+        try:
+            log = os.open(self._folder.path / LOG, flags, 0o600)
+            try:
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            finally:
+                os.close(log)
+        except OSError as error:
+            self._failed(f"the exporter could not be started ({error.strerror})")
+
+    def _failed(self, why: str) -> None:
+        """Try again after a while, or give up and say so."""
+        self._next = self._clock() + PAUSE
+        if self._left == 0:
+            self._warn(
+                f"TensorBoard's event files are not kept up to date: {why}; training goes on, and "
+                "'tui-attn export --tensorboard' completes them"
+            )
+
+    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
+        """Close the pipe, which tells the exporter that nothing more comes."""
+        self._process = None
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+    def _obituary(self, code: int) -> str:
+        last = last_lines(self._folder.path / LOG).strip().splitlines()
+        if code == BUSY:
+            return "another process writes them"
+        if code == CANNOT_WORK and last:
+            return last[-1][:300]
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"the exporter {how}" + (f" ({last[-1][:200]})" if last else "")
