@@ -200,7 +200,7 @@ def test_a_folder_of_images_asks_where(tmp_path: Path) -> None:
 def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, int]) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         labels = []
-        for _ in range(16):
+        for _ in range(17):
             await pilot.pause()
             marked = [line for line in screen_text(app).splitlines() if line.startswith("› ")]
             assert len(marked) == 1
@@ -208,7 +208,7 @@ def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, in
             await pilot.press("down")
         assert labels[0] == "models"
         assert labels[-1] == "[ start ]"
-        assert len(set(labels)) == 16
+        assert len(set(labels)) == 17
         assert len(screen_text(app).splitlines()) == size[1]
 
     opened(tmp_path, script, size=size)

@@ -49,5 +49,6 @@ HINTS: Mapping[str, Callable[[Draft], str]] = {
     "jobs": lambda _: "workers",
     "data_dir": lambda _: "looked at first",
     "name": lambda _: "shown beside its id",
+    "tensorboard": lambda _: "its event files, while it trains",
 }
 """Entry -> what is said beside it while it is right."""

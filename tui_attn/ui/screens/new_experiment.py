@@ -99,6 +99,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         yield self._row("jobs", self._typed("jobs", placeholder="(one a device)"))
         yield self._row("data dir", self._typed("data_dir", 34, "(the usual places)"))
         yield self._row("name", self._typed("name", 34, "(none)"))
+        yield self._row("TensorBoard", OneOf("tensorboard", ("off", "on"), texts["tensorboard"]))
 
     def _typed(self, entry: str, width: int = 15, placeholder: str = "") -> TextEntry:
         return TextEntry(entry, self.draft.texts[entry], width=width, placeholder=placeholder)
