@@ -17,19 +17,21 @@ MACHINE = "This machine"
 
 ROOT_HELP = """Train the lab's three networks side by side and see what channel attention does.
 
-Without a command it starts an experiment and shows it: a dashboard on a terminal, lines elsewhere or with
---no-ui. The training belongs to no terminal: it goes on when this one closes, and 'tui-attn attach' shows it
-again.
+An experiment is a set of models on one data set, each trained with one seed or several; each such training is a
+run. Without a command, tui-attn starts an experiment and shows it: a dashboard on a terminal, lines elsewhere or
+with --no-ui. The training belongs to no terminal: it goes on when this one closes, and 'tui-attn attach' shows
+it again.
 
 \b
 Examples:
-  tui-attn                                      the lab: 3 models, Fashion-MNIST
-  tui-attn --no-ui --epochs 5 --seeds 5         five seeds of each, as lines
-  tui-attn --models base,se --dataset cifar10   two models on CIFAR-10
-  tui-attn attach                               back to the newest experiment
-  tui-attn compare --json | jq .                its figures, for a program
+  tui-attn                                     three models on Fashion-MNIST
+  tui-attn --dataset synthetic --epochs 3      a first try, without a download
+  tui-attn --models base,se --dataset cifar10  two models on CIFAR-10
+  tui-attn --no-ui --seeds 5                   five seeds of each, as lines
+  tui-attn attach                              back to the newest experiment
+  tui-attn compare --json | jq .               its figures, for a program
 
-'tui-attn COMMAND --help' tells more about each command.
+'tui-attn COMMAND --help' tells more about each command, 'tui-attn config' about settings that stay.
 """
 
 
@@ -47,11 +49,24 @@ def _sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) -> No
 def _option_rows(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, str]]]:
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
-            name = record[0].partition(" / ")[0]
-            both = bool(parameter.secondary_opts) and not name.startswith("--no-")
-            shown = f"--[no-]{name.removeprefix('--')}" if both else name
-            yield getattr(parameter, "rich_help_panel", None) or "Options", (shown, record[1])
+        if record is None:
+            continue
+        name, text = record
+        if parameter.param_type_name == "argument":
+            yield "Arguments", (name.partition(" <")[0], text)
+            continue
+        name = name.partition(" / ")[0]
+        both = bool(parameter.secondary_opts) and not name.startswith("--no-")
+        shown = f"--[no-]{name.removeprefix('--')}" if both else name
+        yield getattr(parameter, "rich_help_panel", None) or "Options", (shown, text)
+
+
+class Command(TyperCommand):
+    """Lists its arguments and options as the group lists those of a start."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options."""
+        _sections(formatter, _option_rows(self, ctx))
 
 
 class Group(TyperGroup):
@@ -95,6 +110,6 @@ def command(panel: str, *examples: str) -> Callable[[Function], Function]:
     epilog = f"\b\nExamples:{lines}" if len(examples) > 1 else f"\b\nExample:{lines}"
 
     def register(function: Function) -> Function:
-        return app.command(cls=TyperCommand, rich_help_panel=panel, epilog=epilog)(function)
+        return app.command(cls=Command, rich_help_panel=panel, epilog=epilog)(function)
 
     return register

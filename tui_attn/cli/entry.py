@@ -6,6 +6,9 @@ import contextlib
 import io
 import os
 import sys
+from typing import Any
+
+from typer.main import get_command
 
 from tui_attn import talk
 from tui_attn.cli.app import app
@@ -67,10 +70,20 @@ def _report(error: Exception) -> int:
         return _wrong(str(error))
     message = getattr(error, "format_message", None)
     if message is not None:  # typer's own: a wrong option or value
-        return _wrong(f"{message().rstrip('.')}\nsee 'tui-attn --help'")
+        return _wrong(f"{message().rstrip('.')}\n{_where_to_look(error)}")
     if type(error).__name__ == "Abort":
         return 130
     return _crash(error)
+
+
+def _where_to_look(error: Any) -> str:
+    """After what typer says of a wrong command line: where the right one is described."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "tui-attn")
+    option = getattr(error, "option_name", "")
+    known = {name for parameter in get_command(app).params for name in (*parameter.opts, *parameter.secondary_opts)}
+    if path != "tui-attn" and option in known:
+        return f"'{option}' stands before the command: tui-attn {option} ... {path.removeprefix('tui-attn ')}"
+    return f"see '{path} --help'"
 
 
 def _crash(error: Exception) -> int:

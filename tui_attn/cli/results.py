@@ -46,7 +46,7 @@ def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
     RESULTS,
     "export --tensorboard      then: tensorboard --logdir runs",
     "export --csv --out lab    tables of runs, epochs, points and gates",
-    "export --safetensors      weights with a model card, a folder for each run",
+    "export --safetensors      weights with a model card, run by run",
 )
 def export(
     experiment: Experiment = None,

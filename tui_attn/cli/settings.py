@@ -33,7 +33,7 @@ class Held:
 @command(
     MACHINE,
     "config                    every setting, its value, and who says so",
-    "config --write            begin a configuration file, with every setting as a comment",
+    "config --write            begin a file with all of them as comments",
     "config --keys             the keys that can be changed",
 )
 def config(

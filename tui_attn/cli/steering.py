@@ -24,7 +24,7 @@ def unpause(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir
 
 @command(STEER, "stop                      all runs of the newest experiment", "stop --run se-s0          one run")
 def stop(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Stop after the step in progress and keep the results; 'resume' goes on."""
+    """Stop after the step in progress; 'resume' goes on from there."""
     _steer("stop", experiment, run, runs_dir)
 
 
@@ -36,7 +36,7 @@ def skip(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = 
 
 @command(STEER, "retry --run se-s0")
 def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Train once more what failed or was left out, while the rest goes on."""
+    """Train what failed or was left out once more, beside the rest."""
     _steer("retry", experiment, run, runs_dir)
 
 

@@ -73,7 +73,7 @@ def resume(
     raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show, trust_code=trust_code))
 
 
-@command(WATCH, "extend --seeds 5          five seeds of each model in all, for a verdict")
+@command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
 def extend(
     seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
     experiment: Experiment = None,

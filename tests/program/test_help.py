@@ -1,0 +1,65 @@
+"""What the help says, and that it fits a terminal."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from tui_attn import cli
+from tui_attn.cli.app import app
+from tui_attn.settings import SETTINGS
+from tui_attn.ui.options import THEMES
+
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of `tui-attn --help` on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run(["--help"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_it_says_what_to_type_first_and_fits_80_columns(shown: list[str]) -> None:
+    assert max(map(len, shown)) <= 80
+    text = "\n".join(shown)
+    assert text.index("Examples:") < text.index("See and go on:") < text.index("Options: what to train:")
+    for name in COMMANDS:
+        (line,) = [line for line in shown if line.startswith(f"  {name} ")]
+        assert line.rstrip().endswith(".") and "..." not in line, "each command is one whole sentence on one line"
+
+
+def test_every_setting_is_an_option(shown: list[str]) -> None:
+    text = "\n".join(shown)
+    for setting in SETTINGS:
+        assert f"--{setting.name} " in text or f"--[no-]{setting.name} " in text
+    assert ", ".join(THEMES) in " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run([name, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith(f"    tui-attn {name}") for line in lines)
+    assert not any("<str>" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["attach", "--ascii"], "'--ascii' stands before the command: tui-attn --ascii ... attach"),
+        (["attach", "--config", "x.toml"], "'--config' stands before the command: tui-attn --config ... attach"),
+        (["attach", "--epoch"], "see 'tui-attn attach --help'"),
+        (["atach"], "see 'tui-attn --help'"),
+    ],
+)
+def test_a_wrong_command_line_says_where_to_look(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err.splitlines()[1] == hint
