@@ -44,7 +44,8 @@ class Inks:
 
         def color(text: str) -> RichColor:
             red, green, blue = bytes.fromhex(text)
-            found = of_256((red, green, blue)) if self._mode.colors == "256" else (red, green, blue)
+            grey = red == green == blue  # of which the 256 have enough, and Rich finds the next
+            found = of_256((red, green, blue)) if self._mode.colors == "256" and not grey else (red, green, blue)
             return Color(*found).rich_color
 
         return Style(color=color(foreground), bgcolor=color(background))

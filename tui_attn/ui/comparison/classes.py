@@ -155,7 +155,7 @@ def _numbers(item: ClassResults, label: int, width: int, page: Page) -> list[Row
                 pieces.append((fit(f"{shown} ", width, right=True), paint(color)))
             else:
                 strong = value >= 0.5 * most
-                pieces.append((fit(f"{shown} ", width, right=True), "bold" if strong else "muted"))
+                pieces.append((fit(f"{shown} ", width, right=True), "warning" if strong else "muted"))
         rows.append(Row(tuple(pieces)))
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -12,7 +13,7 @@ from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import PANEL_KEYS, SCREEN_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Row, rule
+from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
 
 
 class Pages(Lines, can_focus=True):
@@ -41,7 +42,10 @@ class Pages(Lines, can_focus=True):
         self._top = min(max(self._top, 0), max(len(self._all) - room, 0))
         last = min(self._top + room, len(self._all))
         where = f"{self._top + 1}–{last} of {len(self._all)}" if len(self._all) > room else ""
-        return [rule(self._title, width, right=where, focused=True), *self._all[self._top : last]]
+        title = self._title
+        if where and cell_len(title) + len(where) + 8 > width:
+            title = fit(title, max(width - len(where) - 8, 8))
+        return [rule(title, width, right=where, focused=True), *self._all[self._top : last]]
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
