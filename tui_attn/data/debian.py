@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,8 @@ Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
 """
 # The hooks would act on the system's apt, and the indexes hold nothing that is needed here.
 
+_BEAT = 0.2
+"""Seconds of silence after which whoever waits for apt is heard."""
 _UPDATE_LIMIT = 300.0
 _DOWNLOAD_LIMIT = 3600.0
 _STATUS = re.compile(rb"dlstatus:[^:]*:([0-9.]+):")
@@ -79,15 +82,19 @@ def fetch_package(
 
 def _download(package: DebianPackage, work: Path, progress: Progress) -> Path:
     options = _options(work)
-    progress("asking the Debian archive", 0, None)
-    _run(["apt-get", *options, "-o", "Acquire::Retries=0", "update"], work, _UPDATE_LIMIT, None)
+
+    def beat() -> None:
+        progress("asking the Debian archive", 0, None)
+
+    beat()
+    _run(["apt-get", *options, "-o", "Acquire::Retries=0", "update"], work, _UPDATE_LIMIT, beat=beat)
 
     def tick(percent: float) -> None:
         progress(f"fetching Debian's {package.name}", int(package.size * percent / 100), package.size)
 
     tick(0.0)
     command = ["apt-get", *options, "-o", "Acquire::Retries=3", "download", package.name]
-    output = _run(command, work, _DOWNLOAD_LIMIT, tick)
+    output = _run(command, work, _DOWNLOAD_LIMIT, tick=tick)
     found = sorted(work.glob(f"{package.name}_*.deb"))
     if not found:
         raise DebianError(_complaint(output))
@@ -116,11 +123,18 @@ def _options(work: Path) -> list[str]:
     return options
 
 
-def _run(command: Sequence[str], work: Path, limit: float, tick: Callable[[float], None] | None) -> str:
+def _run(
+    command: Sequence[str],
+    work: Path,
+    limit: float,
+    *,
+    tick: Callable[[float], None] = lambda _: None,
+    beat: Callable[[], None] = lambda: None,
+) -> str:
     """Run an apt command in `work`; its output, whatever its exit status: what counts is what it brought.
 
-    `tick` gets the percentage of what is being fetched. Ends apt and its children when `limit` seconds are over
-    or when the caller is interrupted.
+    `tick` gets the percentage of what is being fetched, `beat` is called while nothing is heard. Ends apt and its
+    children when `limit` seconds are over or when the caller is interrupted.
     """
     log = work / "apt.log"
     reading, writing = os.pipe()
@@ -143,9 +157,14 @@ def _run(command: Sequence[str], work: Path, limit: float, tick: Callable[[float
         timer = threading.Timer(limit, _end, [process])
         timer.start()
         try:
-            while block := status.read(4096):
+            while True:
+                if not select.select([status], [], [], _BEAT)[0]:
+                    beat()
+                    continue
+                if not (block := status.read(4096)):
+                    break
                 found = _STATUS.findall(block)
-                if tick is not None and found:
+                if found:
                     tick(min(100.0, float(found[-1])))
             process.wait()
         finally:

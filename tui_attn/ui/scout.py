@@ -191,5 +191,5 @@ class Start:
             self._phase, self._begun, self._begun_at, self._next = phase, now, done, now
         if now >= self._next:
             self._next = now + self._EVERY
-            line = fetch_line(phase, done, total, fresh=done - self._begun_at, seconds=now - self._begun)
-            self._post(StartAdvanced(self, line))
+            line = fetch_line("", done, total, fresh=done - self._begun_at, seconds=now - self._begun)
+            self._post(StartAdvanced(self, f"{line}  {phase}".strip()))
