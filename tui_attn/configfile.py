@@ -70,7 +70,7 @@ def load(named: Path | None, environ: Mapping[str, str] = os.environ) -> FileSet
     if named is not None:
         return read(named)
     path = usual_path(environ)
-    if path is None or not path.exists():
+    if path is None or not os.path.lexists(path):
         return FileSettings()
     return read(path, who="the configuration")
 

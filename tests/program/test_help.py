@@ -37,6 +37,12 @@ def test_every_setting_is_an_option(shown: list[str]) -> None:
     assert ", ".join(THEMES) in " ".join(text.split())
 
 
+def test_every_option_of_a_start_is_a_setting() -> None:
+    names = {option.removeprefix("--") for item in typer.main.get_command(app).params for option in item.opts}
+    of_a_call = {"config", "json", "version", "install-completion", "show-completion"}
+    assert names - of_a_call == {setting.name for setting in SETTINGS}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_an_example(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,7 @@ MISTAKES = {
     "unknown binding": ("[keys]\nhelpp = 'f5'", "line 2, [keys] names no binding 'helpp': did you mean 'help'?"),
     "no key": ("[keys]\nhelp = 5", "help needs a key"),
     "a key that is taken": ("[keys]\nhelp = 's'", "'help' and 'stop' on 's' (dashboard)"),
+    "a key of a chart": ("[keys]\nhelp = 'l'", "'help' and 'chart_log' on 'l' (dashboard)"),
     "the same by another name": ("[keys]\nstop = '?'", "'stop' and 'help' on 'question_mark' (dashboard)"),
     "no TOML": ("epochs =", "no valid TOML"),
 }
@@ -122,6 +123,24 @@ def test_a_mistake_in_the_users_file_keeps_nobody_from_steering(
     told = capsys.readouterr()
     assert message in told.err
     assert "epochs" in told.out
+
+
+def test_keys_may_be_exchanged(program: Program, own: Write) -> None:
+    own("[keys]\npause = 's'\nstop = 'p'\n")
+    done = program("config", "--keys", "--json")
+    assert (done.code, done.json()["pause"], done.json()["stop"]) == (0, "s", "p")
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_and_one_out_of_reach_is_none(program: Program, own: Write) -> None:
+    file = own("epochs = 3\n")
+    file.unlink()
+    file.mkdir()
+    done = program("--no-ui", *SMALL)
+    assert (done.code, done.err) == (2, f"tui-attn: can't read the configuration {file}: Is a directory\n")
+    file.rmdir()
+    file.parent.rmdir()
+    file.parent.write_text("in the way")
+    assert sources(program("config", "--json"))["epochs"][1] == "default"
 
 
 def test_what_is_right_in_a_broken_file_still_holds(program: Program, own: Write) -> None:

@@ -12,6 +12,13 @@ from tui_attn.ui.keys import ALL_KEYS, TABLES, Key
 _EVERYWHERE = "everywhere"
 _ALONE = frozenset({_EVERYWHERE, "questions", "choices", "palette"})
 """Where no other table's keys work."""
+_WITH = {
+    "dashboard": ("what scrolls", "charts"),
+    "other screens": ("what scrolls",),
+    "comparison": ("other screens", "what scrolls"),
+    "heatmaps": ("other screens",),
+}
+"""Whose keys work on the same screen, besides those that work everywhere."""
 _NAMES = {
     "solidus": "slash",
     "reverse_solidus": "backslash",
@@ -42,7 +49,8 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
     for id_, keys in keymap.items():
         check_key(id_, keys)
     for where, table in TABLES.items():
-        together = table if where in _ALONE else (*TABLES[_EVERYWHERE], *table)
+        others = () if where in _ALONE else (_EVERYWHERE, *_WITH.get(where, ()))
+        together = (*(key for name in others for key in TABLES[name]), *table)
         before, after = _shared(together, {}), _shared(together, keymap)
         for key, ids in after.items():
             if not ids <= before.get(key, set()) and not ids.isdisjoint(keymap):
