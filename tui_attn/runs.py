@@ -8,7 +8,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from tui_attn import liveness
 from tui_attn.config import PRECISIONS, ConfigError, ExperimentConfig
 from tui_attn.events import MAX_TIME
-from tui_attn.storage import read_json, sync_folder, write_atomically
+from tui_attn.storage import exclusive, read_json, sync_folder, write_atomically
 from tui_attn.text import safe_text
 
 FORMAT = "tui-attn"
@@ -263,16 +263,30 @@ def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
 
 def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
     """Bring the experiment to `seeds` seeds. Raises `RunsError` when it has as many already, `OSError`."""
-    manifest = folder.manifest_data()
-    if seeds <= manifest.config.seeds:
-        known = "1 seed" if manifest.config.seeds == 1 else f"{manifest.config.seeds} seeds"
-        raise RunsError(f"{folder.id} has {known} already: ask for more with --seeds")
-    try:
-        wider = replace(manifest, config=replace(manifest.config, seeds=seeds))
-    except ConfigError as error:
-        raise RunsError(str(error)) from None
-    write_manifest(folder, wider)
-    return wider
+
+    def wider(manifest: Manifest) -> Manifest:
+        if seeds <= manifest.config.seeds:
+            known = "1 seed" if manifest.config.seeds == 1 else f"{manifest.config.seeds} seeds"
+            raise RunsError(f"{folder.id} has {known} already: ask for more with --seeds")
+        return replace(manifest, config=replace(manifest.config, seeds=seeds))
+
+    return _change_manifest(folder, wider)
+
+
+def rename_manifest(folder: ExperimentDir, name: str | None) -> Manifest:
+    """Let people see the experiment as `name`, or as its id when None. Raises `RunsError`, `OSError`."""
+    return _change_manifest(folder, lambda manifest: replace(manifest, config=replace(manifest.config, name=name)))
+
+
+def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifest]) -> Manifest:
+    """Read, change and write the manifest, one process at a time. Raises `RunsError`, `OSError`."""
+    with exclusive(folder.path / "experiment.lock"):
+        try:
+            changed = change(folder.manifest_data())
+        except ConfigError as error:
+            raise RunsError(str(error)) from None
+        write_manifest(folder, changed)
+    return changed
 
 
 def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | None = None) -> ExperimentDir:
@@ -306,21 +320,36 @@ def experiments(runs_dir: Path) -> Iterator[ExperimentDir]:
     Raises `RunsError` when `runs_dir` is there and can't be read.
     """
     try:
-        names = sorted((entry.name for entry in os.scandir(runs_dir) if _is_ours(entry)), reverse=True)
+        names = sorted((path.name for path in candidates(runs_dir) if is_ours(path)), reverse=True)
     except FileNotFoundError:
         return
-    except OSError as error:
-        where = safe_text(runs_dir, one_line=True)
-        raise RunsError(f"can't read {where} ({error.strerror}): choose another folder with --runs-dir") from None
     found = [ExperimentDir((runs_dir / name).absolute()) for name in names]
     yield from sorted(found, key=_created, reverse=True)
 
 
-def _is_ours(entry: os.DirEntry[str]) -> bool:
-    if not ID.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
-        return False
-    data = read_json(Path(entry.path) / "experiment.json")
-    return _looks_like_ours(Path(entry.path)) if data is None else data.get("format") == FORMAT
+def candidates(runs_dir: Path) -> list[Path]:
+    """The folders in `runs_dir` that may be experiments by their names; links are not followed.
+
+    Raises `FileNotFoundError` when `runs_dir` isn't there, `RunsError` when it can't be read.
+    """
+    try:
+        with os.scandir(runs_dir) as entries:
+            return [
+                runs_dir / entry.name
+                for entry in entries
+                if ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        where = safe_text(runs_dir, one_line=True)
+        raise RunsError(f"can't read {where} ({error.strerror}): choose another folder with --runs-dir") from None
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this program made `folder`, as an experiment that may be damaged."""
+    data = read_json(folder / "experiment.json")
+    return _looks_like_ours(folder) if data is None else data.get("format") == FORMAT
 
 
 def _looks_like_ours(folder: Path) -> bool:
