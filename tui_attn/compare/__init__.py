@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     )
     from tui_attn.compare.notes import remarks
     from tui_attn.compare.paired import Interval, Verdict, mean_interval, verdict
+    from tui_attn.compare.pooled import Pool, compare_together, why_not_together
     from tui_attn.compare.power import power_of, seeds_needed
     from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
     from tui_attn.compare.probes import Probes, load_probes
     from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
+    from tui_attn.compare.standing import Standing, best_standing
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
     from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
     from tui_attn.compare.times import time_to_accuracy
@@ -118,6 +120,11 @@ _MODULES = {
         "mean_interval",
         "verdict",
     ),
+    "pooled": (
+        "Pool",
+        "compare_together",
+        "why_not_together",
+    ),
     "power": (
         "power_of",
         "seeds_needed",
@@ -136,6 +143,10 @@ _MODULES = {
         "beside",
         "bootstrap",
         "sign_flip",
+    ),
+    "standing": (
+        "Standing",
+        "best_standing",
     ),
     "summary": (
         "BASE",
@@ -186,18 +197,22 @@ __all__ = [
     "InterventionsError",
     "McNemar",
     "Pattern",
+    "Pool",
     "Predictions",
     "PredictionsError",
     "Probes",
+    "Standing",
     "Verdict",
     "accuracies",
     "beside",
     "beside_sentence",
+    "best_standing",
     "between_classes",
     "bootstrap",
     "class_names",
     "class_results",
     "comparable",
+    "compare_together",
     "comparisons",
     "confusion",
     "dependence_sentence",
@@ -237,6 +252,7 @@ __all__ = [
     "verdict",
     "verdict_sentence",
     "weights_digest",
+    "why_not_together",
 ]
 
 

@@ -91,7 +91,11 @@ def comparable(first: Manifest, second: Manifest) -> list[str]:
 def _differences(first: ExperimentConfig, second: ExperimentConfig) -> list[str]:
     one: Mapping[str, Any] = first.to_json()
     two: Mapping[str, Any] = second.to_json()
-    return [_versus(name, one[key], two[key]) for key, name in _SETTINGS.items() if one[key] != two[key]]
+    return [
+        _versus(name, *("none" if value is None else value for value in (one[key], two[key])))
+        for key, name in _SETTINGS.items()
+        if one[key] != two[key]
+    ]
 
 
 def _versus(name: str, first: object, second: object) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tui_attn.draft import Draft
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.history_view import HistoryView
     from tui_attn.ui.messages import (
         CommandSent,
         DevicesRead,
@@ -70,6 +71,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """The experiment that is open."""
         self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
         """Where experiments are kept."""
+        self._history_view: HistoryView | None = None
         self.jobs = Jobs()
         self.drafts: dict[str, Draft] = {}
         """What was entered for new experiments, by the id of the one that it started from."""
@@ -125,9 +127,12 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.switch_screen(screen)
 
     def _history(self) -> Screen[Any]:
+        from tui_attn.ui.history_view import HistoryView
         from tui_attn.ui.screens.history import HistoryScreen  # not needed for the first frame of a dashboard
 
-        return HistoryScreen(self.runs_dir)
+        if self._history_view is None:
+            self._history_view = HistoryView()
+        return HistoryScreen(self.runs_dir, self._history_view)
 
     def _start(self, opened: Opened) -> None:
         """Start reading its logs, now that its dashboard is seen."""
@@ -288,6 +293,13 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
                 self.say(f"{action.label}: not possible any more", "warning")
 
         self.push_screen(PaletteScreen(possible(self.screen)), chosen)
+
+    def action_history(self) -> None:
+        """Show all experiments, over the dashboard."""
+        from tui_attn.ui.screens.history import HistoryScreen
+
+        if not any(isinstance(screen, HistoryScreen) for screen in self.screen_stack):
+            self.push_screen(self._history())
 
     def action_choose_theme(self) -> None:
         """Let the user choose a theme."""

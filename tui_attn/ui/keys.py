@@ -66,6 +66,7 @@ DASHBOARD_KEYS = (
     Key("comparison", "c", "comparison", "compare", "Compare the models", True),
     Key("heatmap", "h", "heatmap", "heatmaps", "Show gates by class and attention between channels", True),
     Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one"),
+    Key("history", "b", "app.history", "experiments", "Show all experiments, to open, compare or tidy up", True),
     Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause all runs, or let them go on"),
     Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
     Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs and keep what they have reached"),
@@ -191,6 +192,43 @@ SOME_OF_KEYS = (
 START_BUTTON_KEYS = (Key("press_start", "enter,space", "press", "start", "Start the experiment that is described"),)
 """Keys of the button."""
 
+HISTORY_KEYS = (
+    Key("back", "escape,backspace", "back", "back", "Take the filter away, then go back to the dashboard", True),
+    Key("open", "enter", "open", "open", "Open the experiment", True),
+    Key(
+        "filter", "slash", "filter", "filter", "Show only experiments with these words in id, name, note, data...", True
+    ),
+    Key("mark", "space", "mark", "mark", "Mark the experiment, to compare it with others", True),
+    Key("compare_marked", "c", "compare", "compare", "Compare the marked experiments, or the models of this one", True),
+    Key("sort", "s,right", "sort(1)", "sort", "Sort by the next column", True),
+    Key("sort_before", "S,left", "sort(-1)", "sort before", "Sort by the column before"),
+    Key("turn", "r", "turn", "turn round", "Sort the other way round"),
+    Key("rename", "e", "rename", "name", "Give the experiment a name", True),
+    Key("note", "t", "note", "note", "Note something on the experiment", True),
+    Key("pin", "p", "pin", "pin", "Pin the experiment to the top, or let it go", True),
+    Key("delete", "d,delete", "delete", "delete", "Move the experiment to the trash", True),
+    Key("undo", "u", "undo", "undo", "Take back what was deleted last", True),
+    Key("trash", "D", "trash", "trash", "Show the trash"),
+    Key("unmark", "M", "unmark", "unmark all", "Mark no experiment"),
+    Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
+    Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
+)
+"""Keys of the history."""
+
+TYPING_KEYS = (
+    Key("accept", "enter,down", "accept", "done", "Keep what was typed", True),
+    Key("discard", "escape", "discard", "discard", "Leave everything as it was", True),
+)
+"""Keys of a line that is typed into."""
+
+TRASH_KEYS = (
+    Key("restore", "enter,u", "restore", "take back", "Take the experiment back from the trash", True),
+    Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
+    Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
+    *SCREEN_KEYS,
+)
+"""Keys of the trash."""
+
 TABLES: dict[str, tuple[Key, ...]] = {
     "everywhere": APP_KEYS,
     "dashboard": DASHBOARD_KEYS,
@@ -202,6 +240,9 @@ TABLES: dict[str, tuple[Key, ...]] = {
     "palette": PALETTE_KEYS,
     "charts": tuple(Key(*row) for row in CHART_KEYS),
     "comparison": COMPARISON_KEYS,
+    "experiments": HISTORY_KEYS,
+    "typing": TYPING_KEYS,
+    "trash": TRASH_KEYS,
     "heatmaps": (*HEATMAPS_KEYS, *(Key(*row) for row in HEATMAP_KEYS)),
 }
 """All keys, by where they work."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from tui_attn.history import Entry
     from tui_attn.ui.comparison.disagreements import Disagreement
     from tui_attn.ui.comparison.source import Details, Overview
     from tui_attn.ui.devices import Reading
@@ -121,3 +122,19 @@ class JobAdvanced(Message, bubble=False):
         if self.job.code == 0:
             return said or f"{self.name}: done"
         return said or f"{self.name}: it failed without saying why (exit code {self.job.code})"
+
+
+@dataclass
+class ExperimentsListed(Message, bubble=False):
+    """Experiments were read, or found to be gone; `complete` once all there are have been told."""
+
+    entries: tuple[Entry, ...]
+    gone: frozenset[str]
+    complete: bool
+    error: str = ""
+    """Why the folder can't be read."""
+
+
+@dataclass
+class ExperimentChosen(Message):
+    """The user wants to see what they are at."""

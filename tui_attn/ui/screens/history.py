@@ -1,34 +1,320 @@
-"""The experiments there are."""
+"""The history: all experiments there are, to find, open, compare and tidy up."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.dom import DOMNode
+from textual.screen import Screen
 
-from tui_attn.text import safe_text
-from tui_attn.ui.screens.page import PageScreen
+from tui_attn import shelf
+from tui_attn.history import Entry
+from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.ui import history_words as words
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.history_reader import HistoryReader
+from tui_attn.ui.history_view import HistoryView
+from tui_attn.ui.keys import HISTORY_KEYS
+from tui_attn.ui.messages import ExperimentsListed
+from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
+from tui_attn.ui.widgets.history_table import HistoryTable
+from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.line_input import LineInput, Words
 from tui_attn.ui.widgets.lines import Row
 
+if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
 
-class HistoryScreen(PageScreen):
-    """Every experiment in `runs_dir`."""
 
-    TITLE = "experiments"
+_PLACEHOLDER = "words in id, name, note, data set, models, state"
 
-    def __init__(self, runs_dir: Path) -> None:
+
+class HistoryScreen(Screen[None], inherit_bindings=False):
+    """Every experiment in `runs_dir`; `view` holds how the user arranged them, from one time to the next."""
+
+    BINDINGS = bindings(HISTORY_KEYS)
+
+    def __init__(self, runs_dir: Path, view: HistoryView) -> None:
         super().__init__()
         self._runs_dir = runs_dir
+        self.view = view
+        self._reader = HistoryReader(runs_dir, self.post_message)
+        self._offered: object = None
 
-    def page(self, width: int) -> Sequence[Row]:
-        """Where they are."""
-        return [Row(()), Row(((f" {safe_text(self._runs_dir, one_line=True)}", "muted"),))]
+    @property
+    def _dashboards(self) -> DashboardApp:
+        return cast("DashboardApp", self.app)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all experiments are listed."""
+        return self.view.complete
+
+    @property
+    def selected(self) -> Entry | None:
+        """The experiment that the user is at."""
+        return self.view.current
+
+    def folder(self, entry: Entry) -> ExperimentDir:
+        """Where the experiment of `entry` is."""
+        return ExperimentDir((self._runs_dir / entry.id).absolute())
+
+    # ---- the parts of the screen
+
+    def compose(self) -> ComposeResult:
+        """Title, filter, table, what is selected, keys."""
+        around = self._dashboards.around
+        yield HistoryTitle(self._runs_dir, self.view)
+        with Horizontal(id="filter"):
+            yield Words(" /", "key")
+            yield LineInput(self.view.filter, id="words", placeholder=_PLACEHOLDER)
+        yield HistoryTable(self.view, clock=around.clock, zone=around.zone, changed=self.renew, empty=self._empty)
+        yield HistoryDetails(self.view)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Start reading."""
+        self.query_one(Horizontal).display = bool(self.view.filter)
+        self.query_one(HistoryTable).focus()
+        self._reader.start()
+
+    def on_unmount(self) -> None:
+        """Let the thread end."""
+        self._reader.stop()
+
+    def on_screen_suspend(self) -> None:
+        """Nobody sees the list now."""
+        self._reader.set_active(False)
+
+    def on_screen_resume(self) -> None:
+        """Somebody sees it again."""
+        self._reader.set_active(True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Give the details the room there is."""
+        self.query_one(HistoryDetails).styles.height = 6 if event.size.height >= 24 else 3
+
+    def on_experiments_listed(self, message: ExperimentsListed) -> None:
+        """Show what was read."""
+        self.view.take(message.entries, message.gone)
+        self.view.complete = self.view.complete or message.complete
+        self.view.error = message.error
+        self.renew()
+
+    def renew(self) -> None:
+        """Show the list as it is now."""
+        self.query_one(HistoryTitle).redraw()
+        self.query_one(HistoryTable).redraw()
+        self.query_one(HistoryDetails).redraw()
+        view = self.view
+        offered = (view.current is None, len(view.marked), bool(view.filter), bool(view.thrown_away))
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
+
+    def _empty(self) -> Sequence[Row]:
+        return words.nothing_to_show(self.view, self._runs_dir)
 
     def help_parts(self) -> list[tuple[str, DOMNode]]:
         """What has keys here, for the help."""
-        return [("experiments", self)]
+        return [("experiments", self), ("lines", self.query_one(HistoryTable))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to go back only where there is something to go back to."""
-        return len(self.app.screen_stack) > 1 if action == "back" else True
+        """Offer only keys that do something now."""
+        view = self.view
+        if isinstance(self.focused, LineInput):
+            return False
+        if action == "back":
+            return bool(view.filter) or len(self.app.screen_stack) > 1
+        if action in {"open", "mark", "rename", "note", "pin", "delete"}:
+            return view.current is not None
+        if action == "compare":
+            return view.current is not None or bool(view.marked)
+        if action == "undo":
+            return bool(view.thrown_away)
+        return bool(view.marked) if action == "unmark" else True
+
+    # ---- finding
+
+    def action_select(self, by: int) -> None:
+        """Go up or down."""
+        self.view.move(by)
+        self.renew()
+
+    def action_filter(self) -> None:
+        """Let the user type words."""
+        self.query_one(Horizontal).display = True
+        self.query_one(LineInput).focus()
+
+    def on_input_changed(self, message: LineInput.Changed) -> None:
+        """Filter as it is typed."""
+        self.view.set_filter(message.value)
+        self.renew()
+
+    def on_line_input_accepted(self) -> None:
+        """Back to the list, filtered."""
+        self.query_one(Horizontal).display = bool(self.view.filter)
+        self.query_one(HistoryTable).focus()
+
+    def on_line_input_discarded(self) -> None:
+        """Back to the whole list."""
+        line = self.query_one(LineInput)
+        line.value = ""
+        self.view.set_filter("")
+        self.on_line_input_accepted()
+        self.renew()
+
+    def action_sort(self, by: int) -> None:
+        """Sort by the next column that is shown, or the one before."""
+        shown = self.query_one(HistoryTable).visible_columns
+        at = shown.index(self.view.sort) if self.view.sort in shown else -by
+        self.view.sort_by(shown[(at + by) % len(shown)])
+        self.renew()
+
+    def action_turn(self) -> None:
+        """Sort the other way round."""
+        self.view.turn()
+        self.renew()
+
+    def action_back(self) -> None:
+        """Take the filter away, then leave the list."""
+        if self.view.filter:
+            self.on_line_input_discarded()
+        else:
+            self.dismiss()
+
+    # ---- opening and comparing
+
+    def on_experiment_chosen(self) -> None:
+        """A row was clicked at twice."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open the experiment."""
+        if self.selected is not None:
+            try:
+                self._dashboards.open_experiment(self.folder(self.selected))
+            except RunsError as error:
+                self._dashboards.say(str(error), "failed")
+
+    def action_mark(self) -> None:
+        """Mark the experiment, or not any more, and go to the next."""
+        self.view.mark()
+        self.view.move(1)
+        self.renew()
+
+    def action_unmark(self) -> None:
+        """Mark none."""
+        self.view.marked.clear()
+        self.renew()
+
+    def action_compare(self) -> None:
+        """Compare the marked experiments, or the models of the one that the user is at."""
+        from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, Source
+        from tui_attn.ui.screens.comparison import ComparisonScreen
+
+        chosen = self.view.chosen or ([] if self.selected is None else [self.selected])
+        folders = [self.folder(entry) for entry in chosen]
+
+        def pooled() -> Any:
+            from tui_attn.compare.pooled import compare_together
+
+            return compare_together(folders)
+
+        source: Source = ExperimentSource(folders[0]) if len(folders) == 1 else GivenSource(pooled)
+        self.app.push_screen(ComparisonScreen(source))
+
+    # ---- tidying up
+
+    def action_pin(self) -> None:
+        """Pin it, or let it go."""
+        entry = self.selected
+        if entry is not None:
+            self._do(lambda: _remark(self.folder(entry), pinned=not entry.pinned), "")
+
+    def action_rename(self) -> None:
+        """Ask for a name."""
+        entry = self.selected
+        if entry is None:
+            return
+        hint = "shown in place of its id; an empty one takes it away"
+        self._ask(f"Name of {entry.id}", entry.name, hint, shelf.check_name,
+                  lambda name: shelf.rename(self.folder(entry), name))  # fmt: skip
+
+    def action_note(self) -> None:
+        """Ask for a note."""
+        entry = self.selected
+        if entry is None:
+            return
+        hint = "kept in the experiment's folder; the filter finds its words"
+        self._ask(f"Note on {entry.name or entry.id}", entry.note, hint, shelf.check_note,
+                  lambda note: _remark(self.folder(entry), note=note.strip()))  # fmt: skip
+
+    def _ask(
+        self, title: str, value: str, hint: str, check: Callable[[str], None], work: Callable[[str], object]
+    ) -> None:
+        from tui_attn.ui.screens.prompt import PromptScreen
+
+        def answered(text: str | None) -> None:
+            if text is not None and text != value:
+                self._do(lambda: work(text), "")
+
+        self.app.push_screen(PromptScreen(title, value, hint, check), answered)
+
+    def action_delete(self) -> None:
+        """Ask, then move it to the trash."""
+        from tui_attn.ui.screens.confirm import ConfirmScreen
+
+        entry = self.selected
+        if entry is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._do(lambda: self._throw_away(entry), f"{entry.name or entry.id} is in the trash: u takes it back")
+
+        self.app.push_screen(ConfirmScreen(*words.delete_question(entry)), answered)
+
+    def _throw_away(self, entry: Entry) -> None:
+        folder = self.folder(entry)
+        self.view.thrown_away.append(shelf.trash(folder))
+        if self._dashboards.folder is not None and self._dashboards.folder.path == folder.path:
+            self.app.call_later(self._dashboards.close_experiment)
+
+    def action_undo(self) -> None:
+        """Take back what was deleted last."""
+        item = self.view.thrown_away.pop()
+        self._do(lambda: shelf.restore(item), f"{item.id} is back")
+
+    def action_trash(self) -> None:
+        """Show the trash."""
+        from tui_attn.ui.screens.trash import TrashScreen
+
+        self.app.push_screen(TrashScreen(self._runs_dir))
+
+    def _do(self, work: Callable[[], object], said: str) -> None:
+        """Do something to a folder beside the screen; then look, and say how it went."""
+
+        def in_thread() -> None:
+            try:
+                work()
+            except RunsError as error:
+                self.app.call_later(self._dashboards.say, str(error), "failed")
+            else:
+                if said:
+                    self.app.call_later(self._dashboards.say, said)
+            self._reader.nudge()
+
+        threading.Thread(target=in_thread, name="tidy", daemon=True).start()
+
+
+def _remark(folder: ExperimentDir, **changes: Any) -> None:
+    from dataclasses import replace
+
+    shelf.write_remarks(folder, replace(shelf.read_remarks(folder), **changes))

@@ -36,6 +36,12 @@ class Pages(Lines, can_focus=True):
         self._all = rows
         self.redraw()
 
+    def reveal(self, index: int) -> None:
+        """Scroll as little as shows row `index`."""
+        room = max(self.size.height - 1, 1)
+        self._top = min(max(self._top, index - room + 1), index)
+        self.redraw()
+
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The title, and the rows from the one scrolled to."""
         room = max(height - 1, 0)

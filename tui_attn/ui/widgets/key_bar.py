@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual import events
 from textual.binding import ActiveBinding
-from textual.keys import format_key
+from textual.keys import format_key, key_to_character
 
 from tui_attn.text import safe_text
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
+_ALWAYS = frozenset({"leave", "help"})
+"""Keys that are shown whatever else fits."""
 _NAMES = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
@@ -55,10 +57,8 @@ class KeyBar(Lines):
         pieces: list[Piece] = [(" ", "normal")]
         used = 1
         self._spans = []
-        for name, label, active in self._keys():
-            length = cell_len(name) + cell_len(label) + 3
-            if used + length - 2 > room:
-                break
+        for name, label, active in self._fitting(room):
+            length = _length((name, label, active))
             pieces += [(name, "key"), (f" {label}  ", "muted")]
             self._spans.append((used, used + length - 2, active))
             used += length
@@ -66,12 +66,36 @@ class KeyBar(Lines):
         used = sum(cell_len(text) for text, _ in pieces)
         return [Row((*pieces, (" " * max(room - used, 0), "normal"), (said, ink)))]
 
+    def _fitting(self, room: int) -> list[tuple[str, str, ActiveBinding]]:
+        """As many keys as fit `room` cells, those that lead out and to the help at the end in any case."""
+        keys = self._keys()
+        last = [key for key in keys if key[2].binding.id in _ALWAYS]
+        found: list[tuple[str, str, ActiveBinding]] = []
+        left = room + 1 - sum(_length(key) for key in last)
+        for key in keys:
+            if key in last:
+                continue
+            left -= _length(key)
+            if left < 0:
+                break
+            found.append(key)
+        shown, used = [], 1
+        for key in [*found, *last]:
+            used += _length(key)
+            if used - 2 > room:
+                break
+            shown.append(key)
+        return shown
+
     def _keys(self) -> list[tuple[str, str, ActiveBinding]]:
         found: list[tuple[str, str, ActiveBinding]] = []
         seen: set[str] = set()
         ascii_only = drawing_mode(self.app).ascii
+        typed = self.screen.focused
         for active in self.screen.active_bindings.values():
             binding = active.binding
+            if typed is not None and typed.check_consume_key(binding.key, key_to_character(binding.key)):
+                continue  # what is typed into takes it
             if binding.show and active.enabled and binding.action not in seen:
                 seen.add(binding.action)
                 found.append((key_name(binding.key, ascii_only=ascii_only), binding.description, active))
@@ -83,3 +107,8 @@ class KeyBar(Lines):
             if start <= event.x < end:
                 await self.app.run_action(active.binding.action, active.node)
                 return
+
+
+def _length(key: tuple[str, str, ActiveBinding]) -> int:
+    """Cells of a key, its label and the blanks after it."""
+    return cell_len(key[0]) + cell_len(key[1]) + 3

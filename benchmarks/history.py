@@ -1,0 +1,121 @@
+"""How fast a long history is listed: `python benchmarks/history.py [--experiments 1000]`.
+
+Makes recorded experiments (3 models, 1 to 3 seeds, 15 epochs) in a temporary folder and times, in a process of its own
+each, a first look, which reads the ends of all logs; a look at what was kept from the time before; and a second look of
+the same process. With `--keys`, opens the history in the dashboard without a terminal and says how long key presses
+took while the rows came in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests import recorded
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir, write_manifest
+
+LOOK = """
+import sys, time
+from pathlib import Path
+from tui_attn.history import keep, open_history
+runs = Path(sys.argv[1])
+begun = time.perf_counter()
+history = open_history(runs)
+first = None
+for entry in history.look():
+    first = first or time.perf_counter() - begun
+total = time.perf_counter() - begun
+begun = time.perf_counter()
+again = sum(1 for _ in history.look())
+second = time.perf_counter() - begun
+keep(history)
+print(first, total, second, again)
+"""
+
+
+def make(runs_dir: Path, count: int) -> None:
+    """Write `count` experiments: a few recorded ones, and copies of them under other names and times."""
+    templates = runs_dir.parent / "templates"
+    kinds = [
+        recorded.record(
+            templates,
+            experiment=f"template-{seeds}-{state}",
+            config=ExperimentConfig(epochs=15, seeds=seeds),
+            states=state,
+            probes=False,
+            predictions=False,
+        )
+        for seeds in (1, 2, 3)
+        for state in ("finished", "stopped")
+    ]
+    for number in range(count):
+        kind = kinds[number % len(kinds)]
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(recorded.T0 + 3600 * number))
+        folder = ExperimentDir(runs_dir / f"{stamp}-fashion-mnist")
+        shutil.copytree(kind.path, folder.path)
+        write_manifest(folder, replace(kind.manifest_data(), created=recorded.T0 + 3600 * number))
+
+
+def look(runs_dir: Path, cache: Path) -> list[float]:
+    """Seconds to the first row, to the last, and of a second look, in a fresh process."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, str(runs_dir)], env=environment, capture_output=True, text=True, check=True
+    )
+    return [float(number) for number in done.stdout.split()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--experiments", type=int, default=1000)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--keys", action="store_true", help="also press keys while the rows come in")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make(root / "runs", chosen.experiments)
+        print(f"{chosen.experiments} experiments; seconds, medians of {chosen.times}")
+        fresh = [look(root / "runs", root / f"cache-{number}") for number in range(chosen.times)]
+        kept = [look(root / "runs", root / "cache-0") for _ in range(chosen.times)]
+        for title, found in (("nothing kept", fresh), ("kept from before", kept)):
+            first, last, again = (statistics.median(column) for column in list(zip(*found, strict=True))[:3])
+            print(f"{title:<18} first row {first:.3f}  all rows {last:.3f}  second look {again:.3f}")
+        if chosen.keys:
+            asyncio.run(press(root))
+
+
+async def press(root: Path) -> None:
+    """Open the history and go down it until all rows are there."""
+    from tests.ui.harness import make_app
+    from tui_attn.ui.screens.history import HistoryScreen
+
+    os.environ["XDG_CACHE_HOME"] = str(root / "cache-keys")
+    sys.setswitchinterval(0.001)
+    app = make_app(None, runs_dir=root / "runs")
+    begun, waits = time.perf_counter(), []
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        while not screen.complete:
+            pressed = time.perf_counter()
+            await pilot.press("down")
+            waits.append(time.perf_counter() - pressed)
+        total = time.perf_counter() - begun
+    print(f"the dashboard: all rows after {total:.3f}; {len(waits)} keys, ", end="")
+    print(f"median {1000 * statistics.median(waits):.0f} ms, longest {1000 * max(waits):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

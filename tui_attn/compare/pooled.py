@@ -1,0 +1,165 @@
+"""Several experiments as one comparison: models matched, seeds united, or refused where that would be unfair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tui_attn.compare.counting import comparable, counts, why_not_paired
+from tui_attn.compare.notes import remarks
+from tui_attn.compare.summary import summarise
+from tui_attn.config import MODEL_CLASSES
+from tui_attn.follow import Follower, Situation, read_state
+from tui_attn.runs import ExperimentDir, RunDir, RunsError
+from tui_attn.state import ExperimentState, RunState
+
+_MOST = 4
+"""Reasons that are told; of more the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Homes(ExperimentDir):
+    """Finds each run in the folder of the experiment that it belongs to."""
+
+    homes: Mapping[str, ExperimentDir] = field(default_factory=dict)
+
+    def run(self, run: str) -> RunDir:
+        """The run with id `run`."""
+        return self.homes[run].run(run)
+
+
+class Pool(Follower):
+    """The runs of several experiments as those of one. It is read once, and follows nothing.
+
+    Raises `RunsError` with the reasons why they may not be compared.
+    """
+
+    def __init__(self, followers: Sequence[Follower]) -> None:
+        self._followers = followers
+        _refuse(why_not_together(followers), followers)
+        chosen = _chosen(followers)
+        first = followers[0]
+        ids = " + ".join(follower.folder.id for follower in followers)
+        configs = [follower.manifest.config for follower in followers]
+        models = dict.fromkeys(model for config in configs for model in config.models)
+        own = {each.name: each for config in configs for each in config.own_models}
+        seeds = sorted({run.seed for run, _ in chosen.values()})
+        config = replace(
+            configs[0],
+            models=tuple(sorted(models, key=_place)),
+            own_models=tuple(own.values()),
+            seed=seeds[0],
+            seeds=1,
+            name=None,
+        )
+        self.manifest = replace(first.manifest, id=ids, config=config)
+        self.folder = _Homes(first.folder.path, {id_: follower.folder for id_, (_, follower) in chosen.items()})
+        self.state = ExperimentState(ids)
+        self.state.runs = {id_: run for id_, (run, _) in chosen.items()}
+        shown = [follower.situation() for follower in followers]
+        by_follower = dict(zip(map(id, followers), shown, strict=True))
+        states = {id_: by_follower[id(follower)].runs[id_] for id_, (_, follower) in chosen.items()}
+        kinds = [situation.experiment for situation in shown]
+        worst = next((kind for kind in kinds if kind != "finished"), "finished")
+        self._situation = Situation(worst, states, any(situation.supervised for situation in shown))
+
+    def situation(self) -> Situation:
+        """The states as they were when the logs were read."""
+        return self._situation
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the logs of any of them."""
+        return [f"{each.folder.id}/{trouble}" for each in self._followers for trouble in each.troubles()]
+
+
+def _place(model: str) -> int:
+    """Where `model` stands: the lab's models in their usual order, then those of one's own."""
+    return list(MODEL_CLASSES).index(model) if model in MODEL_CLASSES else len(MODEL_CLASSES)
+
+
+def compare_together(folders: Sequence[ExperimentDir]) -> tuple[dict[str, Any], list[str]]:
+    """The comparison of several experiments and the remarks on it, as `summarise` and `remarks` give them for one.
+
+    `experiments` holds their ids besides. Raises `RunsError`, also where comparing them would be unfair.
+    """
+    pool = Pool([read_state(folder) for folder in dict.fromkeys(folders)])
+    summary = summarise(pool)
+    summary["experiments"] = [follower.folder.id for follower in pool._followers]
+    return summary, [*_shares(pool), *remarks(pool, summary)]
+
+
+def why_not_together(followers: Sequence[Follower]) -> list[str]:
+    """Why experiments may not be compared with each other, a phrase for each reason; empty when they may."""
+    first, *others = followers
+    found = [reason for other in others for reason in comparable(first.manifest, other.manifest)]
+    return list(dict.fromkeys([*found, *_unlike_models(followers), *_clashes(followers)]))
+
+
+def _unlike_models(followers: Sequence[Follower]) -> list[str]:
+    """Models of one's own that have one name and another code."""
+    digests: dict[str, set[str | None]] = {}
+    for follower in followers:
+        for own in follower.manifest.config.own_models:
+            digests.setdefault(own.name, set()).add(own.sha256)
+    return [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
+
+
+def _clashes(followers: Sequence[Follower]) -> list[str]:
+    """Runs of one model and seed that came to different results."""
+    found = []
+    seen: dict[str, RunState] = {}
+    for follower in followers:
+        for run in _counted(follower):
+            before = seen.setdefault(run.id, run)
+            why = None if before is run else why_not_paired(before, run)
+            if why is not None:
+                found.append(why)
+            elif before is not run and not _same(before, run):
+                found.append(f"{run.id} came to different results in two of them")
+    return found
+
+
+def _counted(follower: Follower) -> list[RunState]:
+    return [run for run in follower.state.runs.values() if counts(run, follower.manifest.config.epochs)]
+
+
+def _same(first: RunState, second: RunState) -> bool:
+    one, two = first.weights_sha256, second.weights_sha256
+    if one is not None and two is not None:
+        return one == two
+    return first.epochs[-1].test_accuracy == second.epochs[-1].test_accuracy
+
+
+def _chosen(followers: Sequence[Follower]) -> dict[str, tuple[RunState, Follower]]:
+    """One run of each model and seed: the first that counts, else the first."""
+    found: dict[str, tuple[RunState, Follower]] = {}
+    for follower in followers:
+        counted = {run.id for run in _counted(follower)}
+        for run in follower.state.runs.values():
+            before = found.get(run.id)
+            if before is None or (run.id in counted and not counts(before[0], _epochs(before[1]))):
+                found[run.id] = (run, follower)
+    if not found:
+        raise RunsError("none of these experiments has a run yet: compare them once they have begun")
+    return found
+
+
+def _epochs(follower: Follower) -> int:
+    return follower.manifest.config.epochs
+
+
+def _refuse(reasons: Sequence[str], followers: Sequence[Follower]) -> None:
+    if reasons:
+        names = ", ".join(follower.folder.id for follower in followers)
+        more = f"; and {len(reasons) - _MOST} more" if len(reasons) > _MOST else ""
+        raise RunsError(f"comparing {names} would be unfair: they differ in {'; '.join(reasons[:_MOST])}{more}")
+
+
+def _shares(pool: Pool) -> list[str]:
+    """Which runs come from which experiment."""
+    found: dict[str, list[str]] = {follower.folder.id: [] for follower in pool._followers}
+    for id_ in pool.state.runs:
+        found[pool.folder.run(id_).path.parent.name].append(id_)
+    return [f"from {id_}: {', '.join(runs) or 'nothing, its runs are in the others as well'}"
+            for id_, runs in found.items()]  # fmt: skip

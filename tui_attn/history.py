@@ -1,0 +1,252 @@
+"""All experiments of a folder in a line each: what they are, how they stand, what they came to.
+
+`History` reads what is new and remembers the rest; what can't change any more it also keeps in the user's cache
+folder, by the sizes and times of the files that it was read from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tui_attn import runs, shelf, state
+from tui_attn.compare.standing import Standing, best_standing
+from tui_attn.runs import ExperimentDir, Manifest, RunsError
+from tui_attn.skim import skim
+from tui_attn.storage import read_json, write_atomically
+from tui_attn.text import safe_text
+
+_VERSION = 1
+"""Of what is kept; with another one all is read anew."""
+
+Stamp = tuple[int, ...]
+"""Sizes and times of the files of an experiment that say how it stands."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One experiment. Its texts are safe to show."""
+
+    id: str
+    state: str
+    """As in design.md, lost included; `damaged` when it can't be read."""
+    created: float
+    """Unix seconds; 0 when unknown."""
+    name: str = ""
+    dataset: str = ""
+    models: tuple[str, ...] = ()
+    seeds: int = 0
+    epochs: int = 0
+    facts: str = ""
+    """Batch size, learning rate and what else was chosen, in words."""
+    finished: int = 0
+    """Runs that finished."""
+    runs: int = 0
+    accuracy: float | None = None
+    """Best test accuracy of the last epochs, a fraction."""
+    best: Standing | None = None
+    """The model that is ahead of base by most, or behind it by least."""
+    seconds: float | None = None
+    """From the start to the end, or to the newest event."""
+    note: str = ""
+    pinned: bool = False
+    reason: str = ""
+    """Why it can't be read."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its training is over."""
+        return self.state in state.EXPERIMENT_ENDED
+
+    @property
+    def words(self) -> str:
+        """What a filter looks in, in small letters."""
+        models = " ".join(self.models)
+        return f"{self.id} {self.name} {self.note} {self.dataset} {models} {self.state}".lower()
+
+
+class History:
+    """The experiments in `runs_dir`. One thread at a time."""
+
+    def __init__(self, runs_dir: Path, *, kept: Mapping[str, tuple[Stamp, Entry]] | None = None) -> None:
+        self.runs_dir = runs_dir.absolute()
+        self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
+        """By id: what was read, and of which files."""
+        self.present: set[str] = set()
+        """The ids that the last look found."""
+
+    def look(self) -> Iterator[Entry]:
+        """Each experiment as it is now, newest first; what isn't ours is passed over. Raises `RunsError`.
+
+        What was read before and is the same still is not read again.
+        """
+        try:
+            folders = sorted(runs.candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
+        except FileNotFoundError:
+            folders = []
+        seen: set[str] = set()
+        for path in folders:
+            entry = self._entry(ExperimentDir(path))
+            if entry is not None:
+                seen.add(entry.id)
+                yield entry
+        self.present = seen
+        self.known = {id_: found for id_, found in self.known.items() if id_ in seen}
+
+    def _entry(self, folder: ExperimentDir) -> Entry | None:
+        stamp = _stamp(folder)
+        known = self.known.get(folder.id)
+        if known is not None and known[0] == stamp and _settled(known[1]):
+            entry = known[1]
+        else:
+            found = read_entry(folder)
+            if found is None:
+                return None
+            entry = found
+            self.known[folder.id] = (stamp, entry)
+        remarks = shelf.read_remarks(folder)
+        return replace(entry, note=remarks.note, pinned=remarks.pinned)
+
+
+def read_entry(folder: ExperimentDir) -> Entry | None:
+    """`folder` in a line, without its remarks; None when it is no experiment."""
+    try:
+        manifest = folder.manifest_data()
+    except RunsError as error:
+        if not runs.is_ours(folder.path):
+            return None
+        reason = safe_text(error, one_line=True).removeprefix(f"{safe_text(folder.path, one_line=True)}/")
+        return Entry(id=folder.id, state="damaged", created=0.0, reason=reason)
+    found = skim(folder)
+    supervised = found.state not in state.EXPERIMENT_ENDED and runs.supervisor_alive(folder)
+    shown, _ = state.derive(found, supervised=supervised)
+    config = manifest.config
+    accuracies = [run.epochs[-1].test_accuracy for run in found.runs.values() if run.epochs]
+    return Entry(
+        id=folder.id,
+        state=shown,
+        created=manifest.created,
+        name=safe_text(config.name or "", one_line=True),
+        dataset=safe_text(config.dataset, one_line=True),
+        models=config.models,
+        seeds=config.seeds,
+        epochs=config.epochs,
+        facts=facts(manifest),
+        finished=found.counts().get("finished", 0),
+        runs=len(config.models) * config.seeds,
+        accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
+        best=best_standing(found, manifest),
+        seconds=_seconds(found, supervised=supervised),
+    )
+
+
+def facts(manifest: Manifest) -> str:
+    """How it trains, in a few words."""
+    config = manifest.config
+    words = [f"batch {config.batch_size}", f"lr {config.lr:g}"]
+    words += [f"augment {','.join(config.augment)}"] if config.augment else []
+    words += [f"{manifest.precision}" if manifest.precision != "auto" else ""]
+    words += [f"first {config.train_limit:,} images" if config.train_limit else ""]
+    words += [f"tested on {config.test_limit:,}" if config.test_limit else ""]
+    words += [", ".join(manifest.devices), manifest.host]
+    return safe_text(" · ".join(word for word in words if word), one_line=True)
+
+
+def _seconds(found: state.ExperimentState, *, supervised: bool) -> float | None:
+    if found.started_at is None:
+        return None
+    heard = max((run.last_t for run in found.runs.values()), default=0.0)
+    end = found.ended_at or (time.time() if supervised else heard)
+    return end - found.started_at if end >= found.started_at else None
+
+
+def _settled(entry: Entry) -> bool:
+    """Whether it stays as it is as long as its files do: who isn't trained may be again, and who is may die."""
+    return entry.ended or entry.state == "damaged"
+
+
+def _stamp(folder: ExperimentDir) -> Stamp:
+    """Of the files that the supervisor writes: no run changes once the experiment has ended without a word of these."""
+    found: list[int] = []
+    for path in (folder.manifest, folder.events):
+        try:
+            status = path.stat(follow_symlinks=False)
+        except OSError:
+            found.append(-1)
+        else:
+            found += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return tuple(found)
+
+
+# ---- what is kept from one time to the next
+
+
+def open_history(runs_dir: Path) -> History:
+    """The experiments in `runs_dir`, with what was kept of them the last time."""
+    path = _cache_file(runs_dir)
+    data = (None if path is None else read_json(path)) or {}
+    kept: dict[str, tuple[Stamp, Entry]] = {}
+    if data.get("version") == _VERSION and isinstance(data.get("entries"), dict):
+        for id_, found in data["entries"].items():
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                entry = from_json(found["entry"])
+                if entry.id == id_ and entry.ended:
+                    kept[id_] = (tuple(int(number) for number in found["stamp"]), entry)
+    return History(runs_dir, kept=kept)
+
+
+def keep(history: History) -> None:
+    """Keep what can't change any more for the next time; where that can't be written, it is read anew then."""
+    path = _cache_file(history.runs_dir)
+    entries = {
+        id_: {"stamp": stamp, "entry": to_json(entry)} for id_, (stamp, entry) in history.known.items() if entry.ended
+    }
+    if path is None:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = json.dumps({"version": _VERSION, "entries": entries})
+        write_atomically(path, text.encode("utf-8", "backslashreplace"), sync=False)
+
+
+def _cache_file(runs_dir: Path) -> Path | None:
+    from tui_attn.data.base import DataError
+    from tui_attn.data.files import cache_dir
+
+    name = hashlib.sha256(os.fsencode(runs_dir.absolute())).hexdigest()[:24]
+    try:
+        return cache_dir().parent / "history" / f"{name}.json"
+    except DataError:
+        return None
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """Plain JSON types."""
+    data = asdict(entry)
+    data["models"] = list(entry.models)
+    return data
+
+
+def from_json(data: Any) -> Entry:
+    """The inverse of `to_json`. Raises `ValueError`, `TypeError` or `KeyError` for what it isn't."""
+    values = dict(data)
+    best = values.pop("best")
+    entry = Entry(**values, best=None if best is None else Standing(**best))
+    checks = {
+        str: (entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason),
+        int: (entry.seeds, entry.epochs, entry.finished, entry.runs),
+        float: (entry.created,),
+        float | None: (entry.accuracy, entry.seconds),
+        list: (entry.models,),
+    }
+    for kind, found in checks.items():
+        if not all(isinstance(value, kind) for value in found):
+            raise TypeError("not what was written")
+    return replace(entry, models=tuple(str(model) for model in entry.models))

@@ -1,0 +1,82 @@
+"""What the history says in words: of one experiment, of none, before something is deleted. Knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui_attn.compare.wording import points
+from tui_attn.history import Entry
+from tui_attn.text import duration, safe_text
+from tui_attn.ui import present
+from tui_attn.ui.history_view import HistoryView
+from tui_attn.ui.widgets.lines import Piece, Row
+
+
+def about(entry: Entry, width: int) -> list[Row]:
+    """What an experiment is and came to, the most important line first."""
+    if entry.state == "damaged":
+        return [_row("", (entry.reason, "failed")), _row("", ("what is left of it is untouched", "muted"))]
+    models = ", ".join(entry.models)
+    seeds = "1 seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
+    epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
+    done = f"{entry.finished} of {entry.runs} runs finished"
+    took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
+    ink = present.STATE_INKS.get(entry.state, "normal")
+    return [
+        _row("result", *_result(entry)),
+        _row("state", (present.state_text(entry.state), ink), (f" · {done}{took}", "normal")),
+        _row("what", (f"{entry.dataset} · {models} · {seeds} · {epochs}", "normal")),
+        _row("how", (entry.facts, "muted")),
+        _row("note", (entry.note or "t writes one", "normal" if entry.note else "faint")),
+    ]
+
+
+def _row(label: str, *pieces: Piece) -> Row:
+    return Row(((f" {label:<8}" if label else " ", "muted"), *pieces))
+
+
+def _result(entry: Entry) -> list[Piece]:
+    accuracy = f" · best accuracy {present.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
+    best = entry.best
+    if best is None:
+        return [("no difference from base to show", "muted"), (accuracy, "normal")]
+    if best.verdict is None:
+        return [(f"{best.model} {points(best.delta)} points from base; one seed is too few for a verdict", "normal"),
+                (accuracy, "normal")]  # fmt: skip
+    said = f"{best.verdict} than base" if best.verdict != "no difference shown" else "no difference from base shown"
+    inks = {"better": "running", "worse": "failed"}
+    return [
+        (f"{best.model}: {said}", inks.get(best.verdict, "bold")),
+        (f", {points(best.delta)} points over {best.seeds} seeds", "normal"),
+        (accuracy, "normal"),
+    ]
+
+
+def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
+    """What stands in place of the rows when there are none."""
+    where = safe_text(runs_dir, one_line=True)
+    if view.error:
+        texts = [view.error]
+    elif view.entries:
+        texts = [f"nothing fits '{safe_text(view.filter, one_line=True)}'", "", "escape shows all again"]
+    elif not view.complete:
+        texts = ["reading"]
+    else:
+        texts = [
+            f"no experiment in {where} yet",
+            "",
+            "tui-attn                       trains the lab's three models on Fashion-MNIST",
+            "tui-attn --models base,se      chooses; tui-attn --help lists what can be chosen",
+            "tui-attn history --runs-dir D  looks elsewhere",
+        ]
+    return [Row(()), *(Row(((f"   {text}", "normal" if at == 0 else "muted"),)) for at, text in enumerate(texts))]
+
+
+def delete_question(entry: Entry) -> tuple[str, list[tuple[str, str]]]:
+    """What to ask before an experiment is moved to the trash."""
+    return f"Delete {entry.name or entry.id}?", [
+        ("then", f"its folder moves to .trash/ beside it, {entry.runs} runs and all"),
+        ("back", f"u here, or 'tui-attn restore {entry.id}'"),
+        ("lost", "nothing, until you remove .trash/ by hand"),
+    ]

@@ -1,0 +1,57 @@
+"""A question that is answered by typing a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from tui_attn.runs import RunsError
+from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.line_input import LineInput, Words
+
+
+class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
+    """Asks for a line and closes with it, or with None. `check` raises `RunsError` for what can't be taken."""
+
+    def __init__(self, title: str, value: str, hint: str, check: Callable[[str], None]) -> None:
+        super().__init__()
+        self._title, self._value, self._hint = title, value, hint
+        self._check = check
+        self._below = Words(hint, "muted")
+
+    def compose(self) -> ComposeResult:
+        """The title, the line, what is wrong with it, the keys."""
+        with Vertical(id="prompt"):
+            yield Words(self._title, "title")
+            yield LineInput(self._value, id="line")
+            yield self._below
+            yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Let the user type."""
+        self.query_one(LineInput).focus()
+
+    def on_input_changed(self, message: LineInput.Changed) -> None:
+        """Say at once what can't be taken."""
+        problem = self._problem(message.value)
+        self._below.say(problem or self._hint, "failed" if problem else "muted")
+
+    def on_line_input_accepted(self) -> None:
+        """Close with what was typed, unless it can't be taken."""
+        value = self.query_one(LineInput).value
+        if not self._problem(value):
+            self.dismiss(value)
+
+    def on_line_input_discarded(self) -> None:
+        """Close with nothing."""
+        self.dismiss(None)
+
+    def _problem(self, value: str) -> str:
+        try:
+            self._check(value)
+        except RunsError as error:
+            return str(error)
+        return ""

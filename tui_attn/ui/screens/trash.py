@@ -1,0 +1,118 @@
+"""The trash: what was deleted, to take it back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rich.cells import cell_len
+
+from tui_attn import shelf
+from tui_attn.runs import RunsError
+from tui_attn.shelf import Trashed
+from tui_attn.text import safe_text
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.keys import TRASH_KEYS
+from tui_attn.ui.screens.page import Pages, PageScreen
+from tui_attn.ui.widgets.history_table import when_text
+from tui_attn.ui.widgets.lines import Row, fit
+
+if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
+
+
+class TrashScreen(PageScreen, inherit_bindings=False):
+    """What is in the trash of `runs_dir`, deleted last first."""
+
+    TITLE = "trash"
+    BINDINGS = bindings(TRASH_KEYS)
+
+    def __init__(self, runs_dir: Path) -> None:
+        super().__init__()
+        self._runs_dir = runs_dir
+        self._items: list[Trashed] | None = None
+        self._at = 0
+
+    @property
+    def _dashboards(self) -> DashboardApp:
+        return cast("DashboardApp", self.app)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the trash is still being read."""
+        return self._items is None
+
+    def on_mount(self) -> None:
+        """Start reading."""
+        self.query_one(Pages).can_focus = False
+        self.renew()
+        self._in_thread(None)
+
+    def page(self, width: int) -> Sequence[Row]:
+        """A line for each."""
+        if self._items is None:
+            return [Row(()), Row(((" reading", "muted"),))]
+        if not self._items:
+            where = safe_text(self._runs_dir, one_line=True)
+            return [Row(()), Row(((f" nothing is in the trash of {where}", "normal"),))]
+        self._at = min(self._at, len(self._items) - 1)
+        around = self._dashboards.around
+        now = around.clock()
+        longest = min(max(cell_len(item.id) for item in self._items), 40)
+        rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
+        for at, item in enumerate(self._items):
+            here = at == self._at
+            config = None if item.manifest is None else item.manifest.config
+            what = "damaged" if config is None else f"{config.name or '–'} · {config.dataset}"
+            rows.append(
+                Row(
+                    (
+                        (" ▸ " if here else "   ", "focused"),
+                        (fit(safe_text(item.id, one_line=True), longest), "bold" if here else "normal"),
+                        (f"  {when_text(item.since, now, around.zone, 16)}  ", "muted"),
+                        (safe_text(what, one_line=True), "muted"),
+                    ),
+                    here,
+                )
+            )
+        return rows
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only keys that do something now."""
+        return bool(self._items) if action == "restore" else True
+
+    def action_select(self, by: int) -> None:
+        """Go up or down."""
+        if self._items:
+            self._at = min(max(self._at + by, 0), len(self._items) - 1)
+            self.renew()
+            self.query_one(Pages).reveal(self._at + 1)
+
+    def action_restore(self) -> None:
+        """Take it back."""
+        if self._items:
+            self._in_thread(self._items[self._at])
+
+    def _in_thread(self, item: Trashed | None) -> None:
+        """Take `item` back, if any, and read the trash."""
+
+        def work() -> None:
+            said, ink = "", "normal"
+            if item is not None:
+                try:
+                    said = f"{shelf.restore(item).id} is back"
+                except RunsError as error:
+                    said, ink = str(error), "failed"
+            found = shelf.trashed(self._runs_dir)
+            self.app.call_later(self._show, found, said, ink)
+
+        threading.Thread(target=work, name="trash", daemon=True).start()
+
+    def _show(self, items: list[Trashed], said: str, ink: str) -> None:
+        self._items = items
+        self.renew()
+        self.refresh_bindings()
+        if said:
+            self._dashboards.say(said, ink)
