@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data, headless, launch, liveness, own_models, probing, runs, state
+from tui_attn import compare, data, headless, launch, liveness, own_models, probing, runs, shelf, state
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
 from tui_attn.runs import ExperimentDir, RunsError
@@ -110,17 +110,23 @@ def _await(folder: ExperimentDir, command_id: str) -> str:
     return "no answer yet: the command waits in the control log"
 
 
-def compare_models(runs_dir: Path, name: str | None, *, as_json: bool, report: Path | None = None) -> int:
-    """Print the comparison, and write its report into a folder where one is given."""
-    folder = runs.find_experiment(runs_dir, name)
-    follower = read_state(folder)
-    if report is not None:
-        _write_report(follower, report.expanduser())
-    summary = compare.summarise(follower)
+def compare_models(runs_dir: Path, names: Sequence[str], *, as_json: bool, report: Path | None = None) -> int:
+    """Print the comparison, of several experiments together where several are named; with `report` write its page."""
+    folders = [runs.find_experiment(runs_dir, name) for name in names] or [runs.find_experiment(runs_dir, None)]
+    if len(set(folders)) > 1:
+        if report is not None:
+            raise RunsError("--report is of one experiment: name one, or leave it out")
+        summary, remarks = compare.compare_together(folders)
+    else:
+        follower = read_state(folders[0])
+        if report is not None:
+            _write_report(follower, report.expanduser())
+        summary = compare.summarise(follower)
+        remarks = compare.remarks(follower, summary)
     if as_json:
         _out(json.dumps(summary))
         return 0
-    for line in compare.table(summary, compare.remarks(follower, summary), width=_width()):
+    for line in compare.table(summary, remarks, width=_width()):
         _out(line)
     return 0
 
@@ -238,6 +244,25 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         best,
         duration(row["seconds"]),
     )
+
+
+def list_trash(runs_dir: Path, *, as_json: bool) -> int:
+    """Print a line for each experiment in the trash, or one JSON list."""
+    items = shelf.trashed(runs_dir)
+    if as_json:
+        _out(
+            json.dumps(
+                [{"experiment": item.id, "deleted": item.since, "path": str(item.folder.path)} for item in items]
+            )
+        )
+        return 0
+    if not items:
+        say(f"nothing is in the trash of {safe_text(runs_dir, one_line=True)}")
+    for item in items:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.since))
+        name = "damaged" if item.manifest is None else item.manifest.config.name or ""
+        _out(f"{item.id}  deleted {when}  {safe_text(name, one_line=True)}".rstrip())
+    return 0
 
 
 def show_data(data_dir: Path | None, names: list[str], *, fetch: bool, as_json: bool) -> int:

@@ -95,6 +95,14 @@ def rename(folder: ExperimentDir, name: str) -> None:
         runs.rename_manifest(folder, name.strip() or None)
 
 
+def find_any(runs_dir: Path, name: str) -> ExperimentDir:
+    """The experiment called `name` as `find_experiment` finds it, and a damaged one by its id. Raises `RunsError`."""
+    place = runs_dir / name
+    if runs.ID.fullmatch(name) and not place.is_symlink() and runs.is_ours(place):
+        return ExperimentDir(place.absolute())
+    return runs.find_experiment(runs_dir, name)
+
+
 def trash(folder: ExperimentDir) -> Trashed:
     """Throw `folder` away; `restore` takes it back. Raises `RunsError`, also while something trains in it."""
     _check_owner(folder)

@@ -158,7 +158,7 @@ def test_a_read_only_disk_can_be_looked_at(
     kill(worker)
     disk.freeze()
     assert commands.list_experiments(disk.folder / "runs", as_json=False) == 0
-    assert commands.compare_models(disk.folder / "runs", None, as_json=False) == 0
+    assert commands.compare_models(disk.folder / "runs", [], as_json=False) == 0
     assert headless.watch(experiment, own=False) == 1
     out, err = capsys.readouterr()
     assert experiment.id in out

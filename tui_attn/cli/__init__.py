@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tui_attn.cli import start, watching, steering, results, machine, settings  # isort: skip # --help lists them in this order
+from tui_attn.cli import start, watching, steering, results, tidying, machine, settings  # isort: skip # --help lists them in this order
 from tui_attn.cli.entry import main, run
 
-__all__ = ["machine", "main", "results", "run", "settings", "start", "steering", "watching"]
+__all__ = ["machine", "main", "results", "run", "settings", "start", "steering", "tidying", "watching"]

@@ -13,6 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 WATCH = "See and go on"
 STEER = "Steer what trains"
 RESULTS = "Results"
+TIDY = "Tidy up"
 MACHINE = "This machine"
 
 ROOT_HELP = """Train the lab's three networks side by side and see what channel attention does.

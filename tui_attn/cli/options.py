@@ -39,6 +39,10 @@ Experiment = Annotated[
         autocompletion=experiments,
     ),
 ]
+Experiments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths; the newest."),
+]
 NoUi = Annotated[bool, option("no-ui")]
 Mouse = Annotated[bool | None, option("mouse")]
 Theme = Annotated[str | None, option("theme")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tui_attn.cli.app import RESULTS, command
-from tui_attn.cli.options import RUNS, AsJson, Experiment, OneRun, RunsDir
+from tui_attn.cli.options import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 
 
 @command(RESULTS, "ls", "ls --json | jq '.[0]'")
@@ -19,19 +19,24 @@ def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     raise typer.Exit(commands.list_experiments(runs_dir, as_json=as_json))
 
 
-@command(RESULTS, "compare                   the newest experiment", "compare --report lab      also a page to hand in")
+@command(
+    RESULTS,
+    "compare                   the newest experiment",
+    "compare lab more-seeds    two experiments as one",
+    "compare --report lab      also a page to hand in",
+)
 def compare(
-    experiment: Experiment = None,
+    experiments: Experiments = None,
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Also write a page with tables and pictures to DIR.")
     ] = None,
 ) -> None:
-    """Compare the models of an experiment."""
+    """Compare the models of an experiment, or of several together."""
     from tui_attn import commands
 
-    raise typer.Exit(commands.compare_models(runs_dir, experiment, as_json=as_json, report=report))
+    raise typer.Exit(commands.compare_models(runs_dir, experiments or [], as_json=as_json, report=report))
 
 
 @command(RESULTS, "probe                     all finished runs with attention", "probe --run se-s0         one run")

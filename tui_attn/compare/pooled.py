@@ -158,8 +158,18 @@ def _refuse(reasons: Sequence[str], followers: Sequence[Follower]) -> None:
 
 def _shares(pool: Pool) -> list[str]:
     """Which runs come from which experiment."""
-    found: dict[str, list[str]] = {follower.folder.id: [] for follower in pool._followers}
-    for id_ in pool.state.runs:
-        found[pool.folder.run(id_).path.parent.name].append(id_)
-    return [f"from {id_}: {', '.join(runs) or 'nothing, its runs are in the others as well'}"
-            for id_, runs in found.items()]  # fmt: skip
+    found: dict[str, list[RunState]] = {follower.folder.id: [] for follower in pool._followers}
+    for id_, run in pool.state.runs.items():
+        found[pool.folder.run(id_).path.parent.name].append(run)
+    return [f"from {id_}: {_which(runs)}" for id_, runs in found.items()]
+
+
+def _which(runs: Sequence[RunState]) -> str:
+    if not runs:
+        return "nothing, because the others have the same runs"
+    models = list(dict.fromkeys(run.model for run in runs))
+    seeds = sorted({run.seed for run in runs})
+    if len(runs) != len(models) * len(seeds):
+        return ", ".join(run.id for run in runs)
+    label = "seed" if len(seeds) == 1 else "seeds"
+    return f"{label} {', '.join(map(str, seeds))} of {', '.join(models)}"

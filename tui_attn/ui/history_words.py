@@ -66,6 +66,7 @@ def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
         texts = [
             f"no experiment in {where} yet",
             "",
+            "n                              describes an experiment in a form, and starts it",
             "tui-attn                       trains the lab's three models on Fashion-MNIST",
             "tui-attn --models base,se      chooses; tui-attn --help lists what can be chosen",
             "tui-attn history --runs-dir D  looks elsewhere",

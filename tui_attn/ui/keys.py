@@ -200,6 +200,7 @@ HISTORY_KEYS = (
     ),
     Key("mark", "space", "mark", "mark", "Mark the experiment, to compare it with others", True),
     Key("compare_marked", "c", "compare", "compare", "Compare the marked experiments, or the models of this one", True),
+    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one", True),
     Key("sort", "s,right", "sort(1)", "sort", "Sort by the next column", True),
     Key("sort_before", "S,left", "sort(-1)", "sort before", "Sort by the column before"),
     Key("turn", "r", "turn", "turn round", "Sort the other way round"),

@@ -203,6 +203,12 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             except RunsError as error:
                 self._dashboards.say(str(error), "failed")
 
+    def action_new_experiment(self) -> None:
+        """Describe a new experiment, starting from this one."""
+        from tui_attn.ui.screens.new_experiment import open_form
+
+        open_form(self._dashboards, None if self.selected is None else self.folder(self.selected))
+
     def action_mark(self) -> None:
         """Mark the experiment, or not any more, and go to the next."""
         self.view.mark()

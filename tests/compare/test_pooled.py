@@ -1,0 +1,128 @@
+"""Several experiments as one, and when that is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import recorded
+from tui_attn import compare
+from tui_attn.config import ExperimentConfig
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir, RunsError, write_manifest
+
+BOTH = ("base", "se")
+FIRST = {"base": [0.91, 0.911, 0.909], "se": [0.915, 0.9165, 0.9142]}
+SECOND = {"base": [0.9102, 0.9098], "se": [0.9151, 0.9155]}
+
+
+def make(tmp_path: Path, name: str, accuracies: Any, *, seed: int = 0, **options: Any) -> ExperimentDir:
+    models = options.pop("models", BOTH)
+    seeds = len(next(iter(accuracies.values())))
+    config = ExperimentConfig(epochs=2, seed=seed, seeds=seeds, models=models, **options)
+    return recorded.record(tmp_path, experiment=name, config=config, accuracies=accuracies, probes=False)
+
+
+def test_seeds_are_united_and_the_verdict_is_that_of_all(tmp_path: Path) -> None:
+    one = make(tmp_path, "one", FIRST)
+    two = make(tmp_path, "two", SECOND, seed=3)
+    summary, remarks = compare.compare_together([one, two])
+    assert summary["experiments"] == ["one", "two"]
+    assert summary["seeds"] == [0, 1, 2, 3, 4]
+    se = summary["models"][1]
+    whole = compare.verdict(FIRST["base"] + SECOND["base"], FIRST["se"] + SECOND["se"], 1, resolution=1e-4)
+    assert se["versus_base"]["delta"] == pytest.approx(whole.delta)
+    assert se["versus_base"]["ci95"] == pytest.approx(list(whole.ci95 or ()))
+    assert se["versus_base"]["verdict"] == whole.verdict == "better"
+    assert se["versus_base"]["these_networks"]["seed"] == 0
+    assert remarks[:2] == ["from one: seeds 0, 1, 2 of base, se", "from two: seeds 3, 4 of base, se"]
+    assert any("one + two" in line for line in compare.table(summary, remarks, 100))
+
+
+def test_models_of_different_experiments_are_paired_by_seed(tmp_path: Path) -> None:
+    one = make(tmp_path, "one", {"base": FIRST["base"]}, models=("base",))
+    two = make(tmp_path, "two", {"se": FIRST["se"]}, models=("se",))
+    summary, _ = compare.compare_together([two, one])
+    assert [entry["model"] for entry in summary["models"]] == ["base", "se"]
+    assert summary["models"][1]["versus_base"]["seeds"] == [0, 1, 2]
+    assert summary["models"][1]["versus_base"]["delta"] == pytest.approx(0.0052333, abs=1e-6)
+
+
+def test_the_same_runs_count_once(tmp_path: Path) -> None:
+    one, copy = make(tmp_path, "one", FIRST), make(tmp_path, "copy", FIRST)
+    summary, remarks = compare.compare_together([one, copy, one])
+    alone = compare.summarise(read_state(one))
+    assert summary["models"][1]["versus_base"] == alone["models"][1]["versus_base"]
+    assert "from copy: nothing, because the others have the same runs" in remarks
+
+
+def test_a_run_that_counts_stands_in_for_one_that_failed(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, models=BOTH)
+    one = recorded.record(tmp_path, experiment="one", config=config, states={"se-s0": "failed"})
+    two = recorded.record(tmp_path, experiment="two", config=config)
+    summary, _ = compare.compare_together([one, two])
+    assert [run["counts"] for entry in summary["models"] for run in entry["runs"]] == [True, True]
+    assert summary["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"dataset": "kmnist"}, "data set: fashion-mnist and kmnist"),
+        ({"batch_size": 64}, "batch size: 128 and 64"),
+        ({"lr": 0.01}, "learning rate: 0.001 and 0.01"),
+        ({"augment": ("flip",)}, "augmentation: none and flip"),
+        ({"train_limit": 1000}, "--train-limit: none and 1000"),
+        ({"test_limit": 1000}, "--test-limit: none and 1000"),
+    ],
+)
+def test_other_settings_are_refused_in_words(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
+    one = make(tmp_path, "one", FIRST)
+    two = make(tmp_path, "two", SECOND, seed=3, **options)
+    with pytest.raises(RunsError, match="would be unfair") as raised:
+        compare.compare_together([one, two])
+    assert reason in str(raised.value)
+
+
+def test_other_epochs_precision_versions_and_data_are_refused(tmp_path: Path) -> None:
+    one = make(tmp_path, "one", FIRST)
+    epochs = recorded.record(tmp_path, experiment="e", config=ExperimentConfig(epochs=3, models=BOTH, seed=9))
+    two = make(tmp_path, "two", SECOND, seed=3)
+    manifest = two.manifest_data()
+    changes: list[dict[str, Any]] = [
+        {"precision": "bf16"},
+        {"versions": manifest.versions | {"torch": "2.16.0"}},
+        {"data": manifest.data | {"version": "2"}},
+    ]
+    assert compare.why_not_together([read_state(one), read_state(two)]) == []
+    found = [compare.why_not_together([read_state(one), read_state(epochs)])]
+    for change in changes:
+        write_manifest(two, replace(manifest, **change))
+        found.append(compare.why_not_together([read_state(one), read_state(two)]))
+    assert [len(reasons) for reasons in found] == [1, 1, 1, 1]
+    assert [reasons[0].partition(":")[0] for reasons in found] == [
+        "epochs", "precision", "version of torch", "version of the data set",
+    ]  # fmt: skip
+
+
+def test_one_seed_with_two_results_is_refused(tmp_path: Path) -> None:
+    one = make(tmp_path, "one", FIRST)
+    other = make(tmp_path, "other", {"base": FIRST["base"], "se": [0.92, 0.92, 0.92]})
+    reasons = compare.why_not_together([_without_digests(one), _without_digests(other)])
+    assert reasons == [f"se-s{seed} came to different results in two of them" for seed in range(3)]
+
+
+def _without_digests(folder: ExperimentDir) -> Any:
+    follower = read_state(folder)
+    for run in follower.state.runs.values():
+        run.weights_sha256 = None
+    return follower
+
+
+def test_experiments_without_runs_are_refused(tmp_path: Path) -> None:
+    folders = [recorded.scene(tmp_path, "empty", experiment=name) for name in ("one", "two")]
+    with pytest.raises(RunsError, match="none of these experiments has a run yet"):
+        compare.compare_together(folders)
