@@ -66,10 +66,10 @@ def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
         texts = [
             f"no experiment in {where} yet",
             "",
-            "n                              describes an experiment in a form, and starts it",
-            "tui-attn                       trains the lab's three models on Fashion-MNIST",
-            "tui-attn --models base,se      chooses; tui-attn --help lists what can be chosen",
-            "tui-attn history --runs-dir D  looks elsewhere",
+            "n                       describes one in a form, and starts it",
+            "tui-attn                trains the lab's three models on Fashion-MNIST",
+            "tui-attn --help         says what can be chosen",
+            "tui-attn history --runs-dir DIR   looks elsewhere",
         ]
     return [Row(()), *(Row(((f"   {text}", "normal" if at == 0 else "muted"),)) for at, text in enumerate(texts))]
 

@@ -1,0 +1,345 @@
+"""The history's screen: finding, opening, comparing and tidying up, all by keys and by the mouse."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests import recorded
+from tests.ui.harness import alive, drive, make_app, screen_text, until, whole
+from tui_attn import runs, shelf
+from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir, write_manifest
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.screens.confirm import ConfirmScreen
+from tui_attn.ui.screens.dashboard import Dashboard
+from tui_attn.ui.screens.history import HistoryScreen
+from tui_attn.ui.screens.prompt import PromptScreen
+from tui_attn.ui.screens.trash import TrashScreen
+
+KEPT = Path(__file__).parent / "snapshots_history"
+DAY = 86_400.0
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A relative one, as people have it."""
+    monkeypatch.chdir(tmp_path)
+    yield Path("runs")
+
+
+def make(id_: str, age: float, **options: object) -> ExperimentDir:
+    """A recorded experiment of so many days before."""
+    states = options.pop("states", "finished")
+    accuracies = options.pop("accuracies", {})
+    config = ExperimentConfig(**{"epochs": 2, "models": ("base", "se"), **options})  # type: ignore[arg-type]
+    folder = recorded.record(
+        Path("runs"), experiment=id_, config=config, states=states, accuracies=accuracies,  # type: ignore[arg-type]
+        probes=False, predictions=False,
+    )  # fmt: skip
+    write_manifest(folder, replace(folder.manifest_data(), created=recorded.T0 - age * DAY))
+    return folder
+
+
+def fill() -> ExperimentDir:
+    """Experiments in many states; the one that runs is returned."""
+    five = {"base": [0.91, 0.911, 0.909], "se": [0.915, 0.9165, 0.9142]}
+    lab = make("20231113-101500-fashion-mnist", 1, seeds=3, name="the lab", accuracies=five)
+    shelf.write_remarks(lab, shelf.Remarks("use these for the report", True))
+    make("20231112-101500-fashion-mnist", 2, seed=3, accuracies={"base": [0.91], "se": [0.9123]})
+    make("20231111-101500-cifar10", 3, dataset="cifar10", states="stopped", lr=0.01)
+    make("20231110-101500-kmnist", 4, dataset="kmnist", states={"se-s0": "failed"})
+    make("20231109-101500-mnist", 5, dataset="mnist", states="running")
+    damaged = make("20231108-101500-broken", 6)
+    damaged.manifest.write_text("{")
+    damaged.supervisor_lock.touch()
+    (Path("runs") / "resnet").mkdir()
+    (Path("runs") / "events.out.tfevents.1").write_bytes(b"\x00")
+    return make("20231114-221000-fashion-mnist", 0, states="running")
+
+
+async def listed(pilot: Pilot[int], app: DashboardApp) -> HistoryScreen:
+    """The history's screen, once all is read."""
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.complete)
+    assert isinstance(app.screen, HistoryScreen)
+    return app.screen
+
+
+def app_on(runs_dir: Path, **options: object) -> DashboardApp:
+    return make_app(None, runs_dir=runs_dir, now=recorded.T0 + 600, **options)  # type: ignore[arg-type]
+
+
+def shown(app: DashboardApp) -> type[object]:
+    return type(app.screen)
+
+
+# ---- what it looks like
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("scene", ["full", "empty", "filtered", "name", "delete", "trash", "compare", "unfair"])
+def test_screen(runs_dir: Path, scene: str, size: tuple[int, int]) -> None:
+    keys = {
+        "filtered": ["slash", "f", "a", "s", "h", "enter", "right"],
+        "name": ["e"],
+        "delete": ["down", "d"],
+        "compare": ["space", "down", "space", "c"],
+        "unfair": ["space", "down", "down", "space", "c"],
+    }.get(scene, [])
+    found: list[str] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        if scene == "trash":
+            app.push_screen(TrashScreen(runs_dir))
+            await until(pilot, lambda: not getattr(app.screen, "busy", True))
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(pilot, lambda: "comparing\n" not in screen_text(app).replace(" ", ""))
+        found.append(screen_text(app))
+
+    live = fill() if scene != "empty" else None
+    if scene == "trash":
+        item = shelf.trash(ExperimentDir(Path("runs/20231112-101500-fashion-mnist").absolute()))
+        assert item.since > 0
+    with alive(live) if live else contextlib.nullcontext():
+        drive(app_on(runs_dir), script, size=size)
+    text = _without_clocks(found[0])
+    path = KEPT / f"{scene}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        KEPT.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def _without_clocks(text: str) -> str:
+    """What this very moment has to do with: the time of a deletion, and how long a run goes on that is from 2023."""
+    import re
+
+    text = re.sub(r"20(2[4-9]|[3-9]\d)-\d\d-\d\d \d\d:\d\d", "2026-01-01 00:00", text)
+    return re.sub(r"\d{3,5}d( …| \d\dh)", lambda match: "0000d …".rjust(len(match.group())), text)
+
+
+# ---- finding
+
+
+def test_it_filters_as_one_types_and_escape_shows_all_again(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        assert len(screen.view.rows) == 7
+        await pilot.press("slash", "r", "e", "p", "o", "r", "t")
+        assert [entry.name for entry in screen.view.rows] == ["the lab"]
+        assert "1 of 7 experiments" in screen_text(app)
+        await pilot.press("enter", "e")
+        assert shown(app) is PromptScreen
+        await pilot.press("escape", "escape")
+        assert len(screen.view.rows) == 7
+        await pilot.press("slash", "x", "x", "x")
+        assert "nothing fits 'xxx'" in screen_text(app)
+        await pilot.press("escape")
+        assert len(screen.view.rows) == 7
+
+    with alive(fill()):
+        drive(app_on(runs_dir), script)
+
+
+def test_it_sorts_by_keys_and_by_a_click_on_the_header(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        await pilot.press("left")
+        assert screen.view.sort == "vs base"
+        assert "vs base ▼" in screen_text(app)
+        await pilot.press("r")
+        assert "vs base ▲" in screen_text(app)
+        await pilot.click("#experiments", offset=(8, 0))
+        assert (screen.view.sort, screen.view.reverse) == ("experiment", False)
+        await pilot.click("#experiments", offset=(8, 0))
+        assert screen.view.reverse
+        await pilot.click("#experiments", offset=(8, 3))
+        assert screen.view.index == 2
+
+    with alive(fill()):
+        drive(app_on(runs_dir), script)
+
+
+def test_what_comes_and_goes_in_the_folder_comes_and_goes_in_the_list(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        assert "no experiment in runs yet" in screen_text(app)
+        folder = make("20231101-000000-new", 1)
+        screen._reader.nudge()
+        await until(pilot, lambda: len(screen.view.rows) == 1)
+        folder.path.rename(folder.path.parent / "UPPER CASE IS NOT OURS")
+        screen._reader.nudge()
+        await until(pilot, lambda: not screen.view.rows)
+
+    drive(app_on(runs_dir), script)
+
+
+# ---- opening
+
+
+def test_enter_opens_and_b_comes_back_to_the_same_place(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: shown(app) is Dashboard and whole(app))
+        assert app.folder is not None
+        assert app.folder.id == "20231112-101500-fashion-mnist"
+        await pilot.press("b")
+        screen = await listed(pilot, app)
+        assert screen.selected is not None
+        assert screen.selected.id == app.folder.id
+        await pilot.press("escape")
+        assert shown(app) is Dashboard
+        await pilot.press("b", "home", "enter")
+        await until(pilot, lambda: whole(app) and app.folder is not None and app.folder.id.startswith("20231113"))
+        await until(pilot, lambda: app.screen_stack == [app.dashboard])
+
+    with alive(fill()):
+        drive(app_on(runs_dir), script)
+
+
+def test_a_damaged_one_says_why_it_does_not_open(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("end", "enter")
+        assert shown(app) is HistoryScreen
+        assert "damaged" in screen_text(app).splitlines()[-1]
+
+    with alive(fill()):
+        drive(app_on(runs_dir), script, size=(200, 60))
+
+
+# ---- tidying up
+
+
+def test_a_name_a_note_and_a_pin_are_kept_in_the_folder(runs_dir: Path) -> None:
+    folder = make("20231101-000000-new", 1)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        await pilot.press("e", *"best", "enter")
+        await until(pilot, lambda: screen.selected is not None and screen.selected.name == "best")
+        await pilot.press("t", *"why", "enter")
+        await until(pilot, lambda: screen.selected is not None and screen.selected.note == "why")
+        await pilot.press("p")
+        await until(pilot, lambda: screen.selected is not None and screen.selected.pinned)
+        await pilot.press("e", "x", "escape")
+        assert shown(app) is HistoryScreen
+
+    drive(app_on(runs_dir), script)
+    assert folder.manifest_data().config.name == "best"
+    assert shelf.read_remarks(folder) == shelf.Remarks("why", True)
+
+
+def test_a_name_that_cannot_be_is_refused_while_it_is_typed(runs_dir: Path) -> None:
+    make("20231101-000000-new", 1, name="n" * 200)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("e", "x")
+        assert "the name is 201 characters long" in screen_text(app)
+        await pilot.press("enter")
+        assert shown(app) is PromptScreen
+
+    drive(app_on(runs_dir), script)
+
+
+def test_deleting_asks_and_u_takes_it_back(runs_dir: Path) -> None:
+    folder = make("20231101-000000-new", 1)
+    make("20231102-000000-other", 0)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        await pilot.press("down", "d", "n")
+        assert folder.path.exists()
+        await pilot.press("d")
+        assert shown(app) is ConfirmScreen
+        await pilot.press("y")
+        await until(pilot, lambda: len(screen.view.rows) == 1)
+        assert "u takes it back" in screen_text(app)
+        assert not folder.path.exists()
+        await pilot.press("u")
+        await until(pilot, lambda: len(screen.view.rows) == 2)
+        assert folder.manifest.exists()
+
+    drive(app_on(runs_dir), script)
+
+
+def test_what_runs_is_not_deleted(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        await pilot.press("home", "down", "d", "y")
+        await until(pilot, lambda: "is running: 'tui-attn stop" in screen_text(app))
+        assert len(screen.view.rows) == 7
+
+    with alive(fill()):
+        drive(app_on(runs_dir), script, size=(200, 60))
+
+
+def test_deleting_the_experiment_that_is_open_leaves_the_history(runs_dir: Path) -> None:
+    folder = make("20231101-000000-new", 1)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("b")
+        await listed(pilot, app)
+        await pilot.press("d", "y")
+        await until(pilot, lambda: app.opened is None and app.screen_stack == [app.screen])
+        screen = await listed(pilot, app)
+        await until(pilot, lambda: not screen.view.rows)
+
+    app = make_app(folder)
+    drive(app, script)
+    assert app.failure is None
+
+
+def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
+    for number in range(3):
+        shelf.trash(make(f"2023110{number}-000000-new", number))
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        await pilot.press("D")
+        await until(pilot, lambda: shown(app) is TrashScreen and not getattr(app.screen, "busy", True))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "is back" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: len(screen.view.rows) == 1)
+
+    drive(app_on(runs_dir), script)
+    assert len(list(runs.experiments(Path("runs")))) == 1
+    assert len(shelf.trashed(Path("runs"))) == 2
+
+
+def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
+    make("20231101-000000-new", 1)
+    heard: list[tuple[int, bool]] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        table = screen.query_one("#experiments")
+        before = list(table._rows)  # type: ignore[attr-defined]
+        screen._reader.nudge()
+        await until(pilot, lambda: len(heard) >= 2)
+        assert list(table._rows) == before  # type: ignore[attr-defined]
+
+    def hook(message: object) -> None:
+        if type(message).__name__ == "ExperimentsListed":
+            heard.append((len(message.entries), message.complete))  # type: ignore[attr-defined]
+
+    drive(app_on(runs_dir), script, message_hook=hook)
+    assert heard[0] == (1, True)
+    assert all(news == (0, True) for news in heard[1:])
