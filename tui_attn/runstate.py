@@ -45,6 +45,8 @@ class RunState:
     device: str | None = None
     worker: int | None = None
     attempt: int = 0
+    begun_by: int | None = None
+    """The worker that last said in the run's log that it began; None where the log doesn't tell."""
     about: dict[str, Any] = field(default_factory=dict)
     """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
     started_at: float | None = None

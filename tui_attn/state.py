@@ -176,7 +176,7 @@ def _run_queued(state: ExperimentState, event: Event) -> None:
             return
         run = state.runs[event["run"]] = RunState(event["run"], event["model"], event["seed"])
         state.tally[run.state] += 1
-    run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
+    run.since, run.reason, run.traceback, run.ended_at, run.worker = event.t, None, None, None, None
     _become(state, run, "queued")
 
 
@@ -186,6 +186,8 @@ def _run_started(state: ExperimentState, event: Event) -> None:
         return
     # The run's own log is read after this one and may be ahead of it.
     begun = run.started_at is not None and run.started_at >= event.t
+    if run.begun_by is not None:
+        begun = run.begun_by == event["worker"]
     run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
     run.device, run.worker, run.attempt = event["device"], event["worker"], event["attempt"]
     _become(state, run, "running" if begun else "starting")
@@ -195,7 +197,7 @@ def _run_started(state: ExperimentState, event: Event) -> None:
 def _run_restarted(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None:
-        run.since, run.points_since_resume = event.t, 0
+        run.since, run.points_since_resume, run.worker = event.t, 0, None
         _advance(state, run, "queued")
         _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
 
@@ -274,9 +276,13 @@ _EXPERIMENT_HANDLERS = {
 def _started(state: ExperimentState, run: RunState, event: Event) -> None:
     run.about = dict(event.data)
     run.started_at = event.t
+    worker = event.get("worker")
+    run.begun_by = worker if isinstance(worker, int) else None
     run.points_since_resume = 0
-    # A log that is read when the run was queued anew tells of the attempts before.
-    if event.t >= run.since and (run.state in RUN_OPEN or run.state == "paused"):
+    # A log that is read when the run was queued anew tells of the attempts before. Who began tells them apart; only
+    # logs of earlier versions go by the clock, which may have been set.
+    now = event.t >= run.since if run.begun_by is None else run.begun_by == run.worker
+    if now and (run.state in RUN_OPEN or run.state == "paused"):
         _advance(state, run, "running")
 
 

@@ -52,9 +52,9 @@ class Fold:
         self.now += 1
         self.state.apply_run(run_id, Event(type_, 0, self.now if t is None else t, payload))
 
-    def hand_out(self, run: str = "se-s0", attempt: int = 1) -> None:
+    def hand_out(self, run: str = "se-s0", attempt: int = 1, worker: int = 7) -> None:
         """Give the run to a worker."""
-        self.own("run_started", run=run, device="cuda:0", worker=7, attempt=attempt)
+        self.own("run_started", run=run, device="cuda:0", worker=worker, attempt=attempt)
 
     def train(self, *steps: float, seconds: Any = 1.0, **columns: Any) -> None:
         """A block of points."""
@@ -149,6 +149,21 @@ def test_a_run_queued_anew_is_not_running_because_its_log_tells_of_a_start_befor
     assert fold.run.state == "starting"
     fold.of("started", **ABOUT)
     assert fold.run.state == "running"
+
+
+@pytest.mark.parametrize("set_by", [-5000.0, 5000.0])
+def test_a_clock_that_was_set_hides_no_start_and_makes_none(set_by: float) -> None:
+    """The worker says who it is, and the supervisor whom it gave the run to."""
+    fold = Fold()
+    fold.of("started", t=fold.now + set_by, **ABOUT, worker=7)  # of an earlier attempt
+    assert fold.run.state == "queued"
+    fold.hand_out(worker=8)
+    assert fold.run.state == "starting"
+    fold.of("started", t=fold.now + set_by, **ABOUT, worker=8)
+    assert fold.run.state == "running"
+    fold.own("run_restarted", run="se-s0", reason="its worker died")
+    fold.of("started", t=fold.now + set_by, **ABOUT, worker=8)
+    assert fold.run.state == "queued"
 
 
 def test_a_start_that_the_runs_log_told_first_counts() -> None:

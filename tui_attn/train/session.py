@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import resource
 import sys
 import time
@@ -124,6 +125,7 @@ class Session:
             model=self.model_name,
             **{"class": self.config.class_name(self.model_name)},
             seed=self.seed,
+            worker=os.getpid(),
             device=str(self._device),
             device_name=_device_name(self._device),
             precision=self._precision,
