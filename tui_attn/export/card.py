@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_attn import compare, data
+from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_percent, percent
 from tui_attn.config import MODEL_CLASSES
 from tui_attn.follow import Follower
@@ -102,7 +103,7 @@ class Card:
         lines: dict[str, Any] = {
             "library_name": "pytorch",
             "pipeline_tag": "image-classification",
-            "tags": ["tui-attn", "channel-attention", self.run.model],
+            "tags": ["tui-attn", self.run.model, *(["channel-attention"] if self.run.model in KINDS else [])],
             "metrics": ["accuracy"],
         }
         if dataset in _HUB:
