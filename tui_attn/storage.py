@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,31 @@ def write_atomically(
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Be the only process in here with the lock file `path`; waits for the others. Raises `OSError`."""
+def exclusive(path: Path, *, within: float = 5.0) -> Iterator[None]:
+    """Be the only process in here with the lock file `path`. Raises `OSError`.
+
+    It waits for the others, but not for ever: one that is frozen in here must not freeze a supervisor.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX)
+        deadline = time.monotonic() + within
+        while not _locked(fd):
+            if time.monotonic() >= deadline:
+                raise OSError(errno.EAGAIN, "another program is changing it", str(path))
+            time.sleep(0.02)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EAGAIN}:
+            raise
+        return False
+    return True
 
 
 def sync_folder(path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
-from tests.core.processes import AT_EVERY_CALL, open_descriptors, run_python
-from tui_attn.storage import Reserve, read_json, remove_stale_files, write_atomically
+from tests.core.processes import AT_EVERY_CALL, open_descriptors, python, run_python, said
+from tui_attn.storage import Reserve, exclusive, read_json, remove_stale_files, write_atomically
 
 OLD, NEW = b'{"which": "old"}', b'{"which": "new, and longer than the old"}'
 
@@ -219,3 +220,26 @@ def test_on_a_full_disk_there_is_no_room_and_asking_takes_none(small_disk: Path)
     assert not Reserve(small_disk).room()
     assert os.statvfs(small_disk).f_bfree == free
     assert names(small_disk) == ["ballast"]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from tui_attn.storage import exclusive
+
+with exclusive(Path(sys.argv[1])):
+    print("in", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_only_one_process_is_in_at_a_time_and_a_frozen_one_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with python(HOLDER, tmp_path / "lock") as process:
+        assert said(process) == "in"
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(OSError, match="another program is changing it"), exclusive(tmp_path / "lock", within=0.0):
+            raise AssertionError("two at once")
+        os.kill(process.pid, signal.SIGCONT)
+        process.communicate("out\n")
+    with exclusive(tmp_path / "lock", within=0.0):
+        pass
