@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tests import recorded_curves as curves
 from tests.recorded_curves import CLASS_NAMES, IMAGES_PER_SECOND, MACS, PARAMETERS
 from tui_attn import liveness, runs, state
-from tui_attn.config import MODEL_CLASSES, ExperimentConfig
+from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.runs import ExperimentDir, Manifest, RunDir
 
@@ -214,7 +214,7 @@ class _Recording:
         recorder = self.recorder
         about: dict[str, Any] = {
             "model": self.model,
-            "class": MODEL_CLASSES[self.model],
+            "class": self.config.class_name(self.model),
             "seed": self.seed,
             "device": "cpu",
             "device_name": "a recorded processor",
@@ -225,8 +225,8 @@ class _Recording:
             "batch_size": self.config.batch_size,
             "train_size": recorder.train_size,
             "test_size": recorder.test_size,
-            "parameters": recorder.parameters[self.model],
-            "macs": recorder.macs[self.model],
+            "parameters": recorder.parameters.get(self.model, 64_138),
+            "macs": recorder.macs.get(self.model),
             "class_names": recorder.names,
             "torch": "2.15.0",
         }
@@ -248,7 +248,7 @@ class _Recording:
         """Log the first `points` of an epoch's points, in blocks."""
         whole = len(self.course.steps) // self.config.epochs
         first, last = (epoch - 1) * whole, (epoch - 1) * whole + min(points, whole)
-        pace = self.config.batch_size / IMAGES_PER_SECOND[self.model]
+        pace = self.config.batch_size / IMAGES_PER_SECOND.get(self.model, 12_000.0)
         for start in range(first, last, self.recorder.points_per_block):
             block = slice(start, min(start + self.recorder.points_per_block, last))
             steps = self.course.steps[block]
@@ -277,7 +277,7 @@ class _Recording:
             test_accuracy=self.course.test_accuracy[epoch - 1],
             images=epoch * self.recorder.train_size,
             train_seconds=round(self.train_seconds, 4),
-            peak_memory=600_000_000 + 1_000 * self.recorder.parameters[self.model],
+            peak_memory=600_000_000 + 1_000 * self.recorder.parameters.get(self.model, 64_138),
         )
         self._probe(epoch)
         name = f"step-{self.step:08d}.pt"

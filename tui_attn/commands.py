@@ -19,6 +19,9 @@ from tui_attn.text import command_line, duration, safe_text, size
 ACKNOWLEDGED_WITHIN = 15.0
 """Seconds that a supervisor gets to acknowledge a command."""
 
+MODELS_WIDTH = 24
+"""Of the models in a list of experiments."""
+
 Dashboard = Callable[[ExperimentDir], int] | None
 
 
@@ -237,7 +240,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         safe_text(row["experiment"]),
         row["state"],
         safe_text(row["dataset"], one_line=True)[:24],
-        ",".join(row["models"]),
+        _named(row["models"]),
         str(row["seeds"]),
         str(row["epochs"]),
         f"{row['finished']}/{row['runs']}",
@@ -263,6 +266,15 @@ def list_trash(runs_dir: Path, *, as_json: bool) -> int:
         name = "damaged" if item.manifest is None else item.manifest.config.name or ""
         _out(f"{item.id}  deleted {when}  {safe_text(name, one_line=True)}".rstrip())
     return 0
+
+
+def _named(models: list[str]) -> str:
+    """The models in about as many characters as the lab's three take: `base,se,+2` where that is too little."""
+    text, shown = ",".join(models), len(models)
+    while len(text) > MODELS_WIDTH and shown > 1:
+        shown -= 1
+        text = ",".join([*models[:shown], f"+{len(models) - shown}"])
+    return text
 
 
 def show_data(data_dir: Path | None, names: list[str], *, fetch: bool, as_json: bool) -> int:

@@ -57,7 +57,7 @@ def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, lis
             sources.append(Source(replace(model, sha256=sha256(content)), content))
         for source in sources:
             tell(f"trying {source.model.shown}")
-            for warning in examine(source, info, config.batch_size):
+            for warning in examine(source, info, config.batch_size, config.precision):
                 tell(f"{source.model.shown}: {warning}")
         for source in sources:
             trust.trust(str(source.model.sha256))
@@ -116,7 +116,9 @@ def remarks(manifest: Manifest) -> list[str]:
 # ---- trying one
 
 
-def examine(source: Source, info: data.DatasetInfo, batch_size: int, *, seconds: float = TRIED_WITHIN) -> list[str]:
+def examine(
+    source: Source, info: data.DatasetInfo, batch_size: int, precision: str = "auto", *, seconds: float = TRIED_WITHIN
+) -> list[str]:
     """Have the model tried on random images like those of the data set; returns what is odd about it.
 
     Raises `OwnModelError`: the file and the line, and what is wrong.
@@ -128,6 +130,7 @@ def examine(source: Source, info: data.DatasetInfo, batch_size: int, *, seconds:
         "image_size": [info.image_size, info.image_size],
         "classes": len(info.class_names),
         "batch_size": batch_size,
+        "precision": precision,
         "seconds": seconds,
     }
     answer, code = _ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN)

@@ -181,3 +181,36 @@ def test_a_change_of_the_users_file_is_told(tmp_path: Path) -> None:
     ]
     (tmp_path / "net.py").unlink()
     assert own_models.remarks(manifest) == []
+
+
+# ---- as it is shown
+
+
+def shown(folder: Path, *models: str, seeds: int = 1) -> ExperimentDir:
+    from tests.recorded import record
+
+    return record(folder, config=ExperimentConfig(models=models, epochs=2, seeds=seeds))
+
+
+def test_the_table_says_what_is_known_of_it_and_fits_80_columns(tmp_path: Path) -> None:
+    from tui_attn import compare
+    from tui_attn.follow import read_state
+
+    long = f"/nets/{'long_name' * 9}.py:Net"
+    follower = read_state(shown(tmp_path, "base", "se", "/nets/my_net.py:MyNet", long, seeds=3))
+    summary = compare.summarise(follower)
+    own = summary["models"][2]
+    assert (own["model"], own["class"], own["macs"]) == ("my_net-mynet", "MyNet", None)
+    assert own["versus_base"]["level"] == pytest.approx(1 - 0.05 / 3)
+    lines = compare.table(summary, compare.remarks(follower, summary), width=80)
+    assert max(map(len, lines)) <= 80
+    assert any("adjusted for 3 comparisons" in line for line in lines)
+    assert any(line.split()[:2] == ["my_net-mynet", "is"] or "my_net-mynet: " in line for line in lines)
+
+
+def test_a_list_of_experiments_names_as_many_as_fit() -> None:
+    from tui_attn.commands import _named
+
+    assert _named(["base", "se", "self-attention"]) == "base,se,self-attention"
+    assert _named(["base", "se", "my_net-mynet", "second-mixer"]) == "base,se,my_net-mynet,+1"
+    assert _named(["x" * 40, "base"]) == f"{'x' * 40},+1"

@@ -75,7 +75,8 @@ WRONG = {
 
 
 def question(**others: object) -> own_check.Question:
-    usual = {"class_name": "Net", "channels": 1, "image_size": (28, 28), "classes": 10, "batch_size": 128, "seconds": 9}
+    usual: dict[str, object] = {"class_name": "Net", "channels": 1, "image_size": (28, 28), "classes": 10}
+    usual |= {"batch_size": 128, "precision": "fp32", "seconds": 9}
     return own_check.Question(**usual | others)  # type: ignore[arg-type]
 
 
@@ -98,6 +99,14 @@ def test_what_is_odd_is_told() -> None:
     noisy = GOOD.replace("x.flatten(1))", "x.flatten(1)) + torch.rand(1)")
     (warning,) = own_check.examine(noisy.encode(), question())["warnings"]
     assert "differ from call to call" in warning
+
+
+def test_it_is_tried_in_the_precision_that_is_asked_for() -> None:
+    single = GOOD.replace(
+        "return self.fc(x.flatten(1))", "y = self.fc(x.flatten(1)); z = y.detach(); torch.det(z.T @ z); return y"
+    )
+    assert "error" not in own_check.examine(single.encode(), question())
+    assert "BFloat16" in own_check.examine(single.encode(), question(precision="bf16"))["error"]
 
 
 def test_a_batch_of_one_is_tried_where_one_is_asked_for() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Awaitable, Callable
 
@@ -172,6 +173,24 @@ def test_the_models_colours_stay_apart_for_every_kind_of_colour_vision(kind: str
     for color in colors:
         one, other = sorted((palette.luminance(color), palette.luminance(background)))
         assert (other + 0.05) / (one + 0.05) > 4.5
+
+
+@pytest.mark.parametrize("kind", ["none", *DEFICIENCIES])
+@pytest.mark.parametrize("dark", [True, False])
+def test_models_of_ones_own_stay_apart_too(kind: str, dark: bool) -> None:
+    keys = ["base", "se", "self-attention", *(f"own-{number}" for number in range(5))]
+    matrix = np.eye(3) if kind == "none" else np.array(DEFICIENCIES[kind])
+
+    def seen(key: str) -> tuple[float, float, float]:
+        linear = matrix @ [palette._linear(channel / 255) for channel in palette.curve_color(key, TRUE, dark)]
+        red, green, blue = (round(255 * palette._gamma(min(max(channel, 0.0), 1.0))) for channel in linear)
+        return palette._oklab((red, green, blue))
+
+    colors = [seen(key) for key in keys]
+    assert min(math.dist(one, other) for one, other in itertools.combinations(colors, 2)) > 0.07
+    for ascii_only in (False, True):
+        marks = [palette.ink(key).ascii_marker if ascii_only else palette.ink(key).marker for key in keys]
+        assert len(set(marks)) == len(marks)
 
 
 def test_a_model_keeps_its_ink_and_others_get_one_by_name() -> None:

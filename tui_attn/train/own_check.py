@@ -38,6 +38,8 @@ class Question:
     image_size: tuple[int, int]
     classes: int
     batch_size: int
+    precision: str
+    """As asked for: auto is what the workers choose on this machine's CPU."""
     seconds: float
     """For all that the file does; torch is imported before they begin."""
 
@@ -75,7 +77,7 @@ def _warm_up() -> None:
     """Have torch import all that a training step needs: that time is not the file's."""
     network = b"from torch import nn\nclass Net(nn.Sequential):\n    def __init__(self, channels, size, classes):\n"
     network += b"        super().__init__(nn.Flatten(), nn.Linear(1, 1))\n"
-    examine(network, Question("Net", 1, (1, 1), 1, 2, 0))
+    examine(network, Question("Net", 1, (1, 1), 1, 2, "auto", 0))
 
 
 def examine(source: bytes, question: Question) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
     import torch
 
     from tui_attn.train import networks, own_model
-    from tui_attn.train.step import Stepper
+    from tui_attn.train.step import Stepper, choose_precision
 
     torch.manual_seed(0)
     network = own_model.make_class(source, WHERE, question.class_name)
@@ -119,7 +121,8 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
     _check_parameters(model)
     device = torch.device("cpu")
     mean, std = [0.5] * question.channels, [0.5] * question.channels
-    stepper = Stepper(model, device, "fp32", lr=0.001, mean=mean, std=std, channels_last=False)
+    precision = choose_precision(question.precision, device)
+    stepper = Stepper(model, device, precision, lr=0.001, mean=mean, std=std, channels_last=False)
     batch = min(question.batch_size, MOST_IMAGES)
     images = torch.randint(0, 256, (batch, question.channels, *question.image_size), dtype=torch.uint8)
     labels = torch.arange(batch) % question.classes
@@ -128,7 +131,7 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
     wrong = networks.check_logits(logits, batch, question.classes)
     if wrong is not None:
         raise OwnModelError(wrong)
-    with _named("a training step"):
+    with _named(f"a training step in {precision}"):
         loss, _ = stepper.train_step(images, labels)
     if not math.isfinite(loss.item()):
         raise OwnModelError("the loss of an untrained network is not finite: check its layers and how they begin")
