@@ -11,6 +11,7 @@ import pytest
 
 from tests.program.conftest import SMALL, Done, Program
 from tui_attn import cli, configfile
+from tui_attn.cli.given import screen_options
 from tui_attn.settings import SETTINGS, template
 from tui_attn.ui.keymap import binding_ids
 
@@ -216,3 +217,35 @@ def test_without_a_home_there_is_no_file_and_no_fault(program: Program) -> None:
     done = program("config", "--json", env={"HOME": "/nowhere", "XDG_CONFIG_HOME": "relative"})
     assert json.loads(done.out)["file"] is None
     assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    ("remembered", "file", "line", "expected"),
+    [
+        (None, "", [], (None, "")),
+        ("light", "", [], ("light", "")),
+        ("light", 'theme = "terminal"', [], ("terminal", "the configuration file")),
+        ("light", 'theme = "terminal"', ["--theme", "ascii"], ("ascii", "--theme")),
+        ("light", "mouse = false", ["--theme", "dark"], ("dark", "--theme")),
+        ("pink", "", [], (None, "")),
+    ],
+)
+def test_the_theme_of_the_next_dashboard(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    remembered: str | None,
+    file: str,
+    line: list[str],
+    expected: tuple[str | None, str],
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "config" / "tui-attn").mkdir(parents=True)
+    (tmp_path / "config" / "tui-attn" / "config.toml").write_text(file)
+    (tmp_path / "state" / "tui-attn").mkdir(parents=True)
+    if remembered is not None:
+        (tmp_path / "state" / "tui-attn" / "screen.json").write_text(json.dumps({"theme": remembered}))
+    assert cli.run([*line, "ls", "--runs-dir", str(tmp_path)]) == 2
+    options = screen_options()
+    assert (options.theme, options.theme_said_by) == expected
+    assert options.mouse == ("mouse" not in file)
