@@ -43,11 +43,16 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     BINDINGS = bindings((*SCREEN_KEYS, *COMPARISON_KEYS))
 
     def __init__(
-        self, source: Source | ExperimentDir, *, steering: Steering | None = None, jobs: Jobs | None = None
+        self,
+        source: Source | ExperimentDir,
+        *,
+        steering: Callable[[], Steering | None] = lambda: None,
+        jobs: Jobs | None = None,
     ) -> None:
+        """`steering` gives the commands, as soon as any can be given."""
         super().__init__()
         self._source = ExperimentSource(source) if isinstance(source, ExperimentDir) else source
-        self._steering = steering
+        self._commands = steering
         self._jobs = jobs
         self._page = OVERVIEW
         self._ready: ComparisonReady | None = None
@@ -80,7 +85,10 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     def show(self, snapshot: Snapshot) -> None:
         """Compare again when a run has ended since."""
         ended = frozenset(id_ for id_, view in snapshot.runs.items() if view.state.ended)
-        if self._ended is not None and ended != self._ended:
+        if self._ended is None:
+            self.renew()  # from now on commands can be given
+            self.refresh_bindings()
+        elif ended != self._ended:
             self._compute()
         self._ended = ended
 
@@ -239,7 +247,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     @property
     def _can_extend(self) -> bool:
-        return self._steering is not None and self._source.folder is not None
+        return self._commands() is not None and self._source.folder is not None
 
     def help_parts(self) -> list[tuple[str, DOMNode]]:
         """What the help describes."""
@@ -320,7 +328,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         from tui_attn.ui.comparison.overview import extend_question, more_seeds
         from tui_attn.ui.screens.confirm import ConfirmScreen
 
-        overview, steering = self._overview, self._steering
+        overview, steering = self._overview, self._commands()
         if overview is None or steering is None:
             return
         seeds = len(overview.summary["seeds"]) + more_seeds(overview.summary, self.choices)

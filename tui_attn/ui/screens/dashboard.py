@@ -251,7 +251,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self._compared is None:
             self._compared = ExperimentSource(self._folder)
         jobs = getattr(self.app, "jobs", None)
-        self.app.push_screen(ComparisonScreen(self._compared, steering=self.steering, jobs=jobs))
+        self.app.push_screen(ComparisonScreen(self._compared, steering=lambda: self.steering, jobs=jobs))
 
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
