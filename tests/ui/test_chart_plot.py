@@ -154,6 +154,13 @@ def test_points_far_apart_have_their_marker_where_they_are() -> None:
     assert places == {(frame.left + frame.column(x), frame.row(y)) for x, y in zip(few.steps, few.values, strict=True)}
 
 
+def test_a_few_points_side_by_side_are_no_crowd_of_markers() -> None:
+    long = curve("base", falling(400))
+    short = Curve("s", "short", "se", [10.0 * n for n in range(1, 13)], [1.0] * 12, marker="△")
+    canvas = "\n".join(text(picture([long, short], 100, 30).strips).splitlines()[2:-2])
+    assert canvas.count("△") <= 2
+
+
 def test_a_single_point_is_seen() -> None:
     few = Curve("t", "test", "base", [200.0], [1.0], marker="○")
     canvas = "\n".join(text(picture([curve("base", falling()), few], 80, 24).strips).splitlines()[2:-2])

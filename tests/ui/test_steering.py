@@ -48,6 +48,24 @@ def test_keys_give_commands(tmp_path: Path, scene: str, keys: list[str], expecte
         assert commands(folder) == [expected]
 
 
+def test_an_answer_is_told_of_the_command_it_answers(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("p")
+        await until(pilot, lambda: len(commands(folder)) == 1)
+        await pilot.press("down", "p")
+        await until(pilot, lambda: len(commands(folder)) == 2)
+        second = LogReader(folder.control).read()[1]
+        log = LogWriter(folder.events)
+        log.append("control_ack", id=second["id"], command="pause", run="se-s0", result="second")
+        log.close()
+        await until(pilot, lambda: "pause se-s0: second" in screen_text(app))
+        assert "pause base-s0: " not in screen_text(app).replace("pause base-s0: sent", "")
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
 @pytest.mark.parametrize("answer", ["n", "escape"])
 def test_no_means_no(tmp_path: Path, answer: str) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:

@@ -144,6 +144,14 @@ def test_it_ends_with_its_terminal(tmp_path: Path, sighup: str) -> None:
         assert terminal.wait() in {129, -signal.SIGHUP}
 
 
+def test_it_ends_with_its_terminal_though_it_has_nothing_to_write(tmp_path: Path) -> None:
+    with opened(recorded.scene(tmp_path, "finished"), sighup="ignored") as terminal:
+        terminal.until(drawn)
+        terminal.settle()
+        terminal.hang_up()
+        assert terminal.wait() in {129, -signal.SIGHUP}
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0)])
 def test_signals_leave_the_terminal_as_it_was_found(tmp_path: Path, signum: signal.Signals, code: int) -> None:
     with staged(tmp_path, "running") as folder, opened(folder) as terminal:

@@ -35,7 +35,10 @@ class Inks:
             found = self._styles[name, selected] = self._painted(*name.split(":")[1:])
         if found is None:
             background = self._theme_color("selected" if selected else "background")
-            found = Style(color=self._color(name), bgcolor=background, bold=True if name in _BOLD else None)
+            # Without colours a line tells what has the keyboard.
+            under = True if name == "focused" and self._mode.colors == "none" else None
+            bold = True if name in _BOLD else None
+            found = Style(color=self._color(name), bgcolor=background, bold=bold, underline=under)
             self._styles[name, selected] = found
         return found
 

@@ -76,7 +76,7 @@ DASHBOARD_KEYS = (
     Key("next_panel", "tab", "app.focus_next", "next panel", "Go to the next panel"),
     Key("previous_panel", "shift+tab", "app.focus_previous", "previous panel", "Go to the panel before"),
     Key("maximize", "f", "maximize_panel", "full screen", "Give the focused panel the whole screen, and back"),
-    Key("minimize", "escape", "minimize", "all panels", "Show all panels again"),
+    Key("minimize", "escape", "minimize", "all panels", "Show all panels again", True),
 )
 """Keys of the dashboard itself."""
 

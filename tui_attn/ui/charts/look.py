@@ -38,6 +38,8 @@ class Look:
     grid: Style
     cursor: Style
     warning: Style
+    focus: Style | None = None
+    """The title of what has the keyboard; None: as any title."""
 
     def style(
         self,

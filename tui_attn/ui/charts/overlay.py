@@ -107,7 +107,8 @@ def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str]
         good = np.isfinite(y)
         x, y = line.x[good], y[good]
         first, last = np.searchsorted(x, [frame.x.lower, frame.x.upper + frame.x.width * 1e-9])
-        if 0 < (last - first) * _POINT_CELLS <= frame.width:
+        places = frame.columns(x[first:last])
+        if len(places) and (places[-1] - places[0]) >= _POINT_CELLS * (len(places) - 1):
             sparse.append((x[first:last], y[first:last], marker, style))
         elif len(x) and len(lines) > 1:
             for column in range(every // 2 + index * every // len(lines), frame.width, every):

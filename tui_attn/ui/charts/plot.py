@@ -219,7 +219,7 @@ def _header(title: Row, state: Row, view: View, width: int, look: Look) -> Row:
 
 
 def _title(view: View, width: int, look: Look) -> Row:
-    return [(fit(shown(view.title, look.mode.ascii), width, look.mode.ascii), look.title)]
+    return [(fit(shown(view.title, look.mode.ascii), width, look.mode.ascii), look.focus or look.title)]
 
 
 def _state(view: View, notes: list[str], look: Look) -> Row:

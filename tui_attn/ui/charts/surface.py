@@ -47,6 +47,7 @@ def look_of(widget: Widget, own: DrawingMode | None) -> Look:
         grid=style("grid"),
         cursor=style("cursor"),
         warning=style("warning"),
+        focus=(style("focus") + Style(underline=plain or None)) if widget.has_focus else None,
     )
 
 
@@ -65,6 +66,7 @@ class Surface(Widget):
         "surface--grid",
         "surface--cursor",
         "surface--warning",
+        "surface--focus",
     }
     """
     | Class | Description |
@@ -76,6 +78,7 @@ class Surface(Widget):
     | `surface--grid` | Lines at the ticks. |
     | `surface--cursor` | The value cursor. |
     | `surface--warning` | What needs attention. |
+    | `surface--focus` | The title of what has the keyboard. |
     """
     DEFAULT_CSS = """
     Surface {
@@ -86,6 +89,7 @@ class Surface(Widget):
         & > .surface--grid { color: $foreground 16%; }
         & > .surface--cursor { color: $text-accent; text-style: bold; }
         & > .surface--warning { color: $text-warning; }
+        & > .surface--focus { color: $primary; text-style: bold; }
         &:ansi > .surface--muted { color: ansi_default; }
         &:ansi > .surface--rule { color: ansi_bright_black; }
         &:ansi > .surface--grid { color: ansi_bright_black; }
@@ -176,6 +180,14 @@ class Surface(Widget):
 
     def on_resize(self) -> None:
         """Fit the new size."""
+        self.invalidate()
+
+    def on_focus(self) -> None:
+        """Show it in the title."""
+        self.invalidate()
+
+    def on_blur(self) -> None:
+        """Show it in the title."""
         self.invalidate()
 
     def notify_style_update(self) -> None:

@@ -47,6 +47,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
     BINDINGS = bindings(DASHBOARD_KEYS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-normal"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+    ALLOW_IN_MAXIMIZED_VIEW = "TitleBar, KeyBar"
 
     def __init__(
         self,
@@ -118,7 +119,12 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     def _share_height(self, height: int) -> None:
         most = max(4, height // 4)
-        self.table.styles.height = min(self.table.wanted_height, most)
+        alone = self.maximized is self.table
+        self.table.styles.height = "1fr" if alone else min(self.table.wanted_height, most)
+
+    def watch_maximized(self) -> None:
+        """Give the run list all the height when it is alone."""
+        self._share_height(self.size.height)
 
     @property
     def selected(self) -> RunView | None:

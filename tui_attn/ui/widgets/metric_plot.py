@@ -118,7 +118,7 @@ class MetricPlot(Surface, can_focus=True):
             self._view = self._picture = None
             title = fit(shown(self.title, look.mode.ascii), width, look.mode.ascii)
             rest = told(self.empty, width, height - 1, look.muted, look.mode.ascii)
-            return [row_strip([(title, look.title)], width, look.text), *rest]
+            return [row_strip([(title, look.focus or look.title)], width, look.text), *rest]
         from tui_attn.ui.charts.plot import View, compose
         from tui_attn.ui.charts.series import SeriesStore
 

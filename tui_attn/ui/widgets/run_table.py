@@ -200,7 +200,7 @@ class RunTable(Lines, can_focus=True):
         state_ink = present.STATE_INKS.get(view.shown, "normal")
         name = safe_text(run.id, one_line=True)
         pieces: list[Piece] = [
-            (" ▸" if selected else "  ", "focused"),
+            (" ▸" if selected else "  ", "key"),
             (f"{marker.ascii_marker if ascii_only else marker.marker} ", f"model:{run.model}"),
             (fit(name, form.run), "bold" if selected else "normal"),
             (gap + fit(present.state_text(view.shown), form.state), state_ink),
