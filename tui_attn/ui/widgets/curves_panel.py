@@ -94,7 +94,7 @@ class CurvesPanel(Widget):
             return
         chosen, views = selected, list(self._snapshot.runs.values())
         gated = [view for view in views if _has_gates(view)]
-        self.gates.display = bool(gated)
+        self.gates.display = bool(gated) or not views
         if chosen is None or not _has_gates(chosen):
             same_seed = [view for view in gated if selected is not None and view.state.seed == selected.state.seed]
             chosen = next(iter([*same_seed, *gated]), None)
