@@ -167,7 +167,7 @@ COMPARISON_KEYS = (
 
 FORM_KEYS = (
     Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
-    Key("copy_command", "ctrl+y", "copy_command", "copy command", "Copy the command line that starts the same", True),
+    Key("copy_command", "ctrl+y", "copy_command", "copy", "Copy the command line that starts the same", True),
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
     Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field", False, True),
     Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before", False, True),
