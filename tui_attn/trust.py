@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from tui_attn.storage import state_folder
+
 _MOST_BYTES = 1 << 22
 
 
@@ -60,10 +62,5 @@ def trust(sha256: str) -> None:
 
 def _path() -> Path | None:
     """One digest a line; None for a user without a home."""
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if not base.is_absolute():  # by the XDG standard a relative path is ignored
-        try:
-            base = Path("~/.local/state").expanduser()
-        except RuntimeError:
-            return None
-    return base / "tui-attn" / "own-code.sha256"
+    folder = state_folder()
+    return None if folder is None else folder / "own-code.sha256"

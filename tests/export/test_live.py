@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.recorded import Clock, record
+from tests.waiting import eventually
 from tui_attn import exporter as exporters
 from tui_attn import liveness
 from tui_attn.config import ExperimentConfig
@@ -64,15 +64,6 @@ def gone(exporter: Exporter) -> None:
         return exporter.pid is None
 
     eventually(seen)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    pause = threading.Event()
-    for _ in range(1200):
-        if condition():
-            return
-        pause.wait(0.05)
-    raise AssertionError("the condition never came to hold")
 
 
 @pytest.fixture

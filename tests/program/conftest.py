@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,21 +80,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Program:
     (made.folder / "stdout.txt").write_text(done.out)
     (made.folder / "stderr.txt").write_text(done.err)
     return made
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Any]], Any]:
-    """Waits, by short polls and with a deadline, until a condition holds."""
-    import threading
-
-    pause = threading.Event()
-
-    def wait(condition: Callable[[], Any], *, tries: int = 2400) -> Any:
-        for _ in range(tries):
-            value = condition()
-            if value:
-                return value
-            pause.wait(0.05)
-        raise AssertionError("the condition never came to hold")
-
-    return wait

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import stat
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.program.conftest import SMALL, Program
+from tests.waiting import eventually
 from tui_attn import liveness
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir, experiments
-
-Eventually = Callable[..., Any]
 
 
 def alive(folder: ExperimentDir) -> list[int]:
@@ -155,7 +153,7 @@ def test_json_prints_every_event_and_last_how_it_ended(program: Program) -> None
     assert sum(event["type"] == "experiment_finished" for event in events) == 1
 
 
-def test_a_first_interrupt_stops_keeps_and_prints(program: Program, eventually: Eventually) -> None:
+def test_a_first_interrupt_stops_keeps_and_prints(program: Program) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
     eventually(lambda: training(program))
     process.send_signal(signal.SIGINT)
@@ -169,7 +167,7 @@ def test_a_first_interrupt_stops_keeps_and_prints(program: Program, eventually: 
     assert list(folder.run("base-s0").checkpoints.glob("step-*.pt"))
 
 
-def test_a_second_interrupt_ends_it_at_once(program: Program, eventually: Eventually) -> None:
+def test_a_second_interrupt_ends_it_at_once(program: Program) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
     eventually(lambda: training(program))
     folder = program.newest()
@@ -184,7 +182,7 @@ def test_a_second_interrupt_ends_it_at_once(program: Program, eventually: Eventu
     eventually(lambda: not alive(folder))
 
 
-def test_sigterm_stops_and_exits_143(program: Program, eventually: Eventually) -> None:
+def test_sigterm_stops_and_exits_143(program: Program) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
     eventually(lambda: training(program))
     process.terminate()
@@ -194,7 +192,7 @@ def test_sigterm_stops_and_exits_143(program: Program, eventually: Eventually) -
 
 
 @pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGKILL, "closed pipe"])
-def test_the_training_outlives_whoever_watches(program: Program, eventually: Eventually, how: Any) -> None:
+def test_the_training_outlives_whoever_watches(program: Program, how: Any) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "6", "--models", "base")
     eventually(lambda: training(program))
     if how == "closed pipe":
@@ -211,7 +209,7 @@ def test_the_training_outlives_whoever_watches(program: Program, eventually: Eve
     assert alive(program.newest()) == []
 
 
-def test_steering_by_commands(program: Program, eventually: Eventually) -> None:
+def test_steering_by_commands(program: Program) -> None:
     assert program("--detach", *SMALL, "--epochs", "400", "--models", "base,se").code == 0
     folder = program.newest()
     eventually(lambda: trained(folder, "base-s0") > 0)

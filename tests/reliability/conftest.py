@@ -5,15 +5,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.reliability.invariants import Reference, processes, reference
+from tests.waiting import eventually
 from tui_attn import data, liveness, runs
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader
@@ -24,18 +24,6 @@ collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
 """These tests look into /proc."""
 
 ROOT = Path(__file__).parents[2]
-
-
-def eventually(condition: Callable[[], Any], what: str, *, seconds: float = 240.0) -> Any:
-    """Wait, by short polls and with a deadline, until `condition` holds."""
-    pause = threading.Event()
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        pause.wait(0.01)
-    raise AssertionError(f"{what} never came to hold")
 
 
 def make_experiment(folder: Path, **options: Any) -> ExperimentDir:

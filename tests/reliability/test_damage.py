@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.reliability.conftest import Lab, eventually, folder_in_memory, gone, kill
+from tests.reliability.conftest import Lab, folder_in_memory, gone, kill
 from tests.reliability.invariants import Reference, digest_of_file
+from tests.waiting import eventually
 from tui_attn import cli, launch, liveness
 from tui_attn.follow import read_state
 from tui_attn.runs import ExperimentDir

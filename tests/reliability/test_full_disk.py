@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
-from tests.reliability.conftest import Lab, eventually, gone, kill, make_experiment
+from tests.reliability.conftest import Lab, gone, kill, make_experiment
 from tests.reliability.invariants import Reference, leftovers, violations
+from tests.waiting import eventually
 from tui_attn import commands, headless, launch, storage
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import read_state

@@ -9,9 +9,10 @@ import signal
 
 import pytest
 
-from tests.reliability.conftest import Lab, eventually, gone, kill
+from tests.reliability.conftest import Lab, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
 from tests.ui.terminal import opened
+from tests.waiting import eventually
 from tui_attn import liveness
 from tui_attn.eventlog import LogReader
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.conftest import Lab, ended, eventually, gone, kill
+from tests.reliability.conftest import Lab, ended, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
+from tests.waiting import eventually
 from tui_attn import cli, commands, launch, liveness, runs
 from tui_attn.eventlog import LogReader
 from tui_attn.events import Event

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.conftest import Lab, eventually
+from tests.reliability.conftest import Lab
 from tests.reliability.invariants import leftovers
+from tests.waiting import eventually
 from tui_attn import workers
 from tui_attn.follow import read_state
 

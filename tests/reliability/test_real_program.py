@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.conftest import ROOT, ended, eventually, frozen, kill
+from tests.reliability.conftest import ROOT, ended, frozen, kill
 from tests.reliability.invariants import Reference, processes, violations
+from tests.waiting import eventually
 from tui_attn import liveness, runs
 from tui_attn.runs import ExperimentDir
 
