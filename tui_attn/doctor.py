@@ -164,8 +164,26 @@ def _logout() -> Finding:
         "KillUserProcesses",
     )
     lingers = _ask("loginctl", "show-user", str(os.getuid()), "--property=Linger")
-    if kills.endswith("true") and not lingers.endswith("yes"):
+    try:
+        group = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        group = ""
+    return logout_finding(kills=kills.endswith("true"), lingers=lingers.endswith("yes"), group=group)
+
+
+def logout_finding(*, kills: bool, lingers: bool, group: str) -> Finding:
+    """What a logout does, by logind's KillUserProcesses and Linger and by this process's control groups.
+
+    KillUserProcesses ends what is in the session's scope, whether the user lingers or not; what the user's own systemd
+    runs ends with it, which is at logout unless the user lingers.
+    """
+    outside = "/user@" in group
+    if outside and not lingers:
         return Finding("logout", "warning", "systemd ends your processes when you log out", "loginctl enable-linger")
+    if kills and not outside:
+        start = "systemd-run --user --scope tui-attn"
+        remedy = start if lingers else f"loginctl enable-linger, then start with: {start}"
+        return Finding("logout", "warning", "systemd ends your processes when you log out", remedy)
     return Finding("logout", "ok", "training survives a logout")
 
 
