@@ -54,7 +54,6 @@ class Shot:
     theme: str = "dark"
     ascii: bool = False
     colors: str = "true"
-    seeds: int = 1
 
 
 SHOTS = (
@@ -68,12 +67,11 @@ SHOTS = (
     Shot("failed", "failed", (120, 40), ("down",)),
     Shot("traceback", "failed", (100, 30), ("down", "enter")),
     Shot("stop", "running", (100, 30), ("s",)),
-    Shot("comparison", "finished", (120, 44), ("c",), seeds=5),
     Shot("help", "running", (100, 40), ("question_mark",)),
 )
 
 TRAINED = (
-    Shot("comparison-trained", "", (120, 44), ("c",)),
+    Shot("comparison", "", (120, 44), ("c",)),
     Shot("comparison-80x24", "", (80, 24), ("c",)),
     Shot("confusion", "", (120, 26), ("c", "4", "m")),
     Shot("disagreements", "", (120, 42), ("c", "5")),
@@ -189,9 +187,7 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
         return found[0]
     with (
         tempfile.TemporaryDirectory() as folder,
-        staged(
-            Path(folder), shot.scene, epochs=15, seeds=shot.seeds, experiment=f"fashion-mnist-{shot.scene}"
-        ) as experiment,
+        staged(Path(folder), shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}") as experiment,
     ):
         drive(make_app(experiment, **made), script, size=shot.size)
     return found[0]
@@ -199,7 +195,7 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
 
 def recorded(folder: Path, shot: Shot) -> AbstractContextManager[ExperimentDir]:
     """The scene of a shot."""
-    return staged(folder, shot.scene, epochs=15, seeds=shot.seeds, experiment=f"fashion-mnist-{shot.scene}")
+    return staged(folder, shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}")
 
 
 def main() -> None:
