@@ -21,11 +21,12 @@ def about(entry: Entry, width: int) -> list[Row]:
     seeds = "1 seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
     epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
     done = f"{entry.finished} of {entry.runs} runs finished"
+    accuracy = f" · best accuracy {present.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
     ink = present.STATE_INKS.get(entry.state, "normal")
     return [
         _row("result", *_result(entry)),
-        _row("state", (present.state_text(entry.state), ink), (f" · {done}{took}", "normal")),
+        _row("state", (present.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),
         _row("what", (f"{entry.dataset} · {models} · {seeds} · {epochs}", "normal")),
         _row("how", (entry.facts, "muted")),
         _row("note", (entry.note or "t writes one", "normal" if entry.note else "faint")),
@@ -37,20 +38,15 @@ def _row(label: str, *pieces: Piece) -> Row:
 
 
 def _result(entry: Entry) -> list[Piece]:
-    accuracy = f" · best accuracy {present.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     best = entry.best
     if best is None:
-        return [("no difference from base to show", "muted"), (accuracy, "normal")]
+        return [("no difference from base to show", "muted")]
     if best.verdict is None:
-        return [(f"{best.model} {points(best.delta)} points from base; one seed is too few for a verdict", "normal"),
-                (accuracy, "normal")]  # fmt: skip
+        return [(f"{best.model}: {points(best.delta)} points from base with one seed, no verdict", "normal")]
     said = f"{best.verdict} than base" if best.verdict != "no difference shown" else "no difference from base shown"
     inks = {"better": "running", "worse": "failed"}
-    return [
-        (f"{best.model}: {said}", inks.get(best.verdict, "bold")),
-        (f", {points(best.delta)} points over {best.seeds} seeds", "normal"),
-        (accuracy, "normal"),
-    ]
+    over = f", {points(best.delta)} points over {best.seeds} seeds"
+    return [(f"{best.model}: {said}", inks.get(best.verdict, "bold")), (over, "normal")]
 
 
 def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
