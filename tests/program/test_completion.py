@@ -63,6 +63,7 @@ def test_each_shell_is_told_commands_experiments_and_options(shown: Program, she
 def test_experiments_by_id_and_by_name(shown: Program) -> None:
     assert sorted(offered(shown, "tui-attn", "stop", "")) == ["fashion-one", "lab1", "other"]
     assert offered(shown, "tui-attn", "compare", "la") == ["lab1"]
+    assert offered(shown, "tui-attn", "compare", "other", "") == ["fashion-one", "lab1"]
     elsewhere = ("tui-attn", "stop", "--runs-dir", "elsewhere", "")
     assert offered(shown, *elsewhere) == []
     shown.runs.rename(shown.folder / "elsewhere")

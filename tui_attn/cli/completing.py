@@ -32,7 +32,8 @@ def quick() -> None:
 def experiments(context: typer.Context, incomplete: str) -> Found:
     """The experiments of the runs folder that is asked for: ids, and names that need no quotes."""
     try:
-        return list(_experiments(_runs_dir(context), incomplete))
+        named = context.params.get("experiments") or ()
+        return [found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named]
     except Exception:  # whatever it is, a shell has no use for it
         return []
 

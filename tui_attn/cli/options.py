@@ -41,7 +41,11 @@ Experiment = Annotated[
 ]
 Experiments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths; the newest."),
+    typer.Argument(
+        metavar="EXPERIMENT...",
+        help="Ids, starts of them, names, or paths. [the newest]",
+        autocompletion=experiments,
+    ),
 ]
 NoUi = Annotated[bool, option("no-ui")]
 Mouse = Annotated[bool | None, option("mouse")]

@@ -6,18 +6,24 @@ from typing import Annotated
 
 import typer
 
+from tui_attn.cli import completing
 from tui_attn.cli.app import TIDY, WATCH, command
 from tui_attn.cli.options import RUNS, AsJson, Mouse, RunsDir, Theme
 from tui_attn.cli.watching import full_screen
 
-Named = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths.")]
+Named = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths.", autocompletion=completing.experiments
+    ),
+]
 Trashed = Annotated[
     list[str] | None,
     typer.Argument(metavar="EXPERIMENT...", help="Ids, starts of them, or names; what was deleted last."),
 ]
 
 
-@command(WATCH, "history                   all experiments, to find, open, compare and tidy up")
+@command(WATCH, "history                   to find, open, compare and tidy up")
 def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> None:
     """Show all experiments; where no dashboard can be shown, list them."""
     if not full_screen():
