@@ -68,6 +68,9 @@ SHOTS = (
     Shot("traceback", "failed", (100, 30), ("down", "enter")),
     Shot("stop", "running", (100, 30), ("s",)),
     Shot("help", "running", (100, 40), ("question_mark",)),
+    Shot("seeds", "finished", (120, 40), seeds=5),
+    Shot("palette", "running", (120, 40), ("colon",)),
+    Shot("themes", "running", (120, 40), ("T",)),
 )
 
 TRAINED = (
