@@ -10,13 +10,13 @@ checkout with the package installed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -54,6 +54,7 @@ class Shot:
     theme: str = "dark"
     ascii: bool = False
     colors: str = "true"
+    seeds: int = 1
 
 
 SHOTS = (
@@ -188,17 +189,20 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
     if trained is not None:
         drive(make_app(trained, **made), script, size=shot.size)
         return found[0]
+    # From that folder: what a picture says of a path is relative, so that it says nothing of this machine.
     with (
         tempfile.TemporaryDirectory() as folder,
-        staged(Path(folder), shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}") as experiment,
+        contextlib.chdir(folder),
+        staged(
+            Path(folder).resolve(),
+            shot.scene,
+            epochs=15,
+            seeds=shot.seeds,
+            experiment=f"fashion-mnist-{shot.scene}",
+        ) as experiment,
     ):
         drive(make_app(experiment, **made), script, size=shot.size)
     return found[0]
-
-
-def recorded(folder: Path, shot: Shot) -> AbstractContextManager[ExperimentDir]:
-    """The scene of a shot."""
-    return staged(folder, shot.scene, epochs=15, experiment=f"fashion-mnist-{shot.scene}")
 
 
 def main() -> None:

@@ -126,8 +126,8 @@ def alive(folder: ExperimentDir) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def staged(tmp_path: Path, scene: str, *, epochs: int = 5, **options: Any) -> Iterator[ExperimentDir]:
+def staged(tmp_path: Path, scene: str, *, epochs: int = 5, seeds: int = 1, **options: Any) -> Iterator[ExperimentDir]:
     """A recorded scene, with a supervisor where the scene is one of a live experiment."""
-    folder = recorded.scene(tmp_path, scene, config=ExperimentConfig(epochs=epochs), **options)
+    folder = recorded.scene(tmp_path, scene, config=ExperimentConfig(epochs=epochs, seeds=seeds), **options)
     with alive(folder) if scene in LIVE_SCENES else contextlib.nullcontext():
         yield folder
