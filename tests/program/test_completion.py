@@ -71,6 +71,12 @@ def test_experiments_by_id_and_by_name(shown: Program) -> None:
     assert "other" in offered(shown, "tui-attn", "--runs-dir", "elsewhere", "stop", "")
 
 
+def test_what_was_deleted_is_offered_to_restore(shown: Program) -> None:
+    assert shown("delete", "other").code == 0
+    assert offered(shown, "tui-attn", "restore", "") == ["other"]
+    assert "other" not in offered(shown, "tui-attn", "delete", "")
+
+
 def test_the_runs_folder_of_the_configuration_file_is_looked_into(shown: Program) -> None:
     file = shown.folder / "config" / "tui-attn" / "config.toml"
     file.parent.mkdir(parents=True)

@@ -54,6 +54,18 @@ def _experiments(runs_dir: Path, incomplete: str) -> Iterable[tuple[str, str]]:
             yield name, about
 
 
+def in_the_trash(context: typer.Context, incomplete: str) -> Found:
+    """The experiments in the trash."""
+    try:
+        from tui_attn import shelf
+
+        named = context.params.get("experiments") or ()
+        ids = dict.fromkeys(item.id for item in shelf.trashed(_runs_dir(context)))
+        return [(id_, "") for id_ in ids if id_.startswith(incomplete) and id_ not in named]
+    except Exception:
+        return []
+
+
 def runs_of(context: typer.Context, incomplete: str) -> Found:
     """The runs of the experiment that is named, or of the newest."""
     try:

@@ -19,7 +19,11 @@ Named = Annotated[
 ]
 Trashed = Annotated[
     list[str] | None,
-    typer.Argument(metavar="EXPERIMENT...", help="Ids, starts of them, or names; what was deleted last."),
+    typer.Argument(
+        metavar="EXPERIMENT...",
+        help="Ids, starts of them, or names. [what was deleted last]",
+        autocompletion=completing.in_the_trash,
+    ),
 ]
 
 
