@@ -336,3 +336,20 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: p
     with pytest.raises(ReportError, match=r"pip install 'tui-attn\[report\]'"):
         write_report(read_state(made), tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_models_of_ones_own_have_inks_and_names_of_their_own(tmp_path: Path) -> None:
+    from tests.recorded import record
+    from tui_attn.config import ExperimentConfig
+
+    models = ("base", "/nets/my_net.py:MyNet", "/nets/other.py:Other")
+    folder = record(tmp_path / "runs", config=ExperimentConfig(models=models, epochs=2, seeds=3))
+    text = write_report(read_state(folder), tmp_path / "report").read_text()
+    page = Page(text)
+    assert re.findall(r'data-model="([^"]+)" data-ink="([^"]+)"', text) == [
+        ("my_net-mynet", "own-1"),
+        ("other-other", "own-2"),
+    ]
+    assert "var(--own-1)" in text
+    assert "My_net" not in page.text
+    assert pictures.marker("my_net-mynet") != pictures.marker("other-other")
