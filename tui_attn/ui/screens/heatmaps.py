@@ -231,7 +231,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     def action_scale(self) -> None:
         """Spread the colours over the values in sight, for this matrix in all epochs, or take the usual scale again."""
         found = self._found
-        if found is None or found.probed is None:
+        if found is None or found.probed is None or not found.probed.matrices:
             return
         matrix, before = self._matrix(found.probed)
         if matrix.name in self._scales:
