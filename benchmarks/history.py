@@ -113,6 +113,9 @@ async def press(root: Path) -> None:
     async with app.run_test(size=(120, 40)):
         screen = app.screen
         assert isinstance(screen, HistoryScreen)
+        while not screen.view.rows:
+            await asyncio.sleep(0.001)
+        first = time.perf_counter() - begun
         while not screen.complete:
             pressed, before = time.perf_counter(), screen.view.selected
             app.post_message(events.Key("down", None))  # a pilot's key waits until nothing is computed any more
@@ -120,7 +123,7 @@ async def press(root: Path) -> None:
                 await asyncio.sleep(0.001)
             waits.append(time.perf_counter() - pressed)
         total = time.perf_counter() - begun
-    print(f"the dashboard: all rows after {total:.3f}; {len(waits)} keys, ", end="")
+    print(f"the dashboard: first rows after {first:.3f}, all after {total:.3f}; {len(waits)} keys, ", end="")
     print(f"median {1000 * statistics.median(waits):.0f} ms, longest {1000 * max(waits):.0f} ms")
 
 

@@ -12,8 +12,10 @@ from tui_attn.runs import RunsError
 from tui_attn.text import safe_text
 from tui_attn.ui.messages import ExperimentsListed
 
-_BATCH_SECONDS = 0.05
+_BATCH_SECONDS = 0.1
 """Time after which rows that were read are shown while others are still to come."""
+_TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
+"""How long is read before the screen gets its turn, and for how long it has it."""
 _LOOK_SECONDS = 2.0
 """Least time from one look at the folder to the next."""
 _SHARE = 20.0
@@ -32,6 +34,12 @@ class HistoryReader(threading.Thread):
         self._awake = threading.Event()
         self._wake = threading.Event()
         self._awake.set()
+        self._taken = threading.Event()
+        self._taken.set()
+
+    def taken(self) -> None:
+        """The screen has shown the last batch and is ready for another."""
+        self._taken.set()
 
     def stop(self) -> None:
         """End the thread soon."""
@@ -71,7 +79,7 @@ class HistoryReader(threading.Thread):
         """Tell what is new, in batches, and last that this is all."""
         batch: list[Entry] = []
         seen: set[str] = set()
-        told = time.monotonic()
+        told = paused = time.monotonic()
         error = ""
         try:
             for entry in history.look():
@@ -81,9 +89,14 @@ class HistoryReader(threading.Thread):
                     batch.append(entry)
                 if self._stopping:
                     return
-                if batch and time.monotonic() - told >= _BATCH_SECONDS:
+                now = time.monotonic()
+                if batch and now - told >= _BATCH_SECONDS and self._taken.is_set():
+                    self._taken.clear()
                     self._post(ExperimentsListed(tuple(batch), frozenset(), False))
-                    batch, told = [], time.monotonic()
+                    batch, told = [], now
+                if now - paused >= _TURN_SECONDS:
+                    time.sleep(_PAUSE_SECONDS)
+                    paused = time.monotonic()
         except RunsError as problem:
             error = safe_text(problem, one_line=True)
         gone = frozenset(self._told.keys() - seen)

@@ -106,6 +106,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self.view.complete = self.view.complete or message.complete
         self.view.error = message.error
         self.renew()
+        self.call_after_refresh(self._reader.taken)
 
     def renew(self) -> None:
         """Show the list as it is now."""
