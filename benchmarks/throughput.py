@@ -6,8 +6,9 @@
 For each program the training rate from two wall clocks: (images of a long run - images of a short run) / (time of
 the long - time of the short). Both runs are the whole program from its start to its end, evaluation of the test
 images after every epoch and logs included; the difference leaves out what happens once: imports, reading the data,
-compiling kernels. Rounds are interleaved, so that whatever else the machine does meets all alike, and medians over
-the rounds are compared.
+compiling kernels. The short run is one epoch of 1,280 images with 256 test images, the long one is whole epochs with
+all 10,000. Rounds are interleaved, so that whatever else the machine does meets all alike, and medians over the rounds
+are compared.
 
 The peers train the same networks on the same images in batches of 128 by Adam with float32 weights: a plain PyTorch
 script (0 and 2 DataLoader workers), PyTorch Lightning, and Keras 3. They live in an environment of their own:
@@ -37,6 +38,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODELS = ("base", "se", "self-attention")
+SHORT_IMAGES, SHORT_TEST = 1_280, 256
+"""What the short run trains on and is tested on: ten batches, so that nothing is compiled in the long run only."""
 MATMUL = """
 import sys, time, torch
 dtype, n = getattr(torch, sys.argv[1]), 2048
@@ -60,12 +63,12 @@ class TooShortError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A program that trains; `command(model, epochs, images)` is its command line."""
+    """A program that trains; `command(model, epochs, images, test images)` is its command line."""
 
     name: str
-    command: Callable[[str, int, int], list[str]]
-    epochs: tuple[int, int]
-    """Of the short and the long run."""
+    command: Callable[[str, int, int, int], list[str]]
+    epochs: int
+    """Of the long run."""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -79,26 +82,26 @@ class Measured:
     """On the test set after the long run."""
 
 
-def ours(precision: str, args: argparse.Namespace, epochs: tuple[int, int]) -> Contestant:
-    def command(model: str, count: int, images: int) -> list[str]:
+def ours(precision: str, args: argparse.Namespace) -> Contestant:
+    def command(model: str, count: int, images: int, tested: int) -> list[str]:
         options = f"--no-ui --models {model} --epochs {count} --train-limit {images} --precision {precision}"
         return [
-            *(sys.executable, "-m", "tui_attn", *options.split(), "--test-limit", str(args.test_limit)),
+            *(sys.executable, "-m", "tui_attn", *options.split(), "--test-limit", str(tested)),
             *("--data-dir", args.data_dir),
         ]
 
-    return Contestant("tui-attn" if precision == "auto" else f"tui-attn {precision}", command, epochs)
+    return Contestant("tui-attn" if precision == "auto" else f"tui-attn {precision}", command, args.epochs)
 
 
 def peer(name: str, module: str, options: str, args: argparse.Namespace, **environment: str) -> Contestant:
-    def command(model: str, count: int, images: int) -> list[str]:
+    def command(model: str, count: int, images: int, tested: int) -> list[str]:
         return [
             *(args.peers_python, "-m", f"benchmarks.peers.{module}", "--model", model, "--epochs", str(count)),
-            *("--train-limit", str(images), "--test-limit", str(args.test_limit), "--data", args.data_dir),
+            *("--train-limit", str(images), "--test-limit", str(tested), "--data", args.data_dir),
             *options.split(),
         ]
 
-    return Contestant(name, command, (1, 2) if args.quick else (1, 1 + args.peer_epochs), environment)
+    return Contestant(name, command, args.peer_epochs, environment)
 
 
 PARAMETERS = {"base": 50_186, "se": 53_258, "self-attention": 128_955}
@@ -107,8 +110,7 @@ PARAMETERS = {"base": 50_186, "se": 53_258, "self-attention": 128_955}
 
 def contestants(args: argparse.Namespace) -> list[Contestant]:
     """Ours and, where there is an environment for them, the peers; those that `--only` names, or all."""
-    epochs = (1, 3) if args.quick else (1, 1 + args.epochs)
-    found = [ours("auto", args, epochs), ours("fp32", args, epochs)]
+    found = [ours("auto", args), ours("fp32", args)]
     if args.peers_python:
         found += [
             peer("student, 0 workers", "student", "--workers 0", args),
@@ -123,10 +125,10 @@ def contestants(args: argparse.Namespace) -> list[Contestant]:
     return found
 
 
-def run(contestant: Contestant, model: str, epochs: int, images: int) -> tuple[float, int, float]:
+def run(contestant: Contestant, model: str, epochs: int, images: int, tested: int) -> tuple[float, int, float]:
     """Wall seconds, parameters, and test accuracy of one run from its start to its end."""
     with tempfile.TemporaryDirectory() as runs:
-        command = contestant.command(model, epochs, images)
+        command = contestant.command(model, epochs, images, tested)
         is_ours = contestant.name.startswith("tui-attn")
         if is_ours:
             command += ["--runs-dir", runs]
@@ -153,18 +155,17 @@ def run(contestant: Contestant, model: str, epochs: int, images: int) -> tuple[f
         return seconds, int(row["parameters"]), float(row["runs"][0]["test_accuracy"])
 
 
-def measure(contestant: Contestant, model: str, images: int, into: Measured) -> None:
+def measure(contestant: Contestant, model: str, images: int, tested: int, into: Measured) -> None:
     """One round: the short run and the long one."""
-    short, long = contestant.epochs
-    short_seconds, _, _ = run(contestant, model, short, images)
-    long_seconds, parameters, accuracy = run(contestant, model, long, images)
+    short_seconds, _, _ = run(contestant, model, 1, SHORT_IMAGES, SHORT_TEST)
+    long_seconds, parameters, accuracy = run(contestant, model, contestant.epochs, images, tested)
     if long_seconds <= short_seconds:
         raise TooShortError(
             f"{contestant.name} on {model}: the long run was over before the short one, try more --epochs"
         )
     if parameters != PARAMETERS[model]:
         raise FailedError(f"{contestant.name} on {model}: another network, of {parameters:,} parameters")
-    into.rates.append((long - short) * images / (long_seconds - short_seconds))
+    into.rates.append((contestant.epochs * images - SHORT_IMAGES) / (long_seconds - short_seconds))
     into.accuracies.append(accuracy)
 
 
@@ -217,11 +218,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--models", default=",".join(MODELS), metavar="LIST")
     parser.add_argument("--only", metavar="WORDS", help="contestants with one of these in their names")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=4, help="by which our long run is longer than the short one")
-    parser.add_argument("--peer-epochs", type=int, default=1, help="by which the peers' long runs are longer")
+    parser.add_argument("--epochs", type=int, default=4, help="of our long run")
+    parser.add_argument("--peer-epochs", type=int, default=1, help="of the peers' long runs")
     parser.add_argument("--images", type=int, help="an epoch; default 60,000, and 12,000 for self-attention")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures there, as JSON")
-    parser.add_argument("--quick", action="store_true", help="one round of 2,560 images an epoch: does it all work?")
+    parser.add_argument("--quick", action="store_true", help="one round of 5,120 images an epoch: does it all work?")
     args = parser.parse_args()
     args.test_limit = 1_000 if args.quick else 10_000
     if args.peers_python:
@@ -238,7 +239,7 @@ def main() -> int:
     args = options()
     everyone = contestants(args)
     models = args.models.split(",")
-    sizes = {m: args.images or (2_560 if args.quick else 12_000 if m == "self-attention" else 60_000) for m in models}
+    sizes = {m: args.images or (5_120 if args.quick else 12_000 if m == "self-attention" else 60_000) for m in models}
     measured: dict[str, dict[str, Measured]] = {model: {} for model in models}
     matmul: dict[str, list[float]] = {"bfloat16": [], "float32": []}
     failed: set[tuple[str, str]] = set()
@@ -251,7 +252,7 @@ def main() -> int:
                     continue
                 found = measured[model].setdefault(contestant.name, Measured())
                 try:
-                    measure(contestant, model, sizes[model], found)
+                    measure(contestant, model, sizes[model], args.test_limit, found)
                 except TooShortError as error:
                     print(error, file=sys.stderr)
                     continue
