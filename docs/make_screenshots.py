@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 os.environ["COLORTERM"] = "truecolor"  # the pictures don't depend on the terminal that they are made in
 os.environ["TERM"] = "xterm-256color"
@@ -32,7 +34,10 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.strip import Strip
 
-from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
+from tests.recorded import T0
+from tests.ui.harness import alive, drawn, drive, make_app, screen_text, staged, until
+from tests.ui.test_history import fill as fill_history
+from tests.ui.test_history import listed
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.filters import AsciiOnly, WithoutColor
@@ -72,6 +77,8 @@ SHOTS = (
     Shot("seeds", "finished", (120, 40), seeds=5),
     Shot("palette", "running", (120, 40), ("colon",)),
     Shot("themes", "running", (120, 40), ("T",)),
+    Shot("new-experiment", "running", (120, 40), ("n",)),
+    Shot("experiments", "history", (120, 32)),
 )
 
 TRAINED = (
@@ -170,7 +177,10 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
     found: list[str] = []
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await drawn(pilot, app)
+        if shot.scene == "history":
+            await listed(pilot, app)
+        else:
+            await drawn(pilot, app)
         if shot.scene == "running":
             await until(pilot, lambda: "71 %" in screen_text(app))
         for key in shot.keys:
@@ -190,11 +200,22 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
         drive(make_app(trained, **made), script, size=shot.size)
         return found[0]
     # From that folder: what a picture says of a path is relative, so that it says nothing of this machine.
+    if shot.scene == "history":
+        still = SimpleNamespace(time=lambda: T0 + 600)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            contextlib.chdir(folder),
+            alive(fill_history()),
+            patch("tui_attn.history.time", still),
+        ):
+            app = make_app(None, runs_dir=Path("runs"), now=T0 + 600, **made)
+            drive(app, script, size=shot.size)
+        return found[0]
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),
         staged(
-            Path(folder).resolve(),
+            Path(folder).resolve() / "runs",
             shot.scene,
             epochs=15,
             seeds=shot.seeds,
