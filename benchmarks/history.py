@@ -117,9 +117,10 @@ async def press(root: Path) -> None:
             await asyncio.sleep(0.001)
         first = time.perf_counter() - begun
         while not screen.complete:
-            pressed, before = time.perf_counter(), screen.view.selected
-            app.post_message(events.Key("down", None))  # a pilot's key waits until nothing is computed any more
-            while screen.view.selected == before and not screen.complete:
+            pressed, before = time.perf_counter(), screen.view.index
+            key = "down" if before < len(screen.view.rows) - 1 else "up"
+            app.post_message(events.Key(key, None))  # a pilot's key waits until nothing is computed any more
+            while screen.view.index == before and not screen.complete:
                 await asyncio.sleep(0.001)
             waits.append(time.perf_counter() - pressed)
         total = time.perf_counter() - begun
