@@ -33,16 +33,19 @@ from tui_attn.history import keep, open_history
 runs = Path(sys.argv[1])
 begun, spent = time.perf_counter(), time.process_time()
 history = open_history(runs)
-first = None
+first, seen = None, set()
 for entry in history.look():
     first = first or time.perf_counter() - begun
+    if entry.id not in seen:
+        seen.add(entry.id)
+        listed = time.perf_counter() - begun
 total = time.perf_counter() - begun
 processor = time.process_time() - spent
 begun = time.perf_counter()
 again = sum(1 for _ in history.look())
 second = time.perf_counter() - begun
 keep(history)
-print(first, total, processor, second, again)
+print(first, listed, total, processor, second, len(seen))
 """
 
 
@@ -70,7 +73,7 @@ def make(runs_dir: Path, count: int) -> None:
 
 
 def look(runs_dir: Path, cache: Path) -> list[float]:
-    """Seconds to the first row, to the last, processor time of that, a second look, rows; in a fresh process."""
+    """Seconds to first row, last row and last verdict, processor time, a second look, rows; in a fresh process."""
     environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", LOOK, str(runs_dir)], env=environment, capture_output=True, text=True, check=True
@@ -92,8 +95,12 @@ def main() -> None:
         kept = [look(root / "runs", root / "cache-0") for _ in range(chosen.times)]
         for title, found in (("nothing kept", fresh), ("kept from before", kept)):
             medians = [statistics.median(column) for column in zip(*found, strict=True)]
-            first, last, processor, again, _ = medians
-            print(f"{title:<17} first row {first:.3f}  all rows {last:.3f} (processor {processor:.3f})  ", end="")
+            first, last, whole, processor, again, _ = medians
+            print(
+                f"{title:<17} first row {first:.3f}  all rows {last:.3f}  all verdicts {whole:.3f} "
+                f"(processor {processor:.3f})  ",
+                end="",
+            )
             print(f"second look {again:.3f}")
         if chosen.keys:
             asyncio.run(press(root))

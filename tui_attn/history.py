@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import runs, shelf, state
-from tui_attn.compare.standing import Standing, best_standing
+from tui_attn.compare.standing import Pairing, Standing, best_pairing
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.skim import skim
 from tui_attn.storage import read_json, write_atomically
@@ -81,11 +81,13 @@ class History:
         """By id: what was read, and of which files."""
         self.present: set[str] = set()
         """The ids that the last look found."""
+        self._undecided: dict[str, Pairing] = {}
 
     def look(self) -> Iterator[Entry]:
         """Each experiment as it is now, newest first; what isn't ours is passed over. Raises `RunsError`.
 
-        What was read before and is the same still is not read again.
+        What was read before and is the same still is not read again. An experiment whose verdict has yet to be decided
+        comes without it, and once more with it when all have come.
         """
         try:
             folders = sorted(runs.candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
@@ -97,6 +99,12 @@ class History:
             if entry is not None:
                 seen.add(entry.id)
                 yield entry
+        undecided, self._undecided = self._undecided, {}
+        for id_, pairing in undecided.items():
+            stamp, entry = self.known[id_]
+            entry = replace(entry, best=pairing.decide())
+            self.known[id_] = (stamp, entry)
+            yield self._remarked(entry)
         self.present = seen
         self.known = {id_: found for id_, found in self.known.items() if id_ in seen}
 
@@ -106,30 +114,45 @@ class History:
         if known is not None and known[0] == stamp and _settled(known[1]):
             entry = known[1]
         else:
-            found = read_entry(folder)
+            found = _read(folder)
             if found is None:
                 return None
-            entry = found
+            entry, pairing = found
+            if pairing is not None and len(pairing.base) > 1:
+                self._undecided[folder.id] = pairing
             self.known[folder.id] = (stamp, entry)
-        remarks = shelf.read_remarks(folder)
+        return self._remarked(entry)
+
+    def _remarked(self, entry: Entry) -> Entry:
+        remarks = shelf.read_remarks(ExperimentDir(self.runs_dir / entry.id))
         return replace(entry, note=remarks.note, pinned=remarks.pinned)
 
 
 def read_entry(folder: ExperimentDir) -> Entry | None:
     """`folder` in a line, without its remarks; None when it is no experiment."""
+    found = _read(folder)
+    if found is None:
+        return None
+    entry, pairing = found
+    return entry if pairing is None else replace(entry, best=pairing.decide())
+
+
+def _read(folder: ExperimentDir) -> tuple[Entry, Pairing | None] | None:
+    """The line without a verdict, and what decides it."""
     try:
         manifest = folder.manifest_data()
     except RunsError as error:
         if not runs.is_ours(folder.path):
             return None
         reason = safe_text(error, one_line=True).removeprefix(f"{safe_text(folder.path, one_line=True)}/")
-        return Entry(id=folder.id, state="damaged", created=0.0, reason=reason)
+        return Entry(id=folder.id, state="damaged", created=0.0, reason=reason), None
     found = skim(folder)
     supervised = found.state not in state.EXPERIMENT_ENDED and runs.supervisor_alive(folder)
     shown, _ = state.derive(found, supervised=supervised)
     config = manifest.config
     accuracies = [run.epochs[-1].test_accuracy for run in found.runs.values() if run.epochs]
-    return Entry(
+    pairing = best_pairing(found, manifest)
+    entry = Entry(
         id=folder.id,
         state=shown,
         created=manifest.created,
@@ -142,9 +165,10 @@ def read_entry(folder: ExperimentDir) -> Entry | None:
         finished=found.counts().get("finished", 0),
         runs=len(config.models) * config.seeds,
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
-        best=best_standing(found, manifest),
+        best=None if pairing is None else pairing.undecided,
         seconds=_seconds(found, supervised=supervised),
     )
+    return entry, pairing
 
 
 def facts(manifest: Manifest) -> str:

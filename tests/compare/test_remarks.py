@@ -144,7 +144,7 @@ def test_equal_experiments_are_comparable(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"dataset": "cifar10"}, "data set: fashion-mnist and cifar10"),
-        ({"train_limit": 100}, "--train-limit: unknown and 100"),
+        ({"train_limit": 100}, "--train-limit: none and 100"),
         ({"epochs": 4}, "epochs: 3 and 4"),
         ({"lr": 0.01}, "learning rate: 0.001 and 0.01"),
         ({"augment": ("flip",)}, "augmentation: none and flip"),

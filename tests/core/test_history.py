@@ -14,7 +14,7 @@ from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.follow import read_state
 from tui_attn.history import Entry, History, from_json, keep, open_history, read_entry, to_json
-from tui_attn.runs import RunsError
+from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.skim import skim
 
 
@@ -105,6 +105,16 @@ def test_texts_from_files_are_made_safe(tmp_path: Path) -> None:
     assert "␛" in entry.facts
     assert entry.note == "\\u202eevil"
     assert entry.pinned
+
+
+def test_verdicts_come_when_all_rows_have_come(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        recorded.scene(tmp_path / "runs", "finished", experiment=name, config=ExperimentConfig(epochs=2, seeds=3))
+    history = History(tmp_path / "runs")
+    told = [(entry.id, entry.best and entry.best.verdict is not None) for entry in history.look()]
+    assert told == [("b", False), ("a", False), ("b", True), ("a", True)]
+    again = list(history.look())
+    assert again == [read_entry(ExperimentDir(tmp_path / "runs" / name)) for name in ("b", "a")]
 
 
 # ---- what is remembered

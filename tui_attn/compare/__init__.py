@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
     from tui_attn.compare.probes import Probes, load_probes
     from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
-    from tui_attn.compare.standing import Standing, best_standing
+    from tui_attn.compare.standing import Pairing, Standing, best_pairing
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
     from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
     from tui_attn.compare.times import time_to_accuracy
@@ -145,8 +145,9 @@ _MODULES = {
         "sign_flip",
     ),
     "standing": (
+        "Pairing",
         "Standing",
-        "best_standing",
+        "best_pairing",
     ),
     "summary": (
         "BASE",
@@ -196,6 +197,7 @@ __all__ = [
     "Interventions",
     "InterventionsError",
     "McNemar",
+    "Pairing",
     "Pattern",
     "Pool",
     "Predictions",
@@ -206,7 +208,7 @@ __all__ = [
     "accuracies",
     "beside",
     "beside_sentence",
-    "best_standing",
+    "best_pairing",
     "between_classes",
     "bootstrap",
     "class_names",

@@ -25,18 +25,49 @@ class Standing:
     """better, worse, no difference shown; None with one seed."""
 
 
-def best_standing(state: ExperimentState, manifest: Manifest) -> Standing | None:
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The paired test accuracies of one model and base, from which its standing is decided."""
+
+    model: str
+    base: tuple[float, ...]
+    other: tuple[float, ...]
+    """Fractions, seed by seed; one at least."""
+    comparisons: int
+    """How many models are compared with base."""
+    resolution: float | None
+    """The least difference that the test set can show."""
+
+    @property
+    def delta(self) -> float:
+        """Mean difference, a fraction."""
+        return math.fsum(b - a for a, b in zip(self.base, self.other, strict=True)) / len(self.base)
+
+    @property
+    def undecided(self) -> Standing:
+        """The standing without its verdict, which takes a library that is slow to load."""
+        return Standing(self.model, self.delta, len(self.base), None)
+
+    def decide(self) -> Standing:
+        """The standing with its verdict, where several seeds allow one."""
+        if len(self.base) == 1:
+            return self.undecided
+        found = verdict(self.base, self.other, self.comparisons, resolution=self.resolution)
+        return Standing(self.model, found.delta, len(self.base), found.verdict)
+
+
+def best_pairing(state: ExperimentState, manifest: Manifest) -> Pairing | None:
     """The model of an experiment with the greatest difference from base; None while there is no pair of runs.
 
     The differences and verdicts are those of `summarise`; a state without curves is enough for them.
     """
     models = manifest.config.models
     others = [model for model in models if model != _BASE]
-    found = [_standing(state, manifest, model, len(others)) for model in others if _BASE in models]
-    return max((standing for standing in found if standing), key=lambda standing: standing.delta, default=None)
+    found = [_pairing(state, manifest, model, len(others)) for model in others if _BASE in models]
+    return max((pairing for pairing in found if pairing), key=lambda pairing: pairing.delta, default=None)
 
 
-def _standing(state: ExperimentState, manifest: Manifest, model: str, comparisons: int) -> Standing | None:
+def _pairing(state: ExperimentState, manifest: Manifest, model: str, comparisons: int) -> Pairing | None:
     pairs = [
         (base, other)
         for seed in sorted({run.seed for run in state.runs.values()})
@@ -45,14 +76,15 @@ def _standing(state: ExperimentState, manifest: Manifest, model: str, comparison
     ]
     if not pairs:
         return None
-    first = [base.epochs[-1].test_accuracy for base, _ in pairs]
-    second = [other.epochs[-1].test_accuracy for _, other in pairs]
-    if len(pairs) == 1:
-        return Standing(model, second[0] - first[0], 1, None)
     sizes = [run.about.get("test_size") for pair in pairs for run in pair]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
-    found = verdict(first, second, comparisons, resolution=1 / min(known) if known else None)
-    return Standing(model, found.delta, len(pairs), found.verdict)
+    return Pairing(
+        model,
+        tuple(base.epochs[-1].test_accuracy for base, _ in pairs),
+        tuple(other.epochs[-1].test_accuracy for _, other in pairs),
+        comparisons,
+        1 / min(known) if known else None,
+    )
 
 
 def _counted(state: ExperimentState, manifest: Manifest, model: str, seed: int) -> RunState | None:
