@@ -19,19 +19,19 @@ class FolderGoneError(Exception):
 
 
 class Ledger:
-    """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`.
+    """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`."""
 
-    `on_full` is called when the disk is found full, after that was recorded, and `on_room` when there is room again.
-    """
-
-    def __init__(self, folder: ExperimentDir, *, on_full: Callable[[], None], on_room: Callable[[], None]) -> None:
+    def __init__(self, folder: ExperimentDir) -> None:
         self._log = LogWriter(folder.events)
         self._reserve = storage.Reserve(folder.path)
-        self._on_full, self._on_room = on_full, on_room
         self.full = False
         """Whether the disk was full when it was last looked at."""
         self.patient = False
         """Whether to wait for room, which makes no sense at a start: there `OSError` tells it."""
+        self.on_full: Callable[[], None] = lambda: None
+        """Called when the disk is found full, after that was recorded."""
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when there is room again."""
         self.while_waiting: Callable[[], None] = lambda: None
         """Called again and again while an event waits for room."""
 
@@ -56,7 +56,7 @@ class Ledger:
         self.full = True
         self._reserve.free()
         self.record("warning", message="the disk is full: training waits until there is room")
-        self._on_full()
+        self.on_full()
 
     def look(self) -> None:
         """Look whether there is room, and whether the log is still in its place. Raises `FolderGoneError`."""
@@ -68,7 +68,7 @@ class Ledger:
         elif self.full:
             self.full = False
             self.record("warning", message="there is room on the disk again: training goes on")
-            self._on_room()
+            self.on_room()
 
     def sync(self) -> None:
         """Make what is recorded survive a power loss."""

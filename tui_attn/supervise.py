@@ -14,7 +14,10 @@ from tui_attn import liveness, storage
 from tui_attn.exporter import Exporter
 from tui_attn.ledger import FolderGoneError
 from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.supervisor import TICK, Supervisor
+from tui_attn.supervisor import Supervisor
+
+TICK = 0.05
+"""Seconds between two looks at the logs, the commands and the workers."""
 
 
 def main(arguments: list[str]) -> int:

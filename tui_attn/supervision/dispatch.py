@@ -1,0 +1,220 @@
+"""Runs on their way: queued, handed to workers, taken back from dead ones, ended."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from tui_attn import liveness, storage, workers
+from tui_attn.eventlog import LogWriter
+from tui_attn.events import Event
+from tui_attn.faults import fault
+from tui_attn.follow import Follower
+from tui_attn.ledger import Ledger
+from tui_attn.restarts import MAX_DEATHS, Deaths, Evictions
+from tui_attn.runs import ExperimentDir
+from tui_attn.scheduling import Slot, share
+from tui_attn.state import ExperimentState
+from tui_attn.supervision.crew import Crew
+from tui_attn.supervision.pauses import Pauses
+from tui_attn.supervision.stopping import Stopping
+from tui_attn.workers import Worker
+
+
+class Dispatch:
+    """The queue of an experiment, and who trains what of it; every step is recorded before it is taken."""
+
+    def __init__(
+        self,
+        folder: ExperimentDir,
+        follower: Follower,
+        ledger: Ledger,
+        crew: Crew,
+        pauses: Pauses,
+        stopping: Stopping,
+        clock: Callable[[], float],
+    ) -> None:
+        self._folder, self._follower, self._ledger = folder, follower, ledger
+        self._crew, self._pauses, self._stopping = crew, pauses, stopping
+        self._queue: list[str] = []
+        self._ending: dict[str, str] = {}
+        """Runs whose worker was told to stop or skip them -> how they end, should it die before it obeys."""
+        self._deaths = Deaths()
+        self._evictions = Evictions(clock, lambda message: ledger.record("warning", message=message))
+        self._oom_kills = workers.oom_kills()
+
+    @property
+    def _state(self) -> ExperimentState:
+        return self._follower.state
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is queued, held or alive any more."""
+        return not self._queue and not self._crew.workers
+
+    # ---- the queue
+
+    def queue(self, run: str, model: str, seed: int) -> None:
+        """Queue a run, as the last."""
+        self._ledger.record("run_queued", run=run, model=model, seed=seed)
+        self._queue.append(run)
+
+    def is_queued(self, run: str) -> bool:
+        """Whether `run` waits for a worker."""
+        return run in self._queue
+
+    def retry(self, run: str, model: str, seed: int) -> None:
+        """Queue a run again that had ended, as if none of its workers had died."""
+        self._deaths.forget(run)
+        self.queue(run, model, seed)
+
+    def leave(self, run: str, do: str, how: str) -> bool:
+        """Have the run's worker `do` stop or skip, or take it out of the queue; False where it is in neither."""
+        worker = self._crew.holder(run)
+        if worker is not None:
+            self._ending[run] = how
+            worker.tell(do, run)
+            return True
+        if run not in self._queue:
+            return False
+        self._queue.remove(run)
+        self._finish(run, how, f"{how} while it was queued")
+        return True
+
+    # ---- ends
+
+    def take_news(self) -> None:
+        """Read the logs, and record the ends that workers told of."""
+        for run_id, event in self._follower.poll():
+            if run_id is not None and event.type == "ended":
+                self._run_ended(run_id, event)
+
+    def _run_ended(self, run: str, event: Event) -> None:
+        worker = self._crew.holder(run)
+        if worker is not None:
+            worker.held.remove(run)
+            self._finish(run, event["state"], event["reason"], event["traceback"])
+
+    def _finish(self, run: str, how: str, reason: str | None, traceback: str | None = None) -> None:
+        self._pauses.forget(run)
+        self._ending.pop(run, None)
+        extra = {"traceback": traceback} if traceback else {}
+        fault("record-end")
+        self._ledger.record("run_ended", run=run, state=how, reason=reason, **extra)
+        self._ledger.sync()
+
+    # ---- handing out
+
+    def hand_out(self, models: int) -> None:
+        """Give workers that have nothing to do runs, of one seed's `models` at most; or let them exit."""
+        takers = self._crew.takers()
+        ready: list[str] = []
+        if takers and not self._stopping.under_way and not self._ledger.full:
+            able = [run for run in self._queue if run not in self._pauses]
+            ready = [run for run in able if self._evictions.is_free(self._folder.run(run))]
+        for number, taker in enumerate(takers):
+            taken = ready[: share(len(ready), len(takers) - number, models)]
+            ready = ready[len(taken) :]
+            if taken:
+                self._give(taker, taken)
+            elif not isinstance(taker, Slot) and (not self._queue or self._stopping.under_way):
+                self._crew.dismiss(taker)
+
+    def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
+        self.take_news()  # a last word of the worker that held one of them before is not the new worker's
+        taken = [run for run in taken if self._is_usable(run)]
+        worker = self._start_worker(taker, taken) if isinstance(taker, Slot) else taker
+        if worker is None:
+            return
+        runs = self._state.runs
+        for run in taken:
+            self._queue.remove(run)
+            worker.held.append(run)
+            attempt = runs[run].attempt + 1 if run in runs else 1
+            self._ledger.record("run_started", run=run, device=worker.slot.device, worker=worker.pid, attempt=attempt)
+            fault("hand-out")
+            worker.tell("train", run)
+
+    def _is_usable(self, run: str) -> bool:
+        """Whether a worker can write the run and say so in its log; if not, the run is failed, or waits for room."""
+        folder = self._folder.run(run)
+        try:
+            folder.make()
+            LogWriter(folder.events).close()
+        except OSError as error:
+            if error.errno in storage.FULL:
+                self._ledger.disk_is_full()
+            else:
+                self._queue.remove(run)
+                self._finish(run, "failed", f"its files can't be written: {error.filename}: {error.strerror}")
+            return False
+        return True
+
+    def _start_worker(self, slot: Slot, taken: list[str]) -> Worker | None:
+        """A new worker for `taken`, or None when there is nothing to train or none can be started."""
+        if not taken:
+            return None
+        try:
+            return self._crew.start(slot, self._folder.run(taken[0]))
+        except OSError as error:
+            if error.errno in storage.FULL:
+                self._ledger.disk_is_full()
+                return None
+            for run in taken:
+                self._queue.remove(run)
+                self._finish(run, "failed", f"no worker could be started: {error.strerror}")
+            return None
+
+    # ---- dead workers
+
+    def reap(self) -> None:
+        """Take back what dead workers held."""
+        for worker in self._crew.dead():
+            self.take_news()
+            self._crew.remove(worker)
+            if worker.held:
+                self._bury(worker, worker.exit_code() or 0)
+
+    def _bury(self, worker: Worker, code: int) -> None:
+        """Decide what becomes of the runs that a dead worker held."""
+        held, worker.held = worker.held, []
+        culprit = self._deaths.culprit(self._folder, self._state, held)
+        log = min((self._folder.run(run).worker_log for run in held), key=_last_touched)
+        reason = self._reason(code, log)
+        again: list[str] = []
+        for run in held:
+            self._pauses.lost_worker(run)
+            ending = self._ending.get(run, "stopped" if self._stopping.under_way else None)
+            if ending is not None:
+                self._finish(run, ending, f"{ending}; {reason}")
+            elif code == workers.CANNOT_WORK:
+                self._finish(run, "failed", reason, workers.last_lines(log) or None)
+            elif culprit in {run, None} and self._gives_up(run):
+                why = f"{reason}; restarting it {MAX_DEATHS} times did not help"
+                self._finish(run, "failed", why, workers.last_lines(log) or None)
+            else:
+                self._ledger.record("run_restarted", run=run, reason=reason)
+                again.append(run)
+                if run in self._pauses:
+                    self._ledger.record("run_paused", run=run)
+        fault("bury")
+        # The run that was in turn comes last, so that the others get on before it may take the worker down again.
+        again.sort(key=lambda run: run == culprit)
+        self._queue[:0] = again
+
+    def _reason(self, code: int, log: Path) -> str:
+        """Why a worker with exit code `code` died, in one line."""
+        kills, self._oom_kills = self._oom_kills, workers.oom_kills()
+        if self._stopping.under_way and code in {-signal.SIGKILL, -signal.SIGTERM, workers.TERMINATED}:
+            return "its worker did not end by itself in time"
+        return workers.obituary(code, log, oom_killed=self._oom_kills > kills)
+
+    def _gives_up(self, run: str) -> bool:
+        return self._deaths.gives_up(run, self._state.runs[run].step if run in self._state.runs else 0)
+
+
+def _last_touched(path: Path) -> float:
+    age = liveness.age(path)
+    return math.inf if age is None else age

@@ -1,0 +1,66 @@
+"""The end of a whole experiment before its time: asked for, waited for, and enforced."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+from tui_attn.restarts import GRACE, HARD_GRACE
+from tui_attn.supervision.crew import Crew
+
+PAUSE = 0.05
+"""Seconds between two looks whether the workers are gone."""
+
+
+class Stopping:
+    """Whether an experiment is to stop, and how hard its workers are pressed to."""
+
+    def __init__(self, crew: Crew, clock: Callable[[], float]) -> None:
+        self._crew, self._clock = crew, clock
+        self._since: float | None = None
+        self._signals = 0
+
+    def signalled(self) -> None:
+        """SIGTERM or SIGINT came."""
+        self._signals += 1
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came, and nothing follows from it yet."""
+        return self._signals > 0 and not self.under_way
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a second signal came, so that nothing is waited for any more."""
+        return self._signals > 1
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the experiment is to stop: no run is handed out any more."""
+        return self._since is not None
+
+    def begin(self) -> None:
+        """From now on the workers' time runs."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def press_on(self) -> None:
+        """End workers that had time enough: SIGTERM after `GRACE`, SIGKILL after `HARD_GRACE` more, or at once."""
+        if self._since is None:
+            return
+        waited = self._clock() - self._since
+        if waited > GRACE + HARD_GRACE or self.at_once:
+            self._crew.kill(signal.SIGKILL)
+        elif waited > GRACE:
+            self._crew.kill(signal.SIGTERM)
+
+    def let_go(self) -> None:
+        """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
+        for worker in self._crew.workers:
+            worker.close()
+        deadline = self._clock() + GRACE
+        while any(worker.exit_code() is None for worker in self._crew.workers):
+            if self._clock() > deadline or self.at_once:
+                self._crew.kill(signal.SIGKILL)
+            time.sleep(PAUSE)
