@@ -61,11 +61,9 @@ def experiment(folder: Path, arguments: argparse.Namespace) -> ExperimentDir:
 
 def epoch(session: Any) -> None:
     """The training steps of one epoch."""
-    while session.progress.position < session.steps_per_epoch:
+    while not session._trainer.at_end_of_epoch:
         session._train_until_point(lambda: False)
-    session.progress.epoch += 1
-    session.progress.position = 0
-    session._order = None
+    session._trainer.end_epoch()
 
 
 def main() -> None:
@@ -86,12 +84,12 @@ def main() -> None:
         for model in manifest.config.models:
             engine.open(f"{model}-s0")
             session = engine.session(f"{model}-s0")
-            run = RunState(f"{model}-s0", model, 0, about={"precision": session._precision})
-            print(f"{model} on {arguments.device}, {session._precision}, {arguments.threads} threads")
+            run = RunState(f"{model}-s0", model, 0, about={"precision": session._trainer.precision})
+            print(f"{model} on {arguments.device}, {session._trainer.precision}, {arguments.threads} threads")
             epochs, interventions = Times(), Times()
             for _ in range(arguments.repeats):
                 epochs.append(timed(lambda: epoch(session)))  # noqa: B023
-                network: Any = session._network
+                network: Any = session._trainer.network
                 interventions.append(timed(lambda: intervene(network, run, images, lambda: None)))  # noqa: B023
             for index, kind in enumerate(("wall", "processor")):
                 whole = statistics.median(times[index] for times in epochs)

@@ -247,7 +247,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     session = made.session("base-s0")
     session.turn(after(2))
     with torch.no_grad():
-        session._network.get_parameter("fc.bias")[0] = math.inf
+        session._trainer.network.get_parameter("fc.bias")[0] = math.inf
     with pytest.raises(NotFiniteError, match=f"at step {session.progress.step + 1}:"):
         session.turn(never)
 
