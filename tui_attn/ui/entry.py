@@ -70,16 +70,23 @@ def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str
     if snapshot is None:
         return [(f"leaving; '{command_line('attach', folder.path)}' comes back", sys.stderr)]
     if snapshot.ended:
-        from tui_attn.ui.screens.comparison import comparison_lines
-
-        width = shutil.get_terminal_size().columns
-        return [(line, sys.stdout) for line in comparison_lines(folder, width)]
+        return [(line, sys.stdout) for line in _comparison(folder, shutil.get_terminal_size().columns)]
     if not snapshot.supervised:
         return [(f"nobody trains {folder.id}: '{command_line('resume', folder.path)}' takes it up again", sys.stderr)]
     return [
         (f"training goes on: '{command_line('attach', folder.path)}' comes back", sys.stderr),
         (f"                  '{command_line('stop', folder.path)}' stops it and keeps what there is", sys.stderr),
     ]
+
+
+def _comparison(folder: ExperimentDir, width: int) -> list[str]:
+    """The comparison of an experiment as its logs stand now, as lines of at most `width` cells. Raises `RunsError`."""
+    from tui_attn import compare
+    from tui_attn.follow import read_state
+
+    follower = read_state(folder)
+    summary = compare.summarise(follower)
+    return compare.table(summary, compare.remarks(follower, summary), width)
 
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,10 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import drawing_mode
-from tui_attn.ui.comparison.source import Details, ExperimentSource, Overview, Source, in_thread
+from tui_attn.ui.comparison.source import ExperimentSource, Source, in_thread
+from tui_attn.ui.comparison.view import CONFUSION, IMAGES, INTERVENTIONS, OVERVIEW, PAGES, View
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
 from tui_attn.ui.messages import ComparisonReady, DetailsReady, DisagreementReady, JobAdvanced
 from tui_attn.ui.screens.page import Pages
@@ -26,15 +25,21 @@ from tui_attn.ui.widgets.lines import EMPTY, Row
 from tui_attn.ui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
-    from tui_attn.ui.comparison.overview import Choices
-    from tui_attn.ui.comparison.parts import Page
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.jobs import Jobs
     from tui_attn.ui.steering import Steering
 
-PAGES = ("overview", "runs", "classes", "confusion", "images", "interventions")
-OVERVIEW, RUNS, CLASSES, CONFUSION, IMAGES, INTERVENTIONS = range(6)
-_ONLY_ONE = "This is known of a single experiment only: open one to see it."
+_ON = {
+    "model": {CONFUSION, IMAGES},
+    "seed": {IMAGES},
+    "group": {IMAGES},
+    "difference": {OVERVIEW},
+    "target": {OVERVIEW},
+    "more": {OVERVIEW},
+    "extend": {OVERVIEW},
+    "intervene": {INTERVENTIONS},
+}
+"""Keys that do something on some pages only."""
 
 
 class ComparisonScreen(Screen[None], inherit_bindings=False):
@@ -54,13 +59,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._source = ExperimentSource(source) if isinstance(source, ExperimentDir) else source
         self._commands = steering
         self._jobs = jobs
-        self._page = OVERVIEW
-        self._ready: ComparisonReady | None = None
-        self._details: Details | None = None
-        self._detailed = False
-        self._disagreement: DisagreementReady | None = None
-        self._choices: Choices | None = None
-        self._model = self._seed = self._group = 0
+        self._view = View(single=self._source.folder is not None)
         self._ended: frozenset[str] | None = None
         self._computing = False
 
@@ -95,79 +94,24 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     @property
     def busy(self) -> bool:
         """Whether the page in sight is still being computed."""
-        if self._ready is None or (self._computing and self._ready.overview is None):
-            return True
-        if self._page in {CLASSES, CONFUSION, INTERVENTIONS}:
-            return not self._detailed and self._ready.overview is not None
-        return self._page == IMAGES and self._pair() is not None and not self._has_pair()
+        view = self._view
+        return view.incomplete or (self._computing and view.overview is None)
 
     def renew(self) -> None:
         """Make the rows of the page in sight again."""
         if self.is_mounted and self.size:
-            self.query_one(TabBar).show(self._page)
-            self.query_one(Pages).title(self._title())
+            self.query_one(TabBar).show(self._view.page)
+            self.query_one(Pages).title(self._view.title())
             self.query_one(Pages).show(self._rows())
 
-    def _title(self) -> str:
-        overview = self._overview
-        if overview is None:
-            return "comparison"
-        from tui_attn.compare.tables import title
-
-        return title(overview.summary)
-
     def _rows(self) -> Sequence[Row]:
-        ready, width = self._ready, self.size.width
-        if ready is None:
+        if self._view.ready is None:
             return [EMPTY, Row(((" comparing", "muted"),))]
-        from tui_attn.ui.comparison import classes, interventions, overview, runs
-        from tui_attn.ui.comparison.parts import Page, text
+        from tui_attn.ui.comparison.parts import Page
 
-        page = Page(width, drawing_mode(self.app), self.app.current_theme.dark)
-        if ready.overview is None:
-            return [EMPTY, *text(page, safe_text(ready.error, one_line=True), "failed")]
-        if self._page == OVERVIEW:
-            return overview.rows(ready.overview, self.choices, page, can_extend=self._can_extend)
-        if self._page == RUNS:
-            return runs.rows(ready.overview, page)
-        if self._page == IMAGES:
-            return self._image_rows(page)
-        if self._details is None:
-            return [EMPTY, Row(((f" {_ONLY_ONE if self._detailed else 'reading'}", "muted"),))]
-        if self._page == CLASSES:
-            return classes.class_rows(self._details, page)
-        if self._page == CONFUSION:
-            return classes.confusion_rows(self._details, self._model, page)
+        page = Page(self.size.width, drawing_mode(self.app), self.app.current_theme.dark)
         job = None if self._jobs is None else self._jobs.get(self._job_name("interventions"))
-        lines = [] if job is None or (job.code == 0) else job.lines or ["starting"]
-        return interventions.rows(self._details, lines, page, can_start=self._source.folder is not None)
-
-    def _image_rows(self, page: Page) -> Sequence[Row]:
-        from tui_attn.ui.comparison.disagreements import rows
-        from tui_attn.ui.comparison.parts import text
-
-        if self._source.folder is None:
-            return [EMPTY, *text(page, _ONLY_ONE, "muted")]
-        if self._pair() is None:
-            return [
-                EMPTY,
-                *text(page, "There are no two finished runs of one seed to compare image by image.", "muted"),
-            ]
-        if self._disagreement is None or not self._has_pair():
-            return [EMPTY, Row(((" reading", "muted"),))]
-        found = self._disagreement.found
-        if isinstance(found, str):
-            return [EMPTY, *text(page, found, "warning")]
-        return rows(found, self._group, page)
-
-    @property
-    def choices(self) -> Choices:
-        """What the reader chose."""
-        if self._choices is None:
-            from tui_attn.ui.comparison.overview import Choices
-
-            self._choices = Choices()
-        return self._choices
+        return self._view.rows(page, can_extend=self._can_extend, job=job)
 
     # ---- what is computed
 
@@ -188,62 +132,38 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def on_comparison_ready(self, message: ComparisonReady) -> None:
         """Show what was computed."""
-        self._ready = message
+        self._view.ready = message
+        self._view.disagreement = None
         self._computing = False
-        self._disagreement = None
         self._read_images()
         self.renew()
         self.refresh_bindings()
 
     def on_details_ready(self, message: DetailsReady) -> None:
         """Show what was read."""
-        self._details, self._detailed = message.details, True
+        self._view.details, self._view.detailed = message.details, True
         self.renew()
 
     def on_disagreement_ready(self, message: DisagreementReady) -> None:
         """Show it, unless the reader is elsewhere by now."""
-        if message.pair == self._pair():
-            self._disagreement = message
+        if message.pair == self._view.pair():
+            self._view.disagreement = message
             self.renew()
 
-    def _pair(self) -> tuple[str, str] | None:
-        from tui_attn.ui.comparison.source import pairs_of
-
-        pairs = [] if self._overview is None else pairs_of(self._overview.summary)
-        if not pairs:
-            return None
-        by_seed = pairs[self._model % len(pairs)]
-        return by_seed[self._seed % len(by_seed)]
-
-    def _has_pair(self) -> bool:
-        return self._disagreement is not None and self._disagreement.pair == self._pair()
-
     def _read_images(self) -> None:
-        pair = self._pair()
-        if self._page != IMAGES or pair is None or self._has_pair() or self._source.folder is None:
-            return
-        first, second = pair
-        in_thread(lambda: self.post_message(DisagreementReady(pair, self._source.disagreement(first, second))))
+        pair = self._view.missing_pair()
+        if pair is not None:
+            in_thread(lambda: self.post_message(DisagreementReady(pair, self._source.disagreement(*pair))))
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something on this page."""
-        here = {
-            "model": {CONFUSION, IMAGES},
-            "seed": {IMAGES},
-            "group": {IMAGES},
-            "difference": {OVERVIEW},
-            "target": {OVERVIEW},
-            "more": {OVERVIEW},
-            "extend": {OVERVIEW},
-            "intervene": {INTERVENTIONS},
-        }
         if action in {"extend", "more"} and not self._can_extend:
             return False
         if action in {"intervene", "report"} and (self._jobs is None or self._source.folder is None):
             return False
-        return self._page in here.get(action, range(len(PAGES)))
+        return self._view.page in _ON.get(action, range(len(PAGES)))
 
     @property
     def _can_extend(self) -> bool:
@@ -259,7 +179,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_show_page(self, index: int) -> None:
         """Show a page from its top."""
-        self._page = index
+        self._view.page = index
         self.query_one(Pages).action_first()
         self._read_images()
         self.renew()
@@ -267,7 +187,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_page(self, by: int) -> None:
         """Show the next page."""
-        self.action_show_page((self._page + by) % len(PAGES))
+        self.action_show_page((self._view.page + by) % len(PAGES))
 
     def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
         """Show the page that was clicked at."""
@@ -275,19 +195,19 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_model(self, by: int) -> None:
         """Show another model, or pair of models."""
-        self._model += by
+        self._view.model += by
         self._read_images()
         self.renew()
 
     def action_seed(self, by: int) -> None:
         """Show the networks of another seed."""
-        self._seed += by
+        self._view.seed += by
         self._read_images()
         self.renew()
 
     def action_group(self, by: int) -> None:
         """Show other images."""
-        self._group = (self._group + by) % 3
+        self._view.group = (self._view.group + by) % 3
         self.query_one(Pages).action_first()
         self.renew()
 
@@ -295,49 +215,45 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         """Count seeds for another difference."""
         from tui_attn.ui.comparison.overview import DIFFERENCES
 
-        at = (DIFFERENCES.index(self.choices.difference) + by) % len(DIFFERENCES)
+        at = (DIFFERENCES.index(self._view.choices.difference) + by) % len(DIFFERENCES)
         self._choose(difference=DIFFERENCES[at], more=None)
 
     def action_target(self, by: int) -> None:
         """Take the time to another accuracy."""
         from tui_attn.ui.comparison.overview import STEP, common_target
 
-        overview = None if self._ready is None else self._ready.overview
+        overview = self._view.overview
         if overview is not None:
-            now = self.choices.target or common_target(overview.summary) or 0.9
+            now = self._view.choices.target or common_target(overview.summary) or 0.9
             self._choose(target=min(max(round(now / STEP + by) * STEP, STEP), 1.0))
 
     def action_more(self, by: int) -> None:
         """Ask for more seeds, or fewer."""
         from tui_attn.ui.comparison.overview import more_seeds
 
-        overview = self._overview
+        overview = self._view.overview
         if overview is not None:
-            self._choose(more=max(more_seeds(overview.summary, self.choices) + by, 1))
+            self._choose(more=max(more_seeds(overview.summary, self._view.choices) + by, 1))
 
     def _choose(self, **chosen: float | int | None) -> None:
-        self._choices = replace(self.choices, **chosen)  # type: ignore[arg-type]
+        self._view.choose(**chosen)
         self.renew()
-
-    @property
-    def _overview(self) -> Overview | None:
-        return None if self._ready is None else self._ready.overview
 
     def action_extend(self) -> None:
         """Ask, and train more seeds."""
         from tui_attn.ui.comparison.overview import extend_question, more_seeds
         from tui_attn.ui.screens.confirm import ConfirmScreen
 
-        overview, steering = self._overview, self._commands()
+        overview, steering = self._view.overview, self._commands()
         if overview is None or steering is None:
             return
-        seeds = len(overview.summary["seeds"]) + more_seeds(overview.summary, self.choices)
+        seeds = len(overview.summary["seeds"]) + more_seeds(overview.summary, self._view.choices)
 
         def answered(yes: bool | None) -> None:
             if yes:
                 steering.extend(seeds)
 
-        self.app.push_screen(ConfirmScreen(*extend_question(overview, self.choices)), answered)
+        self.app.push_screen(ConfirmScreen(*extend_question(overview, self._view.choices)), answered)
 
     # ---- jobs
 
@@ -386,13 +302,3 @@ def _write_report(folder: ExperimentDir) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-
-
-def comparison_lines(folder: ExperimentDir, width: int) -> list[str]:
-    """The comparison of an experiment as its logs stand now, as lines of at most `width` cells. Raises `RunsError`."""
-    from tui_attn import compare
-    from tui_attn.follow import read_state
-
-    follower = read_state(folder)
-    summary = compare.summarise(follower)
-    return compare.table(summary, compare.remarks(follower, summary), width)

@@ -1,0 +1,131 @@
+"""What of a comparison is in sight: what is known of it, the page and the figures that the reader chose, the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tui_attn.text import safe_text
+from tui_attn.ui.comparison.source import Details, Overview, pairs_of
+from tui_attn.ui.messages import ComparisonReady, DisagreementReady
+from tui_attn.ui.widgets.lines import EMPTY, Row
+
+if TYPE_CHECKING:
+    from tui_attn.ui.comparison.overview import Choices
+    from tui_attn.ui.comparison.parts import Page
+    from tui_attn.ui.jobs import Job
+
+PAGES = ("overview", "runs", "classes", "confusion", "images", "interventions")
+OVERVIEW, RUNS, CLASSES, CONFUSION, IMAGES, INTERVENTIONS = range(6)
+_ONLY_ONE = "This is known of a single experiment only: open one to see it."
+_NO_PAIR = "There are no two finished runs of one seed to compare image by image."
+
+
+class View:
+    """A comparison as its reader sees it; `single`: it is of one experiment, so that there is more to read of it."""
+
+    def __init__(self, *, single: bool) -> None:
+        self.single = single
+        self.page = OVERVIEW
+        self.model = self.seed = self.group = 0
+        """Which model or pair of models, whose seed, and which images: counted on and on."""
+        self.ready: ComparisonReady | None = None
+        self.details: Details | None = None
+        self.detailed = False
+        """Whether the details were read, be it that there are none."""
+        self.disagreement: DisagreementReady | None = None
+        self._choices: Choices | None = None
+
+    @property
+    def overview(self) -> Overview | None:
+        """The comparison, as soon as it is computed."""
+        return None if self.ready is None else self.ready.overview
+
+    @property
+    def choices(self) -> Choices:
+        """What the reader chose on the overview."""
+        if self._choices is None:
+            from tui_attn.ui.comparison.overview import Choices
+
+            self._choices = Choices()
+        return self._choices
+
+    def choose(self, **chosen: float | int | None) -> None:
+        """Change some of the choices."""
+        self._choices = replace(self.choices, **chosen)  # type: ignore[arg-type]
+
+    def pair(self) -> tuple[str, str] | None:
+        """The two runs that the page of images compares."""
+        pairs = [] if self.overview is None else pairs_of(self.overview.summary)
+        if not pairs:
+            return None
+        by_seed = pairs[self.model % len(pairs)]
+        return by_seed[self.seed % len(by_seed)]
+
+    @property
+    def has_pair(self) -> bool:
+        """Whether the images of this pair are read."""
+        return self.disagreement is not None and self.disagreement.pair == self.pair()
+
+    def missing_pair(self) -> tuple[str, str] | None:
+        """The two runs whose images this page needs and doesn't have yet."""
+        return self.pair() if self.page == IMAGES and self.single and not self.has_pair else None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the page in sight still lacks what is being read for it."""
+        if self.ready is None:
+            return True
+        if self.page in {CLASSES, CONFUSION, INTERVENTIONS}:
+            return not self.detailed and self.overview is not None
+        return self.page == IMAGES and self.pair() is not None and not self.has_pair
+
+    def title(self) -> str:
+        """The title of all pages."""
+        if self.overview is None:
+            return "comparison"
+        from tui_attn.compare.tables import title
+
+        return title(self.overview.summary)
+
+    # ---- the rows of the page in sight
+
+    def rows(self, page: Page, *, can_extend: bool, job: Job | None) -> Sequence[Row]:
+        """Its rows, once the comparison is computed; `job` is what computes the interventions, at work or ended."""
+        from tui_attn.ui.comparison import overview, runs
+        from tui_attn.ui.comparison.parts import text
+
+        if self.overview is None:
+            error = "" if self.ready is None else self.ready.error
+            return [EMPTY, *text(page, safe_text(error, one_line=True), "failed")]
+        if self.page == OVERVIEW:
+            return overview.rows(self.overview, self.choices, page, can_extend=can_extend)
+        if self.page == RUNS:
+            return runs.rows(self.overview, page)
+        return self._image_rows(page) if self.page == IMAGES else self._detail_rows(page, job)
+
+    def _detail_rows(self, page: Page, job: Job | None) -> Sequence[Row]:
+        from tui_attn.ui.comparison import classes, interventions
+
+        if self.details is None:
+            return [EMPTY, Row(((f" {_ONLY_ONE if self.detailed else 'reading'}", "muted"),))]
+        if self.page == CLASSES:
+            return classes.class_rows(self.details, page)
+        if self.page == CONFUSION:
+            return classes.confusion_rows(self.details, self.model, page)
+        lines = [] if job is None or job.code == 0 else job.lines or ["starting"]
+        return interventions.rows(self.details, lines, page, can_start=self.single)
+
+    def _image_rows(self, page: Page) -> Sequence[Row]:
+        from tui_attn.ui.comparison.disagreements import rows
+        from tui_attn.ui.comparison.parts import text
+
+        if not self.single:
+            return [EMPTY, *text(page, _ONLY_ONE, "muted")]
+        if self.pair() is None:
+            return [EMPTY, *text(page, _NO_PAIR, "muted")]
+        if self.disagreement is None or not self.has_pair:
+            return [EMPTY, Row(((" reading", "muted"),))]
+        found = self.disagreement.found
+        return [EMPTY, *text(page, found, "warning")] if isinstance(found, str) else rows(found, self.group, page)
