@@ -14,10 +14,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_attn.runs import ExperimentDir
-from tui_attn.state import RunState
 from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
+from tui_attn.ui.heatmap_place import Place
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, read_probe
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
@@ -86,19 +86,13 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     def __init__(self, folder: ExperimentDir, snapshot: Snapshot | None, run: str | None) -> None:
         super().__init__()
         self._folder = folder
-        self._runs: list[RunState] = []
-        self._run = run
-        self._epoch: int | None = None
-        """None: the newest."""
-        self._name: str | None = None
+        self._place = Place(run)
         self._loading: tuple[str, int] | None = None
         self._found: HeatmapsScreen.Loaded | None = None
         self._snapshot = snapshot
         self._untrained: bool | None = None
         """Whether the untrained network's is shown; None: where there is room beside the trained one's."""
         self._facts = True
-        self._scales: dict[str, tuple[float, float]] = {}
-        """Of matrices that are not shown from 0 to 1 (or the largest weight), the ends of their scales."""
         self._playing: Timer | None = None
         self._barren = False
         """Whether no model of the experiment has anything to probe."""
@@ -141,7 +135,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in what this picture has, and follow the newest epoch unless another was chosen."""
-        self._runs = [view.state for view in snapshot.runs.values() if view.state.probes]
+        self._place.runs = [view.state for view in snapshot.runs.values() if view.state.probes]
         self._barren = snapshot.ended and not any(view.state.model in WITH_ATTENTION for view in snapshot.runs.values())
         self._load()
 
@@ -164,59 +158,45 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def action_next_run(self) -> None:
         """Show the next run with probes."""
-        run = self._current()
-        if run is not None:
-            ids = [found.id for found in self._runs]
-            self._run, self._epoch = ids[(ids.index(run.id) + 1) % len(ids)], None
-            self._load()
+        self._place.next_run()
+        self._load()
 
     def action_matrix(self, by: int) -> None:
         """Show another matrix of this probe."""
-        if self._found and self._found.probed and self._found.probed.matrices:
-            names = [matrix.name for matrix in self._found.probed.matrices]
-            at = names.index(self._name) if self._name in names else 0
-            self._name = names[(at + by) % len(names)]
+        if self._probed is not None:
+            self._place.next_matrix(self._probed, by)
             self._draw()
 
     def action_epoch(self, by: int) -> None:
         """Show a later or an earlier epoch."""
-        run = self._current()
-        if run is not None:
-            self._stop_playing()
-            epochs = [epoch for epoch, _ in run.probes]
-            at = epochs.index(self._epoch) if self._epoch in epochs else len(epochs) - 1
-            self._go_to(run, epochs[min(max(at + by, 0), len(epochs) - 1)])
+        self._stop_playing()
+        self._place.step(by)
+        self._load()
 
     def on_epoch_slider_chosen(self, message: EpochSlider.Chosen) -> None:
         """Show the epoch that was clicked at."""
-        run = self._current()
-        if run is not None:
-            self._stop_playing()
-            self._go_to(run, message.epoch)
-
-    def _go_to(self, run: RunState, epoch: int) -> None:
-        self._epoch = None if epoch == run.probes[-1][0] else epoch
+        self._stop_playing()
+        self._place.go_to(message.epoch)
         self._load()
 
     def action_play(self) -> None:
         """Go through the epochs by itself, or stop doing so. Not over SSH, where every frame is a download."""
-        run = self._current()
         if self._playing is not None:
             self._stop_playing()
-        elif run is not None and over_ssh():
+        elif self._place.run is not None and over_ssh():
             self.query_one(KeyBar).say("over SSH nothing plays by itself: e and E step through the epochs", "muted")
-        elif run is not None:
-            self._go_to(run, run.probes[0][0])
+        elif self._place.run is not None:
+            self._place.go_to(self._place.epochs[0])
+            self._load()
             self._playing = self.set_interval(PLAY_SECONDS, self._play_on)
 
     def _play_on(self) -> None:
         """The next epoch, once the one before is shown."""
-        run = self._current()
-        if run is None or self._epoch is None:
+        if self._place.run is None or self._place.follows:
             self._stop_playing()
         elif not self.busy:
-            later = [epoch for epoch, _ in run.probes if epoch > self._epoch]
-            self._go_to(run, later[0] if later else run.probes[-1][0])
+            self._place.advance()
+            self._load()
 
     def _stop_playing(self) -> None:
         if self._playing is not None:
@@ -230,16 +210,9 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def action_scale(self) -> None:
         """Spread the colours over the values in sight, for this matrix in all epochs, or take the usual scale again."""
-        found = self._found
-        if found is None or found.probed is None or not found.probed.matrices:
-            return
-        matrix, before = self._matrix(found.probed)
-        if matrix.name in self._scales:
-            del self._scales[matrix.name]
-        else:
-            both = [item.values for item in (matrix, before) if item is not None]
-            self._scales[matrix.name] = min(float(v.min()) for v in both), max(float(v.max()) for v in both)
-        self._draw()
+        if self._probed is not None:
+            self._place.change_scale(self._probed)
+            self._draw()
 
     def action_facts(self) -> None:
         """Show or hide what the numbers say."""
@@ -252,17 +225,17 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     # ---- reading
 
-    def _current(self) -> RunState | None:
-        by_id = {run.id: run for run in self._runs}
-        return by_id.get(self._run or "") or (self._runs[0] if self._runs else None)
+    @property
+    def _probed(self) -> Probed | None:
+        """What was read, if there is anything to show in it."""
+        probed = None if self._found is None else self._found.probed
+        return probed if probed is not None and probed.matrices else None
 
     def _load(self) -> None:
-        run = self._current()
-        if run is None:
+        run, epoch = self._place.run, self._place.epoch
+        if run is None or epoch is None:
             self._words()
             return
-        by_epoch = dict(run.probes)
-        epoch = self._epoch if self._epoch in by_epoch else run.probes[-1][0]
         if self._loading == (run.id, epoch):
             return
         self._loading = (run.id, epoch)
@@ -285,29 +258,22 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     # ---- drawing
 
     def _draw(self) -> None:
-        found = self._found
-        if found is None or found.probed is None or not found.probed.matrices:
+        found, probed = self._found, self._probed
+        if found is None or probed is None:
             self._words()
             return
-        matrix, before = self._matrix(found.probed)
-        at = found.probed.matrices.index(matrix)
-        self._arrange(found, f"{at + 1} of {len(found.probed.matrices)}", matrix, before)
-        self._say_facts(found.probed, matrix, found.epoch)
+        matrix, before = self._place.matrix(probed)
+        at = probed.matrices.index(matrix)
+        self._arrange(found, f"{at + 1} of {len(probed.matrices)}", matrix, before, self._place.ends(probed))
+        self._say_facts(probed, matrix, found.epoch)
 
-    def _matrix(self, probed: Probed) -> tuple[Matrix, Matrix | None]:
-        """The matrix to show, and the untrained network's, where there is one of this shape."""
-        named = (matrix for matrix in probed.matrices if matrix.name == self._name)
-        matrix = next(named, probed.matrices[0])
-        before = probed.untrained.get(matrix.name)
-        return matrix, before if before is not None and before.values.shape == matrix.values.shape else None
-
-    def _arrange(self, found: Loaded, where: str, matrix: Matrix, before: Matrix | None) -> None:
+    def _arrange(
+        self, found: Loaded, where: str, matrix: Matrix, before: Matrix | None, ends: tuple[float, float]
+    ) -> None:
         """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
         main, beside = self._maps()
         asked = self._shows_untrained and found.epoch != 0
         wide = self.size.width >= SIDE_BY_SIDE
-        most = max(float(item.values.max()) for item in (matrix, before) if item is not None)
-        ends = self._scales.get(matrix.name, (0.0, 1.0 if matrix.unit else most))
         if asked and before is not None and not wide:
             _put(main, before, ends, f"{matrix.name}, untrained")
         else:
@@ -318,10 +284,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         self.query_one("#maps").display = True
         slider = self.query_one(EpochSlider)
         slider.display = True
-        run = self._current()
-        epochs = [epoch for epoch, _ in run.probes] if run is not None else [found.epoch]
         missing = "the untrained network's is missing" if asked and before is None else ""
-        slider.show(epochs, found.epoch, missing)
+        slider.show(self._place.epochs or [found.epoch], found.epoch, missing)
         words = self.query_one(Words)
         words.styles.height = 1
         shown = (
