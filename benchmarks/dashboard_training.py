@@ -89,7 +89,7 @@ def bits() -> None:
 
 def speed(samples: int) -> None:
     """Training images per second of training, all three models together, with a dashboard and without."""
-    images, epochs = 12_000, 2
+    images, epochs = 12_000, 5
     options = ["--epochs", str(epochs), "--train-limit", str(images), "--test-limit", "1000"]
     rates: dict[str, list[float]] = {"headless": [], "watched": []}
     for _ in range(samples):

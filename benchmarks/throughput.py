@@ -121,8 +121,12 @@ def contestants(args: argparse.Namespace) -> list[Contestant]:
             peer("Keras on JAX", "keras_", "", args, KERAS_BACKEND="jax"),
         ]
     if args.only:
-        found = [one for one in found if any(word.lower() in one.name.lower() for word in args.only.split(","))]
-    return found
+        found = [one for one in found if _named(one, args.only)]
+    return [one for one in found if not (args.without and _named(one, args.without))]
+
+
+def _named(one: Contestant, words: str) -> bool:
+    return any(word.lower() in one.name.lower() for word in words.split(","))
 
 
 def run(contestant: Contestant, model: str, epochs: int, images: int, tested: int) -> tuple[float, int, float]:
@@ -217,6 +221,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data-dir", metavar="DIR", help="holds FashionMNIST/raw; as tui-attn finds it by default")
     parser.add_argument("--models", default=",".join(MODELS), metavar="LIST")
     parser.add_argument("--only", metavar="WORDS", help="contestants with one of these in their names")
+    parser.add_argument("--without", metavar="WORDS", help="no contestants with one of these in their names")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="of our long run")
     parser.add_argument("--peer-epochs", type=int, default=1, help="of the peers' long runs")

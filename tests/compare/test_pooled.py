@@ -51,6 +51,15 @@ def test_models_of_different_experiments_are_paired_by_seed(tmp_path: Path) -> N
     assert summary["models"][1]["versus_base"]["delta"] == pytest.approx(0.0052333, abs=1e-6)
 
 
+def test_no_command_is_named_that_several_experiments_have_no_use_for(tmp_path: Path) -> None:
+    spread = {"base": [0.91, 0.95], "se": [0.94, 0.92]}
+    one, two = make(tmp_path, "one", spread), make(tmp_path, "two", SECOND, seed=3)
+    summary, remarks = compare.compare_together([one, two])
+    text = "\n".join(compare.table(summary, remarks, 200))
+    assert "seeds on, " in text
+    assert "tui-attn extend" not in text
+
+
 def test_the_same_runs_count_once(tmp_path: Path) -> None:
     one, copy = make(tmp_path, "one", FIRST), make(tmp_path, "copy", FIRST)
     summary, remarks = compare.compare_together([one, copy, one])

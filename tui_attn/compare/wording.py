@@ -112,10 +112,9 @@ def seeds_sentence(summary: Mapping[str, Any], model: str, difference: float = 0
     planned = len(summary["seeds"])
     if needed <= planned:
         return f"{what} would show {chance} from {needed} seeds on: {planned} are enough"
-    return (
-        f"{what} would show {chance} from {needed} seeds on, {needed - planned} more: "
-        f"'tui-attn extend --seeds {needed}' trains them"
-    )
+    more = f"{what} would show {chance} from {needed} seeds on, {needed - planned} more"
+    # Several experiments together are no experiment that could be extended.
+    return more if "experiments" in summary else f"{more}: 'tui-attn extend --seeds {needed}' trains them"
 
 
 def sentences(summary: Mapping[str, Any], model: str, difference: float = 0.01) -> list[str]:

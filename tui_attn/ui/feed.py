@@ -159,8 +159,9 @@ class Feed(threading.Thread):
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
             waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
             spent = self._clock() - begun
-            # While a long history is read, keys and drawing get a quarter of the time to themselves.
-            pause = max(waiting, _SHARE * spent) if complete else spent / 3
+            # While a long history is read, keys and drawing get a ninth of the time to themselves, and of the rest what
+            # the interpreter gives them when it switches threads.
+            pause = max(waiting, _SHARE * spent) if complete else spent / 8
             self._wake.wait(pause)
             self._wake.clear()
 

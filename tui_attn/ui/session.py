@@ -11,7 +11,7 @@ from tui_attn.ui.messages import DevicesRead, FeedFailed, FromSession, LogsAdvan
 from tui_attn.ui.steering import Steering
 
 _LIVE = frozenset({"starting", "running", "stalled"})
-_FEED_SECONDS = 0.25
+_FEED_SECONDS = 0.5
 """Least time between two pictures of the state."""
 
 
