@@ -1,4 +1,5 @@
 .DEFAULT_GOAL := help
+TOGETHER := tests/compare tests/core tests/data tests/export tests/models tests/report tests/ui
 .PHONY: help check lint types imports test fmt
 
 help:  ## list the targets
@@ -16,8 +17,9 @@ types:  ## mypy, strict
 imports:  ## which module may import which
 	lint-imports
 
-test:  ## pytest
-	python -m pytest
+test:  ## pytest: side by side what works within one process, one after the other what trains and kills
+	python -m pytest -n 2 --dist loadfile $(TOGETHER)
+	python -m pytest $(TOGETHER:%=--ignore=%)
 
 fmt:  ## let ruff format and mend what it can
 	python -m ruff check --fix .
