@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from collections.abc import Callable, Sequence
 
 from tui_attn import liveness
 from tui_attn.runs import ExperimentDir, RunDir
-from tui_attn.state import ExperimentState
 
 MAX_DEATHS = 3
 """A run whose worker died more often than this at the same step is failed."""
@@ -16,21 +17,31 @@ GRACE = 30.0
 HARD_GRACE = 10.0
 PATIENCE = 2.0
 """Seconds for which a run waits silently for the worker of a dead supervisor to let go of it."""
+_GRAIN = 0.02
+"""Seconds by which a file's time stamp may lag behind the clock."""
 
 
 class Deaths:
-    """Remembers at which steps workers died."""
+    """Remembers when workers began, and at which steps they died."""
 
     def __init__(self) -> None:
+        self._births: dict[int, float] = {}
         self._steps: dict[str, list[int]] = {}
 
-    def culprit(self, folder: ExperimentDir, state: ExperimentState, held: Sequence[str]) -> str | None:
-        """The run that a dead worker was training: the one whose heartbeat is newest. None before any training."""
-        if any(state.runs[run].state != "starting" for run in held if run in state.runs):
-            ages = {run: liveness.age(folder.run(run).heartbeat) for run in held}
-            known = {run: age for run, age in ages.items() if age is not None}
-            return min(known, key=known.__getitem__) if known else None
-        return None
+    def born(self, worker: int, at: float) -> None:
+        """The process `worker` was started `at` this time, by `time.monotonic`."""
+        self._births[worker] = at
+
+    def culprit(self, folder: ExperimentDir, worker: int, held: Sequence[str]) -> str | None:
+        """The run that the dead process `worker` was starting or training: the last that showed a sign of life.
+
+        A run shows one when it is opened and when its turn comes. Signs from before this worker are another's. None
+        when the worker died before it opened any of the runs that it `held`.
+        """
+        lived = time.monotonic() - self._births.pop(worker, -math.inf) + _GRAIN
+        ages = {run: liveness.age(folder.run(run).heartbeat) for run in held}
+        its = {run: age for run, age in ages.items() if age is not None and age <= lived}
+        return min(its, key=its.__getitem__) if its else None
 
     def gives_up(self, run: str, step: int) -> bool:
         """Count a death of `run`'s worker at `step`; whether it was one too many there."""

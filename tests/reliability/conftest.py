@@ -151,12 +151,18 @@ def tmp_path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator["subprocess.Popen[str]"]:
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the zygote's processes keep what is the user's, such as which code is theirs."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def zygote(state_home: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that has imported torch."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.reliability.zygote"],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state_home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

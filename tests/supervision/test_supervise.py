@@ -79,6 +79,10 @@ class HandWorker:
         log.append("ended", state=state, reason=reason, traceback=None, epoch=1, step=9, weights_sha256=None)
         log.close()
 
+    def open(self, run: str) -> None:
+        """As a worker that got no further than to open its files."""
+        self.folder.run(run).heartbeat.touch()
+
     def begin(self, run: str, step: int = 0) -> None:
         """As a worker that trained up to `step` and beat its heart."""
         log = LogWriter(self.folder.run(run).events)
@@ -86,7 +90,7 @@ class HandWorker:
         if step:
             log.append("metrics", epoch=1, step=[step], loss=[1.0], accuracy=[0.1], train_seconds=1.0)
         log.close()
-        self.folder.run(run).heartbeat.touch()
+        self.open(run)
 
 
 def make(
@@ -214,6 +218,40 @@ def test_a_run_that_keeps_killing_its_worker_at_the_same_step_is_failed_with_rea
     assert folded["base-s0"].state != "failed"
     assert shop.made[-1].held == ["base-s0"]
     assert len(shop.made) == 5
+
+
+def test_a_run_that_kills_its_worker_while_it_is_started_is_failed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("se", "base"))
+    shop.folder.run("se-s0").worker_log.write_text("Fatal Python error: Aborted\n")
+    for _ in range(10):
+        worker = shop.made[-1]
+        if "se-s0" not in worker.held:
+            break
+        worker.open("se-s0")
+        worker.code = -signal.SIGABRT
+        ticks(supervisor)
+    folded = read_state(shop.folder).state.runs
+    assert folded["se-s0"].state == "failed"
+    assert folded["se-s0"].reason == "its worker was killed by SIGABRT; restarting it 3 times did not help"
+    assert "Fatal Python error: Aborted" in (folded["se-s0"].traceback or "")
+    assert folded["base-s0"].state == "starting"
+    assert (shop.made[-1].held, len(shop.made)) == (["base-s0"], 5)
+
+
+def test_a_worker_that_dies_before_it_opens_anything_counts_for_all_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("se", "base"))
+    shop.made[0].begin("se-s0", step=7)
+    heartbeat = shop.folder.run("se-s0").heartbeat
+    os.utime(heartbeat, (1.0, 1.0))  # of a worker that is long gone
+    while not supervisor.done and len(shop.made) < 10:
+        shop.made[-1].code = -signal.SIGKILL
+        ticks(supervisor)
+    assert len(shop.made) == 4
+    assert states(shop.folder) == {"se-s0": "failed", "base-s0": "failed"}
 
 
 def test_a_run_whose_worker_dies_at_ever_later_steps_gets_on_and_is_not_failed(

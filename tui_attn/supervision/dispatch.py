@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,8 +157,9 @@ class Dispatch:
         """A new worker for `taken`, or None when there is nothing to train or none can be started."""
         if not taken:
             return None
+        now = time.monotonic()
         try:
-            return self._crew.start(slot, self._folder.run(taken[0]))
+            worker = self._crew.start(slot, self._folder.run(taken[0]))
         except OSError as error:
             if error.errno in storage.FULL:
                 self._ledger.disk_is_full()
@@ -166,6 +168,8 @@ class Dispatch:
                 self._queue.remove(run)
                 self._finish(run, "failed", f"no worker could be started: {error.strerror}")
             return None
+        self._deaths.born(worker.pid, now)
+        return worker
 
     # ---- dead workers
 
@@ -180,8 +184,9 @@ class Dispatch:
     def _bury(self, worker: Worker, code: int) -> None:
         """Decide what becomes of the runs that a dead worker held."""
         held, worker.held = worker.held, []
-        culprit = self._deaths.culprit(self._folder, self._state, held)
-        log = min((self._folder.run(run).worker_log for run in held), key=_last_touched)
+        culprit = self._deaths.culprit(self._folder, worker.pid, held)
+        logs = [self._folder.run(run).worker_log for run in held if culprit in {run, None}]
+        log = min(logs, key=_last_touched)
         reason = self._reason(code, log)
         again: list[str] = []
         for run in held:

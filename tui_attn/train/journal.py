@@ -40,6 +40,7 @@ class Journal:
             self._lock.release()
             raise
         self._heart = liveness.Heartbeat(folder.heartbeat)
+        self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
         self._saver = Saver(folder.checkpoints)
         self._open = True
         self.behind = False
