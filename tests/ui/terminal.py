@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -33,6 +35,8 @@ sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions()))
 """
 
 ENVIRONMENT = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "TZ": "UTC"}
+_CUT = re.compile(rb"\x1b(\[[\d;?$<>]*)?\Z")
+"""The beginning of an escape sequence whose end is yet to come."""
 _UNSET = ("NO_COLOR", "LC_ALL", "LC_CTYPE", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TEXTUAL_FPS")
 
 
@@ -97,6 +101,13 @@ class Terminal:
             if not self.read(left) and self.ended():
                 raise AssertionError(f"it ended with {self.status} before {condition!r} showed:\n{text}")
 
+    def complete(self) -> bytes:
+        """Everything that was written, read on to the end of the escape sequence or character that it ends within."""
+        end = time.monotonic() + DEADLINE
+        while _is_cut(self.raw[-64:]) and self.read(end - time.monotonic()):
+            pass
+        return self.raw
+
     def settle(self, seconds: float = 0.6) -> None:
         """Read until nothing is written for `seconds`."""
         end = time.monotonic() + DEADLINE
@@ -150,6 +161,13 @@ class Terminal:
             os.waitpid(self.pid, 0)
         if self._open:
             os.close(self.fd)
+
+
+def _is_cut(tail: bytes) -> bool:
+    """Whether more must come: it ends within an escape sequence or within a character of several bytes."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(tail)
+    return bool(decoder.getstate()[0]) or _CUT.search(tail) is not None
 
 
 @contextlib.contextmanager

@@ -64,14 +64,15 @@ def hostile_experiment(root: Path, states: Mapping[str, str] | str = UNENDED) ->
 
 def assert_clean(terminal: Terminal) -> None:
     """Nothing but the dashboard's own sequences went to the terminal."""
-    rest = OURS.sub(b"", terminal.raw).decode("utf-8")
+    rest = OURS.sub(b"", terminal.complete()).decode("utf-8")
     found = CONTROL.search(rest)
     assert found is None, rest[max(0, found.start() - 60) : found.end() + 60]
 
 
-def squeezed(terminal: Terminal) -> str:
-    """The screen's text without the spaces and breaks that wrapping and padding add."""
-    return re.sub(r"\s+", "", terminal.text())
+def until_shown(terminal: Terminal, words: str) -> None:
+    """Wait until the screen shows `words`, whatever spaces and breaks wrapping and padding put between them."""
+    wanted = re.sub(r"\s+", "", words)
+    terminal.until(lambda text: wanted in re.sub(r"\s+", "", text))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
@@ -141,10 +142,8 @@ def test_the_traceback_is_whole(tmp_path: Path) -> None:
         terminal.until(lambda text: "┤" in text and "cpu" in text)
         terminal.press("j\r")
         terminal.until("traceback")
-        terminal.until(lambda text: "theend" in re.sub(r"\s+", "", text))
-        text = squeezed(terminal)
-        assert re.sub(r"\s+", "", f"ValueError: {SHOWN} the end") in text
-        assert re.sub(r"\s+", "", f"reason {SHOWN}") in text
+        until_shown(terminal, f"ValueError: {SHOWN} the end")
+        until_shown(terminal, f"reason {SHOWN}")
         assert_clean(terminal)
 
 
@@ -154,10 +153,10 @@ def test_warnings_and_class_names_are_whole(tmp_path: Path) -> None:
         terminal.until(lambda text: "┤" in text and "cpu" in text)
         terminal.press("\t\t\tf")  # the log on the whole screen
         terminal.until(lambda text: "supervisor" in text and "┤" not in text)
-        assert re.sub(r"\s+", "", f"supervisor {SHOWN}") in squeezed(terminal)
+        until_shown(terminal, f"supervisor {SHOWN}")
         terminal.press("f\x1b[Z\x1b[Z\x1b[Z\r")
         terminal.until("parameters")
-        assert re.sub(r"\s+", "", f"warned {SHOWN}") in squeezed(terminal)
+        until_shown(terminal, f"warned {SHOWN}")
         terminal.press("\x1b")
         terminal.until(lambda text: "┤" in text)
         terminal.press("h")
@@ -186,5 +185,5 @@ def test_a_hostile_answer_is_shown_safely(tmp_path: Path) -> None:
         log.append("control_ack", id=command["id"], command="pause", run="base-s0", result=HOSTILE)
         log.close()
         terminal.until(lambda text: "pause base-s0: acc[/bold]" in text.splitlines()[-1])
-        assert re.sub(r"\s+", "", SHOWN)[:60] in squeezed(terminal)
+        until_shown(terminal, re.sub(r"\s+", "", SHOWN)[:60])
         assert_clean(terminal)
