@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests import recorded
 from tests.ui.harness import alive
 from tests.ui.terminal import Terminal, opened
+from tui_attn import shelf
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.runs import ExperimentDir
@@ -21,6 +23,9 @@ CONTROLS = "\x1b]52;c;aGk=\x07 \x1b[2J\x9b31m\x85 \u202eevil\u2066 \x08\x00 \r o
 VISIBLE = "␛]52;c;aGk=␇ ␛[2J\\x9b31m\\x85 \\u202eevil\\u2066 ␈␀ ␍ over"
 HOSTILE = f"{MARKUP} {CONTROLS}"
 SHOWN = f"{MARKUP} {VISIBLE}"
+PASTED = f"{MARKUP} \x07\x9b31m\u202eevil\u2066 over"
+STAND_INS = "␇\ufffd31m\ufffdevil\ufffd over"
+"""How the end of what was pasted looks in a line that is typed into."""
 
 # What the dashboard itself may send: cursor, colours, modes, their queries, the keyboard protocol.
 OURS = re.compile(rb"\x1b\[(\d+;\d+H|[\d;]*m|\?\d+[hl]|\?\d+\$p|[<>]\d*u|\d*;?\d*H)")
@@ -73,6 +78,11 @@ def until_shown(terminal: Terminal, words: str) -> None:
     """Wait until the screen shows `words`, whatever spaces and breaks wrapping and padding put between them."""
     wanted = re.sub(r"\s+", "", words)
     terminal.until(lambda text: wanted in re.sub(r"\s+", "", text))
+
+
+def pasted(text: str) -> str:
+    """What a terminal sends when `text` is pasted into it."""
+    return f"\x1b[200~{text}\x1b[201~"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
@@ -133,6 +143,50 @@ def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
             terminal.press(key)
             terminal.settle(0.3)
             assert not terminal.ended()
+        assert_clean(terminal)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint", "what"),
+    [("e", "an empty one takes it away", "the name"), ("t", "the filter finds its words", "the note")],
+    ids=["name", "note"],
+)
+def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, key: str, hint: str, what: str) -> None:
+    config = ExperimentConfig(epochs=2, name=MARKUP)
+    folder = recorded.record(tmp_path, experiment="one", config=config, probes=False, predictions=False)
+    shelf.remarks_path(folder).write_text(json.dumps({"note": HOSTILE}))
+    with opened(folder, command=["-c", HISTORY, str(tmp_path)]) as terminal:
+        terminal.until("1 experiment")
+        until_shown(terminal, SHOWN)
+        terminal.press(key)
+        terminal.until(hint)
+        terminal.press(pasted(PASTED))
+        terminal.until(lambda text: STAND_INS in text and f"{what} holds control characters" in text)
+        terminal.press("\r")  # which is not taken
+        terminal.settle(0.3)
+        assert f"{what} holds control characters" in terminal.text()
+        terminal.press("\x1b")
+        terminal.until(lambda text: f"{what} holds" not in text and "? help" in text)
+        assert not terminal.ended()
+        assert_clean(terminal)
+    assert folder.manifest_data().config.name == MARKUP
+    assert json.loads(shelf.remarks_path(folder).read_text()) == {"note": HOSTILE}
+
+
+def test_the_filter_of_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, name=MARKUP)
+    folder = recorded.record(tmp_path, experiment="one", config=config, probes=False, predictions=False)
+    with opened(folder, command=["-c", HISTORY, str(tmp_path)]) as terminal:
+        terminal.until("1 experiment")
+        terminal.press("/")
+        terminal.until("words in id, name")
+        terminal.press(pasted(PASTED))
+        terminal.until(lambda text: STAND_INS in text and f"nothing fits '{MARKUP}" in text)
+        terminal.press("\x1b")
+        terminal.until(lambda text: STAND_INS not in text and "? help" in text)
+        terminal.press(f"/{MARKUP[:13]}")  # which is its name's beginning
+        terminal.until(lambda text: text.count(MARKUP[:13]) > 1 and "nothing fits" not in text)
+        assert not terminal.ended()
         assert_clean(terminal)
 
 

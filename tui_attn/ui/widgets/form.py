@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
@@ -14,9 +13,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.text import safe_text, stand_ins
+from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
+from tui_attn.ui.widgets.line_input import SafeInput
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 LABEL = 15
@@ -45,7 +45,7 @@ async def obeyed(widget: Widget, event: events.Key) -> bool:
     return False
 
 
-class TextEntry(Input):
+class TextEntry(SafeInput):
     """Something to type into."""
 
     def __init__(self, entry: str, text: str, *, width: int, placeholder: str = "") -> None:
@@ -53,11 +53,6 @@ class TextEntry(Input):
         self.entry = entry
         self.cursor_blink = False  # nothing is drawn again while nothing happens
         self.styles.width = width
-
-    @property
-    def _value(self) -> Text:
-        """What Textual draws of the entry: control characters, which it would send to the terminal, as stand-ins."""
-        return Text(stand_ins(self.value), no_wrap=True, overflow="ignore", end="")
 
     @property
     def text(self) -> str:
