@@ -58,6 +58,15 @@ def test_failed_runs_say_why(tmp_path: Path) -> None:
     assert "different numbers of seeds (base 2, se 1, self-attention 2)" in text
 
 
+def test_a_reason_that_several_runs_share_is_each_one_s(tmp_path: Path) -> None:
+    reason = "its worker was killed by SIGKILL"
+    one = told(record(tmp_path, experiment="a", config=config(), states={"se-s0": "failed"}, reason=reason))
+    assert f"se-s0 failed after 1 of 3 epochs: {reason}\n" in one
+    states = {"base-s0": "failed", "se-s0": "failed"}
+    two = told(record(tmp_path, experiment="b", config=config(), states=states, reason=reason))
+    assert f"base-s0, se-s0 each failed after 1 of 3 epochs: {reason}\n" in two
+
+
 def test_stopped_skipped_and_lost_runs(tmp_path: Path) -> None:
     text = told(record(tmp_path, config=config(), states={"se-s0": "stopped", "base-s1": "skipped"}, done={"se-s0": 2}))
     assert "se-s0 stopped after 2 of 3 epochs" in text

@@ -46,13 +46,18 @@ def _models(summary: Mapping[str, Any], gates: bool) -> Iterable[str]:
 
 def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int) -> Iterable[str]:
     """Runs that don't count because they didn't finish, by state."""
-    ended: dict[str, list[str]] = {}
+    ended: dict[tuple[str, bool], list[str]] = {}
     for state in ("failed", "lost", "stopped", "skipped"):
         for line in lines:
             if line["state"] == state:
                 reason = line["reason"] if state == "failed" else None
-                ended.setdefault(_how(state, line["epoch"], epochs, reason), []).append(line["run"])
-    yield from _first([f"{_names(runs)} {how}" for how, runs in ended.items()], "kinds of runs that did not finish")
+                how = _how(state, line["epoch"], epochs, reason)
+                ended.setdefault((how, bool(reason)), []).append(line["run"])
+    # A reason is of one run ("its worker was killed"): where several share it, it is each one's.
+    said = [
+        f"{_names(runs)}{' each' if reason and len(runs) > 1 else ''} {how}" for (how, reason), runs in ended.items()
+    ]
+    yield from _first(said, "kinds of runs that did not finish")
     if ended:
         yield "only finished runs enter means and verdicts"
     waiting = Counter(line["state"] for line in lines if line["state"] not in {*RUN_ENDED, "lost"})
