@@ -35,6 +35,7 @@ def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashbo
         return follower.state.exit_code
     _check_code(folder, trust_code)
     _check_data(folder)
+    _check_tensorboard(folder)
     supervisor = launch.resume(folder)
     if dashboard is not None:
         return dashboard(folder)
@@ -56,6 +57,7 @@ def extend(
         launch.check_owner(folder)
         _check_code(folder, trust_code)
         _check_data(folder)
+        _check_tensorboard(folder)
         supervisor = launch.extend(folder, seeds, trust_code=trust_code)
     if dashboard is not None:
         return dashboard(folder)
@@ -80,6 +82,18 @@ def _check_data(folder: ExperimentDir) -> None:
         progress.close()
     if located.version != manifest.data.get("version"):
         raise RunsError(f"the data set {manifest.config.dataset} has changed since {folder.id} began: restore it first")
+
+
+def _check_tensorboard(folder: ExperimentDir) -> None:
+    """Say where event files are asked for that can't be written here: training goes on without them."""
+    if not folder.manifest_data().config.tensorboard:
+        return
+    from tui_attn.export import ExportError, require_tensorboard
+
+    try:
+        require_tensorboard()
+    except ExportError as error:
+        say(f"{folder.id} trains on without TensorBoard's event files: {error}")
 
 
 def steer(runs_dir: Path, name: str | None, command: str, run: str | None) -> int:
