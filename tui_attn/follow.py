@@ -40,6 +40,7 @@ class Follower:
 
     def __init__(self, folder: ExperimentDir) -> None:
         self.folder = folder
+        self._written = _signature(folder)
         self.manifest: Manifest = folder.manifest_data()
         self.state = ExperimentState(folder.id)
         self._log = LogReader(folder.events)
@@ -87,6 +88,16 @@ class Follower:
         ]
         unreadable = [f"{name} can't be read: {why}" for name, why in self.problems.items()]
         return [safe_text(trouble, one_line=True) for trouble in [*unreadable, *damaged]]
+
+    def look_at_manifest(self) -> bool:
+        """Read the manifest again if it was written since: no event tells of another name. Whether it is another."""
+        written = _signature(self.folder)
+        if written == self._written:
+            return False
+        self._written, before = written, self.manifest
+        with contextlib.suppress(RunsError):
+            self.manifest = self.folder.manifest_data()
+        return self.manifest != before
 
     def poll(self, *, limit: int | None = None) -> list[tuple[str | None, Event]]:
         """Fold in what is new and return it, each event with its run or None for the experiment's own.
@@ -190,6 +201,15 @@ class Follower:
         self._named = []
         self._everyone = True
         self._last = []
+
+
+def _signature(folder: ExperimentDir) -> tuple[int, int, int] | None:
+    """What is another after every write of the manifest, which is replaced as a whole."""
+    try:
+        status = folder.manifest.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_state(folder: ExperimentDir) -> Follower:

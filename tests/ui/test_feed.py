@@ -12,6 +12,7 @@ import pytest
 
 from tests import recorded
 from tests.ui.harness import DEADLINE, alive
+from tui_attn import shelf
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.follow import Follower
@@ -204,3 +205,13 @@ def append_points(folder: ExperimentDir, run: str, after: float) -> None:
     steps = [after + 5, after + 10]
     log.append("metrics", epoch=3, step=steps, loss=[0.5, 0.4], accuracy=[0.8, 0.9], train_seconds=1e6 + after)
     log.close()
+
+
+def test_another_name_makes_another_picture(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "finished")
+    with following(folder) as (feed, screen):
+        before = screen.wait(lambda picture: picture.complete)
+        shelf.rename(folder, "the lab")
+        feed.nudge()
+        after = screen.wait(lambda picture: picture.config is not None and picture.config.name == "the lab")
+        assert list(after.runs.values()) == list(before.runs.values())

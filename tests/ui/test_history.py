@@ -343,3 +343,16 @@ def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
     drive(app_on(runs_dir), script, message_hook=hook)
     assert heard[0] == (1, True)
     assert all(news == (0, True) for news in heard[1:])
+
+
+def test_the_dashboard_below_has_the_new_name_at_once(runs_dir: Path) -> None:
+    folder = make("one", 1)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        assert screen_text(app).startswith(" one ")
+        await pilot.press("b")
+        await listed(pilot, app)
+        await pilot.press("e", *"my lab", "enter", "escape")
+        await until(pilot, lambda: shown(app) is Dashboard and screen_text(app).startswith(" my lab "))
+
+    drive(make_app(folder), script)

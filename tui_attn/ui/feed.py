@@ -14,6 +14,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
+from tui_attn.config import ExperimentConfig
 from tui_attn.follow import Follower
 from tui_attn.runs import ExperimentDir
 from tui_attn.state import EXPERIMENT_ENDED, ExperimentState, RunState
@@ -71,6 +72,8 @@ class Snapshot:
     exit_code: int = 0
     stamp: float = 0.0
     """When it was made, by the feed's monotonic clock."""
+    config: ExperimentConfig | None = None
+    """What the experiment is: its name and its number of seeds may change."""
 
     @property
     def ended(self) -> bool:
@@ -145,7 +148,7 @@ class Feed(threading.Thread):
         while not self._stopping.is_set():
             begun = self._clock()
             complete, news = self._read(changed)
-            dirty = dirty or news or complete != was_complete
+            dirty = self._follower.look_at_manifest() or dirty or news or complete != was_complete
             was_complete = complete
             if begun - situated >= _SITUATION_SECONDS or news:
                 fresh = self._follower.situation()
@@ -206,6 +209,7 @@ class Feed(threading.Thread):
             damaged=sum(self._follower.damaged.values()),
             exit_code=source.exit_code,
             stamp=self._clock(),
+            config=self._follower.manifest.config,
         )
 
 

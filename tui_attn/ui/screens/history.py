@@ -316,6 +316,8 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             else:
                 if said:
                     self.app.call_later(self._dashboards.say, said)
+                if self._dashboards.session is not None:  # the dashboard below may have another name now
+                    self._dashboards.session.feed.nudge()
             self._reader.nudge()
 
         threading.Thread(target=in_thread, name="tidy", daemon=True).start()

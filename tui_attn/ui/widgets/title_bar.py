@@ -21,8 +21,7 @@ class TitleBar(Lines):
 
     def __init__(self, experiment: str, config: ExperimentConfig, clock: Callable[[], float], *, id: str) -> None:
         super().__init__(id=id)
-        self._name = present.experiment_name(experiment, config)
-        self._facts = present.experiment_facts(config)
+        self._experiment, self._config = experiment, config
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._slow = False
@@ -30,6 +29,7 @@ class TitleBar(Lines):
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
         self._snapshot = snapshot
+        self._config = snapshot.config or self._config
         self.redraw()
 
     def set_slow(self, slow: bool) -> None:
@@ -42,10 +42,10 @@ class TitleBar(Lines):
         """One row: what doesn't fit goes, the facts first."""
         right = self._right()
         room = width - sum(cell_len(text) for text, _ in right) - 1
-        name = f" {self._name}"
+        name = f" {present.experiment_name(self._experiment, self._config)}"
         if cell_len(name) > room:
             return [Row(((fit(name, max(room, 0)), "title"), (" ", "normal"), *right))]
-        facts = f"  {self._facts}"
+        facts = f"  {present.experiment_facts(self._config)}"
         facts = facts if cell_len(name) + cell_len(facts) <= room else ""
         gap = " " * (room + 1 - cell_len(name) - cell_len(facts))
         return [Row(((name, "title"), (facts, "muted"), (gap, "normal"), *right))]
