@@ -11,7 +11,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_attn import liveness, runs
@@ -69,6 +69,16 @@ def write_remarks(folder: ExperimentDir, remarks: Remarks) -> None:
     text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
     with _saying(folder, "write to"):
         write_atomically(remarks_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
+
+
+def pin(folder: ExperimentDir, pinned: bool) -> None:
+    """Pin `folder` to the top of the history, or let it go. Raises `RunsError`."""
+    write_remarks(folder, replace(read_remarks(folder), pinned=pinned))
+
+
+def note(folder: ExperimentDir, text: str) -> None:
+    """Keep `text` as the note on `folder`; an empty one takes the note away. Raises `RunsError`."""
+    write_remarks(folder, replace(read_remarks(folder), note=text.strip()))
 
 
 def check_note(note: str) -> None:

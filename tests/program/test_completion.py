@@ -71,6 +71,11 @@ def test_experiments_by_id_and_by_name(shown: Program) -> None:
     assert "other" in offered(shown, "tui-attn", "--runs-dir", "elsewhere", "stop", "")
 
 
+@pytest.mark.parametrize("command", ["rename", "note", "pin", "unpin"])
+def test_what_is_to_be_remarked_on_is_offered(shown: Program, command: str) -> None:
+    assert "other" in offered(shown, "tui-attn", command, "")
+
+
 def test_what_was_deleted_is_offered_to_restore(shown: Program) -> None:
     assert shown("delete", "other").code == 0
     assert offered(shown, "tui-attn", "restore", "") == ["other"]

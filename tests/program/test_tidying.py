@@ -1,4 +1,4 @@
-"""delete, trash, restore, history and a comparison of several experiments, from the command line."""
+"""rename, note, pin, delete, trash, restore, history and a comparison of several experiments, from the command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
+from tui_attn import shelf
 from tui_attn.cli import run
 from tui_attn.config import ExperimentConfig
+from tui_attn.runs import ExperimentDir
+from tui_attn.shelf import Remarks
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,56 @@ def test_what_is_deleted_is_listed_and_comes_back(capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert run(["trash"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_name_is_given_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ExperimentDir(make("one"))
+    assert run(["rename", "one", "the lab"]) == 0
+    assert folder.manifest_data().config.name == "the lab"
+    assert capsys.readouterr().err == "one is called 'the lab' now\n"
+    assert run(["rename", "the lab", ""]) == 0, "what has a name is found by it"
+    assert folder.manifest_data().config.name is None
+    assert capsys.readouterr().err == "one has no name any more\n"
+
+
+def test_a_note_and_a_pin_leave_each_other_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ExperimentDir(make("one"))
+    assert run(["note", "one", "the one with flips"]) == 0
+    assert run(["pin", "one"]) == 0
+    assert shelf.read_remarks(folder) == Remarks("the one with flips", True)
+    assert capsys.readouterr().err == "noted on one\none is pinned\n"
+    assert run(["note", "one", "another"]) == 0
+    assert run(["unpin", "one"]) == 0
+    assert shelf.read_remarks(folder) == Remarks("another", False)
+    assert capsys.readouterr().err == "noted on one, in place of: the one with flips\none is not pinned any more\n"
+    assert run(["note", "one", ""]) == 0
+    assert shelf.read_remarks(folder) == Remarks()
+    assert capsys.readouterr().err == "one has no note any more\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rename", "one", "\x1b[2J"], "the name holds control characters"),
+        (["rename", "one", "x" * 201], "the name is 201 characters long: 200 at most"),
+        (["note", "one", "a\nb"], "the note holds control characters"),
+        (["note", "one", "x" * 1001], "the note is 1001 characters long: 1000 at most"),
+        (["rename", "none", "x"], "no experiment 'none'"),
+        (["note", "none", "x"], "no experiment 'none'"),
+        (["pin", "one", "none"], "no experiment 'none'"),
+        (["rename", "one"], "NAME"),
+    ],
+)
+def test_what_can_t_be_remarked_is_refused_in_a_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ExperimentDir(make("one"))
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert 1 <= len(said.splitlines()) <= 2
+    assert not shelf.remarks_path(folder).exists()
+    assert folder.manifest_data().config.name is None
 
 
 def test_a_damaged_experiment_can_be_deleted_by_its_id() -> None:

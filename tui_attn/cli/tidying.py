@@ -1,7 +1,8 @@
-"""Commands that keep order among experiments: history, delete, trash, restore."""
+"""Commands that keep order among experiments: history, rename, note, pin, unpin, delete, trash, restore."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,14 @@ Named = Annotated[
     list[str],
     typer.Argument(
         metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths.", autocompletion=completing.experiments
+    ),
+]
+One = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Its id, the start of it, its name, or a path.",
+        autocompletion=completing.experiments,
     ),
 ]
 Trashed = Annotated[
@@ -38,6 +47,60 @@ def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) 
     from tui_attn.ui import run_dashboard
 
     raise typer.Exit(run_dashboard(None, options=screen_options(), runs_dir=runs_dir))
+
+
+@command(TIDY, "rename 20261123 'the lab'", "rename 20261123 ''        takes its name away")
+def rename(
+    experiment: One,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called; '' takes its name away.")],
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Give an experiment another name; its id stays."""
+    from tui_attn import shelf, talk
+    from tui_attn.text import safe_text
+
+    folder = shelf.find_any(runs_dir, experiment)
+    shelf.rename(folder, name)
+    called = safe_text(name.strip(), one_line=True)
+    talk.say(f"{folder.id} is called '{called}' now" if called else f"{folder.id} has no name any more")
+
+
+@command(TIDY, "note my-lab 'use this for the report'", "note my-lab ''            takes the note away")
+def note(
+    experiment: One,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is noted; '' takes the note away.")],
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Note something on an experiment; the history finds it."""
+    from tui_attn import shelf, talk
+
+    folder = shelf.find_any(runs_dir, experiment)
+    before = shelf.read_remarks(folder).note
+    shelf.note(folder, text)
+    if not text.strip():
+        talk.say(f"{folder.id} has no note any more")
+    else:
+        talk.say(f"noted on {folder.id}" + (f", in place of: {before}" if before else ""))
+
+
+@command(TIDY, "pin my-lab", "pin 20261123 20261124     two of them")
+def pin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
+    """Keep experiments at the top of the history."""
+    _pin(experiments, runs_dir, pinned=True)
+
+
+@command(TIDY, "unpin my-lab")
+def unpin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
+    """Let experiments go from the top of the history."""
+    _pin(experiments, runs_dir, pinned=False)
+
+
+def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
+    from tui_attn import shelf, talk
+
+    for folder in dict.fromkeys(shelf.find_any(runs_dir, name) for name in experiments):
+        shelf.pin(folder, pinned)
+        talk.say(f"{folder.id} is {'pinned' if pinned else 'not pinned any more'}")
 
 
 @command(TIDY, "delete my-lab             moves it to runs/.trash", "delete 20261123 20261124  two of them")

@@ -243,7 +243,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Pin it, or let it go."""
         entry = self.selected
         if entry is not None:
-            self._do(lambda: _remark(self.folder(entry), pinned=not entry.pinned), "")
+            self._do(lambda: shelf.pin(self.folder(entry), not entry.pinned), "")
 
     def action_rename(self) -> None:
         """Ask for a name."""
@@ -261,7 +261,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             return
         hint = "kept in the experiment's folder; the filter finds its words"
         self._ask(f"Note on {entry.name or entry.id}", entry.note, hint, shelf.check_note,
-                  lambda note: _remark(self.folder(entry), note=note.strip()))  # fmt: skip
+                  lambda note: shelf.note(self.folder(entry), note))  # fmt: skip
 
     def _ask(
         self, title: str, value: str, hint: str, check: Callable[[str], None], work: Callable[[str], object]
@@ -321,9 +321,3 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             self._reader.nudge()
 
         threading.Thread(target=in_thread, name="tidy", daemon=True).start()
-
-
-def _remark(folder: ExperimentDir, **changes: Any) -> None:
-    from dataclasses import replace
-
-    shelf.write_remarks(folder, replace(shelf.read_remarks(folder), **changes))
