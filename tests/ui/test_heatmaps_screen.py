@@ -112,6 +112,23 @@ def test_the_untrained_network_stands_beside_it_or_in_its_place(folder: Experime
     drive(make_app(folder), narrow, size=(80, 24))
 
 
+def test_the_two_stand_where_their_cells_are_larger(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await until(pilot, lambda: "gates of se1, untrained" in screen_text(app))
+        trained, untrained = maps(app)
+        assert untrained.region.y >= trained.region.bottom, "10 classes by 32 channels fill the width"
+        titles = [line for line in screen_text(app).splitlines() if "gates of se1" in line]
+        assert len(titles) == 2
+        await pilot.press("n")
+        await until(pilot, lambda: "attention" in trained.title and untrained.region.x >= trained.region.right)
+        assert trained._matrix.shape == (64, 64), "64 rows need the height"
+        assert trained._layout is not None
+        assert (trained._layout.rows, trained._layout.columns) == (64, 64)
+
+    drive(make_app(folder), script, size=(200, 60))
+
+
 def test_what_the_numbers_say_stands_below(folder: ExperimentDir) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)

@@ -13,6 +13,7 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread, told
 from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell_color, difference_cell, scale_bar, value_cell
 
@@ -20,7 +21,7 @@ SortKey = Literal["index", "mean", "spread"]
 SORT_KEYS: tuple[SortKey, ...] = ("index", "mean", "spread")
 
 MIN_WIDTH, MIN_HEIGHT = 24, 5
-_WIDEST_CELL, _TALLEST_CELL = 6, 3
+_WIDEST_CELL, _TALLEST_CELL = 6, 6
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,15 @@ class Layout:
         rows = lines * 2 if packed else lines // cell_height
         return cls(left, 2, cell_width, cell_height, min(shape[0], rows), min(shape[1], room // cell_width), packed)
 
+    @property
+    def legibility(self) -> tuple[int, int, int]:
+        """How well it shows the matrix, by weight: cells in sight, the shorter side of one, its area.
+
+        Sides are in half lines, which are as long as a column of the screen is wide.
+        """
+        tall = 1 if self.packed else 2 * self.cell_height
+        return self.rows * self.columns, min(self.cell_width, tall), self.cell_width * tall
+
     def following(self, first: int, cursor: int, shown_cells: int, count: int) -> int:
         """Return the first cell to show so that `cursor` is in sight, moving as little as possible."""
         first = min(max(first, cursor - shown_cells + 1), cursor)
@@ -193,12 +203,18 @@ def number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 and (abs(value) >= 1e-3 or value == 0) else f"{value:.3e}"
 
 
+def lay_out(data: Matrix, column_title: str, width: int, height: int, mode: DrawingMode) -> Layout | None:
+    """Where the cells of a heatmap of `data` lie in `width` x `height`; None when there is no room."""
+    labels = [column_title, *data.row_labels]
+    label_width = max(cell_len(shown(label, mode.ascii)) for label in labels)
+    return Layout.of(data.shape, label_width, width, height, pack=mode.shades and not mode.ascii)
+
+
 def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tuple[list[Strip], Layout | None]:
     """Draw a heatmap; `first_row` and `first_column` of `view` are moved so that the cursor is in sight."""
     shape = view.matrix.shape
     labels = [shown(label, look.mode.ascii) for label in view.matrix.row_labels]
-    label_width = max(map(cell_len, [shown(view.column_title, look.mode.ascii), *labels]))
-    layout = Layout.of(shape, label_width, width, height, pack=look.mode.shades and not look.mode.ascii)
+    layout = lay_out(view.matrix, view.column_title, width, height, look.mode)
     if layout is None:
         text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
         return told(text, width, height, look.muted, look.mode.ascii), None

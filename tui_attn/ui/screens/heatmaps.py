@@ -39,8 +39,8 @@ NO_ATTENTION = (
     "'se' and 'self-attention' have: 'tui-attn --models base,se' trains them side by side.",
 )
 WITH_ATTENTION = frozenset({"se", "self-attention"})
-SIDE_BY_SIDE = 150
-"""Cells from which on the untrained network's heatmap stands beside the trained one's."""
+BOTH = 150
+"""Cells from which on the untrained network's heatmap is shown with the trained one's, and not in its place."""
 PLAY_SECONDS = 0.8
 """Between two epochs that are shown by themselves."""
 
@@ -66,7 +66,18 @@ class Words(Lines):
 
 
 class Maps(Widget):
-    """Holds the heatmaps side by side."""
+    """Holds the heatmaps, side by side, or one below the other where that gives larger cells."""
+
+    def on_resize(self) -> None:
+        """Choose anew."""
+        self.choose()
+
+    def choose(self) -> None:
+        """Choose how the two stand, for what they show now."""
+        trained, untrained = self.query(Heatmap)
+        width, height = self.size
+        beside = trained.legibility((width - 2) // 2, height)
+        self.set_class(untrained.display and trained.legibility(width, (height - 1) // 2) > beside, "-below")
 
 
 class HeatmapsScreen(Screen[None], inherit_bindings=False):
@@ -221,7 +232,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     @property
     def _shows_untrained(self) -> bool:
-        return self.size.width >= SIDE_BY_SIDE if self._untrained is None else self._untrained
+        return self.size.width >= BOTH if self._untrained is None else self._untrained
 
     # ---- reading
 
@@ -273,7 +284,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
         main, beside = self._maps()
         asked = self._shows_untrained and found.epoch != 0
-        wide = self.size.width >= SIDE_BY_SIDE
+        wide = self.size.width >= BOTH
         if asked and before is not None and not wide:
             _put(main, before, ends, f"{matrix.name}, untrained")
         else:
@@ -281,7 +292,9 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         if asked and before is not None and wide:
             _put(beside, before, ends, f"{matrix.name}, untrained", like=main)
         beside.display = asked and before is not None and wide
-        self.query_one("#maps").display = True
+        room = self.query_one(Maps)
+        room.display = True
+        room.choose()
         slider = self.query_one(EpochSlider)
         slider.display = True
         missing = "the untrained network's is missing" if asked and before is None else ""

@@ -13,7 +13,8 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.keys import HEATMAP_KEYS
 from tui_attn.ui.charts.look import Look
-from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, matrix
+from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out, matrix
+from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.charts.surface import Surface, bindings
 
 
@@ -104,6 +105,11 @@ class Heatmap(Surface, can_focus=True):
         """The value under the cursor; None while there is no matrix."""
         row, column = self.cursor
         return self._matrix.values[row][column] if 0 not in self._matrix.shape else None
+
+    def legibility(self, width: int, height: int) -> tuple[int, int, int]:
+        """How well the matrix would show in `width` x `height` cells: see `Layout.legibility`."""
+        layout = lay_out(self._matrix, self.column_title, width, height, drawing_mode(self.app, self.mode))
+        return (0, 0, 0) if layout is None else layout.legibility
 
     def draw(self, width: int, height: int, look: Look) -> list[Strip]:
         """Draw the heatmap around the cursor."""
