@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_attn import data, devices, slots
-from tui_attn.config import ConfigError
+from tui_attn.config import ConfigError, split_list
+from tui_attn.own import OwnModelError, from_spec, read_source, sha256
 from tui_attn.text import safe_text, size
 
 Memory = Mapping[str, tuple[int, int]]
@@ -30,6 +31,15 @@ class DataOutlook:
     remark: Remark
     sizes: tuple[int, int] | None = None
     """Training and test images, of what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOutlook:
+    """What is known of the models of one's own that are asked for."""
+
+    remark: Remark
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each file that could be read, by how the model is written on the command line."""
 
 
 def of_data(dataset: str, data_dir: str | None) -> DataOutlook:
@@ -56,6 +66,19 @@ def _of_set(found: data.SetStatus) -> Remark:
         problem = str(found.problems[0]) if found.problems else "is damaged"
         return Remark(safe_text(problem, one_line=True), "warning")
     return Remark(f"not here: {size(found.size)} to download at the start", "warning")
+
+
+def of_own_models(specs: str) -> OwnOutlook:
+    """Whether the files of models of one's own, `PATH.py:CLASS` with commas between, can be read. Never raises."""
+    digests, names = {}, []
+    try:
+        for spec in split_list(specs):
+            model = from_spec(spec, ())
+            digests[model.spec] = sha256(read_source(Path(model.file), called=model.shown))
+            names.append(model.shown)
+    except OwnModelError as error:
+        return OwnOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"), digests)
+    return OwnOutlook(Remark(f"tried at the start: {', '.join(names)}"), digests)
 
 
 def device_choices(machine: devices.Machine) -> tuple[str, ...]:

@@ -61,9 +61,12 @@ class OwnModel:
         return safe_text(f"{Path(self.file).name}:{self.class_name}", one_line=True)
 
 
-def read_source(path: Path, *, follow_links: bool = True) -> bytes:
-    """The bytes of a Python file. Raises `OwnModelError` where it can't be read, is no file or is too large."""
-    shown = _shown(path)
+def read_source(path: Path, *, follow_links: bool = True, called: str | None = None) -> bytes:
+    """The bytes of a Python file. Raises `OwnModelError` where it can't be read, is no file or is too large.
+
+    `called`: how the message names it; by default by its path.
+    """
+    shown = called or _shown(path)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
         fd = os.open(path, flags)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from tests.core.test_optiontext import CONFIGS
 from tui_attn.config import ConfigError, ExperimentConfig
-from tui_attn.draft import ENTRIES, FOLDER, Draft
+from tui_attn.draft import ENTRIES, FOLDER, OWN, Draft
 
 
 @settings(max_examples=50)
@@ -43,6 +43,35 @@ def test_a_folder_of_images_needs_a_path() -> None:
     draft.texts[FOLDER] = "./flowers"
     assert draft.reasons() == {}
     assert draft.config().dataset == "folder:./flowers"
+
+
+def test_models_of_one_s_own_follow_the_lab_s() -> None:
+    draft = Draft.of(ExperimentConfig(models=("se",)))
+    draft.texts[OWN] = " ./my_net.py:MyNet, /nets/other.py:Net "
+    assert draft.reasons() == {}
+    assert draft.config().model_specs == ("se", str(Path("my_net.py").absolute()) + ":MyNet", "/nets/other.py:Net")
+    draft.texts["models"] = ""
+    assert draft.reasons() == {}
+    assert draft.config().models == ("my_net-mynet", "other-net")
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("bas", "'bas' is no file: name file and class, as in ./my_net.py:MyNet"),
+        ("./my_net.py", "./my_net.py: name the class as well, as in ./my_net.py:MyNet"),
+        ("/nets/my_net:MyNet", "/nets/my_net: a model of your own is in a Python file, as in ./my_net.py:MyNet"),
+        ("./my_net.py:My-Net", "'My-Net' can't be the name of a class: as in ./my_net.py:MyNet"),
+        ("~nobody-of-that-name/x.py:Net", "~nobody-of-that-name/x.py:Net: there is no such user or folder"),
+        ("/a.py:A,/a.py:A", "names a model twice: name each once, and use --seeds for repetitions"),
+    ],
+)
+def test_what_is_no_model_of_one_s_own_is_said(typed: str, reason: str) -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts[OWN] = typed
+    assert draft.reasons() == {OWN: reason}
+    with pytest.raises(ConfigError):
+        draft.config()
 
 
 def test_the_data_dir_is_made_absolute() -> None:

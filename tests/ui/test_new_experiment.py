@@ -20,6 +20,8 @@ from tests.ui.harness import Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
 from tui_attn import launch, runs
 from tui_attn.config import ExperimentConfig
+from tui_attn.draft import OWN
+from tui_attn.own import OwnModel
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -132,6 +134,49 @@ def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> N
     opened(tmp_path, script)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    file = tmp_path / "a folder with quite a long name as people have them" / "my_net.py"
+    file.parent.mkdir()
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        assert note(app, OWN) == "as in ./my_net.py:MyNet"
+        await enter(pilot, app, OWN, "my_net.py")
+        assert note(app, OWN) == "✗ my_net.py: name the class as well, as in ./my_net.py:MyNet"
+        assert "own models must be put right first" in screen_text(app)
+        await enter(pilot, app, OWN, f"{file}:MyNet")
+        await until(pilot, lambda: note(app, OWN).startswith("✗ can't read my_net.py:MyNet (No such"))
+        assert "looking" not in note(app, "dataset"), "what was known of the data is known still"
+        file.write_text("class MyNet: ...\n")
+        await pilot.press("t", "backspace")
+        await until(pilot, lambda: note(app, OWN) == "tried at the start: my_net.py:MyNet")
+        shown = screen_text(app)
+        assert "my_net.py:MyNet" in shown.split("own models")[1].splitlines()[0]
+        assert "3 runs: 3 models x 1 seed" in shown
+        assert form(app).draft.config().model_specs == ("base", "se", f"{file}:MyNet")
+
+    opened(tmp_path, script, size=size)
+
+
+def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui_attn import trust
+
+    digest = "0" * 64
+    trust.trust(digest)
+    own = OwnModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256=digest)
+    config = ExperimentConfig(models=("base", "my_net-mynet", "se"), own_models=(own,), epochs=2)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        assert form(app).draft.texts[OWN] == "/nets/my_net.py:MyNet"
+        assert form(app).draft.config().model_specs == ("base", "/nets/my_net.py:MyNet", "se")
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: form(app).draft.config() == ExperimentConfig())
+
+    opened(tmp_path, script, config=config)
+
+
 def test_the_help_tells_the_form_s_keys(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("f1")
@@ -188,7 +233,7 @@ def test_what_was_entered_is_there_again(tmp_path: Path) -> None:
 def test_a_folder_of_images_asks_where(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         assert "image folder" not in screen_text(app)
-        await pilot.press("tab", "left")
+        await pilot.press("tab", "tab", "left")
         await until(pilot, lambda: note(app, "folder").startswith("✗ needs the path of a folder of images"))
         await enter(pilot, app, "folder", str(tmp_path / "none"))
         await until(pilot, lambda: "cannot be read" in note(app, "folder"))
@@ -200,7 +245,7 @@ def test_a_folder_of_images_asks_where(tmp_path: Path) -> None:
 def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, int]) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         labels = []
-        for _ in range(17):
+        for _ in range(18):
             await pilot.pause()
             marked = [line for line in screen_text(app).splitlines() if line.startswith("› ")]
             assert len(marked) == 1
@@ -208,7 +253,8 @@ def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, in
             await pilot.press("down")
         assert labels[0] == "models"
         assert labels[-1] == "[ start ]"
-        assert len(set(labels)) == 17
+        assert labels[1] == "own models"
+        assert len(set(labels)) == 18
         assert len(screen_text(app).splitlines()) == size[1]
 
     opened(tmp_path, script, size=size)

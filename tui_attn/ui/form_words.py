@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tui_attn.config import ExperimentConfig
-from tui_attn.draft import Draft
+from tui_attn.draft import OWN, Draft
+from tui_attn.own import EXAMPLE
 
 
 def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -37,6 +38,7 @@ def _seeds(draft: Draft) -> str:
 
 HINTS: Mapping[str, Callable[[Draft], str]] = {
     "models": lambda _: "",
+    OWN: lambda _: f"as in {EXAMPLE}",
     "epochs": lambda _: "passes over the training images",
     "seeds": _seeds,
     "seed": lambda _: "the others follow it",

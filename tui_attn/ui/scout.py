@@ -13,7 +13,7 @@ from textual.message import Message
 
 from tui_attn import devices, estimate, outlook
 from tui_attn.config import ConfigError, ExperimentConfig
-from tui_attn.outlook import DataOutlook, Remark
+from tui_attn.outlook import DataOutlook, OwnOutlook, Remark
 from tui_attn.ui.devices import reader
 
 Post = Callable[[Message], object]
@@ -26,6 +26,13 @@ class Question:
     dataset: str
     data_dir: str | None
     device: str
+    own: str = ""
+    """The models of one's own, as they were typed."""
+
+    @property
+    def place(self) -> Question:
+        """What it asks of data and devices."""
+        return replace(self, own="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Findings:
 
     question: Question | None = None
     data: DataOutlook | None = None
+    own: OwnOutlook | None = None
     device: Remark | None = None
     devices: tuple[str, ...] = ("cpu",)
     choices: tuple[str, ...] = ("auto", "cpu")
@@ -41,6 +49,10 @@ class Findings:
     """Every device of this machine, and what is free of it."""
     past: tuple[estimate.Pace, ...] | None = None
     """How fast the past runs on this machine were."""
+
+    def answer_place(self, question: Question | None) -> bool:
+        """Whether they are of the data and the devices of `question`."""
+        return question is not None and self.question is not None and question.place == self.question.place
 
 
 @dataclass
@@ -92,6 +104,9 @@ class Scout(threading.Thread):
 
     @staticmethod
     def _look(before: Findings, question: Question, machine: devices.Machine, memory: outlook.Memory) -> Findings:
+        before = replace(before, own=outlook.of_own_models(question.own))
+        if before.answer_place(question):
+            return replace(before, question=question)
         try:
             chosen = devices.choose(question.device, machine)
         except ConfigError:

@@ -21,7 +21,7 @@ from tui_attn.config import (
     ExperimentConfig,
     split_list,
 )
-from tui_attn.draft import ENTRIES, FOLDER, Draft
+from tui_attn.draft import ENTRIES, FOLDER, OWN, Draft
 from tui_attn.estimate import guess
 from tui_attn.optiontext import arguments
 from tui_attn.runs import ExperimentDir, RunsError
@@ -82,6 +82,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         texts = self.draft.texts
         yield Heading("what is trained")
         yield self._row("models", SomeOf("models", tuple(MODEL_CLASSES), split_list(texts["models"])))
+        yield self._row("own models", self._typed(OWN, 34, "(none)"))
         yield self._row("data set", OneOf("dataset", (*DATASETS, FOLDER), texts["dataset"]))
         yield self._row("image folder", self._typed(FOLDER, 34, "(one subfolder a class)"))
         yield self._row("epochs", self._typed("epochs"))
@@ -162,24 +163,30 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             self._rows[entry].note.say(text, ink)
         config = None if reasons else self.draft.config()
         self._plan.show(self._time(config, question), self._arguments(config), self._wrong)
-        self._prospect.show(config, self._findings if question == self._findings.question else None)
+        self._prospect.show(config, self._findings if self._findings.answer_place(question) else None)
         self._say_state(reasons)
 
     def _question(self, reasons: dict[str, str]) -> Question | None:
         """What is to be looked up for these entries; None while one of them is wrong."""
         if not reasons.keys().isdisjoint({"dataset", FOLDER, "data_dir", "device"}):
             return None
-        return Question(self.draft.text("dataset"), self.draft.texts["data_dir"] or None, self.draft.texts["device"])
+        texts = self.draft.texts
+        own = "" if OWN in reasons else texts[OWN]
+        return Question(self.draft.text("dataset"), texts["data_dir"] or None, texts["device"], own)
 
     def _remark(self, entry: str, reasons: dict[str, str], question: Question | None) -> tuple[str, str]:
         """Text and ink of what stands beside a field."""
         if entry in reasons:
             return f"✗ {reasons[entry]}", "failed"
         found = self._findings
-        known = question is not None and question == found.question
         asked = FOLDER if self.draft.texts["dataset"] == FOLDER else "dataset"
-        remark = found.data.remark if entry == asked and found.data else found.device if entry == "device" else None
-        if entry in {asked, "device"}:
+        remarks = {asked: found.data.remark if found.data else None, "device": found.device}
+        known = found.answer_place(question)
+        if self.draft.texts[OWN].strip() and question is not None:
+            remarks[OWN] = found.own.remark if found.own else None
+            known = known and (entry != OWN or question == found.question)
+        if entry in remarks:
+            remark = remarks[entry]
             if not known or remark is None:
                 return "looking …", "muted"
             return ("✗ " if remark.level == "wrong" else "") + remark.text, _INKS[remark.level]
@@ -190,7 +197,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         found = self._findings
         if config is None:
             return "known once every entry is right"
-        if found.past is None or found.data is None or question != found.question:
+        if found.past is None or found.data is None or not found.answer_place(question):
             return "looking at past runs …"
         guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
         return "can't be guessed: the data set can't be read" if guessed is None else guessed.words()
@@ -278,7 +285,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     async def action_from_defaults(self) -> None:
         """Set every entry to its default."""
-        self.draft.texts = Draft.of(self._origin.usual).texts
+        usual = Draft.of(self._origin.usual)
+        self.draft.texts, self.draft.order = usual.texts, usual.order
         self._wrong = ""
         fields = self.query_one("#fields")
         await fields.remove_children()
