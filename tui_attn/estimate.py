@@ -58,6 +58,8 @@ class Pace:
     """From the end of an epoch's training to the start of the next: evaluation, probes, checkpoint."""
     start_up: float
     """From the supervisor's start to the first step, of the whole experiment."""
+    code: str | None = None
+    """The SHA-256 of the file of a model of one's own; None for the lab's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,12 @@ def _pace(
         warm_up=max(each[0] - usual, 0.0),
         between=between.get(run.id, 0.0),
         start_up=start_up,
+        code=_code_of(run.model, config),
     )
+
+
+def _code_of(model: str, config: ExperimentConfig) -> str | None:
+    return next((own.sha256 for own in config.own_models if own.name == model), None)
 
 
 def _between(known: Sequence[RunState]) -> dict[str, float]:
@@ -216,11 +223,15 @@ def guess(
 
 
 def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]) -> dict[str, list[Pace]]:
-    """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any."""
+    """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any.
+
+    Those of a model of one's own must have been of the same code: its digest is that in `config`.
+    """
     sharing = max(slot.index for slot in _slots(config, devices)) + 1
     found = {}
     for model in config.models:
-        its = [pace for pace in past if pace.model == model and _fits(pace, config, devices[0])]
+        kind = model, _code_of(model, config)
+        its = [pace for pace in past if (pace.model, pace.code) == kind and _fits(pace, config, devices[0])]
         if its:
             found[model] = _nearest(its, config, sharing)
     return found

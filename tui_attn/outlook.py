@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_attn import data, devices, slots
-from tui_attn.config import ConfigError, split_list
+from tui_attn.config import ConfigError, ExperimentConfig, split_list
 from tui_attn.own import OwnModelError, from_spec, read_source, sha256
 from tui_attn.text import safe_text, size
 
@@ -40,6 +40,11 @@ class OwnOutlook:
     remark: Remark
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that could be read, by how the model is written on the command line."""
+
+    def signed(self, config: ExperimentConfig) -> ExperimentConfig:
+        """`config` with these digests."""
+        own = tuple(replace(model, sha256=self.digests.get(model.spec)) for model in config.own_models)
+        return replace(config, own_models=own)
 
 
 def of_data(dataset: str, data_dir: str | None) -> DataOutlook:

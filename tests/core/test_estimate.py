@@ -13,6 +13,7 @@ from tests.recorded import record
 from tests.recorded_curves import IMAGES_PER_SECOND
 from tui_attn.config import ExperimentConfig
 from tui_attn.estimate import Guess, Pace, guess, paces
+from tui_attn.own import OwnModel
 
 SMALL = ExperimentConfig(epochs=3, train_limit=6_000, test_limit=1_000)
 EVALUATION = 0.25
@@ -59,6 +60,19 @@ def test_workers_on_their_own_devices_halve_it_and_on_one_device_don_t(past: lis
     assert only(shared) == pytest.approx(one, rel=0.02)
     assert shared is not None
     assert not shared.like
+
+
+def test_a_model_of_one_s_own_goes_by_past_runs_of_the_same_code(tmp_path: Path) -> None:
+    own = OwnModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256="1" * 64)
+    config = replace(SMALL, models=("base", "my_net-mynet"), own_models=(own,))
+    record(tmp_path, config=config, predictions=False, probes=False)
+    its_past = paces(tmp_path, "recorder")
+    assert {pace.model: pace.code for pace in its_past} == {"base": None, "my_net-mynet": "1" * 64}
+    assert only(guess(config, ["cpu"], its_past)) > 0
+    for digest in ("2" * 64, None):
+        changed = guess(replace(config, own_models=(replace(own, sha256=digest),)), ["cpu"], its_past)
+        assert changed is not None
+        assert changed.missing == ("my_net-mynet",)
 
 
 def test_past_runs_that_differ_make_a_range(past: list[Pace]) -> None:
