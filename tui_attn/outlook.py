@@ -106,7 +106,8 @@ def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> Rema
 
 
 def _of_device(device: str, memory: Memory, busy: Mapping[str, str]) -> str:
-    parts = [f"{devices.usable_cores()} cores"] if device == "cpu" else []
+    cores = devices.usable_cores()
+    parts = ["1 core" if cores == 1 else f"{cores} cores"] if device == "cpu" else []
     if device in memory:
         used, total = memory[device]
         parts.append(f"{size(max(total - used, 0))} of {size(total)} free")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
 
+KEPT = Path(__file__).parent / "snapshots_form"
 PAST = ExperimentConfig(models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000, name="my lab")
 
 
@@ -258,6 +261,40 @@ def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, in
         assert len(screen_text(app).splitlines()) == size[1]
 
     opened(tmp_path, script, size=size)
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """A machine of one core, whichever this is."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system doesn't let a process choose its cores")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("scene", ["right", "wrong"])
+def test_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_core: None, scene: str, size: tuple[int, int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found: list[str] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        if scene == "wrong":
+            await enter(pilot, app, "epochs", "many")
+            await enter(pilot, app, OWN, "./my_net.py")
+        found.append(screen_text(app))
+
+    opened(tmp_path, script, config=replace(PAST, dataset="synthetic", device="cpu"), size=size)
+    path = KEPT / f"{scene}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        KEPT.mkdir(exist_ok=True)
+        path.write_text(found[0], encoding="utf-8")
+    assert found[0] == path.read_text(encoding="utf-8")
 
 
 def test_hostile_entries_are_shown_and_obeyed_nowhere(tmp_path: Path) -> None:

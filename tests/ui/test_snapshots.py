@@ -27,9 +27,13 @@ KEYS = {
     "details": "enter",
     "comparison": "c",
     "heatmaps": "h",
+    "palette": "colon",
+    "themes": "T",
     "leave": "ctrl+c",
 }
 """The key that opens each screen."""
+ONLY = {"palette": ("running", "finished"), "themes": ("running",), "leave": ("running",)}
+"""Screens that look the same in all other scenes, or aren't there."""
 
 Shown = dict[tuple[str, tuple[int, int], str], str]
 
@@ -72,7 +76,7 @@ def visit(root: Path, scene: str, size: tuple[int, int]) -> dict[str, str]:
         if scene == "failed":
             await pilot.press("down")
         for name, key in KEYS.items():
-            if name == "leave" and scene != "running":
+            if scene not in ONLY.get(name, SCENES):
                 continue
             if key:
                 await pilot.press(key)
@@ -101,7 +105,7 @@ CASES = [
     for scene in SCENES
     for size in SIZES
     for name in KEYS
-    if not (name == "details" and scene == "empty") and not (name == "leave" and scene != "running")
+    if not (name == "details" and scene == "empty") and scene in ONLY.get(name, SCENES)
 ]
 
 
