@@ -26,7 +26,8 @@ def file_settings(context: typer.Context) -> FileSettings:
     if found is None:
         from tui_attn import configfile
 
-        found = context.meta[_FILE] = configfile.load(context.find_root().params.get("config"))
+        named = context.find_root().params.get("config")  # a string: typer makes paths of them for functions only
+        found = context.meta[_FILE] = configfile.load(None if named is None else Path(named))
     return found
 
 
