@@ -22,11 +22,12 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["tui_attn"]):
-    from tui_attn import compare, config, configfile, events, liveness, runs, state, storage, text, workers
+    from tui_attn import compare, config, configfile, events, liveness, runs, state, storage, text
     from tui_attn.compare import archives, predictions
     from tui_attn.eventlog import LogReader, LogWriter, append_shared, last_event
     from tui_attn.follow import Follower
     from tui_attn.runs import ExperimentDir, Manifest
+    from tui_attn.supervision import workers
     from tui_attn.train import checkpoint
     from tui_attn.train.inbox import Inbox
 

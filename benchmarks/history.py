@@ -29,7 +29,7 @@ from tui_attn.runs import ExperimentDir, write_manifest
 LOOK = """
 import sys, time
 from pathlib import Path
-from tui_attn.history import keep, open_history
+from tui_attn.history.entries import keep, open_history
 runs = Path(sys.argv[1])
 begun, spent = time.perf_counter(), time.process_time()
 history = open_history(runs)

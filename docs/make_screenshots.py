@@ -206,7 +206,7 @@ def take(shot: Shot, trained: ExperimentDir | None = None) -> str:
             tempfile.TemporaryDirectory() as folder,
             contextlib.chdir(folder),
             alive(fill_history()),
-            patch("tui_attn.history.time", still),
+            patch("tui_attn.history.entries.time", still),
         ):
             app = make_app(None, runs_dir=Path("runs"), now=T0 + 600, **made)
             drive(app, script, size=shot.size)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data, headless, launch, liveness, own_models, probing, runs, shelf, state
+from tui_attn import compare, data, headless, launch, liveness, own_models, probing, runs, state
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import Follower, read_state
+from tui_attn.history import shelf
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.talk import FetchProgress, complain, say
 from tui_attn.text import command_line, duration, safe_text, size

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_attn import runs, scheduling
+from tui_attn import runs
 from tui_attn.config import ExperimentConfig
 from tui_attn.data import DATASETS
 from tui_attn.follow import Follower
 from tui_attn.runs import RunsError
 from tui_attn.runstate import RunState
+from tui_attn.supervision import scheduling
 from tui_attn.text import duration
 
 MOST_EXPERIMENTS = 40

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tui_attn import data, devices, slots
+from tui_attn import data, devices
 from tui_attn.config import ConfigError, ExperimentConfig, split_list
 from tui_attn.own import OwnModelError, from_spec, read_source, sha256
+from tui_attn.supervision import slots
 from tui_attn.text import safe_text, size
 
 Memory = Mapping[str, tuple[int, int]]

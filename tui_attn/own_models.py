@@ -22,8 +22,8 @@ from tui_attn.config import ConfigError, ExperimentConfig
 from tui_attn.own import OwnModel, OwnModelError, read_source, sha256
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.storage import sync_folder, write_atomically
+from tui_attn.supervision.workers import worker_environment
 from tui_attn.text import safe_text
-from tui_attn.workers import worker_environment
 
 TRIED_WITHIN = 30.0
 """Seconds that a model's file gets to be tried."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from tui_attn.runs import ExperimentDir
-from tui_attn.workers import worker_environment
+from tui_attn.supervision.workers import worker_environment
 
 
 def start(

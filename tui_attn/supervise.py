@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from tui_attn import liveness, storage
-from tui_attn.exporter import Exporter
-from tui_attn.ledger import FolderGoneError
 from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.supervisor import Supervisor
+from tui_attn.supervision.exporter import Exporter
+from tui_attn.supervision.ledger import FolderGoneError
+from tui_attn.supervision.supervisor import Supervisor
 
 TICK = 0.05
 """Seconds between two looks at the logs, the commands and the workers."""

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
-from tui_attn import compare, shelf
+from tui_attn import compare
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.follow import read_state
-from tui_attn.history import Entry, History, from_json, keep, open_history, read_entry, to_json
+from tui_attn.history import shelf
+from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_entry, to_json
+from tui_attn.history.skim import skim
 from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.skim import skim
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
-from tui_attn import runs, shelf
+from tui_attn import runs
 from tui_attn.config import ExperimentConfig
+from tui_attn.history import shelf
+from tui_attn.history.shelf import Remarks
 from tui_attn.runs import RunsError
-from tui_attn.shelf import Remarks
 
 
 def test_note_and_pin_are_kept_and_everything_else_stays(tmp_path: Path) -> None:

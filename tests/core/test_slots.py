@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from tests.core.processes import python, run_python, said
 from tui_attn import liveness
-from tui_attn.scheduling import Slot, make_slots, queue_order, share
-from tui_attn.slots import SlotLocks
+from tui_attn.supervision.scheduling import Slot, make_slots, queue_order, share
+from tui_attn.supervision.slots import SlotLocks
 
 # ---- locks
 
 TAKE = """
 import sys
 from pathlib import Path
-from tui_attn.scheduling import make_slots
-from tui_attn.slots import SlotLocks
+from tui_attn.supervision.scheduling import make_slots
+from tui_attn.supervision.slots import SlotLocks
 
 folder, experiment, jobs, *devices = sys.argv[1:]
 locks = SlotLocks(Path(folder))
@@ -109,8 +109,8 @@ def test_without_a_place_for_locks_training_goes_on_without_them(
 
 WITHOUT_HOME = """
 import os, sys
-from tui_attn.scheduling import Slot
-from tui_attn.slots import SlotLocks
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.slots import SlotLocks
 
 try:
     os.setuid(2**31 - 7)

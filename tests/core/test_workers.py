@@ -13,10 +13,17 @@ import pytest
 from tests.core.processes import environment, open_descriptors, run_python
 from tests.core.strategies import HOSTILE
 from tests.recorded import scene
-from tui_attn import workers
-from tui_attn.scheduling import Slot
+from tui_attn.supervision import workers
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.workers import (
+    CANNOT_RECORD,
+    CANNOT_WORK,
+    TERMINATED,
+    WorkerProcess,
+    obituary,
+    worker_environment,
+)
 from tui_attn.text import has_control_characters
-from tui_attn.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED, WorkerProcess, obituary, worker_environment
 
 
 @pytest.fixture

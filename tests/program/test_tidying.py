@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
-from tui_attn import shelf
 from tui_attn.cli import run
 from tui_attn.config import ExperimentConfig
+from tui_attn.history import shelf
+from tui_attn.history.shelf import Remarks
 from tui_attn.runs import ExperimentDir
-from tui_attn.shelf import Remarks
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ import torch._dynamo  # the optimiser imports it at its first use
 
 from tui_attn import faults, liveness, supervise
 from tui_attn.runs import ExperimentDir, RunDir
-from tui_attn.scheduling import Slot
-from tui_attn.supervisor import Supervisor
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.supervisor import Supervisor
+from tui_attn.supervision.workers import WorkerProcess
 from tui_attn.train import engine, worker
-from tui_attn.workers import WorkerProcess
 
 assert engine, torch
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tui_attn import eventlog, liveness, runs, workers
+from tui_attn import eventlog, liveness, runs
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader, LogWriter
 from tui_attn.follow import read_state
-from tui_attn.restarts import GRACE, HARD_GRACE
 from tui_attn.runs import ExperimentDir, Manifest, RunDir
-from tui_attn.scheduling import Slot
-from tui_attn.supervisor import Supervisor
+from tui_attn.supervision import workers
+from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.supervisor import Supervisor
 
 ABOUT = {
     "seed": 0,

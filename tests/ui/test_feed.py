@@ -12,10 +12,10 @@ import pytest
 
 from tests import recorded
 from tests.ui.harness import DEADLINE, alive
-from tui_attn import shelf
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.follow import Follower
+from tui_attn.history import shelf
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.feed import Feed, Snapshot
 

@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, until, whole
-from tui_attn import runs, shelf
+from tui_attn import runs
 from tui_attn.config import ExperimentConfig
+from tui_attn.history import shelf
 from tui_attn.runs import ExperimentDir, write_manifest
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tui_attn.compare.standing import Standing
-from tui_attn.history import Entry
+from tui_attn.history.entries import Entry
 from tui_attn.ui.history_view import COLUMNS, HistoryView
 from tui_attn.ui.widgets.history_table import columns, when_text
 

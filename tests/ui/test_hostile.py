@@ -13,9 +13,9 @@ import pytest
 from tests import recorded
 from tests.ui.harness import alive
 from tests.ui.terminal import Terminal, opened
-from tui_attn import shelf
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader, LogWriter
+from tui_attn.history import shelf
 from tui_attn.runs import ExperimentDir
 
 MARKUP = "acc[/bold] [/] [@click=app.quit]x[/] [red]y"

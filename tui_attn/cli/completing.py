@@ -57,7 +57,7 @@ def _experiments(runs_dir: Path, incomplete: str) -> Iterable[tuple[str, str]]:
 def in_the_trash(context: typer.Context, incomplete: str) -> Found:
     """The experiments in the trash."""
     try:
-        from tui_attn import shelf
+        from tui_attn.history import shelf
 
         named = context.params.get("experiments") or ()
         ids = dict.fromkeys(item.id for item in shelf.trashed(_runs_dir(context)))

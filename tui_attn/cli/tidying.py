@@ -56,7 +56,8 @@ def rename(
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Give an experiment another name; its id stays."""
-    from tui_attn import shelf, talk
+    from tui_attn import talk
+    from tui_attn.history import shelf
     from tui_attn.text import safe_text
 
     folder = shelf.find_any(runs_dir, experiment)
@@ -72,7 +73,8 @@ def note(
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Note something on an experiment; the history finds it."""
-    from tui_attn import shelf, talk
+    from tui_attn import talk
+    from tui_attn.history import shelf
 
     folder = shelf.find_any(runs_dir, experiment)
     before = shelf.read_remarks(folder).note
@@ -96,7 +98,8 @@ def unpin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
 
 
 def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
-    from tui_attn import shelf, talk
+    from tui_attn import talk
+    from tui_attn.history import shelf
 
     for folder in dict.fromkeys(shelf.find_any(runs_dir, name) for name in experiments):
         shelf.pin(folder, pinned)
@@ -106,7 +109,8 @@ def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
 @command(TIDY, "delete my-lab             moves it to runs/.trash", "delete 20261123 20261124  two of them")
 def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
     """Move experiments to the trash; 'restore' takes them back."""
-    from tui_attn import shelf, talk
+    from tui_attn import talk
+    from tui_attn.history import shelf
 
     for folder in dict.fromkeys(shelf.find_any(runs_dir, name) for name in experiments):
         shelf.trash(folder)
@@ -124,7 +128,8 @@ def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
 @command(TIDY, "restore                   what was deleted last", "restore 20261123")
 def restore(experiments: Trashed = None, runs_dir: RunsDir = RUNS) -> None:
     """Take experiments back from the trash."""
-    from tui_attn import shelf, talk
+    from tui_attn import talk
+    from tui_attn.history import shelf
 
     found = [shelf.find_trashed(runs_dir, name) for name in experiments or []]
     for item in found or [shelf.find_trashed(runs_dir, None)]:

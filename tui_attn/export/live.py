@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from tui_attn.export.tensorboard import LOCK, TensorBoardExport, require_tensorboard
-from tui_attn.exporter import BUSY, CANNOT_WORK
 from tui_attn.liveness import Lock
 from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.supervision.exporter import BUSY, CANNOT_WORK
 
 INTERVAL = 1.0
 """Seconds between two looks at the logs; TensorBoard itself looks every few seconds."""
@@ -24,7 +24,7 @@ NICE = 10
 
 
 def main(arguments: list[str]) -> int:
-    """Follow the logs until stdin ends; see `tui_attn.exporter` for the exit codes."""
+    """Follow the logs until stdin ends; see `tui_attn.supervision.exporter` for the exit codes."""
     os.umask(0o077)
     with contextlib.suppress(OSError):
         os.nice(NICE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tui_attn.runs import RunDir
-from tui_attn.scheduling import Slot
-from tui_attn.workers import Worker
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.workers import Worker
 
 Spawn = Callable[[Slot, RunDir], Worker]
 """Starts a worker on a slot, which prints to the log of a run. Raises `OSError`."""

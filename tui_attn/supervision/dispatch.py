@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_attn import liveness, storage, workers
+from tui_attn import liveness, storage
 from tui_attn.eventlog import LogWriter
 from tui_attn.events import Event
 from tui_attn.faults import fault
 from tui_attn.follow import Follower
-from tui_attn.ledger import Ledger
-from tui_attn.restarts import MAX_DEATHS, Deaths, Evictions
 from tui_attn.runs import ExperimentDir
-from tui_attn.scheduling import Slot, share
 from tui_attn.state import ExperimentState
+from tui_attn.supervision import workers
 from tui_attn.supervision.crew import Crew
+from tui_attn.supervision.ledger import Ledger
 from tui_attn.supervision.pauses import Pauses
+from tui_attn.supervision.restarts import MAX_DEATHS, Deaths, Evictions
+from tui_attn.supervision.scheduling import Slot, share
 from tui_attn.supervision.stopping import Stopping
-from tui_attn.workers import Worker
+from tui_attn.supervision.workers import Worker
 
 
 class Dispatch:

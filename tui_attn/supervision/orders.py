@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from tui_attn.eventlog import LogReader
 from tui_attn.events import CONTROL_EVENTS, Event
 from tui_attn.follow import Follower
-from tui_attn.ledger import Ledger
 from tui_attn.runs import ExperimentDir
 from tui_attn.supervision.dispatch import Dispatch
+from tui_attn.supervision.ledger import Ledger
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.stopping import Stopping
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui_attn.ledger import Ledger
 from tui_attn.supervision.crew import Crew
+from tui_attn.supervision.ledger import Ledger
 
 
 class Pauses:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
 from tui_attn.text import safe_text
 from tui_attn.train.inbox import Inbox, Message
 from tui_attn.train.patience import NoRoomError
-from tui_attn.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
 
 if TYPE_CHECKING:
     from tui_attn.train.engine import Engine

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_attn.history import Entry, History, keep, open_history
+from tui_attn.history.entries import Entry, History, keep, open_history
 from tui_attn.runs import RunsError
 from tui_attn.text import safe_text
 from tui_attn.ui.messages import ExperimentsListed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tui_attn.history import Entry
-from tui_attn.shelf import Trashed
+from tui_attn.history.entries import Entry
+from tui_attn.history.shelf import Trashed
 
 _VALUES: dict[str, Callable[[Entry], Any]] = {
     "experiment": lambda entry: (entry.name or entry.id).lower(),

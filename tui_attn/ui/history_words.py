@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.wording import points
-from tui_attn.history import Entry
+from tui_attn.history.entries import Entry
 from tui_attn.text import duration, safe_text
 from tui_attn.ui import present
 from tui_attn.ui.history_view import HistoryView

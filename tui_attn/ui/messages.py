@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from tui_attn.history import Entry
+    from tui_attn.history.entries import Entry
     from tui_attn.ui.comparison.disagreements import Disagreement
     from tui_attn.ui.comparison.source import Details, Overview
     from tui_attn.ui.devices import Reading

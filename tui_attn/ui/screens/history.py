@@ -13,8 +13,8 @@ from textual.containers import Horizontal
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn import shelf
-from tui_attn.history import Entry
+from tui_attn.history import shelf
+from tui_attn.history.entries import Entry
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.ui import history_words as words
 from tui_attn.ui.bindings import bindings

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 
-from tui_attn import shelf
+from tui_attn.history import shelf
+from tui_attn.history.shelf import Trashed
 from tui_attn.runs import RunsError
-from tui_attn.shelf import Trashed
 from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import TRASH_KEYS

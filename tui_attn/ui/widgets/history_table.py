@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual import events
 
 from tui_attn.compare.wording import points
-from tui_attn.history import Entry
+from tui_attn.history.entries import Entry
 from tui_attn.text import duration
 from tui_attn.ui import present
 from tui_attn.ui.bindings import bindings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tui_attn import liveness
 from tui_attn.runs import ID
-from tui_attn.scheduling import Slot
 from tui_attn.storage import state_folder
+from tui_attn.supervision.scheduling import Slot
 
 _MOST = 256
 

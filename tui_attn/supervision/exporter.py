@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from tui_attn.runs import ExperimentDir
-from tui_attn.workers import last_lines
+from tui_attn.supervision.workers import last_lines
 
 LOG = "exporter.log"
 """What the exporter printed: nothing, when all is well."""

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn import runs, shelf, state
+from tui_attn import runs, state
 from tui_attn.compare.standing import Pairing, Standing, best_pairing
+from tui_attn.history import shelf
+from tui_attn.history.skim import skim
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
-from tui_attn.skim import skim
 from tui_attn.storage import read_json, write_atomically
 from tui_attn.text import safe_text
 

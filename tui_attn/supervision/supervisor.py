@@ -15,16 +15,16 @@ from tui_attn import liveness, runs, state, storage
 from tui_attn.config import ExperimentConfig
 from tui_attn.faults import fault
 from tui_attn.follow import Follower
-from tui_attn.ledger import Ledger
 from tui_attn.runs import ExperimentDir, RunDir, RunsError
-from tui_attn.scheduling import Slot, make_slots, queue_order
-from tui_attn.slots import SlotLocks
 from tui_attn.supervision.crew import Crew, Spawn
 from tui_attn.supervision.dispatch import Dispatch
+from tui_attn.supervision.ledger import Ledger
 from tui_attn.supervision.orders import Orders
 from tui_attn.supervision.pauses import Pauses
+from tui_attn.supervision.scheduling import Slot, make_slots, queue_order
+from tui_attn.supervision.slots import SlotLocks
 from tui_attn.supervision.stopping import Stopping
-from tui_attn.workers import Worker, WorkerProcess
+from tui_attn.supervision.workers import Worker, WorkerProcess
 
 
 class Supervisor:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tui_attn.runs import ExperimentDir, RunDir
-from tui_attn.scheduling import Slot
+from tui_attn.supervision.scheduling import Slot
 from tui_attn.text import safe_text
 
 CANNOT_WORK = 70
