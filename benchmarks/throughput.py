@@ -6,9 +6,9 @@
 For each program the training rate from two wall clocks: (images of a long run - images of a short run) / (time of
 the long - time of the short). Both runs are the whole program from its start to its end, evaluation of the test
 images after every epoch and logs included; the difference leaves out what happens once: imports, reading the data,
-compiling kernels. The short run is one epoch of 1,280 images with 256 test images, the long one is whole epochs with
-all 10,000. Rounds are interleaved, so that whatever else the machine does meets all alike, and medians over the rounds
-are compared.
+compiling kernels. The short run is one epoch of 1,280 images with 256 test images; in an epoch of the long run there
+are six training images to a test image, as in the whole data set. Rounds are interleaved, so that whatever else the
+machine does meets all alike, and medians over the rounds are compared.
 
 The peers train the same networks on the same images in batches of 128 by Adam with float32 weights: a plain PyTorch
 script (0 and 2 DataLoader workers), PyTorch Lightning, and Keras 3. They live in an environment of their own:
@@ -229,7 +229,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all figures there, as JSON")
     parser.add_argument("--quick", action="store_true", help="one round of 5,120 images an epoch: does it all work?")
     args = parser.parse_args()
-    args.test_limit = 1_000 if args.quick else 10_000
     if args.peers_python:
         args.peers_python = str(Path(args.peers_python).absolute())  # not resolved: a venv's python is a link
     if args.data_dir is None:
@@ -257,7 +256,7 @@ def main() -> int:
                     continue
                 found = measured[model].setdefault(contestant.name, Measured())
                 try:
-                    measure(contestant, model, sizes[model], args.test_limit, found)
+                    measure(contestant, model, sizes[model], sizes[model] // 6, found)
                 except TooShortError as error:
                     print(error, file=sys.stderr)
                     continue
