@@ -153,7 +153,7 @@ def test_without_apt_the_error_says_so(cache: Path, tmp_path: Path, monkeypatch:
     ("apt_get", "why"),
     [
         ("echo 'E: Unable to locate package dataset-made'; exit 100", "Unable to locate package dataset-made"),
-        ("echo \"  Could not resolve 'deb.debian.org'\"; exit 0", r"it cannot be found \(offline\?\)"),
+        ("echo \"  Could not resolve 'archive.example'\"; exit 0", r"it cannot be found \(offline\?\)"),
         ("exit 0", "apt brought nothing"),
         ("echo > dataset-made_1_all.deb; exit 0", "its dataset-made is broken|its dataset-made lacks"),
     ],
