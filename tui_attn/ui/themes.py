@@ -104,7 +104,7 @@ COLOUR_BLIND = _theme(
 TERMINAL = _theme(
     "terminal",
     ansi=True,
-    primary="ansi_bright_blue",
+    primary="ansi_cyan",
     secondary="ansi_cyan",
     accent="ansi_magenta",
     success="ansi_green",
