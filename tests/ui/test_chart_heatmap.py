@@ -344,3 +344,12 @@ def test_the_gate_strip_is_as_tall_as_it_has_layers() -> None:
         assert "no SE layer" in app.screen_text()
 
     run(strip, steps)
+
+
+def test_of_the_notes_as_many_are_shown_as_fit() -> None:
+    view = MatrixView(matrix(np.eye(40), [str(i) for i in range(40)]), "attention, mean over heads and images")
+    view.difference = True
+    wide, narrow = (drawn(view, width, mode=DrawingMode("16")).splitlines()[0] for width in (120, 80))
+    assert "ordered by index · difference from the mean of all · rows 1-16 of 40" in wide
+    assert "ordered by" not in narrow
+    assert narrow.endswith("rows 1-16 of 40")

@@ -100,16 +100,17 @@ COLOUR_BLIND = _theme(
     },
 )
 
-# The terminal's own sixteen colours on its own background.
+# The terminal's own sixteen colours on its own background. Red and magenta are the bright ones: the others are hardly
+# read on black.
 TERMINAL = _theme(
     "terminal",
     ansi=True,
     primary="ansi_cyan",
     secondary="ansi_cyan",
-    accent="ansi_magenta",
+    accent="ansi_bright_magenta",
     success="ansi_green",
     warning="ansi_yellow",
-    error="ansi_red",
+    error="ansi_bright_red",
     foreground="ansi_default",
     background="ansi_default",
     surface="ansi_default",
@@ -123,9 +124,9 @@ TERMINAL = _theme(
         "selected": "ansi_default",
         "running": "ansi_green",
         "held": "ansi_yellow",
-        "failed": "ansi_red",
+        "failed": "ansi_bright_red",
         "done": "ansi_cyan",
-        "gone": "ansi_magenta",
+        "gone": "ansi_bright_magenta",
         "ansi-background": "ansi_black",
         "ansi-foreground": "ansi_white",
         "scrollbar": "ansi_bright_black",

@@ -15,7 +15,7 @@ from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spre
 from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.palette import text_on
-from tui_attn.ui.charts.ramp import cell_color, difference_cell, scale_bar, value_cell
+from tui_attn.ui.charts.ramp import cell_color, cursor_style, difference_cell, scale_bar, value_cell
 
 SortKey = Literal["index", "mean", "spread"]
 SORT_KEYS: tuple[SortKey, ...] = ("index", "mean", "spread")
@@ -247,8 +247,10 @@ def _title(view: MatrixView, layout: Layout, width: int, look: Look) -> Row:
     if layout.rows < rows:
         notes.append(f"rows {view.first_row + 1}-{view.first_row + layout.rows} of {rows}")
     left: Row = [(fit(shown(view.title, ascii_only), width, ascii_only), look.title)]
-    right: Row = [((" . " if ascii_only else " · ").join(notes), look.muted)]
-    return spread(left, right, width, look.text)
+    between = " . " if ascii_only else " · "
+    while len(notes) > 1 and row_width(left) + len(between.join(notes)) >= width:
+        notes.pop(0)  # the order is seen from the labels of the columns, too
+    return spread(left, [(between.join(notes), look.muted)], width, look.text)
 
 
 def _readout(view: MatrixView, width: int, look: Look) -> Row:
@@ -290,8 +292,7 @@ def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[
             glyph, style = difference_cell(share, look) if view.difference else value_cell(share, look)
             text = glyph * layout.cell_width
             if chosen and column == view.cursor[1] and line == middle:
-                background = cell_color(share, view.difference, look)
-                style = look.style(text_on(background), background, bold=True) if background else look.cursor
+                style = cursor_style(share, view.difference, look)
                 text = _marked(text, ascii_only)
             cells.append((text, style))
         lines.append(cells)

@@ -180,13 +180,6 @@ def difference_glyph(share: float, ascii_only: bool) -> str:
     return (positive if share > 0 else negative)[level((abs(share) - 1 / 9) * 9 / 8, 4)]
 
 
-def difference_color16(share: float, dark: bool) -> RGB:
-    """Return the colour of a difference where only 16 are there."""
-    if share < 0:
-        return ANSI_BRIGHT_BLUE if dark else ANSI_BLUE
-    return ANSI_YELLOW if dark else ANSI_BROWN
-
-
 @lru_cache(maxsize=1)
 def _sequential() -> tuple[RGB, ...]:
     last = LEVELS - 1

@@ -6,15 +6,16 @@ import math
 
 from rich.style import Style
 
+from tui_attn.ui.charts import sixteen
 from tui_attn.ui.charts.cells import Row
 from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.palette import (
     RGB,
     difference_color,
-    difference_color16,
     difference_glyph,
     ramp_color,
     ramp_glyph,
+    text_on,
 )
 
 
@@ -24,6 +25,9 @@ def value_cell(share: float, look: Look) -> tuple[str, Style]:
         return "?", look.muted
     if look.mode.shades:
         return " ", look.style(None, ramp_color(share, look.mode.colors))
+    if look.mode.colors == "16" and not look.mode.ascii:
+        glyph, color, under = sixteen.step(share)
+        return glyph, look.style(color, under)
     return ramp_glyph(share, look.mode.ascii), look.text
 
 
@@ -34,10 +38,17 @@ def difference_cell(share: float, look: Look) -> tuple[str, Style]:
     if look.mode.shades:
         return " ", look.style(None, difference_color(share, look.dark, look.mode.colors))
     if look.mode.colors == "16":
-        # The colour says on which side of zero it is, and both sides get the same strong glyphs.
-        same = abs(share) if not look.mode.ascii else share
-        return difference_glyph(same, look.mode.ascii), look.style(difference_color16(share, look.dark))
+        glyph, color, under = sixteen.difference_step(share, look.mode.ascii)
+        return glyph, look.style(color, under)
     return difference_glyph(share, look.mode.ascii), look.text
+
+
+def cursor_style(share: float, difference: bool, look: Look) -> Style:
+    """Return the style of the cell under the cursor, with a value at `share`."""
+    if look.mode.colors == "16":
+        return look.style(*sixteen.CURSOR, bold=True)
+    background = cell_color(share, difference, look)
+    return look.style(text_on(background), background, bold=True) if background else look.cursor
 
 
 def cell_color(share: float, difference: bool, look: Look) -> RGB | None:
