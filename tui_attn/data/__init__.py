@@ -16,12 +16,14 @@ from tui_attn.data.base import (
     silent,
 )
 from tui_attn.data.catalogue import DATASETS
+from tui_attn.data.folder import PREFIX as FOLDER
 from tui_attn.data.folder import FolderImages, folder_images
 from tui_attn.data.registry import DatasetInfo
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 
 __all__ = [
     "DATASETS",
+    "FOLDER",
     "Arrays",
     "DataError",
     "DatasetInfo",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +21,17 @@ _TEST_SHARE = 5
 """Where the folder has no test images of its own, one in this many is held out."""
 
 
+Labelled = tuple[Path, int]
+"""A file and its label."""
+
+
 @dataclass(frozen=True, slots=True)
 class FolderImages:
     """The images of a folder, in the order in which they are read: sorted by class, then by path."""
 
     class_names: tuple[str, ...]
-    train: tuple[tuple[Path, int], ...]
-    """(file, label)."""
-    test: tuple[tuple[Path, int], ...]
+    train: tuple[Labelled, ...]
+    test: tuple[Labelled, ...]
 
 
 def folder_path(name: str) -> Path:
@@ -59,6 +63,13 @@ def folder_images(name: str) -> FolderImages:
         tuple(item for item in labelled if item[0] not in held_out),
         tuple(item for item in labelled if item[0] in held_out),
     )
+
+
+def some(items: Sequence[Labelled], limit: int | None) -> list[Labelled]:
+    """As many of a split's images as a limit allows, taken evenly from the whole list, which is sorted by class."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def folder_info(name: str) -> DatasetInfo:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tui_attn.data import Arrays, DataError, Located, folder_images
-from tui_attn.data.folder import IMAGE_SIZE
+from tui_attn.data.folder import IMAGE_SIZE, Labelled, some
 from tui_attn.text import safe_text
 
 MAX_BYTES = 8 << 30
@@ -22,7 +20,7 @@ def load(located: Located, *, train_limit: int | None, test_limit: int | None) -
     image.
     """
     found = folder_images(located.name)
-    train, test = _some(found.train, train_limit), _some(found.test, test_limit)
+    train, test = some(found.train, train_limit), some(found.test, test_limit)
     if (len(train) + len(test)) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{located.root} holds too many images for memory: use --train-limit and --test-limit")
     return Arrays(
@@ -34,13 +32,7 @@ def load(located: Located, *, train_limit: int | None, test_limit: int | None) -
     )
 
 
-def _some(items: tuple[tuple[Path, int], ...], limit: int | None) -> list[tuple[Path, int]]:
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[index * len(items) // limit] for index in range(limit)]
-
-
-def _read(items: list[tuple[Path, int]]) -> NDArray[np.uint8]:
+def _read(items: list[Labelled]) -> NDArray[np.uint8]:
     from torchvision.datasets.folder import pil_loader
     from torchvision.transforms import v2
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_attn import data
 from tui_attn.compare import PredictionsError, class_names, disagreements, load_predictions
+from tui_attn.compare.textfit import wrap
 from tui_attn.text import safe_text
 from tui_attn.ui.charts.palette import ramp_glyph
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
+from tui_attn.ui.comparison.pictures import Picture, TestImages
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
@@ -19,21 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tui_attn.follow import Follower
-    from tui_attn.runs import Manifest
 
 LARGEST = 32
 """Pixels a side of a drawn image; larger ones are made smaller."""
 GROUPS = ("only the first is right", "only the second is right", "both are wrong")
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """The pictures of a data set's test set, or why there are none to draw."""
-
-    pictures: NDArray[np.uint8] | None
-    """[N, C, H, W]"""
-    labels: NDArray[np.int64] | None
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +38,13 @@ class Disagreement:
     taken: tuple[NDArray[np.int64], NDArray[np.int64]]
     """The class that each network takes an image for."""
     names: Sequence[str]
-    pictures: NDArray[np.uint8] | None
+    pictures: Mapping[int, Picture] | None
+    """By index, of those that are drawn."""
     problem: str
     """Why there are no pictures."""
 
 
-def read_pictures(manifest: Manifest) -> Pictures:
-    """Read the test set that an experiment was evaluated on. What goes wrong is told, not raised."""
-    name, given = manifest.config.dataset, manifest.config.data_dir
-    shown = safe_text(name, one_line=True)
-    if name.startswith("folder:"):
-        return Pictures(None, None, "the images of a folder are not drawn here")
-    try:
-        located = data.find(name, Path(given) if given else None)
-        if located is None:
-            return Pictures(None, None, f"{shown} is not on this machine: 'tui-attn data {shown}' fetches it")
-        if located.version != manifest.data.get("version"):
-            return Pictures(None, None, f"{shown} has changed since the experiment began: its images are not drawn")
-        arrays = data.load(located, train_limit=1, test_limit=manifest.config.test_limit)
-    except data.DataError as error:
-        return Pictures(None, None, safe_text(error, one_line=True))
-    return Pictures(arrays.test_images, arrays.test_labels)
-
-
-def read_disagreement(follower: Follower, first: str, second: str, images: Pictures) -> Disagreement | str:
+def read_disagreement(follower: Follower, first: str, second: str, images: TestImages) -> Disagreement | str:
     """What two runs disagree on, the surest mistakes first; or in words why that can't be told."""
     saved = []
     for run in (first, second):
@@ -87,9 +59,7 @@ def read_disagreement(follower: Follower, first: str, second: str, images: Pictu
     doubt = [_certainty(item.logits) for item in saved]
     order = [(found.first_right, doubt[1]), (found.second_right, doubt[0]), (found.both_wrong, doubt[0] + doubt[1])]
     groups = tuple(indices[(-sure[indices]).argsort(kind="stable")] for indices, sure in order)
-    pictures, problem = images.pictures, images.problem
-    if images.labels is not None and (len(images.labels) != len(one.labels) or (images.labels != one.labels).any()):
-        pictures, problem = None, "the test images here are not those that the runs were evaluated on"
+    pictures, problem = images.pictures([at for indices in groups for at in indices[:MOST].tolist()], one.labels)
     names = class_names(follower.state.runs[first], one.logits.shape[1])
     taken = (one.logits.argmax(axis=1), two.logits.argmax(axis=1))
     return Disagreement(first, second, len(one.labels), groups, one.labels, taken, names, pictures, problem)
@@ -147,15 +117,14 @@ def _list(found: Disagreement, chosen: NDArray[np.int64], page: Page) -> list[Ro
     return [row for line in lines for row in text(page, line, "normal", hanging="  ")]
 
 
-def _pictures(found: Disagreement, pictures: NDArray[np.uint8], chosen: NDArray[np.int64], page: Page) -> list[Row]:
-    factor = -(-max(pictures.shape[2:]) // LARGEST)
-    wide = pictures.shape[3] // factor
+def _pictures(found: Disagreement, pictures: Mapping[int, Picture], chosen: NDArray[np.int64], page: Page) -> list[Row]:
+    wide, high = _size(pictures)
     across = max((page.room + 2) // (wide + 2), 1)
     rows: list[Row] = []
     shown = chosen[:MOST].tolist()
     for start in range(0, len(shown), across):
         some = shown[start : start + across]
-        drawn = [picture_rows(pictures[index], page) for index in some]
+        drawn = [_drawn(pictures[index], wide, high, page) for index in some]
         for line in zip(*drawn, strict=True):
             pieces: list[Piece] = [(MARGIN, "normal")]
             for cells in line:
@@ -166,6 +135,23 @@ def _pictures(found: Disagreement, pictures: NDArray[np.uint8], chosen: NDArray[
     if len(chosen) > len(shown):
         rows += text(page, f"the {len(shown)} of {len(chosen):,} that the networks are surest of", "muted")
     return rows
+
+
+def _size(pictures: Mapping[int, Picture]) -> tuple[int, int]:
+    """Columns and lines that a picture takes; all have one size."""
+    shapes = (picture.shape[1:] for picture in pictures.values() if not isinstance(picture, str))
+    height, width = next(shapes, (LARGEST, LARGEST))
+    factor = -(-max(height, width) // LARGEST)
+    return width // factor, -(-(height // factor) // 2)
+
+
+def _drawn(picture: Picture, wide: int, high: int, page: Page) -> list[list[Piece]]:
+    """A picture's lines, or in its place why it can't be shown."""
+    if not isinstance(picture, str):
+        return picture_rows(picture, page)
+    said = wrap(f"this image {picture}", wide - 2)[: high - 2]
+    lines = ["", *said, *[""] * (high - 1 - len(said))]
+    return [[(fit(f" {line}", wide), "warning")] for line in lines]
 
 
 def _labels(found: Disagreement, some: Sequence[int], wide: int) -> list[Row]:

@@ -97,14 +97,15 @@ class ExperimentSource(Source):
 
     def disagreement(self, first: str, second: str) -> Disagreement | str:
         """Read both runs' predictions, and once the test images."""
-        from tui_attn.ui.comparison.disagreements import read_disagreement, read_pictures
+        from tui_attn.ui.comparison.disagreements import read_disagreement
+        from tui_attn.ui.comparison.pictures import find_test_images
 
         with self._one_at_a_time:
             follower = self._follower
             if follower is None:
                 return "the logs are not read yet"
             if self._images is None:
-                self._images = read_pictures(follower.manifest)
+                self._images = find_test_images(follower.manifest)
             return read_disagreement(follower, first, second, self._images)
 
 
