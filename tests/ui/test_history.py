@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from textual.pilot import Pilot
 
@@ -357,3 +359,48 @@ def test_the_dashboard_below_has_the_new_name_at_once(runs_dir: Path) -> None:
         await until(pilot, lambda: shown(app) is Dashboard and screen_text(app).startswith(" my lab "))
 
     drive(make_app(folder), script)
+
+
+# ---- a long one
+
+
+def make_many(count: int = 25) -> None:
+    """So many that a process of its own reads them."""
+    first = make("number-00", 1)
+    for number in range(1, count):
+        shutil.copytree(first.path, first.path.with_name(f"number-{number:02}"))
+
+
+def test_a_long_one_is_read_beside_and_nothing_stays_behind(runs_dir: Path) -> None:
+    make_many()
+    readers: list[psutil.Process] = []
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        assert len(screen.view.rows) == 25
+        readers.append(psutil.Process(screen._reader._teller.pid))
+        assert readers[0].is_running()
+        make("number-99", 0)
+        screen._reader.nudge()
+        await until(pilot, lambda: len(screen.view.rows) == 26)
+
+    drive(app_on(runs_dir), script)
+    psutil.wait_procs(readers, timeout=60)
+    assert not readers[0].is_running() or readers[0].status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
+    make_many()
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        screen = await listed(pilot, app)
+        psutil.Process(screen._reader._teller.pid).kill()
+        shutil.rmtree("runs/number-03")
+        make("number-99", 0)
+        screen._reader.nudge()
+        await until(pilot, lambda: "number-99" in screen.view.entries and "number-03" not in screen.view.entries)
+        assert len(screen.view.rows) == 25
+        await pilot.press("e", "x", "enter")
+        await until(pilot, lambda: screen.selected is not None and screen.selected.name == "x")
+
+    drive(app_on(runs_dir), script)

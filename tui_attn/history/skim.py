@@ -8,6 +8,7 @@ evaluated epoch on.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,11 +25,12 @@ _MOST = 1 << 20
 _MOST_OWN = 1 << 26
 """Bytes of an experiment's own log."""
 _EPOCH = b'"type":"epoch"'
-_STARTED = b'"type":"started"'
-_LAST = (_EPOCH, _STARTED, b'"type":"resumed"', b'"type":"ended"')
+_STARTED = re.compile(rb'"type":"started"')
+_LAST = re.compile(rb'"type":"(?:epoch|started|resumed|ended)"')
 _FINISHED = b'"type":"experiment_finished"'
-_OF_THE_ENDED = (b'"type":"experiment_started"', b'"type":"run_queued"', b'"type":"run_ended"', _FINISHED)
+_OF_THE_ENDED = re.compile(rb'"type":"(?:experiment_started|run_queued|run_ended|experiment_finished)"')
 """What counts in the log of an experiment that has ended."""
+_ANY = re.compile(rb'"type":"')
 
 
 def skim(folder: ExperimentDir) -> ExperimentState:
@@ -37,9 +39,9 @@ def skim(folder: ExperimentDir) -> ExperimentState:
     Never raises on what it reads.
     """
     found = ExperimentState(folder.id)
-    lines = _read(folder.events, 0, _MOST_OWN).split(b"\n")[:-1]
+    lines = _read(folder.events, _MOST_OWN, 0)[0].split(b"\n")[:-1]
     ended = bool(lines) and _FINISHED in lines[-1]
-    log = _decoded(lines, _OF_THE_ENDED if ended else (b'"type":"',))
+    log = _decoded(lines, _OF_THE_ENDED if ended else _ANY)
     last = [log.pop()] if log and log[-1].type == "experiment_finished" else []
     for event in log:
         found.apply(event)
@@ -54,15 +56,15 @@ def skim(folder: ExperimentDir) -> ExperimentState:
 
 def _ends(path: Path) -> list[Event]:
     """The first and the last events of the log of a run that matter here."""
-    head = _read(path, 0, _HEAD)
-    first = _decoded(head.split(b"\n", 8)[:-1], (_STARTED,))[:1]
     size = _TAIL
+    head, tail, whole = _read(path, _HEAD, size)
+    first = _decoded(head.split(b"\n", 8)[:-1], _STARTED)[:1]
     while True:
-        tail, whole = (head, True) if len(head) < _HEAD else (_read(path, -size, size), False)
         last = _decoded(tail[_line_of_last(tail, _EPOCH) :].split(b"\n")[:-1], _LAST)
-        if whole or len(tail) < size or size >= _MOST or any(event.type == "epoch" for event in last):
+        if whole or size >= _MOST or any(event.type == "epoch" for event in last):
             break
         size *= 8
+        _, tail, whole = _read(path, _HEAD, size)
     begun = first[0].seq if first else -1
     return first + [event for event in last if event.seq != begun]
 
@@ -72,24 +74,29 @@ def _line_of_last(data: bytes, mark: bytes) -> int:
     return data.rfind(b"\n", 0, max(data.rfind(mark), 0)) + 1
 
 
-def _decoded(lines: Iterable[bytes], marks: tuple[bytes, ...]) -> list[Event]:
-    """The events of the lines that hold one of `marks`, damaged ones passed over."""
-    wanted = (line for line in lines if any(mark in line for mark in marks))
-    return [event for event in map(events.decode, wanted) if event is not None]
+def _decoded(lines: Iterable[bytes], kinds: re.Pattern[bytes]) -> list[Event]:
+    """The events of the lines that are of these kinds, damaged ones passed over."""
+    return [event for event in map(events.decode, filter(kinds.search, lines)) if event is not None]
 
 
-def _read(path: Path, start: int, size: int) -> bytes:
-    """`size` bytes of the file at `path` from `start`, negative: from its end; none where it can't be read."""
+def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool]:
+    """So many bytes of the beginning and of the end of the file at `path`, and whether both are the whole file.
+
+    They are where they would meet; and they are empty where it can't be read.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
-        return b""
+        return b"", b"", True
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            return b""
-        return os.pread(fd, size, start if start >= 0 else max(status.st_size + start, 0))
+            return b"", b"", True
+        if status.st_size <= head + tail:  # with most logs: opening a file takes longer than reading it
+            found = os.pread(fd, status.st_size, 0)
+            return found, found, True
+        return os.pread(fd, head, 0), os.pread(fd, tail, status.st_size - tail), False
     except OSError:
-        return b""
+        return b"", b"", True
     finally:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""Reads all experiments in a thread of its own and tells what is new, so that the screen never waits for a disk."""
+"""Has all experiments read beside the screen and tells it what is new, so that it never waits for a disk."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_attn.history.entries import Entry, History, keep, open_history
-from tui_attn.runs import RunsError
-from tui_attn.text import safe_text
+from tui_attn.history.entries import Entry
+from tui_attn.history.process import Teller
 from tui_attn.ui.messages import ExperimentsListed
 
-_BATCH_SECONDS = 0.1
-"""Time after which rows that were read are shown while others are still to come."""
 _TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
 """How long is read before the screen gets its turn, and for how long it has it."""
 _LOOK_SECONDS = 2.0
@@ -27,9 +24,9 @@ class HistoryReader(threading.Thread):
 
     def __init__(self, runs_dir: Path, post: Callable[[ExperimentsListed], object]) -> None:
         super().__init__(name="history", daemon=True)
-        self._runs_dir = runs_dir
+        self._teller = Teller(runs_dir)
         self._post = post
-        self._told: dict[str, Entry] = {}
+        self._paused = 0.0
         self._stopping = False
         self._awake = threading.Event()
         self._wake = threading.Event()
@@ -44,6 +41,7 @@ class HistoryReader(threading.Thread):
     def stop(self) -> None:
         """End the thread soon."""
         self._stopping = True
+        self._teller.stop()
         self._awake.set()
         self._wake.set()
 
@@ -61,45 +59,33 @@ class HistoryReader(threading.Thread):
 
     def run(self) -> None:
         """Look until stopped."""
-        history = open_history(self._runs_dir)
-        kept: set[str] | None = None
-        while not self._stopping:
-            begun = time.monotonic()
-            self._wake.clear()
-            self._look(history)
-            ended = {id_ for id_, (_, entry) in history.known.items() if entry.ended}
-            if ended != kept and not self._stopping:
-                keep(history)
-                kept = ended
-            spent = time.monotonic() - begun
-            self._wake.wait(max(_LOOK_SECONDS, _SHARE * spent))
-            self._awake.wait()
-
-    def _look(self, history: History) -> None:
-        """Tell what is new, in batches, and last that this is all."""
-        batch: list[Entry] = []
-        seen: set[str] = set()
-        told = paused = time.monotonic()
-        error = ""
         try:
-            for entry in history.look():
-                seen.add(entry.id)
-                if self._told.get(entry.id) != entry:
-                    self._told[entry.id] = entry
-                    batch.append(entry)
-                if self._stopping:
-                    return
-                now = time.monotonic()
-                if batch and now - told >= _BATCH_SECONDS and self._taken.is_set():
-                    self._taken.clear()
-                    self._post(ExperimentsListed(tuple(batch), frozenset(), False))
-                    batch, told = [], now
-                if now - paused >= _TURN_SECONDS:
-                    time.sleep(_PAUSE_SECONDS)
-                    paused = time.monotonic()
-        except RunsError as problem:
-            error = safe_text(problem, one_line=True)
-        gone = frozenset(self._told.keys() - seen)
-        for id_ in gone:
-            del self._told[id_]
-        self._post(ExperimentsListed(tuple(batch), gone, True, error))
+            while not self._stopping:
+                begun = time.monotonic()
+                self._wake.clear()
+                self._look()
+                spent = time.monotonic() - begun
+                self._wake.wait(max(_LOOK_SECONDS, _SHARE * spent))
+                self._awake.wait()
+        finally:
+            self._teller.close()
+
+    def _look(self) -> None:
+        """Tell what is new, in batches, and last that this is all."""
+        held: list[Entry] = []
+        self._paused = time.monotonic()
+        for news in self._teller.look(self._between):
+            held += news.entries
+            if self._stopping:
+                return
+            if news.complete or self._taken.is_set():
+                self._taken.clear()
+                self._post(ExperimentsListed(tuple(held), news.gone, news.complete, news.error))
+                held = []
+
+    def _between(self) -> bool:
+        """Give the screen its turn; whether to read on."""
+        if time.monotonic() - self._paused >= _TURN_SECONDS:
+            time.sleep(_PAUSE_SECONDS)
+            self._paused = time.monotonic()
+        return not self._stopping
