@@ -12,9 +12,11 @@ from tui_attn import data, runs
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogReader
 from tui_attn.follow import read_state
+from tui_attn.models import CNN_SelfAttention
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.train import checkpoint
 from tui_attn.train.engine import Engine
+from tui_attn.train.probe import ProbeSet, collect
 
 MODELS = ("base", "se", "self-attention")
 
@@ -236,6 +238,34 @@ def test_probes_have_the_documented_arrays(tmp_path: Path) -> None:
         assert arrays["attention/by_class"].shape == (10, 64, 64)
         np.testing.assert_allclose(arrays["attention/by_head"].sum(-1), 1, atol=1e-4)
     assert (experiment.run("se-s0").probes / "epoch-00000.npz").exists()  # the untrained network
+
+
+def test_attention_by_class_and_head_is_kept_of_the_untrained_and_the_trained_network(tmp_path: Path) -> None:
+    experiment = make(tmp_path, epochs=2)
+    made = engine(experiment)
+    train(made, "self-attention-s0")
+    whole = {}
+    for epoch in range(3):
+        with np.load(
+            experiment.run("self-attention-s0").probes / f"epoch-{epoch:05d}.npz", allow_pickle=False
+        ) as arrays:
+            if "attention/by_class_and_head" in arrays:
+                whole[epoch] = arrays["attention/by_class_and_head"]
+                images = arrays["classes/images"] / arrays["classes/images"].sum()
+                by_class, by_head = arrays["attention/by_class"], arrays["attention/by_head"]
+    assert sorted(whole) == [0, 2]
+    assert (whole[2].shape, whole[2].dtype) == ((10, 8, 64, 64), np.float16)
+    np.testing.assert_allclose(whole[2].astype(float).mean(axis=1), by_class, atol=1e-3)
+    np.testing.assert_allclose(np.tensordot(images, whole[2].astype(float), 1), by_head, atol=1e-3)
+
+
+def test_attention_by_class_and_head_of_many_classes_is_not_kept() -> None:
+    network = CNN_SelfAttention()
+    few = ProbeSet(torch.zeros(20, 1, 28, 28), torch.arange(20) % 10, 10)
+    many = ProbeSet(torch.zeros(100, 1, 28, 28), torch.arange(100), 100)
+    assert "attention/by_class_and_head" in collect(network, few, whole=True)[0]
+    assert "attention/by_class_and_head" not in collect(network, few)[0]
+    assert "attention/by_class_and_head" not in collect(network, many, whole=True)[0]
 
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:

@@ -162,10 +162,10 @@ def test_a_class_s_attention_differs_from_that_of_all_classes() -> None:
     rng = np.random.default_rng(0)
     weights = rng.random((3, 4, 4)).astype(np.float32)
     found = matrices({"attention/by_class": weights, "attention/by_head": weights}, ["a", "b", "c"])
-    (one,) = [item for item in found if item.name == "attention, b"]
+    (one,) = [item for item in found if item.name == "attention, mean over heads, b"]
     shown = matrix(one.values, one.rows, reference=one.reference)
     assert shown.difference(2, 3) == pytest.approx(float(weights[1, 2, 3] - weights[:, 2, 3].mean()))
-    assert next(item for item in found if "mean over heads" in item.name).reference is None
+    assert next(item for item in found if item.name == "attention, mean over heads").reference is None
     with pytest.raises(ValueError, match="shape"):
         matrix(one.values, one.rows, reference=[[1.0]])
 
@@ -185,3 +185,74 @@ def test_without_a_model_with_attention_the_screen_says_so(tmp_path: Path) -> No
         await until(pilot, lambda: "No model of this experiment has gates" in screen_text(app))
 
     drive(make_app(folder), script)
+
+
+def keep_whole(folder: ExperimentDir, *epochs: int) -> None:
+    """Let the probes of these epochs hold the attention by class and head, as those of the first and last do."""
+    for epoch in epochs:
+        path = folder.run("self-attention-s0").probes / f"epoch-{epoch:05d}.npz"
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        heads, classes = arrays["attention/by_head"], arrays["attention/by_class"]
+        whole = (heads[None] + classes[:, None]) / 2
+        np.savez(path, allow_pickle=False, **arrays, **{"attention/by_class_and_head": whole.astype(np.float16)})
+
+
+def test_head_and_class_are_chosen_together(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=3), predictions=False, points_per_epoch=4)
+    keep_whole(folder, 0, 3)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("down", "down", "h")
+        await until(pilot, lambda: "attention, mean over heads " in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "attention, mean over heads, T-shirt/top" in screen_text(app))
+        await pilot.press("m", "m", "c")
+        await until(pilot, lambda: "attention, head 2, Trouser" in screen_text(app))
+        heatmap = maps(app)[0]
+        with np.load(folder.run("self-attention-s0").probes / "epoch-00003.npz", allow_pickle=False) as file:
+            kept = file["attention/by_class_and_head"].astype(np.float32)
+        assert heatmap.value == kept[1, 1, 0, 0]
+        assert heatmap._matrix.difference(0, 0) == pytest.approx(float(kept[1, 1, 0, 0] - kept[:, 1, 0, 0].mean()))
+        await pilot.press("E")
+        await until(pilot, lambda: "head 2 by class: see epoch 0 or the last" in screen_text(app))
+        assert "attention, head 2  " in screen_text(app)
+        await pilot.press("E", "E")
+        await until(pilot, lambda: "self-attention-s0 · untrained" in screen_text(app))
+        await until(pilot, lambda: "attention, head 2, Trouser" in screen_text(app))
+        await pilot.press("C", "C")
+        await until(pilot, lambda: "attention, head 2  " in screen_text(app))
+        assert "by class" not in screen_text(app).splitlines()[1]
+
+    drive(make_app(folder), script, size=(80, 24))
+
+
+def test_experiments_of_before_have_classes_of_the_mean_and_say_so_of_a_head(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("down", "down", "h")
+        await until(pilot, lambda: "1 of 9" in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "attention, mean over heads, T-shirt/top" in screen_text(app))
+        await pilot.press("m")
+        await until(pilot, lambda: "head 1 by class: not recorded" in screen_text(app))
+
+    drive(make_app(folder), script)
+
+
+def test_gates_have_their_classes_as_rows(folder: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await pilot.press("c")
+        await until(pilot, lambda: "every row of this heatmap is a class" in screen_text(app))
+
+    drive(make_app(folder), script)
+
+
+def test_classes_without_a_mean_over_heads_stand_for_themselves() -> None:
+    found = matrices({"attention/by_class": np.ones((2, 3, 3), dtype=np.float32)}, ["a", "b"])
+    assert [(item.name, item.group) for item in found] == [
+        ("attention, mean over heads, a", ""),
+        ("attention, mean over heads, b", ""),
+    ]

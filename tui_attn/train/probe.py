@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,13 @@ MOST_LAYERS = 24
 """SE blocks of a model of one's own that are probed: a file of arrays holds so many."""
 MOST_CHANNELS = 256
 """Between which attention is kept: a matrix for each class and head."""
+MOST_WHOLE_BYTES = 2_000_000
+"""Of attention by class and head at once; with so many classes, heads or channels that it is more, it isn't kept."""
 SHARE = 100
 """Images that a model of one's own is given at once."""
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
+"""float32, or float16 where there is much of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class ProbeSet:
 
 
 @torch.inference_mode()
-def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[float]]]:
+def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[Arrays, dict[str, list[float]]]:
     """The arrays of one probe, and for a glance the mean gate of every channel by SE layer.
 
     `classes/images` (classes,): the number of images. For each SE layer: `<layer>/by_class` (classes, C), the mean gate
@@ -58,10 +62,11 @@ def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[f
     `attention/by_class` (classes, 64, 64), mean weights; `attention/within` (classes, 64), the standard deviations
     between images of a class of the weights in a row, the heads' mean, as a root mean square over the row;
     `attention/saturated` (2,), the shares of rows (of single heads and images) that give no channel more than twice its
-    even share, and that give one channel more than half. A model of one's own gives the same for the blocks of
-    `tui_attn.models` in it: for each `SEBlock`, called as the model calls it, and for the first `ChannelSelfAttention`.
-    A network without such attention gives nothing. No random number is drawn and no weight is changed, unless a model
-    of one's own does so.
+    even share, and that give one channel more than half; and where `whole` is set, `attention/by_class_and_head`
+    (classes, A, 64, 64), mean weights in float16, unless they exceed `MOST_WHOLE_BYTES`. A model of one's own gives the
+    same for the blocks of `tui_attn.models` in it: for each `SEBlock`, called as the model calls it, and for the first
+    `ChannelSelfAttention`. A network without such attention gives nothing. No random number is drawn and no weight is
+    changed, unless a model of one's own does so.
     """
     was_training = model.training
     model.eval()
@@ -72,14 +77,14 @@ def collect(model: nn.Module, probe: ProbeSet) -> tuple[Arrays, dict[str, list[f
             arrays |= _gate_arrays(layer, gates.float(), probe)
             glance[layer] = [round(value, 4) for value in gates.float().mean(0).tolist()]
     elif isinstance(model, CNN_SelfAttention):
-        arrays |= _attention_arrays(model.attention(probe.images).float(), probe)
+        arrays |= _attention_arrays(model.attention(probe.images).float(), probe, whole)
     else:
         gates_of, attention = _seen(model, probe.images)
         for layer, gates in gates_of.items():
             arrays |= _gate_arrays(layer, gates, probe)
             glance[layer] = [round(value, 4) for value in gates.mean(0).tolist()]
         if attention is not None:
-            arrays |= _attention_arrays(attention, probe)
+            arrays |= _attention_arrays(attention, probe, whole)
     if arrays:
         counts = torch.bincount(probe.labels, minlength=probe.classes)
         arrays["classes/images"] = counts.float().cpu().numpy()
@@ -137,14 +142,17 @@ def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
     }
 
 
-def _attention_arrays(weights: Tensor, probe: ProbeSet) -> Arrays:
+def _attention_arrays(weights: Tensor, probe: ProbeSet, whole: bool) -> Arrays:
     """What is kept of attention weights (P, A, C, C)."""
+    kept: Arrays = {}
+    if whole and 2 * probe.classes * weights[0].numel() <= MOST_WHOLE_BYTES:
+        kept["attention/by_class_and_head"] = _by_class(weights, probe).astype(np.float16)
     mean = weights.mean(1)  # (P, C, C)
     classes = [mean[probe.labels == label] for label in range(probe.classes)]
     within = torch.stack([some.var(0, correction=0).mean(-1).sqrt() for some in classes])  # (classes, C)
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
-    return {
+    return kept | {
         "attention/by_head": weights.mean(0).cpu().numpy(),
         "attention/by_class": _by_class(mean, probe),
         "attention/within": within.nan_to_num().cpu().numpy(),
@@ -159,7 +167,7 @@ def _by_class(values: Tensor, probe: ProbeSet) -> NDArray[np.float32]:
     return result
 
 
-def pack(arrays: dict[str, NDArray[np.float32]] | dict[str, np.ndarray]) -> bytes:
+def pack(arrays: Arrays) -> bytes:
     """The bytes of an .npz file; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)

@@ -216,7 +216,8 @@ class Session:
     def _probe(self) -> None:
         if self._probes is None:
             return
-        arrays, glance = probe.collect(self._trainer.network, self._probes)
+        ends = self.progress.epoch == 0 or self.done  # what takes much room is kept of these two only
+        arrays, glance = probe.collect(self._trainer.network, self._probes, whole=ends)
         if not arrays:
             return
         name = f"epoch-{self.progress.epoch:05d}.npz"

@@ -17,6 +17,8 @@ class Place:
         self._epoch: int | None = None
         """None: the newest, whichever that is by now."""
         self._name: str | None = None
+        self._group = ""
+        """The class whose images alone are looked at; empty: all."""
         self._scales: dict[str, tuple[float, float]] = {}
         """Of matrices that are not shown from 0 to 1 (or the largest weight), the ends of their scales."""
 
@@ -68,18 +70,40 @@ class Place:
 
     # ---- matrices
 
+    def part(self, probed: Probed) -> Matrix:
+        """The matrix to show, over all images."""
+        return next((matrix for matrix in probed.parts if matrix.name == self._name), probed.parts[0])
+
     def matrix(self, probed: Probed) -> tuple[Matrix, Matrix | None]:
         """The matrix to show, and the untrained network's, where there is one of this shape."""
-        named = (matrix for matrix in probed.matrices if matrix.name == self._name)
-        matrix = next(named, probed.matrices[0])
+        part = self.part(probed)
+        matrix = (probed.of_group(part, self._group) if self._group else None) or part
         before = probed.untrained.get(matrix.name)
         return matrix, before if before is not None and before.values.shape == matrix.values.shape else None
 
+    def missing(self, probed: Probed) -> str:
+        """In words, why not the class is shown that was asked for; empty where it is, or where none was."""
+        part = self.part(probed)
+        if not self._group or probed.of_group(part, self._group) is not None:
+            return ""
+        if not probed.groups(part):
+            return ""
+        ends = self.epochs[:1] + self.epochs[-1:]
+        why = "not recorded" if self.epoch in ends else "see epoch 0 or the last"
+        return f"{part.name.partition(', ')[2]} by class: {why}"
+
     def next_matrix(self, probed: Probed, by: int) -> None:
         """Go to another matrix of this probe."""
-        names = [matrix.name for matrix in probed.matrices]
-        at = names.index(self._name) if self._name in names else 0
+        names = [matrix.name for matrix in probed.parts]
+        at = names.index(self.part(probed).name)
         self._name = names[(at + by) % len(names)]
+
+    def next_group(self, probed: Probed, by: int) -> bool:
+        """Go to the images of another class, or to all; False where the rows are the classes, or none were recorded."""
+        groups = ["", *probed.groups(self.part(probed))]
+        at = groups.index(self._group) if self._group in groups else 0
+        self._group = groups[(at + by) % len(groups)]
+        return len(groups) > 1
 
     def ends(self, probed: Probed) -> tuple[float, float]:
         """The ends of the scale of the matrix to show: from 0 to 1 for gates, to the largest weight for attention."""

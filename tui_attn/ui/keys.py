@@ -125,6 +125,8 @@ HEATMAPS_KEYS = (
     Key("next_probe_run", "n", "next_run", "run", "Show the next run that has gates or attention", True),
     Key("next_matrix", "m", "matrix(1)", "matrix", "Show the next layer's gates or attention matrix of this run", True),
     Key("previous_matrix", "M", "matrix(-1)", "matrix before", "Show the layer's gates or attention matrix before"),
+    Key("next_group", "c", "group(1)", "class", "Show the attention on images of the next class only, or on all", True),
+    Key("previous_group", "C", "group(-1)", "class before", "Show the attention on images of the class before"),
     Key("next_epoch", "e", "epoch(1)", "later", "Show the next epoch", True),
     Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
     Key("play_epochs", "space", "play", "play", "Go through the epochs by itself, from the first", True),

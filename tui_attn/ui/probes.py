@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.runs import ExperimentDir
@@ -30,6 +30,10 @@ class Matrix:
     layer: str
     reference: NDArray[Any] | None = None
     """The mean over all classes or heads, where the matrix is that of one of them."""
+    part: str = ""
+    """The name of the same over all images, where the matrix is that of one class."""
+    group: str = ""
+    """That class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,20 @@ class Probed:
     """By the names of `matrices`; empty where the untrained network's probe is missing or damaged."""
     facts: dict[str, HeatmapFacts]
     """By layer."""
+
+    @property
+    def parts(self) -> list[Matrix]:
+        """The matrices over all images."""
+        return [matrix for matrix in self.matrices if not matrix.group]
+
+    def groups(self, part: Matrix) -> list[str]:
+        """The classes of which the layer of `part` has matrices of their own."""
+        return list(dict.fromkeys(found.group for found in self.matrices if found.group and found.layer == part.layer))
+
+    def of_group(self, part: Matrix, group: str) -> Matrix | None:
+        """The same as `part` over the images of one class; None where it wasn't recorded."""
+        found = (matrix for matrix in self.matrices if (matrix.part, matrix.group) == (part.name, group))
+        return next(found, None)
 
 
 def read_probe(folder: ExperimentDir, run: RunState, epoch: int) -> Probed:
@@ -62,6 +80,11 @@ def matrices(arrays: Mapping[str, NDArray[Any]], classes: list[str]) -> list[Mat
     found: list[Matrix] = []
     for name, values in arrays.items():
         found += _shown(name, values, classes)
+    names = {matrix.name for matrix in found}
+    # What has no matrix over all images to belong to stands for itself.
+    found = [
+        matrix if not matrix.part or matrix.part in names else replace(matrix, part="", group="") for matrix in found
+    ]
     return sorted(found, key=lambda matrix: not matrix.unit)
 
 
@@ -69,20 +92,39 @@ def _shown(name: str, values: NDArray[Any], classes: list[str]) -> list[Matrix]:
     layer, _, kind = name.partition("/")
     if values.dtype.kind != "f" or 0 in values.shape:
         return []
-    if layer == "attention" and values.ndim == 3 and kind in {"by_class", "by_head"}:
-        by_class = kind == "by_class"
-        names = _names(classes, len(values)) if by_class else [f"head {head + 1}" for head in range(len(values))]
-        mean = values.mean(axis=0)
-        each = [_attention(label, matrix, mean) for label, matrix in zip(names, values, strict=True)]
-        return each if by_class else [_attention("mean over heads and images", mean, None), *each]
+    if layer == "attention" and values.ndim == 3 and kind == "by_head":
+        heads = [_attention(_head(at), matrix, values.mean(axis=0)) for at, matrix in enumerate(values)]
+        return [_attention(_MEAN, values.mean(axis=0), None), *heads]
+    if layer == "attention" and values.ndim == 3 and kind == "by_class":
+        return _of_classes(_MEAN, values, classes)
+    if layer == "attention" and values.ndim == 4 and kind == "by_class_and_head":
+        whole = values.astype("float32")
+        return [found for at in range(values.shape[1]) for found in _of_classes(_head(at), whole[:, at], classes)]
     if values.ndim == 2 and kind in {"", "by_class"} and layer != "attention":
         return [Matrix(f"gates of {layer}", values, _names(classes, len(values)), "class", "channel", True, layer)]
     return []
 
 
-def _attention(label: str, values: NDArray[Any], reference: NDArray[Any] | None) -> Matrix:
+_MEAN = "mean over heads"
+
+
+def _head(at: int) -> str:
+    return f"head {at + 1}"
+
+
+def _attention(label: str, values: NDArray[Any], reference: NDArray[Any] | None, group: str = "") -> Matrix:
     numbers = [str(index) for index in range(len(values))]
-    return Matrix(f"attention, {label}", values, numbers, "from", "to channel", False, "attention", reference)
+    part = f"attention, {label}"
+    name = f"{part}, {group}" if group else part
+    of = part if group else ""
+    return Matrix(name, values, numbers, "from", "to channel", False, "attention", reference, of, group)
+
+
+def _of_classes(label: str, values: NDArray[Any], classes: list[str]) -> list[Matrix]:
+    """The matrices of a head, or of the mean over them, for each class: `values` [classes, C, C]."""
+    mean = values.mean(axis=0)
+    named = zip(_names(classes, len(values)), values, strict=True)
+    return [_attention(label, matrix, mean, group) for group, matrix in named]
 
 
 def _names(classes: list[str], count: int) -> list[str]:

@@ -178,6 +178,13 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
             self._place.next_matrix(self._probed, by)
             self._draw()
 
+    def action_group(self, by: int) -> None:
+        """Show the attention on images of another class, or on all."""
+        if self._probed is not None:
+            if not self._place.next_group(self._probed, by):
+                self.query_one(KeyBar).say("every row of this heatmap is a class", "muted")
+            self._draw()
+
     def action_epoch(self, by: int) -> None:
         """Show a later or an earlier epoch."""
         self._stop_playing()
@@ -274,12 +281,19 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
             self._words()
             return
         matrix, before = self._place.matrix(probed)
-        at = probed.matrices.index(matrix)
-        self._arrange(found, f"{at + 1} of {len(probed.matrices)}", matrix, before, self._place.ends(probed))
+        parts = probed.parts
+        where = f"{parts.index(self._place.part(probed)) + 1} of {len(parts)}"
+        self._arrange(found, where, matrix, before, self._place.missing(probed), self._place.ends(probed))
         self._say_facts(probed, matrix, found.epoch)
 
     def _arrange(
-        self, found: Loaded, where: str, matrix: Matrix, before: Matrix | None, ends: tuple[float, float]
+        self,
+        found: Loaded,
+        where: str,
+        matrix: Matrix,
+        before: Matrix | None,
+        missing: str,
+        ends: tuple[float, float],
     ) -> None:
         """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
         main, beside = self._maps()
@@ -297,7 +311,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         room.choose()
         slider = self.query_one(EpochSlider)
         slider.display = True
-        missing = "the untrained network's is missing" if asked and before is None else ""
+        missing = missing or ("the untrained network's is missing" if asked and before is None else "")
         slider.show(self._place.epochs or [found.epoch], found.epoch, missing)
         words = self.query_one(Words)
         words.styles.height = 1
