@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tui_attn import runs
@@ -30,9 +30,12 @@ _GRACE_SECONDS = 2.0
 
 
 class Teller:
-    """Tells what is new in `runs_dir`, however many experiments there are. One thread looks, any may stop it."""
+    """Tells what is new in `runs_dir`, however many experiments there are. One thread looks, any may stop it.
 
-    def __init__(self, runs_dir: Path) -> None:
+    `known`: the ids of experiments that were told before, by another.
+    """
+
+    def __init__(self, runs_dir: Path, *, known: Iterable[str] = ()) -> None:
         self._runs_dir = runs_dir.absolute()
         self._here: Looker | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +44,7 @@ class Teller:
         self._stopped = False
         self._lock = threading.Lock()
         """Whoever holds it may write to the process, or close its stdin."""
-        self._told: set[str] = set()
+        self._told = set(known)
 
     @property
     def pid(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tui_attn.history.entries import Entry
@@ -20,11 +20,13 @@ _SHARE = 20.0
 
 
 class HistoryReader(threading.Thread):
-    """Tells everything by `post`, from its own thread."""
+    """Tells everything by `post`, from its own thread, and what is gone of the `known`, which are on the screen."""
 
-    def __init__(self, runs_dir: Path, post: Callable[[ExperimentsListed], object]) -> None:
+    def __init__(
+        self, runs_dir: Path, post: Callable[[ExperimentsListed], object], *, known: Iterable[str] = ()
+    ) -> None:
         super().__init__(name="history", daemon=True)
-        self._teller = Teller(runs_dir)
+        self._teller = Teller(runs_dir, known=known)
         self._post = post
         self._paused = 0.0
         self._stopping = False

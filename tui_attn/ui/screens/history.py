@@ -44,7 +44,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self._runs_dir = runs_dir
         self.view = view
-        self._reader = HistoryReader(runs_dir, self.post_message)
+        self._reader = HistoryReader(runs_dir, self.post_message, known=view.entries)
         self._offered: object = None
 
     @property
@@ -282,17 +282,20 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         if entry is None:
             return
 
+        app = self._dashboards
+
         def answered(yes: bool | None) -> None:
             if yes:
-                self._do(lambda: self._throw_away(entry), f"{entry.name or entry.id} is in the trash: u takes it back")
+                said = f"{entry.name or entry.id} is in the trash: u takes it back"
+                self._do(lambda: self._throw_away(entry, app), said)
 
         self.app.push_screen(ConfirmScreen(*words.delete_question(entry)), answered)
 
-    def _throw_away(self, entry: Entry) -> None:
+    def _throw_away(self, entry: Entry, app: DashboardApp) -> None:
         folder = self.folder(entry)
         self.view.thrown_away.append(shelf.trash(folder))
-        if self._dashboards.folder is not None and self._dashboards.folder.path == folder.path:
-            self.app.call_later(self._dashboards.close_experiment)
+        if app.folder is not None and app.folder.path == folder.path:
+            app.call_later(app.close_experiment)
 
     def action_undo(self) -> None:
         """Take back what was deleted last."""
@@ -308,16 +311,18 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
     def _do(self, work: Callable[[], object], said: str) -> None:
         """Do something to a folder beside the screen; then look, and say how it went."""
 
+        app = self._dashboards  # this screen may be gone before the work is done
+
         def in_thread() -> None:
             try:
                 work()
             except RunsError as error:
-                self.app.call_later(self._dashboards.say, str(error), "failed")
+                app.call_later(app.say, str(error), "failed")
             else:
                 if said:
-                    self.app.call_later(self._dashboards.say, said)
-                if self._dashboards.session is not None:  # the dashboard below may have another name now
-                    self._dashboards.session.feed.nudge()
+                    app.call_later(app.say, said)
+                if app.session is not None:  # the dashboard below may have another name now
+                    app.session.feed.nudge()
             self._reader.nudge()
 
         threading.Thread(target=in_thread, name="tidy", daemon=True).start()

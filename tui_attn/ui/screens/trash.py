@@ -97,6 +97,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
 
     def _in_thread(self, item: Trashed | None) -> None:
         """Take `item` back, if any, and read the trash."""
+        app = self._dashboards  # this screen may be gone before the work is done
 
         def work() -> None:
             said, ink = "", "normal"
@@ -106,13 +107,14 @@ class TrashScreen(PageScreen, inherit_bindings=False):
                 except RunsError as error:
                     said, ink = str(error), "failed"
             found = shelf.trashed(self._runs_dir)
-            self.app.call_later(self._show, found, said, ink)
+            app.call_later(self._show, found, said, ink)
 
         threading.Thread(target=work, name="trash", daemon=True).start()
 
     def _show(self, items: list[Trashed], said: str, ink: str) -> None:
         self._items = items
-        self.renew()
-        self.refresh_bindings()
+        if self.is_attached:
+            self.renew()
+            self.refresh_bindings()
         if said:
             self._dashboards.say(said, ink)
