@@ -117,6 +117,20 @@ def test_a_slow_terminal_gets_fewer_frames_and_is_told() -> None:
     assert app.paces == [True, False]
 
 
+def test_a_terminal_that_was_slow_once_is_not_called_slow_for_ever() -> None:
+    app = Painter()
+    app.driver.terminal.write_seconds = 0.25
+    app.show("slow")
+    assert app.paces == [True]
+    app.driver.terminal.backlog = True
+    app.fire()
+    app.driver.terminal.backlog = False
+    app.driver.terminal.write_seconds = 0.001
+    app.fire()
+    assert app.paces == [True, False]
+    assert app.timers == []
+
+
 def test_the_pace_has_a_floor() -> None:
     app = Painter()
     app.driver.terminal.write_seconds = 100.0
@@ -156,7 +170,7 @@ def test_the_terminal_file_knows_what_is_unsent() -> None:
         if len(text) - taken > room:
             assert file.backlog
         taken += len(os.read(reading, 1 << 16))
-    writer.join(20)
+    writer.join(120)
     assert bool(file.backlog) is False
     os.close(reading)
     os.close(writing)
@@ -173,7 +187,7 @@ file.write("x")
 file.flush()
 print("still here")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
     assert done.returncode == 129
     assert done.stdout == b""
 

@@ -105,10 +105,22 @@ class PaintingApp(App[int]):
         if difference:
             driver.write(f"{SYNC_START}{difference}{SYNC_END}" if self._sync_available else difference)
             driver.flush()
+            if self.frame_seconds:
+                self.set_timer(self.frame_seconds, self._look_again)
 
     def _paint_again(self) -> None:
         self._paint_timer = None
         self._paint()
+
+    def _look_again(self) -> None:
+        """A terminal that was slow may keep up again, and nothing more be written that would show it."""
+        driver = self._driver
+        if not isinstance(driver, TerminalDriver) or self._paint_timer is not None:
+            return
+        if driver.terminal.backlog:
+            self.set_timer(_RETRY_SECONDS, self._look_again)
+        else:
+            self._note_pace(driver.terminal.write_seconds)
 
     def _note_pace(self, write_seconds: float) -> None:
         slow = write_seconds > _SLOW_SECONDS
