@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
 import sys
+import termios
 import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 EXIT_HANGUP = 128 + signal.SIGHUP
 _WATCH_MS = 500
 _LATEST_EXIT_SECONDS = 0.8
+_GIVE_BACK_SECONDS = 0.1
+_GIVEN_BACK = (
+    "\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
+    "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
+)
+"""All that Textual sends when it leaves."""
 
 
 class TerminalFile:
@@ -112,10 +120,27 @@ class TerminalDriver(LinuxDriver):
             threading.Thread(target=_watch, args=(self.fileno,), name="terminal-watch", daemon=True).start()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
+    def give_back(self) -> None:
+        """Leave the terminal as it was found, whatever Textual does meanwhile; may wait for the terminal."""
+        if self.attrs_before is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+        with contextlib.suppress(OSError):
+            os.write(self.terminal.fileno(), _GIVEN_BACK.encode())
+
 
 def leave_at_once(code: int = EXIT_HANGUP) -> None:
     """End this process now. A dashboard owns nothing: the training doesn't notice."""
     os._exit(code)
+
+
+def _leave_late(app: App[Any], code: int) -> None:
+    """End a process that takes too long to leave, without waiting for its terminal."""
+    if isinstance(app._driver, TerminalDriver):
+        giving = threading.Thread(target=app._driver.give_back, name="give-back", daemon=True)
+        giving.start()
+        giving.join(_GIVE_BACK_SECONDS)
+    leave_at_once(code)
 
 
 def exit_on_signals(app: App[Any]) -> None:
@@ -125,7 +150,7 @@ def exit_on_signals(app: App[Any]) -> None:
         code = 0 if signum == signal.SIGINT else 128 + signum
 
         def leave(code: int = code) -> None:
-            late = threading.Timer(_LATEST_EXIT_SECONDS, leave_at_once, (code,))
+            late = threading.Timer(_LATEST_EXIT_SECONDS, _leave_late, (app, code))
             late.daemon = True
             late.start()
             app.exit(return_code=code)
