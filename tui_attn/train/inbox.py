@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -31,11 +32,18 @@ class Inbox:
         """The supervisor is gone, or this process was told to end: checkpoint and exit."""
         self.terminated = False
         """Whether it was told to end by a signal."""
+        self._end = select.poll()
+        self._end.register(fd, 0)  # the end of a pipe is always reported
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     @property
     def waiting(self) -> bool:
-        """Whether there is anything to attend to; costs next to nothing."""
+        """Whether there is anything to attend to; costs next to nothing, a millionth of a second.
+
+        The end of the pipe is looked for here too: on a busy machine, many steps may pass before the thread has a turn.
+        """
+        if not self.abandoned and any(events & select.POLLHUP for _, events in self._end.poll(0)):
+            self.abandon()
         return self.abandoned or bool(self._messages)
 
     def ends(self, run: str) -> bool:
