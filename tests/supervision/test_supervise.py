@@ -53,6 +53,9 @@ class Workshop:
 class HandWorker:
     """A worker that does what the test says, when the test says it."""
 
+    last_beat = 0
+    """When any of them beat its heart last, unix nanoseconds."""
+
     def __init__(self, folder: ExperimentDir, slot: Slot, pid: int) -> None:
         self.folder, self.slot, self.pid = folder, slot, pid
         self.held: list[str] = []
@@ -82,7 +85,11 @@ class HandWorker:
 
     def open(self, run: str) -> None:
         """As a worker that got no further than to open its files."""
-        self.folder.run(run).heartbeat.touch()
+        heartbeat = self.folder.run(run).heartbeat
+        heartbeat.touch()
+        # Later than any before: the clock of files may tick only a hundred times a second.
+        HandWorker.last_beat = max(time.time_ns(), self.last_beat + 1)
+        os.utime(heartbeat, ns=(self.last_beat, self.last_beat))
 
     def begin(self, run: str, step: int = 0) -> None:
         """As a worker that trained up to `step` and beat its heart."""

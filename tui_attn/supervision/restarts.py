@@ -38,10 +38,10 @@ class Deaths:
         A run shows one when it is opened and when its turn comes. Signs from before this worker are another's. None
         when the worker died before it opened any of the runs that it `held`.
         """
-        lived = time.monotonic() - self._births.pop(worker, -math.inf) + _GRAIN
-        ages = {run: liveness.age(folder.run(run).heartbeat) for run in held}
-        its = {run: age for run, age in ages.items() if age is not None and age <= lived}
-        return min(its, key=its.__getitem__) if its else None
+        born = self._births.pop(worker, -math.inf) - _GRAIN
+        signs = {run: _last_sign(folder.run(run)) for run in held}
+        its = {run: sign for run, sign in signs.items() if sign >= born}
+        return max(its, key=its.__getitem__) if its else None
 
     def gives_up(self, run: str, step: int) -> bool:
         """Count a death of `run`'s worker at `step`; whether it was one too many there."""
@@ -52,6 +52,12 @@ class Deaths:
     def forget(self, run: str) -> None:
         """Begin to count anew."""
         self._steps.pop(run, None)
+
+
+def _last_sign(run: RunDir) -> float:
+    """When `run` last showed a sign of life, by `time.monotonic`; minus infinity when it never did."""
+    age = liveness.age(run.heartbeat)
+    return -math.inf if age is None else time.monotonic() - age
 
 
 class Evictions:
