@@ -29,6 +29,8 @@ from tui_attn.runs import ExperimentDir, Manifest, RunDir
 
 T0 = 1_700_000_000.0
 """When every recorded experiment starts, unix seconds."""
+NEVER_OLD = 4e9
+"""When every recorded worker showed its last sign of life, unix seconds: it gets on however slow the machine is."""
 
 TRACEBACK = """Traceback (most recent call last):
   File "tui_attn/train/worker.py", line 118, in train
@@ -191,6 +193,7 @@ class _Recording:
             self.log.append("warning", message=self.recorder.warnings[self.id])
         self._probe(0)
         self.folder.heartbeat.touch(mode=0o600)
+        os.utime(self.folder.heartbeat, (NEVER_OLD, NEVER_OLD))
         return True
 
     def turn(self, epoch: int) -> None:

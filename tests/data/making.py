@@ -300,7 +300,7 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if server.hold is not None:
-                server.hold.wait(20)
+                server.hold.wait(240)
             if server.break_after and status in (200, 206):
                 body = body[: server.break_after.pop(0)]
             self.close_connection = True
@@ -324,7 +324,7 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
 
 # --- asking -----------------------------------------------------------------------------------------------------------
 
-QUICK = FetchOptions(limits=Limits(connect=2.0, stall=2.0, retries=1, pause=0.001))
+QUICK = FetchOptions(limits=Limits(connect=60.0, stall=60.0, retries=1, pause=0.001))
 OFFLINE = FetchOptions(offline=True)
 
 

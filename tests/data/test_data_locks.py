@@ -24,6 +24,7 @@ from tests.data.making import (
     with_urls,
     write,
 )
+from tests.waiting import eventually
 from tui_attn.data import DataError, FetchOptions, ensure
 from tui_attn.data.files import cache_dir
 from tui_attn.data.registry import DatasetInfo
@@ -63,12 +64,14 @@ import sys
 from tests.data.making import make_idx_set, with_urls
 from tui_attn.data.resolve import ensure_info
 from tui_attn.data import FetchOptions
+from tui_attn.data.base import Limits
 said = set()
 def say(phase, done, total):
     if phase.startswith("waiting") and phase not in said:
         print("waiting", flush=True)
     said.add(phase)
-where = ensure_info(with_urls(make_idx_set(), sys.argv[1]), options=FetchOptions(progress=say))
+options = FetchOptions(progress=say, limits=Limits(stall=240.0))
+where = ensure_info(with_urls(make_idx_set(), sys.argv[1]), options=options)
 print(where.source)
 """
 
@@ -79,25 +82,29 @@ def start(url: str) -> subprocess.Popen[str]:
     )
 
 
+def downloading(process: subprocess.Popen[str], server: Server) -> None:
+    """Wait until the process is in the middle of its download, and holds the lock."""
+    eventually(lambda: server.asked or process.poll() is not None, "a download")
+    assert process.poll() is None
+
+
 def test_two_starts_at_once_fetch_once(cache: Path, server: Server) -> None:
     server.hold = threading.Event()
     first = start(f"{server.url}idx/")
-    while not server.asked:  # the first is in the middle of its download, and holds the lock
-        assert first.poll() is None
+    downloading(first, server)
     second = start(f"{server.url}idx/")
     assert second.stdout is not None
     assert second.stdout.readline() == "waiting\n"
     server.hold.set()
-    assert first.communicate(timeout=60)[0] == "downloaded\n"
-    assert second.communicate(timeout=60)[0] == "cache\n"
+    assert first.communicate(timeout=240)[0] == "downloaded\n"
+    assert second.communicate(timeout=240)[0] == "cache\n"
     assert len(server.asked) == len(make_idx_set().raw)
 
 
 def test_whoever_waits_for_a_fetch_may_give_up(cache: Path, server: Server) -> None:
     server.hold = threading.Event()
     first = start(f"{server.url}idx/")
-    while not server.asked:
-        assert first.poll() is None
+    downloading(first, server)
     heard: list[str] = []
 
     def give_up(phase: str, done: int, total: int | None) -> None:
@@ -109,7 +116,7 @@ def test_whoever_waits_for_a_fetch_may_give_up(cache: Path, server: Server) -> N
         ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(progress=give_up))
     assert all(phase.startswith("waiting for another tui-attn") for phase in heard)
     server.hold.set()
-    assert first.communicate(timeout=60)[0] == "downloaded\n"
+    assert first.communicate(timeout=240)[0] == "downloaded\n"
     where = ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(offline=True))
     assert where.source == "cache"
 
@@ -118,10 +125,9 @@ def test_a_killed_start_leaves_a_lock_that_opens_and_a_part_that_goes_on(cache: 
     made = make_idx_set()
     server.hold = threading.Event()
     first = start(f"{server.url}idx/")
-    while not server.asked:
-        assert first.poll() is None
+    downloading(first, server)
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=240)
     server.hold.set()
     server.hold = None
     assert contents(ensure_info(with_urls(made, f"{server.url}idx/"), options=QUICK)) == made.raw
@@ -165,6 +171,6 @@ def test_two_threads_at_once_fetch_once(cache: Path, server: Server) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(240)
     assert sorted(sources) == ["cache", "cache", "cache", "downloaded"]
     assert len(server.asked) == len(info.files)

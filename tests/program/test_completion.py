@@ -178,7 +178,7 @@ def bash(shown: Program, tmp_path: Path) -> Iterator[int]:
         os.waitpid(pid, 0)
 
 
-def heard(terminal: int, expected: str, *, seconds: float = 60) -> str:
+def heard(terminal: int, expected: str, *, seconds: float = 240) -> str:
     """Read until `expected` was printed."""
     text = ""
     end = time.monotonic() + seconds

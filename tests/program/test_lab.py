@@ -134,7 +134,7 @@ def test_a_live_display_on_a_terminal(program: Program) -> None:
 
 def test_jobs_order_and_company_change_no_weight(program: Program, finished: Program) -> None:
     """Two workers, another order of the models, another experiment at the same time: the same bits."""
-    company = program("--no-ui", *SMALL, "--epochs", "1", "--models", "base", "--detach", "--name", "company")
+    company = program("--no-ui", *SMALL, "--epochs", "2000", "--models", "base", "--detach", "--name", "company")
     assert company.code == 0
     done = program("--no-ui", *SMALL, "--epochs", "2", "--models", "self-attention,se,base", "--jobs", "2")
     assert done.code == 0, done.err
@@ -157,7 +157,7 @@ def test_a_first_interrupt_stops_keeps_and_prints(program: Program) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
     eventually(lambda: training(program))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     folder = program.newest()
     assert process.returncode == 130
     assert "stopped" in out
@@ -177,7 +177,7 @@ def test_a_second_interrupt_ends_it_at_once(program: Program) -> None:
     process.send_signal(signal.SIGINT)
     eventually(lambda: folder.control.exists() and b"stop" in folder.control.read_bytes())
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == 130
     eventually(lambda: not alive(folder))
 
@@ -186,7 +186,7 @@ def test_sigterm_stops_and_exits_143(program: Program) -> None:
     process = program.start("--no-ui", *SMALL, "--epochs", "500", "--models", "base")
     eventually(lambda: training(program))
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == 143
     assert read_state(program.newest()).state.state == "stopped"
 
@@ -200,7 +200,7 @@ def test_the_training_outlives_whoever_watches(program: Program, how: Any) -> No
         process.stdout.close()
     else:
         process.send_signal(how)
-    process.wait(timeout=120)
+    process.wait(timeout=240)
     if process.stderr is not None:
         assert "Traceback" not in process.stderr.read()
     attached = program("attach", "--no-ui")

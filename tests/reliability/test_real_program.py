@@ -53,9 +53,13 @@ class Program:
 
     def experiment(self) -> ExperimentDir:
         """The one there is, once its worker is frozen."""
-        found = eventually(lambda: list(runs.experiments(self.runs)), "an experiment")
-        eventually(lambda: frozen(found[0]), "a frozen worker")
-        return ExperimentDir(found[0].path)
+        eventually(lambda: list(runs.experiments(self.runs)), "an experiment")
+        self.frozen()
+        return next(runs.experiments(self.runs))
+
+    def frozen(self) -> int:
+        """The pid of the frozen worker of the one experiment there is, once it is frozen."""
+        return int(eventually(lambda: frozen(next(runs.experiments(self.runs))), "a frozen worker"))
 
 
 @pytest.fixture
@@ -113,7 +117,9 @@ def test_all_killed_at_the_same_moment_and_taken_up_by_two_at_once(
     code, _, err = program("attach", "--no-ui")
     assert code == 1
     assert "the supervisor of" in err
-    both = [program.start("resume", "--no-ui") for _ in range(2)]
+    both = [program.start("resume", "--no-ui", fault="forward:1:stop") for _ in range(2)]
+    eventually(lambda: any(process.poll() is not None for process in both), "the end of one of them")
+    os.kill(program.frozen(), signal.SIGCONT)
     said = [process.communicate(timeout=240) for process in both]
     assert sorted(process.returncode for process in both) == [0, 2]
     (refused,) = [err for process, (_, err) in zip(both, said, strict=True) if process.returncode == 2]

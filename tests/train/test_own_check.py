@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.waiting import eventually
 from tui_attn import data, own_models
 from tui_attn.own import OwnModel, OwnModelError
 from tui_attn.train import own_check
@@ -119,7 +119,7 @@ def test_a_batch_of_one_is_tried_where_one_is_asked_for() -> None:
 # ---- in a process of its own
 
 
-def ask(folder: Path, source: str, *, seconds: float = 30) -> list[str]:
+def ask(folder: Path, source: str, *, seconds: float = 240) -> list[str]:
     model = OwnModel(name="net", file=str(folder / "net.py"), class_name="Net")
     content = own_models.Source(model, source.encode())
     return own_models.examine(content, data.dataset_info("synthetic"), 128, seconds=seconds)
@@ -171,11 +171,7 @@ open({str(tmp_path / "pid")!r}, "w").write(str(started.pid))
 {GOOD}"""
     assert ask(tmp_path, child) == []
     pid = int((tmp_path / "pid").read_text())
-    for _ in range(200):
-        if not _lives(pid):
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("it lives on")
+    eventually(lambda: not _lives(pid), "the end of what it started")
 
 
 def _lives(pid: int) -> bool:

@@ -14,6 +14,7 @@ from textual.geometry import Offset
 from textual.pilot import Pilot
 
 from tests.ui.chart_helpers import ASCII, INF, MODES, NAN, TRUE, OneWidget, look, text
+from tests.ui.harness import until
 from tui_attn.ui.charts import palette
 from tui_attn.ui.charts.gates import compose_gates, grouped
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
@@ -331,17 +332,11 @@ def test_the_gate_strip_is_as_tall_as_it_has_layers() -> None:
     strip = GateStrip(empty="waiting for the first probe")
 
     async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
-        assert "waiting for the first probe" in app.screen_text()
+        await until(pilot, lambda: "waiting for the first probe" in app.screen_text())
         strip.set_gates({"se1": [0.2] * 32, "se2": [0.8] * 64}, "se-s0, epoch 1")
-        await pilot.pause()
-        await pilot.pause()
-        assert strip.size.height == 3
-        assert "se-s0, epoch 1" in app.screen_text()
+        await until(pilot, lambda: strip.size.height == 3 and "se-s0, epoch 1" in app.screen_text())
         strip.set_gates({}, "base-s0", empty="no SE layer")
-        await pilot.pause()
-        await pilot.pause()
-        assert strip.size.height == 2
-        assert "no SE layer" in app.screen_text()
+        await until(pilot, lambda: strip.size.height == 2 and "no SE layer" in app.screen_text())
 
     run(strip, steps)
 

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, curve
+from tests.ui.harness import until
 from tui_attn.ui.charts.curve import Curve
 from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
 from tui_attn.ui.charts.mode import DrawingMode
@@ -503,6 +504,7 @@ def test_a_resize_is_followed() -> None:
         await settled(pilot)
         for size in ((200, 60), (30, 6), (20, 4), (80, 24)):
             await pilot.resize_terminal(*size)
+            await until(pilot, lambda size=size: (plot.size.width, plot.size.height) == size)  # type: ignore[misc]
             await settled(pilot)
             assert ("too small" in app.screen_text()) == (size == (20, 4))
         assert len(app.screen_text().splitlines()[-2]) == 80

@@ -83,11 +83,9 @@ def test_a_terminal_that_is_too_small_is_told_so(tmp_path: Path, size: tuple[int
             assert "the dashboard needs 80 x 24" in text
             assert "3 running" in text
         await pilot.resize_terminal(80, 24)
-        await drawn(pilot, app)
-        assert "▶ running" in screen_text(app)
+        await until(pilot, lambda: "▶ running" in screen_text(app))
         await pilot.resize_terminal(*size)
-        await pilot.pause()
-        assert "▶ running" not in screen_text(app)
+        await until(pilot, lambda: "▶ running" not in screen_text(app))
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script, size=size)

@@ -91,7 +91,7 @@ def test_there_is_no_animation_over_ssh(
 def loaded_after(statements: str) -> set[str]:
     """The top-level packages that a fresh interpreter has loaded after `statements`."""
     code = f"import sys\n{statements}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     return set(done.stdout.split())
 
 

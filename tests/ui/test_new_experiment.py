@@ -363,7 +363,7 @@ def test_why_it_can_t_be_started_is_said(tmp_path: Path) -> None:
 
 
 def test_a_start_is_opened(tmp_path: Path) -> None:
-    config = ExperimentConfig(models=("base",), dataset="synthetic", epochs=50, device="cpu", train_limit=500)
+    config = ExperimentConfig(models=("base",), dataset="synthetic", epochs=1000, device="cpu", train_limit=500)
     made: list[ExperimentDir] = []
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
@@ -371,7 +371,7 @@ def test_a_start_is_opened(tmp_path: Path) -> None:
         await enter(pilot, app, "name", "from the form")
         form(app).query_one("#start").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: app.folder != before, seconds=60)
+        await until(pilot, lambda: app.folder != before)
         assert isinstance(app.screen, Dashboard)
         assert app.folder is not None
         made.append(app.folder)

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests import recorded
-from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until, whole
+from tests.ui.harness import DEADLINE, drawn, drive, make_app, screen_text, staged, until, whole
 from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.messages import LogsAdvanced
@@ -40,7 +40,7 @@ def test_another_experiment_takes_the_place_of_the_first(tmp_path: Path) -> None
         assert app.theme == "light"
         assert first is not None
         assert first is not app.session
-        first.feed.join(5)
+        first.feed.join(DEADLINE)
         assert not first.feed.is_alive()
 
     with staged(tmp_path, "running") as folder:
