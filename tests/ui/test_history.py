@@ -191,6 +191,23 @@ def test_what_comes_and_goes_in_the_folder_comes_and_goes_in_the_list(runs_dir: 
     drive(app_on(runs_dir), script)
 
 
+def test_what_went_while_the_list_was_closed_is_no_row(runs_dir: Path) -> None:
+    folder, other = make("one", 1), make("two", 0)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("b")
+        screen = await listed(pilot, app)
+        await until(pilot, lambda: len(screen.view.rows) == 2)
+        await pilot.press("escape")
+        await until(pilot, lambda: shown(app) is Dashboard)
+        other.path.rename(other.path.parent / "UPPER CASE IS NOT OURS")
+        await pilot.press("b")
+        screen = await listed(pilot, app)
+        await until(pilot, lambda: [entry.id for entry in screen.view.rows] == ["one"])
+
+    drive(make_app(folder), script)
+
+
 # ---- opening
 
 
