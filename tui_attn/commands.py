@@ -131,7 +131,8 @@ def _await(folder: ExperimentDir, command_id: str) -> str:
 def compare_models(runs_dir: Path, names: Sequence[str], *, as_json: bool, report: Path | None = None) -> int:
     """Print the comparison, of several experiments together where several are named; with `report` write its page."""
     folders = [runs.find_experiment(runs_dir, name) for name in names] or [runs.find_experiment(runs_dir, None)]
-    if len(set(folders)) > 1:
+    folder = folders[0].path if len(set(folders)) == 1 else None
+    if folder is None:
         if report is not None:
             raise RunsError("--report is of one experiment: name one, or leave it out")
         summary, remarks = compare.compare_together(folders)
@@ -144,7 +145,7 @@ def compare_models(runs_dir: Path, names: Sequence[str], *, as_json: bool, repor
     if as_json:
         _out(json.dumps(summary))
         return 0
-    for line in compare.table(summary, remarks, width=_width()):
+    for line in compare.table(summary, remarks, width=_width(), folder=folder):
         _out(line)
     return 0
 

@@ -316,7 +316,7 @@ def print_result(follower: Follower) -> None:
     summary = compare.summarise(follower)
     width = os.get_terminal_size(1).columns if os.isatty(1) else 100
     print_line("")
-    for line in compare.table(summary, compare.remarks(follower, summary), width=width):
+    for line in compare.table(summary, compare.remarks(follower, summary), width=width, folder=follower.folder.path):
         print_line(line)
     print_line("")
     print_line(f"files: {safe_text(follower.folder.path, one_line=True)}")

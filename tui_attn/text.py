@@ -44,20 +44,28 @@ def has_control_characters(text: str) -> bool:
     return bool(_UNSAFE.search(text)) or "\n" in text or "\t" in text
 
 
-def command_line(name: str, experiment: Path) -> str:
+def command_line(name: str, experiment: Path, *options: str) -> str:
     """The command line that does `name` to the experiment in the folder `experiment`, from where the user is.
+
+    Every text that names a command for an experiment at hand has it from here: without a name a command means the
+    newest experiment, which may be another one.
 
     The folder's name may be anything: an experiment may have been copied to wherever the user likes.
     """
+    return safe_text(" ".join(["tui-attn", name, *_named(experiment), *options]), one_line=True)
+
+
+def _named(experiment: Path) -> list[str]:
+    """The arguments that name an experiment."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", experiment.name):
-        return safe_text(f"tui-attn {name} {shlex.quote(str(experiment))}", one_line=True)
+        return [shlex.quote(str(experiment))]
     runs_dir = experiment.parent
     with contextlib.suppress(OSError):
         if runs_dir == Path("runs").absolute():
-            return f"tui-attn {name} {experiment.name}"
+            return [experiment.name]
         if runs_dir.is_relative_to(Path.cwd()):
             runs_dir = runs_dir.relative_to(Path.cwd())
-    return safe_text(f"tui-attn {name} {experiment.name} --runs-dir {shlex.quote(str(runs_dir))}", one_line=True)
+    return [experiment.name, "--runs-dir", shlex.quote(str(runs_dir))]
 
 
 def duration(seconds: float | None) -> str:

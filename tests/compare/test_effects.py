@@ -209,7 +209,8 @@ def test_an_experiments_runs_are_found_and_what_is_missing_is_told(tmp_path: Pat
     assert found == []
     assert problems == [
         "no interventions on se-s0, self-attention-s0, se-s1, self-attention-s1, self-attention-s2 yet: "
-        "'tui-attn probe' computes what the accuracy becomes when the attention is replaced"
+        f"'tui-attn probe {folder.id} --runs-dir {tmp_path}' computes what the accuracy becomes when the attention is "
+        "replaced"
     ]
     for seed in (0, 1):
         of_run = replace(results(seed=seed), weights_sha256=str(known[f"se-s{seed}"].weights_sha256))
@@ -223,3 +224,8 @@ def test_an_experiments_runs_are_found_and_what_is_missing_is_told(tmp_path: Pat
     found, problems = effects_of(read_state(folder), "se-s1")
     assert [run.run for run in found[0].runs] == ["se-s1"]
     assert problems == []
+    less = replace(results(seed=1), interventions=(), weights_sha256=str(known["se-s1"].weights_sha256))
+    path_in(folder.run("se-s1")).write_text(json.dumps(to_json(less)))
+    assert effects_of(read_state(folder), "se-s1")[1] == [
+        f"interventions on se are incomplete: 'tui-attn probe {folder.id} --runs-dir {tmp_path}' computes them"
+    ]

@@ -21,9 +21,9 @@ SECOND = {"base": [0.9102, 0.9098], "se": [0.9151, 0.9155]}
 
 def make(tmp_path: Path, name: str, accuracies: Any, *, seed: int = 0, **options: Any) -> ExperimentDir:
     models = options.pop("models", BOTH)
-    seeds = len(next(iter(accuracies.values())))
+    seeds, states = len(next(iter(accuracies.values()))), options.pop("states", "finished")
     config = ExperimentConfig(epochs=2, seed=seed, seeds=seeds, models=models, **options)
-    return recorded.record(tmp_path, experiment=name, config=config, accuracies=accuracies, probes=False)
+    return recorded.record(tmp_path, experiment=name, config=config, states=states, accuracies=accuracies, probes=False)
 
 
 def test_seeds_are_united_and_the_verdict_is_that_of_all(tmp_path: Path) -> None:
@@ -54,10 +54,12 @@ def test_models_of_different_experiments_are_paired_by_seed(tmp_path: Path) -> N
 def test_no_command_is_named_that_several_experiments_have_no_use_for(tmp_path: Path) -> None:
     spread = {"base": [0.91, 0.95], "se": [0.94, 0.92]}
     one, two = make(tmp_path, "one", spread), make(tmp_path, "two", SECOND, seed=3)
-    summary, remarks = compare.compare_together([one, two])
+    three = make(tmp_path, "three", FIRST, seed=7, states="failed")
+    summary, remarks = compare.compare_together([one, two, three])
+    assert any("failed" in remark for remark in remarks)
     text = "\n".join(compare.table(summary, remarks, 200))
     assert "seeds on, " in text
-    assert "tui-attn extend" not in text
+    assert "tui-attn" not in text
 
 
 def test_the_same_runs_count_once(tmp_path: Path) -> None:

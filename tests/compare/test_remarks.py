@@ -32,9 +32,17 @@ def test_nothing_is_told_where_nothing_is_missing(tmp_path: Path) -> None:
 
 
 def test_one_seed(tmp_path: Path) -> None:
-    text = told(record(tmp_path, config=config(seeds=1)))
+    folder = record(tmp_path, config=config(seeds=1))
+    text = told(folder)
     assert "one seed: no intervals and no verdict" in text
-    assert "tui-attn extend --seeds" in text
+    assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 5' trains more" in text
+
+
+def test_a_reader_elsewhere_is_told_no_commands(tmp_path: Path) -> None:
+    follower = read_state(record(tmp_path, config=config(seeds=1), states={"se-s0": "failed"}))
+    text = "\n".join(remarks(follower, summarise(follower), commands=False))
+    assert "one seed: no intervals" in text
+    assert "tui-attn" not in text
 
 
 def test_one_model(tmp_path: Path) -> None:
@@ -49,12 +57,11 @@ def test_no_base_and_no_se(tmp_path: Path) -> None:
 
 
 def test_failed_runs_say_why(tmp_path: Path) -> None:
-    text = told(
-        record(tmp_path, config=config(), states={"se-s0": "failed"}, reason="the loss is nan at step 9\x1b[2J")
-    )
+    folder = record(tmp_path, config=config(), states={"se-s0": "failed"}, reason="the loss is nan at step 9\x1b[2J")
+    text = told(folder)
     assert "se-s0 failed after 1 of 3 epochs: the loss is nan at step 9␛[2J" in text
     assert "only finished runs enter means and verdicts" in text
-    assert "tui-attn resume" in text
+    assert f"'tui-attn resume {folder.id} --runs-dir {folder.path.parent}' takes up what failed" in text
     assert "different numbers of seeds (base 2, se 1, self-attention 2)" in text
 
 

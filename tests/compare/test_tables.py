@@ -28,7 +28,7 @@ GIVEN = {
 def lines_of(folder: ExperimentDir, width: int = 80, *, ascii: bool = False) -> list[str]:
     follower = read_state(folder)
     summary = compare.summarise(follower)
-    return compare.table(summary, compare.remarks(follower, summary), width, ascii)
+    return compare.table(summary, compare.remarks(follower, summary), width, ascii, folder=folder.path)
 
 
 def text_of(folder: ExperimentDir, width: int = 80, *, ascii: bool = False) -> str:
@@ -68,10 +68,11 @@ def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
 def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
     given = {"base": [0.90, 0.92, 0.91], "se": [0.93, 0.90, 0.92]}
     config = ExperimentConfig(epochs=3, seeds=3, models=("base", "se"))
-    text = text_of(record(tmp_path, config=config, accuracies=given))
+    folder = record(tmp_path, config=config, accuracies=given)
+    text = text_of(folder)
     assert "se: no difference from base shown, +0.67 points" in text
     assert "2.52 points, from 3 seeds only" in text
-    assert "'tui-attn extend --seeds 52' trains them" in text
+    assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 52' trains them" in text
     assert "adjusted" not in text
 
 

@@ -110,7 +110,7 @@ def test_two_of_one_id_are_both_kept_in_the_trash(tmp_path: Path) -> None:
 
 def test_nothing_is_thrown_away_while_it_is_trained(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path, "running")
-    with recorded.supervised(folder), pytest.raises(RunsError, match=f"is running: 'tui-attn stop {folder.id}'"):
+    with recorded.supervised(folder), pytest.raises(RunsError, match=f"is running: 'tui-attn stop {folder.id} --"):
         shelf.trash(folder)
     assert folder.manifest.exists()
     shelf.trash(folder)

@@ -127,6 +127,8 @@ def test_a_command_line_names_the_runs_folder_when_it_is_not_the_usual_one(
     assert command_line("attach", tmp_path / "runs" / "x") == "tui-attn attach x"
     assert command_line("stop", tmp_path / "more" / "x") == "tui-attn stop x --runs-dir more"
     assert command_line("stop", Path("/data/my runs/x")) == "tui-attn stop x --runs-dir '/data/my runs'"
+    assert command_line("extend", tmp_path / "runs" / "x", "--seeds 5") == "tui-attn extend x --seeds 5"
+    assert command_line("extend", tmp_path / "a" / "x", "--seeds 5") == "tui-attn extend x --runs-dir a --seeds 5"
 
 
 @pytest.mark.parametrize("name", ["My Copy", "-rf", "it's", "$(reboot)"])

@@ -111,10 +111,11 @@ def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
     """Move experiments to the trash; 'restore' takes them back."""
     from tui_attn import talk
     from tui_attn.history import shelf
+    from tui_attn.text import command_line
 
     for folder in dict.fromkeys(shelf.find_any(runs_dir, name) for name in experiments):
         shelf.trash(folder)
-        talk.say(f"{folder.id} is in the trash: 'tui-attn restore {folder.id}' takes it back")
+        talk.say(f"{folder.id} is in the trash: '{command_line('restore', folder.path)}' takes it back")
 
 
 @command(TIDY, "trash", "trash --json | jq '.[].experiment'")

@@ -20,9 +20,7 @@ from tui_attn.compare.paired import Interval, verdict
 from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.follow import Follower
-from tui_attn.text import safe_text
-
-NOT_YET = "'tui-attn probe' computes what the accuracy becomes when the attention is replaced"
+from tui_attn.text import command_line, safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,11 @@ class Effects:
         """With its own attention, mean over the runs."""
         return fsum(found.accuracy for found in self.runs) / len(self.runs)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the two that say how much depends on the attention are there."""
+        return self.get(MEAN) is not None and self.get(ANOTHER_IMAGE) is not None
+
     def get(self, kind: str, layer: str | None = None) -> Effect | None:
         """The one called so, or None; `layer` None: in all layers at once."""
         where = LAYERS[self.model][-1] if layer is None else layer
@@ -67,6 +70,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     Only finished runs whose results speak of their final weights enter; nothing is computed here but means and
     intervals. A model without any results is left out of the list.
     """
+    probe = f"'{command_line('probe', follower.folder.path)}'"
     found: dict[str, list[Interventions]] = {}
     problems: list[str] = []
     missing: list[str] = []
@@ -80,7 +84,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
                 missing.append(run.id)
             else:
                 name = safe_text(run.id, one_line=True)
-                problems.append(f"{name}/probes/interventions.json {error}: 'tui-attn probe' computes it anew")
+                problems.append(f"{name}/probes/interventions.json {error}: {probe} computes it anew")
         else:
             found.setdefault(run.model, []).append(results)
     config = follower.manifest.config
@@ -88,8 +92,13 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     for model in (own.name for own in config.own_models if own.name in probed):
         problems.append(f"{model} is a model of one's own: only the attention of {' and '.join(KINDS)} can be replaced")
     if missing:
-        problems.append(f"no interventions on {_some(missing)} yet: {NOT_YET}")
-    return [over_runs(found[model]) for model in KINDS if model in found], problems
+        what = "what the accuracy becomes when the attention is replaced"
+        problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")
+    together = [over_runs(found[model]) for model in KINDS if model in found]
+    problems += [
+        f"interventions on {item.model} are incomplete: {probe} computes them" for item in together if not item.complete
+    ]
+    return together, problems
 
 
 def over_runs(runs: Sequence[Interventions]) -> Effects:
@@ -127,7 +136,7 @@ def dependence_sentence(found: Effects) -> str:
     """How much of a model's accuracy depends on its attention being about the image at hand, in plain words."""
     own, other = found.get(MEAN), found.get(ANOTHER_IMAGE)
     if own is None or other is None:
-        return f"{found.model}: its interventions are incomplete: {NOT_YET}"
+        return f"{found.model}: its interventions are incomplete"
     what = "gates" if found.model == "se" else "attention weights"
     several = len(found.runs) > 1
     over = f"{len(found.runs)} seeds" if several else f"{found.runs[0].run}, {found.runs[0].test_size:,} test images"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tui_attn.compare.counting import why_left_out, why_not_paired
@@ -11,24 +12,25 @@ from tui_attn.compare.networks import these_networks
 from tui_attn.compare.summary import BASE, paired_runs
 from tui_attn.follow import Follower
 from tui_attn.state import RUN_ENDED
-from tui_attn.text import safe_text
+from tui_attn.text import command_line, safe_text
 
 _MOST = 5
 """Runs that are named one by one; of more the number is told."""
 
 
-def remarks(follower: Follower, summary: Mapping[str, Any]) -> list[str]:
+def remarks(follower: Follower, summary: Mapping[str, Any], *, commands: bool = True) -> list[str]:
     """Sentences on what the comparison `summary` of `follower` lacks, the weightiest first; none when all is there.
 
-    Text from files is made safe.
+    Text from files is made safe. With `commands` they name those that mend it, where they are of one experiment.
     """
+    folder = follower.folder.path if commands and "experiments" not in summary else None
     lines = [run for entry in summary["models"] for run in entry["runs"]]
     return [
         *_models(summary, any(run.gates for run in follower.state.runs.values())),
-        *_unfinished(lines, summary["epochs"]),
+        *_unfinished(lines, summary["epochs"], folder),
         *_left_out(follower),
         *_not_paired(follower),
-        *_seeds(summary),
+        *_seeds(summary, folder),
         *_predictions(follower, summary),
         *_damaged(follower),
     ]
@@ -44,7 +46,7 @@ def _models(summary: Mapping[str, Any], gates: bool) -> Iterable[str]:
         yield "no SE model in this experiment: there are no channel weights to look at"
 
 
-def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int) -> Iterable[str]:
+def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int, folder: Path | None) -> Iterable[str]:
     """Runs that don't count because they didn't finish, by state."""
     ended: dict[tuple[str, bool], list[str]] = {}
     for state in ("failed", "lost", "stopped", "skipped"):
@@ -64,8 +66,8 @@ def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int) -> Iterable[str
     if waiting:
         states = ", ".join(f"{count} {state}" for state, count in waiting.items())
         yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
-    if any(line["state"] in {"failed", "lost", "stopped"} for line in lines):
-        yield "'tui-attn resume' takes up what failed, was lost or stopped"
+    if folder is not None and any(line["state"] in {"failed", "lost", "stopped"} for line in lines):
+        yield f"'{command_line('resume', folder)}' takes up what failed, was lost or stopped"
 
 
 def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:
@@ -117,15 +119,13 @@ def _not_paired(follower: Follower) -> Iterable[str]:
             yield f"the runs have {count} different {what}: their means mix these"
 
 
-def _seeds(summary: Mapping[str, Any]) -> Iterable[str]:
+def _seeds(summary: Mapping[str, Any], folder: Path | None) -> Iterable[str]:
     models = [entry["model"] for entry in summary["models"]]
     counted = {entry["model"]: sum(run["counts"] for run in entry["runs"]) for entry in summary["models"]}
     if len(summary["seeds"]) == 1:
         verdicts = " and no verdict" if BASE in models and len(models) > 1 else ""
-        yield (
-            f"one seed: no intervals{verdicts}, because nothing tells how much another seed would change; "
-            "'tui-attn extend --seeds 5' trains more"
-        )
+        more = "" if folder is None else f"; '{command_line('extend', folder, '--seeds 5')}' trains more"
+        yield f"one seed: no intervals{verdicts}, because nothing tells how much another seed would change{more}"
     elif len(set(counted.values())) > 1:
         numbers = ", ".join(f"{model} {count}" for model, count in counted.items())
         yield f"the means are over different numbers of seeds ({numbers}); verdicts only use seeds finished in both"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import fsum
+from pathlib import Path
 from typing import Any
 
 from tui_attn.compare.summary import BASE
@@ -28,17 +29,25 @@ LEAST_WIDTH = 20
 Entry = Mapping[str, Any]
 
 
-def table(summary: Mapping[str, Any], remarks: Sequence[str], width: int, ascii: bool = False) -> list[str]:
+def table(
+    summary: Mapping[str, Any],
+    remarks: Sequence[str],
+    width: int,
+    ascii: bool = False,
+    *,
+    folder: Path | None = None,
+) -> list[str]:
     """The comparison `summary` and the `remarks` on it, in lines of at most `width` cells (20 at least).
 
-    Models stand side by side where there is room, else below one another. `ascii`: nothing but ASCII.
+    Models stand side by side where there is room, else below one another. `ascii`: nothing but ASCII. `folder`: that
+    of the experiment, where it is one, which more seeds can be trained in.
     """
     width = max(width, LEAST_WIDTH)
     show: Callable[[str], str] = plain if ascii else str
     lines = wrap(show(title(summary)), width)
     lines += ["", *_models(summary, width, show)]
     lines += ["", *_runs(summary, width, show)] if _runs(summary, width, show) else []
-    verdicts = [sentences(summary, entry["model"]) for entry in summary["models"]]
+    verdicts = [sentences(summary, entry["model"], folder=folder) for entry in summary["models"]]
     for verdict, *further in filter(None, verdicts):
         lines += ["", *wrap(show(verdict), width)]
         for sentence in further:

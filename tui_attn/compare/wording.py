@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tui_attn.compare.power import seeds_needed
 from tui_attn.compare.resampling import beside
 from tui_attn.compare.summary import BASE, accuracies, comparisons
+from tui_attn.text import command_line
 
 LAB_ACCURACY = {"base": 0.70, "se": 0.71, "self-attention": 0.67}
 """The accuracies that the lab expects after 15 epochs, fractions."""
@@ -97,8 +99,13 @@ def beside_sentence(summary: Mapping[str, Any], model: str) -> str | None:
     return f"beside it, deciding nothing: {', '.join(parts)}"
 
 
-def seeds_sentence(summary: Mapping[str, Any], model: str, difference: float = 0.01, power: float = 0.8) -> str | None:
-    """How many seeds would show `difference` with this power at the measured spread; None while none is measured."""
+def seeds_sentence(
+    summary: Mapping[str, Any], model: str, difference: float = 0.01, power: float = 0.8, folder: Path | None = None
+) -> str | None:
+    """How many seeds would show `difference` with this power at the measured spread; None while none is measured.
+
+    It names the command that trains them in the experiment in `folder`, if any.
+    """
     versus = _versus(summary, model)
     if versus is None or versus["spread"] is None:
         return None
@@ -113,14 +120,18 @@ def seeds_sentence(summary: Mapping[str, Any], model: str, difference: float = 0
     if needed <= planned:
         return f"{what} would show {chance} from {needed} seeds on: {planned} are enough"
     more = f"{what} would show {chance} from {needed} seeds on, {needed - planned} more"
-    # Several experiments together are no experiment that could be extended.
-    return more if "experiments" in summary else f"{more}: 'tui-attn extend --seeds {needed}' trains them"
+    return more if folder is None else f"{more}: '{command_line('extend', folder, f'--seeds {needed}')}' trains them"
 
 
-def sentences(summary: Mapping[str, Any], model: str, difference: float = 0.01) -> list[str]:
-    """All that is to be said of `model` against base, the verdict first; seeds are counted for `difference`."""
+def sentences(
+    summary: Mapping[str, Any], model: str, difference: float = 0.01, folder: Path | None = None
+) -> list[str]:
+    """All that is to be said of `model` against base, the verdict first; seeds are counted for `difference`.
+
+    `folder`: the experiment's, where more seeds can be trained in it.
+    """
     found = [say(summary, model) for say in (verdict_sentence, networks_sentence, beside_sentence)]
-    return [text for text in (*found, seeds_sentence(summary, model, difference)) if text is not None]
+    return [text for text in (*found, seeds_sentence(summary, model, difference, folder=folder)) if text is not None]
 
 
 def _versus(summary: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:

@@ -143,7 +143,7 @@ class Card:
             lines.append("One seed was trained: how much another seed would change isn't known.")
         verdict = compare.verdict_sentence(self.summary, self.run.model)
         lines += [f"{plain(verdict)}."] if verdict else []
-        remarks = compare.remarks(self.follower, self.summary)
+        remarks = compare.remarks(self.follower, self.summary, commands=False)
         lines.append("A single network is one draw: take the seeds' mean, not this network's figure, for the model's.")
         lines += [f"{plain(remark)}." for remark in remarks]
         return "\n".join(["## Results", "", *(f"- {line}" for line in lines)])

@@ -18,7 +18,7 @@ from tui_attn import liveness, runs
 from tui_attn.config import ConfigError, check_option
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.storage import read_json, sync_folder, write_atomically
-from tui_attn.text import has_control_characters, safe_text
+from tui_attn.text import command_line, has_control_characters, safe_text
 
 MOST_NOTE = 1000
 """Characters of a note."""
@@ -218,7 +218,7 @@ def _check_owner(folder: ExperimentDir) -> None:
 @contextlib.contextmanager
 def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
     """Keep supervisors out of `folder`. Raises `RunsError` when one is in it, or a worker that has yet to end."""
-    refusal = f"{folder.id} is running: 'tui-attn stop {folder.id}' first"
+    refusal = f"{folder.id} is running: '{command_line('stop', folder.path)}' first"
     workers = [path / "lock" for path in folder.path.iterdir() if path.is_dir() and not path.is_symlink()]
     if runs.supervisor_alive(folder) or any(liveness.holder(lock) is not None for lock in workers):
         raise RunsError(refusal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tui_attn import compare
@@ -40,6 +41,8 @@ class Content:
     remarks: tuple[str, ...]
     runs: Mapping[str, tuple[RunState, ...]]
     """By model, by seed; those that were begun."""
+    folder: Path
+    """Of the experiment."""
     classes: tuple[ClassResults, ...]
     heatmaps: tuple[Heatmaps, ...]
     effects: tuple[Effects, ...]
@@ -67,6 +70,7 @@ def gather(follower: Follower) -> Content:
         summary=summary,
         remarks=tuple(remarks),
         runs=runs,
+        folder=follower.folder.path,
         classes=tuple(classes),
         heatmaps=tuple(heatmaps),
         effects=tuple(effects),

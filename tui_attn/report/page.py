@@ -130,7 +130,7 @@ _BADGES = {"better": "good", "worse": "bad", "no difference shown": "open", None
 def _card(content: Content, entry: Mapping[str, Any]) -> Markup:
     versus = entry["versus_base"] or {}
     verdict = versus.get("verdict")
-    first, *rest = compare.sentences(content.summary, entry["model"])
+    first, *rest = compare.sentences(content.summary, entry["model"], folder=content.folder)
     delta = versus.get("delta")
     shown = UNKNOWN if delta is None else f"{points(delta)} points"
     badge = verdict or ("one seed: no verdict" if versus else "not compared")

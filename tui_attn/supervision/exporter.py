@@ -92,7 +92,7 @@ class Exporter:
         if self._left == 0:
             self._warn(
                 f"TensorBoard's event files are not kept up to date: {why}; training goes on, and "
-                "'tui-attn export --tensorboard' completes them"
+                f"'tui-attn export {self._folder.id} --tensorboard' completes them"
             )
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:

@@ -86,7 +86,7 @@ def _comparison(folder: ExperimentDir, width: int) -> list[str]:
 
     follower = read_state(folder)
     summary = compare.summarise(follower)
-    return compare.table(summary, compare.remarks(follower, summary), width)
+    return compare.table(summary, compare.remarks(follower, summary), width, folder=folder.path)
 
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tui_attn.compare.wording import points
 from tui_attn.history.entries import Entry
-from tui_attn.text import duration, safe_text
+from tui_attn.runs import ExperimentDir
+from tui_attn.text import command_line, duration, safe_text
 from tui_attn.ui import present
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.widgets.lines import Piece, Row
@@ -70,10 +71,10 @@ def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
     return [Row(()), *(Row(((f"   {text}", "normal" if at == 0 else "muted"),)) for at, text in enumerate(texts))]
 
 
-def delete_question(entry: Entry) -> tuple[str, list[tuple[str, str]]]:
-    """What to ask before an experiment is moved to the trash."""
+def delete_question(entry: Entry, folder: ExperimentDir) -> tuple[str, list[tuple[str, str]]]:
+    """What to ask before an experiment is moved from `folder` to the trash."""
     return f"Delete {entry.name or entry.id}?", [
         ("then", f"its folder moves to .trash/ beside it, {entry.runs} runs and all"),
-        ("back", f"u here, or 'tui-attn restore {entry.id}'"),
+        ("back", f"u here, or '{command_line('restore', folder.path)}'"),
         ("lost", "nothing, until you remove .trash/ by hand"),
     ]

@@ -72,7 +72,7 @@ def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) 
     summary = overview.summary
     found = [*_verdicts(summary, page), EMPTY, *_models(overview, choices, page)]
     found += [row for note in compare.footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
-    found += _sentences(summary, choices, page)
+    found += _sentences(overview, choices, page)
     if can_extend:
         found += _more(overview, choices, page)
     return [*found, *remarks(page, [safe_text(remark, one_line=True) for remark in overview.remarks])]
@@ -161,10 +161,11 @@ def _facts(versus: Mapping[str, Any]) -> list[Piece]:
     return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus['delta']):>6}", "bold"), (facts, "muted")]
 
 
-def _sentences(summary: Mapping[str, Any], choices: Choices, page: Page) -> list[Row]:
+def _sentences(overview: Overview, choices: Choices, page: Page) -> list[Row]:
     found: list[Row] = []
-    for entry in summary["models"]:
-        for number, sentence in enumerate(compare.sentences(summary, entry["model"], choices.difference)):
+    for entry in overview.summary["models"]:
+        said = compare.sentences(overview.summary, entry["model"], choices.difference, overview.folder)
+        for number, sentence in enumerate(said):
             if number == 0:
                 found += [EMPTY, *text(page, sentence, "bold", hanging="  ")]
             else:

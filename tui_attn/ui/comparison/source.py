@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.runs import ExperimentDir
@@ -27,6 +28,8 @@ class Overview:
     """By id; empty where only the summary is known."""
     workers: int = 1
     """How many runs train at once."""
+    folder: Path | None = None
+    """Of the experiment, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class ExperimentSource(Source):
             manifest = follower.manifest
             workers = manifest.config.jobs or len(manifest.devices)
             runs = dict(follower.state.runs)
-            return Overview(summary, compare.remarks(follower, summary), runs, max(workers, 1))
+            return Overview(summary, compare.remarks(follower, summary), runs, max(workers, 1), self.folder.path)
 
     def details(self) -> Details | None:
         """Read predictions and results of interventions, of the runs that the overview is of."""

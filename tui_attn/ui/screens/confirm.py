@@ -69,13 +69,13 @@ def stop_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[s
     if run is None:
         return "Stop all runs?", [
             ("kept", "every epoch so far, curves, gates, a checkpoint of where they are"),
-            ("then", "the experiment ends; 'tui-attn resume' goes on from there"),
+            ("then", "the experiment ends; when it is resumed it goes on from there"),
             ("lost", "nothing"),
         ]
     done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
     return f"Stop {run}?", [
         ("kept", f"{done}, curves, gates, a checkpoint of where it is"),
-        ("then", "the others go on; 'tui-attn resume' later goes on from there"),
+        ("then", "the others go on; when it is resumed it goes on from there"),
         ("lost", "nothing"),
     ]
 
@@ -85,12 +85,12 @@ def skip_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[s
     if run is None:
         return "Skip all runs that have not ended?", [
             ("kept", "every epoch so far, curves and gates"),
-            ("then", "the experiment ends; 'tui-attn resume' does not take them up again"),
+            ("then", "the experiment ends; resuming it does not take them up again"),
         ]
     done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
     return f"Skip {run}?", [
         ("kept", f"{done}, curves and gates"),
-        ("then", "the others go on; 'tui-attn resume' does not take it up again"),
+        ("then", "the others go on; resuming does not take it up again"),
     ]
 
 
@@ -99,7 +99,7 @@ LEAVE_QUESTION = (
     [
         ("y", "stop all runs, keep what they have reached, and stay here"),
         ("n", "change nothing; the training goes on"),
-        ("q", "leave; the training goes on, 'tui-attn attach' comes back"),
+        ("q", "leave; the training goes on, and how to come back is printed"),
     ],
 )
 """What Ctrl-C asks."""

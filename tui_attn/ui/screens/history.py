@@ -289,7 +289,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
                 said = f"{entry.name or entry.id} is in the trash: u takes it back"
                 self._do(lambda: self._throw_away(entry, app), said)
 
-        self.app.push_screen(ConfirmScreen(*words.delete_question(entry)), answered)
+        self.app.push_screen(ConfirmScreen(*words.delete_question(entry, self.folder(entry))), answered)
 
     def _throw_away(self, entry: Entry, app: DashboardApp) -> None:
         folder = self.folder(entry)
