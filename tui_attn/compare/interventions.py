@@ -21,8 +21,8 @@ MEAN, ANOTHER_IMAGE = "mean", "shuffled-images"
 KINDS: Mapping[str, Mapping[str, str]] = {
     "se": {
         MEAN: "their mean over all images",
-        "ones": "1",
-        "half": "0.5",
+        "ones": "1, all open",
+        "half": "0.5, all half open",
         ANOTHER_IMAGE: "those of another image",
         "shuffled-channels": "those of other channels",
         "most-open-off": "0 for the 4 most open channels",

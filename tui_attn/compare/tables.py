@@ -66,7 +66,8 @@ def title(summary: Mapping[str, Any]) -> str:
     seeds, epochs = len(summary["seeds"]), summary["epochs"]
     dataset = safe_text(summary["dataset"], one_line=True)
     name = safe_text(summary["name"] or summary["experiment"], one_line=True)
-    return f"{name}: {dataset}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary['state']}"
+    named = name if dataset in name else f"{name}: {dataset}"
+    return f"{named}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary['state']}"
 
 
 def _count(number: int, what: str) -> str:

@@ -34,7 +34,9 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     column = max(7, *(len(item.model) for item in found)) + 2
     bars = (page.room - label - column * len(found)) // len(found) - 2
     bars = min(bars, _BAR) if bars >= 8 else 0
-    rows = [EMPTY, heading("right, % of each class's test images", _over(found)), EMPTY]
+    bold = "bold: above base" if len(found) > 1 and compare.BASE in means else ""
+    over = "; ".join(part for part in (_over(found), bold) if part)
+    rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY]
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
         head.append((fit(item.model, column, right=True) + " " * (bars + 2 if bars else 0), f"model:{item.model}"))
@@ -114,7 +116,7 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
     count = len(item.names)
     mistakes = _mistakes(item)
     side = page.room >= 100 + label and room - 40 >= count * 5
-    width = min((room - (44 if side else 0)) // count, 9)
+    width = min((room - (44 if side else 0)) // count, 12)
     matrix = _numbers(item, label, width, page) if width >= 4 else _cells(item, label, room, page)
     listing = _listing(mistakes, page)
     if not side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -21,8 +22,13 @@ WHAT = (
 )
 
 
-def rows(details: Details, progress: list[str], page: Page, *, can_start: bool) -> list[Row]:
-    """A table for each model with attention; above, how the computation gets on, where one is under way."""
+NOTHING = "No model of this experiment has attention that could be replaced: 'se' and 'self-attention' have."
+
+
+def rows(details: Details, progress: list[str], page: Page, models: Sequence[str], *, can_start: bool) -> list[Row]:
+    """A table for each of `models` with attention; above, how the computation gets on, where one is under way."""
+    if not any(model in compare.KINDS for model in models):
+        return [EMPTY, *text(page, NOTHING, "muted")]
     found = [EMPTY]
     if progress:
         found += [row for line in progress[-4:] for row in text(page, line, "running", hanging="  ")]

@@ -131,7 +131,7 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     ends = [end for entry in compared for end in (entry["versus_base"]["ci95"] or [])]
     end = reach([*ends, *(entry["versus_base"]["delta"] for entry in compared)])
     names = [safe_text(entry["model"], one_line=True) for entry in compared]
-    label = max(map(cell_len, names)) + 2
+    label = max(cell_len(safe_text(entry["model"], one_line=True)) for entry in summary["models"]) + 2
     facts = [_facts(entry["versus_base"]) for entry in compared]
     verdict = max(cell_len(pieces[0][0]) for pieces in facts)
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
@@ -139,7 +139,8 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     width = min(page.room - label - beside - 2, 90)
     below = width < 34
     width = min(page.room - label, 90) if below else width
-    found = [EMPTY, heading("against base, paired by seed")]
+    title = heading("against base, paired by seed")
+    found = [EMPTY, Row((*title.pieces, _missing(summary)))]
     for entry, name, pieces in zip(compared, names, facts, strict=True):
         versus, ink = entry["versus_base"], f"model:{entry['model']}"
         bar = interval_bar(versus["delta"], versus["ci95"], end, width, ink)
@@ -149,7 +150,24 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
         else:
             gap = " " * (2 + beside - sum(cell_len(piece) for piece, _ in pieces))
             found.append(Row((*head, *pieces, (gap, "normal"), *bar)))
-    return [*found, scale_row(end, width, 1 + label + (0 if below else beside + 2))]
+    found.append(scale_row(end, width, 1 + label + (0 if below else beside + 2)))
+    for name in (entry["model"] for entry in summary["models"] if not entry["versus_base"]):
+        if name != compare.BASE:  # it has a sentence of its own below
+            why = "no verdict: no seed has a result of both"
+            named = (MARGIN + fit(safe_text(name, one_line=True), label), f"model:{name}")
+            found.append(Row((named, (why, "held"))))
+    return found
+
+
+_WITHOUT_RESULT = frozenset({"failed", "stopped", "skipped", "lost"})
+
+
+def _missing(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """How many runs ended without a result that counts, if any did."""
+    runs = [run for entry in summary["models"] for run in entry["runs"]]
+    missing = sum(not run["counts"] and run["state"] in _WITHOUT_RESULT for run in runs)
+    said = f"  {missing} of {len(runs)} {'run has' if missing == 1 else 'runs have'} no result" if missing else ""
+    return said, "warning"
 
 
 def _facts(versus: Mapping[str, Any]) -> list[Piece]:

@@ -115,7 +115,8 @@ class View:
         if self.page == CONFUSION:
             return classes.confusion_rows(self.details, self.model, page)
         lines = [] if job is None or job.code == 0 else job.lines or ["starting"]
-        return interventions.rows(self.details, lines, page, can_start=self.single)
+        models = [] if self.overview is None else [entry["model"] for entry in self.overview.summary["models"]]
+        return interventions.rows(self.details, lines, page, models, can_start=self.single)
 
     def _image_rows(self, page: Page) -> Sequence[Row]:
         from tui_attn.ui.comparison.disagreements import rows

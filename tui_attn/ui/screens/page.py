@@ -48,6 +48,8 @@ class Pages(Lines, can_focus=True):
         self._top = min(max(self._top, 0), max(len(self._all) - room, 0))
         last = min(self._top + room, len(self._all))
         where = f"{self._top + 1}–{last} of {len(self._all)}" if len(self._all) > room else ""
+        if where:  # and where there is more
+            where += " " + ("↑" if self._top else "") + ("↓" if last < len(self._all) else "")
         title = self._title
         if where and cell_len(title) + len(where) + 8 > width:
             title = fit(title, max(width - len(where) - 8, 8))
