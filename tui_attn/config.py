@@ -23,6 +23,8 @@ AUGMENTATIONS = ("crop", "flip")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
+_SEPARATOR = re.compile(r"(?<!\\),")
+"""Of the items of a list."""
 _MAX_SEED = 2**31 - 1
 MAX_LR = 1000
 
@@ -126,8 +128,13 @@ def check_option(name: str, value: object) -> None:
 
 
 def split_list(text: str) -> tuple[str, ...]:
-    """The items of a comma-separated option, blanks and empty items dropped."""
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+    """The items of a comma-separated option, blanks and empty items dropped; `\\,` is a comma within an item."""
+    return tuple(item.strip().replace("\\,", ",") for item in _SEPARATOR.split(text) if item.strip())
+
+
+def join_list(items: Iterable[str]) -> str:
+    """The text from which `split_list` makes `items`; none of them may end with a backslash."""
+    return ",".join(item.replace(",", "\\,") for item in items)
 
 
 def shown(value: object) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tui_attn.config import MODEL_CLASSES, OPTIONS, ConfigError, ExperimentConfig, absolute, shown, split_list
+from tui_attn.config import (
+    MODEL_CLASSES,
+    OPTIONS,
+    ConfigError,
+    ExperimentConfig,
+    absolute,
+    join_list,
+    shown,
+    split_list,
+)
 from tui_attn.optiontext import flag, parse, show
 from tui_attn.own import EXAMPLE, is_spec
 
@@ -31,7 +40,7 @@ class Draft:
         is_folder = config.dataset.startswith(_PREFIX)
         texts[FOLDER] = config.dataset.removeprefix(_PREFIX) if is_folder else ""
         texts["models"] = ",".join(model for model in config.models if model in MODEL_CLASSES)
-        texts[OWN] = ",".join(model.spec for model in config.own_models)
+        texts[OWN] = join_list(model.spec for model in config.own_models)
         return cls(texts | {"dataset": FOLDER} if is_folder else texts, config.model_specs)
 
     def text(self, option: str) -> str:
@@ -41,7 +50,7 @@ class Draft:
         if option == "models":
             named = [*split_list(self.texts["models"]), *split_list(self.texts[OWN])]
             places = {model: place for place, model in enumerate(self.order)}
-            return ",".join(sorted(named, key=lambda model: places.get(model, len(places))))
+            return join_list(sorted(named, key=lambda model: places.get(model, len(places))))
         return self.texts[option]
 
     def reason(self, entry: str) -> str | None:
@@ -70,7 +79,7 @@ class Draft:
             if not is_spec(spec):
                 return f"'{shown(spec)}' is no file: name file and class, as in {EXAMPLE}"
         try:
-            parse("models", ",".join(specs or MODEL_CLASSES))
+            parse("models", join_list(specs or MODEL_CLASSES))
         except ConfigError as error:
             return _without_flag(str(error), "models")
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tui_attn.config import OPTIONS, ConfigError, ExperimentConfig, check_option, split_list
+from tui_attn.config import OPTIONS, ConfigError, ExperimentConfig, check_option, join_list, split_list
 
 _LISTS = frozenset({"models", "augment"})
 _NUMBERS = frozenset({"epochs", "seeds", "seed", "batch_size", "lr", "jobs", "train_limit", "test_limit"})
@@ -51,7 +51,7 @@ def show(option: str, config: ExperimentConfig) -> str:
         return ""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ",".join(value) if option in _LISTS else str(value)
+    return join_list(value) if option in _LISTS else str(value)
 
 
 def arguments(

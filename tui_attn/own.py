@@ -96,6 +96,10 @@ def from_spec(spec: str, taken: Collection[str]) -> OwnModel:
     path, colon, class_name = spec.rpartition(":")
     if not colon and spec.endswith(".py"):
         raise OwnModelError(f"--models {_shown(spec)}: name the class as well, as in {EXAMPLE}")
+    if not colon:
+        raise OwnModelError(
+            f"--models {_shown(spec)}: name a Python file and a class in it, as in {EXAMPLE} (a comma in a path: '\\,')"
+        )
     try:
         file = Path(path).expanduser().absolute()
     except (RuntimeError, OSError):

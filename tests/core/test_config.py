@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.strategies import HOSTILE, json_values, texts
-from tui_attn.config import DATASETS, MODEL_CLASSES, ConfigError, ExperimentConfig, absolute, split_list, suggest
+from tui_attn.config import (
+    DATASETS,
+    MODEL_CLASSES,
+    ConfigError,
+    ExperimentConfig,
+    absolute,
+    join_list,
+    split_list,
+    suggest,
+)
 from tui_attn.text import has_control_characters
 
 OPTIONS = sorted(ExperimentConfig().to_json())
@@ -183,10 +192,18 @@ def test_a_configuration_with_one_damaged_option_is_refused_or_another(
 
 @pytest.mark.parametrize(
     ("text", "items"),
-    [("", ()), (" , ,", ()), ("base", ("base",)), (" base , se,", ("base", "se")), ("a b,c", ("a b", "c"))],
+    [
+        ("", ()),
+        (" , ,", ()),
+        ("base", ("base",)),
+        (" base , se,", ("base", "se")),
+        ("a b,c", ("a b", "c")),
+        (r"a\,b,c\\,d", ("a,b", r"c\,d")),
+    ],
 )
 def test_a_list_on_the_command_line(text: str, items: tuple[str, ...]) -> None:
     assert split_list(text) == items
+    assert split_list(join_list(items)) == items
 
 
 def test_a_slip_of_the_pen_is_answered_by_the_nearest_name() -> None:

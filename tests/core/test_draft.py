@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from tests.core.test_optiontext import CONFIGS
 from tui_attn.config import ConfigError, ExperimentConfig
 from tui_attn.draft import ENTRIES, FOLDER, OWN, Draft
+from tui_attn.optiontext import arguments
 
 
 @settings(max_examples=50)
@@ -55,6 +56,15 @@ def test_models_of_one_s_own_follow_the_lab_s() -> None:
     assert draft.config().models == ("my_net-mynet", "other-net")
 
 
+def test_a_path_with_a_comma_goes_through_the_form_and_onto_the_command_line() -> None:
+    config = ExperimentConfig(models=("base", "/nets/a,b.py:Net"))
+    draft = Draft.of(config)
+    assert draft.texts[OWN] == r"/nets/a\,b.py:Net"
+    assert draft.reasons() == {}
+    assert draft.config() == config
+    assert arguments(config) == ["--models", r"base,/nets/a\,b.py:Net"]
+
+
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
@@ -63,6 +73,10 @@ def test_models_of_one_s_own_follow_the_lab_s() -> None:
         ("/nets/my_net:MyNet", "/nets/my_net: a model of your own is in a Python file, as in ./my_net.py:MyNet"),
         ("./my_net.py:My-Net", "'My-Net' can't be the name of a class: as in ./my_net.py:MyNet"),
         ("~nobody-of-that-name/x.py:Net", "~nobody-of-that-name/x.py:Net: there is no such user or folder"),
+        (
+            "./a,b.py:Net",
+            "./a: name a Python file and a class in it, as in ./my_net.py:MyNet (a comma in a path: '\\,')",
+        ),
         ("/a.py:A,/a.py:A", "names a model twice: name each once, and use --seeds for repetitions"),
     ],
 )

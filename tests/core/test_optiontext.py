@@ -33,8 +33,8 @@ NAMES = st.text(min_size=1, max_size=30).filter(lambda text: _is("name", text))
 PATHS = st.text(min_size=1, max_size=30).filter(lambda text: "\x00" not in text).map(lambda text: f"/data/{text}")
 CONFIGS = st.builds(
     ExperimentConfig,
-    models=st.permutations((*MODEL_CLASSES, "/nets/my net.py:MyNet")).flatmap(
-        lambda all_: st.integers(1, 4).map(lambda n: tuple(all_[:n]))
+    models=st.permutations((*MODEL_CLASSES, "/nets/my net.py:MyNet", r"/nets, \,old,\\,/a,b.py:Net")).flatmap(
+        lambda all_: st.integers(1, 5).map(lambda n: tuple(all_[:n]))
     ),
     dataset=st.sampled_from(("fashion-mnist", "cifar10")) | NAMES.map(lambda text: f"folder:/images/{text}"),
     epochs=st.integers(1, 1_000_000),
