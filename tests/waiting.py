@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 
 def eventually(
     condition: Callable[[], Any], what: str = "the condition", *, seconds: float = 240.0, interval: float = 0.01
@@ -20,3 +22,11 @@ def eventually(
             return value
         pause.wait(interval)
     raise AssertionError(f"{what} never came to hold")
+
+
+def lives(pid: int) -> bool:
+    """Whether process `pid` runs; a corpse that whoever inherited it has yet to bury doesn't."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

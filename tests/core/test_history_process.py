@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests import recorded
-from tests.waiting import eventually
+from tests.waiting import eventually, lives
 from tui_attn.config import ExperimentConfig
 from tui_attn.history import process
 from tui_attn.history.entries import Entry, open_history
@@ -154,10 +154,10 @@ def test_it_ends_when_who_asked_is_killed(runs_dir: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", asking, str(runs_dir)], stdout=subprocess.PIPE) as asker:
         try:
             assert asker.stdout is not None
-            child = psutil.Process(int(asker.stdout.readline()))
+            child = int(asker.stdout.readline())
         finally:
             asker.kill()
-    eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
+    eventually(lambda: not lives(child), "its end")
 
 
 def test_an_early_end_ends_a_look_without_a_process(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

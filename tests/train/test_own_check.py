@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.waiting import eventually
+from tests.waiting import eventually, lives
 from tui_attn import data, own_models
 from tui_attn.own import OwnModel, OwnModelError
 from tui_attn.train import own_check
@@ -171,15 +170,7 @@ open({str(tmp_path / "pid")!r}, "w").write(str(started.pid))
 {GOOD}"""
     assert ask(tmp_path, child) == []
     pid = int((tmp_path / "pid").read_text())
-    eventually(lambda: not _lives(pid), "the end of what it started")
-
-
-def _lives(pid: int) -> bool:
-    """Whether it runs; a corpse that whoever inherited it has yet to bury doesn't."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    eventually(lambda: not lives(pid), "the end of what it started")
 
 
 def test_the_front_never_imports_the_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, until, whole
+from tests.waiting import eventually, lives
 from tui_attn import runs
 from tui_attn.config import ExperimentConfig
 from tui_attn.history import shelf
@@ -390,20 +391,20 @@ def make_many(count: int = 25) -> None:
 
 def test_a_long_one_is_read_beside_and_nothing_stays_behind(runs_dir: Path) -> None:
     make_many()
-    readers: list[psutil.Process] = []
+    readers: list[int] = []
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
         assert len(screen.view.rows) == 25
-        readers.append(psutil.Process(screen._reader._teller.pid))
-        assert readers[0].is_running()
+        assert screen._reader._teller.pid is not None
+        readers.append(screen._reader._teller.pid)
+        assert lives(readers[0])
         make("number-99", 0)
         screen._reader.nudge()
         await until(pilot, lambda: len(screen.view.rows) == 26)
 
     drive(app_on(runs_dir), script)
-    psutil.wait_procs(readers, timeout=60)
-    assert not readers[0].is_running() or readers[0].status() == psutil.STATUS_ZOMBIE
+    eventually(lambda: not lives(readers[0]), "its end")
 
 
 def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
