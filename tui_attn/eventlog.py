@@ -13,6 +13,7 @@ from typing import Any
 
 from tui_attn import events
 from tui_attn.events import Event
+from tui_attn.plainfile import open_to_read
 
 _CHUNK = 1 << 20
 MISSING = "it is missing"
@@ -94,7 +95,7 @@ class LogReader:
         """
         self.more = False
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+            fd = open_to_read(self.path)
         except FileNotFoundError:
             self.problem = MISSING
             return []
@@ -112,9 +113,6 @@ class LogReader:
 
     def _read(self, fd: int, limit: int | None) -> list[Event]:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            self.problem = "it is no file"
-            return []
         if self._offset and not self._is_the_same(fd):
             self.restarts += 1
             self.damaged = 0
@@ -164,12 +162,11 @@ class LogReader:
 def last_event(path: Path) -> Event | None:
     """The last good event of the log at `path`, found from its end; None when there is none. Never raises."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except OSError:
         return None
     try:
-        status = os.fstat(fd)
-        lines = _lines_backwards(fd, status.st_size) if stat.S_ISREG(status.st_mode) else ()
+        lines = _lines_backwards(fd, os.fstat(fd).st_size)
         return next((event for event in map(events.decode, lines) if event is not None), None)
     except OSError:
         return None

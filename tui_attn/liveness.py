@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tui_attn.plainfile import open_to_read
+
 # struct flock: Linux has type, whence, start, length, pid; macOS and BSD start, length, pid, type, whence.
 _LINUX = sys.platform.startswith("linux")
 _FLOCK = "hhqqi4x" if _LINUX else "qqihh"
@@ -279,7 +281,7 @@ def _pulse(path: Path) -> float | None:
     if not boot_id() or _place(path) in _held:
         return None
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except (OSError, ValueError):
         return None
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tui_attn.plainfile import NotAFileError, open_to_read
 from tui_attn.text import has_control_characters, safe_text
 
 EXAMPLE = "./my_net.py:MyNet"
@@ -67,14 +67,14 @@ def read_source(path: Path, *, follow_links: bool = True, called: str | None = N
     `called`: how the message names it; by default by its path.
     """
     shown = called or _shown(path)
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
-        fd = os.open(path, flags)
+        fd = open_to_read(path, follow_links=follow_links)
+    except NotAFileError:
+        told = f"{shown} is not a file: a model of your own is in a Python file, as in {EXAMPLE}"
+        raise OwnModelError(told) from None
     except OSError as error:
         raise OwnModelError(f"can't read {shown} ({error.strerror}): check the path") from None
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OwnModelError(f"{shown} is not a file: a model of your own is in a Python file, as in {EXAMPLE}")
         source = file.read(MOST_BYTES + 1)
     if len(source) > MOST_BYTES:
         raise OwnModelError(f"{shown} is larger than {MOST_BYTES:,} bytes: that is no model's source")

@@ -7,11 +7,12 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from tui_attn.plainfile import open_to_read
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when there is no room, or none left for this user."""
@@ -31,12 +32,10 @@ def state_folder() -> Path | None:
 def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
     """The JSON object in `path`, or None when it can't be read or is none."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except (OSError, ValueError):
         return None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
         with os.fdopen(fd, "rb", closefd=False) as file:
             data = json.loads(file.read(limit))
     except (OSError, ValueError, RecursionError):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from pathlib import Path
 
+from tui_attn.plainfile import open_to_read
 from tui_attn.storage import state_folder
 
 _MOST_BYTES = 1 << 22
@@ -26,12 +26,12 @@ def is_trusted(sha256: str) -> bool:
     if path is None:
         return False
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except OSError:
         return False
     with os.fdopen(fd, "rb") as file:
         about = os.fstat(fd)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+        if about.st_uid != os.getuid() or about.st_mode & 0o022:
             return False
         lines = file.read(_MOST_BYTES).splitlines()
     return sha256.encode() in lines

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from tui_attn.plainfile import NotAFileError, open_to_read
 
 if TYPE_CHECKING:
     import zipfile
@@ -27,14 +28,13 @@ def read_archive(path: Path, names: Sequence[str] | None = None) -> dict[str, ND
     import zipfile
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except FileNotFoundError:
         raise ArchiveError("is missing") from None
+    except NotAFileError:
+        raise ArchiveError("is not a file") from None
     except OSError as error:
         raise ArchiveError(f"can't be read ({error.strerror})") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise ArchiveError("is not a file")
     with os.fdopen(fd, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import MOST_BYTES, ArchiveError
+from tui_attn.plainfile import NotAFileError, open_to_read
 from tui_attn.runs import RunDir
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 def read_weights(folder: RunDir, sha256: str | None) -> bytes:
     """The bytes of weights.safetensors. Raises `ArchiveError` where they are not those with the digest `sha256`."""
     try:
-        fd = os.open(folder.weights, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ArchiveError("is not a file")
+        with os.fdopen(open_to_read(folder.weights), "rb") as file:
             content = file.read(MOST_BYTES)
     except FileNotFoundError:
         raise ArchiveError("is missing") from None
+    except NotAFileError:
+        raise ArchiveError("is not a file") from None
     except OSError as error:
         raise ArchiveError(f"can't be read ({error.strerror})") from None
     try:

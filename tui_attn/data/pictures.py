@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tui_attn.data.files import os_error_text
 from tui_attn.data.folder import IMAGE_SIZE, folder_images, folder_path, some
+from tui_attn.plainfile import NotAFileError, open_to_read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,12 +66,13 @@ def _opened(root: Path, path: Path) -> BinaryIO:
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(os.path.realpath(root)):
         raise _UnreadableError("is a link out of the folder")
-    descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    file = os.fdopen(descriptor, "rb")
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
+    try:
+        file = os.fdopen(open_to_read(real), "rb")
+    except NotAFileError:
+        raise _UnreadableError("is not a file") from None
+    if os.fstat(file.fileno()).st_size > MOST_BYTES:
         file.close()
-        raise _UnreadableError("is too large to show" if about.st_size > MOST_BYTES else "is not a file")
+        raise _UnreadableError("is too large to show")
     return file
 
 

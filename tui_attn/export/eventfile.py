@@ -8,9 +8,9 @@ process cut in half is completed that way too.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from tui_attn.plainfile import open_to_read
 from tui_attn.storage import write_atomically
 
 NAME = "events.out.tfevents.tui-attn"
@@ -77,10 +77,8 @@ def _size(path: Path) -> int:
 def _content(path: Path) -> bytes:
     """What is in the file, nothing where there is none. Raises `OSError`, also for a link and for what is no file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except FileNotFoundError:
         return b""
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(None, "is no file", str(path))
         return file.read()

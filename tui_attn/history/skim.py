@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from tui_attn import events
 from tui_attn.events import Event
+from tui_attn.plainfile import open_to_read
 from tui_attn.runs import ExperimentDir
 from tui_attn.state import ExperimentState
 
@@ -85,13 +85,11 @@ def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool]:
     They are where they would meet; and they are empty where it can't be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
     except OSError:
         return b"", b"", True
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return b"", b"", True
         if status.st_size <= head + tail:  # with most logs: opening a file takes longer than reading it
             found = os.pread(fd, status.st_size, 0)
             return found, found, True

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from tui_attn.plainfile import open_to_read
 from tui_attn.runs import ExperimentDir, RunDir
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.text import safe_text
@@ -140,12 +141,12 @@ def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
 def last_lines(log: Path, size: int = 4096) -> str:
     """The end of a worker's log, safe to show; empty when there is none."""
     try:
-        fd = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(log)
     except OSError:
         return ""
     try:
         text = os.pread(fd, size, max(0, os.fstat(fd).st_size - size)).decode(errors="replace")
-    except OSError:  # no file
+    except OSError:
         return ""
     finally:
         os.close(fd)

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import re
-import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ import torch
 
 from tui_attn import storage
 from tui_attn.faults import fault
+from tui_attn.plainfile import NotAFileError, open_to_read
 
 KEEP = 2
 MAX_BYTES = 1 << 32
@@ -181,14 +181,13 @@ def _load(path: Path, expected: Saved | None) -> dict[str, Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(path)
         with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise CheckpointError("is not a file")
-            if status.st_size > MAX_BYTES:
+            if os.fstat(fd).st_size > MAX_BYTES:
                 raise CheckpointError("is too large to be a checkpoint")
             return file.read()
+    except NotAFileError:
+        raise CheckpointError("is not a file") from None
     except OSError as error:
         raise CheckpointError(error.strerror or "can't be read") from None
 
