@@ -150,3 +150,11 @@ def test_an_unknown_or_ambiguous_name_in_the_trash_is_said(tmp_path: Path) -> No
     with pytest.raises(RunsError, match="no experiment 'somebody-elses'"):
         shelf.find_trashed(tmp_path, "somebody-elses")
     assert shelf.find_trashed(tmp_path, "20231114-221320-fi").id.endswith("finished")
+    with pytest.raises(RunsError, match=r"no experiment '' in .*: 'tui-attn trash' lists those there are"):
+        shelf.find_trashed(tmp_path, "")
+
+
+def test_what_is_in_the_trash_is_found_by_its_display_name(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "finished", config=ExperimentConfig(epochs=2, models=("se",), name="the lab"))
+    shelf.trash(folder)
+    assert shelf.find_trashed(tmp_path, "the lab").id == folder.id

@@ -166,14 +166,10 @@ def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
         if not found:
             raise RunsError(f"nothing is in {where}: 'tui-attn delete EXPERIMENT' moves an experiment there")
         return found[0]
-    exact = [item for item in found if name in {item.id, item.folder.id}]
-    matches = exact[:1] or [item for item in found if item.id.startswith(name) or _name(item) == name]
-    if len(matches) == 1:
-        return matches[0]
-    shown = safe_text(name, one_line=True)
-    if matches:
-        raise RunsError(f"'{shown}' fits {len(matches)} experiments in {where}: give more of the id ('tui-attn trash')")
-    raise RunsError(f"no experiment '{shown}' in {where}: 'tui-attn trash' lists what is there")
+    for item in found:
+        if name in {item.id, item.folder.id}:
+            return item
+    return runs.only_match(name, found, _name, where=where, lists="tui-attn trash")
 
 
 def _name(item: Trashed) -> str | None:

@@ -1,6 +1,6 @@
 """Every file name of an experiment and a run; making, finding and listing them; whether they live."""
 
-from tui_attn.runs.finding import candidates, experiments, find_experiment, is_ours
+from tui_attn.runs.finding import candidates, experiments, find_experiment, is_ours, only_match
 from tui_attn.runs.folders import ID, ExperimentDir, RunDir, run_id
 from tui_attn.runs.life import STALLED_AFTER, run_silent, supervisor_alive, supervisor_identity
 from tui_attn.runs.manifest import FORMAT, FORMAT_VERSION, Manifest, RunsError
@@ -21,6 +21,7 @@ __all__ = [
     "find_experiment",
     "is_ours",
     "make_experiment",
+    "only_match",
     "rename_manifest",
     "run_id",
     "run_silent",

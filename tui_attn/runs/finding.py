@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from tui_attn.runs.folders import ID, ExperimentDir
 from tui_attn.runs.manifest import FORMAT, RunsError, is_there, looks_like_ours, point_in_time
@@ -82,14 +83,29 @@ def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
         folder = ExperimentDir((runs_dir / name).absolute())
         folder.manifest_data()
         return folder
-    all_ = experiments(runs_dir) if name else ()
-    matches = [folder for folder in all_ if folder.id.startswith(name) or _display(folder) == name]
+    return only_match(name, experiments(runs_dir), _display, where=where, lists="tui-attn ls")
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Identified)
+
+
+def only_match(name: str, among: Iterable[T], display: Callable[[T], str | None], *, where: str, lists: str) -> T:
+    """The one whose id begins with `name` or whose display name it is.
+
+    Raises `RunsError` for none and for several, in `where` (safe to show), which the command `lists` lists.
+    """
+    matches = [item for item in among if item.id.startswith(name) or display(item) == name] if name else []
     if len(matches) == 1:
         return matches[0]
     shown = safe_text(name, one_line=True)
     if matches:
-        raise RunsError(f"'{shown}' fits {len(matches)} experiments in {where}: give more of the id ('tui-attn ls')")
-    raise RunsError(f"no experiment '{shown}' in {where}: 'tui-attn ls' lists those there are")
+        raise RunsError(f"'{shown}' fits {len(matches)} experiments in {where}: give more of the id ('{lists}')")
+    raise RunsError(f"no experiment '{shown}' in {where}: '{lists}' lists those there are")
 
 
 def _display(folder: ExperimentDir) -> str | None:
