@@ -103,3 +103,10 @@ def test_the_cursor_stands_out_of_both_ramps() -> None:
     assert style.bgcolor is not None
     colors = {color for _, ink, under in sixteen.RAMP for color in (ink, under)}
     assert tuple(style.bgcolor.get_truecolor()) not in colors
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_greys_grow_lighter_too(name: str) -> None:
+    found = [Color.from_rgb(grey, grey, grey).downgrade(ColorSystem.STANDARD).number for grey in sixteen.GREYS]
+    assert found == [0, 8, 7, 15]
+    assert np.diff([luminance(number, name) for number in found if number is not None]).min() > 0.05

@@ -241,7 +241,9 @@ def test_images_are_drawn_where_the_test_set_is_that_of_the_runs(tmp_path: Path)
     assert found.pictures is not None and sum(map(len, found.groups)) > 0
     assert "▀" in plain(disagreements.rows(found, 0, page()))
     for mode in (DrawingMode("256"), DrawingMode("16"), DrawingMode("none"), DrawingMode("true", ascii=True)):
-        assert ("▀" in plain(disagreements.rows(found, 0, page(80, mode)))) == (mode.shades and not mode.ascii)
+        assert ("▀" in plain(disagreements.rows(found, 0, page(80, mode)))) == (
+            mode.colors != "none" and not mode.ascii
+        )
 
 
 def test_images_that_are_others_are_not_drawn(five: ExperimentDir) -> None:
@@ -260,7 +262,10 @@ def test_a_picture_is_two_pixels_high_a_cell_and_never_large() -> None:
     drawn_rows = disagreements.picture_rows(pixels, page())
     assert (len(drawn_rows), len(drawn_rows[0])) == (16, 32)
     assert drawn_rows[0][0] == ("▀", "paint:f8f8f8:f8f8f8") and drawn_rows[-1][0] == ("▀", "paint:000000:000000")
-    glyphs = disagreements.picture_rows(pixels, page(80, DrawingMode("none", ascii=True)))
+    pixels[:, :2, :8] = np.array([0, 70, 180, 250], dtype=np.uint8).repeat(2)
+    greys = {ink for _, ink in disagreements.picture_rows(pixels, page(80, DrawingMode("16")))[0]}
+    assert {f"paint:{grey}:ffffff" for grey in ("000000", "555555", "aaaaaa", "ffffff")} == greys
+    glyphs = disagreements.picture_rows(pixels[:, 2:], page(80, DrawingMode("none", ascii=True)))
     assert glyphs[0][0][0] == "@" * 32 and glyphs[-1][0][0] == " " * 32
 
 

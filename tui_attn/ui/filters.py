@@ -18,6 +18,7 @@ _LOOKALIKES = {
     **dict.fromkeys("▁▂", "_"),
     **dict.fromkeys("▃▄", "="),
     **dict.fromkeys("▅▆▇█▉▊▋▌▐▀▓", "#"),
+    "┿": "|",
     "▒": "+",
     "░": ".",
     "▶": ">",

@@ -19,7 +19,7 @@ class Inks:
     """Styles by name: `normal`, `bold`, `focused`, `key`, `model:NAME`, or a variable of the theme.
 
     Each on the usual background or on that of what is selected. `paint:RRGGBB:RRGGBB` are a foreground and a background
-    of their own, for values and pictures: only to be used where the terminal has shades.
+    of their own, for values and pictures: only to be used where the terminal has shades, or with the greys of its 16.
     """
 
     def __init__(self, variables: Mapping[str, str], mode: DrawingMode = DEFAULT_MODE, *, dark: bool = True) -> None:

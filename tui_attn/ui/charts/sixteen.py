@@ -41,6 +41,8 @@ RAMP: tuple[Step, ...] = (
     ("█", ANSI_YELLOW, ANSI_BLACK),
 )
 """From the lowest values to the highest."""
+GREYS = (0, 85, 170, 255)
+"""The greys of the 16, for pictures: black, bright black, white, bright white, in this order in every palette."""
 CURSOR: tuple[RGB, RGB] = (ANSI_BLACK, ANSI_BRIGHT_WHITE)
 """Colours of the cell under the cursor: white is in neither ramp."""
 

@@ -35,7 +35,7 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     bars = (page.room - label - column * len(found)) // len(found) - 2
     bars = min(bars, _BAR) if bars >= 8 else 0
     bold = "bold: above base" if len(found) > 1 and compare.BASE in means else ""
-    over = "; ".join(part for part in (_over(found), bold) if part)
+    over = ", ".join(part for part in (_over(found), bold) if part)
     rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY]
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
@@ -66,7 +66,7 @@ def _means(item: ClassResults) -> list[float]:
 
 def _over(found: Sequence[ClassResults]) -> str:
     counts = {len(item.runs) for item in found}
-    return f"mean over {counts.pop()} runs a model" if len(counts) == 1 and max(counts) > 1 else ""
+    return f"mean of {counts.pop()} runs each" if len(counts) == 1 and max(counts) > 1 else ""
 
 
 def _cell(value: float, base: float, model: str, column: int) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""The test images on which two networks disagree, drawn in half blocks, or in glyphs where there are few colours."""
+"""The test images on which two networks disagree, drawn in half blocks, or in glyphs without colours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tui_attn.compare import PredictionsError, class_names, disagreements, load_
 from tui_attn.compare.textfit import wrap
 from tui_attn.text import safe_text
 from tui_attn.ui.charts.palette import ramp_glyph
+from tui_attn.ui.charts.sixteen import GREYS
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
 from tui_attn.ui.comparison.pictures import Picture, TestImages
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
@@ -176,11 +177,15 @@ def picture_rows(pixels: NDArray[np.uint8], page: Page) -> list[list[Piece]]:
     colors = small if channels == 3 else np.repeat(small[:1], 3, axis=0)
     if height % 2:
         colors = np.concatenate([colors, colors[:, -1:]], axis=1)
-    if page.mode.ascii or not page.mode.shades:
+    if page.mode.ascii or page.mode.colors == "none":
         grey = colors.mean(axis=0) / 255  # [H, W]
         lines = (grey[0::2] + grey[1::2]) / 2
         return [[("".join(ramp_glyph(value, page.mode.ascii) for value in line), "normal")] for line in lines.tolist()]
-    colors = (colors // 8) * 8  # 32 grades a channel: the eye sees no more of them in so few pixels
+    if page.mode.shades:
+        colors = (colors // 8) * 8  # 32 grades a channel: the eye sees no more of them in so few pixels
+    else:
+        grey = colors.mean(axis=0).astype(np.uint8)
+        colors = np.repeat(np.array(GREYS, dtype=np.uint8)[grey // 64][None], 3, axis=0)
     upper, lower = colors[:, 0::2].transpose(1, 2, 0), colors[:, 1::2].transpose(1, 2, 0)
     return [[_half(*pair) for pair in zip(*lines, strict=True)] for lines in zip(upper, lower, strict=True)]
 
