@@ -15,8 +15,8 @@ from tui_attn.compare import heatmap_facts
 from tui_attn.config import ExperimentConfig
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.charts.matrix import matrix
-from tui_attn.ui.probes import matrices
+from tui_attn.ui.charts.matrix import matrix, signed
+from tui_attn.ui.probes import largest_difference, matrices
 from tui_attn.ui.screens import heatmaps
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
@@ -96,6 +96,8 @@ def test_the_untrained_network_stands_beside_it_or_in_its_place(folder: Experime
         await until(pilot, lambda: untrained.cursor == trained.cursor)
         assert (untrained.sort_by, untrained.difference) == (trained.sort_by, trained.difference) == ("mean", True)
         assert untrained._matrix.order("mean") == trained._matrix.order("mean")
+        assert untrained._matrix.difference_scale == trained._matrix.difference_scale
+        assert untrained._matrix.largest_difference < trained._matrix.largest_difference
         await pilot.press("u")
         await until(pilot, lambda: "untrained" not in screen_text(app).splitlines()[2])
 
@@ -255,4 +257,22 @@ def test_classes_without_a_mean_over_heads_stand_for_themselves() -> None:
     assert [(item.name, item.group) for item in found] == [
         ("attention, mean over heads, a", ""),
         ("attention, mean over heads, b", ""),
+    ]
+
+
+def test_the_scale_of_differences_holds_both_networks_and_passes_over_what_is_no_number() -> None:
+    small = np.array([[0.1, 0.2], [0.1, 0.2]], dtype=np.float32)
+    large = np.array([[0.0, np.nan], [1.0, 0.2]], dtype=np.float32)
+    (one,), (two,) = (matrices({"se1/by_class": values}, ["a", "b"]) for values in (small, large))
+    assert largest_difference(one, None) == 0.0
+    assert largest_difference(one, two) == 0.5
+
+
+def test_a_small_difference_is_read_out_with_its_digits() -> None:
+    assert [signed(value) for value in (0.00002, -0.00002, 0.5, -0.5, 0.0)] == [
+        "+2.000e-05",
+        "-2.000e-05",
+        "+0.5000",
+        "-0.5000",
+        "+0.0000",
     ]

@@ -75,6 +75,19 @@ def read_probe(folder: ExperimentDir, run: RunState, epoch: int) -> Probed:
     )
 
 
+def largest_difference(*found: Matrix | None) -> float:
+    """The largest distance of a value from its reference, or from the mean of its column, in any of these."""
+    import numpy as np
+
+    largest = 0.0
+    for matrix in found:
+        if matrix is not None:
+            mean = matrix.values.mean(axis=0) if matrix.reference is None else matrix.reference
+            distances = abs(matrix.values - mean)
+            largest = max(largest, float(distances.max(where=np.isfinite(distances), initial=0.0)))
+    return largest
+
+
 def matrices(arrays: Mapping[str, NDArray[Any]], classes: list[str]) -> list[Matrix]:
     """What there is to show in a probe's arrays, gates first; arrays of unknown names or shapes are passed over."""
     found: list[Matrix] = []

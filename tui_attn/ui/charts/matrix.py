@@ -37,6 +37,8 @@ class Matrix:
     """What differences are from, cell by cell; None: the mean of the cell's column."""
     ordered_like: Matrix | None = None
     """The matrix whose order of columns this one takes, to stand beside it."""
+    difference_end: float | None = None
+    """The end of the scale of differences; None: the largest difference."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,9 +60,14 @@ class Matrix:
     def _columns(self) -> list[tuple[float, ...]]:
         return list(zip(*self.values, strict=True))
 
+    @property
+    def difference_scale(self) -> float:
+        """Where the scale of differences ends on both sides of 0."""
+        return self.largest_difference if self.difference_end is None else self.difference_end
+
     @cached_property
     def largest_difference(self) -> float:
-        """The largest distance of a value from the mean of its column; 0 when all are equal."""
+        """The largest distance of a value from what it is expected to be; 0 when all are equal."""
         rows, columns = self.shape
         found = [abs(self.difference(row, column)) for row in range(rows) for column in range(columns)]
         return max((value for value in found if math.isfinite(value)), default=0.0)
@@ -86,8 +93,8 @@ class Matrix:
     def share(self, row: int, column: int, difference: bool) -> float:
         """Where on the scale a cell lies: in [0, 1], or, for differences, in [-1, 1]. NaN stays NaN."""
         if difference:
-            largest = self.largest_difference
-            return self.difference(row, column) / largest if largest else 0.0
+            end = self.difference_scale
+            return min(max(self.difference(row, column) / end, -1.0), 1.0) if end else 0.0
         value = self.values[row][column]
         if math.isnan(value):
             return value
@@ -104,6 +111,7 @@ def matrix(
     *,
     reference: Sequence[Sequence[float]] | Any | None = None,
     ordered_like: Matrix | None = None,
+    difference_end: float | None = None,
 ) -> Matrix:
     """Make a `Matrix` of lists or a numpy array. Columns are numbered from 0 without labels.
 
@@ -124,7 +132,9 @@ def matrix(
     known = None if reference is None else tuple(tuple(float(value) for value in row) for row in reference)
     if known is not None and [len(row) for row in known] != [len(row) for row in rows]:
         raise ValueError("a reference must have the shape of the values")
-    return Matrix(rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high, known, ordered_like)
+    return Matrix(
+        rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high, known, ordered_like, difference_end
+    )
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -203,6 +213,11 @@ def number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 and (abs(value) >= 1e-3 or value == 0) else f"{value:.3e}"
 
 
+def signed(value: float) -> str:
+    """A difference in words."""
+    return number(value) if value < 0 or not math.isfinite(value) else f"+{number(value)}"
+
+
 def lay_out(data: Matrix, column_title: str, width: int, height: int, mode: DrawingMode) -> Layout | None:
     """Where the cells of a heatmap of `data` lie in `width` x `height`; None when there is no room."""
     labels = [column_title, *data.row_labels]
@@ -263,7 +278,7 @@ def _readout(view: MatrixView, width: int, look: Look) -> Row:
     said: Row = [(fit(label, max(width - cell_len(where) - 10, 4), ascii_only) + where + "  ", look.cursor)]
     said.append((number(data.values[row][column]), look.title))
     further = [
-        f"  {data.difference(row, column):+.4f} from the mean {number(data.expected(row, column))}",
+        f"  {signed(data.difference(row, column))} from the mean {number(data.expected(row, column))}",
         f"  spread {number(data.spreads[column])}",
     ]
     for text in further:
@@ -373,6 +388,6 @@ def _scale(view: MatrixView, layout: Layout, look: Look) -> Row:
     data = view.matrix
     blank = (" " * layout.left, look.text)
     if view.difference:
-        largest = data.largest_difference
-        return [blank, *scale_bar(f"-{largest:.3g}", f"+{largest:.3g}", 19, look, difference=True)]
+        end = data.difference_scale
+        return [blank, *scale_bar(f"-{end:.3g}", f"+{end:.3g}", 19, look, difference=True)]
     return [blank, *scale_bar(f"{data.lower:.3g}", f"{data.upper:.3g}", 20, look)]

@@ -19,7 +19,7 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_place import Place
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
-from tui_attn.ui.probes import Matrix, Probed, read_probe
+from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.heatmap_facts import Facts
@@ -299,12 +299,13 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         main, beside = self._maps()
         asked = self._shows_untrained and found.epoch != 0
         wide = self.size.width >= BOTH
+        scale = (*ends, largest_difference(matrix, before))
         if asked and before is not None and not wide:
-            _put(main, before, ends, f"{matrix.name}, untrained")
+            _put(main, before, scale, f"{matrix.name}, untrained")
         else:
-            _put(main, matrix, ends, matrix.name)
+            _put(main, matrix, scale, matrix.name)
         if asked and before is not None and wide:
-            _put(beside, before, ends, f"{matrix.name}, untrained", like=main)
+            _put(beside, before, scale, f"{matrix.name}, untrained", like=main)
         beside.display = asked and before is not None and wide
         room = self.query_one(Maps)
         room.display = True
@@ -340,15 +341,16 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
 
 def _put(
-    heatmap: Heatmap, matrix: Matrix, ends: tuple[float, float], title: str, *, like: Heatmap | None = None
+    heatmap: Heatmap, matrix: Matrix, scale: tuple[float, float, float], title: str, *, like: Heatmap | None = None
 ) -> None:
-    """Show `matrix` on a scale with these ends, which two heatmaps side by side share."""
+    """Show `matrix` on a scale with these ends, of values and of differences, which trained and untrained share."""
     heatmap.row_title, heatmap.column_title = matrix.row_title, matrix.column_title
     heatmap.set_matrix(
         matrix.values,
         [safe_text(name, one_line=True) for name in matrix.rows],
-        lower=ends[0],
-        upper=ends[1],
+        lower=scale[0],
+        upper=scale[1],
+        difference_end=scale[2],
         title=title,
         reference=matrix.reference,
         ordered_like=like,

@@ -81,17 +81,28 @@ class Heatmap(Surface, can_focus=True):
         title: str | None = None,
         reference: Sequence[Sequence[float]] | Any | None = None,
         ordered_like: Heatmap | None = None,
+        difference_end: float | None = None,
     ) -> None:
         """Show `values`, rows x columns, as lists or a numpy array, on a scale from `lower` to `upper` or its own.
 
-        Differences are from the mean of the rows, or from `reference`, cell by cell. `ordered_like`: another heatmap,
-        from which this one takes the order of the columns.
+        Differences are from the mean of the rows, or from `reference`, cell by cell, on a scale that ends at
+        `difference_end`, or at the largest. `ordered_like`: another heatmap, from which this one takes the order of the
+        columns.
 
         Order, view and, where it still exists, the cursor stay as they are, so that matrices can be shown one after
         another. Raises ValueError when rows differ in length or labels don't fit.
         """
         like = None if ordered_like is None else ordered_like._matrix
-        fresh = matrix(values, row_labels, column_labels, lower, upper, reference=reference, ordered_like=like)
+        fresh = matrix(
+            values,
+            row_labels,
+            column_labels,
+            lower,
+            upper,
+            reference=reference,
+            ordered_like=like,
+            difference_end=difference_end,
+        )
         if fresh == self._matrix and title in {None, self.title}:
             return
         self._matrix = fresh
