@@ -176,6 +176,16 @@ def test_a_folder_that_cannot_be_read_is_an_error_in_words(tmp_path: Path) -> No
     assert "can't read" in news.error
 
 
+def test_all_rows_are_told_before_the_first_verdict_is_decided(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        recorded.scene(tmp_path / "runs", "finished", experiment=name, config=ExperimentConfig(epochs=2, seeds=3))
+    told = [
+        [(entry.id, entry.best and entry.best.verdict is not None) for entry in news.entries]
+        for news in Teller(tmp_path / "runs").look(on)
+    ]
+    assert told == [[("b", False), ("a", False)], [("b", True), ("a", True)]]
+
+
 def test_news_survive_a_line(runs_dir: Path) -> None:
     entries = tuple(open_history(runs_dir).look())
     for news in (News(entries, frozenset({"a", "b"}), True, "é\n"), News()):

@@ -80,15 +80,20 @@ class History:
         self.runs_dir = runs_dir.absolute()
         self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
         """By id: what was read, and of which files."""
-        self.present: set[str] = set()
-        """The ids that the last look found."""
         self._undecided: dict[str, Pairing] = {}
 
     def look(self) -> Iterator[Entry]:
         """Each experiment as it is now, newest first; what isn't ours is passed over. Raises `RunsError`.
 
-        What was read before and is the same still is not read again. An experiment whose verdict has yet to be decided
-        comes without it, and once more with it when all have come.
+        An experiment whose verdict has yet to be decided comes without it, and once more with it when all have come.
+        """
+        yield from self.rows()
+        yield from self.verdicts()
+
+    def rows(self) -> Iterator[Entry]:
+        """The first part of a look, without verdicts that have yet to be decided. Raises `RunsError`.
+
+        What was read before and is the same still is not read again.
         """
         try:
             folders = sorted(runs.candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
@@ -100,14 +105,21 @@ class History:
             if entry is not None:
                 seen.add(entry.id)
                 yield entry
+        self.known = {id_: found for id_, found in self.known.items() if id_ in seen}
+
+    @property
+    def undecided(self) -> bool:
+        """Whether verdicts of these rows have yet to be decided."""
+        return bool(self._undecided)
+
+    def verdicts(self) -> Iterator[Entry]:
+        """The second part: what is decided now. The first verdict of a process takes a third of a second."""
         undecided, self._undecided = self._undecided, {}
-        for id_, pairing in undecided.items():
+        for id_ in [id_ for id_ in undecided if id_ in self.known]:
             stamp, entry = self.known[id_]
-            entry = replace(entry, best=pairing.decide())
+            entry = replace(entry, best=undecided[id_].decide())
             self.known[id_] = (stamp, entry)
             yield self._remarked(entry)
-        self.present = seen
-        self.known = {id_: found for id_, found in self.known.items() if id_ in seen}
 
     def _entry(self, folder: ExperimentDir) -> Entry | None:
         stamp = _stamp(folder)

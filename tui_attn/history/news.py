@@ -47,15 +47,16 @@ class Looker:
         seen: set[str] = set()
         told, error = time.monotonic(), ""
         try:
-            for entry in self._history.look():
-                seen.add(entry.id)
-                if self._told.get(entry.id) == entry:
-                    batch.pop(entry.id, None)
-                else:
+            for entry in self._entries():
+                if entry is not None:
+                    seen.add(entry.id)
                     batch[entry.id] = entry
-                if not between():
-                    return
-                if len(batch) >= _BATCH_MOST or (batch and time.monotonic() - told >= _BATCH_SECONDS):
+                    if self._told.get(entry.id) == entry:
+                        del batch[entry.id]
+                    if not between():
+                        return
+                full = len(batch) >= _BATCH_MOST or time.monotonic() - told >= _BATCH_SECONDS
+                if batch and (full or entry is None):
                     self._told |= batch
                     yield News(tuple(batch.values()))
                     batch, told = {}, time.monotonic()
@@ -70,6 +71,13 @@ class Looker:
         if lasting != self._kept:
             keep(self._history)
             self._kept = lasting
+
+    def _entries(self) -> Iterator[Entry | None]:
+        """What a look finds; None where what was found is to be told before the next comes."""
+        yield from self._history.rows()
+        if self._history.undecided:
+            yield None  # to load what decides takes longer than a batch
+        yield from self._history.verdicts()
 
     def _lasting(self) -> dict[str, Stamp]:
         return {id_: stamp for id_, (stamp, entry) in self._history.known.items() if entry.ended}
