@@ -124,7 +124,7 @@ def test_ramps_grow_lighter_step_by_step(colors: Colors) -> None:
     ramp = list(dict.fromkeys(palette.ramp_color(i / 100, colors) for i in range(101)))
     light = [palette._oklab(color)[0] for color in ramp]
     steps = np.diff(light)
-    assert len(ramp) == (48 if colors == "true" else 8)
+    assert len(ramp) == (48 if colors == "true" else 9)
     assert steps.min() > 0
     assert steps.max() < 3 * steps.min()
 

@@ -53,6 +53,9 @@ def test_the_images_of_a_folder_are_drawn(folder: ExperimentDir) -> None:
     shown = plain(disagreements.rows(found, group, page()))
     assert "▀" * 32 in shown
     assert f"#{found.groups[group][0]}" in shown
+    first = plain(disagreements.rows(found, group, page(80))[:21])  # what 24 lines show
+    assert "base: " in first
+    assert "se: " in first
 
 
 def test_a_folder_that_changed_is_told_in_words(folder: ExperimentDir, tmp_path: Path) -> None:

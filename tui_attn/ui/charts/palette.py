@@ -190,7 +190,7 @@ def _hex(*colors: str) -> tuple[RGB, ...]:
     return tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colors)
 
 
-_SEQUENTIAL_256 = _hex("00005f", "5f0087", "005f87", "008787", "00af87", "5fd75f", "d7d75f", "ffff5f")
+_SEQUENTIAL_256 = _hex("00005f", "000087", "0000af", "005f87", "008787", "00af87", "5fd75f", "d7d75f", "ffff5f")
 """The ramp in colours of the 256, in steps of lightness as equal as they allow."""
 _DIVERGING_256 = (
     _hex("afd7ff", "5fafff", "0087d7", "005faf", "005f87", "303030", "875f00", "af5f00", "d78700", "ff8700", "ffd787"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LARGEST = 32
 """Pixels a side of a drawn image; larger ones are made smaller."""
+SHORT = 14
+"""Lines of a picture that a page has room for in 24, beside all that stands around it."""
 GROUPS = ("only the first is right", "only the second is right", "both are wrong")
 
 
@@ -89,7 +91,9 @@ def rows(found: Disagreement, group: int, page: Page) -> list[Row]:
         pieces += [(word + "  ", "focused" if at == group else "muted")]
     total = sum(counts)
     share = f"they disagree on {total:,} of {found.images:,} test images ({100 * total / found.images:.1f} %)"
-    head = [EMPTY, heading(f"{first} and {second}", share), Row(tuple(pieces)), EMPTY]
+    # Tall pictures do without blank lines: in 24 lines, what the networks say of the first ones is to be in sight.
+    blank = [] if found.pictures and _size(found.pictures)[1] > SHORT else [EMPTY]
+    head = [*blank, heading(f"{first} and {second}", share), Row(tuple(pieces)), *blank]
     chosen = found.groups[group]
     if not len(chosen):
         return [*head, *text(page, "no image here", "muted")]
