@@ -186,3 +186,9 @@ def test_every_name_that_is_listed_is_there() -> None:
     assert not {path.stem for path in home.glob("*.py")} & set(compare.__all__), "a module would hide a name"
     with pytest.raises(AttributeError, match="nonsense"):
         compare.nonsense  # noqa: B018
+
+
+def test_a_folder_of_images_is_named_without_its_place(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, dataset=f"folder:{tmp_path / 'pets'}", name="mine")
+    folder = record(tmp_path / "runs", config=config, test_size=100)
+    assert lines_of(folder)[0] == "mine: folder pets, 2 epochs, 1 seed, finished"

@@ -65,6 +65,8 @@ def title(summary: Mapping[str, Any]) -> str:
     """What is compared: name, data set, epochs, seeds and state; made safe."""
     seeds, epochs = len(summary["seeds"]), summary["epochs"]
     dataset = safe_text(summary["dataset"], one_line=True)
+    if dataset.startswith("folder:"):  # where it lies is in the settings
+        dataset = f"folder {dataset.rstrip('/').rpartition('/')[2]}"
     name = safe_text(summary["name"] or summary["experiment"], one_line=True)
     named = name if dataset in name else f"{name}: {dataset}"
     return f"{named}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary['state']}"
