@@ -53,7 +53,7 @@ class Program:
 
     def __call__(self, *arguments: str, **options: Any) -> Done:
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=900)
         return Done(process.returncode, out or "", err or "")
 
     def newest(self) -> ExperimentDir:

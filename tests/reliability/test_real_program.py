@@ -48,7 +48,7 @@ class Program:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=900)
         return process.returncode, out, err
 
     def experiment(self) -> ExperimentDir:
@@ -120,7 +120,7 @@ def test_all_killed_at_the_same_moment_and_taken_up_by_two_at_once(
     both = [program.start("resume", "--no-ui", fault="forward:1:stop") for _ in range(2)]
     eventually(lambda: any(process.poll() is not None for process in both), "the end of one of them")
     os.kill(program.frozen(), signal.SIGCONT)
-    said = [process.communicate(timeout=240) for process in both]
+    said = [process.communicate(timeout=900) for process in both]
     assert sorted(process.returncode for process in both) == [0, 2]
     (refused,) = [err for process, (_, err) in zip(both, said, strict=True) if process.returncode == 2]
     assert "running already" in refused or "another supervisor owns this experiment" in refused

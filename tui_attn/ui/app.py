@@ -11,9 +11,10 @@ from textual.screen import ModalScreen, Screen
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.host import Surroundings
 from tui_attn.ui.jobs import Jobs
 from tui_attn.ui.keys import APP_KEYS
-from tui_attn.ui.opened import Opened, Surroundings
+from tui_attn.ui.opened import Opened
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.history_view import HistoryView
+    from tui_attn.ui.host import Host
     from tui_attn.ui.messages import (
         CommandSent,
         DevicesRead,
@@ -120,6 +122,11 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.opened = None
         self._show_alone(self._history())
 
+    def look_again(self) -> None:
+        """Read the experiment that is open at once. From any thread."""
+        if self.session is not None:
+            self.session.feed.nudge()
+
     def _show_alone(self, screen: Screen[Any]) -> None:
         """Let `screen` be the only one."""
         while len(self.screen_stack) > 1:
@@ -164,8 +171,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest picture everywhere, and ask for another."""
-        opened, session = self.opened, message.session
-        if opened is None or session is None or session is not opened.session:
+        opened, session = self.opened, self.session
+        if opened is None or session is None or message.session is not session:
             return
         before, snapshot = opened.snapshot, message.snapshot
         opened.snapshot = snapshot
@@ -319,3 +326,9 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.say(f"theme: {name}, until you leave: {said_by} says {self.options.theme}", "warning")
         else:
             self.say(f"theme: {name}")
+
+
+if TYPE_CHECKING:
+
+    def _as_host(app: DashboardApp) -> Host:  # which mypy checks
+        return app

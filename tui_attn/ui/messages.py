@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.jobs import Job
-    from tui_attn.ui.session import Session
 
 
 class FromSession(Message, bubble=False):
     """Comes from the threads of a session, which may have ended before it is taken."""
 
-    session: Session | None = None
+    session: object = None
+    """Which one, to be told from others."""
 
 
 @dataclass

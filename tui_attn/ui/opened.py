@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.screens.dashboard import Dashboard
 
 if TYPE_CHECKING:
-    from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.host import Surroundings
     from tui_attn.ui.messages import FromSession
     from tui_attn.ui.session import Session
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """The clock, the time zone, the machine: what a test brings its own of."""
-
-    clock: Callable[[], float] = time.time
-    zone: Callable[[float], time.struct_time] = time.localtime
-    read_devices: Callable[[], Reading] | None = None
-    host: str | None = None
-    """None: this machine's name."""
 
 
 class Opened:

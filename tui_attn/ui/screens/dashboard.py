@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.host import host_of
 from tui_attn.ui.keys import DASHBOARD_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
@@ -21,7 +22,6 @@ from tui_attn.ui.widgets.small import SMALLEST, TooSmall
 from tui_attn.ui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from tui_attn.ui.app import DashboardApp
     from tui_attn.ui.comparison.source import ExperimentSource
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import RunView, Snapshot
@@ -263,7 +263,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Describe a new experiment, starting from this one."""
         from tui_attn.ui.screens.new_experiment import open_form
 
-        open_form(cast("DashboardApp", self.app), self._folder)
+        open_form(host_of(self), self._folder)
 
     def action_heatmap(self) -> None:
         """Show gates by class and attention."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -20,6 +20,7 @@ from tui_attn.ui import history_words as words
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView
+from tui_attn.ui.host import Host, host_of
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.messages import ExperimentsListed
 from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
@@ -27,10 +28,6 @@ from tui_attn.ui.widgets.history_table import HistoryTable
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
 from tui_attn.ui.widgets.lines import Row
-
-if TYPE_CHECKING:
-    from tui_attn.ui.app import DashboardApp
-
 
 _PLACEHOLDER = "words in id, name, note, data set, models, state"
 
@@ -46,10 +43,6 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self.view = view
         self._reader = HistoryReader(runs_dir, self.post_message, known=view.entries)
         self._offered: object = None
-
-    @property
-    def _dashboards(self) -> DashboardApp:
-        return cast("DashboardApp", self.app)
 
     @property
     def complete(self) -> bool:
@@ -69,7 +62,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, what is selected, keys."""
-        around = self._dashboards.around
+        around = host_of(self).around
         yield HistoryTitle(self._runs_dir, self.view)
         with Horizontal(id="filter"):
             yield Words(" /", "key")
@@ -200,15 +193,15 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Open the experiment."""
         if self.selected is not None:
             try:
-                self._dashboards.open_experiment(self.folder(self.selected))
+                host_of(self).open_experiment(self.folder(self.selected))
             except RunsError as error:
-                self._dashboards.say(str(error), "failed")
+                host_of(self).say(str(error), "failed")
 
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
         from tui_attn.ui.screens.new_experiment import open_form
 
-        open_form(self._dashboards, None if self.selected is None else self.folder(self.selected))
+        open_form(host_of(self), None if self.selected is None else self.folder(self.selected))
 
     def action_mark(self) -> None:
         """Mark the experiment, or not any more, and go to the next."""
@@ -282,7 +275,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         if entry is None:
             return
 
-        app = self._dashboards
+        app = host_of(self)
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -291,7 +284,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
         self.app.push_screen(ConfirmScreen(*words.delete_question(entry, self.folder(entry))), answered)
 
-    def _throw_away(self, entry: Entry, app: DashboardApp) -> None:
+    def _throw_away(self, entry: Entry, app: Host) -> None:
         folder = self.folder(entry)
         self.view.thrown_away.append(shelf.trash(folder))
         if app.folder is not None and app.folder.path == folder.path:
@@ -311,7 +304,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
     def _do(self, work: Callable[[], object], said: str) -> None:
         """Do something to a folder beside the screen; then look, and say how it went."""
 
-        app = self._dashboards  # this screen may be gone before the work is done
+        app = host_of(self)  # this screen may be gone before the work is done
 
         def in_thread() -> None:
             try:
@@ -321,8 +314,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             else:
                 if said:
                     app.call_later(app.say, said)
-                if app.session is not None:  # the dashboard below may have another name now
-                    app.session.feed.nudge()
+                app.look_again()  # the dashboard below may have another name now
             self._reader.nudge()
 
         threading.Thread(target=in_thread, name="tidy", daemon=True).start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -28,6 +27,7 @@ from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.form_origin import Origin, find_origin
 from tui_attn.ui.form_words import HINTS, amount, limited
+from tui_attn.ui.host import Host, host_of
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.scout import Findings, LookedUp, Question, Scout, Start, StartAdvanced, StartEnded
 from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
@@ -35,9 +35,6 @@ from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.lines import Lines, Row, rule
 from tui_attn.ui.widgets.plan import Plan, StartButton
 from tui_attn.ui.widgets.prospect import Prospect
-
-if TYPE_CHECKING:
-    from tui_attn.ui.app import DashboardApp
 
 _INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
 
@@ -259,7 +256,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return
         self._start = None
         self._wrong = message.reason or ""
-        app = cast("DashboardApp", self.app)
+        app = host_of(self)
         if message.folder is not None:
             try:
                 app.drafts.pop(self._origin.id, None)
@@ -299,7 +296,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def action_copy_command(self) -> None:
         """Copy the command line, by way of the terminal."""
         self._take_entries()
-        app = cast("DashboardApp", self.app)
+        app = host_of(self)
         try:
             line = shlex.join(["tui-attn", *self._command(self.draft.config())])
             line.encode()
@@ -324,7 +321,7 @@ class _Title(Lines):
         return [rule(self._text, width, focused=True)]
 
 
-def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
+def open_form(app: Host, folder: ExperimentDir | None) -> None:
     """Open the form: with what was entered before, or with what `find_origin` finds."""
     origin = find_origin(app.runs_dir, folder, app.options.usual)
     draft = app.drafts.setdefault(origin.id, Draft.of(origin.config))

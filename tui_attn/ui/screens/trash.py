@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 
@@ -14,13 +13,11 @@ from tui_attn.history.shelf import Trashed
 from tui_attn.runs import RunsError
 from tui_attn.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.host import host_of
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.history_table import when_text
 from tui_attn.ui.widgets.lines import Row, fit
-
-if TYPE_CHECKING:
-    from tui_attn.ui.app import DashboardApp
 
 
 class TrashScreen(PageScreen, inherit_bindings=False):
@@ -34,10 +31,6 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         self._runs_dir = runs_dir
         self._items: list[Trashed] | None = None
         self._at = 0
-
-    @property
-    def _dashboards(self) -> DashboardApp:
-        return cast("DashboardApp", self.app)
 
     @property
     def busy(self) -> bool:
@@ -58,7 +51,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
             where = safe_text(self._runs_dir, one_line=True)
             return [Row(()), Row(((f" nothing is in the trash of {where}", "normal"),))]
         self._at = min(self._at, len(self._items) - 1)
-        around = self._dashboards.around
+        around = host_of(self).around
         now = around.clock()
         longest = min(max(cell_len(item.id) for item in self._items), 40)
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
@@ -97,7 +90,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
 
     def _in_thread(self, item: Trashed | None) -> None:
         """Take `item` back, if any, and read the trash."""
-        app = self._dashboards  # this screen may be gone before the work is done
+        app = host_of(self)  # this screen may be gone before the work is done
 
         def work() -> None:
             said, ink = "", "normal"
@@ -117,4 +110,4 @@ class TrashScreen(PageScreen, inherit_bindings=False):
             self.renew()
             self.refresh_bindings()
         if said:
-            self._dashboards.say(said, ink)
+            host_of(self).say(said, ink)
