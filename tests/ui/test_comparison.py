@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -342,41 +341,3 @@ def write_interventions(folder: ExperimentDir, run: str, model: str, delta: floa
     sha = read_state(folder).state.runs[run].weights_sha256 or ""
     found = Interventions(run, model, 0, sha, 500, 0.9, "fp32", 1.0, tuple(items))
     path_in(folder.run(run)).write_text(json.dumps(to_json(found)))
-
-
-# ---- what is missing, in a small terminal
-
-
-def test_failed_runs_and_models_without_a_result_are_told_above_the_fold(tmp_path: Path) -> None:
-    states = {"se-s1": "failed", **{f"self-attention-s{seed}": "failed" for seed in range(5)}}
-    folder = recorded.record(tmp_path, config=FIVE, states=states, **SMALL)
-    top = plain(overview.rows(ExperimentSource(folder).overview(), overview.Choices(), page(80), can_extend=True)[:7])
-    assert "6 of 15 runs have no result" in top
-    assert "self-attention  no verdict: no seed has a result of both" in top
-    assert max(map(len, top.splitlines())) <= 80
-
-
-def test_a_title_that_has_room_for_less_keeps_the_state_and_the_way_to_scroll(tmp_path: Path) -> None:
-    folder = recorded.record(tmp_path, config=FIVE, **SMALL)
-
-    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await opened(pilot, app)
-        title = screen_text(app).splitlines()[1]
-        assert "fashion-mnist, 2 epochs, 5 seeds, finished" in title
-        assert re.search(r"1–21 of \d\d ↓", title)
-        await pilot.press("end")
-        await until(pilot, lambda: re.search(r" of \d\d ↑ ", screen_text(app).splitlines()[1]) is not None)
-
-    drive(make_app(folder), script, size=(80, 24))
-
-
-def test_without_attention_nothing_can_be_replaced(tmp_path: Path) -> None:
-    config = ExperimentConfig(epochs=2, models=("base",))
-    folder = recorded.record(tmp_path, config=config, **SMALL)
-
-    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await opened(pilot, app, "6")
-        await until(pilot, lambda: "No model of this experiment has attention" in screen_text(app))
-        assert "computes it" not in screen_text(app)
-
-    drive(make_app(folder), script, size=(80, 24))

@@ -31,7 +31,8 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     names = max((item.names for item in found), key=len)
     means = {item.model: _means(item) for item in found}
     label = min(max(map(cell_len, names)), 18)
-    column = max(7, *(len(item.model) for item in found)) + 2
+    column = max(7, *(cell_len(item.model) for item in found)) + 2
+    column = min(column, max((page.room - label) // len(found), 7))
     bars = (page.room - label - column * len(found)) // len(found) - 2
     bars = min(bars, _BAR) if bars >= 8 else 0
     bold = "bold: above base" if len(found) > 1 and compare.BASE in means else ""
@@ -39,7 +40,8 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY]
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
-        head.append((fit(item.model, column, right=True) + " " * (bars + 2 if bars else 0), f"model:{item.model}"))
+        name = item.model if cell_len(item.model) < column else fit(item.model, column - 1)
+        head.append((fit(name, column, right=True) + " " * (bars + 2 if bars else 0), f"model:{item.model}"))
     rows.append(Row(tuple(head)))
     lowest = min((value for values in means.values() for value in values if math.isfinite(value)), default=0.0)
     floor = min(math.floor(lowest * 10) / 10, 0.9)
@@ -110,7 +112,10 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
     item = found[which % len(found)]
     runs = f"{len(item.runs)} runs together" if len(item.runs) > 1 else item.runs[0]
     what = f"  {runs}: % of a true class (rows) taken for a class (columns)"
-    rows = [EMPTY, Row(((f" {item.model}", f"model:{item.model}"), (what, "muted")))]
+    name = (f" {item.model}", f"model:{item.model}")
+    rows = [EMPTY, Row((name, (what, "muted")))]
+    if cell_len(name[0] + what) > page.width:
+        rows = [EMPTY, Row((name,)), *text(page, what.strip(), "muted", hanging="  ")]
     label = min(max(map(cell_len, item.names)), 14)
     room = page.room - label - 2
     count = len(item.names)

@@ -12,7 +12,18 @@ from rich.cells import cell_len
 from tui_attn import compare
 from tui_attn.compare.wording import UNKNOWN, interval_points, p_value, points
 from tui_attn.text import duration, safe_text
-from tui_attn.ui.comparison.parts import MARGIN, Page, heading, interval_bar, reach, remarks, scale_row, table, text
+from tui_attn.ui.comparison.parts import (
+    LONGEST,
+    MARGIN,
+    Page,
+    heading,
+    interval_bar,
+    reach,
+    remarks,
+    scale_row,
+    table,
+    text,
+)
 from tui_attn.ui.comparison.parts import table_width as width_of
 from tui_attn.ui.comparison.source import Overview
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
@@ -90,14 +101,23 @@ def _models(overview: Overview, choices: Choices, page: Page) -> list[Row]:
         rows.insert(at, timed)
     inks = ["muted", *(f"model:{entry['model']}" for entry in overview.summary["models"])]
     strong = [index for index, row in enumerate(rows) if row[0].startswith(("test accuracy", "against base"))]
-    if width_of(rows) <= page.width:
-        spare = page.width - width_of(rows)
-        return table(rows, inks=inks, strong=strong, gap=2 + min(spare // max(len(rows[0]) - 1, 1), 6))
+    if width_of(rows) > page.width:
+        rows[0] = [fit(name, LONGEST) if cell_len(name) > LONGEST else name for name in rows[0]]
     found: list[Row] = []
-    for column, ink in enumerate(inks[1:], start=1):
+    first, last = 1, len(rows[0])
+    while first < last:  # as many models side by side as fit, the others below
+        count = next((n for n in range(last - first, 1, -1) if width_of(_part(rows, first, n)) <= page.width), 1)
+        part = _part(rows, first, count)
+        gap = 2 + min(max(page.width - width_of(part), 0) // count, 6)
         found += [EMPTY] if found else []
-        found += table([["", rows[0][column]], *([row[0], row[column]] for row in rows[1:])], inks=["muted", ink])
+        found += table(part, inks=[inks[0], *inks[first : first + count]], strong=strong, gap=gap)
+        first += count
     return found
+
+
+def _part(rows: list[list[str]], first: int, count: int) -> list[list[str]]:
+    """The labels, and `count` of the columns."""
+    return [[row[0], *row[first : first + count]] for row in rows]
 
 
 def _time_row(overview: Overview, choices: Choices) -> list[str] | None:
@@ -136,6 +156,7 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     verdict = max(cell_len(pieces[0][0]) for pieces in facts)
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
     beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
+    label = min(label, max(page.room - beside, 10))
     width = min(page.room - label - beside - 2, 90)
     below = width < 34
     width = min(page.room - label, 90) if below else width
@@ -144,7 +165,7 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     for entry, name, pieces in zip(compared, names, facts, strict=True):
         versus, ink = entry["versus_base"], f"model:{entry['model']}"
         bar = interval_bar(versus["delta"], versus["ci95"], end, width, ink)
-        head: list[Piece] = [(MARGIN + fit(name, label), ink)]
+        head: list[Piece] = [(MARGIN + fit(name, label - 2) + "  ", ink)]
         if below:
             found += [Row((*head, *pieces)), Row(((" " * (label + 1), "normal"), *bar))]
         else:
@@ -154,7 +175,7 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     for name in (entry["model"] for entry in summary["models"] if not entry["versus_base"]):
         if name != compare.BASE:  # it has a sentence of its own below
             why = "no verdict: no seed has a result of both"
-            named = (MARGIN + fit(safe_text(name, one_line=True), label), f"model:{name}")
+            named = (MARGIN + fit(safe_text(name, one_line=True), label - 2) + "  ", f"model:{name}")
             found.append(Row((named, (why, "held"))))
     return found
 

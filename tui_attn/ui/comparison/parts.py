@@ -14,6 +14,8 @@ from tui_attn.ui.charts.palette import RGB
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 MARGIN = " "
+LONGEST = 16
+"""Cells of a model's name where room is scarce."""
 
 
 @dataclass(frozen=True, slots=True)

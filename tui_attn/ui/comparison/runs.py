@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.cells import cell_len
+
 from tui_attn import compare
 from tui_attn.compare.wording import UNKNOWN, percent, points
 from tui_attn.text import safe_text
 from tui_attn.ui import present
-from tui_attn.ui.comparison.parts import Page, heading, table, text
+from tui_attn.ui.comparison.parts import LONGEST, Page, heading, table, text
 from tui_attn.ui.comparison.parts import table_width as width_of
 from tui_attn.ui.comparison.source import Overview
-from tui_attn.ui.widgets.lines import EMPTY, Row
+from tui_attn.ui.widgets.lines import EMPTY, Row, fit
 
 
 def rows(overview: Overview, page: Page) -> list[Row]:
@@ -28,17 +30,25 @@ def _by_seed(summary: Mapping[str, Any], page: Page) -> list[Row]:
     names = [safe_text(entry["model"], one_line=True) for entry in models]
     at = names.index(compare.BASE) if compare.BASE in names else None
     others = [] if at is None else [index for index in range(len(names)) if index != at]
-    cells = [["seed", *names, *(f"{names[index]} - {compare.BASE}" for index in others)]]
+    found: list[list[str]] = []
+    deltas: list[list[str]] = []
     for seed in summary["seeds"]:
-        found = [by_seed.get(seed) for by_seed in counted]
-        against = None if at is None else found[at]
-        deltas = [_delta(found[index], against) for index in others]
-        cells.append([str(seed), *map(percent, found), *deltas])
-    inks = ["muted", *(f"model:{name}" for name in names), *(f"model:{names[index]}" for index in others)]
-    if width_of(cells) > page.width:
-        cells, inks = [row[: len(names) + 1] for row in cells], inks[: len(names) + 1]
+        accuracies = [by_seed.get(seed) for by_seed in counted]
+        against = None if at is None else accuracies[at]
+        found.append([str(seed), *map(percent, accuracies)])
+        deltas.append([_delta(accuracies[index], against) for index in others])
+    inks = ["muted", *(f"model:{name}" for name in names)]
+    other_inks = [inks[index + 1] for index in others]
+    cells = [["seed", *names, *(f"{names[index]} - {compare.BASE}" for index in others)]]
+    cells += [[*row, *more] for row, more in zip(found, deltas, strict=True)]
     title = heading("seed by seed", "test accuracy in %, difference in points; runs that count only")
-    return [EMPTY, title, EMPTY, *table(cells, inks=inks, gap=3)]
+    if width_of(cells, 3) <= page.width or not others:
+        return [EMPTY, title, EMPTY, *table(cells, inks=[*inks, *other_inks], gap=3)]
+    short = [fit(name, LONGEST) if cell_len(name) > LONGEST else name for name in names]
+    apart = [["seed", *(short[index] for index in others)]]
+    apart += [[row[0], *more] for row, more in zip(found, deltas, strict=True)]
+    rows = [EMPTY, title, EMPTY, *table([["seed", *short], *found], inks=inks)]
+    return [*rows, EMPTY, heading(f"less {compare.BASE}"), EMPTY, *table(apart, inks=["muted", *other_inks])]
 
 
 def _delta(value: float | None, base: float | None) -> str:

@@ -1,0 +1,71 @@
+"""The comparison in 80 columns: what is missing is told, and nothing that matters is pushed out of sight."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rich.cells import cell_len
+from textual.pilot import Pilot
+
+from tests import recorded
+from tests.ui.harness import drive, make_app, screen_text, until
+from tests.ui.test_comparison import FIVE, SMALL, opened, page, plain
+from tui_attn.config import ExperimentConfig
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.comparison import classes, overview, runs
+from tui_attn.ui.comparison.source import ExperimentSource
+
+
+def test_failed_runs_and_models_without_a_result_are_told_above_the_fold(tmp_path: Path) -> None:
+    states = {"se-s1": "failed", **{f"self-attention-s{seed}": "failed" for seed in range(5)}}
+    folder = recorded.record(tmp_path, config=FIVE, states=states, **SMALL)
+    top = plain(overview.rows(ExperimentSource(folder).overview(), overview.Choices(), page(80), can_extend=True)[:7])
+    assert "6 of 15 runs have no result" in top
+    assert "self-attention  no verdict: no seed has a result of both" in top
+    assert max(map(len, top.splitlines())) <= 80
+
+
+def test_a_title_that_has_room_for_less_keeps_the_state_and_the_way_to_scroll(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=FIVE, **SMALL)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        title = screen_text(app).splitlines()[1]
+        assert "fashion-mnist, 2 epochs, 5 seeds, finished" in title
+        assert re.search(r"1–21 of \d\d ↓", title)
+        await pilot.press("end")
+        await until(pilot, lambda: re.search(r" of \d\d ↑ ", screen_text(app).splitlines()[1]) is not None)
+
+    drive(make_app(folder), script, size=(80, 24))
+
+
+def test_without_attention_nothing_can_be_replaced(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, models=("base",))
+    folder = recorded.record(tmp_path, config=config, **SMALL)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app, "6")
+        await until(pilot, lambda: "No model of this experiment has attention" in screen_text(app))
+        assert "computes it" not in screen_text(app)
+
+    drive(make_app(folder), script, size=(80, 24))
+
+
+def test_long_names_of_models_push_no_number_out_of_sight(tmp_path: Path) -> None:
+    config = ExperimentConfig(
+        epochs=2, seeds=3, models=("base", "se", "/n/my_net.py:MyNet", "/n/long.py:" + "Long" * 9)
+    )
+    folder = recorded.record(tmp_path, config=config, **SMALL)
+    source = ExperimentSource(folder)
+    made, details = source.overview(), source.details()
+    assert details is not None
+    top = overview.rows(made, overview.Choices(), page(80), can_extend=True)
+    verdicts = [line for line in plain(top).splitlines()[:9] if "no difference shown" in line]
+    assert len(verdicts) == 3
+    assert all(line.endswith("3 seeds") for line in verdicts)
+    by_run, by_class = runs.rows(made, page(80)), classes.class_rows(details, page(80))
+    assert "less base" in plain(by_run)
+    assert len(plain(by_class).splitlines()[4].split()) >= 5
+    for rows in (top, by_run, by_class, classes.confusion_rows(details, 3, page(80))):
+        assert max(map(cell_len, plain(rows).splitlines())) <= 80
