@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -264,26 +264,28 @@ def _cache_file(runs_dir: Path) -> Path | None:
         return None
 
 
+_FIELDS = tuple(field.name for field in fields(Entry))
+_KINDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (str, ("id", "state", "name", "dataset", "facts", "reason")),
+    (int, ("seeds", "epochs", "finished", "runs")),
+    (float, ("created",)),
+    ((float, type(None)), ("accuracy", "seconds")),
+    (list, ("models",)),
+)
+
+
 def to_json(entry: Entry) -> dict[str, Any]:
     """Plain JSON types."""
-    data = asdict(entry)
-    data["models"] = list(entry.models)
-    return data
+    # Field by field: `asdict` copies everything deeply, and a long history waits for that.
+    data = {name: getattr(entry, name) for name in _FIELDS}
+    return data | {"models": list(entry.models), "best": None if entry.best is None else asdict(entry.best)}
 
 
 def from_json(data: Any) -> Entry:
     """The inverse of `to_json`. Raises `ValueError`, `TypeError` or `KeyError` for what it isn't."""
     values = dict(data)
-    best = values.pop("best")
-    entry = Entry(**values, best=None if best is None else Standing(**best))
-    checks = {
-        str: (entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason),
-        int: (entry.seeds, entry.epochs, entry.finished, entry.runs),
-        float: (entry.created,),
-        float | None: (entry.accuracy, entry.seconds),
-        list: (entry.models,),
-    }
-    for kind, found in checks.items():
-        if not all(isinstance(value, kind) for value in found):
-            raise TypeError("not what was written")
-    return replace(entry, models=tuple(str(model) for model in entry.models))
+    best = values["best"]
+    if not all(isinstance(values[name], kind) for kind, names in _KINDS for name in names):
+        raise TypeError("not what was written")
+    models = tuple(str(model) for model in values["models"])
+    return Entry(**values | {"models": models, "best": None if best is None else Standing(**best)})
