@@ -90,3 +90,17 @@ def die_at_every_call(action, check):
     print(deaths)
 """
 """Put before a script, it offers `die_at_every_call(action, check)`, which prints the number of deaths."""
+
+
+TAKE_SLOTS = """
+import sys
+from pathlib import Path
+from tui_attn.supervision.scheduling import make_slots
+from tui_attn.supervision.slots import SlotLocks
+
+folder, experiment, jobs, *devices = sys.argv[1:]
+locks = SlotLocks(Path(folder))
+print(sorted(locks.take(make_slots(devices, int(jobs)), experiment).items()), flush=True)
+sys.stdin.readline()
+"""
+"""Takes slots as a supervisor does, prints who else uses the devices, and holds them until its stdin ends."""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.processes import python, said
-from tests.core.test_slots import TAKE
+from tests.core.processes import TAKE_SLOTS, python, said
 from tui_attn.devices import Machine
 from tui_attn.outlook import device_choices, of_data, of_devices
 
@@ -63,7 +62,7 @@ def test_free_memory_and_other_experiments_are_said(tmp_path: Path) -> None:
     assert of_devices("auto", GPUS, {}).text == "cuda:0: no other experiment on it"
     locks = tmp_path / "state" / "tui-attn" / "devices"
 
-    with python(TAKE, locks / os.uname().nodename, "20260101-other", 1, "cuda:1") as other:
+    with python(TAKE_SLOTS, locks / os.uname().nodename, "20260101-other", 1, "cuda:1") as other:
         said(other)
         remark = of_devices("cuda:0,cuda:1", GPUS, MEMORY)
     assert remark.level == "warning"

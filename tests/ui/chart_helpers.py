@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from rich.style import Style
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -73,3 +75,33 @@ class OneWidget(App[None]):
     def screen_text(self) -> str:
         """What is on the screen."""
         return text(self.screen._compositor.render_strips())
+
+
+def run(
+    widget: Widget,
+    steps: Callable[[OneWidget, Pilot[None]], Awaitable[None]],
+    size: tuple[int, int] = (80, 24),
+    mode: DrawingMode = TRUE,
+) -> None:
+    """Show `widget` alone, and do `steps` once it is drawn."""
+
+    async def main() -> None:
+        app = OneWidget(widget, mode)
+        async with app.run_test(size=size) as pilot:
+            await settled(pilot)
+            await steps(app, pilot)
+
+    asyncio.run(main())
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    for _ in range(3):
+        await pilot.pause()
+
+
+def three() -> list[Curve]:
+    return [
+        curve("base", [2.0 - i / 60 for i in range(100)]),
+        curve("se", [1.9 - i / 60 for i in range(100)]),
+        curve("self-attention", [1.8 - i / 70 for i in range(100)]),
+    ]

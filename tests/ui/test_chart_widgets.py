@@ -1,56 +1,22 @@
+"""The charts as widgets: what they draw, when, and in which themes and sizes."""
+
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from array import array
-from collections.abc import Awaitable, Callable
 
 import pytest
-from textual import events
-from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widget import Widget
 
-from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, curve
+from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, run, settled, three
 from tests.ui.harness import until
 from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.metric_plot import MetricPlot
-
-
-def run(
-    widget: Widget,
-    steps: Callable[[OneWidget, Pilot[None]], Awaitable[None]],
-    size: tuple[int, int] = (80, 24),
-    mode: DrawingMode = TRUE,
-) -> None:
-    """Show `widget` alone, and do `steps` once it is drawn."""
-
-    async def main() -> None:
-        app = OneWidget(widget, mode)
-        async with app.run_test(size=size) as pilot:
-            await settled(pilot)
-            await steps(app, pilot)
-
-    asyncio.run(main())
-
-
-async def settled(pilot: Pilot[None]) -> None:
-    for _ in range(3):
-        await pilot.pause()
-
-
-def three() -> list[Curve]:
-    return [
-        curve("base", [2.0 - i / 60 for i in range(100)]),
-        curve("se", [1.9 - i / 60 for i in range(100)]),
-        curve("self-attention", [1.8 - i / 70 for i in range(100)]),
-    ]
 
 
 class Painted(MetricPlot):
@@ -172,263 +138,6 @@ def test_a_covered_chart_draws_nothing_and_catches_up_when_the_other_screen_goes
     run(plot, do)
 
 
-def test_the_cursor_goes_from_point_to_point_and_reads_out_every_series() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves([curve("base", [3.0, 2.0, 1.0]), curve("se", [6.0, 5.0])])
-        await settled(pilot)
-        plot.focus()
-        places = []
-        for key in ("left", "left", "left", "left", "right", "end", "home"):
-            await pilot.press(key)
-            await settled(pilot)
-            places.append(plot.cursor)
-        assert places == [30.0, 20.0, 10.0, 10.0, 20.0, 30.0, 10.0]
-        assert plot.read_out() == [("base", "3.0000"), ("se", "6.0000")]
-        assert "step 10" in app.screen_text()
-        await pilot.press("end")
-        await settled(pilot)
-        assert plot.read_out() == [("base", "1.0000"), ("se", "–")]
-        await pilot.press("escape")
-        assert plot.cursor is None
-
-    run(plot, do)
-
-
-def test_the_cursor_moves_at_least_a_column_where_points_are_dense() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves([curve("base", [1.0] * 5000)])
-        await settled(pilot)
-        plot.focus()
-        await pilot.press("end", "left")
-        one = plot.cursor
-        await pilot.press("shift+left")
-        ten = plot.cursor
-        assert one is not None
-        assert ten is not None
-        cell = 50000 / 75
-        assert cell * 0.4 < 50000 - one < cell * 2
-        assert cell * 9 < one - ten < cell * 11
-
-    run(plot, do)
-
-
-def test_zoom_pan_and_reset_by_keyboard() -> None:
-    plot = MetricPlot("Loss")
-
-    def zoomed() -> bool:
-        return plot.zoomed
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves(three())
-        await settled(pilot)
-        plot.focus()
-        whole = plot.shown_x
-        assert whole is not None
-        await pilot.press("plus")
-        await settled(pilot)
-        half = plot.shown_x
-        assert half is not None
-        assert zoomed()
-        assert half.width == pytest.approx(whole.width / 2)
-        assert half.at(0.5) == pytest.approx(whole.at(0.5))
-        await pilot.press("full_stop")
-        await settled(pilot)
-        later = plot.shown_x
-        assert later is not None
-        assert later.lower == pytest.approx(half.lower + half.width / 4)
-        await pilot.press("full_stop", "full_stop", "full_stop")
-        await settled(pilot)
-        assert plot.shown_x is not None
-        assert plot.shown_x.upper == whole.upper
-        await pilot.press("comma", "minus", "minus", "minus")
-        await settled(pilot)
-        assert plot.shown_x == whole
-        assert not zoomed()
-        await pilot.press("right_curly_bracket")
-        await settled(pilot)
-        assert zoomed()
-        await pilot.press("0")
-        await settled(pilot)
-        assert not zoomed()
-
-    run(plot, do)
-
-
-def test_zooming_keeps_the_cursor_in_its_place() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves(three())
-        await settled(pilot)
-        plot.focus()
-        plot.cursor = 800.0
-        await settled(pilot)
-        before = plot.shown_x
-        await pilot.press("plus")
-        await settled(pilot)
-        after = plot.shown_x
-        assert before is not None
-        assert after is not None
-        assert after.share(800.0) == pytest.approx(before.share(800.0))
-
-    run(plot, do)
-
-
-def test_a_cursor_that_leaves_the_picture_takes_it_along() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves(three())
-        await settled(pilot)
-        plot.focus()
-        await pilot.press("home", "plus", "plus")
-        await settled(pilot)
-        await pilot.press("end")
-        await settled(pilot)
-        assert plot.zoomed
-        assert plot.shown_x is not None
-        assert plot.shown_x.lower <= 1000.0 <= plot.shown_x.upper
-
-    run(plot, do)
-
-
-def test_the_view_stays_while_points_arrive_once_it_was_zoomed_and_follows_them_before() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves([curve("base", [1.0] * 100)])
-        await settled(pilot)
-        plot.set_curves([curve("base", [1.0] * 200, revision=2)])
-        await settled(pilot)
-        assert plot.shown_x is not None
-        assert plot.shown_x.upper >= 2000
-        plot.action_zoom(0.5)
-        await settled(pilot)
-        held = plot.shown_x
-        plot.set_curves([curve("base", [1.0] * 300, revision=3)])
-        await settled(pilot)
-        assert plot.shown_x == held
-
-    run(plot, do)
-
-
-def test_switches_by_keyboard() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves([curve("se-s0", [1.0] * 9, group="se"), curve("se-s1", [2.0] * 9, group="se")])
-        await settled(pilot)
-        plot.focus()
-        await pilot.press("right_square_bracket", "right_square_bracket", "l")
-        await settled(pilot)
-        assert (plot.smoothing, plot.log_scale) == (0.6, True)
-        assert "smoothing 0.60 · log" in app.screen_text()
-        await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket", "l", "w")
-        assert (plot.smoothing, plot.log_scale, plot.show_raw) == (0.0, False, False)
-        axes = []
-        for _ in range(3):
-            await pilot.press("a")
-            await settled(pilot)
-            axes.append(app.screen_text().splitlines()[-1].split()[-1])
-        assert axes == ["epoch", "time", "step"]
-        assert "se ×2" in app.screen_text()
-        await pilot.press("g")
-        await settled(pilot)
-        assert "se-s1" in app.screen_text()
-
-    run(plot, do)
-
-
-def test_cursor_and_view_go_along_to_another_axis() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves(three())
-        await settled(pilot)
-        plot.focus()
-        plot.cursor = 500.0
-        plot.action_zoom(0.5)
-        await settled(pilot)
-        steps = plot.shown_x
-        plot.x_axis = "time"
-        await settled(pilot)
-        seconds = plot.shown_x
-        assert plot.cursor == 250.0
-        assert steps is not None
-        assert seconds is not None
-        assert (seconds.lower, seconds.upper) == pytest.approx((steps.lower / 2, steps.upper / 2), rel=0.02)
-
-    run(plot, do)
-
-
-def test_an_axis_that_is_not_known_is_said_and_steps_are_taken() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves([Curve("a", "a", "base", [1.0, 2.0], [1.0, 2.0])])
-        plot.x_axis = "epoch"
-        await settled(pilot)
-        assert "epoch not known" in app.screen_text()
-        assert app.screen_text().splitlines()[-1].split()[-1] == "step"
-
-    run(plot, do)
-
-
-def test_escape_is_left_to_others_without_a_cursor() -> None:
-    plot = MetricPlot("Loss")
-    assert plot.check_action("cursor_off", ()) is False
-    assert plot.check_action("zoom", (0.5,)) is True
-
-
-def test_the_mouse_zooms_drags_and_puts_the_cursor() -> None:
-    plot = MetricPlot("Loss")
-
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        plot.set_curves(three())
-        await settled(pilot)
-        await pilot.click(plot, Offset(40, 10))
-        await settled(pilot)
-        assert plot.cursor is not None
-        assert 400 < plot.cursor < 600
-        whole = plot.shown_x
-        plot.post_message(events.MouseScrollUp(plot, 40, 10, 0, -1, 0, False, False, False, screen_x=40, screen_y=10))
-        await settled(pilot)
-        zoomed = plot.shown_x
-        assert whole is not None
-        assert zoomed is not None
-        assert zoomed.width == pytest.approx(whole.width * 0.8)
-        await pilot.mouse_down(plot, Offset(40, 10))
-        await pilot.hover(plot, Offset(20, 10))
-        await pilot.mouse_up(plot, Offset(20, 10))
-        await settled(pilot)
-        moved = plot.shown_x
-        assert moved is not None
-        assert moved.lower > zoomed.lower
-        assert moved.width == pytest.approx(zoomed.width)
-        await pilot.click(plot, Offset(40, 10), times=2)
-        await settled(pilot)
-        assert not plot.zoomed
-
-    run(plot, do)
-
-
-def test_keys_before_there_is_anything_do_nothing() -> None:
-    for widget in (MetricPlot("Loss"), Heatmap("Gates")):
-
-        async def do(app: OneWidget, pilot: Pilot[None], widget: Widget = widget) -> None:
-            widget.focus()
-            rows = CHART_KEYS if isinstance(widget, MetricPlot) else HEATMAP_KEYS
-            for _, keys, *_ in rows:
-                await pilot.press(*keys.split(","))
-            await settled(pilot)
-
-        run(widget, do)
-
-
 @pytest.mark.parametrize("mode", [TRUE, ASCII], ids=["unicode", "ascii"])
 def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
     plot, gates, heat = MetricPlot(), GateStrip(), Heatmap()
@@ -512,27 +221,10 @@ def test_a_resize_is_followed() -> None:
     run(plot, do)
 
 
-def test_bindings_have_ids_tooltips_and_descriptions_of_their_own() -> None:
-    for widget in (MetricPlot, Heatmap):
-        found = widget.BINDINGS
-        assert all(binding.id and binding.tooltip and binding.description for binding in found)  # type: ignore[union-attr]
-    ids = [row[0] for row in (*CHART_KEYS, *HEATMAP_KEYS)]
-    assert len(ids) == len(set(ids))
-    for rows in (CHART_KEYS, HEATMAP_KEYS):
-        keys = [key for row in rows for key in row[1].split(",")]
-        assert len(keys) == len(set(keys))
-
-
 def test_importing_the_widgets_loads_neither_numpy_nor_plotext() -> None:
     code = (
         "import sys, tui_attn.ui.widgets.metric_plot, tui_attn.ui.widgets.gate_strip, tui_attn.ui.widgets.heatmap\n"
         "print([m for m in ('numpy', 'plotext', 'scipy', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_table_of_keys_needs_only_the_standard_library() -> None:
-    code = "import sys, tui_attn.ui.charts.keys\nprint([m for m in ('textual', 'rich', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,31 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.processes import python, run_python, said
+from tests.core.processes import TAKE_SLOTS, python, run_python, said
 from tui_attn import liveness
 from tui_attn.supervision.scheduling import Slot, make_slots, queue_order, share
 from tui_attn.supervision.slots import SlotLocks
 
 # ---- locks
 
-TAKE = """
-import sys
-from pathlib import Path
-from tui_attn.supervision.scheduling import make_slots
-from tui_attn.supervision.slots import SlotLocks
-
-folder, experiment, jobs, *devices = sys.argv[1:]
-locks = SlotLocks(Path(folder))
-print(sorted(locks.take(make_slots(devices, int(jobs)), experiment).items()), flush=True)
-sys.stdin.readline()
-"""
-
 
 def test_two_supervisors_share_a_device_knowingly(tmp_path: Path) -> None:
     folder = tmp_path / "locks"
-    with python(TAKE, folder, "first", 3, "cuda:0", "cuda:1") as first:
+    with python(TAKE_SLOTS, folder, "first", 3, "cuda:0", "cuda:1") as first:
         assert said(first) == "[]"
-        with python(TAKE, folder, "second", 1, "cuda:1") as second:
+        with python(TAKE_SLOTS, folder, "second", 1, "cuda:1") as second:
             assert said(second) == "[('cuda:1', 'first')]"
             locks = SlotLocks(folder)
             assert locks.take([Slot("cuda:0", 0)], "third") == {"cuda:0": "first"}
@@ -55,7 +43,7 @@ def test_slots_of_one_supervisor_on_one_device_are_its_own(tmp_path: Path) -> No
     assert len({path.name for path in tmp_path.iterdir()}) == 6
     for path in tmp_path.iterdir():
         assert liveness.holder(path) == os.getpid()
-    done = run_python(TAKE, tmp_path, "elsewhere", 1, "cpu")
+    done = run_python(TAKE_SLOTS, tmp_path, "elsewhere", 1, "cpu")
     assert done.stdout == "[('cpu', 'first')]\n", "looking at one's own locks does not drop them"
     locks.release()
     others.release()

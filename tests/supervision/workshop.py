@@ -1,0 +1,140 @@
+"""A supervisor whose workers are objects of the tests, and devices that don't exist."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tui_attn import eventlog, runs
+from tui_attn.config import ExperimentConfig
+from tui_attn.eventlog import LogWriter
+from tui_attn.follow import read_state
+from tui_attn.runs import ExperimentDir, Manifest, RunDir
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.supervisor import Supervisor
+
+ABOUT = {
+    "seed": 0,
+    "device": "cpu",
+    "precision": "fp32",
+    "threads": 2,
+    "epochs": 15,
+    "steps_per_epoch": 100,
+    "batch_size": 128,
+    "train_size": 12800,
+    "test_size": 1000,
+    "parameters": 1,
+    "macs": 1,
+}
+
+
+class Workshop:
+    """Makes workers and remembers them; `clock` is the supervisor's."""
+
+    def __init__(self, folder: ExperimentDir) -> None:
+        self.folder = folder
+        self.made: list[HandWorker] = []
+        self.now = 1000.0
+
+    def spawn(self, slot: Slot, log: RunDir) -> "HandWorker":
+        worker = HandWorker(self.folder, slot, pid=900_000 + len(self.made))
+        self.made.append(worker)
+        return worker
+
+    def clock(self) -> float:
+        return self.now
+
+
+class HandWorker:
+    """A worker that does what the test says, when the test says it."""
+
+    last_beat = 0
+    """When any of them beat its heart last, unix nanoseconds."""
+
+    def __init__(self, folder: ExperimentDir, slot: Slot, pid: int) -> None:
+        self.folder, self.slot, self.pid = folder, slot, pid
+        self.held: list[str] = []
+        self.told: list[tuple[str, str | None]] = []
+        self.signals: list[int] = []
+        self.code: int | None = None
+        self.closed = False
+
+    def tell(self, do: str, run: str | None = None) -> None:
+        self.told.append((do, run))
+        if do == "exit":
+            self.code = 0
+
+    def exit_code(self) -> int | None:
+        return self.code
+
+    def kill(self, signum: int) -> None:
+        self.signals.append(signum)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def end(self, run: str, state: str = "finished", reason: str | None = None) -> None:
+        log = LogWriter(self.folder.run(run).events)
+        log.append("ended", state=state, reason=reason, traceback=None, epoch=1, step=9, weights_sha256=None)
+        log.close()
+
+    def open(self, run: str) -> None:
+        """As a worker that got no further than to open its files."""
+        heartbeat = self.folder.run(run).heartbeat
+        heartbeat.touch()
+        # Later than any before: the clock of files may tick only a hundred times a second.
+        HandWorker.last_beat = max(time.time_ns(), self.last_beat + 1)
+        os.utime(heartbeat, ns=(self.last_beat, self.last_beat))
+
+    def begin(self, run: str, step: int = 0) -> None:
+        """As a worker that trained up to `step` and beat its heart."""
+        log = LogWriter(self.folder.run(run).events)
+        log.append("started", **ABOUT | {"model": run.rpartition("-")[0]})
+        if step:
+            log.append("metrics", epoch=1, step=[step], loss=[1.0], accuracy=[0.1], train_seconds=1.0)
+        log.close()
+        self.open(run)
+
+
+def make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, devices: tuple[str, ...] = ("cpu",), **options: object
+) -> tuple[Supervisor, Workshop]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    config = ExperimentConfig(dataset="synthetic", **options)  # type: ignore[arg-type]
+    folder = runs.make_experiment(tmp_path / "runs", config)
+    manifest = Manifest(
+        id=folder.id,
+        created=0.0,
+        config=config,
+        threads=2,
+        devices=devices,
+        precision="fp32",
+        data={},
+        versions={},
+        host="here",
+    )
+    runs.write_manifest(folder, manifest)
+    return reopen(folder)
+
+
+def reopen(folder: ExperimentDir) -> tuple[Supervisor, Workshop]:
+    workshop = Workshop(folder)
+    supervisor = Supervisor(folder, spawn=workshop.spawn, clock=workshop.clock)
+    supervisor.begin()
+    supervisor.tick()
+    return supervisor, workshop
+
+
+def command(folder: ExperimentDir, what: str, id_: str, run: str | None = None, **more: object) -> None:
+    payload: dict[str, object] = {"id": id_, **more} if what == "extend" else {"id": id_, "run": run}
+    eventlog.append_shared(folder.control, what, payload, t=time.time())
+
+
+def states(folder: ExperimentDir) -> dict[str, str]:
+    return {run.id: run.state for run in read_state(folder).state.runs.values()}
+
+
+def ticks(supervisor: Supervisor, count: int = 3) -> None:
+    for _ in range(count):
+        supervisor.tick()
