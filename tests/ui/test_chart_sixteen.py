@@ -7,6 +7,7 @@ import pytest
 from rich.color import Color, ColorSystem
 
 from tests.ui.chart_helpers import look
+from tests.ui.harness import make_app
 from tui_attn.ui.charts import palette, sixteen
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.ramp import cursor_style, difference_cell, value_cell
@@ -110,3 +111,16 @@ def test_greys_grow_lighter_too(name: str) -> None:
     found = [Color.from_rgb(grey, grey, grey).downgrade(ColorSystem.STANDARD).number for grey in sixteen.GREYS]
     assert found == [0, 8, 7, 15]
     assert np.diff([luminance(number, name) for number in found if number is not None]).min() > 0.05
+
+
+@pytest.mark.parametrize(("says", "dark"), [("0;15", False), ("0;default;7", False), ("15;0", True), ("", True)])
+def test_on_a_light_terminal_models_and_states_take_the_dark_ones_of_the_16(says: str, dark: bool) -> None:
+    app = make_app(None, theme="terminal", environment={"TERM": "xterm", "COLORTERM": "", "COLORFGBG": says})
+    assert app.drawing_mode.colors == "16"
+    assert app.current_theme.dark is dark
+    for ink in ("model:base", "model:se", "model:self-attention", "failed", "gone"):
+        color = app.inks(ink).color
+        assert color is not None
+        number = color.number if color.number is not None else color.downgrade(ColorSystem.STANDARD).number
+        assert number is not None
+        assert (number >= 8) is dark, ink

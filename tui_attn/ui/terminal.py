@@ -183,6 +183,11 @@ def _is_terminal(fd: int) -> bool:
         return False
 
 
+def light_background() -> bool:
+    """Whether the terminal says that its background is light, in COLORFGBG as rxvt, Konsole and others set it."""
+    return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}
+
+
 def ascii_only(environ: dict[str, str] | None = None) -> bool:
     """Whether the locale is one without Unicode, such as LANG=C. One that isn't set at all says nothing."""
     env = _first_environment() if environ is None else environ

@@ -143,5 +143,12 @@ TERMINAL = _theme(
 # The same, for terminals without line drawing: what draws in this theme keeps to ASCII.
 ASCII = replace(TERMINAL, name="ascii")
 
+
+def on_light(theme: Theme) -> Theme:
+    """A theme of the terminal's own colours for a light background: there the bright ones are hardly read."""
+    variables = theme.variables | {"gone": "ansi_magenta", "failed": "ansi_red"}
+    return replace(theme, dark=False, accent="ansi_magenta", error="ansi_red", variables=variables)
+
+
 ALL: dict[str, Theme] = dict(zip(THEMES, (DARK, LIGHT, COLOUR_BLIND, TERMINAL, ASCII), strict=True))
 """Every theme by the name that the user gives."""

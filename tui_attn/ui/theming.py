@@ -9,7 +9,7 @@ from tui_attn.ui.charts.mode import Colors, DrawingMode
 from tui_attn.ui.inks import Inks
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.painter import PaintingApp
-from tui_attn.ui.terminal import ascii_only
+from tui_attn.ui.terminal import ascii_only, light_background
 
 _COLORS: dict[ColorSystem | None, Colors] = {
     ColorSystem.TRUECOLOR: "true",
@@ -25,8 +25,9 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         self._wants_ascii = ascii_only() if options.ascii is None else options.ascii
         super().__init__(ascii_only=self._wants_ascii)
         self._terminal_colors = self.console._color_system
+        light = light_background()
         for theme in themes.ALL.values():
-            self.register_theme(theme)
+            self.register_theme(themes.on_light(theme) if theme.ansi and light else theme)
         few = self._terminal_colors in {ColorSystem.STANDARD, None}
         self.use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
 

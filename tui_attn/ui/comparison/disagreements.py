@@ -168,7 +168,7 @@ def _labels(found: Disagreement, some: Sequence[int], wide: int) -> list[Row]:
         lines[0].append((fit(f"{true}", wide - 7) + fit(f"#{index}", 7, right=True) + "  ", "bold"))
         for line, model, said in zip(lines[1:], models, (one, two), strict=True):
             mark = "✓" if said == true else "✗"
-            line.append((fit(f"{mark} {model}: {said}", wide) + "  ", f"model:{model}"))
+            line += [(f"{mark} ", f"model:{model}"), (fit(f"{model}: {said}", wide - 2) + "  ", "normal")]
     return [Row(tuple(line)) for line in lines]
 
 

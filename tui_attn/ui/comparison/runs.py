@@ -60,7 +60,10 @@ def _by_run(summary: Mapping[str, Any], page: Page) -> list[Row]:
     if not runs:
         return text(page, "no runs", "muted")
     cells = compare.run_rows(runs, summary["epochs"])
-    cells = [cells[0], *([run[0], present.state_text(run[1]), *run[2:]] for run in cells[1:])]
+    states = [present.state_text(run[1]) for run in cells[1:]]
+    wide = max(map(cell_len, states))
+    cells = [cells[0], *([run[0], fit(state, wide), *run[2:]] for run, state in zip(cells[1:], states, strict=True))]
+    cells[0] = [cells[0][0], fit(cells[0][1], wide), *cells[0][2:]]
     while width_of(cells) > page.width and len(cells[0]) > 3:
         cells = [row[:-1] for row in cells]
     return [EMPTY, heading("run by run"), EMPTY, *table(cells, gap=3 if width_of(cells, 3) <= page.width else 2)]
