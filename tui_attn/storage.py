@@ -46,15 +46,21 @@ def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
 
 
 def write_atomically(
-    path: Path, data: bytes, *, sync: bool = True, after_write: Callable[[], None] | None = None
+    path: Path,
+    data: bytes,
+    *,
+    sync: bool = True,
+    mode: int = 0o600,
+    after_write: Callable[[], None] | None = None,
 ) -> None:
     """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
 
-    Without `sync` that holds for a crash of the process, not for a power loss.
+    Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of a new file,
+    of which the user's umask takes some.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()

@@ -13,6 +13,7 @@ from typer.main import get_command
 from tui_attn import talk
 from tui_attn.cli.app import app
 from tui_attn.cli.completing import VARIABLE, quick
+from tui_attn.text import safe_text
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def _complete() -> int:
             app([], prog_name="tui-attn", complete_var=VARIABLE)
         except SystemExit as done:
             return done.code if isinstance(done.code, int) else 0
-        except Exception:
+        except (Exception, KeyboardInterrupt):  # whatever it is, a shell has no use for it
             return 1
     return 0
 
@@ -56,7 +57,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(error: Exception) -> int:
-    """The exit code for `error`, after telling the user; what is a fault of ours is raised again."""
+    """The exit code for `error`, after telling the user."""
     from tui_attn import headless
     from tui_attn.data import DataError
     from tui_attn.launch import LaunchError
@@ -94,12 +95,15 @@ def _crash(error: Exception) -> int:
     if os.environ.get("TUI_ATTN_DEBUG"):
         raise error
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="tui-attn-", suffix=".log", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="tui-attn-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
             file.write("".join(traceback.format_exception(error)))
         details = f"the details are in {file.name}: please report them"
     except OSError:
         details = "there is no room to keep the details: TUI_ATTN_DEBUG=1 shows them"
-    talk.complain(f"internal error: {type(error).__name__}: {error}\n{details}")
+    what = safe_text(error, one_line=True)
+    talk.complain(f"internal error: {type(error).__name__}: {what}\n{details}")
     return 1
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tui_attn.storage import read_json, sync_folder
+from tui_attn.storage import read_json, sync_folder, write_atomically
 from tui_attn.text import safe_text
 
 INDEX = "report.json"
@@ -59,16 +58,7 @@ def _inside(name: str) -> bool:
 
 def _write(path: Path, content: bytes) -> None:
     """Put `content` at `path` at once, with the permissions that the user's umask gives new files."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-        beside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
+    write_atomically(path, content, sync=False, mode=0o666)
 
 
 def _remove(path: Path, digest: str) -> None:
