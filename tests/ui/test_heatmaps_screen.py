@@ -57,8 +57,8 @@ def test_the_slider_goes_through_the_epochs_by_key_and_by_mouse(folder: Experime
 def test_it_plays_from_the_untrained_network_to_the_last_epoch(
     folder: ExperimentDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    monkeypatch.delenv("SSH_TTY", raising=False)
+    for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(heatmaps, "PLAY_SECONDS", 0.01)  # nobody watches
     read: list[int] = []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_place import Place
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
+from tui_attn.ui.terminal import over_ssh
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.heatmap_facts import Facts
@@ -355,8 +355,3 @@ def _put(
         reference=matrix.reference,
         ordered_like=like,
     )
-
-
-def over_ssh() -> bool:
-    """Whether the terminal is reached over SSH."""
-    return any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY"))
