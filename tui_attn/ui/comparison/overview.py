@@ -187,7 +187,8 @@ def _missing(summary: Mapping[str, Any]) -> tuple[str, str]:
     """How many runs ended without a result that counts, if any did."""
     runs = [run for entry in summary["models"] for run in entry["runs"]]
     missing = sum(not run["counts"] and run["state"] in _WITHOUT_RESULT for run in runs)
-    said = f"  {missing} of {len(runs)} {'run has' if missing == 1 else 'runs have'} no result" if missing else ""
+    of_runs = f"{missing} of {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    said = f"  {of_runs} {'has' if missing == 1 else 'have'} no result" if missing else ""
     return said, "warning"
 
 
