@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import termios
 from pathlib import Path
 
 import psutil
@@ -14,12 +15,19 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, staged, until
 from tests.ui.harness import drawn as settled
-from tests.ui.terminal import opened
+from tests.ui.terminal import OPEN, opened
 from tui_attn.config import ExperimentConfig
 from tui_attn.eventlog import LogWriter
 from tui_attn.runs import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 
+NEVER_DONE = """
+import asyncio
+from tui_attn.ui.app import DashboardApp
+async def never(self): await asyncio.Event().wait()
+DashboardApp._shutdown = never
+"""
+"""The end of a dashboard that waits for something for ever."""
 SGR = re.compile(rb"\x1b\[([0-9;]*)m")
 
 
@@ -153,6 +161,20 @@ def test_signals_leave_the_terminal_as_it_was_found(tmp_path: Path, signum: sign
         terminal.signal(signum)
         assert terminal.wait() == code
         assert b"\x1b[?1049l" in terminal.raw
+
+
+def test_a_dashboard_that_cant_leave_in_time_leaves_the_terminal_as_it_was_found(tmp_path: Path) -> None:
+    with staged(tmp_path, "running") as folder:
+        command = ["-c", NEVER_DONE + OPEN, str(folder.path), "default"]
+        with opened(folder, command=command) as terminal:
+            found = termios.tcgetattr(terminal.fd)
+            terminal.until(drawn)
+            assert termios.tcgetattr(terminal.fd) != found
+            terminal.signal(signal.SIGTERM)
+            assert terminal.wait() == 143
+            for mode in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1003l", b"\x1b[?2004l"):
+                assert mode in terminal.raw
+            assert termios.tcgetattr(terminal.fd) == found
 
 
 def test_suspended_and_back_again(tmp_path: Path) -> None:
