@@ -109,10 +109,17 @@ CONTROL_EVENTS: dict[str, dict[str, Types]] = {
 """Commands of `control.jsonl`, written by whoever steers; a `run` of null means all of them."""
 
 _parse = json.JSONDecoder().raw_decode
-_SCHEMA: dict[str, list[dict[str, Types]]] = {}
+_SCHEMA: dict[str, list[list[tuple[str, frozenset[type], Types]]]] = {}
+"""By type, for each vocabulary that has it: field, types of which any value will do, all types."""
 for _vocabulary in (EXPERIMENT_EVENTS, RUN_EVENTS, CONTROL_EVENTS):
     for _type, _fields in _vocabulary.items():
-        _SCHEMA.setdefault(_type, []).append(_fields)
+        _SCHEMA.setdefault(_type, []).append(
+            [
+                (_name, frozenset(_types if isinstance(_types, tuple) else (_types,)) - {int}, _types)
+                for _name, _types in _fields.items()
+            ]
+        )
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +167,8 @@ def decode(line: bytes) -> Event | None:
     type_, seq, t = record.get("type"), record.get("seq"), record.get("t")
     if not isinstance(type_, str) or type(seq) is not int or not isinstance(t, _NUMBER) or not 0 <= t < MAX_TIME:
         return None
-    for key in _ENVELOPE:
-        record.pop(key, None)
+    del record["v"], record["seq"], record["t"], record["type"]
+    record.pop("crc", None)
     return Event(type_, seq, float(t), record) if _is(seq, int) and _fits(type_, record) else None
 
 
@@ -181,9 +188,10 @@ def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
     if not _ENVELOPE.isdisjoint(payload) or not _is(payload.get("run"), _OPTIONAL_TEXT):
         return False  # readers look for a run in every event
     for fields in _SCHEMA.get(type_, ()):
-        # Plain loops: a long history has hundreds of thousands of lines.
-        for name, types in fields.items():
-            if name not in payload or not _is(payload[name], types):
+        # Plain loops, and the common case first: a long history has hundreds of thousands of lines.
+        for name, any_of, types in fields:
+            value = payload.get(name, _ABSENT)
+            if type(value) not in any_of and not _is(value, types):
                 break
         else:
             return True
@@ -191,8 +199,6 @@ def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
 
 
 def _is(value: Any, types: Types) -> bool:
-    if type(value) is types and types is not int:
-        return True
     if isinstance(value, bool):
         return types is bool
     if isinstance(value, int) and not -MAX_WHOLE <= value <= MAX_WHOLE:

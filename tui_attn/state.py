@@ -310,11 +310,11 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
         return
     before = run.times[-1] if run.times else 0.0
     spent = seconds - before if before <= seconds < math.inf else 0.0
-    for index, step in enumerate(steps):
-        run.times.append(before + spent * ((step - last) / (steps[-1] - last)))
-        run.steps.append(step)
-        run.losses.append(losses[index])
-        run.accuracies.append(accuracies[index])
+    span = newest - last
+    run.times.extend([before + spent * ((step - last) / span) for step in steps])
+    run.steps.extend(steps)
+    run.losses.extend(losses)
+    run.accuracies.extend(accuracies)
     run.points_since_resume += len(steps)
 
 
