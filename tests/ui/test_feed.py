@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,13 @@ def test_a_long_history_comes_in_pieces(tmp_path: Path) -> None:
     assert not screen.pictures[0].complete
     assert all(len(view.state.epochs) == 15 for view in last.runs.values())
     assert last.state == "finished"
+
+
+def test_nobody_waits_for_a_picture_once_all_is_read(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=15, seeds=20), predictions=False, probes=False)
+    with following(folder, interval=math.inf) as (_, screen):
+        screen.wait(whole)
+    assert [picture.complete for picture in screen.pictures] == [False, True]
 
 
 def test_the_end_comes_after_everything_else(tmp_path: Path) -> None:

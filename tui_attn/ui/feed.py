@@ -143,22 +143,24 @@ class Feed(threading.Thread):
     def _follow(self) -> None:
         changed: set[str] = set()
         dirty, waiting, was_complete = True, FASTEST, False
+        at_once = False  # a long history has just been read to its end: nobody should wait any longer for its picture
         published = situated = float("-inf")
         situation = self._follower.situation()
         while not self._stopping.is_set():
             begun = self._clock()
             complete, news = self._read(changed)
             dirty = self._follower.look_at_manifest() or dirty or news or complete != was_complete
+            at_once = at_once or (complete and not was_complete)
             was_complete = complete
             if begun - situated >= _SITUATION_SECONDS or news:
                 fresh = self._follower.situation()
                 dirty = dirty or fresh != situation
                 situation, situated = fresh, begun
-            if dirty and self._taken.is_set() and begun - published >= self.interval:
+            if dirty and self._taken.is_set() and (at_once or begun - published >= self.interval):
                 self._taken.clear()
                 self._listener(self._picture(situation.experiment, situation.runs, situation.supervised, changed,
                                              complete))  # fmt: skip
-                changed, dirty, published = set(), False, begun
+                changed, dirty, at_once, published = set(), False, False, begun
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
             waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
             spent = self._clock() - begun
