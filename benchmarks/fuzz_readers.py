@@ -26,6 +26,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.compare import archives, predictions
     from tui_attn.eventlog import LogReader, LogWriter, append_shared, last_event
     from tui_attn.follow import Follower
+    from tui_attn.history import entries
     from tui_attn.runs import ExperimentDir, Manifest
     from tui_attn.supervision import workers
     from tui_attn.train import checkpoint
@@ -200,6 +201,26 @@ def small(data: bytes) -> None:
     assert text.safe_text(shown) == shown
 
 
+def history(data: bytes) -> None:
+    """The list of experiments, with a cache and logs that hold anything, and what it passes on to the screen."""
+    cache, _, logs = data.partition(b"\xff")
+    kept = entries._cache_file(EXPERIMENT.path.parent)
+    assert kept is not None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(cache)
+    own, _, run = logs.partition(b"\xff")
+    both = [{"run": f"{model}-s0", "model": model, "seed": 0} for model in CONFIG.models]
+    queued = b"".join(events.encode("run_queued", each, seq=0, t=0.0) for each in both)
+    EXPERIMENT.events.write_bytes(queued + lines(own))
+    EXPERIMENT.run("se-s0").events.write_bytes(lines(run))
+    found = entries.open_history(EXPERIMENT.path.parent)
+    for entry in found.look():
+        assert entries.from_json(json.loads(json.dumps(entries.to_json(entry)))) == entry
+    entries.keep(found)
+    again = [entry.id for entry in entries.open_history(EXPERIMENT.path.parent).look()]
+    assert set(again) == {EXPERIMENT.id}
+
+
 class _Nothing:
     def set(self) -> None:
         """Nobody waits."""
@@ -221,6 +242,7 @@ READERS: list[Callable[[bytes], None]] = [
     archive,
     torch_checkpoint,
     small,
+    history,
 ]
 
 
@@ -270,6 +292,8 @@ def seeds() -> dict[str, bytes]:
     torch.save({"format": 1, "losses": torch.zeros(2)}, saved)
     latest = {"checkpoints": [{"file": "step-00000001.pt", "step": 1, "epoch": 1, "size": 9, "sha256": "00"}]}
     identity = json.dumps({"identity": liveness.identity().to_json()}).encode()
+    line = entries.to_json(entries.Entry(id="experiment", state="finished", created=1.0, models=("base", "se")))
+    kept = {"version": 1, "entries": {"experiment": {"stamp": [1, 2], "entry": line}}}
     found = {
         "codec": bodies[3],
         "log_reader": b"\x10" + b"\n".join(bodies) + b"\xff!torn" + b"\xff\xfe" + bodies[0],
@@ -281,6 +305,7 @@ def seeds() -> dict[str, bytes]:
         "archive": packed.getvalue(),
         "torch_checkpoint": saved.getvalue(),
         "small": identity,
+        "history": json.dumps(kept).encode() + b"\xff" + b"\n".join(bodies[:3]) + b"\xff" + b"\n".join(bodies[3:]),
     }
     names = [reader.__name__ for reader in READERS]
     more = {f"event-{number}": b"\x00" + body for number, body in enumerate(bodies)}
@@ -288,6 +313,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def main() -> None:
+    os.environ["XDG_CACHE_HOME"] = str(FOLDER / "cache")
     for folder in (EXPERIMENT.path, FOLDER / "other", FOLDER / "checkpoints"):
         folder.mkdir(parents=True)
     for model in CONFIG.models:

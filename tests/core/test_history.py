@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,45 @@ def test_a_cache_that_makes_no_sense_is_read_anew(tmp_path: Path, cache: Path, t
     keep(history)
     (file,) = cache.iterdir()
     file.write_text(text)
+    assert set(listed(tmp_path / "runs")) == {folder.id}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "\x1b]52;c;eA==\x07"),
+        ("models", ["base", 7]),
+        ("created", 1e300),
+        ("seconds", math.nan),
+        ("best", {"model": "se", "delta": math.inf, "seeds": 3, "verdict": None}),
+        ("best", {"model": "se", "delta": "much", "seeds": 3, "verdict": None}),
+        ("best", {"model": "se", "delta": 0.1, "seeds": 3, "verdict": "\u202ebetter"}),
+    ],
+)
+def test_a_line_of_the_cache_that_cannot_be_shown_is_read_anew(
+    tmp_path: Path, cache: Path, field: str, value: object
+) -> None:
+    folder = recorded.scene(tmp_path / "runs", "finished")
+    history = open_history(tmp_path / "runs")
+    entries = list(history.look())
+    keep(history)
+    (file,) = cache.iterdir()
+    kept = json.loads(file.read_text())
+    kept["entries"][folder.id]["entry"][field] = value
+    file.write_text(json.dumps(kept))
+    assert open_history(tmp_path / "runs").known == {}
+    assert list(listed(tmp_path / "runs").values()) == entries[-1:]
+
+
+def test_a_cache_with_an_impossible_stamp_is_read_anew(tmp_path: Path, cache: Path) -> None:
+    folder = recorded.scene(tmp_path / "runs", "finished")
+    history = open_history(tmp_path / "runs")
+    list(history.look())
+    keep(history)
+    (file,) = cache.iterdir()
+    kept = json.loads(file.read_text())
+    kept["entries"][folder.id]["stamp"] = [math.inf]
+    file.write_text(json.dumps(kept))
     assert set(listed(tmp_path / "runs")) == {folder.id}
 
 

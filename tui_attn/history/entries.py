@@ -18,11 +18,12 @@ from typing import Any
 
 from tui_attn import runs, state
 from tui_attn.compare.standing import Pairing, Standing, best_pairing
+from tui_attn.events import MAX_TIME
 from tui_attn.history import shelf
 from tui_attn.history.skim import skim
 from tui_attn.runs import ExperimentDir, Manifest, RunsError
 from tui_attn.storage import read_json, write_atomically
-from tui_attn.text import safe_text
+from tui_attn.text import has_control_characters, safe_text
 
 _VERSION = 1
 """Of what is kept; with another one all is read anew."""
@@ -232,7 +233,7 @@ def open_history(runs_dir: Path) -> History:
     kept: dict[str, tuple[Stamp, Entry]] = {}
     if data.get("version") == _VERSION and isinstance(data.get("entries"), dict):
         for id_, found in data["entries"].items():
-            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
                 entry = from_json(found["entry"])
                 if entry.id == id_ and entry.ended:
                     kept[id_] = (tuple(int(number) for number in found["stamp"]), entry)
@@ -287,5 +288,20 @@ def from_json(data: Any) -> Entry:
     best = values["best"]
     if not all(isinstance(values[name], kind) for kind, names in _KINDS for name in names):
         raise TypeError("not what was written")
-    models = tuple(str(model) for model in values["models"])
-    return Entry(**values | {"models": models, "best": None if best is None else Standing(**best)})
+    standing = None if best is None else Standing(**best)
+    entry = Entry(**values | {"models": tuple(values["models"]), "best": standing})
+    if not _showable(entry):
+        raise ValueError("not what was written")
+    return entry
+
+
+def _showable(entry: Entry) -> bool:
+    """Whether all that is shown of `entry` can be: a file in a cache may hold anything."""
+    texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, *entry.models]
+    numbers = [entry.created, entry.accuracy or 0.0, entry.seconds or 0.0, entry.seeds, entry.epochs, entry.runs]
+    if entry.best is not None:
+        texts += [entry.best.model, entry.best.verdict or ""]
+        numbers += [entry.best.delta, entry.best.seeds]
+    return all(isinstance(text, str) and not has_control_characters(text) for text in texts) and all(
+        isinstance(number, int | float) and abs(number) < MAX_TIME for number in numbers
+    )
