@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,8 +57,9 @@ class Painter(PaintingApp):
         self.paces: list[bool] = []
 
     def set_timer(self, delay: float, callback: Any = None, **options: Any) -> Any:
-        self.timers.append((delay, callback))
-        return object()
+        entry = (delay, callback)
+        self.timers.append(entry)
+        return SimpleNamespace(stop=lambda: self.timers.remove(entry))
 
     def pace_changed(self, slow: bool) -> None:
         self.paces.append(slow)
@@ -124,11 +126,36 @@ def test_a_terminal_that_was_slow_once_is_not_called_slow_for_ever() -> None:
     assert app.paces == [True]
     app.driver.terminal.backlog = True
     app.fire()
+    assert app.paces == [True], "it has not taken all yet"
     app.driver.terminal.backlog = False
-    app.driver.terminal.write_seconds = 0.001
     app.fire()
-    assert app.paces == [True, False]
+    assert app.paces == [True, False], "however long its last write took"
     assert app.timers == []
+    app.show("the word is gone")
+    assert app.paces == [True, False]
+
+
+def test_a_slow_terminal_is_not_looked_at_while_a_frame_waits_for_it() -> None:
+    app = Painter()
+    app.driver.terminal.write_seconds = 0.25
+    app.show("slow")
+    app.driver.terminal.idle_seconds = 0.0
+    app.show("the next")
+    (_, look), (wait, _) = app.timers
+    assert wait == 1.0
+    app.timers.pop(0)
+    look()
+    assert app.paces == [True]
+    assert len(app.timers) == 2, "it is looked at later"
+
+
+def test_a_slow_terminal_is_looked_at_once_however_many_frames_it_gets() -> None:
+    app = Painter()
+    for text in ("one", "two", "three"):
+        app.driver.terminal.write_seconds = 0.25
+        app.show(text)
+    assert len(app.driver.written) == 3
+    assert len(app.timers) == 1
 
 
 def test_the_pace_has_a_floor() -> None:

@@ -38,6 +38,7 @@ class PaintingApp(App[int]):
         self.failure: str | None = None
         """The traceback of what ended the dashboard, if anything did."""
         self._paint_timer: Timer | None = None
+        self._rest_timer: Timer | None = None
         self._own_filters: list[LineFilter] = []
         if self.no_color:
             self._own_filters.append(WithoutColor())
@@ -106,21 +107,29 @@ class PaintingApp(App[int]):
             driver.write(f"{SYNC_START}{difference}{SYNC_END}" if self._sync_available else difference)
             driver.flush()
             if self.frame_seconds:
-                self.set_timer(self.frame_seconds, self._look_again)
+                self._look_after(_LONGEST_SECONDS)
 
     def _paint_again(self) -> None:
         self._paint_timer = None
         self._paint()
 
+    def _look_after(self, seconds: float) -> None:
+        """Look at a slow terminal once more when it has had this time for itself: perhaps nothing more is written."""
+        if self._rest_timer is not None:
+            self._rest_timer.stop()
+        self._rest_timer = self.set_timer(seconds, self._look_again)
+
     def _look_again(self) -> None:
-        """A terminal that was slow may keep up again, and nothing more be written that would show it."""
+        """Hold nothing against a terminal that has taken all and waits for more."""
+        self._rest_timer = None
         driver = self._driver
-        if not isinstance(driver, TerminalDriver) or self._paint_timer is not None:
+        if not isinstance(driver, TerminalDriver):
             return
-        if driver.terminal.backlog:
-            self.set_timer(_RETRY_SECONDS, self._look_again)
-        else:
-            self._note_pace(driver.terminal.write_seconds)
+        if driver.terminal.backlog or self._paint_timer is not None:
+            self._look_after(_LONGEST_SECONDS)
+            return
+        driver.terminal.write_seconds = 0.0
+        self._note_pace(0.0)
 
     def _note_pace(self, write_seconds: float) -> None:
         slow = write_seconds > _SLOW_SECONDS
