@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tui_attn.plainfile import NotAFileError, open_to_read
+from tui_attn.text import safe_text
 
 if TYPE_CHECKING:
     import zipfile
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 30
 """Of an array; what is larger is not read."""
 MOST_ARRAYS = 256
+_MOST_SHOWN = 60
+"""Characters of an array's name in a message."""
 
 
 class ArchiveError(ValueError):
@@ -57,12 +60,13 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     import numpy as np
 
     info = archive.getinfo(f"{name}.npy")
+    told = safe_text(name, one_line=True)[:_MOST_SHOWN]
     if info.file_size > MOST_BYTES:
-        raise ArchiveError(f"holds {name} of more than a gigabyte")
+        raise ArchiveError(f"holds {told} of more than a gigabyte")
     with archive.open(info) as member:
         expected = _declared_bytes(member)
         if expected != info.file_size:
-            raise ArchiveError(f"holds {name} of another size than it says")
+            raise ArchiveError(f"holds {told} of another size than it says")
         member.seek(0)
         found: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
     return found

@@ -1,0 +1,25 @@
+"""Archives of arrays: what is wrong with one is told in words that a terminal can be given."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.text import has_control_characters
+
+
+def test_a_hostile_name_in_an_archive_is_told_without_its_control_characters(tmp_path: Path) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros(3, np.float32))
+    path = tmp_path / "epoch-00001.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\x1b]52;c;eA==\x07\u202e" + "a" * 500 + ".npy", array.getvalue() + b"more")
+    with pytest.raises(ArchiveError, match="of another size than it says") as caught:
+        read_archive(path)
+    assert not has_control_characters(str(caught.value))
+    assert len(str(caught.value)) < 120
