@@ -40,7 +40,7 @@ def run_dashboard(
     # A thread that reads a long history must not hold a key press up for long.
     sys.setswitchinterval(0.001)
     app = DashboardApp(folder, options, runs_dir=runs_dir)
-    # What was imported stays: looking through it for garbage takes a tenth of the time that a long history takes.
+    # What was imported stays, and is not looked through for garbage again and again while a long history is read.
     gc.freeze()
     app.run(mouse=options.mouse)
     if app.failure is not None:
