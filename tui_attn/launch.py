@@ -209,11 +209,9 @@ def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: 
 def check_owner(folder: ExperimentDir) -> None:
     """Refuse to steer or resume another user's experiment. Raises `LaunchError`."""
     try:
-        owner = folder.path.stat().st_uid
-    except OSError as error:
-        raise LaunchError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
-    if owner != os.getuid():
-        raise LaunchError(f"{folder.id} belongs to another user (uid {owner}): you can watch it, not steer it")
+        runs.check_owner(folder, "you can watch it, not steer it")
+    except RunsError as error:
+        raise LaunchError(str(error)) from None
 
 
 def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> None:

@@ -22,6 +22,8 @@ from tui_attn.text import command_line, has_control_characters, safe_text
 
 MOST_NOTE = 1000
 """Characters of a note."""
+_ALLOWED = "you can read it, not change it"
+"""What the owner of an experiment lets others do."""
 _TRASH = ".trash"
 _AGAIN = "~"
 """Stands between the id and a number where several experiments of one id were thrown away."""
@@ -65,7 +67,7 @@ def read_remarks(folder: ExperimentDir) -> Remarks:
 def write_remarks(folder: ExperimentDir, remarks: Remarks) -> None:
     """Keep `remarks`. Raises `RunsError`, also for a note that is too long or holds control characters."""
     check_note(remarks.note)
-    _check_owner(folder)
+    runs.check_owner(folder, _ALLOWED)
     text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
     with _saying(folder, "write to"):
         write_atomically(remarks_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
@@ -100,7 +102,7 @@ def check_name(name: str) -> None:
 def rename(folder: ExperimentDir, name: str) -> None:
     """Let people see `folder` as `name`; an empty one takes its name away. Raises `RunsError`."""
     check_name(name)
-    _check_owner(folder)
+    runs.check_owner(folder, _ALLOWED)
     with _saying(folder, "write to"):
         runs.rename_manifest(folder, name.strip() or None)
 
@@ -115,7 +117,7 @@ def find_any(runs_dir: Path, name: str) -> ExperimentDir:
 
 def trash(folder: ExperimentDir) -> Trashed:
     """Throw `folder` away; `restore` takes it back. Raises `RunsError`, also while something trains in it."""
-    _check_owner(folder)
+    runs.check_owner(folder, _ALLOWED)
     with _saying(folder, "move"), _nobody_trains(folder):
         bin_ = folder.path.parent / _TRASH
         if bin_.is_symlink():
@@ -199,16 +201,6 @@ def _free(bin_: Path, id_: str) -> Path:
         if not os.path.lexists(bin_ / name):
             return bin_ / name
     raise RunsError(f"{safe_text(bin_, one_line=True)} is full of {id_}: remove some by hand")
-
-
-def _check_owner(folder: ExperimentDir) -> None:
-    """Refuse to touch another user's experiment. Raises `RunsError`."""
-    try:
-        owner = folder.path.stat().st_uid
-    except OSError as error:
-        raise RunsError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
-    if owner != os.getuid():
-        raise RunsError(f"{folder.id} belongs to another user (uid {owner}): you can read it, not change it")
 
 
 @contextlib.contextmanager

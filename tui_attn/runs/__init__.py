@@ -4,7 +4,7 @@ from tui_attn.runs.finding import candidates, experiments, find_experiment, is_o
 from tui_attn.runs.folders import ID, ExperimentDir, RunDir, run_id
 from tui_attn.runs.life import STALLED_AFTER, run_silent, supervisor_alive, supervisor_identity
 from tui_attn.runs.manifest import FORMAT, FORMAT_VERSION, Manifest, RunsError
-from tui_attn.runs.writing import extend_manifest, make_experiment, rename_manifest, write_manifest
+from tui_attn.runs.writing import check_owner, extend_manifest, make_experiment, rename_manifest, write_manifest
 
 __all__ = [
     "FORMAT",
@@ -16,6 +16,7 @@ __all__ = [
     "RunDir",
     "RunsError",
     "candidates",
+    "check_owner",
     "experiments",
     "extend_manifest",
     "find_experiment",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +15,16 @@ from tui_attn.runs.folders import ExperimentDir
 from tui_attn.runs.manifest import Manifest, RunsError, checksum
 from tui_attn.storage import exclusive, sync_folder, write_atomically
 from tui_attn.text import safe_text
+
+
+def check_owner(folder: ExperimentDir, allowed: str) -> None:
+    """Refuse to touch another user's experiment, and say what is `allowed` instead. Raises `RunsError`."""
+    try:
+        owner = folder.path.stat().st_uid
+    except OSError as error:
+        raise RunsError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
+    if owner != os.getuid():
+        raise RunsError(f"{folder.id} belongs to another user (uid {owner}): {allowed}")
 
 
 def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
