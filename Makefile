@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-TOGETHER := tests/compare tests/core tests/data tests/export tests/models tests/report tests/ui
+TOGETHER := tests/cli tests/compare tests/data tests/experiment tests/export tests/history tests/launch tests/models tests/report tests/system tests/ui
 .PHONY: help check lint types imports test fmt
 
 help:  ## list the targets

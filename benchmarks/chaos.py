@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.reliability.invariants import Reference, leftovers, processes, reference, steps_lost, violations
-from tui_attn import liveness, runs
-from tui_attn.eventlog import last_event
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.event_log import last_event
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.system import liveness
 
 TARGETS = {
     "worker": 5,
@@ -76,7 +77,7 @@ class Chaos:
         return folder
 
     def _experiments(self) -> Iterator[ExperimentDir]:
-        return runs.experiments(self.folder / "runs")
+        return experiments(self.folder / "runs")
 
     def resume(self, folder: ExperimentDir) -> None:
         """Take it up again; now and then twice at the same moment, of which one must be refused."""

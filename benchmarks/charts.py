@@ -24,9 +24,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui_attn.ui.charts.cells import changes
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.curve import Curve
 from tui_attn.ui.charts.gates import compose_gates
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.plot import View, compose

@@ -16,12 +16,15 @@ from typing import Any
 
 import torch
 
-from tui_attn import data, devices, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn import data
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import make_experiment, write_manifest
+from tui_attn.launch import devices
 from tui_attn.train import checkpoint
-from tui_attn.train.engine import Engine
 from tui_attn.train.session import Session
+from tui_attn.train.worker_context import Engine
 
 
 class Clock:
@@ -50,7 +53,7 @@ def make(folder: Path, given: argparse.Namespace) -> ExperimentDir:
         models=tuple(given.models.split(",")), dataset=given.dataset, epochs=1000, train_limit=given.train_limit
     )
     located = data.ensure(config.dataset, None)
-    experiment = runs.make_experiment(folder, config)
+    experiment = make_experiment(folder, config)
     where = {
         "root": str(located.root),
         "files": [str(file) for file in located.files],
@@ -68,7 +71,7 @@ def make(folder: Path, given: argparse.Namespace) -> ExperimentDir:
         versions={},
         host="",
     )
-    runs.write_manifest(experiment, manifest)
+    write_manifest(experiment, manifest)
     return experiment
 
 

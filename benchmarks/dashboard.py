@@ -33,9 +33,9 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
 from tests import recorded  # noqa: E402
-from tui_attn import liveness  # noqa: E402
-from tui_attn.config import ExperimentConfig  # noqa: E402
-from tui_attn.runs import ExperimentDir  # noqa: E402
+from tui_attn.experiment.config import ExperimentConfig  # noqa: E402
+from tui_attn.experiment.folders import ExperimentDir  # noqa: E402
+from tui_attn.system import liveness  # noqa: E402
 
 BARE = """
 from textual.app import App

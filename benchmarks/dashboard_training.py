@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
 from benchmarks.dashboard import Terminal, dashboard, scratch  # noqa: E402
-from tui_attn.follow import Follower  # noqa: E402
-from tui_attn.runs import ExperimentDir  # noqa: E402
-from tui_attn.state import EXPERIMENT_ENDED  # noqa: E402
+from tui_attn.experiment.folders import ExperimentDir  # noqa: E402
+from tui_attn.experiment.follower import Follower  # noqa: E402
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED  # noqa: E402
 
 
 def tui_attn(*arguments: str) -> str:

@@ -22,15 +22,20 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["tui_attn"]):
-    from tui_attn import compare, config, configfile, events, liveness, runs, state, storage, text
+    from tui_attn import compare
+    from tui_attn.cli import config_file
     from tui_attn.compare import archives, predictions
-    from tui_attn.eventlog import LogReader, LogWriter, append_shared, last_event
-    from tui_attn.follow import Follower
+    from tui_attn.experiment import config, events, reducer
+    from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared, last_event
+    from tui_attn.experiment.folders import ExperimentDir
+    from tui_attn.experiment.follower import Follower
+    from tui_attn.experiment.manifest import Manifest, RunsError
+    from tui_attn.experiment.writing import write_manifest
     from tui_attn.history import entries
-    from tui_attn.runs import ExperimentDir, Manifest
     from tui_attn.supervision import workers
+    from tui_attn.system import files, liveness, text
     from tui_attn.train import checkpoint
-    from tui_attn.train.inbox import Inbox
+    from tui_attn.train.command_pipe import Inbox
 
 SHM = Path("/dev/shm")
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=SHM if SHM.is_dir() else None))
@@ -106,10 +111,10 @@ def fold(data: bytes) -> None:
             break
     follower.situation()
     follower.troubles()
-    state.experiment_eta(follower.state, 1e9)
+    reducer.experiment_eta(follower.state, 1e9)
     for each in follower.state.runs.values():
         assert all(before < after for before, after in zip(each.steps, each.steps[1:], strict=False))
-        state.eta_seconds(each)
+        reducer.eta_seconds(each)
         assert 0 <= each.progress <= 1
         assert each.step >= 0
     summary = compare.summarise(follower)
@@ -123,7 +128,7 @@ def manifest(data: bytes) -> None:
     path.write_bytes(data)
     try:
         found = Manifest.read(path)
-    except runs.RunsError as error:
+    except RunsError as error:
         _one_line(error)
     else:
         json.dumps(found.to_json())
@@ -146,7 +151,7 @@ def from_json(data: bytes) -> None:
 
 def toml(data: bytes) -> None:
     FILE.write_bytes(data)
-    found = configfile.read(FILE)
+    found = config_file.read(FILE)
     for problem in found.problems:
         assert not text.has_control_characters(problem), problem
     found.screen()
@@ -190,7 +195,7 @@ def small(data: bytes) -> None:
     """The little files: who supervises, signs of life, a worker's last words, commands down the pipe."""
     FILE.write_bytes(data)
     liveness.age(FILE)
-    liveness.Identity.from_json((storage.read_json(FILE) or {}).get("identity"))
+    liveness.Identity.from_json((files.read_json(FILE) or {}).get("identity"))
     assert not text.has_control_characters(workers.last_lines(FILE).replace("\n", "").replace("\t", ""))
     inbox = Inbox.__new__(Inbox)
     inbox.__dict__.update(_messages=[], _news=_Nothing())
@@ -318,7 +323,7 @@ def main() -> None:
         folder.mkdir(parents=True)
     for model in CONFIG.models:
         EXPERIMENT.run(f"{model}-s0").make()
-    runs.write_manifest(
+    write_manifest(
         EXPERIMENT,
         Manifest(
             id="experiment",

@@ -23,8 +23,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests import recorded
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir, write_manifest
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.writing import write_manifest
 
 LOOK = """
 import sys, time

@@ -19,13 +19,16 @@ from typing import Any
 
 import torch
 
-from tui_attn import data, devices, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir, Manifest
-from tui_attn.state import RunState
+from tui_attn import data
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.reducer import RunState
+from tui_attn.experiment.writing import make_experiment, write_manifest
+from tui_attn.launch import devices
 from tui_attn.train import tensors
-from tui_attn.train.engine import Engine
 from tui_attn.train.interventions import intervene
+from tui_attn.train.worker_context import Engine
 
 Times = list[tuple[float, float]]
 """Wall and processor seconds."""
@@ -43,7 +46,7 @@ def experiment(folder: Path, arguments: argparse.Namespace) -> ExperimentDir:
     located = data.ensure(config.dataset)
     where: dict[str, Any] = {"root": str(located.root), "files": [str(file) for file in located.files]}
     where |= {"source": located.source, "version": located.version}
-    made = runs.make_experiment(folder, config)
+    made = make_experiment(folder, config)
     manifest = Manifest(
         id=made.id,
         created=time.time(),
@@ -55,7 +58,7 @@ def experiment(folder: Path, arguments: argparse.Namespace) -> ExperimentDir:
         versions={},
         host="here",
     )
-    runs.write_manifest(made, manifest)
+    write_manifest(made, manifest)
     return made
 
 

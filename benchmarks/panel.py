@@ -25,8 +25,8 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, until
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from tui_attn.compare import verdict
-from tui_attn.follow import read_state
-from tui_attn.runs import experiments
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.follower import read_state
 
 
 def main() -> None:

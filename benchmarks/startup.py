@@ -17,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tui_attn import launch
-from tui_attn.eventlog import LogReader
-from tui_attn.runs import ExperimentDir, experiments
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.launch import steering
 
 
 def seconds_of(*command: str) -> float:
@@ -38,7 +39,7 @@ def first_steps(scratch: Path, dataset: str) -> tuple[float, float, float]:
     ready = time.time() - begin
     folder = next(experiments(runs_dir))
     times = first_times(folder)
-    launch.kill(folder)
+    steering.kill(folder)
     return ready, times["started"] - begin, times["metrics"] - begin
 
 

@@ -38,7 +38,7 @@ from tests.recorded import T0
 from tests.ui.harness import alive, drawn, drive, make_app, screen_text, staged, until
 from tests.ui.test_history import fill as fill_history
 from tests.ui.test_history import listed
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.filters import AsciiOnly, WithoutColor
 

@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 
 from tests import recorded_curves as curves
 from tests.recorded_curves import CLASS_NAMES, IMAGES_PER_SECOND, MACS, PARAMETERS
-from tui_attn import liveness, runs, state
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.runs import ExperimentDir, Manifest, RunDir
+from tui_attn.experiment import reducer
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import write_manifest
+from tui_attn.system import liveness
 
 T0 = 1_700_000_000.0
 """When every recorded experiment starts, unix seconds."""
@@ -111,17 +114,17 @@ class Recorder:
     def write(self, folder: ExperimentDir) -> None:
         """The whole folder."""
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        runs.write_manifest(folder, self.manifest(folder))
+        write_manifest(folder, self.manifest(folder))
         log = LogWriter(folder.events, clock=self.clock)
         log.append("experiment_started", experiment=folder.id, devices=["cpu"], jobs=1, resumed=False)
         pairs = [(model, seed) for seed in self.config.seed_list for model in self.config.models]
         for model, seed in pairs:
-            log.append("run_queued", run=runs.run_id(model, seed), model=model, seed=seed)
+            log.append("run_queued", run=run_id(model, seed), model=model, seed=seed)
         for seed in self.config.seed_list:
             self._write_seed(folder, log, seed)
-        ended = [self.state_of(runs.run_id(*pair)) for pair in pairs]
-        if state.RUN_ENDED.issuperset(ended):
-            log.append("experiment_finished", experiment=folder.id, state=state.outcome(ended))
+        ended = [self.state_of(run_id(*pair)) for pair in pairs]
+        if reducer.RUN_ENDED.issuperset(ended):
+            log.append("experiment_finished", experiment=folder.id, state=reducer.outcome(ended))
         log.close()
 
     def manifest(self, folder: ExperimentDir) -> Manifest:
@@ -154,7 +157,7 @@ class _Recording:
 
     def __init__(self, recorder: Recorder, folder: ExperimentDir, log: LogWriter, model: str, seed: int) -> None:
         self.recorder, self.config, self.clock = recorder, recorder.config, recorder.clock
-        self.model, self.seed, self.id = model, seed, runs.run_id(model, seed)
+        self.model, self.seed, self.id = model, seed, run_id(model, seed)
         self.folder: RunDir = folder.run(self.id)
         self.experiment_log = log
         self.state, self.done = recorder.state_of(self.id), recorder.done_of(self.id)
@@ -298,7 +301,7 @@ class _Recording:
         """Write what stands at the end of a run in this state."""
         if self.state == "paused":
             self.experiment_log.append("run_paused", run=self.id)
-        if self.state not in state.RUN_ENDED:
+        if self.state not in reducer.RUN_ENDED:
             return
         failed, finished = self.state == "failed", self.state == "finished"
         reasons = {"failed": self.recorder.reason, "finished": None}
@@ -361,9 +364,9 @@ def scene(
     if name == "empty":
         folder = ExperimentDir((runs_dir / experiment).absolute())
         folder.path.mkdir(mode=0o700, parents=True)
-        runs.write_manifest(folder, Recorder(config=config).manifest(folder))
+        write_manifest(folder, Recorder(config=config).manifest(folder))
         return folder
-    first, *others = [runs.run_id(model, seed) for seed in config.seed_list for model in config.models]
+    first, *others = [run_id(model, seed) for seed in config.seed_list for model in config.models]
     live = dict.fromkeys([first, *others], "queued") | dict.fromkeys([first, *others][: len(config.models)], "running")
     by_scene: dict[str, dict[str, str] | str] = {
         "running": live,

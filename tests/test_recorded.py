@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.recorded import RUN_STATES, SCENES, T0, damage, record, scene, silence, supervised
-from tui_attn import runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.finding import find_experiment
+from tui_attn.experiment.follower import read_state
 
 
 @pytest.mark.parametrize("state", RUN_STATES)
@@ -34,7 +34,7 @@ def test_a_run_is_left_in_the_state_that_was_asked_for(tmp_path: Path, state: st
 @pytest.mark.parametrize("name", SCENES)
 def test_scenes_are_experiments(tmp_path: Path, name: str) -> None:
     folder = scene(tmp_path, name)
-    assert runs.find_experiment(tmp_path, None) == folder
+    assert find_experiment(tmp_path, None) == folder
     with supervised(folder):
         live = read_state(folder).situation()
     dead = read_state(folder).situation()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tui_attn.compare.archives import ArchiveError, read_archive
-from tui_attn.text import has_control_characters
+from tui_attn.system.text import has_control_characters
 
 
 def test_a_hostile_name_in_an_archive_is_told_without_its_control_characters(tmp_path: Path) -> None:

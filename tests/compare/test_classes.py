@@ -9,10 +9,10 @@ import pytest
 
 from tests.recorded import damage, record
 from tui_attn.compare import ArchiveError, class_names, class_results, load_predictions, load_probes
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
-from tui_attn.state import RunState
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.reducer import RunState
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from tui_attn.compare import (
 )
 from tui_attn.compare.effects import over_runs
 from tui_attn.compare.interventions import KINDS, LAYERS, path_in, to_json
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
-from tui_attn.runs import RunDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import RunDir
+from tui_attn.experiment.follower import read_state
 
 DIGEST = "ab" * 32
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from tui_attn.compare import confusion, disagreements, mcnemar, per_class, time_to_accuracy
-from tui_attn.state import EpochResult
+from tui_attn.experiment.reducer import EpochResult
 
 
 def rights(both: int, first_only: int, second_only: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

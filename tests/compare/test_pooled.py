@@ -10,9 +10,11 @@ import pytest
 
 from tests import recorded
 from tui_attn import compare
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir, RunsError, write_manifest
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.writing import write_manifest
 
 BOTH = ("base", "se")
 FIRST = {"base": [0.91, 0.911, 0.909], "se": [0.915, 0.9165, 0.9142]}

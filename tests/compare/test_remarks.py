@@ -10,10 +10,10 @@ import pytest
 
 from tests.recorded import damage, record, scene, supervised
 from tui_attn.compare import comparable, remarks, summarise
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 
 
 def config(**options: Any) -> ExperimentConfig:

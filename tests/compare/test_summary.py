@@ -14,10 +14,10 @@ from scipy import stats
 from tests.recorded import damage, record, scene, supervised, write_predictions
 from tests.recorded_curves import labels
 from tui_attn.compare import accuracies, load_predictions, summarise, verdict
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 
 TOP = ["experiment", "state", "dataset", "epochs", "models"]
 MODEL = ["model", "class", "parameters", "macs", "runs", "test_accuracy", "versus_base"]

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tui_attn import config
 from tui_attn.data import DATASETS, DataError, DatasetInfo, dataset_info, parse_dataset
 from tui_attn.data.download import allowed
+from tui_attn.experiment import config
 
 
 def test_the_configuration_knows_the_same_names() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.recorded import record
 from tui_attn import compare
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.follower import read_state
 from tui_attn.export.card import Card
-from tui_attn.follow import read_state
 
 
 def card(runs: Path, run: str, **options: Any) -> Card:

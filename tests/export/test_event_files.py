@@ -20,11 +20,11 @@ from tensorboard.plugins.hparams import metadata
 
 from tests.recorded import record
 from tui_attn.compare import load_probes
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.export import TensorBoardExport, export
 from tui_attn.export.eventfile import NAME, EventFile
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
 
 CONFIG = ExperimentConfig(epochs=3, seeds=1)
 

@@ -12,15 +12,15 @@ import pytest
 
 from tests.recorded import Clock, record
 from tests.waiting import eventually
-from tui_attn import liveness
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.export import TensorBoardExport, export
 from tui_attn.export.eventfile import NAME
 from tui_attn.export.tensorboard import LOCK
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
 from tui_attn.supervision import exporter as exporters
 from tui_attn.supervision.exporter import ATTEMPTS, LOG, PAUSE, Exporter
+from tui_attn.system import liveness
 
 RUN = "se-s0"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import damage, record
-from tui_attn.config import ExperimentConfig
-from tui_attn.csvtext import csv_blocks
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.export import export
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.system.csv_text import csv_blocks
 
 CONFIG = ExperimentConfig(epochs=2, seeds=2, name="=HYPERLINK(“x”)")
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tui_attn import launch, liveness
-from tui_attn.runs import ExperimentDir, experiments
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.launch import steering
+from tui_attn.system import liveness
 
 SMALL = ("--dataset", "synthetic", "--train-limit", "1200", "--test-limit", "300", "--device", "cpu")
 """A start that trains in a second or two once torch is imported."""
@@ -68,7 +70,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     yield made
     for folder in experiments(made.runs):
         if liveness.holder(folder.supervisor_lock) is not None:
-            launch.kill(folder)
+            steering.kill(folder)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 
 from tests import recorded
 from tests.program.conftest import Program
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -148,7 +148,7 @@ def test_nothing_heavy_is_loaded_for_it(shown: Program, shell: str) -> None:
     assert "fashion-one" in done.stdout
     loaded = set(done.stderr.split())
     assert "tui_attn.runs" in loaded
-    assert not {"torch", "textual", "plotext", "numpy", "scipy", "matplotlib", "rich", "tui_attn.commands"} & loaded
+    assert not {"torch", "textual", "plotext", "numpy", "scipy", "matplotlib", "rich", "tui_attn.cli.commands"} & loaded
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.program.conftest import Program
-from tui_attn.follow import read_state
+from tui_attn.experiment.follower import read_state
 
 LOAD = """
 import json, sys

@@ -7,7 +7,7 @@ import typer
 
 from tui_attn import cli
 from tui_attn.cli.app import app
-from tui_attn.settings import SETTINGS
+from tui_attn.cli.option_table import SETTINGS
 from tui_attn.ui.options import THEMES
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

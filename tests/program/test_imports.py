@@ -21,13 +21,13 @@ def loaded_by(statement: str) -> set[str]:
     [
         "import tui_attn",
         "import tui_attn.cli",
-        "import tui_attn.supervise",
-        "import tui_attn.launch",
-        "import tui_attn.follow",
+        "import tui_attn.supervision.process",
+        "import tui_attn.launch.steering",
+        "import tui_attn.experiment.follower",
         "import tui_attn.data",
         "import tui_attn.compare",
-        "import tui_attn.commands",
-        "import tui_attn.headless",
+        "import tui_attn.cli.commands",
+        "import tui_attn.cli.lines",
         "import tui_attn.export.tensorboard, tui_attn.export.tables, tui_attn.export.weights",
     ],
 )
@@ -61,7 +61,7 @@ def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn()
 
 
 def test_a_worker_loads_torch_but_no_terminal_library_and_no_torchvision() -> None:
-    loaded = loaded_by("import tui_attn.train.worker, tui_attn.train.engine")
+    loaded = loaded_by("import tui_attn.train.worker, tui_attn.train.worker_context")
     assert "torch" in loaded
     assert loaded & {"textual", "plotext", "rich", "torchvision", "tui_attn.ui", "tui_attn.cli"} == set()
 

@@ -15,9 +15,10 @@ from safetensors.numpy import load_file
 
 from tests.program.conftest import SMALL, Program
 from tests.waiting import eventually
-from tui_attn import liveness
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir, experiments
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.system import liveness
 
 
 def alive(folder: ExperimentDir) -> list[int]:

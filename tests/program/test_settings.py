@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.program.conftest import SMALL, Done, Program
-from tui_attn import cli, configfile
-from tui_attn.cli.given import screen_options
-from tui_attn.settings import SETTINGS, template
+from tui_attn import cli
+from tui_attn.cli import config_file
+from tui_attn.cli.context import screen_options
+from tui_attn.cli.option_table import SETTINGS, template
 from tui_attn.ui.keymap import binding_ids
 
 Write = Callable[[str], Path]
@@ -199,7 +200,7 @@ def test_every_comment_of_the_written_file_is_a_setting_that_holds(tmp_path: Pat
     settings = [line for line in lines if line.startswith("[") or (" = " in line and not line.startswith("Keys of"))]
     file = tmp_path / "all.toml"
     file.write_text("\n".join(settings))
-    found = configfile.read(file)
+    found = config_file.read(file)
     assert found.problems == []
     assert set(found.values) == {setting.name for setting in SETTINGS}
     assert set(found.keymap) == binding_ids()

@@ -14,11 +14,15 @@ import pytest
 
 from tests.reliability.invariants import Reference, processes, reference
 from tests.waiting import eventually
-from tui_attn import data, liveness, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogReader
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn import data
+from tui_attn.experiment import writing
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import write_manifest
+from tui_attn.system import liveness
 
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
 """These tests look into /proc."""
@@ -38,7 +42,7 @@ def make_experiment(folder: Path, **options: Any) -> ExperimentDir:
     }
     config = ExperimentConfig(**settings | options)
     located = data.ensure("synthetic")
-    experiment = runs.make_experiment(folder, config)
+    experiment = writing.make_experiment(folder, config)
     manifest = Manifest(
         id=experiment.id,
         created=time.time(),
@@ -50,7 +54,7 @@ def make_experiment(folder: Path, **options: Any) -> ExperimentDir:
         versions={},
         host="here",
     )
-    runs.write_manifest(experiment, manifest)
+    write_manifest(experiment, manifest)
     return experiment
 
 

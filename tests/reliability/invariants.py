@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from tui_attn import liveness
-from tui_attn.eventlog import LogReader
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.system import liveness
 
 
 @dataclass(frozen=True)

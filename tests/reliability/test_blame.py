@@ -6,10 +6,10 @@ import pytest
 
 from tests.reliability.conftest import Lab
 from tests.reliability.invariants import leftovers
-from tui_attn import trust
-from tui_attn.follow import read_state
-from tui_attn.own import OwnModel, sha256
-from tui_attn.own_models import Source, keep
+from tui_attn.experiment import trust
+from tui_attn.experiment.custom_model import OwnModel, sha256
+from tui_attn.experiment.follower import read_state
+from tui_attn.launch.custom_models import Source, keep
 
 DEADLY = b"""
 import os, signal

@@ -13,13 +13,13 @@ import torch
 
 from tests.reliability.conftest import make_experiment
 from tests.reliability.invariants import Reference
-from tui_attn import storage
-from tui_attn.eventlog import LogReader, LogWriter
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.event_log import LogReader, LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system import files
 from tui_attn.train import checkpoint, session
-from tui_attn.train.engine import Engine, explain
-from tui_attn.train.patience import NoRoomError
+from tui_attn.train.full_disk import NoRoomError
 from tui_attn.train.step import Stepper
+from tui_attn.train.worker_context import Engine, explain
 
 RUN = "se-s0"
 
@@ -171,7 +171,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_attempt_writes_it(
 ) -> None:
     write(tmp_path, 1)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    real = storage.write_atomically
+    real = files.write_atomically
 
     def no_room(path: Path, data: bytes, **options: Any) -> None:
         real(path.with_name("half"), data[: len(data) // 2], **options)
@@ -179,13 +179,13 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_attempt_writes_it(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     saver = checkpoint.Saver(tmp_path)
-    monkeypatch.setattr(storage, "write_atomically", no_room)
+    monkeypatch.setattr(files, "write_atomically", no_room)
     saver.start({"format": 1}, step=2, epoch=0)
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
             saver.finish()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    monkeypatch.setattr(storage, "write_atomically", real)
+    monkeypatch.setattr(files, "write_atomically", real)
     saved = saver.finish()
     assert saved is not None
     assert saved.step == 2

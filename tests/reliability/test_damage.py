@@ -14,9 +14,11 @@ from hypothesis import settings
 from tests.reliability.conftest import Lab, folder_in_memory, gone, kill
 from tests.reliability.invariants import Reference, digest_of_file
 from tests.waiting import eventually
-from tui_attn import cli, launch, liveness
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn import cli
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.launch import steering
+from tui_attn.system import liveness
 
 NOT_READ = {"heartbeat", "supervisor.lock", "weights.safetensors", "LATEST.json", "step-00000010.pt"}
 """Files whose content no command that shows something depends on."""
@@ -33,7 +35,7 @@ def finished(zygote: "subprocess.Popen[str]") -> Iterator[ExperimentDir]:
         lab = Lab(zygote, folder)
         experiment = lab.make()
         lab.finish(experiment)
-        launch.send(experiment, "pause")
+        steering.send(experiment, "pause")
         yield experiment
 
 
@@ -166,7 +168,7 @@ def resume(
         eventually(lambda: gone(handle.pid) or liveness.holder(folder.supervisor_lock) == handle.pid, "a supervisor")
         return handle
 
-    monkeypatch.setattr(launch, "start_supervisor", start)
+    monkeypatch.setattr(steering, "start_supervisor", start)
 
     def call(experiment: ExperimentDir) -> tuple[int, str, str]:
         code = cli.run(["resume", experiment.id, "--no-ui", "--runs-dir", str(experiment.path.parent)])

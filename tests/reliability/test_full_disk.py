@@ -14,13 +14,15 @@ from tests import recorded
 from tests.reliability.conftest import Lab, gone, kill, make_experiment
 from tests.reliability.invariants import Reference, leftovers, violations
 from tests.waiting import eventually
-from tui_attn import commands, headless, launch, storage
-from tui_attn.eventlog import LogReader
-from tui_attn.follow import read_state
-from tui_attn.launch import LaunchError
-from tui_attn.runs import ExperimentDir
-from tui_attn.storage import Reserve
-from tui_attn.train.patience import NoRoomError, wait_for_room
+from tui_attn.cli import commands, lines
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.launch import steering
+from tui_attn.launch.steering import LaunchError
+from tui_attn.system import files
+from tui_attn.system.files import Reserve
+from tui_attn.train.full_disk import NoRoomError, wait_for_room
 
 FULL = "the disk is full: training waits until there is room"
 ROOM = "there is room on the disk again: training goes on"
@@ -122,7 +124,7 @@ def test_stopping_on_a_full_disk(lab: Lab, undisturbed: dict[str, Reference], di
     disk.fill()
     os.kill(worker, signal.SIGCONT)
     eventually(lambda: warnings(experiment) == [FULL], "the news that the disk is full")
-    launch.send(experiment, "stop")
+    steering.send(experiment, "stop")
     lab.await_end(experiment)
     assert read_state(experiment).state.state == "stopped"
     assert leftovers(experiment) == []
@@ -135,7 +137,7 @@ def test_a_start_on_a_full_disk_says_so(lab: Lab, disk: Disk) -> None:
     experiment = make_experiment(disk.folder / "runs")
     disk.fill()
     with pytest.raises(LaunchError, match="make room"):
-        launch.start_supervisor(experiment)
+        steering.start_supervisor(experiment)
     assert leftovers(experiment) == []
 
 
@@ -160,13 +162,13 @@ def test_a_read_only_disk_can_be_looked_at(
     disk.freeze()
     assert commands.list_experiments(disk.folder / "runs", as_json=False) == 0
     assert commands.compare_models(disk.folder / "runs", [], as_json=False) == 0
-    assert headless.watch(experiment, own=False) == 1
+    assert lines.watch(experiment, own=False) == 1
     out, err = capsys.readouterr()
     assert experiment.id in out
     assert "lost" in out
     assert "tui-attn resume" in err
     with pytest.raises(LaunchError, match=r"Read-only file system\): make it writable"):
-        launch.resume(experiment)
+        steering.resume(experiment)
     disk.thaw()
     lab.finish(experiment)
     assert violations(experiment, undisturbed) == []
@@ -206,7 +208,7 @@ def refuse(times: int, code: int = errno.ENOSPC) -> Callable[[], str]:
 
 
 def test_a_write_is_tried_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_attn.train.patience.PAUSE", 0)
+    monkeypatch.setattr("tui_attn.train.full_disk.PAUSE", 0)
     signs: list[int] = []
     found = wait_for_room(refuse(3), hurried=lambda: False, sign_of_life=lambda: signs.append(1))
     assert (found, len(signs)) == ("written", 3)
@@ -225,7 +227,7 @@ def test_the_reserve_is_kept_freed_and_kept_again(tmp_path: Path, monkeypatch: p
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
         os.ftruncate(fd, size)
 
-    monkeypatch.setattr(storage, "_allocate", allocate)
+    monkeypatch.setattr(files, "_allocate", allocate)
     reserve, file = Reserve(tmp_path), tmp_path / ".reserve"
     assert reserve.room()
     assert file.stat().st_size == Reserve.SIZE

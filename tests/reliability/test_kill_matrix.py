@@ -13,8 +13,8 @@ from tests.reliability.conftest import Lab, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
 from tests.ui.terminal import opened
 from tests.waiting import eventually
-from tui_attn import liveness
-from tui_attn.eventlog import LogReader
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.system import liveness
 
 # How often a worker passes each point when nothing interrupts it: two models, two epochs of five steps.
 POINTS = {

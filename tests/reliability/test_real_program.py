@@ -14,8 +14,9 @@ import pytest
 from tests.reliability.conftest import ROOT, ended, frozen, kill
 from tests.reliability.invariants import Reference, processes, violations
 from tests.waiting import eventually
-from tui_attn import liveness, runs
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system import liveness
 
 # As the experiments of conftest.py, so that the weights must be the same.
 SMALL = ["--models", "base,se", "--dataset", "synthetic", "--epochs", "2", "--train-limit", "80"]
@@ -53,13 +54,13 @@ class Program:
 
     def experiment(self) -> ExperimentDir:
         """The one there is, once its worker is frozen."""
-        eventually(lambda: list(runs.experiments(self.runs)), "an experiment")
+        eventually(lambda: list(experiments(self.runs)), "an experiment")
         self.frozen()
-        return next(runs.experiments(self.runs))
+        return next(experiments(self.runs))
 
     def frozen(self) -> int:
         """The pid of the frozen worker of the one experiment there is, once it is frozen."""
-        return int(eventually(lambda: frozen(next(runs.experiments(self.runs))), "a frozen worker"))
+        return int(eventually(lambda: frozen(next(experiments(self.runs))), "a frozen worker"))
 
 
 @pytest.fixture

@@ -13,13 +13,17 @@ import pytest
 
 from tests.reliability.conftest import Lab, make_experiment
 from tests.reliability.invariants import Reference
-from tui_attn import events, launch, liveness, runs, storage
-from tui_attn.eventlog import LogReader, LogWriter
-from tui_attn.follow import read_state
-from tui_attn.launch import LaunchError
-from tui_attn.runs import RunsError
+from tui_attn.experiment import events
+from tui_attn.experiment.event_log import LogReader, LogWriter
+from tui_attn.experiment.finding import experiments, find_experiment
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.launch import steering
+from tui_attn.launch.steering import LaunchError
+from tui_attn.system import files, liveness
 
-PACKAGE = Path(launch.__file__).parent
+PACKAGE = Path(steering.__file__).parents[1]
 
 
 def test_folders_and_files_are_the_owners_alone(lab: Lab, undisturbed: dict[str, Reference]) -> None:
@@ -27,15 +31,15 @@ def test_folders_and_files_are_the_owners_alone(lab: Lab, undisturbed: dict[str,
     try:
         experiment = lab.make()
         lab.finish(experiment)
-        launch.send(experiment, "pause")
+        steering.send(experiment, "pause")
     finally:
         os.umask(mask)
     modes = {
         path.relative_to(experiment.path): stat.S_IMODE(path.stat().st_mode) for path in experiment.path.rglob("*")
     }
     folders = {mode for path, mode in modes.items() if (experiment.path / path).is_dir()}
-    files = {mode for path, mode in modes.items() if (experiment.path / path).is_file()}
-    assert (folders, files) == ({0o700}, {0o600}), modes
+    modes_of_files = {mode for path, mode in modes.items() if (experiment.path / path).is_file()}
+    assert (folders, modes_of_files) == ({0o700}, {0o600}), modes
     assert stat.S_IMODE(experiment.path.stat().st_mode) == 0o700
     assert stat.S_IMODE(experiment.path.parent.stat().st_mode) == 0o700
     assert undisturbed
@@ -75,18 +79,18 @@ def test_another_users_experiment_can_be_watched_at_most(public_folder: Path) ->
     experiment = make_experiment(public_folder / "runs")
     closed = as_another_user(lambda: read_state(experiment).state)
     assert closed.startswith("RunsError"), closed
-    assert "Permission denied" in as_another_user(lambda: list(runs.experiments(public_folder / "runs")))
+    assert "Permission denied" in as_another_user(lambda: list(experiments(public_folder / "runs")))
     for folder in (experiment.path.parent, experiment.path):
         folder.chmod(0o755)
     experiment.manifest.chmod(0o644)
     lock = liveness.Lock(experiment.supervisor_lock)
     experiment.supervisor_lock.chmod(0o644)
-    assert as_another_user(lambda: runs.supervisor_alive(experiment)) == "True"
+    assert as_another_user(lambda: supervisor_alive(experiment)) == "True"
     assert "starting" in as_another_user(lambda: read_state(experiment).situation().experiment)
     for action in (
-        lambda: launch.send(experiment, "stop"),
-        lambda: launch.resume(experiment),
-        lambda: launch.kill(experiment),
+        lambda: steering.send(experiment, "stop"),
+        lambda: steering.resume(experiment),
+        lambda: steering.kill(experiment),
     ):
         said = as_another_user(action)
         assert said == f"LaunchError: {experiment.id} belongs to another user (uid 0): you can watch it, not steer it"
@@ -108,9 +112,9 @@ def test_an_experiment_that_is_a_link_is_not_listed_and_not_found_by_its_name(tm
     elsewhere = make_experiment(tmp_path / "elsewhere")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "linked").symlink_to(elsewhere.path)
-    assert list(runs.experiments(tmp_path / "runs")) == []
+    assert list(experiments(tmp_path / "runs")) == []
     with pytest.raises(RunsError, match="symbolic link"):
-        runs.find_experiment(tmp_path / "runs", "linked")
+        find_experiment(tmp_path / "runs", "linked")
 
 
 def test_links_in_an_experiment_are_not_followed(tmp_path: Path) -> None:
@@ -137,15 +141,15 @@ def test_links_in_an_experiment_are_not_followed(tmp_path: Path) -> None:
     follower = read_state(experiment)
     assert [run.warnings for run in follower.state.runs.values()] == [[], []]
     assert set(follower.problems) == {"base-s0/events.jsonl", "se-s0/events.jsonl"}
-    storage.remove_stale_files(experiment.path)
+    files.remove_stale_files(experiment.path)
     with pytest.raises(OSError, match="symbolic link"):
         experiment.run("base-s0").make()
     with pytest.raises(OSError, match="symbolic link"):
         LogWriter(experiment.run("se-s0").events)
     with pytest.raises(LaunchError, match="can't write to"):
-        launch.start_supervisor(experiment)
+        steering.start_supervisor(experiment)
     liveness.Heartbeat(experiment.run("se-s0").heartbeat).beat()
-    assert launch._locks(experiment) == [experiment.supervisor_lock, experiment.run("se-s0").lock]
+    assert steering._locks(experiment) == [experiment.supervisor_lock, experiment.run("se-s0").lock]
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in outside.iterdir()} == before
 
 

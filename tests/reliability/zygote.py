@@ -11,14 +11,15 @@ from pathlib import Path
 
 import torch._dynamo  # the optimiser imports it at its first use
 
-from tui_attn import faults, liveness, supervise
-from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.supervision import process
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.supervision.workers import WorkerProcess
-from tui_attn.train import engine, worker
+from tui_attn.system import fault_injection, liveness
+from tui_attn.train import worker, worker_context
 
-assert engine, torch
+assert worker_context, torch
 
 
 class Fork(WorkerProcess):
@@ -34,7 +35,7 @@ class Fork(WorkerProcess):
         if self._pid == 0:
             _become(log.worker_log, reading)
             liveness._held.clear()
-            faults.arm(fault)
+            fault_injection.arm(fault)
             os._exit(worker.main([".", slot.device]))
         os.close(reading)
 
@@ -77,14 +78,14 @@ def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str
     os.umask(0o077)
     os.chdir(folder)
     _become(Path("supervisor.log"), os.open(os.devnull, os.O_RDONLY))
-    faults.arm(fault)
+    fault_injection.arm(fault)
     orders = iter(worker_faults)
 
     def make(here: ExperimentDir) -> Supervisor:
         return Supervisor(here, spawn=lambda slot, log: Fork(slot, log, next(orders, "")))
 
-    setattr(supervise, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
-    os._exit(supervise.main([folder]))
+    setattr(process, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
+    os._exit(process.main([folder]))
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from tests.recorded import record
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 
 
 def experiment(folder: Path, *, effects: bool = True, **options: Any) -> ExperimentDir:

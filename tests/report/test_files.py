@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_attn.report import files
-from tui_attn.report.files import INDEX, ReportError, write_files
+from tui_attn.report import output
+from tui_attn.report.output import INDEX, ReportError, write_files
 
 PAGE = {"report.html": b"<p>1</p>", "tables/runs.csv": b"run\n", "pictures/a.png": b"\x89PNG"}
 
@@ -69,7 +69,7 @@ def test_a_damaged_index_is_no_obstacle(tmp_path: Path, text: str) -> None:
 def test_the_page_is_replaced_last_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path, PAGE, last="report.html")
     order: list[str] = []
-    write = files._write
+    write = output._write
 
     def failing(path: Path, content: bytes) -> None:
         order.append(path.name)
@@ -77,7 +77,7 @@ def test_the_page_is_replaced_last_and_whole(tmp_path: Path, monkeypatch: pytest
             raise OSError(28, "No space left on device", str(path))
         write(path, content)
 
-    monkeypatch.setattr(files, "_write", failing)
+    monkeypatch.setattr(output, "_write", failing)
     with pytest.raises(ReportError, match="No space left on device"):
         write_files(tmp_path, PAGE | {"report.html": b"<p>2</p>"}, last="report.html")
     assert order[-1] == "report.html"

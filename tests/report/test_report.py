@@ -19,11 +19,11 @@ import pytest
 from tests.recorded import SCENES, damage, scene, supervised
 from tui_attn import compare
 from tui_attn.compare.interventions import path_in
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import read_state
-from tui_attn.report import PAGE, ReportError, pictures, write_report
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.report import PAGE, ReportError, figures, write_report
 from tui_attn.report.content import threshold
-from tui_attn.runs import ExperimentDir
 
 from .making import experiment, intervene
 
@@ -82,7 +82,7 @@ def read(folder: Path) -> Page:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are composed, but neither laid out nor put into files."""
-    monkeypatch.setattr(pictures, "_saved", lambda *_, **__: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+    monkeypatch.setattr(figures, "_saved", lambda *_, **__: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
 def written(folder: ExperimentDir, to: Path) -> Page:
@@ -340,7 +340,7 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: p
 
 def test_models_of_ones_own_have_inks_and_names_of_their_own(tmp_path: Path) -> None:
     from tests.recorded import record
-    from tui_attn.config import ExperimentConfig
+    from tui_attn.experiment.config import ExperimentConfig
 
     models = ("base", "/nets/my_net.py:MyNet", "/nets/other.py:Other")
     folder = record(tmp_path / "runs", config=ExperimentConfig(models=models, epochs=2, seeds=3))
@@ -352,4 +352,4 @@ def test_models_of_ones_own_have_inks_and_names_of_their_own(tmp_path: Path) -> 
     ]
     assert "var(--own-1)" in text
     assert "My_net" not in page.text
-    assert pictures.marker("my_net-mynet") != pictures.marker("other-other")
+    assert figures.marker("my_net-mynet") != figures.marker("other-other")

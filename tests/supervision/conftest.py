@@ -8,7 +8,7 @@ import pytest
 _HOLDER = """
 import sys
 from pathlib import Path
-from tui_attn.liveness import Lock
+from tui_attn.system.liveness import Lock
 lock = Lock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.supervision.workshop import make, states, ticks
-from tui_attn.follow import read_state
+from tui_attn.experiment.follower import read_state
 from tui_attn.supervision import workers
 
 

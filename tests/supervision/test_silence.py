@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import record, supervised
-from tui_attn.follow import read_state
-from tui_attn.runs import STALLED_AFTER, ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.ownership import STALLED_AFTER
 
 
 def touch(folder: ExperimentDir, run: str, seconds_ago: float) -> None:

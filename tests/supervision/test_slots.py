@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.processes import TAKE_SLOTS, python, run_python, said
-from tui_attn import liveness
+from tests.processes import TAKE_SLOTS, python, run_python, said
 from tui_attn.supervision.scheduling import Slot, make_slots, queue_order, share
 from tui_attn.supervision.slots import SlotLocks
+from tui_attn.system import liveness
 
 # ---- locks
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.supervision.workshop import command, make, reopen, states, ticks
-from tui_attn import liveness
-from tui_attn.eventlog import LogReader
-from tui_attn.follow import read_state
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.follower import read_state
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 from tui_attn.supervision.supervisor import Supervisor
+from tui_attn.system import liveness
 
 
 def test_one_worker_gets_one_seeds_models_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.processes import environment, open_descriptors, run_python
-from tests.core.strategies import HOSTILE
+from tests.experiment.strategies import HOSTILE
+from tests.processes import environment, open_descriptors, run_python
 from tests.recorded import scene
 from tui_attn.supervision import workers
 from tui_attn.supervision.scheduling import Slot
@@ -23,7 +23,7 @@ from tui_attn.supervision.workers import (
     obituary,
     worker_environment,
 )
-from tui_attn.text import has_control_characters
+from tui_attn.system.text import has_control_characters
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_deaths_for_want_of_memory_are_counted_where_the_system_tells() -> None:
 
 PASS = """
 import sys
-from tui_attn.faults import fault
+from tui_attn.system.fault_injection import fault
 
 for number in range(5):
     print(number, flush=True)

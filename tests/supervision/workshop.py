@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tui_attn import eventlog, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir, Manifest, RunDir
+from tui_attn.experiment import event_log
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.supervisor import Supervisor
 
@@ -102,7 +104,7 @@ def make(
 ) -> tuple[Supervisor, Workshop]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     config = ExperimentConfig(dataset="synthetic", **options)  # type: ignore[arg-type]
-    folder = runs.make_experiment(tmp_path / "runs", config)
+    folder = make_experiment(tmp_path / "runs", config)
     manifest = Manifest(
         id=folder.id,
         created=0.0,
@@ -114,7 +116,7 @@ def make(
         versions={},
         host="here",
     )
-    runs.write_manifest(folder, manifest)
+    write_manifest(folder, manifest)
     return reopen(folder)
 
 
@@ -128,7 +130,7 @@ def reopen(folder: ExperimentDir) -> tuple[Supervisor, Workshop]:
 
 def command(folder: ExperimentDir, what: str, id_: str, run: str | None = None, **more: object) -> None:
     payload: dict[str, object] = {"id": id_, **more} if what == "extend" else {"id": id_, "run": run}
-    eventlog.append_shared(folder.control, what, payload, t=time.time())
+    event_log.append_shared(folder.control, what, payload, t=time.time())
 
 
 def states(folder: ExperimentDir) -> dict[str, str]:

@@ -13,19 +13,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from tui_attn import data, probing, runs
+from tui_attn import data
 from tui_attn.compare import effects_of, load_interventions, load_predictions
 from tui_attn.compare.interventions import KINDS, LAYERS, path_in
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import read_state
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import make_experiment, write_manifest
+from tui_attn.launch import probe_process
 from tui_attn.models import CNN_SE, CNN_SelfAttention, fold_gates
-from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.train import interventions
 from tui_attn.train.attention_interventions import attention_interventions
-from tui_attn.train.engine import Engine
 from tui_attn.train.feature_maps import FeatureMaps, LabelledImages, another_image
 from tui_attn.train.gate_interventions import DRAWS, Outcome, gate_interventions
+from tui_attn.train.worker_context import Engine
 
 RUNS = ("base-s0", "se-s0", "self-attention-s0", "se-s1")
 
@@ -43,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
     config = ExperimentConfig(
         models=("base", "se", "self-attention"), dataset="synthetic", epochs=1, train_limit=1500, test_limit=450
     )
-    folder = runs.make_experiment(tmp_path_factory.mktemp("runs"), config)
+    folder = make_experiment(tmp_path_factory.mktemp("runs"), config)
     located = data.ensure("synthetic")
     where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
     manifest = Manifest(
@@ -57,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
         versions={},
         host="here",
     )
-    runs.write_manifest(folder, manifest)
+    write_manifest(folder, manifest)
     log = LogWriter(folder.events)
     log.append("experiment_started", experiment=folder.id, devices=["cpu"], jobs=1, resumed=False)
     engine = Engine(folder, manifest, "cpu", probes=False)
@@ -253,7 +256,7 @@ def test_bf16_differs_by_rounding_alone() -> None:
 
 
 def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, capfd: pytest.CaptureFixture[str]) -> None:
-    assert probing.start(copy).wait() == 0
+    assert probe_process.start(copy).wait() == 0
     assert "se-s0: 24 interventions on 450 test images" in capfd.readouterr().err
     known = read_state(copy).state.runs
     for run in ("se-s0", "se-s1", "self-attention-s0"):
@@ -362,7 +365,7 @@ def test_a_data_set_that_changed_is_told_before_torch_is_loaded(
     copy: ExperimentDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = copy.manifest_data()
-    runs.write_manifest(copy, replace(manifest, data=manifest.data | {"version": "another"}))
+    write_manifest(copy, replace(manifest, data=manifest.data | {"version": "another"}))
     assert main(copy) == 2
     assert "the data set synthetic has changed" in capsys.readouterr().err
 

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from tui_attn import data, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogReader
-from tui_attn.follow import read_state
+from tui_attn import data
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
-from tui_attn.runs import ExperimentDir, Manifest
 from tui_attn.train import checkpoint
-from tui_attn.train.engine import Engine
 from tui_attn.train.probe import ProbeSet, collect
+from tui_attn.train.worker_context import Engine
 
 MODELS = ("base", "se", "self-attention")
 
@@ -27,7 +29,7 @@ def make(folder: Path, **options: object) -> ExperimentDir:
     config = ExperimentConfig(**settings | options)  # type: ignore[arg-type]
     located = data.ensure("synthetic")
     where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
-    experiment = runs.make_experiment(folder, config)
+    experiment = make_experiment(folder, config)
     manifest = Manifest(
         id=experiment.id,
         created=0.0,
@@ -39,7 +41,7 @@ def make(folder: Path, **options: object) -> ExperimentDir:
         versions={},
         host="here",
     )
-    runs.write_manifest(experiment, manifest)
+    write_manifest(experiment, manifest)
     return experiment
 
 
@@ -81,7 +83,7 @@ def digest(experiment: ExperimentDir, run: str) -> str:
 
 def fold(experiment: ExperimentDir, run: str):  # type: ignore[no-untyped-def]
     """The run's state, as if a supervisor had queued it."""
-    from tui_attn.state import ExperimentState, RunState
+    from tui_attn.experiment.reducer import ExperimentState, RunState
 
     state = ExperimentState(experiment.id)
     model, _, seed = run.rpartition("-s")

@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.mode import DrawingMode
 
 NAN, INF = float("nan"), float("inf")

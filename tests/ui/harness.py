@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 
 from tests import recorded
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui import app as app_module
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.devices import Gpu, Reading

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyte
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 
 DEADLINE = 120.0
 """Seconds after which something that doesn't happen fails the test: long, for machines that are busy."""

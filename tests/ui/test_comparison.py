@@ -16,9 +16,9 @@ from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.compare import verdict
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.comparison import disagreements, overview

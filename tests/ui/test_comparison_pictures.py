@@ -11,10 +11,10 @@ from PIL import Image
 from tests import recorded
 from tests.ui.test_comparison import SMALL, page, plain
 from tui_attn import data
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.comparison import disagreements
-from tui_attn.ui.comparison.pictures import OTHERS
+from tui_attn.ui.comparison.image_page import OTHERS
 from tui_attn.ui.comparison.source import ExperimentSource
 
 

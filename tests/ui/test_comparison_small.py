@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import drive, make_app, screen_text, until
 from tests.ui.test_comparison import FIVE, SMALL, opened, page, plain
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.comparison import classes, overview, runs
+from tui_attn.ui.comparison import by_class, overview, run_page
 from tui_attn.ui.comparison.source import ExperimentSource
 
 
@@ -64,8 +64,8 @@ def test_long_names_of_models_push_no_number_out_of_sight(tmp_path: Path) -> Non
     verdicts = [line for line in plain(top).splitlines()[:9] if "no difference shown" in line]
     assert len(verdicts) == 3
     assert all(line.endswith("3 seeds") for line in verdicts)
-    by_run, by_class = runs.rows(made, page(80)), classes.class_rows(details, page(80))
+    by_run, classes = run_page.rows(made, page(80)), by_class.class_rows(details, page(80))
     assert "less base" in plain(by_run)
-    assert len(plain(by_class).splitlines()[4].split()) >= 5
-    for rows in (top, by_run, by_class, classes.confusion_rows(details, 3, page(80))):
+    assert len(plain(classes).splitlines()[4].split()) >= 5
+    for rows in (top, by_run, classes, by_class.confusion_rows(details, 3, page(80))):
         assert max(map(cell_len, plain(rows).splitlines())) <= 80

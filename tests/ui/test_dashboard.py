@@ -9,9 +9,9 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import alive, drawn, drive, make_app, screen_text, staged, until
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.options import THEMES
 from tui_attn.ui.screens.comparison import ComparisonScreen

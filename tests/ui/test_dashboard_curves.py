@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests import recorded
 from tests.ui.test_entry import snapshot
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.curves import accuracy_curves, loss_curves
 
 

@@ -13,8 +13,8 @@ import pytest
 import tui_attn.ui
 from tests import recorded
 from tests.ui.harness import alive
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.ui.entry import _prepare, farewell
 from tui_attn.ui.feed import Feed, Snapshot
 from tui_attn.ui.options import UiOptions

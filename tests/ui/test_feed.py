@@ -13,11 +13,11 @@ import pytest
 
 from tests import recorded
 from tests.ui.harness import DEADLINE, alive
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.follow import Follower
-from tui_attn.history import shelf
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.history import organize
 from tui_attn.ui.feed import Feed, Snapshot
 
 
@@ -219,7 +219,7 @@ def test_another_name_makes_another_picture(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path, "finished")
     with following(folder) as (feed, screen):
         before = screen.wait(lambda picture: picture.complete)
-        shelf.rename(folder, "the lab")
+        organize.rename(folder, "the lab")
         feed.nudge()
         after = screen.wait(lambda picture: picture.config is not None and picture.config.name == "the lab")
         assert list(after.runs.values()) == list(before.runs.values())

@@ -16,10 +16,11 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, until, whole
 from tests.waiting import eventually, lives
-from tui_attn import runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.history import shelf
-from tui_attn.runs import ExperimentDir, write_manifest
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.writing import write_manifest
+from tui_attn.history import organize
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -60,7 +61,7 @@ def fill() -> ExperimentDir:
     """Experiments in many states; the one that runs is returned."""
     five = {"base": [0.91, 0.911, 0.909], "se": [0.915, 0.9165, 0.9142]}
     lab = make("20231113-101500-fashion-mnist", 1, seeds=3, name="the lab", accuracies=five)
-    shelf.write_remarks(lab, shelf.Remarks("use these for the report", True))
+    organize.write_remarks(lab, organize.Remarks("use these for the report", True))
     make("20231112-101500-fashion-mnist", 2, seed=3, accuracies={"base": [0.91], "se": [0.9123]})
     make("20231111-101500-cifar10", 3, dataset="cifar10", states="stopped", lr=0.01)
     make("20231110-101500-kmnist", 4, dataset="kmnist", states={"se-s0": "failed"})
@@ -116,7 +117,7 @@ def test_screen(runs_dir: Path, scene: str, size: tuple[int, int]) -> None:
 
     live = fill() if scene != "empty" else None
     if scene == "trash":
-        item = shelf.trash(ExperimentDir(Path("runs/20231112-101500-fashion-mnist").absolute()))
+        item = organize.trash(ExperimentDir(Path("runs/20231112-101500-fashion-mnist").absolute()))
         assert item.since > 0
     with alive(live) if live else contextlib.nullcontext():
         drive(app_on(runs_dir), script, size=size)
@@ -263,7 +264,7 @@ def test_a_name_a_note_and_a_pin_are_kept_in_the_folder(runs_dir: Path) -> None:
 
     drive(app_on(runs_dir), script)
     assert folder.manifest_data().config.name == "best"
-    assert shelf.read_remarks(folder) == shelf.Remarks("why", True)
+    assert organize.read_remarks(folder) == organize.Remarks("why", True)
 
 
 def test_a_name_that_cannot_be_is_refused_while_it_is_typed(runs_dir: Path) -> None:
@@ -329,7 +330,7 @@ def test_deleting_the_experiment_that_is_open_leaves_the_history(runs_dir: Path)
 
 def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
     for number in range(3):
-        shelf.trash(make(f"2023110{number}-000000-new", number))
+        organize.trash(make(f"2023110{number}-000000-new", number))
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
@@ -341,8 +342,8 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
         await until(pilot, lambda: len(screen.view.rows) == 1)
 
     drive(app_on(runs_dir), script)
-    assert len(list(runs.experiments(Path("runs")))) == 1
-    assert len(shelf.trashed(Path("runs"))) == 2
+    assert len(list(experiments(Path("runs")))) == 1
+    assert len(organize.trashed(Path("runs"))) == 2
 
 
 def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from tests import recorded
 from tests.ui.harness import alive
 from tests.ui.terminal import Terminal, opened
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogReader, LogWriter
-from tui_attn.history import shelf
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogReader, LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.history import organize
 
 MARKUP = "acc[/bold] [/] [@click=app.quit]x[/] [red]y"
 CONTROLS = "\x1b]52;c;aGk=\x07 \x1b[2J\x9b31m\x85 \u202eevil\u2066 \x08\x00 \r over"
@@ -154,7 +154,7 @@ def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
 def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, key: str, hint: str, what: str) -> None:
     config = ExperimentConfig(epochs=2, name=MARKUP)
     folder = recorded.record(tmp_path, experiment="one", config=config, probes=False, predictions=False)
-    shelf.remarks_path(folder).write_text(json.dumps({"note": HOSTILE}))
+    organize.remarks_path(folder).write_text(json.dumps({"note": HOSTILE}))
     with opened(folder, command=["-c", HISTORY, str(tmp_path)]) as terminal:
         terminal.until("1 experiment")
         until_shown(terminal, SHOWN)
@@ -170,7 +170,7 @@ def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, ke
         assert not terminal.ended()
         assert_clean(terminal)
     assert folder.manifest_data().config.name == MARKUP
-    assert json.loads(shelf.remarks_path(folder).read_text()) == {"note": HOSTILE}
+    assert json.loads(organize.remarks_path(folder).read_text()) == {"note": HOSTILE}
 
 
 def test_the_filter_of_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:

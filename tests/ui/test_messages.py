@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 
 from tests.ui.harness import drawn, drive, make_app, staged, until
-from tui_attn.eventlog import LogWriter
+from tui_attn.experiment.event_log import LogWriter
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.messages import (

@@ -16,16 +16,17 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from tests.core.test_optiontext import of_command_line
+from tests.experiment.test_option_text import of_command_line
 from tests.recorded import record
 from tests.ui.harness import Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
-from tui_attn import launch, runs
-from tui_attn.config import ExperimentConfig
-from tui_attn.draft import OWN
-from tui_attn.own import OwnModel
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.custom_model import OwnModel
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.launch import steering
 from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.form_state import OWN
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
@@ -164,7 +165,7 @@ def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
 
 
 def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_attn import trust
+    from tui_attn.experiment import trust
 
     digest = "0" * 64
     trust.trust(digest)
@@ -380,7 +381,7 @@ def test_a_start_is_opened(tmp_path: Path) -> None:
     try:
         opened(tmp_path, script, config=config)
         assert made[0].manifest_data().config.to_json() == {**config.to_json(), "name": "from the form"}
-        assert runs.supervisor_alive(made[0])
+        assert supervisor_alive(made[0])
     finally:
         for folder in made:
-            launch.kill(folder)
+            steering.kill(folder)

@@ -9,7 +9,8 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import DEADLINE, drawn, drive, make_app, screen_text, staged, until, whole
-from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.messages import LogsAdvanced
 from tui_attn.ui.screens.dashboard import Dashboard

@@ -16,9 +16,9 @@ from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, staged, until
 from tests.ui.harness import drawn as settled
 from tests.ui.terminal import OPEN, opened
-from tui_attn.config import ExperimentConfig
-from tui_attn.eventlog import LogWriter
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 
 NEVER_DONE = """

@@ -5,7 +5,15 @@
 
 from __future__ import annotations
 
-from tui_attn.cli import start, watching, steering, results, tidying, machine, settings  # isort: skip # --help lists them in this order
+from tui_attn.cli import (
+    config_command,
+    machine,
+    organize,
+    results,
+    start,
+    steering,
+    watching,
+)  # isort: skip # --help lists them in this order
 from tui_attn.cli.entry import main, run
 
-__all__ = ["machine", "main", "results", "run", "settings", "start", "steering", "tidying", "watching"]
+__all__ = ["config_command", "machine", "main", "organize", "results", "run", "start", "steering", "watching"]

@@ -10,10 +10,10 @@ from typing import Any
 
 from typer.main import get_command
 
-from tui_attn import talk
 from tui_attn.cli.app import app
-from tui_attn.cli.completing import VARIABLE, quick
-from tui_attn.text import safe_text
+from tui_attn.cli.completion import VARIABLE, quick
+from tui_attn.system import console
+from tui_attn.system.text import safe_text
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def _complete() -> int:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line `arguments` ask, and return the exit code."""
-    from tui_attn.config import ConfigError
+    from tui_attn.experiment.config import ConfigError
 
     try:
         result = app(arguments, prog_name="tui-attn", standalone_mode=False)
@@ -47,10 +47,10 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        from tui_attn import headless
+        from tui_attn.cli import lines
 
-        headless.give_up_stdout()
-        return headless.CLOSED_PIPE
+        lines.give_up_stdout()
+        return lines.CLOSED_PIPE
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0
@@ -58,14 +58,14 @@ def run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     """The exit code for `error`, after telling the user."""
-    from tui_attn import headless
+    from tui_attn.cli import lines
     from tui_attn.data import DataError
-    from tui_attn.launch import LaunchError
-    from tui_attn.runs import RunsError
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.launch.steering import LaunchError
 
-    if isinstance(error, headless.OutputError):
-        headless.give_up_stdout()
-        talk.complain(str(error))
+    if isinstance(error, lines.OutputError):
+        lines.give_up_stdout()
+        console.complain(str(error))
         return 1
     if isinstance(error, DataError | LaunchError | RunsError):
         return _wrong(str(error))
@@ -103,10 +103,10 @@ def _crash(error: Exception) -> int:
     except OSError:
         details = "there is no room to keep the details: TUI_ATTN_DEBUG=1 shows them"
     what = safe_text(error, one_line=True)
-    talk.complain(f"internal error: {type(error).__name__}: {what}\n{details}")
+    console.complain(f"internal error: {type(error).__name__}: {what}\n{details}")
     return 1
 
 
 def _wrong(message: str) -> int:
-    talk.complain(message)
+    console.complain(message)
     return 2

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tui_attn.cli.app import MACHINE, command
-from tui_attn.cli.completing import datasets
+from tui_attn.cli.completion import datasets
 from tui_attn.cli.options import RUNS, AsJson, DataDir, RunsDir
 
 
@@ -21,7 +21,7 @@ def data(
     as_json: AsJson = False,
 ) -> None:
     """Show which data sets are where, and fetch what is missing."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     raise typer.Exit(commands.show_data(data_dir, names or [], fetch=fetch, as_json=as_json))
 
@@ -29,6 +29,6 @@ def data(
 @command(MACHINE, "doctor")
 def doctor(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     """Check devices, torch, data, terminal, disk, and what a logout does."""
-    from tui_attn import doctor as checks
+    from tui_attn.cli import doctor as checks
 
     raise typer.Exit(checks.report(runs_dir, as_json=as_json))

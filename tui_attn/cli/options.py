@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tui_attn.cli.completing import OF_SETTING, experiments, runs_of
-from tui_attn.cli.given import kept, settled
-from tui_attn.settings import BY_NAME
+from tui_attn.cli.completion import OF_SETTING, experiments, runs_of
+from tui_attn.cli.context import kept, settled
+from tui_attn.cli.option_table import BY_NAME
 
 RUNS = Path("runs")
 

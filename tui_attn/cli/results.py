@@ -14,7 +14,7 @@ from tui_attn.cli.options import RUNS, AsJson, Experiment, Experiments, OneRun, 
 @command(RESULTS, "ls", "ls --json | jq '.[0]'")
 def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     """List the experiments, newest first."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     raise typer.Exit(commands.list_experiments(runs_dir, as_json=as_json))
 
@@ -34,7 +34,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare the models of an experiment, or of several together."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     raise typer.Exit(commands.compare_models(runs_dir, experiments or [], as_json=as_json, report=report))
 
@@ -42,7 +42,7 @@ def compare(
 @command(RESULTS, "probe                     all finished runs with attention", "probe --run se-s0         one run")
 def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     """Replace the attention, and see what the accuracy becomes."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     raise typer.Exit(commands.probe(runs_dir, experiment, run, as_json=as_json))
 
@@ -69,7 +69,7 @@ def export(
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Write event files for TensorBoard, CSV tables, or weights."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     kinds = {"tensorboard": tensorboard, "csv": csv, "safetensors": safetensors}
     wanted = [kind for kind, asked in kinds.items() if asked]

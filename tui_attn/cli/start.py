@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui_attn import __version__, talk
+from tui_attn import __version__
 from tui_attn.cli.app import app
-from tui_attn.cli.given import before_command, file_settings, keep_screen
+from tui_attn.cli.context import before_command, file_settings, keep_screen
+from tui_attn.cli.option_table import SETTINGS
 from tui_attn.cli.options import RUNS, option
 from tui_attn.cli.watching import dashboard_wanted
-from tui_attn.settings import SETTINGS
-from tui_attn.text import command_line
+from tui_attn.system import console
+from tui_attn.system.text import command_line
 
 if TYPE_CHECKING:
-    from tui_attn.config import ExperimentConfig
+    from tui_attn.experiment.config import ExperimentConfig
 
 WHAT = "Options: what to train"
 WHERE = "Options: where"
@@ -92,7 +93,7 @@ def start(
 
 def configuration(context: typer.Context) -> ExperimentConfig:
     """The experiment that the command line and the file ask for. Raises `ConfigError`."""
-    from tui_attn.config import ExperimentConfig, absolute
+    from tui_attn.experiment.config import ExperimentConfig, absolute
 
     values = file_settings(context).experiment() | given_experiment(context)
     values["data_dir"] = absolute(values.get("data_dir"))
@@ -101,7 +102,7 @@ def configuration(context: typer.Context) -> ExperimentConfig:
 
 def given_experiment(context: typer.Context) -> dict[str, Any]:
     """The fields of `ExperimentConfig` that the command line gives."""
-    from tui_attn.config import split_list
+    from tui_attn.experiment.config import split_list
 
     values: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -112,33 +113,33 @@ def given_experiment(context: typer.Context) -> dict[str, Any]:
 
 
 def _start(config: ExperimentConfig, how: Started) -> int:
-    from tui_attn import starting
+    from tui_attn.launch import start
 
     mention_cut_off(how.runs_dir)
-    progress = talk.FetchProgress()
+    progress = console.FetchProgress()
     try:
-        started = starting.start(config, runs_dir=how.runs_dir, progress=progress, tell=talk.say)
+        started = start.start(config, runs_dir=how.runs_dir, progress=progress, tell=console.say)
     finally:
         progress.close()
     folder = started.folder
     if how.detach:
-        talk.say(f"training goes on in the background: '{command_line('attach', folder.path)}' shows it")
+        console.say(f"training goes on in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
     show = dashboard_wanted(how.no_ui, how.as_json)
     if show is not None:
         return int(show(folder))
-    from tui_attn import headless
+    from tui_attn.cli import lines
 
-    talk.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")
-    return headless.watch(folder, as_json=how.as_json, own=True, supervisor=started.supervisor)
+    console.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")
+    return lines.watch(folder, as_json=how.as_json, own=True, supervisor=started.supervisor)
 
 
 def mention_cut_off(runs_dir: Path) -> None:
     """Before something new begins: what was cut off, and how to take it up again."""
-    from tui_attn import launch
+    from tui_attn.launch import steering
 
-    found = launch.cut_off(runs_dir)
+    found = steering.cut_off(runs_dir)
     if found:
         more = f", and {len(found) - 1} more: 'tui-attn ls' lists them" if len(found) > 1 else ""
-        talk.say(f"{found[0].id} was cut off: '{command_line('resume', found[0].path)}' takes it up again{more}")
+        console.say(f"{found[0].id} was cut off: '{command_line('resume', found[0].path)}' takes it up again{more}")

@@ -41,6 +41,6 @@ def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
 
 
 def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -> None:
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     raise typer.Exit(commands.steer(runs_dir, experiment, name, run))

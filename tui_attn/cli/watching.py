@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.given import screen_options
+from tui_attn.cli.context import screen_options
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 
 
@@ -45,15 +45,15 @@ def attach(
     theme: Theme = None,
 ) -> None:
     """Show an experiment, live or ended; leaving it doesn't stop it."""
-    from tui_attn import runs
+    from tui_attn.experiment.finding import find_experiment
 
-    folder = runs.find_experiment(runs_dir, experiment)
+    folder = find_experiment(runs_dir, experiment)
     show = dashboard_wanted(no_ui, as_json)
     if show is not None:
         raise typer.Exit(show(folder))
-    from tui_attn import headless
+    from tui_attn.cli import lines
 
-    raise typer.Exit(headless.watch(folder, as_json=as_json, own=False))
+    raise typer.Exit(lines.watch(folder, as_json=as_json, own=False))
 
 
 @command(WATCH, "resume", "resume my-lab --no-ui")
@@ -67,7 +67,7 @@ def resume(
     trust_code: TrustCode = False,
 ) -> None:
     """Take up what was stopped, failed or lost, and show it."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     show = dashboard_wanted(no_ui, as_json)
     raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show, trust_code=trust_code))
@@ -85,7 +85,7 @@ def extend(
     trust_code: TrustCode = False,
 ) -> None:
     """Bring an experiment to N seeds, and show it."""
-    from tui_attn import commands
+    from tui_attn.cli import commands
 
     show = dashboard_wanted(no_ui, as_json)
     raise typer.Exit(

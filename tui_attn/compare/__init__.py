@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from tui_attn.compare.resampling import Beside, beside, bootstrap, sign_flip
     from tui_attn.compare.standing import Pairing, Standing, best_pairing
     from tui_attn.compare.summary import BASE, accuracies, comparisons, summarise
-    from tui_attn.compare.tables import footnotes, model_rows, run_rows, table
+    from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, table
     from tui_attn.compare.times import time_to_accuracy
-    from tui_attn.compare.weights import read_weights, weights_digest
+    from tui_attn.compare.weight_digest import read_weights, weights_digest
     from tui_attn.compare.wording import (
         LAB_ACCURACY,
         LAB_REMARK,
@@ -155,14 +155,14 @@ _MODULES = {
         "comparisons",
         "summarise",
     ),
-    "tables": (
+    "text_tables": (
         "footnotes",
         "model_rows",
         "run_rows",
         "table",
     ),
     "times": ("time_to_accuracy",),
-    "weights": (
+    "weight_digest": (
         "read_weights",
         "weights_digest",
     ),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tui_attn.plainfile import NotAFileError, open_to_read
-from tui_attn.text import safe_text
+from tui_attn.system.plain_file import NotAFileError, open_to_read
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import zipfile

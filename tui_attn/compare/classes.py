@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from tui_attn.compare.counting import counts
 from tui_attn.compare.images import confusion, per_class
 from tui_attn.compare.predictions import PredictionsError, load_predictions
-from tui_attn.follow import Follower
-from tui_attn.state import RunState
-from tui_attn.text import safe_text
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import numpy as np

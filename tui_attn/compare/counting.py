@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import Manifest
-from tui_attn.state import RunState
-from tui_attn.text import safe_text
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.text import safe_text
 
 _ALIKE = {
     "dataset": "data set",

@@ -19,8 +19,8 @@ from tui_attn.compare.interventions import (
 from tui_attn.compare.paired import Interval, verdict
 from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
-from tui_attn.follow import Follower
-from tui_attn.text import command_line, safe_text
+from tui_attn.experiment.follower import Follower
+from tui_attn.system.text import command_line, safe_text
 
 
 @dataclass(frozen=True, slots=True)

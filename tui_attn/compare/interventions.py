@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.compare.paired import Interval
-from tui_attn.runs import RunDir
-from tui_attn.storage import read_json
+from tui_attn.experiment.folders import RunDir
+from tui_attn.system.files import read_json
 
 FORMAT = "tui-attn-interventions"
 FORMAT_VERSION = 1

@@ -8,8 +8,8 @@ from typing import Any
 from tui_attn.compare.counting import why_not_paired
 from tui_attn.compare.images import mcnemar
 from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions
-from tui_attn.runs import ExperimentDir
-from tui_attn.state import RunState
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.reducer import RunState
 
 _TOLERANCE = 0.005
 """By how much the accuracy of saved predictions may differ from the logged one; more is another network's."""

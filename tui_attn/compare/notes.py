@@ -10,9 +10,9 @@ from typing import Any
 from tui_attn.compare.counting import why_left_out, why_not_paired
 from tui_attn.compare.networks import these_networks
 from tui_attn.compare.summary import BASE, paired_runs
-from tui_attn.follow import Follower
-from tui_attn.state import RUN_ENDED
-from tui_attn.text import command_line, safe_text
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RUN_ENDED
+from tui_attn.system.text import command_line, safe_text
 
 _MOST = 5
 """Runs that are named one by one; of more the number is told."""

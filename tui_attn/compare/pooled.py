@@ -9,10 +9,11 @@ from typing import Any
 from tui_attn.compare.counting import comparable, counts, why_not_paired
 from tui_attn.compare.notes import remarks
 from tui_attn.compare.summary import summarise
-from tui_attn.config import MODEL_CLASSES
-from tui_attn.follow import Follower, Situation, read_state
-from tui_attn.runs import ExperimentDir, RunDir, RunsError
-from tui_attn.state import ExperimentState, RunState
+from tui_attn.experiment.config import MODEL_CLASSES
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.experiment.follower import Follower, Situation, read_state
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.reducer import ExperimentState, RunState
 
 _MOST = 4
 """Reasons that are told; of more the number."""

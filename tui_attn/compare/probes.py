@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.compare.heatmaps import HeatmapFacts, heatmap_facts
-from tui_attn.runs import ID, ExperimentDir
-from tui_attn.state import RunState
+from tui_attn.experiment.folders import ID, ExperimentDir
+from tui_attn.experiment.reducer import RunState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

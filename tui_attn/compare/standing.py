@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tui_attn.compare.counting import counts, why_not_paired
 from tui_attn.compare.paired import verdict
-from tui_attn.runs import Manifest, run_id
-from tui_attn.state import ExperimentState, RunState
+from tui_attn.experiment.folders import run_id
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.reducer import ExperimentState, RunState
 
 _BASE = "base"
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tui_attn import runs
 from tui_attn.compare.counting import counts, fraction, why_not_paired
 from tui_attn.compare.networks import these_networks
 from tui_attn.compare.paired import mean_interval, verdict
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import Follower
-from tui_attn.state import RunState
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import run_id
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
 
 BASE = "base"
 """The model with which the others are compared."""
@@ -49,7 +49,7 @@ def summarise(follower: Follower) -> dict[str, Any]:
         lines = [
             _run(have[seed], situation.runs[have[seed].id], config.epochs)
             if seed in have
-            else _run(RunState(runs.run_id(model, seed), model, seed), missing, config.epochs)
+            else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
         ]
         models.append(_model(config, model, by_model[model], lines))
@@ -90,7 +90,7 @@ def _by_model(follower: Follower) -> dict[str, list[RunState]]:
     """The runs that were queued, by model, in the order of the seeds; foreign ones are passed over."""
     found: dict[str, list[RunState]] = {model: [] for model in follower.manifest.config.models}
     for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
-        if run.id == runs.run_id(run.model, run.seed) and run.model in found:
+        if run.id == run_id(run.model, run.seed) and run.model in found:
             found[run.model].append(run)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui_attn.state import EpochResult
+from tui_attn.experiment.reducer import EpochResult
 
 
 def time_to_accuracy(epochs: Sequence[EpochResult], accuracy: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 from tui_attn.compare.power import seeds_needed
 from tui_attn.compare.resampling import beside
 from tui_attn.compare.summary import BASE, accuracies, comparisons
-from tui_attn.text import command_line
+from tui_attn.system.text import command_line
 
 LAB_ACCURACY = {"base": 0.70, "se": 0.71, "self-attention": 0.67}
 """The accuracies that the lab expects after 15 epochs, fractions."""

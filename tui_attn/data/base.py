@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import numpy as np

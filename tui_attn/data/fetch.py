@@ -27,7 +27,7 @@ from tui_attn.data.files import (
 from tui_attn.data.locate import Holding, archive_in
 from tui_attn.data.registry import Archive, DataFile, DatasetInfo, DebianPackage
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 DEBIAN_INSTALLED = "Debian package"
 DEBIAN_ARCHIVE = "Debian archive"

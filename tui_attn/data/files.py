@@ -13,7 +13,7 @@ from typing import IO
 
 from tui_attn.data.base import DataError
 from tui_attn.data.registry import DataFile
-from tui_attn.text import size as shown_size
+from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
 """Bytes read at a time."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from tui_attn.data.base import DataError, Located, Progress, silent
 from tui_attn.data.files import absolute, os_error_text, sha256_of
 from tui_attn.data.registry import DatasetInfo, short_digest
-from tui_attn.text import has_control_characters, safe_text
+from tui_attn.system.text import has_control_characters, safe_text
 
 PREFIX = "folder:"
 IMAGE_SIZE = 32

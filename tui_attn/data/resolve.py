@@ -31,8 +31,8 @@ from tui_attn.data.locate import (
     problems,
 )
 from tui_attn.data.registry import DatasetInfo
-from tui_attn.text import has_control_characters, safe_text
-from tui_attn.text import size as shown_size
+from tui_attn.system.text import has_control_characters, safe_text
+from tui_attn.system.text import size as shown_size
 
 MIRROR_VARIABLE = "TUI_ATTN_DATA_MIRROR"
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_attn.experiment.follower import Follower
 from tui_attn.export.outfolder import ExportError, OutFolder
 from tui_attn.export.tensorboard import TensorBoardExport, require_tensorboard, write_event_files
-from tui_attn.follow import Follower
 
 KINDS = ("tensorboard", "csv", "safetensors")
 

@@ -12,10 +12,10 @@ from typing import Any
 from tui_attn import compare, data
 from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_percent, percent
-from tui_attn.config import MODEL_CLASSES
-from tui_attn.follow import Follower
-from tui_attn.state import RunState
-from tui_attn.text import safe_text
+from tui_attn.experiment.config import MODEL_CLASSES
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.text import safe_text
 
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 _HUB = {"mnist": "mnist", "fashion-mnist": "fashion_mnist", "cifar10": "cifar10", "cifar100": "cifar100"}

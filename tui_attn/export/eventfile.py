@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tui_attn.plainfile import open_to_read
-from tui_attn.storage import write_atomically
+from tui_attn.system.files import write_atomically
+from tui_attn.system.plain_file import open_to_read
 
 NAME = "events.out.tfevents.tui-attn"
 """One for each run; TensorBoard knows its files by the word in the middle."""

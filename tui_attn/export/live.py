@@ -12,10 +12,11 @@ import select
 import sys
 from pathlib import Path
 
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.export.tensorboard import LOCK, TensorBoardExport, require_tensorboard
-from tui_attn.liveness import Lock
-from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.supervision.exporter import BUSY, CANNOT_WORK
+from tui_attn.system.liveness import Lock
 
 INTERVAL = 1.0
 """Seconds between two looks at the logs; TensorBoard itself looks every few seconds."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from tui_attn.runs import RunsError
-from tui_attn.storage import read_json
-from tui_attn.text import safe_text
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.system.files import read_json
+from tui_attn.system.text import safe_text
 
 INDEX = "tui-attn-export.json"
 """The list of the files that were written; by it the next export knows which are ours."""

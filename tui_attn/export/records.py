@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

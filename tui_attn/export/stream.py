@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tui_attn import compare
-from tui_attn.config import ExperimentConfig
-from tui_attn.events import Event
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.events import Event
+from tui_attn.experiment.folders import RunDir
+from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.export import records
-from tui_attn.runs import RunDir
-from tui_attn.state import ExperimentState, RunState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

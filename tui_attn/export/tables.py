@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn import compare
-from tui_attn.csvtext import csv_blocks
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
 from tui_attn.export.outfolder import OutFolder
-from tui_attn.follow import Follower
-from tui_attn.state import RunState
+from tui_attn.system.csv_text import csv_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,15 +6,15 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_attn.eventlog import LogReader
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
 from tui_attn.export.eventfile import NAME, EventFile
 from tui_attn.export.outfolder import ExportError, OutFolder
 from tui_attn.export.stream import RunStream
-from tui_attn.follow import Follower
-from tui_attn.liveness import Lock
-from tui_attn.runs import ExperimentDir, RunDir
-from tui_attn.state import RunState
-from tui_attn.text import safe_text
+from tui_attn.system.liveness import Lock
+from tui_attn.system.text import safe_text
 
 LOCK = "exporter.lock"
 """Of an experiment: held by whoever writes event files into its runs' folders."""

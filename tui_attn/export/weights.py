@@ -8,12 +8,12 @@ from pathlib import Path
 
 import tui_attn
 from tui_attn import compare
-from tui_attn.config import MODEL_CLASSES
+from tui_attn.experiment.config import MODEL_CLASSES
+from tui_attn.experiment.custom_model import OwnModelError, read_source, sha256
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
 from tui_attn.export.card import OWN_MODULE, Card
 from tui_attn.export.outfolder import ExportError, OutFolder
-from tui_attn.follow import Follower
-from tui_attn.own import OwnModelError, read_source, sha256
-from tui_attn.state import RunState
 
 
 def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:

@@ -16,14 +16,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn import runs, state
 from tui_attn.compare.standing import Pairing, Standing, best_pairing
-from tui_attn.events import MAX_TIME
-from tui_attn.history import shelf
-from tui_attn.history.skim import skim
-from tui_attn.runs import ExperimentDir, Manifest, RunsError
-from tui_attn.storage import read_json, write_atomically
-from tui_attn.text import has_control_characters, safe_text
+from tui_attn.experiment import reducer
+from tui_attn.experiment.events import MAX_TIME
+from tui_attn.experiment.finding import candidates, is_ours
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.history import organize
+from tui_attn.history.tail_summary import skim
+from tui_attn.system.files import read_json, write_atomically
+from tui_attn.system.text import has_control_characters, safe_text
 
 _VERSION = 1
 """Of what is kept; with another one all is read anew."""
@@ -65,7 +68,7 @@ class Entry:
     @property
     def ended(self) -> bool:
         """Whether its training is over."""
-        return self.state in state.EXPERIMENT_ENDED
+        return self.state in reducer.EXPERIMENT_ENDED
 
     @property
     def words(self) -> str:
@@ -97,7 +100,7 @@ class History:
         What was read before and is the same still is not read again.
         """
         try:
-            folders = sorted(runs.candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
+            folders = sorted(candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
         except FileNotFoundError:
             folders = []
         seen: set[str] = set()
@@ -138,7 +141,7 @@ class History:
         return self._remarked(entry)
 
     def _remarked(self, entry: Entry) -> Entry:
-        remarks = shelf.read_remarks(ExperimentDir(self.runs_dir / entry.id))
+        remarks = organize.read_remarks(ExperimentDir(self.runs_dir / entry.id))
         return replace(entry, note=remarks.note, pinned=remarks.pinned)
 
 
@@ -156,13 +159,13 @@ def _read(folder: ExperimentDir) -> tuple[Entry, Pairing | None] | None:
     try:
         manifest = folder.manifest_data()
     except RunsError as error:
-        if not runs.is_ours(folder.path):
+        if not is_ours(folder.path):
             return None
         reason = safe_text(error, one_line=True).removeprefix(f"{safe_text(folder.path, one_line=True)}/")
         return Entry(id=folder.id, state="damaged", created=0.0, reason=reason), None
     found = skim(folder)
-    supervised = found.state not in state.EXPERIMENT_ENDED and runs.supervisor_alive(folder)
-    shown, _ = state.derive(found, supervised=supervised)
+    supervised = found.state not in reducer.EXPERIMENT_ENDED and supervisor_alive(folder)
+    shown, _ = reducer.derive(found, supervised=supervised)
     config = manifest.config
     accuracies = [run.epochs[-1].test_accuracy for run in found.runs.values() if run.epochs]
     pairing = best_pairing(found, manifest)
@@ -197,7 +200,7 @@ def facts(manifest: Manifest) -> str:
     return safe_text(" · ".join(word for word in words if word), one_line=True)
 
 
-def _seconds(found: state.ExperimentState, *, supervised: bool) -> float | None:
+def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | None:
     if found.started_at is None:
         return None
     heard = max((run.last_t for run in found.runs.values()), default=0.0)

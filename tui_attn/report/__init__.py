@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui_attn.follow import Follower
-from tui_attn.report.files import ReportError, write_files
+from tui_attn.experiment.follower import Follower
+from tui_attn.report.output import ReportError, write_files
 
 PAGE = "report.html"
 PICTURES, TABLES = "pictures", "tables"
@@ -26,8 +26,8 @@ def write_report(follower: Follower, folder: Path) -> Path:
     except ImportError:
         raise ReportError(NEEDS) from None
     from tui_attn.report.content import gather
+    from tui_attn.report.figures import assign
     from tui_attn.report.page import page
-    from tui_attn.report.pictures import assign
     from tui_attn.report.sections import draw
     from tui_attn.report.tables import csv_files
 

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare import BASE, accuracies, comparisons
-from tui_attn.report.pictures import FAINT, GRID, INK, PAPER, Picture, ink, marker, picture
+from tui_attn.report.figures import (
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    Picture,
+    ink,
+    marker,
+    picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

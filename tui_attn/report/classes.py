@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare import ClassResults
+from tui_attn.report.figures import (
+    GRID,
+    INK,
+    Picture,
+    ink,
+    marker,
+    picture,
+)
 from tui_attn.report.html import plain
-from tui_attn.report.pictures import GRID, INK, Picture, ink, marker, picture
 
 if TYPE_CHECKING:
     import numpy as np

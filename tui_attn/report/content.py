@@ -11,10 +11,11 @@ from typing import Any
 from tui_attn import compare
 from tui_attn.compare import ArchiveError, ClassResults, Effects, Probes, class_names
 from tui_attn.compare.interventions import KINDS
-from tui_attn.follow import Follower
-from tui_attn.runs import Manifest, run_id
-from tui_attn.state import RunState
-from tui_attn.text import safe_text
+from tui_attn.experiment.folders import run_id
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 _NOT_FOR_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")

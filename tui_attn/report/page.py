@@ -14,12 +14,12 @@ from tui_attn import __version__, compare
 from tui_attn.compare import BASE, Effect, Effects, heatmap_sentences, time_to_accuracy
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.report.content import Content, Heatmaps
+from tui_attn.report.figures import MODEL_INKS, Picture, figure_element, is_own, variable
 from tui_attn.report.html import Content as Html
 from tui_attn.report.html import Markup, inside, table, tag
-from tui_attn.report.pictures import MODEL_INKS, Picture, figure_element, is_own, variable
 from tui_attn.report.sections import Drawn
 from tui_attn.report.words import READING
-from tui_attn.text import duration, safe_text
+from tui_attn.system.text import duration, safe_text
 
 _NAME = re.compile(r"(base|se\d?|self-attention|attention)\b|[\w.-]+: ")
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from tui_attn.report.accuracies import accuracies_picture, differences_picture
 from tui_attn.report.classes import class_picture, confusion_picture
 from tui_attn.report.content import Content, Heatmaps
-from tui_attn.report.curves import by_epoch, curves_picture, training_loss
+from tui_attn.report.curve_figures import by_epoch, curves_picture, training_loss
 from tui_attn.report.effects import effects_picture
-from tui_attn.report.heatmaps import attention_pictures, gates_picture
-from tui_attn.report.pictures import Picture
+from tui_attn.report.figures import Picture
+from tui_attn.report.heatmap_figures import attention_pictures, gates_picture
 
 
 @dataclass(frozen=True, slots=True)

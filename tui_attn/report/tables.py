@@ -7,8 +7,8 @@ from statistics import median
 from typing import Any
 
 from tui_attn.compare import time_to_accuracy
-from tui_attn.csvtext import csv_blocks
 from tui_attn.report.content import Content
+from tui_attn.system.csv_text import csv_blocks
 
 Rows = Iterable[Sequence[object]]
 

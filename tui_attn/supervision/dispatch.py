@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_attn import liveness, storage
-from tui_attn.eventlog import LogWriter
-from tui_attn.events import Event
-from tui_attn.faults import fault
-from tui_attn.follow import Follower
-from tui_attn.runs import ExperimentDir
-from tui_attn.state import ExperimentState
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.events import Event
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision import workers
-from tui_attn.supervision.crew import Crew
-from tui_attn.supervision.ledger import Ledger
+from tui_attn.supervision.experiment_log import Ledger
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.restarts import MAX_DEATHS, Deaths, Evictions
 from tui_attn.supervision.scheduling import Slot, share
 from tui_attn.supervision.stopping import Stopping
+from tui_attn.supervision.worker_pool import Crew
 from tui_attn.supervision.workers import Worker
+from tui_attn.system import files, liveness
+from tui_attn.system.fault_injection import fault
 
 
 class Dispatch:
@@ -146,7 +146,7 @@ class Dispatch:
             folder.make()
             LogWriter(folder.events).close()
         except OSError as error:
-            if error.errno in storage.FULL:
+            if error.errno in files.FULL:
                 self._ledger.disk_is_full()
             else:
                 self._queue.remove(run)
@@ -162,7 +162,7 @@ class Dispatch:
         try:
             worker = self._crew.start(slot, self._folder.run(taken[0]))
         except OSError as error:
-            if error.errno in storage.FULL:
+            if error.errno in files.FULL:
                 self._ledger.disk_is_full()
                 return None
             for run in taken:

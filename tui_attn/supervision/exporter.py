@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.supervision.workers import last_lines
 
 LOG = "exporter.log"

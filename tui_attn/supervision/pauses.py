@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui_attn.supervision.crew import Crew
-from tui_attn.supervision.ledger import Ledger
+from tui_attn.supervision.experiment_log import Ledger
+from tui_attn.supervision.worker_pool import Crew
 
 
 class Pauses:

@@ -7,8 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from tui_attn import liveness
-from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.system import liveness
 
 MAX_DEATHS = 3
 """A run whose worker died more often than this at the same step is failed."""

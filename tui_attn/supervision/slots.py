@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tui_attn import liveness
-from tui_attn.runs import ID
-from tui_attn.storage import state_folder
+from tui_attn.experiment.folders import ID
 from tui_attn.supervision.scheduling import Slot
+from tui_attn.system import liveness
+from tui_attn.system.files import state_folder
 
 _MOST = 256
 

@@ -6,8 +6,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from tui_attn.supervision.crew import Crew
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+from tui_attn.supervision.worker_pool import Crew
 
 PAUSE = 0.05
 """Seconds between two looks whether the workers are gone."""

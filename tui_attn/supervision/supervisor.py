@@ -11,20 +11,23 @@ import os
 import time
 from collections.abc import Callable
 
-from tui_attn import liveness, runs, state, storage
-from tui_attn.config import ExperimentConfig
-from tui_attn.faults import fault
-from tui_attn.follow import Follower
-from tui_attn.runs import ExperimentDir, RunDir, RunsError
-from tui_attn.supervision.crew import Crew, Spawn
+from tui_attn.experiment import reducer
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.writing import extend_manifest
+from tui_attn.supervision.control import Orders
 from tui_attn.supervision.dispatch import Dispatch
-from tui_attn.supervision.ledger import Ledger
-from tui_attn.supervision.orders import Orders
+from tui_attn.supervision.experiment_log import Ledger
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.scheduling import Slot, make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.supervision.stopping import Stopping
+from tui_attn.supervision.worker_pool import Crew, Spawn
 from tui_attn.supervision.workers import Worker, WorkerProcess
+from tui_attn.system import files, liveness
+from tui_attn.system.fault_injection import fault
 
 
 class Supervisor:
@@ -56,7 +59,7 @@ class Supervisor:
         self._locks = SlotLocks()
 
     @property
-    def state(self) -> state.ExperimentState:
+    def state(self) -> reducer.ExperimentState:
         """The experiment as its logs tell it."""
         return self._follower.state
 
@@ -76,7 +79,7 @@ class Supervisor:
 
         Raises `OSError` when it can't be recorded.
         """
-        storage.remove_stale_files(self.folder.path)
+        files.remove_stale_files(self.folder.path)
         resumed = bool(self.state.runs)
         self._ledger.record(
             "experiment_started",
@@ -116,10 +119,10 @@ class Supervisor:
         self._ledger.record(
             "experiment_finished",
             experiment=self.folder.id,
-            state=state.outcome(run.state for run in self.state.runs.values()),
+            state=reducer.outcome(run.state for run in self.state.runs.values()),
         )
         self._ledger.close()
-        storage.remove_stale_files(self.folder.path)
+        files.remove_stale_files(self.folder.path)
         self._locks.release()
         self._lock.release()
 
@@ -141,7 +144,7 @@ class Supervisor:
         """Queue every run of the configuration that is neither finished nor skipped, nor on its way already."""
         config = self._manifest.config
         for model, seed in queue_order(config.models, config.seed_list):
-            id_ = runs.run_id(model, seed)
+            id_ = run_id(model, seed)
             known = self.state.runs.get(id_)
             over = known is not None and known.state in {"finished", "skipped"}
             if not over and not self._dispatch.is_queued(id_) and self._crew.holder(id_) is None:
@@ -151,7 +154,7 @@ class Supervisor:
         if self._stopping.under_way:
             return "refused: the experiment is stopping"
         try:
-            self._manifest = runs.extend_manifest(self.folder, seeds)
+            self._manifest = extend_manifest(self.folder, seeds)
         except (RunsError, OSError) as error:
             return f"refused: {error}"
         self._ledger.record("extended", seeds=seeds)

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tui_attn.plainfile import open_to_read
-from tui_attn.runs import ExperimentDir, RunDir
+from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision.scheduling import Slot
-from tui_attn.text import safe_text
+from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
 """Exit code of a worker that could not work at all, so that starting another makes no sense."""

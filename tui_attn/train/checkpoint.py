@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from tui_attn import storage
-from tui_attn.faults import fault
-from tui_attn.plainfile import NotAFileError, open_to_read
+from tui_attn.system import files
+from tui_attn.system.fault_injection import fault
+from tui_attn.system.plain_file import NotAFileError, open_to_read
 
 KEEP = 2
 MAX_BYTES = 1 << 32
@@ -98,7 +98,7 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
     """Put a serialised checkpoint on disk and make it the latest; older ones than `KEEP` go. Raises `OSError`."""
     saved = Saved(f"step-{step:08d}.pt", step, epoch, len(data), hashlib.sha256(data).hexdigest())
     fault("checkpoint-before-write")
-    storage.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
+    files.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
     fault("checkpoint-after-rename")
     _list_as_newest(folder, saved)
     return saved
@@ -116,7 +116,7 @@ def _list_as_newest(folder: Path, saved: Saved) -> None:
     # What is said to be newer was passed over on resuming: it is damaged, or of another configuration.
     kept = [saved, *(old for old in latest(folder) if old.step < saved.step)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
-    storage.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
+    files.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
     for name in names(folder) - {item.file for item in kept}:
         with contextlib.suppress(OSError):
             (folder / name).unlink()
@@ -137,7 +137,7 @@ def names(folder: Path) -> set[str]:
 def latest(folder: Path) -> list[Saved]:
     """What LATEST.json lists, newest first; empty when there is none or it is damaged."""
     found: list[Saved] = []
-    items = (storage.read_json(folder / "LATEST.json") or {}).get("checkpoints")
+    items = (files.read_json(folder / "LATEST.json") or {}).get("checkpoints")
     for item in items if isinstance(items, list) else []:
         try:
             saved = Saved(

@@ -30,14 +30,15 @@ from tui_attn.compare.interventions import (
     to_json,
 )
 from tui_attn.compare.predictions import PredictionsError, load_predictions
-from tui_attn.compare.weights import read_weights
-from tui_attn.config import MODEL_CLASSES
-from tui_attn.follow import read_state
-from tui_attn.runs import ExperimentDir, Manifest, RunDir, RunsError
-from tui_attn.state import RunState
-from tui_attn.storage import write_atomically
-from tui_attn.talk import complain, say
-from tui_attn.text import safe_text
+from tui_attn.compare.weight_digest import read_weights
+from tui_attn.experiment.config import MODEL_CLASSES
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.console import complain, say
+from tui_attn.system.files import write_atomically
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import torch

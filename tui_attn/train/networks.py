@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tui_attn.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.models import MODELS
-from tui_attn.runs import ExperimentDir
-from tui_attn.train import own_model, rng
+from tui_attn.train import custom_model, rng
 from tui_attn.train.tensors import Images
 
 
@@ -21,9 +21,9 @@ def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Imag
     if model in MODELS:
         rng.seed_all(seed)
         return MODELS[model](data.channels, data.image_size, classes)
-    network = own_model.load_class(folder, config.own_model(model))
+    network = custom_model.load_class(folder, config.own_model(model))
     rng.seed_all(seed)  # after the file, which may have drawn numbers
-    return own_model.build(network, data.channels, data.image_size, classes)
+    return custom_model.build(network, data.channels, data.image_size, classes)
 
 
 def keeps_layout(model: str) -> bool:

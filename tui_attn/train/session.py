@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_safetensors
 
-from tui_attn.faults import fault
-from tui_attn.runs import ExperimentDir, Manifest, RunDir
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, networks, probe
 from tui_attn.train.accelerator import device_name, peak_memory
-from tui_attn.train.journal import Journal
+from tui_attn.train.final_weights import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
+from tui_attn.train.run_writer import Journal
 from tui_attn.train.tensors import Images
 from tui_attn.train.trainer import Trainer
-from tui_attn.train.weights import plain_weights, weights_sha256
 
 CHECKPOINT_EVERY = 60.0
 """Seconds of an epoch after which it is checkpointed in its middle."""

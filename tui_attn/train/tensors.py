@@ -59,9 +59,9 @@ def load(
     except (KeyError, TypeError):
         raise DataError("experiment.json doesn't say where the data is: start the experiment anew") from None
     if name.startswith("folder:"):
-        from tui_attn.train import images
+        from tui_attn.train import load_data
 
-        arrays = images.load(located, train_limit=train_limit, test_limit=test_limit)
+        arrays = load_data.load(located, train_limit=train_limit, test_limit=test_limit)
     else:
         arrays = data.load(located, train_limit=train_limit, test_limit=test_limit)
     info = data.dataset_info(name)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.faults import fault
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system.fault_injection import fault
 from tui_attn.train import networks, rng
 from tui_attn.train.accelerator import synchronise
 from tui_attn.train.progress import Point, Progress, Tally

@@ -17,14 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
-from tui_attn.text import safe_text
-from tui_attn.train.inbox import Inbox, Message
-from tui_attn.train.patience import NoRoomError
+from tui_attn.system.text import safe_text
+from tui_attn.train.command_pipe import Inbox, Message
+from tui_attn.train.full_disk import NoRoomError
 
 if TYPE_CHECKING:
-    from tui_attn.train.engine import Engine
+    from tui_attn.train.worker_context import Engine
 
 IDLE = 0.5
 """Seconds between two looks at the pipe while there is nothing to train."""
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> str:
     try:
-        from tui_attn.train.engine import explain
+        from tui_attn.train.worker_context import explain
     except Exception:  # it is torch itself that can't be imported
         return f"{type(error).__name__}: {error}"
     return explain(error)
@@ -63,7 +64,7 @@ def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, inbox: Inbo
     """Import torch and load the data, which takes a second or two, while commands already come in."""
     import torch
 
-    from tui_attn.train.engine import Engine
+    from tui_attn.train.worker_context import Engine
 
     torch.set_num_threads(manifest.threads)
     return Worker(folder, Engine(folder, manifest, device), inbox)

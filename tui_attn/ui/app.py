@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from textual.screen import ModalScreen, Screen
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.ui.app_protocol import Surroundings
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.host import Surroundings
 from tui_attn.ui.jobs import Jobs
 from tui_attn.ui.keys import APP_KEYS
-from tui_attn.ui.opened import Opened
+from tui_attn.ui.open_experiment import Opened
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -23,11 +23,11 @@ from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
-    from tui_attn.draft import Draft
+    from tui_attn.ui.app_protocol import Host
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
+    from tui_attn.ui.form_state import Draft
     from tui_attn.ui.history_view import HistoryView
-    from tui_attn.ui.host import Host
     from tui_attn.ui.messages import (
         CommandSent,
         DevicesRead,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         LogsAdvanced,
         SteeringFailed,
     )
-    from tui_attn.ui.session import Session
+    from tui_attn.ui.services import Session
 
 _SAY_SECONDS = 6.0
 _PATIENCE = 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.curve import Curve
 from tui_attn.ui.charts.palette import ink
 from tui_attn.ui.feed import RunView, Snapshot

@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tui_attn.runs import ExperimentDir, RunsError
-from tui_attn.storage import state_folder
-from tui_attn.text import command_line, safe_text
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.system.files import state_folder
+from tui_attn.system.text import command_line, safe_text
 from tui_attn.ui.options import UiOptions
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str
 def _comparison(folder: ExperimentDir, width: int) -> list[str]:
     """The comparison of an experiment as its logs stand now, as lines of at most `width` cells. Raises `RunsError`."""
     from tui_attn import compare
-    from tui_attn.follow import read_state
+    from tui_attn.experiment.follower import read_state
 
     follower = read_state(folder)
     summary = compare.summarise(follower)

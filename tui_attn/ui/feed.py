@@ -14,11 +14,11 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.follow import Follower
-from tui_attn.runs import ExperimentDir
-from tui_attn.state import EXPERIMENT_ENDED, ExperimentState, RunState
-from tui_attn.ui.pace import eta
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
+from tui_attn.ui.eta import eta
 
 FASTEST = 0.1
 """Seconds between two looks at the logs while something happens."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.draft import OWN, Draft
-from tui_attn.own import EXAMPLE
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.custom_model import EXAMPLE
+from tui_attn.ui.form_state import OWN, Draft
 
 
 def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tui_attn.history.entries import Entry
-from tui_attn.history.process import Teller
+from tui_attn.history.scan_process import Teller
 from tui_attn.ui.messages import ExperimentsListed
 
 _TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003

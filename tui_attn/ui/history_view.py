@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tui_attn.history.entries import Entry
-from tui_attn.history.shelf import Trashed
+from tui_attn.history.organize import Trashed
 
 _VALUES: dict[str, Callable[[Entry], Any]] = {
     "experiment": lambda entry: (entry.name or entry.id).lower(),

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.wording import points
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.entries import Entry
-from tui_attn.runs import ExperimentDir
-from tui_attn.text import command_line, duration, safe_text
-from tui_attn.ui import present
+from tui_attn.system.text import command_line, duration, safe_text
+from tui_attn.ui import formatting
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.widgets.lines import Piece, Row
 
@@ -22,12 +22,12 @@ def about(entry: Entry, width: int) -> list[Row]:
     seeds = "1 seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
     epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
     done = f"{entry.finished} of {entry.runs} runs finished"
-    accuracy = f" · best accuracy {present.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
+    accuracy = f" · best accuracy {formatting.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
-    ink = present.STATE_INKS.get(entry.state, "normal")
+    ink = formatting.STATE_INKS.get(entry.state, "normal")
     return [
         _row("result", *_result(entry)),
-        _row("state", (present.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),
+        _row("state", (formatting.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),
         _row("what", (f"{entry.dataset} · {models} · {seeds} · {epochs}", "normal")),
         _row("how", (entry.facts, "muted")),
         _row("note", (entry.note or "t writes one", "normal" if entry.note else "faint")),

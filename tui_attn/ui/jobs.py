@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 KEPT = 50
 """Lines of a job that are remembered."""

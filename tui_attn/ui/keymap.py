@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from tui_attn.config import ConfigError, suggest
-from tui_attn.text import safe_text
+from tui_attn.experiment.config import ConfigError, suggest
+from tui_attn.system.text import safe_text
 from tui_attn.ui.keys import ALL_KEYS, TABLES, Key
 
 _EVERYWHERE = "everywhere"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tui_attn.config import ConfigError, suggest
-from tui_attn.text import safe_text
+from tui_attn.experiment.config import ConfigError, suggest
+from tui_attn.system.text import safe_text
 from tui_attn.ui.keymap import check_keymap
 
 THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")

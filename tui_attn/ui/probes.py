@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.runs import ExperimentDir
-from tui_attn.state import RunState
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.reducer import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

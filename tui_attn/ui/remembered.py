@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tui_attn.storage import read_json, state_folder, write_atomically
+from tui_attn.system.files import read_json, state_folder, write_atomically
 from tui_attn.ui.options import THEMES
 
 

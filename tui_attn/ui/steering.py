@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.messages import CommandSent, ExperimentResumed, FromSession, SteeringFailed
 
 Post = Callable[[FromSession], object]
@@ -60,18 +60,20 @@ class Steering:
         return [(self.pending.pop(id_), acknowledged[id_][1]) for id_ in done]
 
     def _send(self, command: str, run: str | None, *, seeds: int | None = None) -> None:
-        from tui_attn import launch  # 20 ms that the first frame doesn't wait for
+        from tui_attn.launch import steering  # 20 ms that the first frame doesn't wait for
 
         try:
-            id_ = launch.send(self._folder, command, run, seeds=seeds)
-        except launch.LaunchError as error:
+            id_ = steering.send(self._folder, command, run, seeds=seeds)
+        except steering.LaunchError as error:
             self._post(SteeringFailed(str(error)))
         else:
             self._post(CommandSent(id_, command, run))
 
     def _extend(self, seeds: int) -> None:
-        from tui_attn import data, launch
-        from tui_attn.runs import RunsError, supervisor_alive
+        from tui_attn import data
+        from tui_attn.experiment.manifest import RunsError
+        from tui_attn.experiment.ownership import supervisor_alive
+        from tui_attn.launch import steering
 
         if supervisor_alive(self._folder):
             self._send("extend", None, seeds=seeds)
@@ -80,23 +82,23 @@ class Steering:
             config = self._folder.manifest_data().config
             found = data.find(config.dataset, Path(config.data_dir) if config.data_dir else None)
             if found is None:
-                raise launch.LaunchError(f"the data set is not here: 'tui-attn data {config.dataset}' fetches it")
-        except (data.DataError, RunsError, launch.LaunchError) as error:
+                raise steering.LaunchError(f"the data set is not here: 'tui-attn data {config.dataset}' fetches it")
+        except (data.DataError, RunsError, steering.LaunchError) as error:
             self._post(SteeringFailed(str(error)))
         else:
-            self._launch(lambda: launch.extend(self._folder, seeds))
+            self._launch(lambda: steering.extend(self._folder, seeds))
 
     def _resume(self) -> None:
-        from tui_attn import launch
+        from tui_attn.launch import steering
 
-        self._launch(lambda: launch.resume(self._folder))
+        self._launch(lambda: steering.resume(self._folder))
 
     def _launch(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
-        from tui_attn import launch
+        from tui_attn.launch import steering
 
         try:
             supervisor = start()
-        except launch.LaunchError as error:
+        except steering.LaunchError as error:
             self._post(SteeringFailed(str(error)))
             return
         self._post(ExperimentResumed())

@@ -6,9 +6,9 @@ from rich.color import ColorSystem
 
 from tui_attn.ui import themes
 from tui_attn.ui.charts.mode import Colors, DrawingMode
-from tui_attn.ui.inks import Inks
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.painter import PaintingApp
+from tui_attn.ui.styles import Inks
 from tui_attn.ui.terminal import ascii_only, light_background
 
 _COLORS: dict[ColorSystem | None, Colors] = {

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 
 Row: TypeAlias = list[tuple[str, Style]]
 """Pieces of one line: text and style. Never markup."""

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 
 from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread
-from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.ramp import scale_bar, value_cell
 
 _WIDEST_CELL = 6

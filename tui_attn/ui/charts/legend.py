@@ -10,8 +10,8 @@ import numpy as np
 from rich.style import Style
 
 from tui_attn.ui.charts.cells import Row, fit, row_width, shown
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.curve import XAxis
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import clock, short
 

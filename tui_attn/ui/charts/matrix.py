@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 
 from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread, told
-from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell_color, cursor_style, difference_cell, scale_bar, value_cell

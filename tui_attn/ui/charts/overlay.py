@@ -8,9 +8,9 @@ import numpy as np
 from rich.style import Style
 
 from tui_attn.ui.charts.cells import Grid
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.frame import Frame
 from tui_attn.ui.charts.legend import index_at
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.palette import RGB
 from tui_attn.ui.charts.series import Line
 

@@ -12,12 +12,12 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import Layer, draw
 from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread, told
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.clip import polylines
 from tui_attn.ui.charts.curve import XAxis
 from tui_attn.ui.charts.decimate import decimate
 from tui_attn.ui.charts.frame import Frame
 from tui_attn.ui.charts.legend import GAP, Entry, entries, legend_rows, place_text, whole_legend
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, inlay, line_markers, nan_marks
 from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink, is_known
 from tui_attn.ui.charts.series import Line

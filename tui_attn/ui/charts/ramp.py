@@ -8,7 +8,7 @@ from rich.style import Style
 
 from tui_attn.ui.charts import sixteen
 from tui_attn.ui.charts.cells import Row
-from tui_attn.ui.charts.look import Look
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.palette import (
     RGB,
     difference_color,

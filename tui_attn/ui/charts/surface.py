@@ -13,8 +13,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_attn.ui.charts.cells import changes
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.keys import KeyRow
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.mode import DrawingMode, drawing_mode
 
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from tui_attn.compare import PredictionsError, class_names, disagreements, load_predictions
 from tui_attn.compare.textfit import wrap
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.palette import ramp_glyph
 from tui_attn.ui.charts.sixteen import GREYS
+from tui_attn.ui.comparison.image_page import Picture, TestImages
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
-from tui_attn.ui.comparison.pictures import Picture, TestImages
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tui_attn.follow import Follower
+    from tui_attn.experiment.follower import Follower
 
 LARGEST = 32
 """Pixels a side of a drawn image; larger ones are made smaller."""

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from tui_attn import compare
 from tui_attn.compare.wording import UNKNOWN, interval_points, p_value, points
-from tui_attn.text import duration, safe_text
+from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.comparison.parts import (
     LONGEST,
     MARGIN,

@@ -9,12 +9,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 
 if TYPE_CHECKING:
     from tui_attn.compare import ClassResults, Effects
-    from tui_attn.follow import Follower
-    from tui_attn.state import RunState
+    from tui_attn.experiment.follower import Follower
+    from tui_attn.experiment.reducer import RunState
     from tui_attn.ui.comparison.disagreements import Disagreement
 
 
@@ -74,7 +74,7 @@ class ExperimentSource(Source):
     def overview(self) -> Overview:
         """Read what is new in the logs, and compare."""
         from tui_attn import compare  # loads numpy and scipy
-        from tui_attn.follow import read_state
+        from tui_attn.experiment.follower import read_state
 
         with self._one_at_a_time:
             follower = self._follower
@@ -101,7 +101,7 @@ class ExperimentSource(Source):
     def disagreement(self, first: str, second: str) -> Disagreement | str:
         """Read both runs' predictions, and once the test images."""
         from tui_attn.ui.comparison.disagreements import read_disagreement
-        from tui_attn.ui.comparison.pictures import find_test_images
+        from tui_attn.ui.comparison.image_page import find_test_images
 
         with self._one_at_a_time:
             follower = self._follower

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.comparison.source import Details, Overview, pairs_of
 from tui_attn.ui.messages import ComparisonReady, DisagreementReady
 from tui_attn.ui.widgets.lines import EMPTY, Row
@@ -85,7 +85,7 @@ class View:
         """The title of all pages."""
         if self.overview is None:
             return "comparison"
-        from tui_attn.compare.tables import title
+        from tui_attn.compare.text_tables import title
 
         return title(self.overview.summary)
 
@@ -93,7 +93,7 @@ class View:
 
     def rows(self, page: Page, *, can_extend: bool, job: Job | None) -> Sequence[Row]:
         """Its rows, once the comparison is computed; `job` is what computes the interventions, at work or ended."""
-        from tui_attn.ui.comparison import overview, runs
+        from tui_attn.ui.comparison import overview, run_page
         from tui_attn.ui.comparison.parts import text
 
         if self.overview is None:
@@ -102,21 +102,21 @@ class View:
         if self.page == OVERVIEW:
             return overview.rows(self.overview, self.choices, page, can_extend=can_extend)
         if self.page == RUNS:
-            return runs.rows(self.overview, page)
+            return run_page.rows(self.overview, page)
         return self._image_rows(page) if self.page == IMAGES else self._detail_rows(page, job)
 
     def _detail_rows(self, page: Page, job: Job | None) -> Sequence[Row]:
-        from tui_attn.ui.comparison import classes, interventions
+        from tui_attn.ui.comparison import by_class, intervention_page
 
         if self.details is None:
             return [EMPTY, Row(((f" {_ONLY_ONE if self.detailed else 'reading'}", "muted"),))]
         if self.page == CLASSES:
-            return classes.class_rows(self.details, page)
+            return by_class.class_rows(self.details, page)
         if self.page == CONFUSION:
-            return classes.confusion_rows(self.details, self.model, page)
+            return by_class.confusion_rows(self.details, self.model, page)
         lines = [] if job is None or job.code == 0 else job.lines or ["starting"]
         models = [] if self.overview is None else [entry["model"] for entry in self.overview.summary["models"]]
-        return interventions.rows(self.details, lines, page, models, can_start=self.single)
+        return intervention_page.rows(self.details, lines, page, models, can_start=self.single)
 
     def _image_rows(self, page: Page) -> Sequence[Row]:
         from tui_attn.ui.comparison.disagreements import rows

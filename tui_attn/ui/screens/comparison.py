@@ -12,7 +12,8 @@ from textual.app import ComposeResult
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.comparison.source import ExperimentSource, Source, in_thread
@@ -267,11 +268,11 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_intervene(self) -> None:
         """Start the process that replaces the attention of all finished runs."""
-        from tui_attn import probing
+        from tui_attn.launch import probe_process
 
         folder = self._source.folder
         if folder is not None:
-            self._start("interventions", lambda: probing.start(folder, stderr=subprocess.PIPE))
+            self._start("interventions", lambda: probe_process.start(folder, stderr=subprocess.PIPE))
 
     def action_report(self) -> None:
         """Write the report into a folder of its own, from a process of its own: pictures take their time."""

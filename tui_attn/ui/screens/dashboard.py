@@ -12,9 +12,10 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui_attn.runs import ExperimentDir, Manifest
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.ui.app_protocol import host_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.host import host_of
 from tui_attn.ui.keys import DASHBOARD_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable

@@ -12,11 +12,11 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui_attn.runs import ExperimentDir
-from tui_attn.text import safe_text
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
-from tui_attn.ui.heatmap_place import Place
+from tui_attn.ui.heatmap_selection import Place
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
 from tui_attn.ui.terminal import over_ssh

@@ -13,14 +13,15 @@ from textual.containers import Horizontal
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn.history import shelf
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.history import organize
 from tui_attn.history.entries import Entry
-from tui_attn.runs import ExperimentDir, RunsError
 from tui_attn.ui import history_words as words
+from tui_attn.ui.app_protocol import Host, host_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView
-from tui_attn.ui.host import Host, host_of
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.messages import ExperimentsListed
 from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
@@ -236,7 +237,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Pin it, or let it go."""
         entry = self.selected
         if entry is not None:
-            self._do(lambda: shelf.pin(self.folder(entry), not entry.pinned), "")
+            self._do(lambda: organize.pin(self.folder(entry), not entry.pinned), "")
 
     def action_rename(self) -> None:
         """Ask for a name."""
@@ -244,8 +245,8 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         if entry is None:
             return
         hint = "shown in place of its id; an empty one takes it away"
-        self._ask(f"Name of {entry.id}", entry.name, hint, shelf.check_name,
-                  lambda name: shelf.rename(self.folder(entry), name))  # fmt: skip
+        self._ask(f"Name of {entry.id}", entry.name, hint, organize.check_name,
+                  lambda name: organize.rename(self.folder(entry), name))  # fmt: skip
 
     def action_note(self) -> None:
         """Ask for a note."""
@@ -253,8 +254,8 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         if entry is None:
             return
         hint = "kept in the experiment's folder; the filter finds its words"
-        self._ask(f"Note on {entry.name or entry.id}", entry.note, hint, shelf.check_note,
-                  lambda note: shelf.note(self.folder(entry), note))  # fmt: skip
+        self._ask(f"Note on {entry.name or entry.id}", entry.note, hint, organize.check_note,
+                  lambda note: organize.note(self.folder(entry), note))  # fmt: skip
 
     def _ask(
         self, title: str, value: str, hint: str, check: Callable[[str], None], work: Callable[[str], object]
@@ -286,14 +287,14 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def _throw_away(self, entry: Entry, app: Host) -> None:
         folder = self.folder(entry)
-        self.view.thrown_away.append(shelf.trash(folder))
+        self.view.thrown_away.append(organize.trash(folder))
         if app.folder is not None and app.folder.path == folder.path:
             app.call_later(app.close_experiment)
 
     def action_undo(self) -> None:
         """Take back what was deleted last."""
         item = self.view.thrown_away.pop()
-        self._do(lambda: shelf.restore(item), f"{item.id} is back")
+        self._do(lambda: organize.restore(item), f"{item.id} is back")
 
     def action_trash(self) -> None:
         """Show the trash."""

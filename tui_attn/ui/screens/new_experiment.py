@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn.config import (
+from tui_attn.experiment.config import (
     AUGMENTATIONS,
     DATASETS,
     MODEL_CLASSES,
@@ -20,21 +20,30 @@ from tui_attn.config import (
     ExperimentConfig,
     split_list,
 )
-from tui_attn.draft import ENTRIES, FOLDER, OWN, Draft
-from tui_attn.estimate import guess
-from tui_attn.optiontext import arguments
-from tui_attn.runs import ExperimentDir, RunsError
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.option_text import arguments
+from tui_attn.launch.estimate import guess
+from tui_attn.ui.app_protocol import Host, host_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.form_origin import Origin, find_origin
+from tui_attn.ui.form_defaults import Origin, find_origin
+from tui_attn.ui.form_state import ENTRIES, FOLDER, OWN, Draft
 from tui_attn.ui.form_words import HINTS, amount, limited
-from tui_attn.ui.host import Host, host_of
 from tui_attn.ui.keys import FORM_KEYS
-from tui_attn.ui.scout import Findings, LookedUp, Question, Scout, Start, StartAdvanced, StartEnded
+from tui_attn.ui.lookup import (
+    Findings,
+    LookedUp,
+    Question,
+    Scout,
+    Start,
+    StartAdvanced,
+    StartEnded,
+)
 from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.launch_summary import Plan, StartButton
 from tui_attn.ui.widgets.lines import Lines, Row, rule
-from tui_attn.ui.widgets.plan import Plan, StartButton
-from tui_attn.ui.widgets.prospect import Prospect
+from tui_attn.ui.widgets.setup_details import Prospect
 
 _INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
 

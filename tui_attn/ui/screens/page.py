@@ -9,7 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import PANEL_KEYS, SCREEN_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar

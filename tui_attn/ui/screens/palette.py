@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.actions import Action
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.fuzzy import match

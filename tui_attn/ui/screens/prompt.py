@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from tui_attn.runs import RunsError
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
 

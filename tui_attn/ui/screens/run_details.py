@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.config import MODEL_CLASSES
-from tui_attn.runs import ExperimentDir
-from tui_attn.text import duration, safe_text, size
-from tui_attn.ui import present
+from tui_attn.experiment.config import MODEL_CLASSES
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system.text import duration, safe_text, size
+from tui_attn.ui import formatting
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.screens.page import PageScreen
 from tui_attn.ui.widgets.lines import Row, fit
@@ -55,7 +55,7 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
     run = view.state
     rows = [
         Row(()),
-        _fact("state", present.state_text(view.shown), width, present.STATE_INKS.get(view.shown, "normal")),
+        _fact("state", formatting.state_text(view.shown), width, formatting.STATE_INKS.get(view.shown, "normal")),
     ]
     if run.reason:
         rows += _wrapped("reason", run.reason, width)
@@ -95,7 +95,7 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
         ("train", _pair(last.train_loss, last.train_accuracy) if last else ""),
         ("test", _pair(last.test_loss, last.test_accuracy) if last else ""),
         ("trained", duration(run.train_seconds) if run.steps else ""),
-        ("images/s", present.rate_text(run.images_per_second)),
+        ("images/s", formatting.rate_text(run.images_per_second)),
         ("peak memory", size(last.peak_memory) if last and last.peak_memory else ""),
         ("checkpoint", checkpoint),
         ("resumed from", f"step {run.resumed_from:,}" if run.resumed_from is not None else ""),
@@ -105,7 +105,7 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
 
 
 def _pair(loss: float, accuracy: float) -> str:
-    return f"loss {present.loss_text(loss)}, accuracy {present.percent_text(accuracy)}"
+    return f"loss {formatting.loss_text(loss)}, accuracy {formatting.percent_text(accuracy)}"
 
 
 def _fact(name: str, text: str, width: int, ink: str = "normal") -> Row:

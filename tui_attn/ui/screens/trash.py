@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from tui_attn.history import shelf
-from tui_attn.history.shelf import Trashed
-from tui_attn.runs import RunsError
-from tui_attn.text import safe_text
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.history import organize
+from tui_attn.history.organize import Trashed
+from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import host_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.host import host_of
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.history_table import when_text
@@ -96,10 +96,10 @@ class TrashScreen(PageScreen, inherit_bindings=False):
             said, ink = "", "normal"
             if item is not None:
                 try:
-                    said = f"{shelf.restore(item).id} is back"
+                    said = f"{organize.restore(item).id} is back"
                 except RunsError as error:
                     said, ink = str(error), "failed"
-            found = shelf.trashed(self._runs_dir)
+            found = organize.trashed(self._runs_dir)
             app.call_later(self._show, found, said, ink)
 
         threading.Thread(target=work, name="trash", daemon=True).start()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textual.geometry import Size
 
-from tui_attn.text import safe_text, size
-from tui_attn.ui import present
+from tui_attn.system.text import safe_text, size
+from tui_attn.ui import formatting
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit, rule
@@ -67,7 +67,7 @@ class DevicePanel(Lines):
     def _gauge(self, label: str, fraction: float | None, text: str, width: int) -> Row:
         room = max(width - _LABEL - 25, 6)
         ascii_only = drawing_mode(self.app).ascii
-        full, empty = present.bar(fraction or 0.0, room, ascii_only=ascii_only)
+        full, empty = formatting.bar(fraction or 0.0, room, ascii_only=ascii_only)
         pieces: list[Piece] = [
             (fit(f" {label}", _LABEL + 1), "muted"),
             (full, "primary"),
@@ -101,12 +101,12 @@ def _names(reading: Reading | None) -> str:
 
 
 def _used(gpu: Gpu) -> str:
-    return present.DASH if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
+    return formatting.DASH if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
 
 
 def _gpu_memory(gpu: Gpu) -> str:
     if gpu.memory_used is None or gpu.memory_total is None:
-        return present.DASH
+        return formatting.DASH
     return f"{size(gpu.memory_used)} of {size(gpu.memory_total)}"
 
 

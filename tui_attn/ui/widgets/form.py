@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
 from tui_attn.ui.widgets.line_input import SafeInput

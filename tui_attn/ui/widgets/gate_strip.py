@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from textual.geometry import Size
 from textual.strip import Strip
 
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.gates import compose_gates
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.surface import Surface
 
 

@@ -11,8 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.keys import HEATMAP_KEYS
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out, matrix
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.charts.surface import Surface, bindings

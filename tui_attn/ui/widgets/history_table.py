@@ -11,8 +11,8 @@ from textual import events
 
 from tui_attn.compare.wording import points
 from tui_attn.history.entries import Entry
-from tui_attn.text import duration
-from tui_attn.ui import present
+from tui_attn.system.text import duration
+from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.history_view import HistoryView
@@ -55,7 +55,7 @@ def _gap(width: int) -> int:
 def when_text(created: float, now: float, zone: Callable[[float], time.struct_time], width: int) -> str:
     """A date in at most `width` cells: the time of a day that is today's, the year where it isn't this one."""
     if not created:
-        return present.DASH
+        return formatting.DASH
     then, today = zone(created), zone(now)
     if width >= 16:
         return time.strftime("%Y-%m-%d %H:%M", then)
@@ -194,8 +194,8 @@ class HistoryTable(Lines, can_focus=True):
         if name == "vs base":
             return _versus(entry, size)
         if name == "state":
-            text = "✗ damaged" if entry.state == "damaged" else present.state_text(entry.state)
-            return [(fit(text, size), present.STATE_INKS.get(entry.state, "failed"))]
+            text = "✗ damaged" if entry.state == "damaged" else formatting.state_text(entry.state)
+            return [(fit(text, size), formatting.STATE_INKS.get(entry.state, "failed"))]
         text, ink = self._text(entry, name, size)
         ink = "bold" if selected and name == "experiment" else ink
         return [(fit(text, size, right=name not in _LEFT), ink)]
@@ -211,7 +211,7 @@ class HistoryTable(Lines, can_focus=True):
             case "epochs":
                 return str(entry.epochs), "normal"
             case "accuracy":
-                return present.percent_text(entry.accuracy), "normal"
+                return formatting.percent_text(entry.accuracy), "normal"
             case "when":
                 return when_text(entry.created, self._clock(), self._zone, size), "muted"
             case "took":
@@ -237,7 +237,7 @@ def _versus(entry: Entry, size: int) -> list[Piece]:
     """The best difference from base in points, and what the seeds say of it."""
     best = entry.best
     if best is None:
-        return [(fit(present.DASH, size, right=True), "muted")]
+        return [(fit(formatting.DASH, size, right=True), "muted")]
     ink = VERDICT_INKS.get(best.verdict or "", "normal")
     glyph = VERDICT_GLYPHS.get(best.verdict or "", " ")
     model = {"self-attention": "attn"}.get(best.model, best.model) if size >= 12 else ""

@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import ActiveBinding
 from textual.keys import format_key, key_to_character
 
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input
 
-from tui_attn.text import safe_text, stand_ins
+from tui_attn.system.text import safe_text, stand_ins
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import TYPING_KEYS
 from tui_attn.ui.widgets.lines import Lines, Row, fit

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from tui_attn.ui.inks import Inks
+    from tui_attn.ui.styles import Inks
 
 Piece = tuple[str, str]
 """Text, made safe where it entered, and the name of its ink."""

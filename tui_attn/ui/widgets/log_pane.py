@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from textual import events
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.text import safe_text
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.keys import PANEL_KEYS

@@ -12,9 +12,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui_attn.ui.charts.cells import fit, row_strip, shown, told
+from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.curve import X_AXES, Curve, XAxis
 from tui_attn.ui.charts.keys import CHART_KEYS
-from tui_attn.ui.charts.look import Look
 from tui_attn.ui.charts.surface import Surface, bindings, look_of
 from tui_attn.ui.charts.view import Span
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textual import events
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.runs import run_id
-from tui_attn.text import duration, safe_text
-from tui_attn.ui import present
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import run_id
+from tui_attn.system.text import duration, safe_text
+from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.keys import PANEL_KEYS
@@ -197,28 +197,28 @@ class RunTable(Lines, can_focus=True):
         run, gap = view.state, " " * form.gap
         marker = ink(run.model)
         ascii_only = drawing_mode(self.app).ascii
-        state_ink = present.STATE_INKS.get(view.shown, "normal")
+        state_ink = formatting.STATE_INKS.get(view.shown, "normal")
         name = safe_text(run.id, one_line=True)
         pieces: list[Piece] = [
             (" ▸" if selected else "  ", "key"),
             (f"{marker.ascii_marker if ascii_only else marker.marker} ", f"model:{run.model}"),
             (fit(name, form.run), "bold" if selected else "normal"),
-            (gap + fit(present.state_text(view.shown), form.state), state_ink),
-            (gap + fit(present.epoch_text(run, self._epochs), form.epoch, right=True), "normal"),
+            (gap + fit(formatting.state_text(view.shown), form.state), state_ink),
+            (gap + fit(formatting.epoch_text(run, self._epochs), form.epoch, right=True), "normal"),
         ]
-        remark = present.remark(view)
+        remark = formatting.remark(view)
         if remark is not None:
             used = 4 + form.run + form.state + form.epoch + 3 * form.gap
             return [*pieces, (fit(gap + remark, max(width - used, 0)), state_ink)]
-        full, empty = present.bar(run.progress, form.bar, ascii_only=ascii_only)
+        full, empty = formatting.bar(run.progress, form.bar, ascii_only=ascii_only)
         bar_ink = f"model:{run.model}" if view.shown in {"running", "finished"} else state_ink
         pieces += [(gap + full, bar_ink), (empty, "rule")]
         numbers = (
-            (present.loss_text(present.last_loss(run)), form.loss, "normal"),
-            (present.percent_text(present.last_accuracy(run)), form.train, "muted"),
-            (present.percent_text(present.test_accuracy(run)), form.test, "bold"),
-            (present.rate_text(run.images_per_second), form.rate, "muted"),
-            (present.eta_text(view), form.left, "muted"),
+            (formatting.loss_text(formatting.last_loss(run)), form.loss, "normal"),
+            (formatting.percent_text(formatting.last_accuracy(run)), form.train, "muted"),
+            (formatting.percent_text(formatting.test_accuracy(run)), form.test, "bold"),
+            (formatting.rate_text(run.images_per_second), form.rate, "muted"),
+            (formatting.eta_text(view), form.left, "muted"),
             (duration(run.train_seconds) if run.steps else "", form.trained, "muted"),
         )
         pieces += [(gap + fit(text, size, right=True), ink_) for text, size, ink_ in numbers if size]

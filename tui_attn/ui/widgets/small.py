@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from tui_attn.ui import present
+from tui_attn.ui import formatting
 from tui_attn.ui.widgets.lines import Lines, Row, fit
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class TooSmall(Lines):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
-        self._counts = present.counts_text(snapshot.runs)
+        self._counts = formatting.counts_text(snapshot.runs)
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Row]:

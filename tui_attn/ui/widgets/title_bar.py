@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from tui_attn.config import ExperimentConfig
-from tui_attn.text import duration
-from tui_attn.ui import present
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.system.text import duration
+from tui_attn.ui import formatting
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ class TitleBar(Lines):
         """One row: what doesn't fit goes, the facts first."""
         right = self._right()
         room = width - sum(cell_len(text) for text, _ in right) - 1
-        name = f" {present.experiment_name(self._experiment, self._config)}"
+        name = f" {formatting.experiment_name(self._experiment, self._config)}"
         if cell_len(name) > room:
             return [Row(((fit(name, max(room, 0)), "title"), (" ", "normal"), *right))]
-        facts = f"  {present.experiment_facts(self._config)}"
+        facts = f"  {formatting.experiment_facts(self._config)}"
         facts = facts if cell_len(name) + cell_len(facts) <= room else ""
         gap = " " * (room + 1 - cell_len(name) - cell_len(facts))
         return [Row(((name, "title"), (facts, "muted"), (gap, "normal"), *right))]
@@ -59,11 +59,11 @@ class TitleBar(Lines):
             return pieces
         if snapshot.damaged:
             pieces.append((f"{snapshot.damaged} damaged log lines  ", "warning"))
-        pieces.append((present.state_text(snapshot.state), present.STATE_INKS.get(snapshot.state, "normal")))
-        left = present.time_left(snapshot)
+        pieces.append((formatting.state_text(snapshot.state), formatting.STATE_INKS.get(snapshot.state, "normal")))
+        left = formatting.time_left(snapshot)
         if left is not None:
             pieces.append((f"  {duration(left)} left", "muted"))
-        passed = present.elapsed(snapshot, self._clock())
+        passed = formatting.elapsed(snapshot, self._clock())
         if passed is not None:
             pieces.append((f"  {duration(passed)} ", "muted"))
         return pieces

@@ -1,0 +1,194 @@
+"""The table in plain text: it fits, it reads, and it says the same as the object."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recorded import SCENES, record, scene, supervised
+from tui_attn import compare
+from tui_attn.compare.textfit import cells, cut, left, plain, right, wrap
+from tui_attn.compare.wording import interval_points, points
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+
+GIVEN = {
+    "base": [0.9100, 0.9120, 0.9090, 0.9110, 0.9105],
+    "se": [0.9150, 0.9160, 0.9140, 0.9165, 0.9145],
+    "self-attention": [0.9010, 0.9050, 0.8995, 0.9020, 0.8985],
+}
+
+
+def lines_of(folder: ExperimentDir, width: int = 80, *, ascii: bool = False) -> list[str]:
+    follower = read_state(folder)
+    summary = compare.summarise(follower)
+    return compare.table(summary, compare.remarks(follower, summary), width, ascii, folder=folder.path)
+
+
+def text_of(folder: ExperimentDir, width: int = 80, *, ascii: bool = False) -> str:
+    """The table with its line breaks undone."""
+    return " ".join(" ".join(lines_of(folder, width, ascii=ascii)).split())
+
+
+@pytest.fixture(scope="module")
+def five_seeds(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
+    folder = tmp_path_factory.mktemp("runs")
+    return record(folder, config=ExperimentConfig(epochs=3, seeds=5, name="five"), accuracies=GIVEN)
+
+
+def test_models_stand_side_by_side(five_seeds: ExperimentDir) -> None:
+    lines = lines_of(five_seeds)
+    assert lines[0] == "five: fashion-mnist, 3 epochs, 5 seeds, finished"
+    rows = {line[:22].strip(): line[22:].split() for line in lines[2:15]}
+    assert rows[""] == ["base", "se", "self-attention"]
+    assert rows["parameters"] == ["50,186", "53,258", "128,955"]
+    assert rows["MACs per image"] == ["3.87", "M", "3.87", "M", "9.92", "M"]
+    assert rows["test accuracy, %"] == ["91.05", "91.52", "90.12"]
+    assert rows["the lab expects*"] == ["~70", "~71", "~67"]
+    assert rows["against base, points"] == ["–", "+0.47", "-0.93"]
+
+
+def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
+    text = text_of(five_seeds)
+    assert "se is better than base by 0.47 points (95 % interval +0.37 to +0.57, p<0.001, 5 seeds)" in text
+    assert "self-attention is worse than base by 0.93 points" in text
+    assert "se is ahead in 100 % of the seeds" in text
+    assert "the two networks of seed 0 alone" in text
+    assert "from 3 seeds on: 5 are enough" in text
+    assert "adjusted for 2 comparisons" in text
+    assert "the lab's figures are what such networks reach on CIFAR-10" in text
+
+
+def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
+    given = {"base": [0.90, 0.92, 0.91], "se": [0.93, 0.90, 0.92]}
+    config = ExperimentConfig(epochs=3, seeds=3, models=("base", "se"))
+    folder = record(tmp_path, config=config, accuracies=given)
+    text = text_of(folder)
+    assert "se: no difference from base shown, +0.67 points" in text
+    assert "2.52 points, from 3 seeds only" in text
+    assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 52' trains them" in text
+    assert "adjusted" not in text
+
+
+def test_one_seed_speaks_of_its_two_networks_only(tmp_path: Path) -> None:
+    text = text_of(record(tmp_path, config=ExperimentConfig(epochs=3)))
+    assert "with one seed, too few for a verdict on the models" in text
+    assert "exact McNemar test, p=" in text
+    assert "95 % interval" not in text
+    assert "p-value" not in text
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+@pytest.mark.parametrize("name", SCENES)
+def test_every_state_fits(tmp_path: Path, name: str, width: int, ascii: bool) -> None:
+    folder = scene(tmp_path, name, config=ExperimentConfig(epochs=3, seeds=2, name="研究 №1 — été"))
+    for alive in (False, True):
+        if alive:
+            with supervised(folder):
+                lines = lines_of(folder, width, ascii=ascii)
+        else:
+            lines = lines_of(folder, width, ascii=ascii)
+        assert max(map(cells, lines)) <= width
+        assert not ascii or "\n".join(lines).isascii()
+        assert all(line == line.rstrip() for line in lines)
+
+
+def test_at_eighty_columns_nothing_is_cut(five_seeds: ExperimentDir, tmp_path: Path) -> None:
+    spread = {model: [value - 0.05 * (seed % 2) for seed, value in enumerate(GIVEN[model])] for model in GIVEN}
+    wide = record(tmp_path, config=ExperimentConfig(epochs=3, seeds=5), accuracies=spread)
+    for folder in (five_seeds, wide):
+        assert "…" not in "\n".join(lines_of(folder, 80))
+        assert lines_of(folder, 80)[2].split() == ["base", "se", "self-attention"]
+
+
+def test_states_of_unfinished_runs_are_shown_even_among_many(tmp_path: Path) -> None:
+    folder = record(
+        tmp_path, config=ExperimentConfig(epochs=3, seeds=10), states={"se-s4": "failed", "base-s9": "stopped"}
+    )
+    rows = [line.split() for line in lines_of(folder)]
+    assert ["se-s4", "failed"] in [row[:2] for row in rows]
+    assert ["base-s9", "stopped"] in [row[:2] for row in rows]
+    assert ["se-s5", "finished"] not in [row[:2] for row in rows]
+
+
+def test_hostile_text_does_no_harm(tmp_path: Path) -> None:
+    folder = record(
+        tmp_path,
+        config=ExperimentConfig(epochs=3, seeds=2, dataset="folder:[/]x"),
+        states={"se-s0": "failed"},
+        reason="\x1b]52;c;eA==\x07\u202e[@click=app.quit]x[/] " + "w" * 300,
+    )
+    text = "\n".join(lines_of(folder))
+    assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "[@click=app.quit]x[/]" in text
+    assert "w" * 300 in text.replace("\n  ", "")
+
+
+def test_many_runs_are_quickly_told(tmp_path: Path) -> None:
+    """Thirty seeds make a table as short as five do, plus nothing."""
+    config = ExperimentConfig(epochs=3, seeds=30)
+    lines = lines_of(record(tmp_path, config=config, probes=False, test_size=1_000))
+    assert len(lines) < 45
+    assert "bootstrap interval" in " ".join(lines)
+    assert "sign-flip test" in " ".join(lines)
+
+
+def test_an_interval_that_excludes_0_never_looks_as_if_it_held_it() -> None:
+    assert interval_points((0.00004, 0.002)) == "+0.004 to +0.200"
+    assert interval_points((-0.003, -0.0000004)) == "-0.30000 to -0.00004"
+    assert interval_points((0.0, 0.002)) == "+0.00 to +0.20"
+    assert interval_points(None) == "–"
+    assert points(-0.00000001) == "+0.00"
+
+
+@given(st.text(max_size=40), st.integers(1, 30))
+def test_text_is_fitted_to_cells(text: str, width: int) -> None:
+    text = compare_safe(text)
+    assert cells(cut(text, width)) <= width
+    assert cells(left(text, width)) == cells(right(text, width)) == width
+    assert plain(text).isascii()
+    wrapped = wrap(text, width + 4, first="- ", rest="  ")
+    assert max(map(cells, wrapped)) <= width + 4
+    joined = "".join(line[2:] for line in wrapped)
+    assert "".join(joined.split()) == "".join(text.split())
+
+
+def compare_safe(text: str) -> str:
+    from tui_attn.system.text import safe_text
+
+    return safe_text(text, one_line=True)
+
+
+def run_python(code: str) -> str:
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def test_importing_the_comparison_imports_next_to_nothing() -> None:
+    heavy = "{'numpy', 'scipy', 'torch', 'textual', 'plotext'} & set(sys.modules)"
+    assert run_python(f"import sys, tui_attn.compare; print({heavy})") == "set()"
+    everything = "from tui_attn.compare import *; from tui_attn.compare import table, summarise, remarks, verdict"
+    assert run_python(f"import sys; {everything}; print({heavy})") == "set()"
+    assert run_python("import sys, tui_attn.compare; print('tui_attn.experiment.reducer' in sys.modules)") == "False"
+
+
+def test_every_name_that_is_listed_is_there() -> None:
+    missing = [name for name in compare.__all__ if getattr(compare, name, None) is None]
+    assert not missing
+    home = Path(compare.__file__).parent
+    assert not {path.stem for path in home.glob("*.py")} & set(compare.__all__), "a module would hide a name"
+    with pytest.raises(AttributeError, match="nonsense"):
+        compare.nonsense  # noqa: B018
+
+
+def test_a_folder_of_images_is_named_without_its_place(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, dataset=f"folder:{tmp_path / 'pets'}", name="mine")
+    folder = record(tmp_path / "runs", config=config, test_size=100)
+    assert lines_of(folder)[0] == "mine: folder pets, 2 epochs, 1 seed, finished"

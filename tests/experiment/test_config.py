@@ -1,0 +1,229 @@
+"""What an experiment may be; every mistake is one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.experiment.strategies import HOSTILE, json_values, texts
+from tui_attn.experiment.config import (
+    DATASETS,
+    MODEL_CLASSES,
+    ConfigError,
+    ExperimentConfig,
+    absolute,
+    join_list,
+    split_list,
+    suggest,
+)
+from tui_attn.system.text import has_control_characters
+
+OPTIONS = sorted(ExperimentConfig().to_json())
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"models": ("basse",)}, "unknown model 'basse': did you mean 'base'?"),
+    ({"models": ("resnet",)}, "unknown model 'resnet': choose from base, se, self-attention"),
+    ({"models": ()}, "--models is empty: choose from base, se, self-attention"),
+    ({"models": ("se", "base", "se")}, "--models names a model twice: name each once, and use --seeds for repetitions"),
+    ({"models": ("se", 5)}, "unknown model '5': choose from base, se, self-attention"),
+    ({"models": ("se", ["base"])}, "unknown model '['base']'"),
+    ({"models": "se"}, "--models must be a list of names, not se"),
+    ({"models": 5}, "--models must be a list of names, not 5"),
+    ({"models": {"se": 1}}, "--models must be a list of names"),
+    ({"dataset": "fashion"}, "unknown data set 'fashion': did you mean 'fashion-mnist'?"),
+    ({"dataset": "imagenet"}, "unknown data set 'imagenet'"),
+    ({"dataset": ""}, "unknown data set ''"),
+    ({"dataset": "folder:"}, "--dataset folder: needs the path of a folder of images, as in folder:./flowers"),
+    ({"dataset": "folder:a\x1bb"}, "--dataset folder: needs the path of a folder of images"),
+    ({"dataset": 7}, "--dataset must be a name, not 7"),
+    ({"epochs": 0}, "--epochs must be a whole number from 1 to 1,000,000, not 0"),
+    ({"epochs": "x"}, "--epochs must be a whole number from 1 to 1,000,000, not x"),
+    ({"epochs": -3}, "--epochs must be a whole number"),
+    ({"epochs": 1.0}, "--epochs must be a whole number"),
+    ({"epochs": True}, "--epochs must be a whole number from 1 to 1,000,000, not True"),
+    ({"epochs": None}, "--epochs must be a whole number"),
+    ({"seeds": 0}, "--seeds must be a whole number from 1 to 10,000, not 0"),
+    ({"seed": -1}, "--seed must be a whole number from 0"),
+    ({"seed": 2**31}, "--seed must be a whole number from 0"),
+    ({"batch_size": 0}, "--batch-size must be a whole number from 1 to 1,000,000, not 0"),
+    ({"jobs": 0}, "--jobs must be a whole number from 1 to 256, not 0"),
+    ({"train_limit": 0}, "--train-limit must be a whole number"),
+    ({"test_limit": "all"}, "--test-limit must be a whole number"),
+    ({"lr": math.nan}, "--lr must be a number above 0 and up to 1000, such as 0.001, not nan"),
+    ({"lr": math.inf}, "--lr must be a number above 0 and up to 1000, such as 0.001, not inf"),
+    ({"lr": -0.1}, "--lr must be a number above 0"),
+    ({"lr": 0}, "--lr must be a number above 0"),
+    ({"lr": 10**400}, "--lr must be a number above 0"),
+    ({"lr": True}, "--lr must be a number above 0"),
+    ({"lr": "0.1"}, "--lr must be a number above 0"),
+    ({"augment": ("crop", "blur")}, "unknown augmentation 'blur': use crop, flip, or crop,flip"),
+    ({"augment": ("flip", "flip")}, "--augment names an augmentation twice"),
+    ({"augment": "flip"}, "--augment must be a list, such as crop,flip, not flip"),
+    ({"augment": None}, "--augment must be a list"),
+    ({"device": "gpu"}, "unknown --device 'gpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
+    ({"device": "cuda:x"}, "unknown --device 'cuda:x'"),
+    ({"device": "cuda:٣"}, "unknown --device"),
+    ({"device": "cpu,cpu"}, "unknown --device 'cpu,cpu'"),
+    ({"device": "cuda:0,"}, "unknown --device"),
+    ({"device": "cpu\n"}, "unknown --device"),
+    ({"device": None}, "unknown --device 'None'"),
+    ({"precision": "fp16"}, "unknown --precision 'fp16': use auto, fp32, bf16"),
+    ({"precision": ["fp32"]}, "unknown --precision"),
+    ({"name": "a\x1b]0;x\x07"}, "--name holds control characters (a␛]0;x␇): use printable text"),
+    ({"name": "two\nlines"}, "--name holds control characters"),
+    ({"name": "\u202eevil"}, "--name holds control characters"),
+    ({"name": "  "}, "--name is empty"),
+    ({"name": ""}, "--name is empty"),
+    ({"name": "x" * 201}, "--name is 201 characters long: 200 at most"),
+    ({"name": 5}, "--name must be a text, not 5"),
+    ({"data_dir": 5}, "--data-dir must be a path, not '5'"),
+    ({"data_dir": ""}, "--data-dir must be a path, not ''"),
+    ({"data_dir": "a\x00b"}, "--data-dir must be a path, not 'a␀b'"),
+]
+
+
+def is_one_clear_line(message: str) -> bool:
+    """Whether `message` may be shown to a user as it is."""
+    return not has_control_characters(message) and len(message) <= 300
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=[f"{options}" for options, _ in WRONG])
+def test_a_wrong_value_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ExperimentConfig(**options)
+    assert str(caught.value).startswith(message)
+    assert is_one_clear_line(str(caught.value))
+
+
+def test_a_number_too_long_to_be_shown_is_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="to 1,000,000, not a value beyond all measure"):
+        ExperimentConfig(epochs=10**5000)
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in {"dataset", "name", "data_dir"}])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_texts_are_refused_in_one_printable_line(option: str, text: str) -> None:
+    values: list[Any] = [text, (text,), text * 100]
+    for value in values:
+        with pytest.raises(ConfigError) as caught:
+            ExperimentConfig(**{option: value})
+        assert is_one_clear_line(str(caught.value))
+
+
+@given(option=st.sampled_from(OPTIONS), value=json_values() | st.lists(texts(), max_size=3).map(tuple))
+def test_any_value_is_taken_or_refused_in_one_line(option: str, value: Any) -> None:
+    try:
+        config = ExperimentConfig(**{option: value})
+    except ConfigError as error:
+        assert is_one_clear_line(str(error))
+    else:
+        assert ExperimentConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_without_options_it_is_the_lab() -> None:
+    config = ExperimentConfig()
+    assert config.models == ("base", "se", "self-attention")
+    assert (config.dataset, config.epochs, config.batch_size, config.lr) == ("fashion-mnist", 15, 128, 0.001)
+    assert config.seed_list == (0,)
+
+
+def test_the_seeds_follow_the_first() -> None:
+    assert ExperimentConfig(seeds=3, seed=7).seed_list == (7, 8, 9)
+
+
+CONFIGS = st.builds(
+    ExperimentConfig,
+    models=st.permutations(list(MODEL_CLASSES)).flatmap(
+        lambda names: st.integers(1, 3).map(lambda n: tuple(names[:n]))
+    ),
+    dataset=st.sampled_from([*DATASETS, "folder:./flowers", "folder:/a b/ü"]),
+    epochs=st.integers(1, 1_000_000),
+    seeds=st.integers(1, 10_000),
+    seed=st.integers(0, 2**31 - 10_001),
+    batch_size=st.integers(1, 1_000_000),
+    lr=st.floats(min_value=0, exclude_min=True, max_value=1000) | st.integers(1, 1000),
+    augment=st.sampled_from([(), ("crop",), ("flip",), ("crop", "flip"), ("flip", "crop")]),
+    device=st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:0,cuda:11", "cuda,cuda:1"]),
+    precision=st.sampled_from(["auto", "fp32", "bf16"]),
+    jobs=st.none() | st.integers(1, 256),
+    train_limit=st.none() | st.integers(1, 1000),
+    test_limit=st.none() | st.integers(1, 1000),
+    name=st.none() | st.sampled_from(["a name", "[red]markup[/]", "漢字 e\u0301", "../../etc/passwd"]),
+    data_dir=st.none() | st.sampled_from(["/data", "here", "/not \udcff utf-8"]),
+)
+
+
+@given(config=CONFIGS)
+def test_json_brings_back_what_went_in(config: ExperimentConfig) -> None:
+    text = json.dumps(config.to_json())
+    assert ExperimentConfig.from_json(json.loads(text)) == config
+    assert ExperimentConfig.from_json(json.loads(text) | {"an option of a later version": 1}) == config
+
+
+@given(data=json_values())
+def test_json_that_is_no_configuration_is_refused_in_one_line(data: Any) -> None:
+    try:
+        config = ExperimentConfig.from_json(data)
+    except ConfigError as error:
+        assert is_one_clear_line(str(error))
+    else:
+        assert isinstance(data, dict)
+        assert config == ExperimentConfig()
+
+
+@given(config=CONFIGS, option=st.sampled_from(OPTIONS), value=json_values())
+def test_a_configuration_with_one_damaged_option_is_refused_or_another(
+    config: ExperimentConfig, option: str, value: Any
+) -> None:
+    try:
+        found = ExperimentConfig.from_json(config.to_json() | {option: value})
+    except ConfigError as error:
+        assert is_one_clear_line(str(error))
+    else:
+        assert {key: one for key, one in found.to_json().items() if key != option} == {
+            key: one for key, one in config.to_json().items() if key != option
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("", ()),
+        (" , ,", ()),
+        ("base", ("base",)),
+        (" base , se,", ("base", "se")),
+        ("a b,c", ("a b", "c")),
+        (r"a\,b,c\\,d", ("a,b", r"c\,d")),
+    ],
+)
+def test_a_list_on_the_command_line(text: str, items: tuple[str, ...]) -> None:
+    assert split_list(text) == items
+    assert split_list(join_list(items)) == items
+
+
+def test_a_slip_of_the_pen_is_answered_by_the_nearest_name() -> None:
+    assert suggest("self_attention", MODEL_CLASSES) == "did you mean 'self-attention'?"
+    assert suggest("xyzzy", ["a", "b"]) == "choose from a, b"
+
+
+def test_a_path_is_made_absolute_for_processes_that_start_elsewhere(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert absolute(None) is None
+    assert absolute("data") == str(tmp_path / "data")
+    assert absolute("~/data") == "/home/somebody/data"
+    assert absolute("/data") == "/data"
+
+
+@pytest.mark.parametrize("path", ["~no-such-user-here/x", "", 5, "a\x00"])
+def test_what_can_be_no_path_is_refused_in_one_line(path: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        absolute(path)
+    assert is_one_clear_line(str(caught.value))

@@ -1,0 +1,151 @@
+"""Options as text: what is typed, and the command line that stands for a configuration."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.main import get_command
+
+import tui_attn.cli.start  # noqa: F401 - its options
+from tui_attn.cli.app import app
+from tui_attn.experiment.config import (
+    AUGMENTATIONS,
+    MODEL_CLASSES,
+    OPTIONS,
+    ConfigError,
+    ExperimentConfig,
+    absolute,
+    split_list,
+)
+from tui_attn.experiment.option_text import arguments, parse, show
+
+
+def of_command_line(line: str) -> ExperimentConfig:
+    """What `tui-attn` makes of a command line, by the program's own parser."""
+    given: dict[str, Any] = get_command(app).make_context("tui-attn", shlex.split(line)).params
+    values: dict[str, Any] = {name: given[name] for name in OPTIONS if given[name] is not None}
+    values |= {name: split_list(values[name]) for name in ("models", "augment") if name in values}
+    return ExperimentConfig(**values)
+
+
+def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+NAMES = st.text(min_size=1, max_size=30).filter(lambda text: _is("name", text))
+PATHS = st.text(min_size=1, max_size=30).filter(lambda text: "\x00" not in text).map(lambda text: f"/data/{text}")
+CONFIGS = st.builds(
+    ExperimentConfig,
+    models=st.permutations((*MODEL_CLASSES, "/nets/my net.py:MyNet", r"/nets, \,old,\\,/a,b.py:Net")).flatmap(
+        lambda all_: st.integers(1, 5).map(lambda n: tuple(all_[:n]))
+    ),
+    dataset=st.sampled_from(("fashion-mnist", "cifar10")) | NAMES.map(lambda text: f"folder:/images/{text}"),
+    epochs=st.integers(1, 1_000_000),
+    seeds=st.integers(1, 10_000),
+    seed=st.integers(0, 2**31 - 10_001),
+    batch_size=st.integers(1, 1_000_000),
+    lr=st.floats(min_value=0, max_value=1000, exclude_min=True),
+    augment=st.sampled_from(((), ("crop",), ("flip",), tuple(AUGMENTATIONS))),
+    device=st.sampled_from(("auto", "cpu", "cuda", "cuda:1", "cuda:0,cuda:1")),
+    precision=st.sampled_from(("auto", "fp32", "bf16")),
+    jobs=some(st.integers(1, 256)),
+    train_limit=some(st.integers(1, 100_000_000)),
+    test_limit=some(st.integers(1, 100_000_000)),
+    name=some(NAMES | st.sampled_from(("-v", "--help", "it's", '"; rm -rf ~', "$(id)", "a\\b"))),
+    data_dir=some(PATHS),
+    tensorboard=st.booleans(),
+)
+
+
+def _is(option: str, text: str) -> bool:
+    try:
+        return bool(parse(option, text))
+    except ConfigError:
+        return False
+
+
+@settings(max_examples=50, deadline=None)
+@given(CONFIGS)
+def test_the_command_line_makes_the_same_configuration(config: ExperimentConfig) -> None:
+    assert of_command_line(shlex.join(arguments(config))) == config
+
+
+@given(CONFIGS)
+def test_what_is_shown_is_read_back(config: ExperimentConfig) -> None:
+    read = {option: parse(option, show(option, config)) for option in OPTIONS}
+    assert ExperimentConfig(**read) == config
+
+
+def test_only_what_differs_is_named() -> None:
+    assert arguments(ExperimentConfig()) == []
+    assert arguments(ExperimentConfig(epochs=2, models=("se",))) == ["--models", "se", "--epochs", "2"]
+    assert arguments(ExperimentConfig(epochs=2), usual=ExperimentConfig(epochs=2, jobs=None)) == []
+    assert arguments(ExperimentConfig(), usual=ExperimentConfig(epochs=2)) == ["--epochs", "15"]
+
+
+def test_what_the_configuration_file_says_is_taken_back() -> None:
+    usual = ExperimentConfig(epochs=2, augment=("crop",), jobs=2)
+    assert arguments(ExperimentConfig(epochs=2, jobs=3), usual=usual) == ["--augment", "", "--jobs", "3"]
+    assert arguments(ExperimentConfig(epochs=2), usual=usual) == ["--config", "/dev/null", "--epochs", "2"]
+    assert of_command_line(shlex.join(["--augment", ""])) == ExperimentConfig()
+
+
+def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:
+    assert arguments(ExperimentConfig(), runs_dir=Path("runs")) == []
+    assert arguments(ExperimentConfig(), runs_dir=tmp_path) == ["--runs-dir", str(tmp_path)]
+    assert arguments(ExperimentConfig(), runs_dir=tmp_path, usual_runs_dir=tmp_path) == []
+    assert arguments(ExperimentConfig(), runs_dir=Path("runs"), usual_runs_dir=tmp_path)[0] == "--runs-dir"
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("epochs", " 12 ", 12),
+        ("lr", "1e-3", 0.001),
+        ("jobs", "", None),
+        ("jobs", "  ", None),
+        ("models", "base, se", ("base", "se")),
+        ("augment", "", ()),
+        ("name", "", None),
+        ("name", " my run", " my run"),
+        ("train_limit", "1000", 1000),
+        ("tensorboard", "On", True),
+        ("tensorboard", "off", False),
+    ],
+)
+def test_text_becomes_a_value(option: str, text: str, value: object) -> None:
+    assert parse(option, text) == value
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        ("epochs", "", "--epochs is empty"),
+        ("epochs", "1.5", "a whole number from 1 to 1,000,000, not 1.5"),
+        ("epochs", "0", "a whole number"),
+        ("epochs", "9" * 6000, "a whole number"),
+        ("lr", "nan", "above 0"),
+        ("lr", "-1", "above 0"),
+        ("lr", "fast", "above 0"),
+        ("jobs", "0", "--jobs must be"),
+        ("models", "", "--models is empty"),
+        ("models", "bas", "did you mean 'base'"),
+        ("device", "gpu", "unknown --device"),
+        ("name", "  ", "--name is empty"),
+        ("name", "\x1b[2J", "control characters"),
+        ("data_dir", "a\x00b", "must be a path"),
+        ("tensorboard", "maybe", "--tensorboard is on or off, not maybe"),
+    ],
+)
+def test_wrong_text_is_refused_in_the_words_of_the_command_line(option: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words.replace("[", r"\[")):
+        parse(option, text)
+
+
+def test_a_home_is_written_out_by_whoever_reads_paths() -> None:
+    assert absolute(parse("data_dir", "~/data")) == str(Path("~/data").expanduser())

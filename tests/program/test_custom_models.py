@@ -1,0 +1,101 @@
+"""A model of one's own from the command line to the comparison; the example is that of the documentation."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.program.conftest import SMALL, Program
+from tui_attn.experiment.config import ExperimentConfig
+
+PAGE = Path(__file__).parents[2] / "docs" / "own-model.md"
+TINY = (*SMALL, "--train-limit", "300", "--test-limit", "100", "--epochs", "1")
+
+
+def example() -> str:
+    """The one Python file of the page."""
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return str(source)
+
+
+def listing(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if "state" not in path.parts)
+
+
+def test_the_example_of_the_page_is_trained_compared_and_extended_wherever_it_goes(program: Program) -> None:
+    file = program.folder / "my_net.py"
+    file.write_text(example())
+    done = program("--no-ui", *TINY, "--models", "base,./my_net.py:MyNet")
+    assert done.code == 0, done.err
+    assert "trying my_net.py:MyNet" in done.err
+    assert "my_net-mynet: " in done.out
+    assert max(map(len, done.out.splitlines())) <= 120
+    summary = program("compare", "--json").json()
+    base, own = summary["models"]
+    assert (own["model"], own["class"], base["code_sha256"]) == ("my_net-mynet", "MyNet", None)
+    assert own["parameters"] > 0
+    assert own["macs"] > 0
+    assert len(own["code_sha256"]) == 64
+    assert own["runs"][0]["run"] == "my_net-mynet-s0"
+    folder = program.newest()
+    copy = folder.own_model("my_net-mynet")
+    assert copy.read_text() == example()
+    assert (copy.stat().st_mode & 0o777, copy.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert list(folder.run("my_net-mynet-s0").probes.glob("epoch-*.npz"))
+
+    # The user's file changes: the copy is trained, and that is said.
+    file.write_text("raise SystemExit('not this one')\n")
+    done = program("extend", "--seeds", "2", "--no-ui")
+    assert done.code == 0, done.err
+    assert "my_net.py:MyNet has changed since" in done.err
+
+    # On another machine, or for another user, nobody has named this code yet.
+    elsewhere = program.folder / "elsewhere"
+    shutil.copytree(folder.path, elsewhere / "runs" / folder.id)
+    strange = Program(elsewhere)
+    for command in (["extend", "--seeds", "3"], ["resume"]):
+        if command[0] == "resume":
+            (elsewhere / "runs" / folder.id / "events.jsonl").unlink()  # so that there is something to take up
+        done = strange(*command, "--no-ui")
+        assert done.code == 2
+        assert len(done.err.splitlines()) == 2
+        assert "runs code that you haven't named on this machine" in done.err
+        assert "--trust-code" in done.err
+    assert strange("compare", "--json").code == 0
+    done = strange("resume", "--trust-code", "--no-ui")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "words"),
+    [
+        ("class Net(:\n", "./net.py:Net", "net.py, line 1: SyntaxError"),
+        ("print('hello')\nraise SystemExit(0)\n", "./net.py:Net", "net.py, line 2: it ends the program"),
+        (None, "./none.py:Net", "No such file or directory"),
+    ],
+)
+def test_a_broken_file_costs_two_lines_and_nothing_else(
+    program: Program, source: str | None, spec: str, words: str
+) -> None:
+    if source is not None:
+        (program.folder / "net.py").write_text(source)
+    before = listing(program.folder)
+    done = program("--no-ui", *TINY, "--models", f"base,{spec}")
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert "hello" not in done.err
+    assert len(done.err.removeprefix("trying net.py:Net\n").splitlines()) <= 2
+    assert listing(program.folder) == before
+
+
+def test_a_list_in_a_configuration_file_may_hold_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui_attn.cli import config_file
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab.toml").write_text('models = ["base", "./a,b.py:Net"]\n')
+    values = config_file.read(tmp_path / "lab.toml").experiment()
+    made = ExperimentConfig(**values)
+    assert made.models == ("base", "a-b-net")
+    assert made.own_models[0].file == str(tmp_path / "a,b.py")

@@ -1,0 +1,80 @@
+"""Pictures in three forms: the same bytes each time, and in the page's colours on the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+
+from tui_attn.report.figures import INK, MODEL_INKS, Picture, picture, styled
+from tui_attn.report.html import plain
+
+matplotlib = pytest.importorskip("matplotlib")
+
+
+def drawing(figure: matplotlib.figure.Figure) -> None:  # type: ignore[name-defined]
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [1, 2], color=MODEL_INKS["se"], label=plain("<se> & $x^2$ \x1b[2J 中 #1d6ec9"))
+    axes.fill_between([0, 1], [0, 1], [2, 3], color=MODEL_INKS["base"], alpha=0.2)
+    axes.imshow([[0, 1], [1, 0]], extent=(0, 1, 0, 1), interpolation="none")
+    axes.set_title(plain("a <title> & $\\frac$"))
+    axes.legend()
+
+
+@pytest.fixture(scope="module")
+def shown() -> Picture:
+    return picture("a-name", 'it "shows" <this>', "caption", drawing, height=2)
+
+
+def test_equal_drawings_give_equal_bytes(shown: Picture) -> None:
+    assert picture("a-name", 'it "shows" <this>', "caption", drawing, height=2) == shown
+
+
+def test_files_are_what_their_endings_say(shown: Picture) -> None:
+    assert shown.png.startswith(b"\x89PNG\r\n")
+    assert ElementTree.fromstring(shown.svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<text" not in shown.svg  # letters are outlines: the file looks the same without our fonts
+
+
+def elements(markup: str) -> Iterator[ElementTree.Element]:
+    return ElementTree.fromstring(markup).iter()
+
+
+def test_on_the_page_it_takes_the_pages_colours_and_font(shown: Picture) -> None:
+    styles = " ".join(element.get("style", "") for element in elements(shown.inline))
+    assert "var(--se)" in styles
+    assert "var(--base)" in styles
+    assert "currentColor" in styles
+    assert INK not in styles
+    assert "font-family" not in styles
+    assert "<style" not in shown.inline
+    assert "<metadata" not in shown.inline
+
+
+def test_text_on_the_page_is_text_and_stays_as_it_is(shown: Picture) -> None:
+    texts = [element.text for element in elements(shown.inline) if element.tag.endswith("}text")]
+    assert "a <title> & $\\frac$" in texts
+    assert "<se> & $x^2$ ␛[2J 中 #1d6ec9" in texts
+
+
+def test_ids_are_the_pictures_own_and_all_that_is_pointed_to_is_there(shown: Picture) -> None:
+    ids = [found for element in elements(shown.inline) if (found := element.get("id"))]
+    assert len(ids) == len(set(ids))
+    assert all(found.startswith("a-name-") for found in ids)
+    pointed = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', shown.inline))
+    assert pointed
+    assert pointed <= set(ids)
+
+
+def test_it_says_what_it_shows_to_those_who_do_not_see_it(shown: Picture) -> None:
+    root = ElementTree.fromstring(shown.inline)
+    assert (root.get("role"), root.get("aria-label")) == ("img", 'it "shows" <this>')
+
+
+def test_drawing_leaves_matplotlibs_settings_alone() -> None:
+    before = dict(matplotlib.rcParams)
+    with styled():
+        assert matplotlib.rcParams["text.parse_math"] is False
+    assert dict(matplotlib.rcParams) == before

@@ -1,0 +1,93 @@
+"""Commands: each is obeyed once and acknowledged."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.supervision.workshop import command, make, reopen, states, ticks
+from tui_attn.experiment import event_log
+from tui_attn.experiment.follower import read_state
+from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+
+
+def test_stop_ends_queued_runs_and_asks_workers_and_presses_on_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",), seeds=2)
+    command(shop.folder, "stop", "c1")
+    ticks(supervisor)
+    worker = shop.made[0]
+    assert ("stop", "base-s0") in worker.told
+    assert states(shop.folder)["base-s1"] == "stopped"
+    assert worker.signals == []
+    shop.now += GRACE + 1
+    ticks(supervisor, 1)
+    assert worker.signals == [signal.SIGTERM]
+    shop.now += HARD_GRACE
+    ticks(supervisor, 1)
+    assert worker.signals[-1] == signal.SIGKILL
+    worker.code = -signal.SIGKILL
+    ticks(supervisor)
+    assert supervisor.done
+    supervisor.end()
+    assert states(shop.folder) == {"base-s0": "stopped", "base-s1": "stopped"}
+    assert read_state(shop.folder).state.state == "stopped"
+
+
+def test_every_command_is_obeyed_once_and_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch)
+    for _ in range(2):  # the same command twice in the log, as after a crash of its writer
+        command(shop.folder, "pause", "c1", "se-s0")
+    ticks(supervisor)
+    worker = shop.made[0]
+    assert worker.told.count(("pause", "se-s0")) == 1
+    assert states(shop.folder)["se-s0"] == "paused"
+    command(shop.folder, "unpause", "c2", "se-s0")
+    command(shop.folder, "skip", "c3", "base-s0")
+    command(shop.folder, "pause", "c4", "nobody-s0")
+    ticks(supervisor)
+    assert worker.told[-2:] == [("unpause", "se-s0"), ("skip", "base-s0")]
+    command(shop.folder, "pause", "c1", "se-s0")
+    ticks(supervisor)
+    assert states(shop.folder)["se-s0"] != "paused"
+    answers = read_state(shop.folder).state.acknowledged
+    assert answers["c3"] == ("skip", "done")
+    assert "no such run" in answers["c4"][1]
+
+
+def test_what_is_no_command_in_the_control_log_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch)
+    event_log.append_shared(shop.folder.control, "warning", {"message": "not a command"}, t=time.time())
+    command(shop.folder, "pause", "c1", "se-s0")
+    ticks(supervisor)
+    assert set(read_state(shop.folder).state.acknowledged) == {"c1"}
+    supervisor._lock.release()
+    _, shop = reopen(shop.folder)
+    assert shop.made[0].held == ["base-s0", "se-s0", "self-attention-s0"]
+
+
+def test_extend_adds_seeds_to_a_running_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base", "se"))
+    command(shop.folder, "extend", "c1", seeds=2)
+    command(shop.folder, "extend", "c2", seeds=1)
+    ticks(supervisor)
+    assert list(states(shop.folder)) == ["base-s0", "se-s0", "base-s1", "se-s1"]
+    assert shop.folder.manifest_data().config.seeds == 2
+    answers = read_state(shop.folder).state.acknowledged
+    assert answers["c1"][1] == "done"
+    assert "refused" in answers["c2"][1]
+
+
+def test_retry_queues_a_failed_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base", "se"))
+    shop.made[0].end("base-s0", "failed", "the loss became NaN at step 3")
+    ticks(supervisor)
+    assert states(shop.folder)["base-s0"] == "failed"
+    command(shop.folder, "retry", "c1", "base-s0")
+    ticks(supervisor, 1)
+    assert "base-s0" not in shop.made[0].held
+    shop.made[0].end("se-s0")
+    ticks(supervisor)
+    assert shop.made[0].held == ["base-s0"]

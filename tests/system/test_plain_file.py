@@ -1,0 +1,47 @@
+"""Opening what may be no file at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.processes import open_descriptors
+from tui_attn.system.plain_file import NotAFileError, open_to_read
+
+
+def test_a_file_is_opened_and_not_inherited(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    fd = open_to_read(tmp_path / "file")
+    assert os.read(fd, 100) == b"content"
+    assert not os.get_inheritable(fd)
+    os.close(fd)
+
+
+@pytest.mark.parametrize("what", ["folder", "fifo", "device"])
+def test_what_is_no_file_is_refused_at_once_and_keeps_no_descriptor(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x"
+    if what == "folder":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)  # nobody writes to it: whoever waits, waits for ever
+    else:
+        path = Path("/dev/zero")
+    before = open_descriptors()
+    with pytest.raises(NotAFileError):
+        open_to_read(path)
+    assert open_descriptors() == before
+
+
+def test_a_link_is_followed_only_where_that_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    with pytest.raises(OSError, match="symbolic link"):
+        open_to_read(tmp_path / "link")
+    fd = open_to_read(tmp_path / "link", follow_links=True)
+    assert os.read(fd, 100) == b"content"
+    os.close(fd)
+    (tmp_path / "to a folder").symlink_to(tmp_path)
+    with pytest.raises(NotAFileError):
+        open_to_read(tmp_path / "to a folder", follow_links=True)

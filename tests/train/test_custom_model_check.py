@@ -1,0 +1,196 @@
+"""Trying a model of one's own before anything is started: what is wrong, in which line, and nothing of it elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import eventually, lives
+from tui_attn import data
+from tui_attn.experiment.custom_model import OwnModel, OwnModelError
+from tui_attn.launch import custom_models
+from tui_attn.train import custom_model_check
+
+HEAD = """import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        super().__init__()
+        self.fc = nn.Linear(in_channels * image_size * image_size, num_classes)
+"""
+FORWARD = "    def forward(self, x):\n"
+GOOD = HEAD + FORWARD + "        return self.fc(x.flatten(1))\n"
+
+WRONG = {
+    "not Python": ("class Net(:\n", "SyntaxError", 1),
+    "null bytes": ("x = '\x00'\n", "null bytes", None),
+    "no such class": (GOOD.replace("class Net", "class Nett"), "there is no class Net in the file: it has Nett", None),
+    "no class but a number": (GOOD + "Net = 5\n", "Net is not a class derived from torch.nn.Module", None),
+    "raises on import": (GOOD + "1 / 0\n", "ZeroDivisionError: division by zero", 9),
+    "ends the program": (GOOD + "raise SystemExit(3)\n", "it ends the program", 9),
+    "is interrupted": (GOOD + "raise KeyboardInterrupt\n", "KeyboardInterrupt", 9),
+    "wrong signature": (
+        GOOD.replace("in_channels, image_size, num_classes):", "channels=3):").replace("in_channels", "channels"),
+        "Net(in_channels, image_size, num_classes) failed: TypeError: Net.__init__() takes from 1 to 2 positional",
+        None,
+    ),
+    "raises when built": (GOOD.replace("super().__init__()", "super().__init__(); self.x = nothing"), "NameError", 5),
+    "no super": (GOOD.replace("super().__init__()", "pass"), "cannot assign module before", 6),
+    "raises in forward": (GOOD.replace("x.flatten(1)", "x.flat(1)"), "AttributeError", 8),
+    "a wrong size": (GOOD.replace("image_size * image_size", "image_size"), "mat1 and mat2 shapes", 8),
+    "wrong number of classes": (
+        GOOD.replace("num_classes)\n", "7)\n"),
+        "forward returns a tensor of shape (8, 7), not (8, 10): logits of 8 images in 10 classes",
+        None,
+    ),
+    "no batch": (GOOD.replace("x.flatten(1))", "x.flatten(1)).mean(0)"), "of shape (10,)", None),
+    "a tuple": (GOOD.replace("x.flatten(1))", "x.flatten(1)), x"), "forward returns tuple", None),
+    "classes instead of logits": (GOOD.replace("x.flatten(1))", "x.flatten(1)).long()"), "returns torch.int64", None),
+    "no forward": (HEAD, "forward failed: NotImplementedError", None),
+    "nan": (GOOD.replace("x.flatten(1))", "x.flatten(1)) * float('nan')"), "is not finite", None),
+    "detached": (GOOD.replace("x.flatten(1))", "x.flatten(1)).detach()"), "does not require grad", None),
+    "no parameters": (
+        GOOD.replace("self.fc = nn.Linear(in_channels * image_size * image_size, num_classes)", "pass"),
+        "it has no parameters",
+        None,
+    ),
+    "lazy": (GOOD.replace("nn.Linear(in_channels * image_size * image_size,", "nn.LazyLinear("), "no size yet", None),
+    "double": (GOOD.replace("num_classes)\n", "num_classes).double()\n"), "fc.weight is float64", None),
+    "huge": (GOOD.replace("num_classes)\n", "num_classes * 20000)\n"), "100,000,000 at most", None),
+    "state that is no tensor": (
+        GOOD
+        + "    def get_extra_state(self):\n        return {'a': 1}\n    def set_extra_state(self, x):\n        pass\n",
+        "its state holds _extra_state, which is no tensor",
+        None,
+    ),
+    "other in evaluation": (
+        GOOD.replace("self.fc(x.flatten(1))", "self.fc(x.flatten(1))[:, : 10 if self.training else 3]"),
+        "in evaluation forward returns a tensor of shape (8, 3)",
+        None,
+    ),
+}
+
+
+def question(**others: object) -> custom_model_check.Question:
+    usual: dict[str, object] = {"class_name": "Net", "channels": 1, "image_size": (28, 28), "classes": 10}
+    usual |= {"batch_size": 128, "precision": "fp32", "seconds": 9}
+    return custom_model_check.Question(**usual | others)  # type: ignore[arg-type]
+
+
+def test_a_good_one_is_told_by_its_size() -> None:
+    assert custom_model_check.examine(GOOD.encode(), question()) == {"parameters": 7850, "warnings": []}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_said_with_its_line(what: str) -> None:
+    source, words, line = WRONG[what]
+    found = custom_model_check.examine(source.encode(), question())
+    assert words in found["error"]
+    assert found["line"] == line
+
+
+def test_what_is_odd_is_told() -> None:
+    unused = GOOD.replace("super().__init__()", "super().__init__(); self.other = nn.Linear(2, 2)")
+    (warning,) = custom_model_check.examine(unused.encode(), question())["warnings"]
+    assert warning.startswith("other.weight, other.bias gets no gradient")
+    noisy = GOOD.replace("x.flatten(1))", "x.flatten(1)) + torch.rand(1)")
+    (warning,) = custom_model_check.examine(noisy.encode(), question())["warnings"]
+    assert "differ from call to call" in warning
+
+
+def test_it_is_tried_in_the_precision_that_is_asked_for() -> None:
+    single = GOOD.replace(
+        "return self.fc(x.flatten(1))", "y = self.fc(x.flatten(1)); z = y.detach(); torch.det(z.T @ z); return y"
+    )
+    assert "error" not in custom_model_check.examine(single.encode(), question())
+    assert "BFloat16" in custom_model_check.examine(single.encode(), question(precision="bf16"))["error"]
+
+
+def test_a_batch_of_one_is_tried_where_one_is_asked_for() -> None:
+    norm = GOOD.replace("x.flatten(1))", "x.flatten(1))").replace("return self.fc", "return nn.BatchNorm1d(10)(self.fc")
+    norm = norm.replace("x.flatten(1))", "x.flatten(1)))")
+    assert "error" not in custom_model_check.examine(norm.encode(), question())
+    assert "more than 1 value per channel" in custom_model_check.examine(norm.encode(), question(batch_size=1))["error"]
+
+
+# ---- in a process of its own
+
+
+def ask(folder: Path, source: str, *, seconds: float = 240) -> list[str]:
+    model = OwnModel(name="net", file=str(folder / "net.py"), class_name="Net")
+    content = custom_models.Source(model, source.encode())
+    return custom_models.examine(content, data.dataset_info("synthetic"), 128, seconds=seconds)
+
+
+def test_prints_threads_and_settings_disturb_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    noisy = f"""import os, sys, threading, time
+print("stdout"); sys.stderr.write("stderr"); os.write(1, b"one"); os.write(2, b"two")
+assert sys.stdin.read() == ""
+threading.Thread(target=time.sleep, args=(600,)).start()
+os.chdir("/"); os.environ.clear()
+{GOOD}"""
+    assert ask(tmp_path, noisy) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_endless_loop_is_ended_and_its_line_named(tmp_path: Path) -> None:
+    loop = GOOD.replace("        return", "        while True: pass\n        return")
+    with pytest.raises(OwnModelError, match=r"^net\.py, line 8: trying it took too long"):
+        ask(tmp_path, loop, seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("import os; os._exit(0)", "it ended the process that tried it, with exit code 0"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "it may need more memory than there is"),
+        ("import os; os.abort()", "it ended the process that tried it, by SIGABRT"),
+        ("raise ValueError('\\x1b[2J' * 3 + '\\n' * 5)", "line 1: ValueError: ␛[2J"),
+        ("from .blocks import Block", "line 1: ImportError: attempted relative import"),
+        ("import blocks", "No module named 'blocks'\na model of your own is one file"),
+        ("from models import SEBlock", "\nthe lab's networks are in tui_attn.models"),
+    ],
+)
+def test_whatever_it_does_is_told_in_two_lines(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "blocks.py").write_text("class Block: ...\n")
+    with pytest.raises(OwnModelError) as caught:
+        ask(tmp_path, f"{line}\n{GOOD}")
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("net.py")
+    assert len(str(caught.value).splitlines()) <= 2
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
+    child = f"""import subprocess
+started = subprocess.Popen(["sleep", "600"])
+open({str(tmp_path / "pid")!r}, "w").write(str(started.pid))
+{GOOD}"""
+    assert ask(tmp_path, child) == []
+    pid = int((tmp_path / "pid").read_text())
+    eventually(lambda: not lives(pid), "the end of what it started")
+
+
+def test_the_front_never_imports_the_file(tmp_path: Path) -> None:
+    """Neither torch nor the file: only the process does that is thrown away."""
+    (tmp_path / "net.py").write_text(GOOD)
+    code = f"""
+import sys
+from tui_attn import own_models
+from tui_attn.experiment.config import ExperimentConfig
+config, sources = own_models.prepare(
+    ExperimentConfig(models=("base", {str(tmp_path / "net.py")!r} + ":Net"), dataset="synthetic"), print)
+print(json.dumps([config.own_models[0].sha256, len(sources), "torch" in sys.modules]))
+"""
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import json{code}"], env=environment, capture_output=True, text=True, check=True
+    )
+    said, answer = done.stdout.splitlines()
+    assert said == "trying net.py:Net"
+    digest, sources, torch = json.loads(answer)
+    assert (len(digest), sources, torch) == (64, 1, False)
+    assert (tmp_path / "state/tui-attn/own-code.sha256").read_text() == f"{digest}\n"

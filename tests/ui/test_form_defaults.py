@@ -1,0 +1,54 @@
+"""What a new experiment starts from, and what of another's configuration is not taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import record
+from tui_attn.experiment import trust
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.writing import write_manifest
+from tui_attn.ui.form_defaults import find_origin
+
+SHA256 = "ab" * 32
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def with_own_model(folder: Path) -> ExperimentConfig:
+    config = ExperimentConfig(models=("base", f"{folder}/net.py:Net"), epochs=3, name="theirs")
+    return replace(config, own_models=tuple(replace(model, sha256=SHA256) for model in config.own_models))
+
+
+def test_the_newest_experiment_else_what_the_file_says(tmp_path: Path) -> None:
+    runs_dir = tmp_path / "runs"
+    said = {"epochs": 7, "runs_dir": "~/lab"}
+    origin = find_origin(runs_dir, None, said)
+    assert (origin.id, origin.config) == ("", ExperimentConfig(epochs=7))
+    assert origin.usual_runs_dir == Path("~/lab")
+    folder = record(runs_dir, config=ExperimentConfig(epochs=3, name="mine"), predictions=False, probes=False)
+    origin = find_origin(runs_dir, None, said)
+    assert (origin.id, origin.config) == (folder.id, ExperimentConfig(epochs=3))
+    assert origin.usual == ExperimentConfig(epochs=7)
+
+
+def test_a_damaged_experiment_is_no_origin(tmp_path: Path) -> None:
+    folder = record(tmp_path, predictions=False, probes=False)
+    folder.manifest.write_text("{}")
+    assert find_origin(tmp_path, folder, {}).config == ExperimentConfig()
+
+
+def test_code_that_this_user_never_named_is_left_out(tmp_path: Path) -> None:
+    folder = record(tmp_path / "runs", config=ExperimentConfig(epochs=3), predictions=False, probes=False)
+    manifest = replace(folder.manifest_data(), config=with_own_model(tmp_path))
+    write_manifest(folder, manifest)
+    assert find_origin(tmp_path / "runs", folder, {}).config.models == ("base",)
+    trust.trust(SHA256)
+    kept = find_origin(tmp_path / "runs", folder, {}).config
+    assert kept.model_specs == ("base", f"{tmp_path}/net.py:Net")

@@ -1,0 +1,96 @@
+"""An experiment that is being described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from tests.experiment.test_option_text import CONFIGS
+from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.option_text import arguments
+from tui_attn.ui.form_state import ENTRIES, FOLDER, OWN, Draft
+
+
+@settings(max_examples=50)
+@given(CONFIGS)
+def test_the_entries_of_a_configuration_make_it_again(config: ExperimentConfig) -> None:
+    draft = Draft.of(config)
+    assert set(draft.texts) == set(ENTRIES)
+    assert draft.reasons() == {}
+    assert draft.config() == config
+
+
+def test_each_wrong_entry_has_its_own_reason_without_naming_its_option() -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts |= {"epochs": "many", "models": "", "jobs": "0", "name": "\x1b[2J", "device": "gpu"}
+    assert draft.reasons() == {
+        "epochs": "must be a whole number from 1 to 1,000,000, not many",
+        "models": "is empty: choose from base, se, self-attention",
+        "jobs": "must be a whole number from 1 to 256, not 0",
+        "name": "holds control characters (␛[2J): use printable text",
+        "device": "unknown --device 'gpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
+    }
+    with pytest.raises(ConfigError, match="--models is empty"):
+        draft.config()
+
+
+def test_a_folder_of_images_needs_a_path() -> None:
+    draft = Draft.of(ExperimentConfig())
+    assert draft.reason(FOLDER) is None
+    draft.texts["dataset"] = FOLDER
+    assert draft.reasons() == {FOLDER: "needs the path of a folder of images, as in folder:./flowers"}
+    draft.texts[FOLDER] = "./flowers"
+    assert draft.reasons() == {}
+    assert draft.config().dataset == "folder:./flowers"
+
+
+def test_models_of_one_s_own_follow_the_lab_s() -> None:
+    draft = Draft.of(ExperimentConfig(models=("se",)))
+    draft.texts[OWN] = " ./my_net.py:MyNet, /nets/other.py:Net "
+    assert draft.reasons() == {}
+    assert draft.config().model_specs == ("se", str(Path("my_net.py").absolute()) + ":MyNet", "/nets/other.py:Net")
+    draft.texts["models"] = ""
+    assert draft.reasons() == {}
+    assert draft.config().models == ("my_net-mynet", "other-net")
+
+
+def test_a_path_with_a_comma_goes_through_the_form_and_onto_the_command_line() -> None:
+    config = ExperimentConfig(models=("base", "/nets/a,b.py:Net"))
+    draft = Draft.of(config)
+    assert draft.texts[OWN] == r"/nets/a\,b.py:Net"
+    assert draft.reasons() == {}
+    assert draft.config() == config
+    assert arguments(config) == ["--models", r"base,/nets/a\,b.py:Net"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("bas", "'bas' is no file: name file and class, as in ./my_net.py:MyNet"),
+        ("./my_net.py", "./my_net.py: name the class as well, as in ./my_net.py:MyNet"),
+        ("/nets/my_net:MyNet", "/nets/my_net: a model of your own is in a Python file, as in ./my_net.py:MyNet"),
+        ("./my_net.py:My-Net", "'My-Net' can't be the name of a class: as in ./my_net.py:MyNet"),
+        ("~nobody-of-that-name/x.py:Net", "~nobody-of-that-name/x.py:Net: there is no such user or folder"),
+        (
+            "./a,b.py:Net",
+            "./a: name a Python file and a class in it, as in ./my_net.py:MyNet (a comma in a path: '\\,')",
+        ),
+        ("/a.py:A,/a.py:A", "names a model twice: name each once, and use --seeds for repetitions"),
+    ],
+)
+def test_what_is_no_model_of_one_s_own_is_said(typed: str, reason: str) -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts[OWN] = typed
+    assert draft.reasons() == {OWN: reason}
+    with pytest.raises(ConfigError):
+        draft.config()
+
+
+def test_the_data_dir_is_made_absolute() -> None:
+    draft = Draft.of(ExperimentConfig())
+    draft.texts["data_dir"] = "here"
+    assert draft.config().data_dir == str(Path("here").absolute())
+    draft.texts["data_dir"] = "~nobody-of-that-name/x"
+    assert draft.reasons() == {"data_dir": "~nobody-of-that-name/x: there is no such user"}

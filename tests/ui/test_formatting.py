@@ -1,0 +1,76 @@
+"""How states and numbers are said."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.reducer import RUN_ENDED, RUN_LIVE, RunState
+from tui_attn.ui import formatting
+from tui_attn.ui.feed import RunView
+
+
+def view(shown: str, **changes: object) -> RunView:
+    """A run in state `shown`."""
+    run = RunState("se-s0", "se", 0, state=shown)
+    for name, value in changes.items():
+        setattr(run, name, value)
+    return RunView(run, shown, None, 1)
+
+
+@pytest.mark.parametrize("state", sorted(RUN_ENDED | RUN_LIVE | {"queued", "stalled", "lost"}))
+def test_every_state_has_a_sign_of_its_own_and_an_ink(state: str) -> None:
+    assert formatting.state_text(state) == f"{formatting.GLYPHS[state]} {state}"
+    assert state in formatting.STATE_INKS
+    assert sum(glyph == formatting.GLYPHS[state] for glyph in formatting.GLYPHS.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.23456, "0.2346"), (12.5, "12.5000"), (1234.5, "1234.5"), (123456.0, "1.2e5"), (-4.9e14, "-4.9e14"),
+     (1e300, "1.0e300"), (math.nan, "NaN"), (math.inf, "inf"),
+     (-math.inf, "-inf")],
+)  # fmt: skip
+def test_losses(value: float | None, text: str) -> None:
+    assert formatting.loss_text(value) == text
+    assert len(text) <= 7
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 999.6, 21345.0, 99_999.0, 250_000.0, 999_999.0, 1_234_567.0, 5e7])
+def test_rates_fit_their_column(value: float) -> None:
+    assert len(formatting.rate_text(value)) <= 6
+
+
+@pytest.mark.parametrize(("fraction", "full"), [(0.0, 0), (0.04, 0), (0.5, 5), (1.0, 10), (1.7, 10), (-1.0, 0)])
+def test_bars_are_as_long_as_asked(fraction: float, full: int) -> None:
+    filled, empty = formatting.bar(fraction, 10, ascii_only=True)
+    assert (filled, empty) == ("=" * full, "." * (10 - full))
+
+
+def test_a_failed_run_says_why() -> None:
+    text = formatting.remark(view("failed", reason="CUDA out of memory\x1b[2J"))
+    assert text is not None
+    assert text.startswith("CUDA out of memory␛[2J")
+
+
+def test_a_lost_run_says_what_is_kept() -> None:
+    assert formatting.remark(view("lost", checkpoint=(938, 2))) == "no live process · checkpoint: epoch 2"
+    assert formatting.remark(view("lost")) == "no live process · no checkpoint yet"
+
+
+def test_a_run_that_trains_shows_its_numbers() -> None:
+    assert formatting.remark(view("running")) is None
+    assert formatting.remark(view("finished")) is None
+
+
+def test_runs_are_counted_with_those_that_need_a_look_first() -> None:
+    runs = {str(index): view(shown) for index, shown in enumerate(["finished", "failed", "running", "running"])}
+    assert formatting.counts_text(runs) == "1 failed · 2 running · 1 finished"
+
+
+def test_an_experiment_is_called_by_its_name_made_safe() -> None:
+    config = ExperimentConfig(name="[/bold] é", dataset="cifar10", seeds=3)
+    assert formatting.experiment_name("id", config) == "[/bold] é"
+    assert formatting.experiment_facts(config) == "cifar10 · 3 models × 3 seeds · 15 epochs · batch 128"

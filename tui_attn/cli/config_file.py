@@ -1,0 +1,184 @@
+"""The configuration file: where it is, what it says, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui_attn.cli.option_table import BY_NAME, SETTINGS, Setting, checked
+from tui_attn.experiment.config import ConfigError
+from tui_attn.system.text import safe_text
+from tui_attn.ui.keymap import check_key, check_keymap, nearest
+
+KEYS = "keys"
+"""The only table: ids of bindings -> keys."""
+_LARGEST = 1 << 20
+"""Bytes; a larger file is none of ours."""
+
+
+@dataclass(slots=True)
+class FileSettings:
+    """What a configuration file says. What is wrong in it is in `problems`; what is right is kept all the same."""
+
+    path: Path | None = None
+    """None: no file was found."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """By the names of `SETTINGS`, checked."""
+    keymap: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line in which each setting stands, where that could be found out; bindings as `keys.ID`."""
+    problems: list[str] = field(default_factory=list)
+    """Each one line, which names the file and the key."""
+
+    def check(self) -> None:
+        """Raise `ConfigError` for the first problem."""
+        if self.problems:
+            raise ConfigError(self.problems[0])
+
+    def experiment(self) -> dict[str, Any]:
+        """The fields of `ExperimentConfig` that the file gives."""
+        return self._fields("experiment")
+
+    def screen(self) -> dict[str, Any]:
+        """The fields of `UiOptions` that the file gives."""
+        return self._fields("screen") | ({"keymap": self.keymap} if self.keymap else {})
+
+    def _fields(self, group: str) -> dict[str, Any]:
+        return {
+            item.field: self.values[item.name] for item in SETTINGS if item.group == group and item.name in self.values
+        }
+
+
+def usual_path(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where the user's own file is; None where there is no home. A relative XDG_CONFIG_HOME counts for nothing."""
+    given = environ.get("XDG_CONFIG_HOME", "")
+    if given.startswith("/") and "\x00" not in given:
+        return Path(given) / "tui-attn" / "config.toml"
+    try:
+        return Path.home() / ".config" / "tui-attn" / "config.toml"
+    except RuntimeError:
+        return None
+
+
+def load(named: Path | None, environ: Mapping[str, str] = os.environ) -> FileSettings:
+    """The settings of the file `named` on the command line, else of the user's own, which may be missing."""
+    if named is not None:
+        return read(named)
+    path = usual_path(environ)
+    if path is None or not os.path.lexists(path):
+        return FileSettings()
+    return read(path, who="the configuration")
+
+
+def read(path: Path, *, who: str = "--config") -> FileSettings:
+    """What the TOML file at `path` says; `who` begins each problem."""
+    found = FileSettings(path)
+    subject = f"{who} {safe_text(path, one_line=True)}"
+    try:
+        text = _text(path, subject)
+        table = _parsed(text, subject)
+    except ConfigError as error:
+        found.problems.append(str(error))
+        return found
+    found.lines = _lines(text)
+    keys = table.pop(KEYS, {})
+    for key, value in table.items():
+        _take(found, subject, key, value)
+    _take_keys(found, subject, keys)
+    return found
+
+
+def _text(path: Path, subject: str) -> str:
+    try:
+        with path.expanduser().open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"{subject} is larger than 1 MB: it is no configuration file")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"can't read {subject}: {error.strerror}") from None
+    except RuntimeError:  # from expanduser
+        raise ConfigError(f"can't read {subject}: there is no such user") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{subject} is no valid TOML: it isn't UTF-8") from None
+    except ConfigError:
+        raise
+    except ValueError as error:  # a zero byte in the path
+        raise ConfigError(f"can't read {subject}: {safe_text(error, one_line=True)[:200]}") from None
+
+
+def _parsed(text: str, subject: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{subject} is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and plain ones for numbers beyond all measure
+        raise ConfigError(f"{subject} is no valid TOML: {safe_text(error, one_line=True)[:200]}") from None
+
+
+def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
+    """Take one setting in, or note what is wrong with it."""
+    name = key.replace("_", "-")
+    setting = BY_NAME.get(name)
+    if setting is None:
+        what = "table" if isinstance(value, dict) else "key"
+        shown = safe_text(key, one_line=True)[:60]
+        found.problems.append(
+            f"{subject} has an unknown {what} '{shown}': {nearest(shown, [*BY_NAME, KEYS], 'tui-attn config')}"
+        )
+        return
+    if name in found.values:
+        found.problems.append(f"{subject} names '{name}' twice: keep one of them")
+        return
+    try:
+        found.values[name] = checked(setting, value)
+    except ConfigError as error:
+        found.problems.append(f"{_place(found, subject, name)}{name}: {_said(setting, error)}")
+
+
+def _said(setting: Setting, error: ConfigError) -> str:
+    """What the command line says of the same mistake, without the option's name, which stands before it."""
+    return str(error).removeprefix(f"--{setting.name} ")
+
+
+def _place(found: FileSettings, subject: str, key: str) -> str:
+    line = found.lines.get(key)
+    return f"{subject}, " if line is None else f"{subject}, line {line}, "
+
+
+def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
+    """Take the table of keys in, or note what is wrong with it."""
+    if not isinstance(keys, dict):
+        found.problems.append(f'{subject}: [keys] must be a table, such as [keys] and below it help = "f5"')
+        return
+    for id_, value in keys.items():
+        keys_of = ",".join(value) if isinstance(value, list) and all(isinstance(key, str) for key in value) else value
+        try:
+            check_key(id_, keys_of)
+        except ConfigError as error:
+            found.problems.append(f"{_place(found, subject, f'keys.{id_}')}{error}")
+        else:
+            found.keymap[id_] = keys_of
+    try:
+        check_keymap(found.keymap)
+    except ConfigError as error:
+        found.problems.append(f"{subject}: {error}")
+        found.keymap = {}
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The lines of the settings, found by eye: the first `name =` of each, under its table."""
+    found: dict[str, int] = {}
+    prefix = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if table := re.match(r"\s*\[\s*([\w.\"'-]+)\s*\]", line):
+            prefix = table.group(1).strip("\"'") + "."
+        elif key := re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line):
+            name = key.group(1)
+            found.setdefault(prefix + (name if prefix else name.replace("_", "-")), number)
+    return found

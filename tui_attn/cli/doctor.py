@@ -1,0 +1,197 @@
+"""`tui-attn doctor`: is this machine fit for training, and what to do where it isn't."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tui_attn import __version__, data
+from tui_attn.cli import lines
+from tui_attn.launch import devices
+from tui_attn.system.text import safe_text, size
+
+PLENTY = 1_000_000_000
+"""Bytes of free disk below which the doctor warns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    verdict: str
+    """ok, warning or problem."""
+    text: str
+    remedy: str | None = None
+
+
+def report(runs_dir: Path, *, as_json: bool) -> int:
+    """Print what was found; 1 when something keeps training from working, else 0."""
+    findings = list(examine(runs_dir))
+    if as_json:
+        lines.print_line(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}[finding.verdict]
+            lines.print_line(safe_text(f"{mark}  {finding.what:<9} {finding.text}", one_line=True))
+            if finding.remedy is not None:
+                lines.print_line(safe_text(f"{'':19}{finding.remedy}", one_line=True))
+    return 1 if any(finding.verdict == "problem" for finding in findings) else 0
+
+
+def examine(runs_dir: Path) -> Iterator[Finding]:
+    """Look at everything that training and showing it depend on."""
+    yield Finding("program", "ok", f"tui-attn {__version__}, Python {platform.python_version()}, {platform.system()}")
+    machine = devices.probe()
+    yield torch_finding(machine, gpu_hardware=_gpu_hardware())
+    yield _device(machine)
+    yield _memory()
+    yield from _data()
+    yield _terminal(dict(os.environ), sys.stdout.isatty(), shutil.get_terminal_size())
+    yield _disk(runs_dir)
+    yield _logout()
+
+
+def torch_finding(machine: devices.Machine, *, gpu_hardware: bool) -> Finding:
+    """Whether torch is there, new enough, and built for the hardware."""
+    if machine.torch_version is None:
+        return Finding("torch", "problem", "is not installed", "pip install torch torchvision")
+    numbers = machine.torch_version.split("+")[0].split(".")
+    if [int(part) for part in numbers[:2] if part.isdigit()] < [2, 11]:
+        return Finding("torch", "problem", f"{machine.torch_version} is too old", "pip install 'torch>=2.11'")
+    if gpu_hardware and machine.torch_cuda is None:
+        return Finding(
+            "torch",
+            "warning",
+            f"{machine.torch_version} is a CPU-only build, and this machine has an NVIDIA GPU",
+            "install a CUDA build of torch, or the GPU stays idle",
+        )
+    build = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else "CPU-only"
+    return Finding("torch", "ok", f"{machine.torch_version} ({build})")
+
+
+def _gpu_hardware() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _device(machine: devices.Machine) -> Finding:
+    chosen = ", ".join(devices.choose("auto", machine))
+    cores = devices.usable_cores()
+    text = f"--device auto takes {chosen}; {cores} cores usable, {devices.threads()} threads a worker"
+    if _gpu_hardware() and machine.torch_cuda and not machine.gpus:
+        return Finding(
+            "device",
+            "warning",
+            text,
+            "the GPU's driver doesn't answer or CUDA_VISIBLE_DEVICES hides it: nvidia-smi tells",
+        )
+    return Finding("device", "ok", text)
+
+
+def _memory() -> Finding:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    text = f"{size(memory.available)} of {size(memory.total)} available"
+    if memory.available < PLENTY:
+        return Finding("memory", "warning", text, "a worker takes about 1 GB: close something")
+    return Finding("memory", "ok", text)
+
+
+def _data() -> Iterator[Finding]:
+    try:
+        found = data.status()
+    except data.DataError as error:
+        yield Finding("data", "problem", str(error))
+        return
+    for item in found:
+        if item.state == "ready":
+            where = "" if item.located is None else f" ({item.located.source})"
+            yield Finding("data", "ok", f"{item.name} is here and whole{where}")
+        elif item.name == "fashion-mnist":
+            verdict = "problem" if item.state == "damaged" else "warning"
+            yield Finding("data", verdict, f"{item.name} is {item.state}", f"tui-attn data {item.name}")
+
+
+def _terminal(environment: dict[str, str], is_terminal: bool, extent: os.terminal_size) -> Finding:
+    term = environment.get("TERM", "")
+    if not is_terminal:
+        return Finding("terminal", "ok", "stdout is no terminal: lines instead of the dashboard")
+    if term in {"", "dumb"}:
+        return Finding(
+            "terminal",
+            "warning",
+            f"TERM={term or 'unset'}: lines instead of the dashboard",
+            "set TERM, as to xterm-256color",
+        )
+    colours = "no colour" if "NO_COLOR" in environment else environment.get("COLORTERM") or term
+    text = f"{extent.columns}x{extent.lines}, {colours}" + (", over SSH" if "SSH_CONNECTION" in environment else "")
+    if extent.columns < 80 or extent.lines < 24:
+        return Finding("terminal", "warning", text, "the dashboard wants at least 80x24")
+    return Finding("terminal", "ok", text)
+
+
+def _disk(runs_dir: Path) -> Finding:
+    place = runs_dir.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding("disk", "problem", f"{place} can't be written", "choose another folder with --runs-dir")
+    free = shutil.disk_usage(place).free
+    text = f"{size(free)} free for {runs_dir}"
+    if free < PLENTY:
+        return Finding("disk", "warning", text, "an experiment of the lab takes about 10 MB: make room")
+    return Finding("disk", "ok", text)
+
+
+def _logout() -> Finding:
+    """Whether processes survive the end of the login session: systemd may be set to end them."""
+    if not Path("/run/systemd/system").exists():
+        if Path("/.dockerenv").exists() or os.getpid() == 1:
+            return Finding("logout", "ok", "training survives a logout, but not the end of this container")
+        return Finding("logout", "ok", "training survives a logout (no systemd here)")
+    kills = _ask(
+        "busctl",
+        "get-property",
+        "org.freedesktop.login1",
+        "/org/freedesktop/login1",
+        "org.freedesktop.login1.Manager",
+        "KillUserProcesses",
+    )
+    lingers = _ask("loginctl", "show-user", str(os.getuid()), "--property=Linger")
+    try:
+        group = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        group = ""
+    return logout_finding(kills=kills.endswith("true"), lingers=lingers.endswith("yes"), group=group)
+
+
+def logout_finding(*, kills: bool, lingers: bool, group: str) -> Finding:
+    """What a logout does, by logind's KillUserProcesses and Linger and by this process's control groups.
+
+    KillUserProcesses ends what is in the session's scope, whether the user lingers or not; what the user's own systemd
+    runs ends with it, which is at logout unless the user lingers.
+    """
+    outside = "/user@" in group
+    if outside and not lingers:
+        return Finding("logout", "warning", "systemd ends your processes when you log out", "loginctl enable-linger")
+    if kills and not outside:
+        start = "systemd-run --user --scope tui-attn"
+        remedy = start if lingers else f"loginctl enable-linger, then start with: {start}"
+        return Finding("logout", "warning", "systemd ends your processes when you log out", remedy)
+    return Finding("logout", "ok", "training survives a logout")
+
+
+def _ask(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()

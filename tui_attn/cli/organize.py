@@ -1,0 +1,137 @@
+"""Commands that keep order among experiments: history, rename, note, pin, unpin, delete, trash, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui_attn.cli import completion
+from tui_attn.cli.app import TIDY, WATCH, command
+from tui_attn.cli.options import RUNS, AsJson, Mouse, RunsDir, Theme
+from tui_attn.cli.watching import full_screen
+
+Named = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths.", autocompletion=completion.experiments
+    ),
+]
+One = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Its id, the start of it, its name, or a path.",
+        autocompletion=completion.experiments,
+    ),
+]
+Trashed = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="EXPERIMENT...",
+        help="Ids, starts of them, or names. [what was deleted last]",
+        autocompletion=completion.in_the_trash,
+    ),
+]
+
+
+@command(WATCH, "history                   to find, open, compare and tidy up")
+def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> None:
+    """Show all experiments; where no dashboard can be shown, list them."""
+    if not full_screen():
+        from tui_attn.cli import commands
+
+        raise typer.Exit(commands.list_experiments(runs_dir, as_json=False))
+    from tui_attn.cli.context import screen_options
+    from tui_attn.ui import run_dashboard
+
+    raise typer.Exit(run_dashboard(None, options=screen_options(), runs_dir=runs_dir))
+
+
+@command(TIDY, "rename 20261123 'the lab'", "rename 20261123 ''        takes its name away")
+def rename(
+    experiment: One,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called; '' takes its name away.")],
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Give an experiment another name; its id stays."""
+    from tui_attn.history import organize
+    from tui_attn.system import console
+    from tui_attn.system.text import safe_text
+
+    folder = organize.find_any(runs_dir, experiment)
+    organize.rename(folder, name)
+    called = safe_text(name.strip(), one_line=True)
+    console.say(f"{folder.id} is called '{called}' now" if called else f"{folder.id} has no name any more")
+
+
+@command(TIDY, "note my-lab 'use this for the report'", "note my-lab ''            takes the note away")
+def note(
+    experiment: One,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is noted; '' takes the note away.")],
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Note something on an experiment; the history finds it."""
+    from tui_attn.history import organize
+    from tui_attn.system import console
+
+    folder = organize.find_any(runs_dir, experiment)
+    before = organize.read_remarks(folder).note
+    organize.note(folder, text)
+    if not text.strip():
+        console.say(f"{folder.id} has no note any more")
+    else:
+        console.say(f"noted on {folder.id}" + (f", in place of: {before}" if before else ""))
+
+
+@command(TIDY, "pin my-lab", "pin 20261123 20261124     two of them")
+def pin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
+    """Keep experiments at the top of the history."""
+    _pin(experiments, runs_dir, pinned=True)
+
+
+@command(TIDY, "unpin my-lab")
+def unpin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
+    """Let experiments go from the top of the history."""
+    _pin(experiments, runs_dir, pinned=False)
+
+
+def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
+    from tui_attn.history import organize
+    from tui_attn.system import console
+
+    for folder in dict.fromkeys(organize.find_any(runs_dir, name) for name in experiments):
+        organize.pin(folder, pinned)
+        console.say(f"{folder.id} is {'pinned' if pinned else 'not pinned any more'}")
+
+
+@command(TIDY, "delete my-lab             moves it to runs/.trash", "delete 20261123 20261124  two of them")
+def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
+    """Move experiments to the trash; 'restore' takes them back."""
+    from tui_attn.history import organize
+    from tui_attn.system import console
+    from tui_attn.system.text import command_line
+
+    for folder in dict.fromkeys(organize.find_any(runs_dir, name) for name in experiments):
+        organize.trash(folder)
+        console.say(f"{folder.id} is in the trash: '{command_line('restore', folder.path)}' takes it back")
+
+
+@command(TIDY, "trash", "trash --json | jq '.[].experiment'")
+def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+    """List what was deleted, the last first."""
+    from tui_attn.cli import commands
+
+    raise typer.Exit(commands.list_trash(runs_dir, as_json=as_json))
+
+
+@command(TIDY, "restore                   what was deleted last", "restore 20261123")
+def restore(experiments: Trashed = None, runs_dir: RunsDir = RUNS) -> None:
+    """Take experiments back from the trash."""
+    from tui_attn.history import organize
+    from tui_attn.system import console
+
+    found = [organize.find_trashed(runs_dir, name) for name in experiments or []]
+    for item in found or [organize.find_trashed(runs_dir, None)]:
+        console.say(f"{organize.restore(item).id} is back")

@@ -1,0 +1,245 @@
+"""Append-only logs: one writer, any number of readers, whole lines only."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tui_attn.experiment import events
+from tui_attn.experiment.events import Event
+from tui_attn.system.plain_file import open_to_read
+
+_CHUNK = 1 << 20
+MISSING = "it is missing"
+"""What a `LogReader` says of a log that isn't there."""
+_TRACE = 32
+"""Bytes before a reader's place that are looked at again: a line's checksum is among them."""
+
+
+class LogWriter:
+    """Appends events to a log that this process alone writes.
+
+    Opening it cuts a torn last line off, and numbering goes on after the last good event. Raises `OSError`.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+        self._fd = _open_to_append(path)
+        try:
+            self._seq = _cut_torn_line(self._fd) + 1
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def append(self, type_: str, /, **payload: Any) -> None:
+        """Write one event as one line. On a full disk nothing of the line stays, and `OSError` is raised."""
+        line = events.encode(type_, payload, seq=self._seq, t=self._clock())
+        _write_whole(self._fd, line)
+        self._seq += 1
+
+    def in_place(self) -> bool:
+        """Whether the file at `path` is still the one that is written, neither removed nor replaced."""
+        try:
+            there = self.path.stat(follow_symlinks=False)
+        except OSError:
+            return False
+        written = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) == (written.st_dev, written.st_ino)
+
+    def sync(self) -> None:
+        """Make what was appended survive a power loss."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Close the file; appending is over."""
+        os.close(self._fd)
+
+
+class LogReader:
+    """Reads a log from its start and then what is new, by byte offset.
+
+    It never raises on what it reads. `damaged` counts the lines it had to skip; `restarts` how often the file
+    shrank or was replaced, after which it is read from the start again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damaged = 0
+        self.restarts = 0
+        self.more = False
+        """Whether the last `read` stopped at its limit before the end of the file."""
+        self.problem: str | None = None
+        """Why the log could not be read the last time; None when it could."""
+        self._offset = 0
+        self._trace = b""
+        """What stands just before the offset, to know the file again by."""
+        self._skipping = False
+        """In the middle of a line too long to be one of ours."""
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read."""
+        return self._offset
+
+    def read(self, limit: int | None = None) -> list[Event]:
+        """The events since the last call, at most about `limit` bytes of them; empty when there are none.
+
+        After a restart the first events returned are the file's first: see `restarts`.
+        """
+        self.more = False
+        try:
+            fd = open_to_read(self.path)
+        except FileNotFoundError:
+            self.problem = MISSING
+            return []
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
+            return []
+        try:
+            self.problem = None
+            return self._read(fd, limit)
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
+            return []
+        finally:
+            os.close(fd)
+
+    def _read(self, fd: int, limit: int | None) -> list[Event]:
+        status = os.fstat(fd)
+        if self._offset and not self._is_the_same(fd):
+            self.restarts += 1
+            self.damaged = 0
+            self._offset = 0
+            self._trace = b""
+            self._skipping = False
+        found: list[Event] = []
+        start = self._offset
+        while self._offset < status.st_size and (limit is None or self._offset - start < limit):
+            chunk = os.pread(fd, _CHUNK if limit is None else min(_CHUNK, limit), self._offset)
+            end = chunk.rfind(b"\n")
+            while end < 0 and len(chunk) < events.MAX_LINE and self._offset + len(chunk) < status.st_size:
+                more = os.pread(fd, _CHUNK, self._offset + len(chunk))
+                if not more:
+                    break
+                chunk += more
+                end = chunk.rfind(b"\n")
+            if end < 0:
+                if len(chunk) < events.MAX_LINE:
+                    break
+                self._skipping = True
+                self._advance(chunk)
+                continue
+            self._advance(chunk[: end + 1])
+            for line in chunk[:end].split(b"\n"):
+                self._take(line, found)
+        self.more = limit is not None and self._offset - start >= limit and self._offset < status.st_size
+        return found
+
+    def _is_the_same(self, fd: int) -> bool:
+        """Whether the file is the one that was read, or a copy: by what it holds, for inode numbers are used again."""
+        return os.pread(fd, len(self._trace), self._offset - len(self._trace)) == self._trace
+
+    def _advance(self, passed: bytes) -> None:
+        self._offset += len(passed)
+        self._trace = (self._trace + passed[-_TRACE:])[-_TRACE:]
+
+    def _take(self, line: bytes, found: list[Event]) -> None:
+        event = None if self._skipping else events.decode(line)
+        self._skipping = False
+        if event is None:
+            self.damaged += 1
+        else:
+            found.append(event)
+
+
+def last_event(path: Path) -> Event | None:
+    """The last good event of the log at `path`, found from its end; None when there is none. Never raises."""
+    try:
+        fd = open_to_read(path)
+    except OSError:
+        return None
+    try:
+        lines = _lines_backwards(fd, os.fstat(fd).st_size)
+        return next((event for event in map(events.decode, lines) if event is not None), None)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) -> None:
+    """Append one event to a log that several processes write, the control log. Raises `OSError`.
+
+    Writers take turns by a lock, and one that finds a torn line ends it first, so that its own stays whole.
+    """
+    fd = _open_to_append(path)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        length = os.fstat(fd).st_size
+        torn = length > 0 and os.pread(fd, 1, length - 1) != b"\n"
+        line = events.encode(type_, payload, seq=0, t=t)
+        _write_whole(fd, b"\n" + line if torn else line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_to_append(path: Path) -> int:
+    """A descriptor of the log at `path`, which is made if need be. Raises `OSError`, also for what is no file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return fd
+
+
+def _write_whole(fd: int, line: bytes) -> None:
+    """Write all of `line` or nothing; a short write (a disk that filled up) is taken back."""
+    before = os.fstat(fd).st_size
+    written = os.write(fd, line)
+    if written != len(line):
+        os.ftruncate(fd, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _cut_torn_line(fd: int) -> int:
+    """Cut what follows the last newline, and return the sequence number of the last good event, -1 without any."""
+    length = _length_of_whole_lines(fd)
+    if length < os.fstat(fd).st_size:
+        os.ftruncate(fd, length)
+    for line in _lines_backwards(fd, length):
+        event = events.decode(line)
+        if event is not None:
+            return event.seq
+    return -1
+
+
+def _length_of_whole_lines(fd: int) -> int:
+    position = os.fstat(fd).st_size
+    while position > 0:
+        step = min(_CHUNK, position)
+        position -= step
+        end = os.pread(fd, step, position).rfind(b"\n")
+        if end >= 0:
+            return position + end + 1
+    return 0
+
+
+def _lines_backwards(fd: int, length: int) -> Iterator[bytes]:
+    """The lines among the first `length` bytes, the last one first; something else for one that is too long."""
+    position, rest = length, b""
+    while position > 0:
+        step = min(_CHUNK, position)
+        position -= step
+        first, *others = (os.pread(fd, step, position) + rest).split(b"\n")
+        yield from reversed(others)
+        rest = first if len(first) <= events.MAX_LINE else b"?"
+    yield rest

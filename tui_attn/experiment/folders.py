@@ -1,0 +1,140 @@
+"""Every file name of an experiment and a run."""
+
+from __future__ import annotations
+
+import errno
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.system.files import sync_folder
+from tui_attn.system.text import safe_text
+
+ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def run_id(model: str, seed: int) -> str:
+    """The id of the run of `model` with `seed`."""
+    return f"{model}-s{seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id, `<model>-s<seed>`."""
+        return self.path.name
+
+    @property
+    def events(self) -> Path:
+        """The run's event log, written by its worker."""
+        return self.path / "events.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints and LATEST.json."""
+        return self.path / "checkpoints"
+
+    @property
+    def probes(self) -> Path:
+        """The folder of arrays that probe events name."""
+        return self.path / "probes"
+
+    @property
+    def predictions(self) -> Path:
+        """The final logits on the test set."""
+        return self.path / "predictions.npz"
+
+    @property
+    def weights(self) -> Path:
+        """The final weights."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched while the worker makes progress."""
+        return self.path / "heartbeat"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the worker that trains this run."""
+        return self.path / "lock"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker and its libraries printed."""
+        return self.path / "worker.log"
+
+    def make(self) -> None:
+        """Create the folder with its subfolders, mode 0700. Raises `OSError`, also where one is a symbolic link."""
+        for folder in (self.path, self.checkpoints, self.probes):
+            if folder.is_symlink():
+                raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", str(folder))
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
+                sync_folder(folder.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDir:
+    """The files of one experiment."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The experiment's id, its folder's name."""
+        return self.path.name or self.path.absolute().name
+
+    @property
+    def manifest(self) -> Path:
+        """Configuration, threads, versions, device."""
+        return self.path / "experiment.json"
+
+    @property
+    def events(self) -> Path:
+        """The experiment's event log, written by the supervisor."""
+        return self.path / "events.jsonl"
+
+    @property
+    def control(self) -> Path:
+        """The commands of whoever steers."""
+        return self.path / "control.jsonl"
+
+    @property
+    def supervisor(self) -> Path:
+        """Who the supervisor is."""
+        return self.path / "supervisor.json"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor; its time stamp is the supervisor's heartbeat."""
+        return self.path / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor printed: nothing, when all is well."""
+        return self.path / "supervisor.log"
+
+    def own_model(self, model: str) -> Path:
+        """The experiment's copy of the file of a model of one's own."""
+        return self.path / "models" / f"{model}.py"
+
+    def run(self, run: str) -> RunDir:
+        """The run with id `run`. Raises `RunsError` for what can't be an id."""
+        if not ID.fullmatch(run):
+            raise RunsError(f"'{safe_text(run, one_line=True)}' is not a run's id")
+        return RunDir(self.path / run)
+
+    def manifest_data(self) -> Manifest:
+        """The manifest. Raises `RunsError` when it isn't one of ours or is damaged."""
+        return Manifest.read(self.manifest)

@@ -1,0 +1,230 @@
+"""Follows an experiment's logs and keeps its state: what every reader, on a screen or not, builds on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tui_attn.experiment import reducer
+from tui_attn.experiment.event_log import MISSING, LogReader
+from tui_attn.experiment.events import Event
+from tui_attn.experiment.folders import ID, ExperimentDir
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.ownership import run_silent, supervisor_alive
+from tui_attn.experiment.reducer import ExperimentState
+from tui_attn.system.text import safe_text
+
+_SHARE = 1 << 18
+"""Bytes of one log that are read in one turn, so that no log keeps the others waiting."""
+_QUIET_SHARE = 64
+"""Logs of runs that nobody trains are looked at so many at a time: there may be thousands."""
+_OF_THE_MANIFEST = frozenset({"experiment_started", "extended"})
+"""Events after which the manifest may be another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is going on: the states of design.md, stalled and lost included."""
+
+    experiment: str
+    runs: dict[str, str]
+    """State by run id."""
+    supervised: bool
+
+
+class Follower:
+    """Reads what is new in the logs of one experiment and folds it into `state`.
+
+    Raises `RunsError` where the folder is no experiment. What is damaged is counted, never raised.
+    """
+
+    def __init__(self, folder: ExperimentDir) -> None:
+        self.folder = folder
+        self._written = _signature(folder)
+        self.manifest: Manifest = folder.manifest_data()
+        self.state = ExperimentState(folder.id)
+        self._log = LogReader(folder.events)
+        self._run_logs: dict[str, LogReader] = {}
+        self._restarts: dict[str | None, int] = {}
+        self._round: deque[str] = deque()
+        """The runs whose logs are still to be read in the round that is under way."""
+        self._named: list[str] = []
+        """Runs of which the experiment's log said something since the round began."""
+        self._everyone = True
+        """Whether the next round must read the logs of all runs."""
+        self._quiet = 0
+        """Which of the runs that nobody trains are looked at next."""
+        self.behind = False
+        """Whether the last `poll` stopped at its limit, so that there is more to read."""
+        self._last: list[Event] = []
+        """The experiment's last event, kept back until the logs of all runs are read to their ends."""
+
+    @property
+    def damaged(self) -> dict[str, int]:
+        """Log name -> number of damaged lines, where there are any."""
+        readers = {"events.jsonl": self._log} | {f"{run}/events.jsonl": log for run, log in self._run_logs.items()}
+        return {name: reader.damaged for name, reader in readers.items() if reader.damaged}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Log name -> why it can't be read, where one can't: its run is shown as the experiment's log tells it."""
+        found = {}
+        if self._log.problem is not None and (self._log.problem != MISSING or self.folder.supervisor.exists()):
+            found["events.jsonl"] = self._log.problem
+        for id_, run in self.state.runs.items():
+            reader = self._run_logs.get(id_)
+            begun = run.attempt > 0 and run.state != "queued"
+            if self.folder.run(id_).path.is_symlink():
+                found[f"{id_}/events.jsonl"] = "its folder is a symbolic link, which is not followed"
+            elif reader is not None and reader.problem is not None and (reader.problem != MISSING or begun):
+                found[f"{id_}/events.jsonl"] = reader.problem
+        return found
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the logs, in words, safe to show."""
+        damaged = [
+            f"{name}: {count} damaged {'line' if count == 1 else 'lines'} passed over"
+            for name, count in self.damaged.items()
+        ]
+        unreadable = [f"{name} can't be read: {why}" for name, why in self.problems.items()]
+        return [safe_text(trouble, one_line=True) for trouble in [*unreadable, *damaged]]
+
+    def look_at_manifest(self) -> bool:
+        """Read the manifest again if it was written since: no event tells of another name. Whether it is another."""
+        written = _signature(self.folder)
+        if written == self._written:
+            return False
+        self._written, before = written, self.manifest
+        with contextlib.suppress(RunsError):
+            self.manifest = self.folder.manifest_data()
+        return self.manifest != before
+
+    def poll(self, *, limit: int | None = None) -> list[tuple[str | None, Event]]:
+        """Fold in what is new and return it, each event with its run or None for the experiment's own.
+
+        With a `limit` (bytes) the reading stops after about as much, and a later call goes on; the logs take turns.
+        Within one log the order is the log's; an ended experiment's last event comes after all of its runs' events.
+        """
+        news: list[tuple[str | None, Event]] = []
+        own = self._log.read(limit)
+        if self._restarted(None, self._log):
+            self._start_over()
+            return self.poll(limit=limit)
+        if own:
+            own, self._last = [*self._last, *own], []
+        if own and own[-1].type == "experiment_finished":
+            self._last = [own.pop()]
+            self._round.clear()
+            self._everyone = True
+        for event in own:
+            self.state.apply(event)
+            run_id = event.get("run")
+            if isinstance(run_id, str) and run_id in self.state.runs:
+                self._named.append(run_id)
+            news.append((None, event))
+        if any(event.type in _OF_THE_MANIFEST for event in own):
+            with contextlib.suppress(RunsError):
+                self.manifest = self.folder.manifest_data()
+        news += self._poll_runs(limit)
+        self.behind = bool(self._round) or self._log.more
+        if not self.behind:
+            last, self._last = self._last, []
+            for event in last:
+                self.state.apply(event)
+                news.append((None, event))
+        return news
+
+    def _poll_runs(self, limit: int | None) -> list[tuple[str | None, Event]]:
+        """Read the logs of the runs from where the last call stopped, until all had their turn or the limit is met."""
+        news: list[tuple[str | None, Event]] = []
+        taken = 0
+        if limit is None and self._round:
+            self._round.clear()
+            self._everyone = True
+        self._round.extend(self._named if self._round else self._whose_turn())
+        self._named = []
+        while self._round and (limit is None or taken < limit):
+            run_id = self._round.popleft()
+            reader = self._run_logs.get(run_id)
+            if reader is None and self.folder.run(run_id).path.is_symlink():
+                continue
+            if reader is None:
+                reader = self._run_logs[run_id] = LogReader(self.folder.run(run_id).events)
+            before = reader.position
+            found = reader.read(None if limit is None else min(_SHARE, limit))
+            if reader.more:
+                self._round.append(run_id)
+            taken += abs(reader.position - before)
+            if self._restarted(run_id, reader):
+                self.state.restart_run(run_id)
+            for event in found:
+                self.state.apply_run(run_id, event)
+                news.append((run_id, event))
+        return news
+
+    def _whose_turn(self) -> list[str]:
+        """The runs whose logs are read in the round that begins: those in which something may have happened."""
+        known = self.state.runs
+        if self._everyone:
+            self._everyone = False
+            return list(known)
+        live = [run.id for run in known.values() if run.state in reducer.RUN_LIVE]
+        others = [run.id for run in known.values() if run.state not in reducer.RUN_LIVE]
+        first = self._quiet if self._quiet < len(others) else 0
+        self._quiet = first + _QUIET_SHARE
+        return [*live, *self._named, *others[first : self._quiet]]
+
+    def situation(self) -> Situation:
+        """The experiment's and the runs' states as they really are, from the logs and from who is alive."""
+        ended = self.state.state in reducer.EXPERIMENT_ENDED
+        supervised = not ended and supervisor_alive(self.folder)
+        silent = self._silent() if supervised else []
+        shown, by_run = reducer.derive(self.state, supervised=supervised, silent=silent)
+        return Situation(shown, by_run, supervised)
+
+    def _silent(self) -> list[str]:
+        """The running runs whose worker shows no sign of life, in whichever of its runs it takes turns."""
+        live = [run for run in self.state.runs.values() if run.state == "running" and ID.fullmatch(run.id)]
+        signs = {run.worker for run in live if not run_silent(self.folder.run(run.id))}
+        return [run.id for run in live if run.worker not in signs]
+
+    def _restarted(self, key: str | None, reader: LogReader) -> bool:
+        before, self._restarts[key] = self._restarts.get(key, 0), reader.restarts
+        return reader.restarts > before
+
+    def _start_over(self) -> None:
+        self.state = ExperimentState(self.folder.id)
+        self._log = LogReader(self.folder.events)
+        self._run_logs = {}
+        self._restarts = {}
+        self._round.clear()
+        self._named = []
+        self._everyone = True
+        self._last = []
+
+
+def _signature(folder: ExperimentDir) -> tuple[int, int, int] | None:
+    """What is another after every write of the manifest, which is replaced as a whole."""
+    try:
+        status = folder.manifest.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def read_state(folder: ExperimentDir) -> Follower:
+    """The state of an experiment as its logs stand now. Raises `RunsError`."""
+    follower = Follower(folder)
+    follower.poll()
+    return follower
+
+
+def read_states(folders: Iterable[ExperimentDir]) -> Iterable[Follower | RunsError]:
+    """Each experiment's state, or why it can't be read: a damaged one doesn't hide the others."""
+    for folder in folders:
+        try:
+            yield read_state(folder)
+        except RunsError as error:
+            yield error

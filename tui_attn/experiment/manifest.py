@@ -1,0 +1,145 @@
+"""What `experiment.json` holds, and reading it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui_attn.experiment.config import PRECISIONS, ConfigError, ExperimentConfig
+from tui_attn.experiment.events import MAX_TIME
+from tui_attn.system.files import read_json
+from tui_attn.system.text import safe_text
+
+FORMAT = "tui-attn"
+FORMAT_VERSION = 1
+_DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
+"""What a device may be called: the name becomes part of a lock file's."""
+
+
+class RunsError(Exception):
+    """There is no such experiment, or it can't be read or made; the message is one line and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """What `experiment.json` holds."""
+
+    id: str
+    created: float
+    config: ExperimentConfig
+    threads: int
+    """Threads of each worker; the same on every resume, because their number changes the bits."""
+    devices: tuple[str, ...]
+    precision: str
+    """fp32, bf16, or auto for the worker to choose by the device."""
+    data: dict[str, Any]
+    """The data set's `root`, `source` and `version`."""
+    versions: dict[str, str]
+    host: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "id": self.id,
+            "created": self.created,
+            "config": self.config.to_json(),
+            "threads": self.threads,
+            "devices": list(self.devices),
+            "precision": self.precision,
+            "data": self.data,
+            "versions": self.versions,
+            "host": self.host,
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read it from `path`. Raises `RunsError`."""
+        data = read_json(path)
+        where = safe_text(path.parent, one_line=True)
+        if data is None and looks_like_ours(path.parent):
+            raise RunsError(f"{where}/experiment.json {_why_unreadable(path)}: restore it from a copy")
+        if data is None or data.get("format") != FORMAT:
+            raise RunsError(f"{where} is not an experiment of tui-attn: 'tui-attn ls' lists those there are")
+        if data.get("version") != FORMAT_VERSION:
+            raise RunsError(f"{where} was written by a later version of tui-attn: update tui-attn to read it")
+        try:
+            if "crc" in data and data["crc"] != checksum(data):
+                raise ValueError("its checksum is wrong")
+            return cls(
+                id=path.absolute().parent.name,
+                created=point_in_time(data["created"]),
+                config=ExperimentConfig.from_json(data["config"]),
+                threads=max(1, min(int(data["threads"]), 1024)),
+                devices=_devices(data["devices"]),
+                precision=_precision(data["precision"]),
+                data=dict(data["data"]),
+                versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
+                host=str(data["host"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
+            raise RunsError(f"{where}/experiment.json is damaged: restore it from a copy") from None
+
+
+def checksum(data: dict[str, Any]) -> str:
+    """CRC-32 (hex) of everything but the checksum, however it is laid out: one flipped bit may be another --lr."""
+    rest = {key: value for key, value in data.items() if key != "crc"}
+    return f"{zlib.crc32(json.dumps(rest, sort_keys=True).encode()):08x}"
+
+
+def _devices(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(_DEVICE.fullmatch(name) for name in names):
+        raise ValueError("no list of devices")
+    return tuple(names)
+
+
+def _precision(name: Any) -> str:
+    if name not in PRECISIONS:
+        raise ValueError("no precision")
+    return str(name)
+
+
+def point_in_time(seconds: Any) -> float:
+    """Unix seconds as a manifest may hold them. Raises `TypeError`, `ValueError`, `OverflowError` for anything else."""
+    if not 0 <= float(seconds) < MAX_TIME:
+        raise ValueError("no time")
+    return float(seconds)
+
+
+def _why_unreadable(path: Path) -> str:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW))
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
+    return "is damaged"
+
+
+def looks_like_ours(folder: Path) -> bool:
+    """Whether a folder without a readable experiment.json was nevertheless made by this program."""
+    try:
+        if not (folder / "supervisor.lock").is_file():
+            return False
+    except OSError:  # a folder of somebody else's
+        return False
+    try:
+        fd = os.open(folder / "events.jsonl", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return is_there(folder / "experiment.json")
+    os.close(fd)
+    return True
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything at `path`, as far as can be seen."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

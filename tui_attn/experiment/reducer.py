@@ -1,0 +1,401 @@
+"""The pure fold: from the events of an experiment's logs to the state that is shown.
+
+No clock, no file, no process: what depends on those (stalled, lost) is derived by `derive`, from facts that the
+caller brings.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tui_attn.experiment.events import Event, number
+from tui_attn.experiment.folders import ID
+from tui_attn.experiment.run_state import (
+    RUN_ENDED,
+    RUN_LIVE,
+    RUN_OPEN,
+    EpochResult,
+    RunState,
+    eta_seconds,
+)
+
+__all__ = [
+    "EXPERIMENT_ENDED",
+    "RUN_ENDED",
+    "RUN_LIVE",
+    "EpochResult",
+    "ExperimentState",
+    "RunState",
+    "derive",
+    "eta_seconds",
+    "experiment_eta",
+    "outcome",
+]
+
+EXPERIMENT_ENDED = frozenset({"finished", "stopped", "failed"})
+
+
+@dataclass(slots=True)
+class ExperimentState:
+    """An experiment as its events tell it. Feed it with `apply` and `apply_run`."""
+
+    id: str
+    state: str = "starting"
+    runs: dict[str, RunState] = field(default_factory=dict)
+    """By id, in the order in which they were queued."""
+    devices: list[str] = field(default_factory=list)
+    started_at: float | None = None
+    resumed_at: float | None = None
+    """When a supervisor last took charge, unix seconds."""
+    ended_at: float | None = None
+    acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Command id -> (command, result)."""
+    warnings: list[tuple[float, str]] = field(default_factory=list)
+    log: list[tuple[float, str | None, str]] = field(default_factory=list)
+    """What happened, in words: unix seconds, run or None, text."""
+    revision: int = 0
+    """Grows with every event, so that a reader sees whether anything changed."""
+    tally: Counter[str] = field(default_factory=Counter)
+    """How many runs are in each state."""
+
+    def apply(self, event: Event) -> None:
+        """Fold in one event of the experiment's log. What makes no sense is passed over."""
+        self.revision += 1
+        handler = _EXPERIMENT_HANDLERS.get(event.type)
+        if handler is not None:
+            handler(self, event)
+
+    def apply_run(self, run_id: str, event: Event) -> None:
+        """Fold in one event of the log of run `run_id`. Events of a run that was never queued are passed over."""
+        run = self.runs.get(run_id)
+        if run is None:
+            return
+        self.revision += 1
+        run.last_t = event.t
+        handler = _RUN_HANDLERS.get(event.type)
+        if handler is not None:
+            handler(self, run, event)
+
+    def restart_run(self, run_id: str) -> None:
+        """Forget what the log of `run_id` said, because it is read from the start again."""
+        old = self.runs.get(run_id)
+        if old is not None:
+            fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
+            fresh.device, fresh.worker, fresh.attempt = old.device, old.worker, old.attempt
+            fresh.ended_at, fresh.since, fresh.behind_pause = old.ended_at, old.since, old.behind_pause
+            fresh.traceback = old.traceback
+            self.runs[run_id] = fresh
+            self.revision += 1
+
+    def counts(self) -> dict[str, int]:
+        """How many runs are in each state."""
+        return {now: count for now, count in self.tally.items() if count}
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all runs finished, 1 when none did and something failed, else 3."""
+        states = [run.state for run in self.runs.values()]
+        if states and all(state == "finished" for state in states):
+            return 0
+        return 1 if "failed" in states and "finished" not in states else 3
+
+
+def outcome(states: Iterable[str]) -> str:
+    """How an experiment whose runs all ended has ended."""
+    found = set(states)
+    return "failed" if "failed" in found else "stopped" if "stopped" in found else "finished"
+
+
+def derive(state: ExperimentState, *, supervised: bool, silent: Iterable[str] = ()) -> tuple[str, dict[str, str]]:
+    """What is really going on: the experiment's state and each run's, with stalled and lost.
+
+    `supervised`: whether a supervisor lives; `silent`: the ids of runs whose worker shows no progress.
+    """
+    runs = {run.id: run.state for run in state.runs.values()}
+    if not supervised:
+        shown = state.state if state.state in EXPERIMENT_ENDED else "lost"
+        return shown, {
+            id_: "lost" if now in RUN_LIVE or (now == "queued" and shown == "lost") else now
+            for id_, now in runs.items()
+        }
+    quiet = set(silent)
+    return state.state, {id_: "stalled" if now == "running" and id_ in quiet else now for id_, now in runs.items()}
+
+
+def experiment_eta(state: ExperimentState, now: float) -> float | None:
+    """Seconds until the last run ends, at the pace since training began or was last resumed; None if unknown.
+
+    `now` is in unix seconds. All runs are counted alike, because a worker trains the models in turns.
+    """
+    known = [run.total_steps for run in state.runs.values() if run.total_steps is not None]
+    open_ = [run for run in state.runs.values() if not run.ended]
+    begun = [run.started_at for run in state.runs.values() if run.started_at is not None]
+    if state.state != "running" or not known or not begun or not open_:
+        return None
+    since = max(min(begun), state.resumed_at or 0.0)
+    done = sum(run.step - (run.resumed_from or 0) for run in state.runs.values() if run.last_t >= since)
+    left = sum(max(0, (run.total_steps or known[0]) - run.step) for run in open_ if run.state != "paused")
+    spent = now - since
+    if done < 0.01 * known[0] or spent < 2.0:
+        return None
+    return left * spent / done
+
+
+# ---- the experiment's log
+
+
+def _experiment_started(state: ExperimentState, event: Event) -> None:
+    state.state = "running"
+    state.devices = [str(device) for device in event["devices"]]
+    state.started_at = state.started_at if state.started_at is not None else event.t
+    state.resumed_at = event.t
+    state.ended_at = None
+    state.log.append((event.t, None, "resumed" if event["resumed"] else "started"))
+
+
+def _become(state: ExperimentState, run: RunState, now: str) -> None:
+    """Bring `run` into the state `now`; an experiment is paused when every run that hasn't ended is."""
+    state.tally[run.state] -= 1
+    state.tally[now] += 1
+    run.state = now
+    if state.state in {"running", "paused"}:
+        paused = state.tally["paused"]
+        open_ = len(state.runs) - sum(state.tally[ended] for ended in RUN_ENDED)
+        state.state = "paused" if paused and paused == open_ else "running"
+
+
+def _advance(state: ExperimentState, run: RunState, now: str) -> None:
+    """As `_become`, but a run that is paused stays so and only goes back to another state."""
+    if run.state == "paused":
+        run.behind_pause = now
+    else:
+        _become(state, run, now)
+
+
+def _run_queued(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is None:
+        if not ID.fullmatch(event["run"]):
+            return
+        run = state.runs[event["run"]] = RunState(event["run"], event["model"], event["seed"])
+        state.tally[run.state] += 1
+    run.since, run.reason, run.traceback, run.ended_at, run.worker = event.t, None, None, None, None
+    _become(state, run, "queued")
+
+
+def _run_started(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is None:
+        return
+    # The run's own log is read after this one and may be ahead of it.
+    begun = run.started_at is not None and run.started_at >= event.t
+    if run.begun_by is not None:
+        begun = run.begun_by == event["worker"]
+    run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
+    run.device, run.worker, run.attempt = event["device"], event["worker"], event["attempt"]
+    _become(state, run, "running" if begun else "starting")
+    state.log.append((event.t, run.id, f"started on {run.device}"))
+
+
+def _run_restarted(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is not None:
+        run.since, run.points_since_resume, run.worker = event.t, 0, None
+        _advance(state, run, "queued")
+        _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
+
+
+def _run_ended(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is None or event["state"] not in RUN_ENDED:
+        return
+    run.reason, run.ended_at = event["reason"], event.t
+    told = event.get("traceback")
+    run.traceback = told if isinstance(told, str) else run.traceback_since(run.since)
+    _become(state, run, event["state"])
+    text = run.state if run.reason is None else f"{run.state}: {run.reason}"
+    state.log.append((event.t, run.id, text))
+    if run.state == "failed":
+        state.warnings.append((event.t, f"{run.id} {text}"))
+
+
+def _run_paused(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is not None and run.state in RUN_OPEN:
+        run.behind_pause = run.state
+        _become(state, run, "paused")
+        state.log.append((event.t, run.id, "paused"))
+
+
+def _run_unpaused(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is not None and run.state == "paused":
+        run.points_since_resume = 0
+        _become(state, run, run.behind_pause)
+        state.log.append((event.t, run.id, "goes on"))
+
+
+def _control_ack(state: ExperimentState, event: Event) -> None:
+    state.acknowledged[event["id"]] = (event["command"], event["result"])
+    state.log.append((event.t, event["run"], f"{event['command']}: {event['result']}"))
+
+
+def _extended(state: ExperimentState, event: Event) -> None:
+    state.log.append((event.t, None, f"extended to {event['seeds']} seeds"))
+
+
+def _experiment_warning(state: ExperimentState, event: Event) -> None:
+    _warn(state, event.t, None, event["message"])
+
+
+def _warn(state: ExperimentState, t: float, run: str | None, message: str) -> None:
+    state.warnings.append((t, message if run is None else f"{run} {message}"))
+    state.log.append((t, run, message))
+
+
+def _experiment_finished(state: ExperimentState, event: Event) -> None:
+    if event["state"] in EXPERIMENT_ENDED:
+        state.state, state.ended_at = event["state"], event.t
+        state.log.append((event.t, None, event["state"]))
+
+
+_EXPERIMENT_HANDLERS = {
+    "experiment_started": _experiment_started,
+    "run_queued": _run_queued,
+    "run_started": _run_started,
+    "run_restarted": _run_restarted,
+    "run_ended": _run_ended,
+    "run_paused": _run_paused,
+    "run_unpaused": _run_unpaused,
+    "control_ack": _control_ack,
+    "extended": _extended,
+    "warning": _experiment_warning,
+    "experiment_finished": _experiment_finished,
+}
+
+# ---- a run's log
+
+
+def _started(state: ExperimentState, run: RunState, event: Event) -> None:
+    run.about = dict(event.data)
+    run.started_at = event.t
+    worker = event.get("worker")
+    run.begun_by = worker if isinstance(worker, int) else None
+    run.points_since_resume = 0
+    # A log that is read when the run was queued anew tells of the attempts before. Who began tells them apart; only
+    # logs of earlier versions go by the clock, which may have been set.
+    now = event.t >= run.since if run.begun_by is None else run.begun_by == run.worker
+    if now and (run.state in RUN_OPEN or run.state == "paused"):
+        _advance(state, run, "running")
+
+
+def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
+    data = event.data
+    try:
+        steps = [*map(number, data["step"])]
+        losses = [*map(number, data["loss"])]
+        accuracies = [*map(number, data["accuracy"])]
+        seconds = number(data["train_seconds"])
+    except (TypeError, ValueError):
+        return
+    if not len(steps) == len(losses) == len(accuracies):
+        return
+    last = run.steps[-1] if run.steps else 0.0
+    if steps and not steps[0] > last:
+        known = next((index for index, step in enumerate(steps) if step > last), len(steps))
+        steps, losses, accuracies = steps[known:], losses[known:], accuracies[known:]
+    newest = last
+    for step in steps:
+        if not newest < step < math.inf:
+            return
+        newest = step
+    if not steps:
+        return
+    before = run.times[-1] if run.times else 0.0
+    spent = seconds - before if before <= seconds < math.inf else 0.0
+    span = newest - last
+    run.times.extend([before + spent * ((step - last) / span) for step in steps])
+    run.steps.extend(steps)
+    run.losses.extend(losses)
+    run.accuracies.extend(accuracies)
+    run.points_since_resume += len(steps)
+
+
+def _epoch(state: ExperimentState, run: RunState, event: Event) -> None:
+    if event["epoch"] <= run.epoch:
+        return
+    run.epochs.append(
+        EpochResult(
+            epoch=event["epoch"],
+            step=event["step"],
+            t=event.t,
+            train_loss=number(event["train_loss"]),
+            train_accuracy=number(event["train_accuracy"]),
+            test_loss=number(event["test_loss"]),
+            test_accuracy=number(event["test_accuracy"]),
+            images=event["images"],
+            train_seconds=number(event["train_seconds"]),
+            peak_memory=event["peak_memory"],
+        )
+    )
+
+
+def _probe(state: ExperimentState, run: RunState, event: Event) -> None:
+    try:
+        gates = {str(layer): [number(value) for value in values] for layer, values in event["gates"].items()}
+    except (TypeError, ValueError):
+        return
+    if not ID.fullmatch(event["file"]):
+        return
+    run.gates = gates
+    while run.probes and run.probes[-1][0] >= event["epoch"]:
+        run.probes.pop()
+    run.probes.append((event["epoch"], event["file"]))
+
+
+def _checkpoint(state: ExperimentState, run: RunState, event: Event) -> None:
+    run.checkpoint = (event["step"], event["epoch"])
+
+
+def _resumed(state: ExperimentState, run: RunState, event: Event) -> None:
+    step = event["from_step"]
+    keep = bisect_right(run.steps, step)
+    for series in (run.steps, run.losses, run.accuracies, run.times):
+        del series[keep:]
+    run.epochs = [result for result in run.epochs if result.epoch <= event["epoch"] and result.step <= step]
+    run.probes = [probe for probe in run.probes if probe[0] <= event["epoch"]]
+    run.checkpoint = (step, event["epoch"]) if step > 0 else None
+    run.resumed_from, run.points_since_resume = step, 0
+    skipped = "".join(f"; skipped {item}" for item in event["skipped"])
+    state.log.append((event.t, run.id, f"resumed from step {step}{skipped}"))
+    if skipped:
+        state.warnings.append((event.t, f"{run.id} resumed from step {step}{skipped}"))
+
+
+def _run_warning(state: ExperimentState, run: RunState, event: Event) -> None:
+    run.warnings.append(event["message"])
+    _warn(state, event.t, run.id, event["message"])
+
+
+def _ended(state: ExperimentState, run: RunState, event: Event) -> None:
+    """The worker's last word; the run's state changes when the supervisor records it."""
+    run.last_words = (event.t, event["traceback"])
+    run.weights_sha256 = event["weights_sha256"]
+    if run.traceback is None:
+        run.traceback = run.traceback_since(run.since)
+
+
+_RUN_HANDLERS = {
+    "started": _started,
+    "metrics": _metrics,
+    "epoch": _epoch,
+    "probe": _probe,
+    "checkpoint": _checkpoint,
+    "resumed": _resumed,
+    "warning": _run_warning,
+    "ended": _ended,
+}

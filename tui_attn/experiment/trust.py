@@ -1,0 +1,66 @@
+"""Which code of their own a user has named on this machine: the digests of files, kept in the user's state folder.
+
+An experiment's folder may come from anywhere, and with it a model's file. Naming a file with `--models`, or answering
+for it with `--trust-code`, is the only way in which its digest comes to stand here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from tui_attn.system.files import state_folder
+from tui_attn.system.plain_file import open_to_read
+
+_MOST_BYTES = 1 << 22
+
+
+class TrustError(Exception):
+    """The list can't be written; the message is one line and says what to do."""
+
+
+def is_trusted(sha256: str) -> bool:
+    """Whether this user has named a file with this digest; never, where the list is not theirs alone to write."""
+    path = _path()
+    if path is None:
+        return False
+    try:
+        fd = open_to_read(path)
+    except OSError:
+        return False
+    with os.fdopen(fd, "rb") as file:
+        about = os.fstat(fd)
+        if about.st_uid != os.getuid() or about.st_mode & 0o022:
+            return False
+        lines = file.read(_MOST_BYTES).splitlines()
+    return sha256.encode() in lines
+
+
+def trust(sha256: str) -> None:
+    """Take note that this user answers for the file with this digest. Raises `TrustError`."""
+    if is_trusted(sha256):
+        return
+    path = _path()
+    if path is None:
+        raise TrustError("no home folder to keep in which code is yours: set XDG_STATE_HOME")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a disk that was full
+            line = b"\n" * torn + sha256.encode() + b"\n"
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise TrustError(f"can't write {path} ({error.strerror}): set XDG_STATE_HOME to a folder of yours") from None
+    if not is_trusted(sha256):
+        raise TrustError(f"{path} may be written by others: give it the mode 0600, or remove it")
+
+
+def _path() -> Path | None:
+    """One digest a line; None for a user without a home."""
+    folder = state_folder()
+    return None if folder is None else folder / "own-code.sha256"

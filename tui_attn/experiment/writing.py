@@ -1,0 +1,87 @@
+"""Making an experiment's folder; writing and changing what its `experiment.json` holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest, RunsError, checksum
+from tui_attn.system.files import exclusive, sync_folder, write_atomically
+from tui_attn.system.text import safe_text
+
+
+def check_owner(folder: ExperimentDir, allowed: str) -> None:
+    """Refuse to touch another user's experiment, and say what is `allowed` instead. Raises `RunsError`."""
+    try:
+        owner = folder.path.stat().st_uid
+    except OSError as error:
+        raise RunsError(f"can't read {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
+    if owner != os.getuid():
+        raise RunsError(f"{folder.id} belongs to another user (uid {owner}): {allowed}")
+
+
+def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
+    """Write `experiment.json` atomically. Raises `OSError`."""
+    data = manifest.to_json()
+    text = json.dumps(data | {"crc": checksum(data)}, indent=1, ensure_ascii=False)
+    write_atomically(folder.manifest, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
+    """Bring the experiment to `seeds` seeds. Raises `RunsError` when it has as many already, `OSError`."""
+
+    def wider(manifest: Manifest) -> Manifest:
+        if seeds <= manifest.config.seeds:
+            known = "1 seed" if manifest.config.seeds == 1 else f"{manifest.config.seeds} seeds"
+            raise RunsError(f"{folder.id} has {known} already: ask for more with --seeds")
+        return replace(manifest, config=replace(manifest.config, seeds=seeds))
+
+    return _change_manifest(folder, wider)
+
+
+def rename_manifest(folder: ExperimentDir, name: str | None) -> Manifest:
+    """Let people see the experiment as `name`, or as its id when None. Raises `RunsError`, `OSError`."""
+    return _change_manifest(folder, lambda manifest: replace(manifest, config=replace(manifest.config, name=name)))
+
+
+def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifest]) -> Manifest:
+    """Read, change and write the manifest, one process at a time. Raises `RunsError`, `OSError`."""
+    with exclusive(folder.path / "experiment.lock"):
+        try:
+            changed = change(folder.manifest_data())
+        except ConfigError as error:
+            raise RunsError(str(error)) from None
+        write_manifest(folder, changed)
+    return changed
+
+
+def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | None = None) -> ExperimentDir:
+    """Create an empty folder for a new experiment under `runs_dir`. Raises `RunsError` when it can't be written."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    base = f"{stamp}-{_slug(config.name or config.dataset)}"[:56].rstrip("-._")
+    try:
+        runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for attempt in range(1000):
+            folder = runs_dir / (base if attempt == 0 else f"{base}-{attempt + 1}")
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            sync_folder(runs_dir)
+            return ExperimentDir(folder.absolute())
+    except OSError as error:
+        where = safe_text(runs_dir, one_line=True)
+        raise RunsError(f"can't write to {where} ({error.strerror}): choose another folder with --runs-dir") from None
+    raise RunsError(f"can't find a free name in {safe_text(runs_dir, one_line=True)}: use another --name")
+
+
+def _slug(text: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return slug or "experiment"

@@ -1,0 +1,237 @@
+"""What people do with experiments: name them, note something, pin them, throw them away, take them back.
+
+Note and pin are in `user.json` of the experiment, which nothing else reads. What is thrown away is moved to `.trash`
+in the same folder, and stays there until someone removes it by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tui_attn.experiment.config import ConfigError, check_option
+from tui_attn.experiment.finding import find_experiment, is_ours, only_match
+from tui_attn.experiment.folders import ID, ExperimentDir
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.writing import check_owner, rename_manifest
+from tui_attn.system import liveness
+from tui_attn.system.files import read_json, sync_folder, write_atomically
+from tui_attn.system.text import command_line, has_control_characters, safe_text
+
+MOST_NOTE = 1000
+"""Characters of a note."""
+_ALLOWED = "you can read it, not change it"
+"""What the owner of an experiment lets others do."""
+_TRASH = ".trash"
+_AGAIN = "~"
+"""Stands between the id and a number where several experiments of one id were thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What people remarked on an experiment."""
+
+    note: str = ""
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """An experiment in the trash."""
+
+    folder: ExperimentDir
+    id: str
+    """What it is called again once it is restored."""
+    since: float
+    """When it was thrown away, unix seconds."""
+    manifest: Manifest | None
+    """None when it is damaged."""
+
+
+def remarks_path(folder: ExperimentDir) -> Path:
+    """Where the remarks on `folder` are."""
+    return folder.path / "user.json"
+
+
+def read_remarks(folder: ExperimentDir) -> Remarks:
+    """The remarks on `folder`; none where there are none that can be read."""
+    data = read_json(remarks_path(folder), limit=1 << 16) or {}
+    note = data.get("note")
+    return Remarks(
+        safe_text(note, one_line=True)[:MOST_NOTE] if isinstance(note, str) else "", data.get("pinned") is True
+    )
+
+
+def write_remarks(folder: ExperimentDir, remarks: Remarks) -> None:
+    """Keep `remarks`. Raises `RunsError`, also for a note that is too long or holds control characters."""
+    check_note(remarks.note)
+    check_owner(folder, _ALLOWED)
+    text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
+    with _saying(folder, "write to"):
+        write_atomically(remarks_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
+
+
+def pin(folder: ExperimentDir, pinned: bool) -> None:
+    """Pin `folder` to the top of the history, or let it go. Raises `RunsError`."""
+    write_remarks(folder, replace(read_remarks(folder), pinned=pinned))
+
+
+def note(folder: ExperimentDir, text: str) -> None:
+    """Keep `text` as the note on `folder`; an empty one takes the note away. Raises `RunsError`."""
+    write_remarks(folder, replace(read_remarks(folder), note=text.strip()))
+
+
+def check_note(note: str) -> None:
+    """Raise `RunsError` for what can't be a note."""
+    if has_control_characters(note):
+        raise RunsError("the note holds control characters: use printable text")
+    if len(note) > MOST_NOTE:
+        raise RunsError(f"the note is {len(note)} characters long: {MOST_NOTE} at most")
+
+
+def check_name(name: str) -> None:
+    """Raise `RunsError` for what can't be a display name; an empty one stands for none."""
+    try:
+        check_option("name", name.strip() or None)
+    except ConfigError as error:
+        raise RunsError(str(error).replace("--name", "the name")) from None
+
+
+def rename(folder: ExperimentDir, name: str) -> None:
+    """Let people see `folder` as `name`; an empty one takes its name away. Raises `RunsError`."""
+    check_name(name)
+    check_owner(folder, _ALLOWED)
+    with _saying(folder, "write to"):
+        rename_manifest(folder, name.strip() or None)
+
+
+def find_any(runs_dir: Path, name: str) -> ExperimentDir:
+    """The experiment called `name` as `find_experiment` finds it, and a damaged one by its id. Raises `RunsError`."""
+    place = runs_dir / name
+    if ID.fullmatch(name) and not place.is_symlink() and is_ours(place):
+        return ExperimentDir(place.absolute())
+    return find_experiment(runs_dir, name)
+
+
+def trash(folder: ExperimentDir) -> Trashed:
+    """Throw `folder` away; `restore` takes it back. Raises `RunsError`, also while something trains in it."""
+    check_owner(folder, _ALLOWED)
+    with _saying(folder, "move"), _nobody_trains(folder):
+        bin_ = folder.path.parent / _TRASH
+        if bin_.is_symlink():
+            raise RunsError(f"{safe_text(bin_, one_line=True)} is a symbolic link, which is not followed: remove it")
+        bin_.mkdir(mode=0o700, exist_ok=True)
+        place = _free(bin_, folder.id)
+        folder.path.rename(place)
+        sync_folder(bin_)
+        sync_folder(bin_.parent)
+    return _trashed(ExperimentDir(place.absolute()))
+
+
+def trashed(runs_dir: Path) -> list[Trashed]:
+    """What is in the trash of `runs_dir`, thrown away last first."""
+    bin_ = runs_dir.absolute() / _TRASH
+    if bin_.is_symlink():
+        return []
+    try:
+        with os.scandir(bin_) as entries:
+            found = [bin_ / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    items = [_trashed(ExperimentDir(path)) for path in found if _is_trashed(path)]
+    return sorted(items, key=lambda item: item.since, reverse=True)
+
+
+def restore(item: Trashed) -> ExperimentDir:
+    """Take `item` back from the trash. Raises `RunsError` when there is another experiment of its id again."""
+    runs_dir = item.folder.path.parent.parent
+    place = runs_dir / item.id
+    if os.path.lexists(place):
+        raise RunsError(f"there is another {item.id} in {safe_text(runs_dir, one_line=True)}: move that one first")
+    with _saying(item.folder, "move"):
+        item.folder.path.rename(place)
+        sync_folder(runs_dir)
+        sync_folder(item.folder.path.parent)
+    return ExperimentDir(place)
+
+
+def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
+    """What is in the trash as `name`: an id, the start of one, a display name; None: thrown away last.
+
+    Raises `RunsError`.
+    """
+    found = trashed(runs_dir)
+    where = safe_text(runs_dir / _TRASH, one_line=True)
+    if name is None:
+        if not found:
+            raise RunsError(f"nothing is in {where}: 'tui-attn delete EXPERIMENT' moves an experiment there")
+        return found[0]
+    for item in found:
+        if name in {item.id, item.folder.id}:
+            return item
+    return only_match(name, found, _name, where=where, lists="tui-attn trash")
+
+
+def _name(item: Trashed) -> str | None:
+    return None if item.manifest is None else item.manifest.config.name
+
+
+def _is_trashed(path: Path) -> bool:
+    return ID.fullmatch(path.name.partition(_AGAIN)[0]) is not None and is_ours(path)
+
+
+def _trashed(folder: ExperimentDir) -> Trashed:
+    try:
+        manifest = folder.manifest_data()
+    except RunsError:
+        manifest = None
+    try:
+        since = folder.path.stat().st_ctime  # the kernel's own note of the move
+    except OSError:
+        since = 0.0
+    return Trashed(folder, folder.id.partition(_AGAIN)[0], since, manifest)
+
+
+def _free(bin_: Path, id_: str) -> Path:
+    """A name in the trash that isn't taken."""
+    names = [id_, *(f"{id_}{_AGAIN}{number}" for number in range(2, 1000))]
+    for name in names:
+        if not os.path.lexists(bin_ / name):
+            return bin_ / name
+    raise RunsError(f"{safe_text(bin_, one_line=True)} is full of {id_}: remove some by hand")
+
+
+@contextlib.contextmanager
+def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
+    """Keep supervisors out of `folder`. Raises `RunsError` when one is in it, or a worker that has yet to end."""
+    refusal = f"{folder.id} is running: '{command_line('stop', folder.path)}' first"
+    workers = [path / "lock" for path in folder.path.iterdir() if path.is_dir() and not path.is_symlink()]
+    if supervisor_alive(folder) or any(liveness.holder(lock) is not None for lock in workers):
+        raise RunsError(refusal)
+    if not folder.supervisor_lock.exists():
+        yield
+        return
+    try:
+        lock = liveness.Lock(folder.supervisor_lock)
+    except BlockingIOError:
+        raise RunsError(refusal) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _saying(folder: ExperimentDir, what: str) -> Iterator[None]:
+    """Turn an `OSError` into a `RunsError` that says what can't be done."""
+    try:
+        yield
+    except OSError as error:
+        why = "it is gone" if error.errno == errno.ENOENT else error.strerror
+        raise RunsError(f"can't {what} {safe_text(folder.path, one_line=True)}: {why}") from None

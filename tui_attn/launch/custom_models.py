@@ -1,0 +1,211 @@
+"""Models of one's own, from where they are named to where they are trained: tried, copied, trusted, looked after.
+
+Nothing here runs their code. A process of its own does, `tui_attn.train.custom_model_check`, and later the workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tui_attn import data
+from tui_attn.experiment import trust
+from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.custom_model import OwnModel, OwnModelError, read_source, sha256
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.supervision.workers import worker_environment
+from tui_attn.system.files import sync_folder, write_atomically
+from tui_attn.system.text import safe_text
+
+TRIED_WITHIN = 30.0
+"""Seconds that a model's file gets to be tried."""
+ANSWER_WITHIN = 120.0
+"""Seconds beyond these after which the process that tries it is given up: it imports torch, and ends itself in time."""
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model of one's own and the file that was read, once, for all that follows."""
+
+    model: OwnModel
+    content: bytes
+
+
+def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, list[Source]]:
+    """Read and try the models of one's own in `config`; the configuration comes back with their digests.
+
+    `tell` hears what goes on, and what is odd about them. Raises `ConfigError` for one that can't be trained; nothing
+    is written but the user's own list of the code that they named.
+    """
+    if not config.own_models:
+        return config, []
+    info = data.dataset_info(config.dataset)
+    sources = []
+    try:
+        for model in config.own_models:
+            content = read_source(Path(model.file))
+            sources.append(Source(replace(model, sha256=sha256(content)), content))
+        for source in sources:
+            tell(f"trying {source.model.shown}")
+            for warning in examine(source, info, config.batch_size, config.precision):
+                tell(f"{source.model.shown}: {warning}")
+        for source in sources:
+            trust.trust(str(source.model.sha256))
+    except (OwnModelError, trust.TrustError) as error:
+        raise ConfigError(str(error)) from None
+    return replace(config, own_models=tuple(source.model for source in sources)), sources
+
+
+def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
+    """Put the files into the experiment's folder. Raises `OSError`."""
+    for source in sources:
+        path = folder.own_model(source.model.name)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(path, source.content)
+    if sources:
+        sync_folder(folder.path)
+
+
+def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -> None:
+    """Refuse to go on with code that isn't what the experiment began with, or that this user hasn't named here.
+
+    `trusted`: the user answers for it from now on. Raises `OwnModelError`.
+    """
+    strange = []
+    for model in manifest.config.own_models:
+        path = folder.own_model(model.name)
+        if model.sha256 is None or sha256(read_source(path, follow_links=False)) != model.sha256:
+            raise OwnModelError(f"{safe_text(path, one_line=True)} has been altered: restore it from a copy")
+        if not trust.is_trusted(model.sha256):
+            strange.append(model)
+    if not strange:
+        return
+    if not trusted:
+        path = folder.own_model(strange[0].name)
+        raise OwnModelError(
+            f"{folder.id} runs code that you haven't named on this machine: {', '.join(m.shown for m in strange)}\n"
+            f"read {safe_text(path, one_line=True)}, then add --trust-code if you trust it"
+        )
+    try:
+        for model in strange:
+            trust.trust(str(model.sha256))
+    except trust.TrustError as error:
+        raise OwnModelError(str(error)) from None
+
+
+def remarks(manifest: Manifest) -> list[str]:
+    """What to say of files that the user has changed since the experiment began."""
+    found = []
+    for model in manifest.config.own_models:
+        with contextlib.suppress(OwnModelError):  # it is gone: the copy is all there is
+            if sha256(read_source(Path(model.file))) != model.sha256:
+                found.append(f"{model.shown} has changed since {manifest.id} began: its copy there is trained")
+    return found
+
+
+# ---- trying one
+
+
+def examine(
+    source: Source, info: data.DatasetInfo, batch_size: int, precision: str = "auto", *, seconds: float = TRIED_WITHIN
+) -> list[str]:
+    """Have the model tried on random images like those of the data set; returns what is odd about it.
+
+    Raises `OwnModelError`: the file and the line, and what is wrong.
+    """
+    model = source.model
+    question = {
+        "class_name": model.class_name,
+        "channels": info.channels,
+        "image_size": [info.image_size, info.image_size],
+        "classes": len(info.class_names),
+        "batch_size": batch_size,
+        "precision": precision,
+        "seconds": seconds,
+    }
+    answer, code = _ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN)
+    try:
+        found: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        raise OwnModelError(_no_answer(model, answer, code)) from None
+    if "error" not in found:
+        return [safe_text(warning, one_line=True)[:300] for warning in found["warnings"]]
+    where = model.shown if found["line"] is None else f"{safe_text(Path(model.file).name)}, line {found['line']}"
+    text = safe_text(found["error"], one_line=True)[:300]
+    hint = _import_hint(model, found.get("missing") or "", text)
+    raise OwnModelError(f"{where}: {text}{hint}")
+
+
+def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
+    """What the process answered, and its exit code; None where it had to be ended."""
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tui_attn.train.custom_model_check", str(writing), question],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""},
+            cwd="/",
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as answers:
+        try:
+            process.communicate(content, timeout=within)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # it and whatever it started
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            overdue = process.poll() is None
+            process.wait()
+        return answers.read(1 << 20), None if overdue else process.returncode
+
+
+def _no_answer(model: OwnModel, answer: str, code: int | None) -> str:
+    """Why there is no answer: the time was over, or the process ended before."""
+    if code is None or answer.startswith("Timeout"):
+        line = re.search(r'File "own-model.py", line (\d+)', answer)
+        where = model.shown if line is None else f"{safe_text(Path(model.file).name)}, line {line[1]}"
+        return f"{where}: trying it took too long: does it loop, wait for input, or read data?"
+    if code == -signal.SIGKILL:
+        return f"{model.shown}: trying it was killed: it may need more memory than there is"
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return f"{model.shown}: it ended the process that tried it, {how}"
+
+
+def _import_hint(model: OwnModel, missing: str, text: str) -> str:
+    """What to do about an import that failed."""
+    top = missing.partition(".")[0]
+    if "attempted relative import" in text:
+        return "\na model of your own is one file: put what it needs into it, or install it as a package"
+    if not top.isidentifier():
+        return ""
+    if top == "models":
+        return "\nthe lab's networks are in tui_attn.models: from tui_attn.models import SEBlock"
+    beside = Path(model.file).parent
+    try:
+        neighbour = (beside / f"{top}.py").exists() or (beside / top).is_dir()
+    except OSError:
+        neighbour = False
+    if neighbour:
+        return "\na model of your own is one file: put what it needs into it, or install it as a package"
+    return ""

@@ -1,0 +1,291 @@
+"""How long an experiment will take, guessed from what finished runs took on the same machine.
+
+A run's time is its images at the speed of a past run's later epochs, what the first epoch took longer, and for each
+epoch what lies between the training of two epochs (evaluation, probes, checkpoints). A worker's runs follow one
+another, and workers share the queue as the supervisor shares it out. Two past runs that differ make a range.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_attn.data import DATASETS
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.run_state import RunState
+from tui_attn.supervision import scheduling
+from tui_attn.system.text import duration
+
+MOST_EXPERIMENTS = 40
+"""The newest experiments are looked at, no more: machines and versions change."""
+MOST_RUNS = 5
+"""Runs of one model that a guess is made from, the newest ones."""
+MOST_BYTES = 4_000_000
+"""Logs of experiments that are longer than this are not read for a guess."""
+
+_MANY_SEEDS = 200
+"""Beyond as many the time grows with the seeds, whatever the workers do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one finished run was. Times are seconds."""
+
+    model: str
+    shape: tuple[int, int]
+    """Channels and side of its images."""
+    device: str
+    """cpu, cuda or mps."""
+    precision: str
+    asked_precision: str
+    """What the configuration said: fp32, bf16 or auto."""
+    batch_size: int
+    augment: tuple[str, ...]
+    sharing: int
+    """Workers on its device."""
+    test_size: int
+    per_image: float
+    warm_up: float
+    """What the first epoch took longer than the later ones."""
+    between: float
+    """From the end of an epoch's training to the start of the next: evaluation, probes, checkpoint."""
+    start_up: float
+    """From the supervisor's start to the first step, of the whole experiment."""
+    code: str | None = None
+    """The SHA-256 of the file of a model of one's own; None for the lab's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A range of seconds for a whole experiment, and what it is founded on."""
+
+    low: float
+    high: float
+    past_runs: int
+    like: bool = True
+    """Whether the past runs had the same batch size and as many workers on a device."""
+    missing: tuple[str, ...] = ()
+    """Models of which there is no past run: then there is no guess."""
+
+    def words(self) -> str:
+        """The guess as it is shown: a range, a time, or why there is none."""
+        if self.missing:
+            return f"can't be guessed: no finished run of {', '.join(self.missing)} like this on this machine yet"
+        low, high = duration(self.low), duration(self.high)
+        if not self.high < 1e9:
+            return "longer than anyone will wait"
+        took = f"about {low}" if low == high else f"{low} to {high}"
+        past = "1 past run" if self.past_runs == 1 else f"{self.past_runs} past runs"
+        unlike = "" if self.like else " with another batch size or other jobs"
+        return f"{took}, guessed from {past}{unlike} on this machine"
+
+
+def shape_of(dataset: str) -> tuple[int, int]:
+    """Channels and side of a data set's images; folders are read as 32 x 32 in colour."""
+    info = DATASETS.get(dataset)
+    return (3, 32) if info is None else (info.channels, info.image_size)
+
+
+def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
+    """Training and test images of an epoch; None where only reading the data set would tell."""
+    info = DATASETS.get(config.dataset)
+    if info is None and (config.train_limit is None or config.test_limit is None):
+        return None
+    train, test = (math.inf, math.inf) if info is None else (info.train_size, info.test_size)
+    return int(min(train, config.train_limit or train)), int(min(test, config.test_limit or test))
+
+
+# ---- what past runs tell
+
+
+def paces(runs_dir: Path, host: str, *, most: int = MOST_EXPERIMENTS) -> list[Pace]:
+    """How fast the finished runs were that `host` trained, newest experiments first. Never raises."""
+    found: list[Pace] = []
+    looked_at = 0
+    try:
+        for folder in experiments(runs_dir):
+            if looked_at >= most:
+                break
+            try:
+                if folder.manifest_data().host == host and _length(folder) <= MOST_BYTES:
+                    looked_at += 1
+                    found += paces_of(folder)
+            except (RunsError, OSError):
+                continue
+    except RunsError:
+        pass
+    return found
+
+
+def _length(folder: ExperimentDir) -> int:
+    logs = [folder.events, *folder.path.glob("*/events.jsonl")]
+    return sum(log.stat().st_size for log in logs if log.is_file())
+
+
+def paces_of(folder: ExperimentDir) -> list[Pace]:
+    """How fast the finished runs of one experiment were. Raises `RunsError`."""
+    follower = Follower(folder)
+    follower.poll()
+    config, known = follower.manifest.config, list(follower.state.runs.values())
+    begun = [run.started_at for run in known if run.started_at is not None]
+    start_up = min(begun) - follower.state.started_at if begun and follower.state.started_at is not None else 0.0
+    sharing = max(slot.index for slot in _slots(config, follower.manifest.devices)) + 1
+    between = _between(known)
+    found = [_pace(run, config, sharing, between, max(start_up, 0.0)) for run in known if run.state == "finished"]
+    return [pace for pace in found if pace is not None]
+
+
+def _pace(
+    run: RunState, config: ExperimentConfig, sharing: int, between: dict[str, float], start_up: float
+) -> Pace | None:
+    about = run.about
+    train_size, batch_size, test_size = (about.get(key) for key in ("train_size", "batch_size", "test_size"))
+    spent = [epoch.train_seconds for epoch in run.epochs]
+    each = [later - before for before, later in zip([0.0, *spent], spent, strict=False)]
+    usual = statistics.median(each[1:] or each) if each else 0.0
+    numbers = (usual, start_up, between.get(run.id, 0.0))
+    sizes_known = all(isinstance(size, int) and size > 0 for size in (train_size, batch_size, test_size))
+    if not sizes_known or usual <= 0 or not all(math.isfinite(number) for number in numbers):
+        return None
+    return Pace(
+        model=run.model,
+        shape=shape_of(config.dataset),
+        device=str(about.get("device", "")).partition(":")[0],
+        precision=str(about.get("precision", "")),
+        asked_precision=config.precision,
+        batch_size=int(batch_size or 1),
+        augment=config.augment,
+        sharing=sharing,
+        test_size=int(test_size or 1),
+        per_image=usual / int(train_size or 1),
+        warm_up=max(each[0] - usual, 0.0),
+        between=between.get(run.id, 0.0),
+        start_up=start_up,
+        code=_code_of(run.model, config),
+    )
+
+
+def _code_of(model: str, config: ExperimentConfig) -> str | None:
+    return next((own.sha256 for own in config.own_models if own.name == model), None)
+
+
+def _between(known: Sequence[RunState]) -> dict[str, float]:
+    """Run -> the usual seconds between the training of two epochs of its worker, whichever run's turn it was."""
+    ends: dict[int, list[tuple[float, float, str]]] = {}
+    for run in known:
+        before = 0.0
+        for epoch in run.epochs:
+            ends.setdefault(run.worker or 0, []).append((epoch.t, epoch.train_seconds - before, run.id))
+            before = epoch.train_seconds
+    gaps: dict[str, list[float]] = {}
+    for turns in ends.values():
+        turns.sort()
+        for (before, _, _), (t, trained, id_) in itertools.pairwise(turns):
+            gaps.setdefault(id_, []).append(t - before - trained)
+    return {id_: max(statistics.median(found), 0.0) for id_, found in gaps.items()}
+
+
+# ---- the guess
+
+
+def guess(
+    config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace], sizes: tuple[int, int] | None = None
+) -> Guess | None:
+    """How long `config` takes on `devices`, going by `past`; None while the data set's `sizes` are unknown."""
+    sizes = sizes or sizes_of(config)
+    if sizes is None:
+        return None
+    slots = _slots(config, devices)
+    sharing = max(slot.index for slot in slots) + 1
+    found = alike(config, devices, past)
+    ranges: dict[str, tuple[float, float]] = {}
+    for model, its in found.items():
+        times = [time for pace in its for time in _run_seconds(pace, config, sizes, sharing)]
+        ranges[model] = min(times), max(times)
+    used = [pace for its in found.values() for pace in its]
+    missing = tuple(model for model in config.models if model not in ranges)
+    if missing:
+        return Guess(0.0, 0.0, len(used), missing=missing)
+    starts = [pace.start_up for pace in used]
+    return Guess(
+        low=min(starts) + _makespan([low for low, _ in ranges.values()], config.seeds, len(slots)),
+        high=max(starts) + _makespan([high for _, high in ranges.values()], config.seeds, len(slots)),
+        past_runs=len(used),
+        like=all(pace.batch_size == config.batch_size and pace.sharing == sharing for pace in used),
+    )
+
+
+def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]) -> dict[str, list[Pace]]:
+    """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any.
+
+    Those of a model of one's own must have been of the same code: its digest is that in `config`.
+    """
+    sharing = max(slot.index for slot in _slots(config, devices)) + 1
+    found = {}
+    for model in config.models:
+        kind = model, _code_of(model, config)
+        its = [pace for pace in past if (pace.model, pace.code) == kind and _fits(pace, config, devices[0])]
+        if its:
+            found[model] = _nearest(its, config, sharing)
+    return found
+
+
+def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[scheduling.Slot]:
+    """The slots that have something to do."""
+    return scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
+
+
+def _fits(pace: Pace, config: ExperimentConfig, device: str) -> bool:
+    precision = pace.asked_precision if config.precision == "auto" else pace.precision
+    return (
+        pace.shape == shape_of(config.dataset)
+        and pace.device == device.partition(":")[0]
+        and precision == config.precision
+        and pace.augment == config.augment
+    )
+
+
+def _nearest(past: Sequence[Pace], config: ExperimentConfig, sharing: int) -> list[Pace]:
+    """The newest of those that are most like what is planned."""
+
+    def unlike(pace: Pace) -> tuple[bool, bool]:
+        return pace.batch_size != config.batch_size, pace.sharing != sharing
+
+    best = min(map(unlike, past), default=None)
+    return [pace for pace in past if unlike(pace) == best][:MOST_RUNS]
+
+
+def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], sharing: int) -> Iterator[float]:
+    """Seconds of one run if it goes as `pace` went. What workers on one device do together stays the same.
+
+    Evaluation grows with the test set, probes and checkpoints don't: with another size there are two answers.
+    """
+    train, test = sizes
+    for scale in {1.0, test / pace.test_size}:
+        an_epoch = train * pace.per_image + pace.between * scale
+        yield (config.epochs * an_epoch + pace.warm_up) * sharing / pace.sharing
+
+
+def _makespan(times: Sequence[float], seeds: int, workers: int) -> float:
+    """Seconds until `workers` have done `seeds` runs of each model, each model's run taking its one of `times`."""
+    if seeds > _MANY_SEEDS:
+        return _makespan(times, _MANY_SEEDS, workers) * seeds / _MANY_SEEDS
+    queue = iter([time for _ in range(seeds) for time in times])
+    left = len(times) * seeds
+    free = [0.0] * workers
+    while left:
+        now = free[0]
+        idle = sum(1 for at in free if at <= now)
+        taken = scheduling.share(left, idle, len(times))
+        heapq.heapreplace(free, now + sum(next(queue) for _ in range(taken)))
+        left -= taken
+    return max(free)

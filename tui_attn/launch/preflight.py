@@ -1,0 +1,117 @@
+"""What awaits an experiment on this machine: whether its data is here, which devices there are and what is free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tui_attn import data
+from tui_attn.experiment.config import ConfigError, ExperimentConfig, split_list
+from tui_attn.experiment.custom_model import OwnModelError, from_spec, read_source, sha256
+from tui_attn.launch import devices
+from tui_attn.supervision import slots
+from tui_attn.system.text import safe_text, size
+
+Memory = Mapping[str, tuple[int, int]]
+"""Device -> bytes in use and in all, of those GPUs that tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What is said beside a field."""
+
+    text: str
+    level: str = "ok"
+    """ok, warning, or wrong: then nothing can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataOutlook:
+    """What is known of the data set that is asked for."""
+
+    remark: Remark
+    sizes: tuple[int, int] | None = None
+    """Training and test images, of what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOutlook:
+    """What is known of the models of one's own that are asked for."""
+
+    remark: Remark
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each file that could be read, by how the model is written on the command line."""
+
+    def signed(self, config: ExperimentConfig) -> ExperimentConfig:
+        """`config` with these digests."""
+        own = tuple(replace(model, sha256=self.digests.get(model.spec)) for model in config.own_models)
+        return replace(config, own_models=own)
+
+
+def of_data(dataset: str, data_dir: str | None) -> DataOutlook:
+    """Whether the data set is here, or how large it is to fetch. Reads file names and lengths; never raises."""
+    try:
+        found = data.glance(dataset, Path(data_dir) if data_dir else None)
+        info = data.dataset_info(dataset)
+    except data.DataError as error:
+        return DataOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"))
+    except OSError as error:
+        return DataOutlook(Remark(safe_text(f"can't be looked at: {error.strerror}", one_line=True), "wrong"))
+    return DataOutlook(_of_set(found), (info.train_size, info.test_size))
+
+
+def _of_set(found: data.SetStatus) -> Remark:
+    if found.state == "ready" and found.size == 0:
+        return Remark("made on the spot, nothing to download")
+    if found.state == "ready":
+        source = "" if found.located is None else f" ({found.located.source})"
+        return Remark(safe_text(f"here{source}, {size(found.size)}", one_line=True))
+    if found.state == "packed":
+        return Remark(f"here, compressed: unpacked at the start to {size(found.size)}")
+    if found.state == "damaged":
+        problem = str(found.problems[0]) if found.problems else "is damaged"
+        return Remark(safe_text(problem, one_line=True), "warning")
+    return Remark(f"not here: {size(found.size)} to download at the start", "warning")
+
+
+def of_own_models(specs: str) -> OwnOutlook:
+    """Whether the files of models of one's own, `PATH.py:CLASS` with commas between, can be read. Never raises."""
+    digests, names = {}, []
+    try:
+        for spec in split_list(specs):
+            model = from_spec(spec, ())
+            digests[model.spec] = sha256(read_source(Path(model.file), called=model.shown))
+            names.append(model.shown)
+    except OwnModelError as error:
+        return OwnOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"), digests)
+    return OwnOutlook(Remark(f"tried at the start: {', '.join(names)}"), digests)
+
+
+def device_choices(machine: devices.Machine) -> tuple[str, ...]:
+    """What --device may be on this machine."""
+    gpus = [f"cuda:{index}" for index in range(machine.gpus)] if machine.torch_cuda else []
+    together = [",".join(gpus)] if len(gpus) > 1 else []
+    return ("auto", "cpu", *(["mps"] if machine.mps else []), *gpus, *together)
+
+
+def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> Remark:
+    """Which devices `requested` stands for and what is free of them. Never raises."""
+    try:
+        chosen = devices.choose(requested, machine)
+    except ConfigError as error:
+        return Remark(safe_text(str(error).removeprefix(f"--device {requested}: "), one_line=True), "wrong")
+    busy = slots.occupants(chosen)
+    named = requested == "auto" or len(chosen) > 1
+    texts = [(f"{device}: " if named else "") + _of_device(device, memory, busy) for device in chosen]
+    return Remark(safe_text("; ".join(texts), one_line=True), "warning" if busy else "ok")
+
+
+def _of_device(device: str, memory: Memory, busy: Mapping[str, str]) -> str:
+    cores = devices.usable_cores()
+    parts = ["1 core" if cores == 1 else f"{cores} cores"] if device == "cpu" else []
+    if device in memory:
+        used, total = memory[device]
+        parts.append(f"{size(max(total - used, 0))} of {size(total)} free")
+    parts.append(f"shared with {busy[device]}" if device in busy else "no other experiment on it")
+    return ", ".join(parts)

@@ -1,0 +1,144 @@
+"""Curves over the epochs: mean and range over the seeds, and where a run's loss became NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui_attn.experiment.reducer import EpochResult, RunState
+from tui_attn.report.figures import (
+    FAINT,
+    PAPER,
+    Picture,
+    ink,
+    marker,
+    picture,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = 200
+"""Of a curve of the training loss, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One model's curve."""
+
+    model: str
+    x: list[float]
+    """Epochs."""
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    """The range over the seeds."""
+    runs: int
+    broken: list[tuple[float, float]]
+    """Where a run's value became NaN or infinite: the epoch, and its last finite value."""
+
+
+def by_epoch(model: str, runs: Sequence[RunState], value: Callable[[EpochResult], float]) -> Curve:
+    """The curve of one number per evaluated epoch over the runs of a model; over those that have the epoch."""
+    found: dict[int, list[float]] = {}
+    broken: list[tuple[float, float]] = []
+    for run in runs:
+        last = math.nan
+        for result in run.epochs:
+            here = value(result)
+            if math.isfinite(here):
+                found.setdefault(result.epoch, []).append(here)
+                last = here
+            elif math.isfinite(last):
+                broken.append((result.epoch, last))
+                break
+    return _curve(model, {float(epoch): values for epoch, values in found.items()}, len(runs), broken)
+
+
+def training_loss(model: str, runs: Sequence[RunState]) -> Curve:
+    """The loss at the logged points, by epoch; points are averaged where there are more than a picture shows."""
+    found: dict[float, list[float]] = {}
+    broken: list[tuple[float, float]] = []
+    for run in runs:
+        per_epoch = run.about.get("steps_per_epoch")
+        if not isinstance(per_epoch, int) or per_epoch < 1:
+            continue
+        points = [(step / per_epoch, loss) for step, loss in zip(run.steps, run.losses, strict=True)]
+        whole = next((index for index, (_, loss) in enumerate(points) if not math.isfinite(loss)), len(points))
+        if whole < len(points):
+            broken.append((points[whole][0], points[whole - 1][1] if whole else 0.0))
+        share = max(1, math.ceil(len(points) / POINTS))
+        for first in range(0, whole, share):
+            some = points[first : min(first + share, whole)]
+            found.setdefault(round(some[-1][0], 6), []).append(math.fsum(loss for _, loss in some) / len(some))
+    return _curve(model, found, len(runs), broken)
+
+
+def _curve(model: str, values: dict[float, list[float]], runs: int, broken: list[tuple[float, float]]) -> Curve:
+    x = sorted(values)
+    return Curve(
+        model=model,
+        x=x,
+        mean=[math.fsum(values[at]) / len(values[at]) for at in x],
+        low=[min(values[at]) for at in x],
+        high=[max(values[at]) for at in x],
+        runs=runs,
+        broken=broken,
+    )
+
+
+def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: bool, log: bool = False) -> Picture:
+    """One picture of several models' curves."""
+    shown = [curve for curve in curves if curve.x or curve.broken]
+    several = any(curve.runs > 1 for curve in shown)
+    caption = "Mean over the seeds (line), lowest to highest (band)." if several else "One seed of each model."
+    if any(curve.broken for curve in shown):
+        caption += " ✕: there a run's value became NaN or infinite."
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+        axes = figure.add_subplot()
+        for curve in shown:
+            _draw(axes, curve, 100.0 if percent else 1.0)
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if log and all(value > 0 for curve in shown for value in curve.low):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if shown:
+            axes.legend(loc="best")
+
+    what = ", ".join(f"{curve.model} ends at {_end(curve, percent)}" for curve in shown if curve.x)
+    return picture(name, f"{title} by epoch: {what or 'nothing yet'}.", caption, draw, height=2.9)
+
+
+def _end(curve: Curve, percent: bool) -> str:
+    return f"{100 * curve.mean[-1]:.2f} %" if percent else f"{curve.mean[-1]:.4f}"
+
+
+def _draw(axes: Axes, curve: Curve, scale: float) -> None:
+    color = ink(curve.model)
+    few = len(curve.x) <= 30
+    y = [scale * value for value in curve.mean]
+    if curve.runs > 1:
+        low, high = ([scale * value for value in values] for values in (curve.low, curve.high))
+        axes.fill_between(curve.x, low, high, color=color, alpha=0.16, linewidth=0)
+    axes.plot(
+        curve.x,
+        y,
+        color=color,
+        marker=marker(curve.model) if few else None,
+        markeredgecolor=PAPER,
+        markeredgewidth=0.5,
+        label=curve.model,
+    )
+    for epoch, last in curve.broken:
+        axes.plot([epoch], [scale * last], marker="x", color=color, markersize=7, markeredgewidth=1.8)
+        axes.annotate("NaN", (epoch, scale * last), xytext=(4, 4), textcoords="offset points", color=FAINT, fontsize=7)

@@ -1,0 +1,70 @@
+"""Puts a report's files into a folder that may hold other things: only ours are replaced, none is ever half there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tui_attn.system.files import read_json, sync_folder, write_atomically
+from tui_attn.system.text import safe_text
+
+INDEX = "report.json"
+"""The list of the files that were written, with their digests; by it the next report knows which are ours."""
+
+
+class ReportError(Exception):
+    """The report can't be written; the message is one line and says what to do."""
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], *, last: str) -> None:
+    """Write `files`, relative paths with `/` to contents, into `folder`, the one called `last` after all others.
+
+    What an earlier report left and this one doesn't have is removed, unless it was changed since. Raises `ReportError`.
+    """
+    names = sorted(files, key=lambda name: (name == last, name))
+    before = _digests(folder)
+    try:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, files[name])
+        digests = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+        _write(folder / INDEX, json.dumps({"format": "tui-attn-report", "files": digests}, indent=1).encode() + b"\n")
+        for name in before.keys() - files.keys():
+            _remove(folder / name, before[name])
+        sync_folder(folder)
+    except OSError as error:
+        where = safe_text(error.filename or folder, one_line=True)
+        raise ReportError(f"can't write the report to {where} ({error.strerror}): choose another folder") from None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The files of the report that is there, as its index tells, with their digests."""
+    index = read_json(folder / INDEX) or {}
+    files = index.get("files")
+    if index.get("format") != "tui-attn-report" or not isinstance(files, dict):
+        return {}
+    return {name: str(digest) for name, digest in files.items() if _inside(name)}
+
+
+def _inside(name: str) -> bool:
+    """Whether `name` can only mean a file in the folder or one folder below."""
+    parts = name.split("/")
+    return len(parts) <= 2 and all(part not in {"", ".", ".."} and "\\" not in part for part in parts)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put `content` at `path` at once, with the permissions that the user's umask gives new files."""
+    write_atomically(path, content, sync=False, mode=0o666)
+
+
+def _remove(path: Path, digest: str) -> None:
+    """Remove a file of an earlier report that is still as it was written, and its folder where that is empty then."""
+    with contextlib.suppress(OSError):
+        if path.is_symlink() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            return
+        path.unlink()
+        path.parent.rmdir()

@@ -1,0 +1,95 @@
+"""The commands in an experiment's control log: each is obeyed once, and acknowledged in the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.events import CONTROL_EVENTS, Event
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.supervision.dispatch import Dispatch
+from tui_attn.supervision.experiment_log import Ledger
+from tui_attn.supervision.pauses import Pauses
+from tui_attn.supervision.stopping import Stopping
+
+
+class Orders:
+    """Obeys what whoever steers has written; `extend` brings the experiment to more seeds and says what came of it."""
+
+    def __init__(
+        self,
+        folder: ExperimentDir,
+        follower: Follower,
+        ledger: Ledger,
+        dispatch: Dispatch,
+        pauses: Pauses,
+        stopping: Stopping,
+        extend: Callable[[int], str],
+    ) -> None:
+        self._control = LogReader(folder.control)
+        self._follower, self._ledger = follower, ledger
+        self._dispatch, self._pauses, self._stopping = dispatch, pauses, stopping
+        self._extend = extend
+        self._actions: dict[str, Callable[[str], bool]] = {
+            "pause": self._pause,
+            "unpause": self._pauses.unpause,
+            "stop": self.stop,
+            "skip": self._skip,
+            "retry": self._retry,
+        }
+        """What is done to one run; False where there was nothing to do."""
+
+    def obey(self) -> None:
+        """Do what the new commands say."""
+        for command in self._new():
+            self._obey(command)
+
+    def refuse(self, why: str) -> None:
+        """Acknowledge the new commands without obeying them."""
+        for command in self._new():
+            self._acknowledge(command, why)
+
+    def _new(self) -> Iterator[Event]:
+        """The commands that nobody has acknowledged; what else is in the control log is passed over."""
+        for event in self._control.read():
+            if event.type in CONTROL_EVENTS and event.get("id") not in self._follower.state.acknowledged:
+                yield event
+
+    def _acknowledge(self, command: Event, result: str) -> None:
+        run = command.get("run")
+        self._ledger.record("control_ack", id=command["id"], command=command.type, run=run, result=result)
+
+    def _obey(self, command: Event) -> None:
+        if command.type == "extend":
+            self._acknowledge(command, self._extend(command["seeds"]))
+            return
+        named = command.get("run")
+        known = list(self._follower.state.runs)
+        if named is not None and named not in known:
+            self._acknowledge(command, "refused: there is no such run")
+            return
+        action = self._actions.get(command.type)
+        if action is None:
+            return
+        if named is None and command.type == "stop":
+            self._stopping.begin()
+        done = [run for run in (known if named is None else [named]) if action(run)]
+        self._acknowledge(command, "done" if done else "nothing to do")
+
+    def _pause(self, run: str) -> bool:
+        return self._pauses.pause(run, queued=self._dispatch.is_queued(run))
+
+    def stop(self, run: str) -> bool:
+        """Stop a run."""
+        return self._dispatch.leave(run, "stop", "stopped")
+
+    def _skip(self, run: str) -> bool:
+        return self._dispatch.leave(run, "skip", "skipped")
+
+    def _retry(self, run: str) -> bool:
+        known = self._follower.state.runs.get(run)
+        if self._stopping.under_way or known is None or known.state not in {"failed", "stopped", "skipped"}:
+            return False
+        self._dispatch.retry(run, known.model, known.seed)
+        return True

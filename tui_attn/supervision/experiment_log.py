@@ -1,0 +1,81 @@
+"""The experiment's event log as its supervisor writes it: patient on a full disk, and watchful of its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.system import files
+
+PAUSE = 0.05
+"""Seconds between two attempts to write on a full disk."""
+
+
+class FolderGoneError(Exception):
+    """The experiment's folder, or its log, is not where it was any more."""
+
+
+class Ledger:
+    """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`."""
+
+    def __init__(self, folder: ExperimentDir) -> None:
+        self._log = LogWriter(folder.events)
+        self._reserve = files.Reserve(folder.path)
+        self.full = False
+        """Whether the disk was full when it was last looked at."""
+        self.patient = False
+        """Whether to wait for room, which makes no sense at a start: there `OSError` tells it."""
+        self.on_full: Callable[[], None] = lambda: None
+        """Called when the disk is found full, after that was recorded."""
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when there is room again."""
+        self.while_waiting: Callable[[], None] = lambda: None
+        """Called again and again while an event waits for room."""
+
+    def record(self, type_: str, /, **payload: Any) -> None:
+        """Append an event. Raises `OSError`, not for want of room where `patient`."""
+        while True:
+            try:
+                self._log.append(type_, **payload)
+            except OSError as error:
+                if error.errno not in files.FULL or not self.patient:
+                    raise
+                self.disk_is_full()
+                self.while_waiting()
+                time.sleep(PAUSE)
+            else:
+                return
+
+    def disk_is_full(self) -> None:
+        """Free the reserve so that this can be told, and have everything wait until there is room."""
+        if self.full:
+            return
+        self.full = True
+        self._reserve.free()
+        self.record("warning", message="the disk is full: training waits until there is room")
+        self.on_full()
+
+    def look(self) -> None:
+        """Look whether there is room, and whether the log is still in its place. Raises `FolderGoneError`."""
+        if not self._log.in_place():
+            raise FolderGoneError
+        room = self._reserve.room()
+        if not room:
+            self.disk_is_full()
+        elif self.full:
+            self.full = False
+            self.record("warning", message="there is room on the disk again: training goes on")
+            self.on_room()
+
+    def sync(self) -> None:
+        """Make what is recorded survive a power loss."""
+        self._log.sync()
+
+    def close(self) -> None:
+        """Make all of it survive a power loss, and give the reserve back."""
+        self._log.sync()
+        self._log.close()
+        self._reserve.free()

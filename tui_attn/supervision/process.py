@@ -1,0 +1,85 @@
+"""The process that owns an experiment and outlives every terminal: `python -m tui_attn.supervision.process FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.supervision.experiment_log import FolderGoneError
+from tui_attn.supervision.exporter import Exporter
+from tui_attn.supervision.supervisor import Supervisor
+from tui_attn.system import files, liveness
+
+TICK = 0.05
+"""Seconds between two looks at the logs, the commands and the workers."""
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise the experiment in the folder that `arguments` names, to its end.
+
+    The folder is the working directory from then on, so that it may be renamed or moved meanwhile.
+    """
+    os.umask(0o077)
+    try:
+        os.chdir(arguments[0])
+        supervisor = Supervisor(ExperimentDir(Path()))
+        return _supervise(supervisor)
+    except BlockingIOError:
+        return _give_up("another supervisor owns this experiment")
+    except OSError as error:
+        full = error.errno in files.FULL
+        return _give_up("the disk is full: make room, then try again" if full else str(error))
+    except RunsError as error:
+        return _give_up(str(error))
+
+
+def _give_up(reason: str) -> int:
+    """Tell the launcher, and whoever reads supervisor.log."""
+    print(reason, file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _supervise(supervisor: Supervisor) -> int:
+    wake = threading.Event()
+
+    def on_signal(signum: int, frame: object) -> None:
+        supervisor.signalled()
+        wake.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    supervisor.begin()
+    _say_ready(supervisor.folder)
+    exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
+    try:
+        supervisor.tick()
+        while not supervisor.done:
+            wake.wait(TICK)
+            wake.clear()
+            supervisor.tick()
+            if exporter is not None:
+                exporter.look()
+        supervisor.end()
+        if exporter is not None:
+            exporter.finish()
+    except FolderGoneError:
+        supervisor.let_go()
+        return _give_up("the experiment's folder or its event log was removed or replaced: its training has ended")
+    return 0
+
+
+def _say_ready(folder: ExperimentDir) -> None:
+    data = {"identity": liveness.identity().to_json(), "ready": True, "t": time.time()}
+    files.write_atomically(folder.supervisor, json.dumps(data).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

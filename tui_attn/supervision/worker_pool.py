@@ -1,0 +1,60 @@
+"""The workers of an experiment: who lives, who holds which run, who has nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui_attn.experiment.folders import RunDir
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.workers import Worker
+
+Spawn = Callable[[Slot, RunDir], Worker]
+"""Starts a worker on a slot, which prints to the log of a run. Raises `OSError`."""
+
+
+class Crew:
+    """The workers on `slots`, one each at most."""
+
+    def __init__(self, slots: list[Slot], spawn: Spawn) -> None:
+        self.slots = slots
+        self._spawn = spawn
+        self.workers: list[Worker] = []
+        self._leaving: list[Worker] = []
+        """Workers that were told to exit."""
+
+    def start(self, slot: Slot, log: RunDir) -> Worker:
+        """A new worker on `slot`, which prints to the log of that run. Raises `OSError`."""
+        worker = self._spawn(slot, log)
+        self.workers.append(worker)
+        return worker
+
+    def holder(self, run: str) -> Worker | None:
+        """The worker that trains `run`."""
+        return next((worker for worker in self.workers if run in worker.held), None)
+
+    def takers(self) -> list[Worker | Slot]:
+        """Workers that hold nothing, and after them the slots that have no worker."""
+        idle = [worker for worker in self.workers if not worker.held and worker not in self._leaving]
+        busy = {worker.slot for worker in self.workers}
+        return [*idle, *(slot for slot in self.slots if slot not in busy)]
+
+    def dismiss(self, worker: Worker) -> None:
+        """Tell a worker that it may exit."""
+        self._leaving.append(worker)
+        worker.tell("exit")
+
+    def dead(self) -> list[Worker]:
+        """Workers that exited and were not removed yet."""
+        return [worker for worker in self.workers if worker.exit_code() is not None]
+
+    def remove(self, worker: Worker) -> None:
+        """Let go of a dead worker."""
+        worker.close()
+        self.workers.remove(worker)
+        if worker in self._leaving:
+            self._leaving.remove(worker)
+
+    def kill(self, signum: int) -> None:
+        """Send all workers a signal."""
+        for worker in self.workers:
+            worker.kill(signum)

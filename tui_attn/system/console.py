@@ -1,0 +1,79 @@
+"""What the program says to a person on stderr: messages, errors, and how a download gets on. stdout is for data."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from tui_attn.system.text import duration, safe_text, size
+
+
+def say(message: str) -> None:
+    """Print a message; a closed stderr is no reason to stop."""
+    try:
+        print(safe_text(message), file=sys.stderr, flush=True)  # noqa: T201
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def complain(message: str) -> None:
+    """Print an error, of two lines at most."""
+    lines = [line for line in safe_text(message).splitlines() if line.strip()][:2]
+    say("tui-attn: " + "\n".join(lines))
+
+
+def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds: float) -> str:
+    """How far a download is: `done` of `total` bytes, of which `fresh` came in the last `seconds`."""
+    if not total and not done:
+        return phase
+    rate = fresh / seconds if seconds > 0 else 0.0
+    if not total:
+        return f"{phase}  {size(done)}  {size(rate)}/s"
+    filled = round(20 * min(done / total, 1.0))
+    left = duration((total - done) / rate) if rate > 0 else "–"
+    bar = "#" * filled + "." * (20 - filled)
+    return f"{phase}  [{bar}] {size(done)} of {size(total)}  {size(rate)}/s  {left} left"
+
+
+class FetchProgress:
+    """Shows what is being fetched: one line that is drawn over on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._phase = ""
+        self._begun = 0.0
+        self._begun_at = 0
+        self._next = 0.0
+        self._open_line = False
+
+    def __call__(self, phase: str, done: int, total: int | None) -> None:
+        """Take note of what goes on; see `tui_attn.data.Progress`."""
+        now = self._clock()
+        if phase != self._phase:
+            self.close()
+            self._phase, self._begun, self._begun_at = phase, now, done
+            self._next = now + (0.2 if self._terminal else 2.0)
+            if not self._terminal:
+                say(phase if total is None else f"{phase} ({size(total)})")
+            return
+        if now < self._next:
+            return
+        self._next = now + (0.2 if self._terminal else 5.0)
+        text = fetch_line(phase, done, total, fresh=done - self._begun_at, seconds=now - self._begun)
+        if self._terminal:
+            columns = os.get_terminal_size(2).columns if os.isatty(2) else 80
+            sys.stderr.write("\r\x1b[2K" + safe_text(text, one_line=True)[: columns - 1])
+            sys.stderr.flush()
+            self._open_line = True
+        else:
+            say(text)
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._open_line:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._open_line = False

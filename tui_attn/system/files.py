@@ -1,0 +1,184 @@
+"""Files that survive crashes and full disks: written atomically, tidied up after the dead, with room kept back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tui_attn.system.plain_file import open_to_read
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says when there is no room, or none left for this user."""
+
+
+def state_folder() -> Path | None:
+    """Where the program keeps what is neither configuration nor data; None for a user without a home."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # by the XDG standard a relative path is ignored
+        try:
+            base = Path("~/.local/state").expanduser()
+        except RuntimeError:
+            return None
+    return base / "tui-attn"
+
+
+def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:
+    """The JSON object in `path`, or None when it can't be read or is none."""
+    try:
+        fd = open_to_read(path)
+    except (OSError, ValueError):
+        return None
+    try:
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            data = json.loads(file.read(limit))
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(fd)
+    return data if isinstance(data, dict) else None
+
+
+def write_atomically(
+    path: Path,
+    data: bytes,
+    *,
+    sync: bool = True,
+    mode: int = 0o600,
+    after_write: Callable[[], None] | None = None,
+) -> None:
+    """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
+
+    Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of a new file,
+    of which the user's umask takes some.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        if after_write is not None:
+            after_write()
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, *, within: float = 5.0) -> Iterator[None]:
+    """Be the only process in here with the lock file `path`. Raises `OSError`.
+
+    It waits for the others, but not for ever: one that is frozen in here must not freeze a supervisor.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        deadline = time.monotonic() + within
+        while not _locked(fd):
+            if time.monotonic() >= deadline:
+                raise OSError(errno.EAGAIN, "another program is changing it", str(path))
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EAGAIN}:
+            raise
+        return False
+    return True
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames in the folder `path` survive a power loss, where the file system can."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError:  # some network file systems refuse to sync a folder
+        pass
+    finally:
+        os.close(fd)
+
+
+def remove_stale_files(folder: Path) -> None:
+    """Remove what writers that died left beside their files in `folder` and the folders in it, links not followed.
+
+    Only for the owner of the folder, who knows that nobody else writes there.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                remove_stale_files(Path(entry.path))
+            elif entry.name.startswith(".") and entry.name.endswith(".tmp"):
+                Path(entry.path).unlink()
+
+
+class Reserve:
+    """Room kept back on the disk of a folder, to be freed when the disk is full so that this can be logged."""
+
+    SIZE = 1 << 16
+    """Bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".reserve"
+
+    def room(self) -> bool:
+        """Whether there is room to go on. Keeps the reserve where it isn't kept yet, which takes four times its size.
+
+        It finds out by asking for the room, because a quota doesn't show in the disk's free space.
+        """
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            return error.errno not in FULL
+        try:
+            kept = os.fstat(fd).st_size >= self.SIZE
+            _allocate(fd, self.SIZE * 2 if kept else self.SIZE * 4)
+            os.ftruncate(fd, self.SIZE)
+        except OSError as error:
+            if error.errno in FULL:
+                self._shrink(fd, kept=os.fstat(fd).st_size >= self.SIZE)
+                return False
+        finally:
+            os.close(fd)
+        return True
+
+    def free(self) -> None:
+        """Give the room away."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _shrink(self, fd: int, *, kept: bool) -> None:
+        """Take back what a failed attempt took."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, self.SIZE if kept else 0)
+        if not kept:
+            self.free()
+
+
+def _allocate(fd: int, size: int) -> None:
+    """Make the file `size` bytes long, with blocks of the disk behind all of them. Raises `OSError`."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.pwrite(fd, bytes(size), 0)

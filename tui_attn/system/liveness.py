@@ -1,0 +1,294 @@
+"""Who is alive: locks that the kernel frees with their owner, and the identity of a process.
+
+POSIX record locks (lockf) are used, not flock: a flock outlives its owner in the owner's children. A lock is probed
+with F_GETLK, never by acquiring it. Closing any descriptor of a locked file drops the lock of the whole process, so
+an owner opens its lock file once and keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import math
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tui_attn.system.plain_file import open_to_read
+
+# struct flock: Linux has type, whence, start, length, pid; macOS and BSD start, length, pid, type, whence.
+_LINUX = sys.platform.startswith("linux")
+_FLOCK = "hhqqi4x" if _LINUX else "qqihh"
+
+_held: set[tuple[int, int]] = set()
+"""Device and inode of the lock files that this process holds, which it must never open again."""
+os.register_at_fork(after_in_child=_held.clear)  # locks stay with the parent
+
+
+class Lock:
+    """A lock held for the life of this process, and its file's time stamp as a heartbeat.
+
+    Raises `BlockingIOError` when another process holds it, `OSError` when the file can't be had.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if _place(path) in _held:
+            raise BlockingIOError(errno.EAGAIN, "held by this process", str(path))
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            if error.errno not in {errno.EACCES, errno.EAGAIN}:  # a file system without locks
+                raise
+            raise BlockingIOError(errno.EAGAIN, "held by another process", str(path)) from None
+        status = os.fstat(self._fd)
+        self._place = status.st_dev, status.st_ino
+        _held.add(self._place)
+
+    def write(self, text: str) -> None:
+        """Leave a note in the lock file, for those who find it held."""
+        data = text.encode()
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, data, 0)
+
+    def beat(self) -> None:
+        """Leave a sign of life in the file; on a full disk in its time stamp alone."""
+        _leave_pulse(self._fd)
+
+    def release(self) -> None:
+        """Give the lock back before the process ends."""
+        _held.discard(self._place)
+        os.close(self._fd)
+
+
+class Heartbeat:
+    """Signs of life in a file of their own, one a second at most. A file that can't be written is done without."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = -math.inf
+        self._fd: int | None = None
+        with contextlib.suppress(OSError):
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+
+    def beat(self, *, now: bool = False) -> bool:
+        """Leave a sign of life if the last is a second old, or if it has to be `now`; whether one was left."""
+        time_ = self._clock()
+        if time_ < self._next and not now:
+            return False
+        self._next = time_ + 1.0
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                _leave_pulse(self._fd)
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _leave_pulse(fd: int) -> None:
+    """Write this boot's id and its seconds, always equally many bytes, so that no clock that is set can mislead."""
+    try:
+        os.pwrite(fd, f"{boot_id()} {time.monotonic():020.3f}\n".encode(), 0)
+    except OSError:
+        os.utime(fd)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def holder(path: Path) -> int | None:
+    """The pid of the process that holds the lock at `path`, 0 for one on another host, None when nobody does."""
+    if _place(path) in _held:
+        return os.getpid()
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        # Who may only read, or finds the file on a disk mounted read-only, asks for a reader's lock.
+        return _holder_unprivileged(path) if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS} else None
+    try:
+        return _probe(fd, fcntl.F_WRLCK)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _holder_unprivileged(path: Path) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        return _probe(fd, fcntl.F_RDLCK)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _probe(fd: int, kind: int) -> int | None:
+    question = struct.pack(_FLOCK, *((kind, 0, 0, 0, 0) if _LINUX else (0, 0, 0, kind, 0)))
+    answer = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, question))
+    lock_type, pid = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])
+    return None if lock_type == fcntl.F_UNLCK else max(pid, 0)
+
+
+def signal_holder(path: Path, signum: int) -> bool:
+    """Send `signum` to the process on this host that holds the lock at `path`; whether there was one.
+
+    A process that got the pid of a holder that died in the meantime can't be hit: the signal goes through a
+    descriptor of the process, and the lock is looked at again after that was opened.
+    """
+    pid = holder(path)
+    if not pid or pid == os.getpid():
+        return False
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, ProcessLookupError):
+            return False
+        return _signal_by_pid(pid, signum)
+    try:
+        if holder(path) != pid:
+            return False
+        signal.pidfd_send_signal(descriptor, signum)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _signal_by_pid(pid: int, signum: int) -> bool:
+    """Where the system has no descriptors of processes."""
+    try:
+        os.kill(pid, signum)
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which process, beyond doubt: a pid is reused, a pid with its start time on one boot of one host is not."""
+
+    host: str
+    boot_id: str
+    pid: int
+    start_time: str
+    """Clock ticks since boot at which the process started, as the kernel says it."""
+    uid: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Identity | None:
+        """The inverse of `to_json`; None for anything that isn't one."""
+        if not isinstance(data, dict):
+            return None
+        host, boot_id, start_time = data.get("host"), data.get("boot_id"), data.get("start_time")
+        pid, uid = data.get("pid"), data.get("uid")
+        if not (isinstance(host, str) and isinstance(boot_id, str) and isinstance(start_time, str)):
+            return None
+        if type(pid) is not int or type(uid) is not int or pid <= 0:
+            return None
+        return cls(host, boot_id, pid, start_time, uid)
+
+    def here(self) -> bool:
+        """Whether it is or was a process of this host since its last boot."""
+        return self.host == socket.gethostname() and self.boot_id == boot_id()
+
+    def runs(self) -> bool:
+        """Whether this very process still runs here (a zombie does not)."""
+        return self.here() and process_start_time(self.pid) == self.start_time
+
+
+def identity(pid: int | None = None) -> Identity:
+    """The identity of process `pid`, by default this one."""
+    pid = os.getpid() if pid is None else pid
+    return Identity(socket.gethostname(), boot_id(), pid, process_start_time(pid) or "", os.getuid())
+
+
+@functools.cache
+def boot_id() -> str:
+    """This boot of this machine; empty where the system doesn't tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def process_start_time(pid: int) -> str | None:
+    """When process `pid` started, in the system's own ticks; None when there is no such live process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return _start_time_elsewhere(pid) if not _LINUX else None
+    fields = stat.rpartition(b")")[2].split()  # a process may give itself any name, of any bytes
+    return None if len(fields) < 20 or fields[0] in {b"Z", b"X"} else fields[19].decode("ascii")
+
+
+def _start_time_elsewhere(pid: int) -> str | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def age(path: Path, *, now: float | None = None) -> float | None:
+    """Seconds since the last sign of life in `path`, None when there is no such file.
+
+    A sign left since the last boot of this machine is measured by the time since boot, which no one can set and which
+    stands still while the machine sleeps; any other by the file's time stamp, against `now` in unix seconds.
+    """
+    pulse = _pulse(path)
+    if pulse is not None:
+        return max(0.0, time.monotonic() - pulse)
+    try:
+        touched = path.stat(follow_symlinks=False).st_mtime
+    except (OSError, ValueError):
+        return None
+    return max(0.0, (time.time() if now is None else now) - touched)
+
+
+def _pulse(path: Path) -> float | None:
+    """When the sign of life in `path` was left, in seconds since this boot; None for none and for another machine's."""
+    if not boot_id() or _place(path) in _held:
+        return None
+    try:
+        fd = open_to_read(path)
+    except (OSError, ValueError):
+        return None
+    try:
+        boot, _, seconds = os.read(fd, 128).decode("ascii", "replace").strip().partition(" ")
+        left = float(seconds) if boot == boot_id() else math.nan
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(fd)
+    return left if 0 <= left <= time.monotonic() + 1 else None

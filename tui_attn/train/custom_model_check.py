@@ -1,0 +1,209 @@
+"""Try a custom model before it is trained: `python -m tui_attn.train.custom_model_check FD QUESTION`.
+
+The file comes through the standard input; the answer, one JSON object, goes to the descriptor FD. Whatever the file
+does, prints or breaks stays in this process. `tui_attn.launch.custom_models` asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui_attn.experiment.custom_model import OwnModelError
+
+WHERE = "own-model.py"
+"""What the file is called in tracebacks here."""
+MOST_PARAMETERS = 100_000_000
+"""A checkpoint of so many, with the optimiser's averages, takes 1.2 GB."""
+MOST_IMAGES = 8
+"""Of the batch that is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the network is to do."""
+
+    class_name: str
+    channels: int
+    image_size: tuple[int, int]
+    classes: int
+    batch_size: int
+    precision: str
+    """As asked for: auto is what the workers choose on this machine's CPU."""
+    seconds: float
+    """For all that the file does; torch is imported before they begin."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Question:
+        """The inverse of `json.dumps`."""
+        data = json.loads(text)
+        return cls(**data | {"image_size": tuple(data["image_size"])})
+
+
+def main(arguments: list[str]) -> int:
+    """Answer one question; 0 whatever the answer."""
+    os.umask(0o077)
+    source = sys.stdin.buffer.read()
+    question = Question.from_json(arguments[1])
+    with contextlib.suppress(OSError):  # if the machine runs out of memory, this is the process to end
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    with os.fdopen(os.dup(int(arguments[0])), "w") as answer:
+        os.close(int(arguments[0]))
+        _silence()
+        _warm_up()
+        faulthandler.dump_traceback_later(question.seconds, exit=True, file=answer)
+        found = examine(source, question)
+        print(json.dumps(found), file=answer)
+    return 0
+
+
+def _silence() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _warm_up() -> None:
+    """Have torch import all that a training step needs: that time is not the file's."""
+    network = b"from torch import nn\nclass Net(nn.Sequential):\n    def __init__(self, channels, size, classes):\n"
+    network += b"        super().__init__(nn.Flatten(), nn.Linear(1, 1))\n"
+    examine(network, Question("Net", 1, (1, 1), 1, 2, "auto", 0))
+
+
+def examine(source: bytes, question: Question) -> dict[str, Any]:
+    """`{"parameters": N, "warnings": [...]}`, or `{"error": TEXT, "line": N or null}` for a file that can't be used."""
+    try:
+        return _try(source, question)
+    except OwnModelError as error:
+        return {"error": str(error), "line": None}
+    except SyntaxError as error:
+        inside = error.filename == WHERE
+        return {"error": f"{type(error).__name__}: {error.msg}", "line": error.lineno if inside else _line(error)}
+    except ImportError as error:
+        return {"error": f"{type(error).__name__}: {error}", "line": _line(error), "missing": error.name}
+    except SystemExit as error:
+        return {"error": "it ends the program (SystemExit)", "line": _line(error)}
+    except BaseException as error:  # whatever the file raises
+        first = (str(error).strip().splitlines() or [""])[0]
+        return {"error": f"{type(error).__name__}: {first}".rstrip(": "), "line": _line(error)}
+
+
+def _line(error: BaseException) -> int | None:
+    """Where in the file it happened: the deepest of its lines."""
+    found = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == WHERE]
+    return found[-1] if found else None
+
+
+def _try(source: bytes, question: Question) -> dict[str, Any]:
+    import torch
+
+    from tui_attn.train import custom_model, networks
+    from tui_attn.train.step import Stepper, choose_precision
+
+    torch.manual_seed(0)
+    network = custom_model.make_class(source, WHERE, question.class_name)
+
+    def build() -> torch.nn.Module:
+        return custom_model.build(network, question.channels, question.image_size, question.classes)
+
+    with _named(f"{question.class_name}(in_channels, image_size, num_classes)"):
+        model = build()
+    _check_parameters(model)
+    device = torch.device("cpu")
+    mean, std = [0.5] * question.channels, [0.5] * question.channels
+    precision = choose_precision(question.precision, device)
+    stepper = Stepper(model, device, precision, lr=0.001, mean=mean, std=std, channels_last=False)
+    batch = min(question.batch_size, MOST_IMAGES)
+    images = torch.randint(0, 256, (batch, question.channels, *question.image_size), dtype=torch.uint8)
+    labels = torch.arange(batch) % question.classes
+    with _named("forward"):
+        logits = model(images.float() / 255 - 0.5)
+    wrong = networks.check_logits(logits, batch, question.classes)
+    if wrong is not None:
+        raise OwnModelError(wrong)
+    with _named(f"a training step in {precision}"):
+        loss, _ = stepper.train_step(images, labels)
+    if not math.isfinite(loss.item()):
+        raise OwnModelError("the loss of an untrained network is not finite: check its layers and how they begin")
+    warnings = list(_untrained(model))
+    with _named("forward in evaluation"):
+        first, second = stepper.evaluate(images), stepper.evaluate(images)
+    if first.shape != logits.shape:
+        raise OwnModelError(f"in evaluation forward returns a tensor of shape {tuple(first.shape)}")
+    if not torch.equal(first, second):
+        warnings.append("its logits in evaluation differ from call to call: is something random outside training?")
+    _check_kept(stepper, build)
+    return {"parameters": networks.count_parameters(model), "warnings": warnings}
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Name what was tried in errors that say nothing of where they come from."""
+    try:
+        yield
+    except (OwnModelError, SyntaxError, ImportError):
+        raise
+    except Exception as error:
+        if _line(error) is not None:
+            raise
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise OwnModelError(f"{what} failed: {type(error).__name__}: {first}") from error
+
+
+def _check_parameters(model: Any) -> None:
+    import torch
+    from torch.nn.parameter import UninitializedParameter
+
+    count = 0
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, UninitializedParameter):
+            raise OwnModelError(f"{name} has no size yet: use layers with sizes instead of lazy ones")
+        if parameter.dtype is not torch.float32:
+            raise OwnModelError(f"{name} is {str(parameter.dtype).removeprefix('torch.')}: parameters must be float32")
+        count += parameter.numel()
+    if count == 0:
+        raise OwnModelError("it has no parameters: there is nothing to train")
+    if count > MOST_PARAMETERS:
+        raise OwnModelError(f"it has {count:,} parameters: {MOST_PARAMETERS:,} at most")
+
+
+def _untrained(model: Any) -> Iterator[str]:
+    """What gets no gradient though it could."""
+    found = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        yield f"{', '.join(found[:3])}{more} gets no gradient and won't be trained: is it used in forward?"
+
+
+def _check_kept(stepper: Any, build: Any) -> None:
+    """Whether a checkpoint of the network can be taken up again, and its weights be saved."""
+    import torch
+    from safetensors.torch import save
+
+    from tui_attn.train.final_weights import plain_weights
+
+    state = stepper.state_dict()["model"]
+    odd = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    if odd:
+        raise OwnModelError(f"its state holds {odd[0]}, which is no tensor: keep state in parameters and buffers")
+    with _named("saving and loading its weights"):
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        build().load_state_dict(torch.load(file, weights_only=True))
+        save(plain_weights(stepper.model))
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    os._exit(code)  # threads that the file started end with it

@@ -1,0 +1,129 @@
+"""What a worker writes of one run: its log, its checkpoints, its files and its signs of life."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import RunDir
+from tui_attn.system import files, liveness
+from tui_attn.train.checkpoint import Saved, Saver, names
+from tui_attn.train.full_disk import NoRoomError, wait_for_room
+
+T = TypeVar("T")
+
+
+class LogGoneError(Exception):
+    """The run's log was removed or replaced by someone else while it was written."""
+
+
+class Journal:
+    """Owns the files of a run for as long as it is open, and is patient on a full disk.
+
+    Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `hurried` tells
+    whether there is no time any more to wait for room: then `NoRoomError` is raised instead.
+    """
+
+    def __init__(self, folder: RunDir, hurried: Callable[[], bool]) -> None:
+        self._folder = folder
+        self._hurried = hurried
+        folder.make()
+        self._lock = liveness.Lock(folder.lock)
+        try:
+            files.remove_stale_files(folder.path)
+            self._log = LogWriter(folder.events)
+            files.sync_folder(folder.path)  # a log that was just made survives a power loss
+        except BaseException:
+            self._lock.release()
+            raise
+        self._heart = liveness.Heartbeat(folder.heartbeat)
+        self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
+        self._saver = Saver(folder.checkpoints)
+        self._open = True
+        self.behind = False
+        """Whether something that happened is not in the log, for want of room."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing of the run is on disk yet."""
+        return self._folder.events.stat().st_size == 0 and not names(self._folder.checkpoints)
+
+    def record(self, type_: str, /, **payload: Any) -> None:
+        """Append an event to the log."""
+        self.patiently(lambda: self._log.append(type_, **payload))
+
+    def write(self, path: Path, data: bytes, *, sync: bool = True) -> None:
+        """Put `data` at `path`, atomically."""
+        self.patiently(lambda: files.write_atomically(path, data, sync=sync))
+
+    def patiently(self, write: Callable[[], T]) -> T:
+        """Do `write`; while the disk is full, wait for room."""
+        try:
+            return wait_for_room(write, hurried=self._hurried, sign_of_life=self.beat)
+        except NoRoomError:
+            self.behind = True
+            raise
+
+    def beat(self, *, now: bool = False) -> None:
+        """Leave a sign of life, once a second at most unless it has to be `now`, and look after the log."""
+        if self._heart.beat(now=now):
+            self.check()
+
+    def check(self) -> None:
+        """Raise `LogGoneError` when the log is not where it was."""
+        if not self._log.in_place():
+            raise LogGoneError("its event log was removed or replaced by another program while it was written")
+
+    def reopen(self) -> None:
+        """Find a log to write the end to, should it be gone. Raises `OSError`."""
+        if not self._log.in_place():
+            self._log.close()
+            self._log = LogWriter(self._folder.events)
+
+    def sync(self) -> None:
+        """Make what is in the log survive a power loss."""
+        self._log.sync()
+
+    # ---- checkpoints
+
+    def checkpoint(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
+        """Begin to write a checkpoint, after the log up to here; the one before is on disk by then."""
+        self.finish_checkpoint()
+        self._saver.start(state, step=step, epoch=epoch, after=self._log.sync)
+
+    def look_at_checkpoint(self) -> None:
+        """Record the checkpoint that was being written, if it is on disk by now."""
+        if self._saver.finished:
+            self.finish_checkpoint()
+
+    def finish_checkpoint(self) -> None:
+        """Wait until the checkpoint that is being written, if any, is on disk, and record it."""
+        self._announce(self.patiently(self._saver.finish))
+
+    def save(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
+        """Write a checkpoint and wait for it, but not for room: on a full disk the one before counts."""
+        try:
+            self._announce(self._saver.finish())
+            self._saver.start(state, step=step, epoch=epoch, after=self._log.sync)
+            self._announce(self._saver.finish())
+        except OSError as error:
+            if error.errno not in files.FULL:
+                raise
+            with contextlib.suppress(OSError):
+                self._log.append("warning", message="no room for a checkpoint: the one before counts")
+
+    def _announce(self, saved: Saved | None) -> None:
+        if saved is not None:
+            self.record("checkpoint", step=saved.step, epoch=saved.epoch, file=saved.file, bytes=saved.size)
+
+    def close(self) -> None:
+        """Let go of the run's files."""
+        if self._open:
+            self._open = False
+            self._saver.close()
+            self._log.close()
+            self._heart.close()
+            self._lock.release()

@@ -1,0 +1,115 @@
+"""What all sessions of a worker share: the device, the data, the precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from tui_attn.data import DataError
+from tui_attn.experiment.custom_model import OwnModelError
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.train import tensors
+from tui_attn.train.full_disk import wait_for_room
+from tui_attn.train.probe import ProbeSet
+from tui_attn.train.run_writer import LogGoneError
+from tui_attn.train.session import NotFiniteError, Session
+from tui_attn.train.step import choose_precision
+
+_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, OwnModelError)
+"""Errors whose message says all there is to say, so that a traceback adds nothing."""
+
+
+class Engine:
+    """Opens, keeps and closes the sessions of one worker. Raises `DataError`, and what torch raises."""
+
+    def __init__(self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True) -> None:
+        self.folder, self.manifest = folder, manifest
+        self._device = torch.device(device)
+        _be_reproducible()
+        self._precision = choose_precision(manifest.precision, self._device)
+        config = manifest.config
+        self._data = tensors.load(
+            config.dataset,
+            manifest.data,
+            self._device,
+            train_limit=config.train_limit,
+            test_limit=config.test_limit,
+        )
+        self._probes = ProbeSet.of(self._data) if probes else None
+        self._sessions: dict[str, Session] = {}
+
+    def open(self, run: str, *, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Begin the run, or go on with it from its newest good checkpoint.
+
+        `hurried` tells whether there is no time any more to wait for room on a full disk: then `NoRoomError` is raised.
+        """
+        model, _, seed = run.rpartition("-s")
+
+        def make() -> Session:
+            return Session(
+                self.folder.run(run),
+                self.manifest,
+                model,
+                int(seed),
+                self._data,
+                self._device,
+                self._precision,
+                probes=self._probes,
+                hurried=hurried,
+            )
+
+        session = self._sessions[run] = wait_for_room(make, hurried=hurried, sign_of_life=lambda: None)
+        session.begin()
+
+    def session(self, run: str) -> Session:
+        """The open session of `run`."""
+        return self._sessions[run]
+
+    def fail(self, run: str, error: BaseException, traceback: str) -> None:
+        """Record in the log of `run` why it failed, whether it got so far as to be opened or not.
+
+        Raises `OSError` when that can't be recorded, `BlockingIOError` where another process writes the log.
+        """
+        if isinstance(error, BlockingIOError):
+            raise error
+        reason = explain(error)
+        shown = None if isinstance(error, _TOLD_IN_FULL) else traceback
+        session = self._sessions.get(run)
+        if session is not None:
+            session.fail(reason, shown)
+            return
+        log = LogWriter(self.folder.run(run).events)
+        log.append("ended", state="failed", reason=reason, traceback=shown, epoch=0, step=0, weights_sha256=None)
+        log.close()
+
+    def close(self, run: str) -> None:
+        """Let go of the run's files and memory."""
+        session = self._sessions.pop(run, None)
+        if session is None:
+            return
+        session.close()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def explain(error: BaseException) -> str:
+    """Why a run failed, in one line for the user."""
+    text = str(error).strip().splitlines()
+    first = text[0] if text else ""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return f"out of memory: use a smaller --batch-size or fewer --jobs ({first})"[:500]
+    if isinstance(error, _TOLD_IN_FULL):
+        return str(error)
+    return f"{type(error).__name__}: {first}"[:500]
+
+
+def _be_reproducible() -> None:
+    """The same bits from the same seed, as far as the device's kernels allow."""
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling fresh memory only helps programs that read it before they write it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

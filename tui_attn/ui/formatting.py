@@ -1,0 +1,168 @@
+"""How states and numbers are said: glyphs, words and figures. Pure; knows no widget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.system.text import duration, safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.experiment.reducer import RunState
+    from tui_attn.ui.feed import RunView, Snapshot
+
+GLYPHS = {
+    "queued": "·",
+    "starting": "○",
+    "running": "▶",
+    "paused": "‖",
+    "finished": "✓",
+    "stopped": "■",
+    "skipped": "»",
+    "failed": "✗",
+    "stalled": "~",
+    "lost": "?",
+}
+"""A sign for every state, so that none is told by colour alone."""
+
+STATE_INKS = {
+    "queued": "faint",
+    "starting": "muted",
+    "running": "running",
+    "paused": "held",
+    "finished": "done",
+    "stopped": "held",
+    "skipped": "muted",
+    "failed": "failed",
+    "stalled": "warning",
+    "lost": "gone",
+}
+
+DASH = "–"
+
+
+def state_text(state: str) -> str:
+    """Sign and word."""
+    return f"{GLYPHS.get(state, '?')} {state}"
+
+
+def loss_text(value: float | None) -> str:
+    """A loss in at most seven characters; NaN and infinities as such."""
+    if value is None:
+        return DASH
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    size = abs(value)
+    if size < 10_000:
+        return f"{value:.4f}" if size < 100 else f"{value:.1f}"
+    return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
+
+
+def percent_text(value: float | None) -> str:
+    """A fraction as a percentage with two decimals."""
+    return DASH if value is None or not math.isfinite(value) else f"{100 * value:.2f}%"
+
+
+def rate_text(value: float | None) -> str:
+    """A rate per second in at most six characters."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value < 1000:
+        return f"{value:.0f}"
+    if value < 100_000:
+        return f"{value / 1000:.1f}k"
+    return f"{value / 1000:.0f}k" if value < 1_000_000 else f"{value / 1e6:.2f}M"
+
+
+def epoch_text(run: RunState, epochs: int) -> str:
+    """Epochs done of all."""
+    return f"{run.epoch}/{epochs}"
+
+
+def last_loss(run: RunState) -> float | None:
+    """The newest training loss."""
+    return run.losses[-1] if run.losses else None
+
+
+def last_accuracy(run: RunState) -> float | None:
+    """The newest training accuracy."""
+    return run.accuracies[-1] if run.accuracies else None
+
+
+def test_accuracy(run: RunState) -> float | None:
+    """The newest accuracy on the test set."""
+    return run.epochs[-1].test_accuracy if run.epochs else None
+
+
+def remark(view: RunView) -> str | None:
+    """What to say of a run instead of numbers: why it failed, or that nobody trains it."""
+    run = view.state
+    if view.shown == "failed":
+        reason = safe_text(run.reason or "no reason was recorded", one_line=True)
+        return f"{reason} · enter: why"
+    if view.shown == "lost":
+        at = f"checkpoint: epoch {run.checkpoint[1]}" if run.checkpoint else "no checkpoint yet"
+        return f"no live process · {at}"
+    if view.shown == "stalled":
+        return "alive, but no progress for half a minute"
+    if view.shown in {"stopped", "skipped"} and not run.epochs:
+        return safe_text(run.reason, one_line=True) if run.reason else None
+    return None
+
+
+def bar(fraction: float, width: int, *, ascii_only: bool) -> tuple[str, str]:
+    """The filled and the empty part of a progress bar of `width` cells."""
+    full = min(max(round(fraction * width), 0), width)
+    filled, empty = ("=", ".") if ascii_only else ("━", "─")
+    return filled * full, empty * (width - full)
+
+
+def experiment_name(experiment: str, config: ExperimentConfig) -> str:
+    """What people call it."""
+    return safe_text(config.name or experiment, one_line=True)
+
+
+def experiment_facts(config: ExperimentConfig) -> str:
+    """What is trained, in a few words."""
+    seeds = "1 seed" if config.seeds == 1 else f"{config.seeds} seeds"
+    models = "1 model" if len(config.models) == 1 else f"{len(config.models)} models"
+    dataset = safe_text(config.dataset, one_line=True)
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    return f"{dataset} · {models} × {seeds} · {epochs} · batch {config.batch_size}"
+
+
+def counts_text(runs: Mapping[str, RunView]) -> str:
+    """How many runs are in each state, those that need a look first."""
+    found: dict[str, int] = {}
+    for view in runs.values():
+        found[view.shown] = found.get(view.shown, 0) + 1
+    order = ("failed", "lost", "stalled", "running", "starting", "paused", "queued", "finished", "stopped", "skipped")
+    return " · ".join(f"{found[state]} {state}" for state in order if state in found)
+
+
+def elapsed(snapshot: Snapshot, now: float) -> float | None:
+    """Seconds since the experiment began, until it ended or was last heard of."""
+    if snapshot.started_at is None:
+        return None
+    end = snapshot.ended_at
+    if end is None:
+        end = now if snapshot.supervised else snapshot.last_t
+    return None if end is None else max(0.0, end - snapshot.started_at)
+
+
+def time_left(snapshot: Snapshot) -> float | None:
+    """Seconds until all that is running has ended; None until every running run can say it, or when more is queued."""
+    views = list(snapshot.runs.values())
+    running = [view for view in views if view.shown == "running"]
+    if not running or any(view.eta is None for view in running):
+        return None
+    if any(view.shown != "running" and not view.state.ended for view in views):
+        return None
+    return max(view.eta for view in running if view.eta is not None)
+
+
+def eta_text(view: RunView) -> str:
+    """The time still to go; blank as long as it would mean nothing."""
+    return "" if view.eta is None or view.shown != "running" else duration(view.eta)
