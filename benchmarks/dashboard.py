@@ -50,7 +50,7 @@ Bare().run()
 OPEN = """
 import platform, sys
 from pathlib import Path
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui import UiOptions, run_dashboard
 platform.node = lambda: "recorder"  # whose recordings these are, so that the devices are measured too
 sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions(theme="dark", ascii=False)))

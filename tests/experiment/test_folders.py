@@ -205,15 +205,16 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 OTHER_USER = """
 import contextlib, os, sys
 from pathlib import Path
-from tui_attn import runs
+from tui_attn.experiment import finding
+from tui_attn.experiment.manifest import RunsError
 
 with contextlib.suppress(PermissionError):
     os.seteuid(65534)  # root may read everything
-print([folder.id for folder in runs.experiments(Path(sys.argv[1]))])
+print([folder.id for folder in finding.experiments(Path(sys.argv[1]))])
 for name in ("private", "shared"):
     try:
-        print(runs.find_experiment(Path(sys.argv[1]), name).id)
-    except runs.RunsError as error:
+        print(finding.find_experiment(Path(sys.argv[1]), name).id)
+    except RunsError as error:
         print(error)
 """
 

@@ -53,7 +53,7 @@ def test_slots_of_one_supervisor_on_one_device_are_its_own(tmp_path: Path) -> No
 HOLD_WITH_NOTE = """
 import sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 lock = liveness.Lock(Path(sys.argv[1]))
 lock.write(sys.argv[2])

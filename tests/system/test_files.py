@@ -64,7 +64,7 @@ LOG = (
     AT_EVERY_CALL
     + """
 from pathlib import Path
-from tui_attn import events
+from tui_attn.experiment import events
 from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared
 
 path = Path(sys.argv[1]) / "log"

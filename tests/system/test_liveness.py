@@ -27,7 +27,7 @@ from tui_attn.system.liveness import Heartbeat, Identity, Lock
 HOLD = """
 import sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 lock = liveness.Lock(Path(sys.argv[1]))
 print("held", flush=True)
@@ -36,7 +36,7 @@ sys.stdin.readline()
 PROBE = """
 import sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 print(liveness.holder(Path(sys.argv[1])))
 try:
@@ -85,7 +85,7 @@ def test_the_kernel_frees_the_lock_of_a_process_that_is_killed(tmp_path: Path) -
 WITH_CHILD = r"""
 import os, sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 lock = liveness.Lock(Path(sys.argv[1]))
 child = os.fork()
@@ -189,7 +189,7 @@ def test_a_lock_that_cannot_be_had_is_no_lock_that_is_held(tmp_path: Path, what:
 READER = """
 import contextlib, os, sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 with contextlib.suppress(PermissionError):
     os.seteuid(65534)  # root may read everything
@@ -225,7 +225,7 @@ def test_a_signal_reaches_the_holder_of_a_lock_and_nobody_else(tmp_path: Path) -
 RELEASE = """
 import sys
 from pathlib import Path
-from tui_attn import liveness
+from tui_attn.system import liveness
 
 lock = liveness.Lock(Path(sys.argv[1]))
 print("held", flush=True)

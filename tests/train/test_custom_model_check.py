@@ -179,9 +179,9 @@ def test_the_front_never_imports_the_file(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(GOOD)
     code = f"""
 import sys
-from tui_attn import own_models
+from tui_attn.launch import custom_models
 from tui_attn.experiment.config import ExperimentConfig
-config, sources = own_models.prepare(
+config, sources = custom_models.prepare(
     ExperimentConfig(models=("base", {str(tmp_path / "net.py")!r} + ":Net"), dataset="synthetic"), print)
 print(json.dumps([config.own_models[0].sha256, len(sources), "torch" in sys.modules]))
 """

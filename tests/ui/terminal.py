@@ -27,7 +27,7 @@ DEADLINE = 120.0
 OPEN = """
 import platform, signal, sys
 from pathlib import Path
-from tui_attn.runs import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui import UiOptions, run_dashboard
 platform.node = lambda: "recorder"
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "ignored" else signal.SIG_DFL)
