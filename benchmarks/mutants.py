@@ -64,7 +64,7 @@ def _without_effect(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]
             found.append(node.value)
         elif isinstance(node, ast.AnnAssign) or (isinstance(node, ast.arg) and node.annotation):
             found.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef) and node.returns:
+        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
             found.append(node.returns)
     return [((e.lineno, e.col_offset), (e.end_lineno or e.lineno, e.end_col_offset or 0)) for e in found]
 
