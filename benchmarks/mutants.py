@@ -58,15 +58,15 @@ def tests_of(root: Path, room: str) -> list[str]:
 
 def _without_effect(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Where a change has no effect when the program runs: docstrings and annotations, as (line, column) ranges."""
-    found: list[ast.expr] = []
+    found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             found.append(node.value)
-        elif isinstance(node, ast.AnnAssign) or (isinstance(node, ast.arg) and node.annotation):
+        elif isinstance(node, ast.AnnAssign | ast.arg):
             found.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
+        elif isinstance(node, ast.FunctionDef):
             found.append(node.returns)
-    return [((e.lineno, e.col_offset), (e.end_lineno or e.lineno, e.end_col_offset or 0)) for e in found]
+    return [((e.lineno, e.col_offset), (e.end_lineno or e.lineno, e.end_col_offset or 0)) for e in found if e]
 
 
 def mutants_of(root: Path, room: str, file: Path) -> list[Mutant]:
