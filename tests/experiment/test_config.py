@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from tui_attn.experiment.config import (
 )
 from tui_attn.system.text import has_control_characters
 
-OPTIONS = sorted(ExperimentConfig().to_json())
+FIELDS = sorted(field.name for field in fields(ExperimentConfig))
+KEYS = sorted(ExperimentConfig().to_json())
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"models": ("basse",)}, "unknown model 'basse': did you mean 'base'?"),
@@ -105,7 +107,7 @@ def test_a_number_too_long_to_be_shown_is_refused_in_one_line() -> None:
         ExperimentConfig(epochs=10**5000)
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option not in {"dataset", "name", "data_dir"}])
+@pytest.mark.parametrize("option", [option for option in FIELDS if option not in {"dataset", "name", "data_dir"}])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_texts_are_refused_in_one_printable_line(option: str, text: str) -> None:
     values: list[Any] = [text, (text,), text * 100]
@@ -115,7 +117,7 @@ def test_hostile_texts_are_refused_in_one_printable_line(option: str, text: str)
         assert is_one_clear_line(str(caught.value))
 
 
-@given(option=st.sampled_from(OPTIONS), value=json_values() | st.lists(texts(), max_size=3).map(tuple))
+@given(option=st.sampled_from(FIELDS), value=json_values() | st.lists(texts(), max_size=3).map(tuple))
 def test_any_value_is_taken_or_refused_in_one_line(option: str, value: Any) -> None:
     try:
         config = ExperimentConfig(**{option: value})
@@ -176,7 +178,7 @@ def test_json_that_is_no_configuration_is_refused_in_one_line(data: Any) -> None
         assert config == ExperimentConfig()
 
 
-@given(config=CONFIGS, option=st.sampled_from(OPTIONS), value=json_values())
+@given(config=CONFIGS, option=st.sampled_from(KEYS), value=json_values())
 def test_a_configuration_with_one_damaged_option_is_refused_or_another(
     config: ExperimentConfig, option: str, value: Any
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tui_attn.experiment import trust
 from tui_attn.experiment.config import ConfigError, ExperimentConfig
-from tui_attn.experiment.custom_model import OwnModelError, read_source, sha256
+from tui_attn.experiment.custom_model import CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ID, ExperimentDir, run_id
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
@@ -32,7 +32,7 @@ def test_a_spec_becomes_a_name_and_the_file_is_kept_by_its_absolute_path(monkeyp
     monkeypatch.chdir("/")
     made = config("base", "./nets/my_net.py:MyNet")
     assert made.models == ("base", "my_net-mynet")
-    assert made.own_models[0].file == "/nets/my_net.py"
+    assert made.custom_models[0].file == "/nets/my_net.py"
     assert made.class_name("my_net-mynet") == "MyNet"
     assert made.class_name("base") == "CNN_Base"
     assert made.model_specs == ("base", "/nets/my_net.py:MyNet")
@@ -42,8 +42,8 @@ def test_a_configuration_comes_back_from_its_json_and_from_its_command_line() ->
     made = config("se", "/a/x.py:A", "/b/x.py:A", "/a/x.py:B")
     assert ExperimentConfig.from_json(made.to_json()) == made
     assert config(*made.model_specs) == made
-    assert replace(made, epochs=3).own_models == made.own_models
-    assert replace(made, models=("se", "x-b")).own_models == made.own_models[2:]
+    assert replace(made, epochs=3).custom_models == made.custom_models
+    assert replace(made, models=("se", "x-b")).custom_models == made.custom_models[2:]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_configuration_comes_back_from_its_json_and_from_its_command_line() ->
     ],
 )
 def test_names_are_slugs_short_enough_for_the_ids_of_runs(spec: str, name: str) -> None:
-    (model,) = config(spec).own_models
+    (model,) = config(spec).custom_models
     assert model.name == name
     assert ID.fullmatch(run_id(model.name, 2**31 - 1))
 
@@ -108,9 +108,9 @@ def test_sources_have_limits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.py")
     (tmp_path / "link.py").symlink_to(tmp_path / "large.py")
     for name, words in {"large": "larger than", "fifo": "is not a file", "none": "No such file"}.items():
-        with pytest.raises(OwnModelError, match=words):
+        with pytest.raises(CustomModelError, match=words):
             read_source(tmp_path / f"{name}.py")
-    with pytest.raises(OwnModelError, match="can't read"):
+    with pytest.raises(CustomModelError, match="can't read"):
         read_source(tmp_path / "link.py", follow_links=False)
 
 
@@ -144,9 +144,9 @@ def test_a_line_torn_by_a_full_disk_spoils_no_other(state: Path) -> None:
 def experiment(folder: Path, source: bytes) -> tuple[ExperimentDir, Manifest]:
     """An experiment with a model of one's own, as one that came from elsewhere."""
     made = config("base", str(folder / "net.py:Net"))
-    made = replace(made, own_models=(replace(made.own_models[0], sha256=sha256(source)),))
+    made = replace(made, custom_models=(replace(made.custom_models[0], sha256=sha256(source)),))
     where = make_experiment(folder / "runs", made)
-    custom_models.keep(where, [custom_models.Source(made.own_models[0], source)])
+    custom_models.keep(where, [custom_models.Source(made.custom_models[0], source)])
     manifest = Manifest(
         id=where.id, created=0.0, config=made, threads=1, devices=("cpu",), precision="fp32", data={}, versions={},
         host="elsewhere",
@@ -166,10 +166,10 @@ def test_code_that_the_user_has_not_named_is_not_run_before_they_answer_for_it(t
 def test_a_copy_that_was_altered_is_refused_whoever_answers_for_it(tmp_path: Path) -> None:
     folder, _ = experiment(tmp_path, b"class Net: ...\n")
     check_code(folder, trust_code=True)
-    folder.own_model("net-net").write_bytes(b"class Net: pass\n")
+    folder.custom_model("net-net").write_bytes(b"class Net: pass\n")
     with pytest.raises(LaunchError, match="has been altered"):
         check_code(folder, trust_code=True)
-    folder.own_model("net-net").unlink()
+    folder.custom_model("net-net").unlink()
     with pytest.raises(LaunchError, match="can't read"):
         check_code(folder, trust_code=True)
 

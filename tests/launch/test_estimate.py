@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.recorded import record
 from tests.recorded_curves import IMAGES_PER_SECOND
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.custom_model import OwnModel
+from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.launch.estimate import Guess, Pace, guess, paces
 
 SMALL = ExperimentConfig(epochs=3, train_limit=6_000, test_limit=1_000)
@@ -63,14 +63,14 @@ def test_workers_on_their_own_devices_halve_it_and_on_one_device_don_t(past: lis
 
 
 def test_a_model_of_one_s_own_goes_by_past_runs_of_the_same_code(tmp_path: Path) -> None:
-    own = OwnModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256="1" * 64)
-    config = replace(SMALL, models=("base", "my_net-mynet"), own_models=(own,))
+    own = CustomModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256="1" * 64)
+    config = replace(SMALL, models=("base", "my_net-mynet"), custom_models=(own,))
     record(tmp_path, config=config, predictions=False, probes=False)
     its_past = paces(tmp_path, "recorder")
     assert {pace.model: pace.code for pace in its_past} == {"base": None, "my_net-mynet": "1" * 64}
     assert only(guess(config, ["cpu"], its_past)) > 0
     for digest in ("2" * 64, None):
-        changed = guess(replace(config, own_models=(replace(own, sha256=digest),)), ["cpu"], its_past)
+        changed = guess(replace(config, custom_models=(replace(own, sha256=digest),)), ["cpu"], its_past)
         assert changed is not None
         assert changed.missing == ("my_net-mynet",)
 

@@ -39,7 +39,7 @@ def test_the_example_of_the_page_is_trained_compared_and_extended_wherever_it_go
     assert len(own["code_sha256"]) == 64
     assert own["runs"][0]["run"] == "my_net-mynet-s0"
     folder = program.newest()
-    copy = folder.own_model("my_net-mynet")
+    copy = folder.custom_model("my_net-mynet")
     assert copy.read_text() == example()
     assert (copy.stat().st_mode & 0o777, copy.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert list(folder.run("my_net-mynet-s0").probes.glob("epoch-*.npz"))
@@ -98,4 +98,4 @@ def test_a_list_in_a_configuration_file_may_hold_one(tmp_path: Path, monkeypatch
     values = config_file.read(tmp_path / "lab.toml").experiment()
     made = ExperimentConfig(**values)
     assert made.models == ("base", "a-b-net")
-    assert made.own_models[0].file == str(tmp_path / "a,b.py")
+    assert made.custom_models[0].file == str(tmp_path / "a,b.py")

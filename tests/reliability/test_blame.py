@@ -7,7 +7,7 @@ import pytest
 from tests.reliability.conftest import Lab
 from tests.reliability.invariants import leftovers
 from tui_attn.experiment import trust
-from tui_attn.experiment.custom_model import OwnModel, sha256
+from tui_attn.experiment.custom_model import CustomModel, sha256
 from tui_attn.experiment.follower import read_state
 from tui_attn.launch.custom_models import Source, keep
 
@@ -26,8 +26,8 @@ class Net(nn.Module):
 def test_it_is_blamed_alone(lab: Lab, state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(state_home))
     trust.trust(sha256(DEADLY))
-    model = OwnModel(name="deadly-net", file="/nets/deadly.py", class_name="Net", sha256=sha256(DEADLY))
-    experiment = lab.make(models=("deadly-net", "base", "se"), own_models=(model,), epochs=1)
+    model = CustomModel(name="deadly-net", file="/nets/deadly.py", class_name="Net", sha256=sha256(DEADLY))
+    experiment = lab.make(models=("deadly-net", "base", "se"), custom_models=(model,), epochs=1)
     keep(experiment, [Source(model, DEADLY)])
     lab.start(experiment)
     lab.await_end(experiment)

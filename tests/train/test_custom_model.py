@@ -8,7 +8,7 @@ import torch
 
 from tests.train.test_session import after, digest, engine, fold, make, never, train
 from tui_attn.experiment import trust
-from tui_attn.experiment.custom_model import OwnModelError, sha256
+from tui_attn.experiment.custom_model import CustomModelError, sha256
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.writing import write_manifest
 from tui_attn.launch import custom_models
@@ -55,9 +55,9 @@ def with_net(folder: Path, source: str = NET, *, trusted: bool = True, models: t
     experiment = make(folder, models=(*models, "/somewhere/net.py:Net"), train_limit=300, test_limit=50)
     manifest = experiment.manifest_data()
     content = source.encode()
-    model = replace(manifest.config.own_models[0], sha256=sha256(content))
+    model = replace(manifest.config.custom_models[0], sha256=sha256(content))
     custom_models.keep(experiment, [custom_models.Source(model, content)])
-    write_manifest(experiment, replace(manifest, config=replace(manifest.config, own_models=(model,))))
+    write_manifest(experiment, replace(manifest, config=replace(manifest.config, custom_models=(model,))))
     if trusted:
         trust.trust(sha256(content))
     return experiment
@@ -176,12 +176,12 @@ def test_without_such_blocks_there_is_no_probe(tmp_path: Path) -> None:
 def test_code_that_was_altered_or_never_named_is_not_run(tmp_path: Path) -> None:
     trap = f"open({str(tmp_path / 'sprung')!r}, 'w')\n{NET}"
     experiment = with_net(tmp_path / "strange", trap, trusted=False)
-    with pytest.raises(OwnModelError, match="haven't named"):
+    with pytest.raises(CustomModelError, match="haven't named"):
         engine(experiment).open(RUN)
     experiment = with_net(tmp_path / "altered")
-    experiment.own_model("net-net").write_text(trap)
+    experiment.custom_model("net-net").write_text(trap)
     trust.trust(sha256(trap.encode()))
-    with pytest.raises(OwnModelError, match="altered"):
+    with pytest.raises(CustomModelError, match="altered"):
         engine(experiment).open(RUN)
     assert not (tmp_path / "sprung").exists()
 
@@ -195,7 +195,7 @@ def test_a_failure_names_the_line_of_the_copy(tmp_path: Path) -> None:
         made.open(RUN)
         made.session(RUN).turn(never)
     frames = traceback.extract_tb(caught.value.__traceback__)
-    (line,) = [frame.line for frame in frames if frame.filename == str(experiment.own_model("net-net"))]
+    (line,) = [frame.line for frame in frames if frame.filename == str(experiment.custom_model("net-net"))]
     assert line == "x = x.nothing"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.waiting import eventually, lives
 from tui_attn import data
-from tui_attn.experiment.custom_model import OwnModel, OwnModelError
+from tui_attn.experiment.custom_model import CustomModel, CustomModelError
 from tui_attn.launch import custom_models
 from tui_attn.train import custom_model_check
 
@@ -120,7 +120,7 @@ def test_a_batch_of_one_is_tried_where_one_is_asked_for() -> None:
 
 
 def ask(folder: Path, source: str, *, seconds: float = 240) -> list[str]:
-    model = OwnModel(name="net", file=str(folder / "net.py"), class_name="Net")
+    model = CustomModel(name="net", file=str(folder / "net.py"), class_name="Net")
     content = custom_models.Source(model, source.encode())
     return custom_models.examine(content, data.dataset_info("synthetic"), 128, seconds=seconds)
 
@@ -138,7 +138,7 @@ os.chdir("/"); os.environ.clear()
 
 def test_an_endless_loop_is_ended_and_its_line_named(tmp_path: Path) -> None:
     loop = GOOD.replace("        return", "        while True: pass\n        return")
-    with pytest.raises(OwnModelError, match=r"^net\.py, line 8: trying it took too long"):
+    with pytest.raises(CustomModelError, match=r"^net\.py, line 8: trying it took too long"):
         ask(tmp_path, loop, seconds=2)
 
 
@@ -156,7 +156,7 @@ def test_an_endless_loop_is_ended_and_its_line_named(tmp_path: Path) -> None:
 )
 def test_whatever_it_does_is_told_in_two_lines(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "blocks.py").write_text("class Block: ...\n")
-    with pytest.raises(OwnModelError) as caught:
+    with pytest.raises(CustomModelError) as caught:
         ask(tmp_path, f"{line}\n{GOOD}")
     assert words in str(caught.value)
     assert str(caught.value).startswith("net.py")
@@ -183,7 +183,7 @@ from tui_attn.launch import custom_models
 from tui_attn.experiment.config import ExperimentConfig
 config, sources = custom_models.prepare(
     ExperimentConfig(models=("base", {str(tmp_path / "net.py")!r} + ":Net"), dataset="synthetic"), print)
-print(json.dumps([config.own_models[0].sha256, len(sources), "torch" in sys.modules]))
+print(json.dumps([config.custom_models[0].sha256, len(sources), "torch" in sys.modules]))
 """
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}
     done = subprocess.run(

@@ -21,9 +21,9 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def with_own_model(folder: Path) -> ExperimentConfig:
+def with_custom_model(folder: Path) -> ExperimentConfig:
     config = ExperimentConfig(models=("base", f"{folder}/net.py:Net"), epochs=3, name="theirs")
-    return replace(config, own_models=tuple(replace(model, sha256=SHA256) for model in config.own_models))
+    return replace(config, custom_models=tuple(replace(model, sha256=SHA256) for model in config.custom_models))
 
 
 def test_the_newest_experiment_else_what_the_file_says(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_damaged_experiment_is_no_origin(tmp_path: Path) -> None:
 
 def test_code_that_this_user_never_named_is_left_out(tmp_path: Path) -> None:
     folder = record(tmp_path / "runs", config=ExperimentConfig(epochs=3), predictions=False, probes=False)
-    manifest = replace(folder.manifest_data(), config=with_own_model(tmp_path))
+    manifest = replace(folder.manifest_data(), config=with_custom_model(tmp_path))
     write_manifest(folder, manifest)
     assert find_origin(tmp_path / "runs", folder, {}).config.models == ("base",)
     trust.trust(SHA256)

@@ -21,7 +21,7 @@ from tests.recorded import record
 from tests.ui.harness import Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.custom_model import OwnModel
+from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.launch import steering
@@ -169,8 +169,8 @@ def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypa
 
     digest = "0" * 64
     trust.trust(digest)
-    own = OwnModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256=digest)
-    config = ExperimentConfig(models=("base", "my_net-mynet", "se"), own_models=(own,), epochs=2)
+    own = CustomModel(name="my_net-mynet", file="/nets/my_net.py", class_name="MyNet", sha256=digest)
+    config = ExperimentConfig(models=("base", "my_net-mynet", "se"), custom_models=(own,), epochs=2)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         assert form(app).draft.texts[OWN] == "/nets/my_net.py:MyNet"

@@ -89,7 +89,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
             found.setdefault(run.model, []).append(results)
     config = follower.manifest.config
     probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
-    for model in (own.name for own in config.own_models if own.name in probed):
+    for model in (own.name for own in config.custom_models if own.name in probed):
         problems.append(f"{model} is a model of one's own: only the attention of {' and '.join(KINDS)} can be replaced")
     if missing:
         what = "what the accuracy becomes when the attention is replaced"

@@ -44,12 +44,12 @@ class Pool(Follower):
         ids = " + ".join(follower.folder.id for follower in followers)
         configs = [follower.manifest.config for follower in followers]
         models = dict.fromkeys(model for config in configs for model in config.models)
-        own = {each.name: each for config in configs for each in config.own_models}
+        own = {each.name: each for config in configs for each in config.custom_models}
         seeds = sorted({run.seed for run, _ in chosen.values()})
         config = replace(
             configs[0],
             models=tuple(sorted(models, key=_place)),
-            own_models=tuple(own.values()),
+            custom_models=tuple(own.values()),
             seed=seeds[0],
             seeds=1,
             name=None,
@@ -101,7 +101,7 @@ def _unlike_models(followers: Sequence[Follower]) -> list[str]:
     """Models of one's own that have one name and another code."""
     digests: dict[str, set[str | None]] = {}
     for follower in followers:
-        for own in follower.manifest.config.own_models:
+        for own in follower.manifest.config.custom_models:
             digests.setdefault(own.name, set()).add(own.sha256)
     return [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
 

@@ -128,7 +128,7 @@ def _model(
         "runs": lines,
         "test_accuracy": {"mean": mean, "ci95": None if ci95 is None else list(ci95)},
         "versus_base": None,
-        "code_sha256": next((own.sha256 for own in config.own_models if own.name == model), None),
+        "code_sha256": next((own.sha256 for own in config.custom_models if own.name == model), None),
     }
 
 

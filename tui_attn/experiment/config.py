@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.experiment import custom_model
-from tui_attn.experiment.custom_model import OwnModel, OwnModelError
+from tui_attn.experiment.custom_model import CustomModel, CustomModelError
 from tui_attn.system.text import has_control_characters, safe_text
 
 MODEL_CLASSES = {"base": "CNN_Base", "se": "CNN_SE", "self-attention": "CNN_SelfAttention"}
@@ -27,6 +27,8 @@ _SEPARATOR = re.compile(r"(?<!\\),")
 """Of the items of a list."""
 _MAX_SEED = 2**31 - 1
 MAX_LR = 1000
+_JSON_KEYS = {"custom_models": "own_models"}
+"""Field -> its key in files, where the two differ."""
 
 
 class ConfigError(ValueError):
@@ -45,7 +47,7 @@ class ExperimentConfig:
     """One comparison: models x seeds on one data set. Raises `ConfigError` for values that make no sense."""
 
     models: tuple[str, ...] = tuple(MODEL_CLASSES)
-    """Names from `MODEL_CLASSES` and of `own_models`, in the order in which they are shown.
+    """Names from `MODEL_CLASSES` and of `custom_models`, in the order in which they are shown.
 
     `PATH.py:CLASS` may be given as well, a model of one's own: what is kept then is its name."""
     dataset: str = "fashion-mnist"
@@ -70,13 +72,13 @@ class ExperimentConfig:
     data_dir: str | None = None
     tensorboard: bool = False
     """Whether event files for TensorBoard are kept up to date while it trains."""
-    own_models: tuple[OwnModel, ...] = ()
+    custom_models: tuple[CustomModel, ...] = ()
     """The models of one's own among `models`, in their order."""
 
     def __post_init__(self) -> None:
-        models, own_models = _with_own(self.models, self.own_models)
+        models, custom_models = _with_own(self.models, self.custom_models)
         object.__setattr__(self, "models", models)
-        object.__setattr__(self, "own_models", own_models)
+        object.__setattr__(self, "custom_models", custom_models)
         for option in OPTIONS:
             if option != "models":
                 check_option(option, getattr(self, option))
@@ -89,36 +91,40 @@ class ExperimentConfig:
     @property
     def model_specs(self) -> tuple[str, ...]:
         """The models as they are written on the command line: names, and `PATH.py:CLASS` for those of one's own."""
-        return tuple(self.own_model(model).spec if model not in MODEL_CLASSES else model for model in self.models)
+        return tuple(self.custom_model(model).spec if model not in MODEL_CLASSES else model for model in self.models)
 
-    def own_model(self, model: str) -> OwnModel:
+    def custom_model(self, model: str) -> CustomModel:
         """The model of one's own that is called `model`. Raises `KeyError` where it is none."""
-        return {found.name: found for found in self.own_models}[model]
+        return {found.name: found for found in self.custom_models}[model]
 
     def class_name(self, model: str) -> str:
         """The class of one of the `models`."""
-        return MODEL_CLASSES.get(model) or self.own_model(model).class_name
+        return MODEL_CLASSES.get(model) or self.custom_model(model).class_name
 
     def to_json(self) -> dict[str, Any]:
         """The configuration in plain JSON types."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            _JSON_KEYS.get(key, key): list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ExperimentConfig:
         """The inverse of `to_json`; keys of a later version are ignored. Raises `ConfigError`."""
         if not isinstance(data, Mapping):
             raise ConfigError("the configuration can't be read: it is no table of options")
-        known = {field.name for field in fields(cls)}
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
-        }
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            key = _JSON_KEYS.get(field.name, field.name)
+            if key in data:
+                values[field.name] = tuple(data[key]) if isinstance(data[key], list) else data[key]
         try:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"the configuration can't be read: {safe_text(error, one_line=True)}") from None
 
 
-OPTIONS = tuple(field.name for field in fields(ExperimentConfig) if field.name != "own_models")
+OPTIONS = tuple(field.name for field in fields(ExperimentConfig) if field.name != "custom_models")
 """What a user may set, by the names of the command line with underscores."""
 
 
@@ -146,7 +152,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[OwnModel, ...]]:
+def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[CustomModel, ...]]:
     """The names of `models`, and those of one's own among them: `known` ones, and those given as `PATH.py:CLASS`."""
     if not isinstance(models, tuple):
         raise ConfigError(f"--models must be a list of names, not {shown(models)}")
@@ -156,7 +162,7 @@ def _with_own(models: object, known: object) -> tuple[tuple[str, ...], tuple[Own
         raise ConfigError(f"own_models must be a list of tables, not {shown(known)}")
     try:
         names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODEL_CLASSES)
-    except OwnModelError as error:
+    except CustomModelError as error:
         raise ConfigError(str(error)) from None
     for name in names:
         if not isinstance(name, str) or name not in {*MODEL_CLASSES, *(model.name for model in found)}:

@@ -22,13 +22,13 @@ _LONGEST = 32
 """Characters of a name that is made here: run ids stand in tables of 80 columns."""
 
 
-class OwnModelError(ValueError):
+class CustomModelError(ValueError):
     """A model of one's own that can't be used; the message is two lines at most and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OwnModel:
-    """A class in a file. Raises `OwnModelError` for what can't be one."""
+class CustomModel:
+    """A class in a file. Raises `CustomModelError` for what can't be one."""
 
     name: str
     """What its runs are called by: a slug, part of their ids."""
@@ -40,15 +40,15 @@ class OwnModel:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise OwnModelError(f"'{_shown(self.name)}' can't be the name of a model")
+            raise CustomModelError(f"'{_shown(self.name)}' can't be the name of a model")
         if not isinstance(self.class_name, str) or not self.class_name.isidentifier() or len(self.class_name) > 100:
-            raise OwnModelError(f"'{_shown(self.class_name)}' can't be the name of a class: as in {EXAMPLE}")
+            raise CustomModelError(f"'{_shown(self.class_name)}' can't be the name of a class: as in {EXAMPLE}")
         if not isinstance(self.file, str) or not self.file.endswith(".py") or has_control_characters(self.file):
-            raise OwnModelError(
+            raise CustomModelError(
                 f"--models {_shown(self.file)}: a model of your own is in a Python file, as in {EXAMPLE}"
             )
         if self.sha256 is not None and (not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256)):
-            raise OwnModelError("the digest of a model is no SHA-256")
+            raise CustomModelError("the digest of a model is no SHA-256")
 
     @property
     def spec(self) -> str:
@@ -62,7 +62,7 @@ class OwnModel:
 
 
 def read_source(path: Path, *, follow_links: bool = True, called: str | None = None) -> bytes:
-    """The bytes of a Python file. Raises `OwnModelError` where it can't be read, is no file or is too large.
+    """The bytes of a Python file. Raises `CustomModelError` where it can't be read, is no file or is too large.
 
     `called`: how the message names it; by default by its path.
     """
@@ -71,13 +71,13 @@ def read_source(path: Path, *, follow_links: bool = True, called: str | None = N
         fd = open_to_read(path, follow_links=follow_links)
     except NotAFileError:
         told = f"{shown} is not a file: a model of your own is in a Python file, as in {EXAMPLE}"
-        raise OwnModelError(told) from None
+        raise CustomModelError(told) from None
     except OSError as error:
-        raise OwnModelError(f"can't read {shown} ({error.strerror}): check the path") from None
+        raise CustomModelError(f"can't read {shown} ({error.strerror}): check the path") from None
     with os.fdopen(fd, "rb") as file:
         source = file.read(MOST_BYTES + 1)
     if len(source) > MOST_BYTES:
-        raise OwnModelError(f"{shown} is larger than {MOST_BYTES:,} bytes: that is no model's source")
+        raise CustomModelError(f"{shown} is larger than {MOST_BYTES:,} bytes: that is no model's source")
     return source
 
 
@@ -91,29 +91,29 @@ def is_spec(text: str) -> bool:
     return "/" in text or ":" in text or text.endswith(".py")
 
 
-def from_spec(spec: str, taken: Collection[str]) -> OwnModel:
-    """The model that `PATH.py:CLASS` names, with a name that isn't `taken`. Raises `OwnModelError`."""
+def from_spec(spec: str, taken: Collection[str]) -> CustomModel:
+    """The model that `PATH.py:CLASS` names, with a name that isn't `taken`. Raises `CustomModelError`."""
     path, colon, class_name = spec.rpartition(":")
     if not colon and spec.endswith(".py"):
-        raise OwnModelError(f"--models {_shown(spec)}: name the class as well, as in {EXAMPLE}")
+        raise CustomModelError(f"--models {_shown(spec)}: name the class as well, as in {EXAMPLE}")
     if not colon:
-        raise OwnModelError(
+        raise CustomModelError(
             f"--models {_shown(spec)}: name a Python file and a class in it, as in {EXAMPLE} (a comma in a path: '\\,')"
         )
     try:
         file = Path(path).expanduser().absolute()
     except (RuntimeError, OSError):
-        raise OwnModelError(f"--models {_shown(spec)}: there is no such user or folder") from None
-    return OwnModel(name=_free_name(file.stem, class_name, taken), file=str(file), class_name=class_name)
+        raise CustomModelError(f"--models {_shown(spec)}: there is no such user or folder") from None
+    return CustomModel(name=_free_name(file.stem, class_name, taken), file=str(file), class_name=class_name)
 
 
 def resolve(
-    models: Sequence[Any], known: Sequence[OwnModel], ours: Collection[str]
-) -> tuple[tuple[Any, ...], tuple[OwnModel, ...]]:
+    models: Sequence[Any], known: Sequence[CustomModel], ours: Collection[str]
+) -> tuple[tuple[Any, ...], tuple[CustomModel, ...]]:
     """The names of `models`, and those of one's own among them.
 
     A model is one of `ours` or of `known` by its name, or a new one by `PATH.py:CLASS`; what is none of these is left
-    as it is. The same class of the same file has the same name wherever it is named. Raises `OwnModelError`.
+    as it is. The same class of the same file has the same name wherever it is named. Raises `CustomModelError`.
     """
     by_name = {model.name: model for model in known if model.name not in ours}
     names: list[Any] = []
@@ -127,14 +127,14 @@ def resolve(
     return tuple(names), tuple(by_name[name] for name in names if isinstance(name, str) and name in by_name)
 
 
-def from_json(data: object) -> OwnModel:
-    """The inverse of `dataclasses.asdict`; keys of a later version are ignored. Raises `OwnModelError`."""
-    if isinstance(data, OwnModel):
+def from_json(data: object) -> CustomModel:
+    """The inverse of `dataclasses.asdict`; keys of a later version are ignored. Raises `CustomModelError`."""
+    if isinstance(data, CustomModel):
         return data
     if not isinstance(data, Mapping):
-        raise OwnModelError("a model of one's own can't be read: it is no table")
+        raise CustomModelError("a model of one's own can't be read: it is no table")
     values: dict[str, Any] = {key: data.get(key) for key in ("name", "file", "class_name", "sha256")}
-    return OwnModel(**values)
+    return CustomModel(**values)
 
 
 def _free_name(stem: str, class_name: str, taken: Collection[str]) -> str:

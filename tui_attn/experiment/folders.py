@@ -125,7 +125,7 @@ class ExperimentDir:
         """What the supervisor printed: nothing, when all is well."""
         return self.path / "supervisor.log"
 
-    def own_model(self, model: str) -> Path:
+    def custom_model(self, model: str) -> Path:
         """The experiment's copy of the file of a model of one's own."""
         return self.path / "models" / f"{model}.py"
 

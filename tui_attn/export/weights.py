@@ -9,7 +9,7 @@ from pathlib import Path
 import tui_attn
 from tui_attn import compare
 from tui_attn.experiment.config import MODEL_CLASSES
-from tui_attn.experiment.custom_model import OwnModelError, read_source, sha256
+from tui_attn.experiment.custom_model import CustomModelError, read_source, sha256
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RunState
 from tui_attn.export.card import OWN_MODULE, Card
@@ -32,8 +32,8 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
         try:
             content = compare.read_weights(follower.folder.run(run.id), run.weights_sha256)
             code = _network_code() if run.model in MODEL_CLASSES else _own_code(follower, run.model)
-        except (compare.ArchiveError, OwnModelError) as error:
-            problems.append(f"{run.id}: {'' if isinstance(error, OwnModelError) else 'weights.safetensors '}{error}")
+        except (compare.ArchiveError, CustomModelError) as error:
+            problems.append(f"{run.id}: {'' if isinstance(error, CustomModelError) else 'weights.safetensors '}{error}")
             continue
         card = Card(follower, summary, run)
         files = {
@@ -70,8 +70,8 @@ def _network_code() -> dict[str, bytes]:
 
 
 def _own_code(follower: Follower, model: str) -> dict[str, bytes]:
-    """The file of a model of one's own. Raises `OwnModelError` where it isn't what was trained any more."""
-    source = read_source(follower.folder.own_model(model), follow_links=False)
-    if sha256(source) != follower.manifest.config.own_model(model).sha256:
-        raise OwnModelError("the code of its network was altered since it was trained")
+    """The file of a model of one's own. Raises `CustomModelError` where it isn't what was trained any more."""
+    source = read_source(follower.folder.custom_model(model), follow_links=False)
+    if sha256(source) != follower.manifest.config.custom_model(model).sha256:
+        raise CustomModelError("the code of its network was altered since it was trained")
     return {f"{OWN_MODULE}.py": source}

@@ -20,7 +20,7 @@ from typing import Any
 from tui_attn import data
 from tui_attn.experiment import trust
 from tui_attn.experiment.config import ConfigError, ExperimentConfig
-from tui_attn.experiment.custom_model import OwnModel, OwnModelError, read_source, sha256
+from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import worker_environment
@@ -39,7 +39,7 @@ Tell = Callable[[str], object]
 class Source:
     """A model of one's own and the file that was read, once, for all that follows."""
 
-    model: OwnModel
+    model: CustomModel
     content: bytes
 
 
@@ -49,12 +49,12 @@ def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, lis
     `tell` hears what goes on, and what is odd about them. Raises `ConfigError` for one that can't be trained; nothing
     is written but the user's own list of the code that they named.
     """
-    if not config.own_models:
+    if not config.custom_models:
         return config, []
     info = data.dataset_info(config.dataset)
     sources = []
     try:
-        for model in config.own_models:
+        for model in config.custom_models:
             content = read_source(Path(model.file))
             sources.append(Source(replace(model, sha256=sha256(content)), content))
         for source in sources:
@@ -63,15 +63,15 @@ def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, lis
                 tell(f"{source.model.shown}: {warning}")
         for source in sources:
             trust.trust(str(source.model.sha256))
-    except (OwnModelError, trust.TrustError) as error:
+    except (CustomModelError, trust.TrustError) as error:
         raise ConfigError(str(error)) from None
-    return replace(config, own_models=tuple(source.model for source in sources)), sources
+    return replace(config, custom_models=tuple(source.model for source in sources)), sources
 
 
 def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
     """Put the files into the experiment's folder. Raises `OSError`."""
     for source in sources:
-        path = folder.own_model(source.model.name)
+        path = folder.custom_model(source.model.name)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomically(path, source.content)
     if sources:
@@ -81,20 +81,20 @@ def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
 def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -> None:
     """Refuse to go on with code that isn't what the experiment began with, or that this user hasn't named here.
 
-    `trusted`: the user answers for it from now on. Raises `OwnModelError`.
+    `trusted`: the user answers for it from now on. Raises `CustomModelError`.
     """
     strange = []
-    for model in manifest.config.own_models:
-        path = folder.own_model(model.name)
+    for model in manifest.config.custom_models:
+        path = folder.custom_model(model.name)
         if model.sha256 is None or sha256(read_source(path, follow_links=False)) != model.sha256:
-            raise OwnModelError(f"{safe_text(path, one_line=True)} has been altered: restore it from a copy")
+            raise CustomModelError(f"{safe_text(path, one_line=True)} has been altered: restore it from a copy")
         if not trust.is_trusted(model.sha256):
             strange.append(model)
     if not strange:
         return
     if not trusted:
-        path = folder.own_model(strange[0].name)
-        raise OwnModelError(
+        path = folder.custom_model(strange[0].name)
+        raise CustomModelError(
             f"{folder.id} runs code that you haven't named on this machine: {', '.join(m.shown for m in strange)}\n"
             f"read {safe_text(path, one_line=True)}, then add --trust-code if you trust it"
         )
@@ -102,14 +102,14 @@ def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -
         for model in strange:
             trust.trust(str(model.sha256))
     except trust.TrustError as error:
-        raise OwnModelError(str(error)) from None
+        raise CustomModelError(str(error)) from None
 
 
 def remarks(manifest: Manifest) -> list[str]:
     """What to say of files that the user has changed since the experiment began."""
     found = []
-    for model in manifest.config.own_models:
-        with contextlib.suppress(OwnModelError):  # it is gone: the copy is all there is
+    for model in manifest.config.custom_models:
+        with contextlib.suppress(CustomModelError):  # it is gone: the copy is all there is
             if sha256(read_source(Path(model.file))) != model.sha256:
                 found.append(f"{model.shown} has changed since {manifest.id} began: its copy there is trained")
     return found
@@ -123,7 +123,7 @@ def examine(
 ) -> list[str]:
     """Have the model tried on random images like those of the data set; returns what is odd about it.
 
-    Raises `OwnModelError`: the file and the line, and what is wrong.
+    Raises `CustomModelError`: the file and the line, and what is wrong.
     """
     model = source.model
     question = {
@@ -139,13 +139,13 @@ def examine(
     try:
         found: dict[str, Any] = json.loads(answer)
     except ValueError:
-        raise OwnModelError(_no_answer(model, answer, code)) from None
+        raise CustomModelError(_no_answer(model, answer, code)) from None
     if "error" not in found:
         return [safe_text(warning, one_line=True)[:300] for warning in found["warnings"]]
     where = model.shown if found["line"] is None else f"{safe_text(Path(model.file).name)}, line {found['line']}"
     text = safe_text(found["error"], one_line=True)[:300]
     hint = _import_hint(model, found.get("missing") or "", text)
-    raise OwnModelError(f"{where}: {text}{hint}")
+    raise CustomModelError(f"{where}: {text}{hint}")
 
 
 def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
@@ -180,7 +180,7 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
         return answers.read(1 << 20), None if overdue else process.returncode
 
 
-def _no_answer(model: OwnModel, answer: str, code: int | None) -> str:
+def _no_answer(model: CustomModel, answer: str, code: int | None) -> str:
     """Why there is no answer: the time was over, or the process ended before."""
     if code is None or answer.startswith("Timeout"):
         line = re.search(r'File "own-model.py", line (\d+)', answer)
@@ -192,7 +192,7 @@ def _no_answer(model: OwnModel, answer: str, code: int | None) -> str:
     return f"{model.shown}: it ended the process that tried it, {how}"
 
 
-def _import_hint(model: OwnModel, missing: str, text: str) -> str:
+def _import_hint(model: CustomModel, missing: str, text: str) -> str:
     """What to do about an import that failed."""
     top = missing.partition(".")[0]
     if "attempted relative import" in text:

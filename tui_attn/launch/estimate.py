@@ -175,7 +175,7 @@ def _pace(
 
 
 def _code_of(model: str, config: ExperimentConfig) -> str | None:
-    return next((own.sha256 for own in config.own_models if own.name == model), None)
+    return next((own.sha256 for own in config.custom_models if own.name == model), None)
 
 
 def _between(known: Sequence[RunState]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui_attn import data
 from tui_attn.experiment.config import ConfigError, ExperimentConfig, split_list
-from tui_attn.experiment.custom_model import OwnModelError, from_spec, read_source, sha256
+from tui_attn.experiment.custom_model import CustomModelError, from_spec, read_source, sha256
 from tui_attn.launch import devices
 from tui_attn.supervision import slots
 from tui_attn.system.text import safe_text, size
@@ -45,8 +45,8 @@ class OwnOutlook:
 
     def signed(self, config: ExperimentConfig) -> ExperimentConfig:
         """`config` with these digests."""
-        own = tuple(replace(model, sha256=self.digests.get(model.spec)) for model in config.own_models)
-        return replace(config, own_models=own)
+        own = tuple(replace(model, sha256=self.digests.get(model.spec)) for model in config.custom_models)
+        return replace(config, custom_models=own)
 
 
 def of_data(dataset: str, data_dir: str | None) -> DataOutlook:
@@ -75,7 +75,7 @@ def _of_set(found: data.SetStatus) -> Remark:
     return Remark(f"not here: {size(found.size)} to download at the start", "warning")
 
 
-def of_own_models(specs: str) -> OwnOutlook:
+def of_custom_models(specs: str) -> OwnOutlook:
     """Whether the files of models of one's own, `PATH.py:CLASS` with commas between, can be read. Never raises."""
     digests, names = {}, []
     try:
@@ -83,7 +83,7 @@ def of_own_models(specs: str) -> OwnOutlook:
             model = from_spec(spec, ())
             digests[model.spec] = sha256(read_source(Path(model.file), called=model.shown))
             names.append(model.shown)
-    except OwnModelError as error:
+    except CustomModelError as error:
         return OwnOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"), digests)
     return OwnOutlook(Remark(f"tried at the start: {', '.join(names)}"), digests)
 

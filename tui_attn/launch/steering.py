@@ -17,7 +17,7 @@ from typing import Any
 from tui_attn import __version__
 from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.custom_model import OwnModelError
+from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
@@ -48,7 +48,7 @@ def create(
     """Make the folder of a new experiment. Raises `ConfigError` or `RunsError`, before anything is written.
 
     `data` is the data set's root, source and version; `sources` are the models of one's own in `config`, both as
-    `own_models.prepare` gives them.
+    `custom_models.prepare` gives them.
     """
     chosen = devices.choose(config.device, machine)
     folder = make_experiment(runs_dir, config)
@@ -140,7 +140,7 @@ def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
     """Refuse to run code that was altered, or that this user hasn't named on this machine. Raises `LaunchError`."""
     try:
         custom_models.check(folder, folder.manifest_data(), trusted=trust_code)
-    except OwnModelError as error:
+    except CustomModelError as error:
         raise LaunchError(str(error)) from None
 
 

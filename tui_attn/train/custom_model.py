@@ -15,30 +15,32 @@ import torch
 from torch import nn
 
 from tui_attn.experiment import trust
-from tui_attn.experiment.custom_model import OwnModel, OwnModelError, read_source, sha256
+from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ExperimentDir
 
 
-def load_class(folder: ExperimentDir, model: OwnModel) -> type[nn.Module]:
+def load_class(folder: ExperimentDir, model: CustomModel) -> type[nn.Module]:
     """The class of `model`, from the copy in the experiment's folder, made anew at each call.
 
-    Raises `OwnModelError` for a copy that is missing, altered or not trusted, and whatever the file raises.
+    Raises `CustomModelError` for a copy that is missing, altered or not trusted, and whatever the file raises.
     """
-    path = folder.own_model(model.name)
+    path = folder.custom_model(model.name)
     source = read_source(path, follow_links=False)
     if model.sha256 is None or sha256(source) != model.sha256:
-        raise OwnModelError(f"the experiment's copy of {model.shown} has been altered: restore it from a copy")
+        raise CustomModelError(f"the experiment's copy of {model.shown} has been altered: restore it from a copy")
     if not trust.is_trusted(model.sha256):
-        raise OwnModelError(f"{model.shown} is code that you haven't named on this machine: resume with --trust-code")
+        raise CustomModelError(
+            f"{model.shown} is code that you haven't named on this machine: resume with --trust-code"
+        )
     return make_class(source, str(path), model.class_name)
 
 
 def make_class(source: bytes, where: str, class_name: str) -> type[nn.Module]:
     """Run the Python file `source`, called `where` in tracebacks, and return the class in it.
 
-    Raises `OwnModelError` where there is no such class, and whatever the file raises.
+    Raises `CustomModelError` where there is no such class, and whatever the file raises.
     """
-    module = ModuleType(f"own_model_{sha256(source)[:12]}")
+    module = ModuleType(f"custom_model_{sha256(source)[:12]}")
     module.__file__ = where
     sys.modules[module.__name__] = module  # dataclasses and the like look their module up
     code = compile(source, where, "exec", dont_inherit=True)
@@ -48,9 +50,9 @@ def make_class(source: bytes, where: str, class_name: str) -> type[nn.Module]:
     if found is None:
         classes = [name for name, value in vars(module).items() if _is_network(value)]
         hint = f": it has {', '.join(classes[:5])}" if classes else ""
-        raise OwnModelError(f"there is no class {class_name} in the file{hint}")
+        raise CustomModelError(f"there is no class {class_name} in the file{hint}")
     if not _is_network(found):
-        raise OwnModelError(f"{class_name} is not a class derived from torch.nn.Module")
+        raise CustomModelError(f"{class_name} is not a class derived from torch.nn.Module")
     return found  # type: ignore[no-any-return]
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.custom_model import OwnModelError
+from tui_attn.experiment.custom_model import CustomModelError
 
 WHERE = "own-model.py"
 """What the file is called in tracebacks here."""
@@ -84,7 +84,7 @@ def examine(source: bytes, question: Question) -> dict[str, Any]:
     """`{"parameters": N, "warnings": [...]}`, or `{"error": TEXT, "line": N or null}` for a file that can't be used."""
     try:
         return _try(source, question)
-    except OwnModelError as error:
+    except CustomModelError as error:
         return {"error": str(error), "line": None}
     except SyntaxError as error:
         inside = error.filename == WHERE
@@ -130,16 +130,16 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
         logits = model(images.float() / 255 - 0.5)
     wrong = networks.check_logits(logits, batch, question.classes)
     if wrong is not None:
-        raise OwnModelError(wrong)
+        raise CustomModelError(wrong)
     with _named(f"a training step in {precision}"):
         loss, _ = stepper.train_step(images, labels)
     if not math.isfinite(loss.item()):
-        raise OwnModelError("the loss of an untrained network is not finite: check its layers and how they begin")
+        raise CustomModelError("the loss of an untrained network is not finite: check its layers and how they begin")
     warnings = list(_untrained(model))
     with _named("forward in evaluation"):
         first, second = stepper.evaluate(images), stepper.evaluate(images)
     if first.shape != logits.shape:
-        raise OwnModelError(f"in evaluation forward returns a tensor of shape {tuple(first.shape)}")
+        raise CustomModelError(f"in evaluation forward returns a tensor of shape {tuple(first.shape)}")
     if not torch.equal(first, second):
         warnings.append("its logits in evaluation differ from call to call: is something random outside training?")
     _check_kept(stepper, build)
@@ -151,13 +151,13 @@ def _named(what: str) -> Iterator[None]:
     """Name what was tried in errors that say nothing of where they come from."""
     try:
         yield
-    except (OwnModelError, SyntaxError, ImportError):
+    except (CustomModelError, SyntaxError, ImportError):
         raise
     except Exception as error:
         if _line(error) is not None:
             raise
         first = (str(error).strip().splitlines() or [""])[0]
-        raise OwnModelError(f"{what} failed: {type(error).__name__}: {first}") from error
+        raise CustomModelError(f"{what} failed: {type(error).__name__}: {first}") from error
 
 
 def _check_parameters(model: Any) -> None:
@@ -167,14 +167,16 @@ def _check_parameters(model: Any) -> None:
     count = 0
     for name, parameter in model.named_parameters():
         if isinstance(parameter, UninitializedParameter):
-            raise OwnModelError(f"{name} has no size yet: use layers with sizes instead of lazy ones")
+            raise CustomModelError(f"{name} has no size yet: use layers with sizes instead of lazy ones")
         if parameter.dtype is not torch.float32:
-            raise OwnModelError(f"{name} is {str(parameter.dtype).removeprefix('torch.')}: parameters must be float32")
+            raise CustomModelError(
+                f"{name} is {str(parameter.dtype).removeprefix('torch.')}: parameters must be float32"
+            )
         count += parameter.numel()
     if count == 0:
-        raise OwnModelError("it has no parameters: there is nothing to train")
+        raise CustomModelError("it has no parameters: there is nothing to train")
     if count > MOST_PARAMETERS:
-        raise OwnModelError(f"it has {count:,} parameters: {MOST_PARAMETERS:,} at most")
+        raise CustomModelError(f"it has {count:,} parameters: {MOST_PARAMETERS:,} at most")
 
 
 def _untrained(model: Any) -> Iterator[str]:
@@ -195,7 +197,7 @@ def _check_kept(stepper: Any, build: Any) -> None:
     state = stepper.state_dict()["model"]
     odd = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if odd:
-        raise OwnModelError(f"its state holds {odd[0]}, which is no tensor: keep state in parameters and buffers")
+        raise CustomModelError(f"its state holds {odd[0]}, which is no tensor: keep state in parameters and buffers")
     with _named("saving and loading its weights"):
         file = io.BytesIO()
         torch.save(state, file)

@@ -15,13 +15,13 @@ from tui_attn.train.tensors import Images
 def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Images, *, seed: int) -> nn.Module:
     """The network called `model` for such images, its weights drawn from `seed`, in training mode.
 
-    Raises `OwnModelError`, and whatever the code of a model of one's own raises.
+    Raises `CustomModelError`, and whatever the code of a model of one's own raises.
     """
     classes = len(data.class_names)
     if model in MODELS:
         rng.seed_all(seed)
         return MODELS[model](data.channels, data.image_size, classes)
-    network = custom_model.load_class(folder, config.own_model(model))
+    network = custom_model.load_class(folder, config.custom_model(model))
     rng.seed_all(seed)  # after the file, which may have drawn numbers
     return custom_model.build(network, data.channels, data.image_size, classes)
 

@@ -133,7 +133,7 @@ class Session:
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
         config, trainer = self.config, self._trainer
-        code = {model.name: {"code": model.sha256} for model in config.own_models}
+        code = {model.name: {"code": model.sha256} for model in config.custom_models}
         return {
             "model": trainer.model,
             "seed": trainer.seed,

@@ -54,7 +54,7 @@ class Trainer:
     def build(self) -> None:
         """Make the network as its seed makes it, with nothing trained.
 
-        Raises `OwnModelError`, and whatever the code of a model of one's own raises.
+        Raises `CustomModelError`, and whatever the code of a model of one's own raises.
         """
         seed = rng.derive_seed(self.seed, "init")
         self.network = networks.make(self._folder, self.config, self.model, self.data, seed=seed)

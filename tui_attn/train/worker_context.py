@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from tui_attn.data import DataError
-from tui_attn.experiment.custom_model import OwnModelError
+from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
@@ -18,7 +18,7 @@ from tui_attn.train.run_writer import LogGoneError
 from tui_attn.train.session import NotFiniteError, Session
 from tui_attn.train.step import choose_precision
 
-_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, OwnModelError)
+_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, CustomModelError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 

@@ -54,8 +54,8 @@ def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
     kept = [
         model
         for model in config.models
-        if model in MODEL_CLASSES or trust.is_trusted(str(config.own_model(model).sha256))
+        if model in MODEL_CLASSES or trust.is_trusted(str(config.custom_model(model).sha256))
     ]
     specs = dict(zip(config.models, config.model_specs, strict=True))
     models = tuple(specs[model] for model in kept) or tuple(MODEL_CLASSES)
-    return replace(config, models=models, own_models=(), name=None)
+    return replace(config, models=models, custom_models=(), name=None)

@@ -19,7 +19,7 @@ from tui_attn.experiment.option_text import flag, parse, show
 
 FOLDER = "folder"
 """What is entered for the data set when it is a folder of images; where that is, is an entry of its own."""
-OWN = "own_models"
+OWN = "custom_models"
 """The models of one's own are an entry beside that of the lab's models: `PATH.py:CLASS`, with commas between."""
 _PREFIX = "folder:"
 ENTRIES = (*OPTIONS, OWN, FOLDER)
@@ -27,7 +27,7 @@ ENTRIES = (*OPTIONS, OWN, FOLDER)
 
 @dataclass(slots=True)
 class Draft:
-    """Entries by the names of `ExperimentConfig`, and `own_models` and `folder`, as text: they may be wrong."""
+    """Entries by the names of `ExperimentConfig`, and `custom_models` and `folder`, as text: they may be wrong."""
 
     texts: dict[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Draft:
         is_folder = config.dataset.startswith(_PREFIX)
         texts[FOLDER] = config.dataset.removeprefix(_PREFIX) if is_folder else ""
         texts["models"] = ",".join(model for model in config.models if model in MODEL_CLASSES)
-        texts[OWN] = join_list(model.spec for model in config.own_models)
+        texts[OWN] = join_list(model.spec for model in config.custom_models)
         return cls(texts | {"dataset": FOLDER} if is_folder else texts, config.model_specs)
 
     def text(self, option: str) -> str:

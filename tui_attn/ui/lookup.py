@@ -104,7 +104,7 @@ class Scout(threading.Thread):
 
     @staticmethod
     def _look(before: Findings, question: Question, machine: devices.Machine, memory: preflight.Memory) -> Findings:
-        before = replace(before, own=preflight.of_own_models(question.own))
+        before = replace(before, own=preflight.of_custom_models(question.own))
         if before.answer_place(question):
             return replace(before, question=question)
         try:

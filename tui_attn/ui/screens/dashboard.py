@@ -96,7 +96,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
         self.steering = steering
         assign(self._config.models)
-        has_gates = "se" in self._config.models or bool(self._config.own_models)
+        has_gates = "se" in self._config.models or bool(self._config.custom_models)
         self.curves = CurvesPanel(has_gates=has_gates, id="curves")
         self.side = SidePanel(self._zone, self._elsewhere, id="side")
         await self.query_one("#main").mount(self.curves)

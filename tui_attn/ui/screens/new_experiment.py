@@ -168,7 +168,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             text, ink = self._remark(entry, reasons, question)
             self._rows[entry].note.say(text, ink)
         config = None if reasons else self.draft.config()
-        if config is not None and config.own_models and self._findings.own is not None:
+        if config is not None and config.custom_models and self._findings.own is not None:
             config = self._findings.own.signed(config)  # past runs of the same code are alike
         self._plan.show(self._time(config, question), self._arguments(config), self._wrong)
         self._prospect.show(config, self._findings if self._findings.answer_place(question) else None)
