@@ -1,0 +1,366 @@
+"""Make the pictures in docs/screenshots/ by running the program: it trains, and its terminal is recorded.
+
+    python -m docs.make_pictures [--to FOLDER] [--png] [NAME]...
+
+Two experiments are trained on Fashion-MNIST, in a folder that is deleted afterwards (about 12 minutes on two CPU
+cores): the lab's three models for 15 epochs, watched while they train, and five seeds of a short training for the
+comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's screen, cell by
+cell. `recording.gif` is the first minutes of the same session, with the waiting cut short.
+
+Needs the test extra (pyte) and, for the recording, the font DejaVu Sans Mono (Debian: fonts-dejavu). `--png` also makes
+a PNG of each SVG with rsvg-convert (Debian: librsvg2-bin).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+from rich.cells import cell_len
+
+from tests.ui.terminal import Terminal
+from tui_attn.experiment.folders import ExperimentDir
+
+HERE = Path(__file__).resolve().parent / "screenshots"
+CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.43, 18.0, 14.0
+MARGIN = 14.0
+FONTS = "'DejaVu Sans Mono','Cascadia Mono',Menlo,Consolas,monospace"
+GIF_FONTS = (
+    "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
+    "/usr/share/fonts/TTF/DejaVuSansMono.ttf",
+    "/Library/Fonts/DejaVuSansMono.ttf",
+)
+LONGEST_PAUSE = 1.2
+"""Seconds that a frame of the recording is shown at most."""
+NAMED = {
+    "black": "#000000",
+    "red": "#cd3131",
+    "green": "#0dbc79",
+    "brown": "#e5e510",
+    "blue": "#2472c8",
+    "magenta": "#bc3fbc",
+    "cyan": "#11a8cd",
+    "white": "#e5e5e5",
+}
+
+
+class Run(NamedTuple):
+    """Neighbouring cells of one line that look the same."""
+
+    column: int
+    text: str
+    color: str
+    under: str
+    bold: bool
+
+
+Frame = tuple[tuple[Run, ...], ...]
+
+
+def frame_of(terminal: Terminal) -> Frame:
+    """The screen of a terminal, line by line."""
+    screen = terminal.screen
+    return tuple(tuple(_runs(screen.buffer[row], screen.columns)) for row in range(screen.lines))
+
+
+def _runs(cells: Any, columns: int) -> Iterator[Run]:
+    start, text, look = 0, "", None
+    for column in range(columns):
+        cell = cells[column]
+        color, under = _color(cell.fg, "#cccccc"), _color(cell.bg, "")
+        now = (under or "#101010", color, cell.bold) if cell.reverse else (color, under, cell.bold)
+        if now != look and text:
+            assert look is not None
+            yield Run(start, text, *look)
+            start, text = column, ""
+        look = now
+        text += cell.data
+    if look is not None:
+        yield Run(start, text, *look)
+
+
+def _color(name: str, default: str) -> str:
+    if name == "default":
+        return default
+    return NAMED.get(name) or f"#{name}"
+
+
+def background_of(frame: Frame) -> str:
+    """The colour that most cells stand on."""
+    counts: dict[str, int] = {}
+    for line in frame:
+        for run in line:
+            counts[run.under] = counts.get(run.under, 0) + cell_len(run.text)
+    return max(counts, key=lambda under: counts[under]) or "#101010"
+
+
+def svg(frame: Frame, title: str) -> str:
+    """The picture of a screen. Each word stands in its cells, whatever the font."""
+    background = background_of(frame)
+    columns = max(run.column + cell_len(run.text) for line in frame for run in line)
+    width, height = columns * CELL_WIDTH + 2 * MARGIN, len(frame) * CELL_HEIGHT + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {height:.1f}" role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>text{{font:{FONT_SIZE:g}px {FONTS};white-space:pre}}.b{{font-weight:bold}}</style>",
+        "<style>rect{shape-rendering:crispEdges}</style>",
+        f'<rect width="100%" height="100%" rx="8" fill="{background}"/>',
+    ]
+    for row, line in enumerate(frame):
+        texts = []
+        for run in line:
+            x, top = MARGIN + run.column * CELL_WIDTH, MARGIN + row * CELL_HEIGHT
+            wide = cell_len(run.text) * CELL_WIDTH
+            if run.under not in {"", background}:
+                parts.append(_box(x, top, wide, CELL_HEIGHT, run.under))
+            if run.text.strip("▀") == "":  # a picture's pixels: no font leaves its cells without gaps
+                parts.append(_box(x, top, wide, CELL_HEIGHT / 2, run.color))
+                continue
+            weight = ' class="b"' if run.bold else ""
+            # Words of ASCII, and every other character, stand at a place of their own, because fonts differ in width.
+            for match in re.finditer(r"[!-~]+|[^ -~]", run.text):
+                at = x + cell_len(run.text[: match.start()]) * CELL_WIDTH
+                texts.append(
+                    f'<text{weight} x="{at:.1f}" y="{top + 14:.1f}" fill="{run.color}">{escape(match.group())}</text>'
+                )
+        parts += texts
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _box(x: float, y: float, width: float, height: float, color: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:g}" fill="{color}"/>'
+
+
+class Recording:
+    """Frames and the seconds that each was on the screen, saved as an animated GIF."""
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[Frame, float]] = []
+
+    def add(self, frame: Frame, seconds: float) -> None:
+        """Add a frame; one equal to the last only lengthens it, up to `LONGEST_PAUSE`."""
+        if self._frames and self._frames[-1][0] == frame:
+            self._frames[-1] = (frame, min(self._frames[-1][1] + seconds, LONGEST_PAUSE))
+        else:
+            self._frames.append((frame, min(seconds, LONGEST_PAUSE)))
+
+    def hold(self, seconds: float) -> None:
+        """Show the last frame for `seconds`."""
+        self._frames[-1] = (self._frames[-1][0], seconds)
+
+    def save(self, path: Path) -> None:
+        """Write the recording."""
+        found = next(font for font in GIF_FONTS if Path(font).exists())
+        font = ImageFont.truetype(found, 13)
+        images = [_image(frame, font) for frame, _ in self._frames]
+        images[0].save(
+            path,
+            save_all=True,
+            append_images=images[1:],
+            duration=[max(round(seconds * 1000), 60) for _, seconds in self._frames],
+            loop=0,
+            optimize=True,
+        )
+
+
+def _image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
+    wide, high = round(font.getlength("M")), 16
+    background = background_of(frame)
+    columns = max(run.column + cell_len(run.text) for line in frame for run in line)
+    image = Image.new("RGB", (columns * wide, len(frame) * high), background)
+    draw = ImageDraw.Draw(image)
+    for row, line in enumerate(frame):
+        for run in line:
+            x, y = run.column * wide, row * high
+            if run.under not in {"", background}:
+                draw.rectangle((x, y, x + cell_len(run.text) * wide - 1, y + high - 1), fill=run.under)
+            for offset, character in enumerate(run.text):
+                if character == "▀":
+                    draw.rectangle(
+                        (x + offset * wide, y, x + (offset + 1) * wide - 1, y + high // 2 - 1), fill=run.color
+                    )
+                elif character != " ":
+                    draw.text((x + offset * wide, y), character, font=font, fill=run.color)
+    return image.quantize(48, dither=Image.Dither.NONE)
+
+
+class Session:
+    """The program in a terminal, photographed."""
+
+    def __init__(self, place: Path, to: Path, wanted: Sequence[str], *, png: bool) -> None:
+        self._place, self._to, self._wanted, self._png = place, to, wanted, png
+        self._terminal: Terminal | None = None
+        self.recording: Recording | None = None
+
+    @property
+    def terminal(self) -> Terminal:
+        """The terminal in which the program runs now."""
+        assert self._terminal is not None
+        return self._terminal
+
+    def start(self, *arguments: str, size: tuple[int, int] = (120, 40), **environment: str) -> None:
+        """Run `tui-attn` with arguments; what ran before is left with q first."""
+        columns, rows = size
+        self._terminal = Terminal(
+            ExperimentDir(self._place),
+            columns=columns,
+            rows=rows,
+            cwd=self._place,
+            command=("-m", "tui_attn", *arguments),
+            environment=environment,
+        )
+
+    def until(self, condition: str | Callable[[str], bool], *, seconds: float = 1800.0) -> None:
+        """Read until the screen shows a text or a condition holds, recording what it shows."""
+        end = time.monotonic() + seconds
+        while not (
+            condition in self.terminal.text() if isinstance(condition, str) else condition(self.terminal.text())
+        ):
+            if time.monotonic() > end or (not self._read(0.25) and self.terminal.ended()):
+                raise SystemExit(f"waited in vain for {condition!r} on:\n{self.terminal.text()}")
+
+    def rest(self, seconds: float) -> None:
+        """Read for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._read(0.2)
+
+    def _read(self, seconds: float) -> bool:
+        begin = time.monotonic()
+        any_ = self.terminal.read(seconds)
+        if self.recording is not None:
+            self.recording.add(frame_of(self.terminal), time.monotonic() - begin)
+        return any_
+
+    def press(self, *keys: str, rest: float = 1.0) -> None:
+        """Press keys, with time to draw after each."""
+        for key in keys:
+            self.terminal.press(key)
+            self.rest(rest)
+
+    def shoot(self, name: str, *, size: tuple[int, int] | None = None) -> None:
+        """Save the screen as `name`.svg, at another size if one is given, and go back to the size before."""
+        if self._wanted and name not in self._wanted:
+            return
+        before = (self.terminal.screen.columns, self.terminal.screen.lines)
+        if size is not None:
+            self.terminal.resize(*size)
+            self.rest(2.0)
+        self.terminal.settle(0.4)
+        path = self._to / f"{name}.svg"
+        path.write_text(svg(frame_of(self.terminal), f"tui-attn: {name}"), "utf-8")
+        if self._png:
+            subprocess.run(["rsvg-convert", str(path), "-o", str(path.with_suffix(".png"))], check=True)
+        print(path, flush=True)
+        if size is not None:
+            self.terminal.resize(*before)
+            self.rest(1.0)
+
+    def leave(self) -> None:
+        """Leave with q and wait for the end; the terminal's last screen stays."""
+        self.terminal.press("q")
+        self.terminal.wait()
+        if self.recording is not None:
+            self.recording.add(frame_of(self.terminal), LONGEST_PAUSE)
+        self.terminal.close()
+
+
+def watch_the_lab(session: Session, to: Path) -> None:
+    """Train the lab's three models, leave, come back, and look around while they train."""
+    session.recording = Recording()
+    session.start(size=(110, 34))
+    session.until("loss")
+    session.rest(25.0)
+    session.press("]", "]", rest=1.5)
+    session.leave()
+    session.recording.hold(2.5)
+    session.start("attach", size=(110, 34))
+    session.until("loss")
+    session.rest(6.0)
+    session.recording.hold(2.5)
+    session.recording.save(to / "recording.gif")
+    session.recording = None
+    session.leave()
+
+    session.start("attach")
+    session.until("loss")
+    session.until(lambda text: re.search(r"\b[4-9]/15", text) is not None)
+    session.shoot("dashboard")
+    session.shoot("dashboard-80x24", size=(80, 24))
+    session.shoot("dashboard-200x60", size=(200, 60))
+    session.press("\t", "]", "]")
+    session.press("\x1b[D", "\x1b[1;2D")
+    session.shoot("cursor")
+    session.press("\x1b")
+    for name, key in (("stop", "s"), ("help", "?"), ("palette", ":"), ("themes", "T"), ("new-experiment", "n")):
+        session.press(key)
+        session.shoot(name)
+        session.press("\x1b")
+    session.leave()
+    session.start("attach", "--theme", "light")
+    session.until("loss")
+    session.rest(2.0)
+    session.shoot("light")
+    session.leave()
+    session.start("attach", "--ascii", size=(80, 24))
+    session.until("loss")
+    session.rest(2.0)
+    session.shoot("ascii")
+    session.leave()
+
+
+def compare_seeds(session: Session) -> None:
+    """Look at five seeds of a short training, and at what its attention does."""
+    session.start("attach")
+    session.until("loss")
+    session.rest(2.0)
+    session.shoot("seeds")
+    session.press("c", rest=3.0)
+    session.shoot("comparison", size=(120, 44))
+    session.shoot("comparison-80x24", size=(80, 24))
+    session.press("4", "m", rest=2.0)
+    session.shoot("confusion", size=(120, 26))
+    session.press("5", rest=3.0)
+    session.shoot("disagreements", size=(120, 42))
+    session.press("6", rest=2.0)
+    session.shoot("interventions")
+    session.press("\x1b", "h", rest=2.0)
+    session.shoot("heatmaps", size=(110, 34))
+    session.shoot("heatmaps-200x60", size=(200, 60))
+    session.press("\x1b", "H", rest=2.0)
+    session.shoot("experiments", size=(120, 32))
+    session.leave()
+
+
+def main() -> None:
+    """Make all pictures, or those that are named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help="pictures to make; by default all")
+    parser.add_argument("--png", action="store_true", help="a PNG of each as well")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder to write to")
+    chosen = parser.parse_args()
+    chosen.to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        session = Session(place, chosen.to, chosen.names, png=chosen.png)
+        watch_the_lab(session, chosen.to)
+        session.start("resume", "--no-ui")  # waits until the lab has finished
+        session.terminal.wait()
+        short = ("--seeds", "5", "--epochs", "3", "--train-limit", "12000", "--name", "five seeds")
+        session.start("--no-ui", *short)
+        session.terminal.wait()
+        session.start("probe")
+        session.terminal.wait()
+        compare_seeds(session)
+
+
+if __name__ == "__main__":
+    main()
