@@ -9,7 +9,7 @@ import pytest
 from tests.program.conftest import SMALL, Program
 from tui_attn.experiment.config import ExperimentConfig
 
-PAGE = Path(__file__).parents[2] / "docs" / "own-model.md"
+PAGE = Path(__file__).parents[2] / "docs" / "custom-model.md"
 TINY = (*SMALL, "--train-limit", "300", "--test-limit", "100", "--epochs", "1")
 
 
