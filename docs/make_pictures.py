@@ -273,10 +273,10 @@ class Session:
         self.terminal.close()
 
 
-def watch_the_lab(session: Session, to: Path) -> None:
+def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     """Train the lab's three models, leave, come back, and look around while they train."""
     session.recording = Recording()
-    session.start(size=(110, 34))
+    session.start(*options, size=(110, 34))
     session.until("loss")
     session.rest(25.0)
     session.press("]", "]", rest=1.5)
@@ -346,15 +346,25 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="pictures to make; by default all")
     parser.add_argument("--png", action="store_true", help="a PNG of each as well")
     parser.add_argument("--to", type=Path, default=HERE, help="folder to write to")
+    parser.add_argument("--quick", action="store_true", help="train on few images, to try this script")
     chosen = parser.parse_args()
     chosen.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         session = Session(place, chosen.to, chosen.names, png=chosen.png)
-        watch_the_lab(session, chosen.to)
+        watch_the_lab(session, chosen.to, ["--train-limit", "6000"] if chosen.quick else [])
         session.start("resume", "--no-ui")  # waits until the lab has finished
         session.terminal.wait()
-        short = ("--seeds", "5", "--epochs", "3", "--train-limit", "12000", "--name", "five seeds")
+        short = (
+            "--seeds",
+            "5",
+            "--epochs",
+            "3",
+            "--train-limit",
+            "3000" if chosen.quick else "12000",
+            "--name",
+            "five seeds",
+        )
         session.start("--no-ui", *short)
         session.terminal.wait()
         session.start("probe")
