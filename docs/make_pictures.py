@@ -310,7 +310,7 @@ def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     session.rest(2.0)
     session.shoot("light")
     session.leave()
-    session.start("attach", "--ascii", size=(80, 24))
+    session.start("attach", "--theme", "ascii", size=(80, 24))
     session.until("loss")
     session.rest(2.0)
     session.shoot("ascii")
