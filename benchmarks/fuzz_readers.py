@@ -22,9 +22,11 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["tui_attn"]):
-    from tui_attn import compare
     from tui_attn.cli import config_file
     from tui_attn.compare import archives, predictions
+    from tui_attn.compare.remarks import find_remarks
+    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.text_tables import comparison_table
     from tui_attn.experiment import config, events, reducer
     from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared, last_event
     from tui_attn.experiment.folders import ExperimentDir
@@ -117,9 +119,9 @@ def fold(data: bytes) -> None:
         reducer.eta_seconds(each)
         assert 0 <= each.progress <= 1
         assert each.step >= 0
-    summary = compare.summarise(follower)
+    summary = summarise(follower)
     json.dumps(summary)
-    for line in compare.table(summary, compare.remarks(follower, summary), width=100):
+    for line in comparison_table(summary, find_remarks(follower, summary), width=100):
         assert not text.has_control_characters(line)
 
 

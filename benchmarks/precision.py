@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tui_attn.compare import verdict
+from tui_attn.compare.verdicts import verdict
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.follower import read_state
 

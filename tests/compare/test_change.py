@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tui_attn.compare import paired_change
+from tui_attn.compare.predictions import paired_change
 
 
 def table(both: int, lost: int, gained: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

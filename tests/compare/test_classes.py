@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.recorded import damage, record
-from tui_attn.compare import ArchiveError, class_names, class_results, load_predictions, load_probes
+from tui_attn.compare.archives import ArchiveError
+from tui_attn.compare.heatmaps import load_probes
+from tui_attn.compare.predictions import class_names, class_results, load_predictions
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state

@@ -10,20 +10,25 @@ from typing import Any
 import pytest
 
 from tests.recorded import record
-from tui_attn.compare import (
-    Intervention,
-    Interventions,
-    InterventionsError,
+from tui_attn.compare.effects import (
     dependence_sentence,
     effect_rows,
     effects_json,
     effects_lines,
     effects_of,
-    load_interventions,
-    verdict,
+    over_runs,
 )
-from tui_attn.compare.effects import over_runs
-from tui_attn.compare.interventions import KINDS, LAYERS, path_in, to_json
+from tui_attn.compare.interventions import (
+    KINDS,
+    LAYERS,
+    Intervention,
+    Interventions,
+    InterventionsError,
+    load_interventions,
+    path_in,
+    to_json,
+)
+from tui_attn.compare.verdicts import verdict
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import RunDir
 from tui_attn.experiment.follower import read_state

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tui_attn.compare import (
+from tui_attn.compare.heatmaps import (
     between_classes,
     effective_rank,
     heatmap_facts,

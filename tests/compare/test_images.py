@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_attn.compare import confusion, disagreements, mcnemar, per_class, time_to_accuracy
+from tui_attn.compare.predictions import confusion, disagreements, mcnemar, per_class
+from tui_attn.compare.summary import time_to_accuracy
 from tui_attn.experiment.reducer import EpochResult
 
 

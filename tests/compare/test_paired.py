@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tui_attn.compare import mean_interval, verdict
+from tui_attn.compare.verdicts import mean_interval, verdict
 
 # Hours of sleep gained with two drugs, ten patients: Student, The Probable Error of a Mean (1908).
 DEXTRO = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from tests import recorded
-from tui_attn import compare
+from tui_attn.compare import verdict
+from tui_attn.compare.pooled import compare_together, why_not_together
+from tui_attn.compare.summary import summarise, summary_json
+from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -31,44 +34,47 @@ def make(tmp_path: Path, name: str, accuracies: Any, *, seed: int = 0, **options
 def test_seeds_are_united_and_the_verdict_is_that_of_all(tmp_path: Path) -> None:
     one = make(tmp_path, "one", FIRST)
     two = make(tmp_path, "two", SECOND, seed=3)
-    summary, remarks = compare.compare_together([one, two])
-    assert summary["experiments"] == ["one", "two"]
-    assert summary["seeds"] == [0, 1, 2, 3, 4]
-    se = summary["models"][1]
-    whole = compare.verdict(FIRST["base"] + SECOND["base"], FIRST["se"] + SECOND["se"], 1, resolution=1e-4)
+    summary, remarks = compare_together([one, two])
+    found = summary_json(summary)
+    assert found["experiments"] == ["one", "two"]
+    assert found["seeds"] == [0, 1, 2, 3, 4]
+    se = found["models"][1]
+    whole = verdict(FIRST["base"] + SECOND["base"], FIRST["se"] + SECOND["se"], 1, resolution=1e-4)
     assert se["versus_base"]["delta"] == pytest.approx(whole.delta)
     assert se["versus_base"]["ci95"] == pytest.approx(list(whole.ci95 or ()))
     assert se["versus_base"]["verdict"] == whole.verdict == "better"
     assert se["versus_base"]["these_networks"]["seed"] == 0
     assert remarks[:2] == ["from one: seeds 0, 1, 2 of base, se", "from two: seeds 3, 4 of base, se"]
-    assert any("one + two" in line for line in compare.table(summary, remarks, 100))
+    assert any("one + two" in line for line in comparison_table(summary, remarks, 100))
 
 
 def test_models_of_different_experiments_are_paired_by_seed(tmp_path: Path) -> None:
     one = make(tmp_path, "one", {"base": FIRST["base"]}, models=("base",))
     two = make(tmp_path, "two", {"se": FIRST["se"]}, models=("se",))
-    summary, _ = compare.compare_together([two, one])
-    assert [entry["model"] for entry in summary["models"]] == ["base", "se"]
-    assert summary["models"][1]["versus_base"]["seeds"] == [0, 1, 2]
-    assert summary["models"][1]["versus_base"]["delta"] == pytest.approx(0.0052333, abs=1e-6)
+    summary, _ = compare_together([two, one])
+    found = summary_json(summary)
+    assert [entry["model"] for entry in found["models"]] == ["base", "se"]
+    assert found["models"][1]["versus_base"]["seeds"] == [0, 1, 2]
+    assert found["models"][1]["versus_base"]["delta"] == pytest.approx(0.0052333, abs=1e-6)
 
 
 def test_no_command_is_named_that_several_experiments_have_no_use_for(tmp_path: Path) -> None:
     spread = {"base": [0.91, 0.95], "se": [0.94, 0.92]}
     one, two = make(tmp_path, "one", spread), make(tmp_path, "two", SECOND, seed=3)
     three = make(tmp_path, "three", FIRST, seed=7, states="failed")
-    summary, remarks = compare.compare_together([one, two, three])
+    summary, remarks = compare_together([one, two, three])
     assert any("failed" in remark for remark in remarks)
-    text = "\n".join(compare.table(summary, remarks, 200))
+    text = "\n".join(comparison_table(summary, remarks, 200))
     assert "seeds on, " in text
     assert "tui-attn" not in text
 
 
 def test_the_same_runs_count_once(tmp_path: Path) -> None:
     one, copy = make(tmp_path, "one", FIRST), make(tmp_path, "copy", FIRST)
-    summary, remarks = compare.compare_together([one, copy, one])
-    alone = compare.summarise(read_state(one))
-    assert summary["models"][1]["versus_base"] == alone["models"][1]["versus_base"]
+    summary, remarks = compare_together([one, copy, one])
+    found = summary_json(summary)
+    alone = summary_json(summarise(read_state(one)))
+    assert found["models"][1]["versus_base"] == alone["models"][1]["versus_base"]
     assert "from copy: nothing, because the others have the same runs" in remarks
 
 
@@ -76,9 +82,10 @@ def test_a_run_that_counts_stands_in_for_one_that_failed(tmp_path: Path) -> None
     config = ExperimentConfig(epochs=2, models=BOTH)
     one = recorded.record(tmp_path, experiment="one", config=config, states={"se-s0": "failed"})
     two = recorded.record(tmp_path, experiment="two", config=config)
-    summary, _ = compare.compare_together([one, two])
-    assert [run["counts"] for entry in summary["models"] for run in entry["runs"]] == [True, True]
-    assert summary["state"] == "failed"
+    summary, _ = compare_together([one, two])
+    found = summary_json(summary)
+    assert [run["counts"] for entry in found["models"] for run in entry["runs"]] == [True, True]
+    assert found["state"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,7 @@ def test_other_settings_are_refused_in_words(tmp_path: Path, options: dict[str, 
     one = make(tmp_path, "one", FIRST)
     two = make(tmp_path, "two", SECOND, seed=3, **options)
     with pytest.raises(RunsError, match="would be unfair") as raised:
-        compare.compare_together([one, two])
+        compare_together([one, two])
     assert reason in str(raised.value)
 
 
@@ -110,11 +117,11 @@ def test_other_epochs_precision_versions_and_data_are_refused(tmp_path: Path) ->
         {"versions": manifest.versions | {"torch": "2.16.0"}},
         {"data": manifest.data | {"version": "2"}},
     ]
-    assert compare.why_not_together([read_state(one), read_state(two)]) == []
-    found = [compare.why_not_together([read_state(one), read_state(epochs)])]
+    assert why_not_together([read_state(one), read_state(two)]) == []
+    found = [why_not_together([read_state(one), read_state(epochs)])]
     for change in changes:
         write_manifest(two, replace(manifest, **change))
-        found.append(compare.why_not_together([read_state(one), read_state(two)]))
+        found.append(why_not_together([read_state(one), read_state(two)]))
     assert [len(reasons) for reasons in found] == [1, 1, 1, 1]
     assert [reasons[0].partition(":")[0] for reasons in found] == [
         "epochs", "precision", "version of torch", "version of the data set",
@@ -124,7 +131,7 @@ def test_other_epochs_precision_versions_and_data_are_refused(tmp_path: Path) ->
 def test_one_seed_with_two_results_is_refused(tmp_path: Path) -> None:
     one = make(tmp_path, "one", FIRST)
     other = make(tmp_path, "other", {"base": FIRST["base"], "se": [0.92, 0.92, 0.92]})
-    reasons = compare.why_not_together([_without_digests(one), _without_digests(other)])
+    reasons = why_not_together([_without_digests(one), _without_digests(other)])
     assert reasons == [f"se-s{seed} came to different results in two of them" for seed in range(3)]
 
 
@@ -138,4 +145,4 @@ def _without_digests(folder: ExperimentDir) -> Any:
 def test_experiments_without_runs_are_refused(tmp_path: Path) -> None:
     folders = [recorded.scene(tmp_path, "empty", experiment=name) for name in ("one", "two")]
     with pytest.raises(RunsError, match="none of these experiments has a run yet"):
-        compare.compare_together(folders)
+        compare_together(folders)

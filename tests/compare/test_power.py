@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_attn.compare import power_of, seeds_needed
+from tui_attn.compare.resampling import power_of, seeds_needed
 
 
 @pytest.mark.parametrize(("effect", "needed"), [(0.2, 199), (0.5, 34), (0.8, 15)])

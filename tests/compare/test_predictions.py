@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tui_attn.compare import PredictionsError, load_predictions
+from tui_attn.compare.predictions import PredictionsError, load_predictions
 
 LOGITS = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 3, 1]]
 LABELS = np.array([0, 1, 2, 3, 0, 0])

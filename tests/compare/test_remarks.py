@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from tests.recorded import damage, record, scene, supervised
-from tui_attn.compare import comparable, remarks, summarise
+from tui_attn.compare.pairs import comparable
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -22,7 +24,7 @@ def config(**options: Any) -> ExperimentConfig:
 
 def told(folder: ExperimentDir) -> str:
     follower = read_state(folder)
-    found = remarks(follower, summarise(follower))
+    found = find_remarks(follower, summarise(follower))
     assert len(set(found)) == len(found), "told twice"
     return "\n".join(found)
 
@@ -40,7 +42,7 @@ def test_one_seed(tmp_path: Path) -> None:
 
 def test_a_reader_elsewhere_is_told_no_commands(tmp_path: Path) -> None:
     follower = read_state(record(tmp_path, config=config(seeds=1), states={"se-s0": "failed"}))
-    text = "\n".join(remarks(follower, summarise(follower), commands=False))
+    text = "\n".join(find_remarks(follower, summarise(follower), commands=False))
     assert "one seed: no intervals" in text
     assert "tui-attn" not in text
 

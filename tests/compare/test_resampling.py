@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_attn.compare import beside, bootstrap, sign_flip
+from tui_attn.compare.resampling import beside, bootstrap, sign_flip
 
 # Differences in height, in eighths of an inch, of Darwin's 15 pairs of maize plants:
 # R. A. Fisher, The Design of Experiments, section 21, counts 863 of 32,768 in each tail.

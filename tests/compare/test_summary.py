@@ -13,7 +13,9 @@ from scipy import stats
 
 from tests.recorded import damage, record, scene, supervised, write_predictions
 from tests.recorded_curves import labels
-from tui_attn.compare import accuracies, load_predictions, summarise, verdict
+from tui_attn.compare import verdict
+from tui_attn.compare.predictions import load_predictions
+from tui_attn.compare.summary import summarise, summary_json
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -45,7 +47,7 @@ def config(**options: Any) -> ExperimentConfig:
 
 
 def summary_of(folder: ExperimentDir) -> dict[str, Any]:
-    found = summarise(read_state(folder))
+    found = summary_json(summarise(read_state(folder)))
     assert json.loads(json.dumps(found, allow_nan=False)) == found, "not plain JSON"
     return found
 
@@ -91,7 +93,7 @@ def test_a_finished_experiment(tmp_path: Path) -> None:
     judge = stats.ttest_1samp(GIVEN["se"], 0).confidence_interval()
     assert se["test_accuracy"]["mean"] == pytest.approx(np.mean(GIVEN["se"]))
     assert se["test_accuracy"]["ci95"] == pytest.approx([judge.low, judge.high])
-    assert accuracies(found, "se", [3, 1]) == [0.9165, 0.9160]
+    assert summarise(read_state(folder)).get("se").accuracies == dict(enumerate(GIVEN["se"]))
 
 
 def test_the_difference_from_base_is_the_verdict_for_two_comparisons(tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_extended_seeds_are_there_before_the_manifest_was_read_again(tmp_path: P
     log.append("run_queued", run="../base-s3", model="base", seed=3)
     log.close()
     follower.poll()
-    found = summarise(follower)
+    found = summary_json(summarise(follower))
     assert [run["run"] for run in model(found, "base")["runs"]] == ["base-s0", "base-s1", "base-s2"]
     assert [run["run"] for run in model(found, "se")["runs"]] == ["se-s0", "se-s1", "se-s2"]
     assert found["seeds"] == [0, 1, 2]
@@ -273,7 +275,9 @@ def test_the_next_seed_stands_in_for_damaged_predictions(tmp_path: Path) -> None
     folder.run("se-s0").predictions.write_bytes(b"PK\3\4 and then nothing")
     folder.run("base-s1").predictions.unlink()
     truth = np.roll(labels(10_000, 10), 1)
-    write_predictions(folder.run("se-s2"), "se", 2, accuracies(summary_of(folder), "se", [2])[0], truth, 10)
+    write_predictions(
+        folder.run("se-s2"), "se", 2, model(summary_of(folder), "se")["runs"][2]["test_accuracy"], truth, 10
+    )
     assert model(summary_of(folder), "se")["versus_base"]["these_networks"]["seed"] == 3
     assert model(summary_of(folder), "self-attention")["versus_base"]["these_networks"]["seed"] == 0
 

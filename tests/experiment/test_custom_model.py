@@ -196,16 +196,19 @@ def shown(folder: Path, *models: str, seeds: int = 1) -> ExperimentDir:
 
 
 def test_the_table_says_what_is_known_of_it_and_fits_80_columns(tmp_path: Path) -> None:
-    from tui_attn import compare
+    from tui_attn.compare.remarks import find_remarks
+    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.text_tables import comparison_table
     from tui_attn.experiment.follower import read_state
 
     long = f"/nets/{'long_name' * 9}.py:Net"
     follower = read_state(shown(tmp_path, "base", "se", "/nets/my_net.py:MyNet", long, seeds=3))
-    summary = compare.summarise(follower)
-    own = summary["models"][2]
-    assert (own["model"], own["class"], own["macs"]) == ("my_net-mynet", "MyNet", None)
-    assert own["versus_base"]["level"] == pytest.approx(1 - 0.05 / 3)
-    lines = compare.table(summary, compare.remarks(follower, summary), width=80)
+    summary = summarise(follower)
+    own = summary.models[2]
+    assert (own.model, own.class_name, own.macs) == ("my_net-mynet", "MyNet", None)
+    assert own.versus_base is not None
+    assert own.versus_base.level == pytest.approx(1 - 0.05 / 3)
+    lines = comparison_table(summary, find_remarks(follower, summary), width=80)
     assert max(map(len, lines)) <= 80
     assert any("adjusted for 3 comparisons" in line for line in lines)
     assert any(line.split()[:2] == ["my_net-mynet", "is"] or "my_net-mynet: " in line for line in lines)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.recorded import record
-from tui_attn import compare
+from tui_attn.compare.summary import summarise
+from tui_attn.compare.wording import verdict_sentence
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
 from tui_attn.export.card import Card
@@ -15,7 +16,7 @@ from tui_attn.export.card import Card
 
 def card(runs: Path, run: str, **options: Any) -> Card:
     follower = read_state(record(runs, config=ExperimentConfig(epochs=2, **options), points_per_epoch=10))
-    return Card(follower, compare.summarise(follower), follower.state.runs[run])
+    return Card(follower, summarise(follower), follower.state.runs[run])
 
 
 def metadata(text: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def test_with_one_seed_it_claims_nothing_of_the_model(tmp_path: Path) -> None:
 def test_with_seeds_it_has_their_mean_and_the_verdict(tmp_path: Path) -> None:
     made = card(tmp_path, "se-s1", seeds=5)
     text = made.text()
-    verdict = compare.verdict_sentence(made.summary, "se")
+    verdict = verdict_sentence(made.summary, "se")
     assert verdict is not None
     assert f"- {verdict}." in text
     assert "over 5 seeds" in text

@@ -19,7 +19,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import metadata
 
 from tests.recorded import record
-from tui_attn.compare import load_probes
+from tui_attn.compare.heatmaps import load_probes
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
-from tui_attn import compare
+from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -41,14 +41,14 @@ def test_it_says_of_every_scene_what_reading_everything_says(tmp_path: Path, sce
     assert entry.runs == 6
     epochs = [run.epochs[-1].test_accuracy for run in follower.state.runs.values() if run.epochs]
     assert entry.accuracy == max(epochs, default=None)
-    versus = [found["versus_base"] for found in compare.summarise(follower)["models"] if found["versus_base"]]
-    best = max(versus, key=lambda found: found["delta"], default=None)
+    versus = [found.versus_base for found in summarise(follower).models if found.versus_base]
+    best = max(versus, key=lambda found: found.delta, default=None)
     if best is None:
         assert entry.best is None
     else:
         assert entry.best is not None
-        assert entry.best.delta == pytest.approx(best["delta"], abs=1e-12)
-        assert (entry.best.verdict, entry.best.seeds) == (best["verdict"], len(best["seeds"]))
+        assert entry.best.delta == pytest.approx(best.delta, abs=1e-12)
+        assert (entry.best.verdict, entry.best.seeds) == (best.verdict, len(best.seeds))
 
 
 def test_a_run_with_a_long_log_after_its_last_epoch_is_still_known(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ import numpy as np
 import pytest
 
 from tests.recorded import SCENES, damage, scene, supervised
-from tui_attn import compare
+from tui_attn.compare.effects import dependence_sentence, effects_of
 from tui_attn.compare.interventions import path_in
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import summarise
+from tui_attn.compare.text_tables import model_rows
+from tui_attn.compare.wording import sentences
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.report import PAGE, ReportError, figures, write_report
-from tui_attn.report.content import threshold
 
 from .making import experiment, intervene
 
@@ -105,18 +109,18 @@ def test_the_page_says_what_the_comparison_says(whole: tuple[ExperimentDir, Path
     made, report = whole
     text = " ".join(read(report).text.replace("−", "-").replace("\N{NO-BREAK SPACE}", " ").split())
     follower = read_state(made)
-    summary = compare.summarise(follower)
-    for sentence in compare.sentences(summary, "se"):
+    summary = summarise(follower)
+    for sentence in sentences(summary, "se"):
         assert sentence.removeprefix("se: ")[1:] in text
-    for row in compare.model_rows(summary):
+    for row in model_rows(summary):
         for cell in row:
             assert cell.strip() in text
-    for remark in compare.remarks(follower, summary):
+    for remark in find_remarks(follower, summary):
         assert remark in text
-    (effects,) = compare.effects_of(follower)[0]
-    assert compare.dependence_sentence(effects) in text
-    for run in summary["models"][1]["runs"]:
-        assert run["weights_sha256"] in text
+    (effects,) = effects_of(follower)[0]
+    assert dependence_sentence(effects) in text
+    for run in summary.models[1].runs:
+        assert str(run.weights_sha256) in text
 
 
 def test_every_section_is_there_and_reachable(whole: tuple[ExperimentDir, Path]) -> None:
@@ -151,16 +155,17 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_the_tables_hold_the_numbers_as_they_are(whole: tuple[ExperimentDir, Path]) -> None:
     made, report = whole
-    summary = compare.summarise(read_state(made))
+    summary = summarise(read_state(made))
     models = rows(report / "tables" / "models.csv")
     assert [row["model"] for row in models] == ["base", "se"]
-    versus = summary["models"][1]["versus_base"]
-    assert float(models[1]["delta_from_base"]) == versus["delta"]
-    assert models[1]["verdict"] == versus["verdict"]
+    versus = summary.models[1].versus_base
+    assert versus is not None
+    assert float(models[1]["delta_from_base"]) == versus.delta
+    assert models[1]["verdict"] == versus.verdict
     assert models[0]["verdict"] == ""
     runs = rows(report / "tables" / "runs.csv")
     assert {row["run"]: float(row["test_accuracy"]) for row in runs} == {
-        run["run"]: run["test_accuracy"] for entry in summary["models"] for run in entry["runs"]
+        run.run: run.test_accuracy for entry in summary.models for run in entry.runs
     }
     epochs = rows(report / "tables" / "epochs.csv")
     assert [(row["run"], row["epoch"]) for row in epochs][:3] == [("base-s0", "1"), ("base-s0", "2"), ("base-s1", "1")]
@@ -195,10 +200,10 @@ def test_equal_experiments_give_equal_bytes_in_any_process_and_time_zone(
 
 def test_times_are_compared_to_an_accuracy_that_every_run_reached(tmp_path: Path, quick: None) -> None:
     made = experiment(tmp_path, accuracies={"base": [0.91, 0.93], "se": [0.9225, 0.95], "self-attention": [0.92, 0.93]})
-    summary = compare.summarise(read_state(made))
-    assert threshold(summary) == 0.91
+    summary = summarise(read_state(made))
+    assert summary.common_accuracy == 0.91
     assert "training time to 91 %" in written(made, tmp_path / "report").text.replace("\N{NO-BREAK SPACE}", " ")
-    assert threshold({"models": []}) is None
+    assert replace(summary, models=()).common_accuracy is None
 
 
 # ---- whatever the experiment is like

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from tui_attn import data
-from tui_attn.compare import effects_of, load_interventions, load_predictions
-from tui_attn.compare.interventions import KINDS, LAYERS, path_in
+from tui_attn.compare.effects import effects_of
+from tui_attn.compare.interventions import KINDS, LAYERS, load_interventions, path_in
+from tui_attn.compare.predictions import load_predictions
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tui_attn import data
-from tui_attn.compare import heatmap_facts
+from tui_attn.compare.heatmaps import heatmap_facts
 from tui_attn.models import CNN_SE, MODELS, CNN_SelfAttention
 from tui_attn.train import rng, tensors
 from tui_attn.train.probe import Arrays, ProbeSet, collect

@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
-from tui_attn.compare import verdict
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
+from tui_attn.compare.verdicts import verdict
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -116,9 +116,9 @@ def test_with_one_seed_there_is_no_verdict_and_no_interval(tmp_path: Path) -> No
 
 def test_several_experiments_come_as_a_summary_and_remarks(five: ExperimentDir) -> None:
     follower = read_state(five)
-    from tui_attn import compare
+    from tui_attn.compare.summary import summarise
 
-    given = GivenSource(lambda: (compare.summarise(follower), ["two experiments together"])).overview()
+    given = GivenSource(lambda: (summarise(follower), ["two experiments together"])).overview()
     shown = plain(overview.rows(given, overview.Choices(), page(), can_extend=False))
     assert "two experiments together" in shown
     assert "time to" not in shown and "e trains them" not in shown

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, until
-from tui_attn.compare import heatmap_facts
+from tui_attn.compare.heatmaps import heatmap_facts
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp

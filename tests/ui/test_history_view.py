@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tui_attn.compare.standing import Standing
+from tui_attn.compare.pairs import QuickResult
 from tui_attn.history.entries import Entry
 from tui_attn.ui.history_view import COLUMNS, HistoryView
 from tui_attn.ui.widgets.history_table import columns, when_text
@@ -33,9 +33,9 @@ def test_the_newest_come_first_and_pinned_ones_before_them() -> None:
 
 def test_every_column_sorts_both_ways_with_the_unknown_last() -> None:
     known = entry("a", 1, name="x", dataset="d", models=("se",), seeds=1, epochs=1, accuracy=0.5, seconds=1.0, note="n",
-                  best=Standing("se", 0.1, 1, None))  # fmt: skip
+                  best=QuickResult("se", 0.1, 1, None))  # fmt: skip
     more = entry("b", 2, state="paused", name="y", dataset="e", models=("se", "base"), seeds=2, epochs=2, accuracy=0.6,
-                 seconds=2.0, note="o", best=Standing("se", 0.2, 1, None))  # fmt: skip
+                 seconds=2.0, note="o", best=QuickResult("se", 0.2, 1, None))  # fmt: skip
     for column in COLUMNS:
         shown = view(more, entry("c", 0, state="stopped", name="z"), known)
         shown.sort = ""

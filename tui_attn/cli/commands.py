@@ -9,8 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_attn import compare, data
+from tui_attn import data
 from tui_attn.cli import lines
+from tui_attn.compare.effects import effects_json, effects_lines, effects_of
+from tui_attn.compare.pooled import compare_together
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import summarise, summary_json
+from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment import reducer
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.finding import experiments, find_experiment
@@ -142,17 +147,17 @@ def compare_models(runs_dir: Path, names: Sequence[str], *, as_json: bool, repor
     if folder is None:
         if report is not None:
             raise RunsError("--report is of one experiment: name one, or leave it out")
-        summary, remarks = compare.compare_together(folders)
+        summary, remarks = compare_together(folders)
     else:
         follower = read_state(folders[0])
         if report is not None:
             _write_report(follower, report.expanduser())
-        summary = compare.summarise(follower)
-        remarks = compare.remarks(follower, summary)
+        summary = summarise(follower)
+        remarks = find_remarks(follower, summary)
     if as_json:
-        _out(json.dumps(summary))
+        _out(json.dumps(summary_json(summary)))
         return 0
-    for line in compare.table(summary, remarks, width=_width(), folder=folder):
+    for line in comparison_table(summary, remarks, width=_width(), folder=folder):
         _out(line)
     return 0
 
@@ -192,11 +197,11 @@ def probe(runs_dir: Path, name: str | None, run: str | None, *, as_json: bool) -
     code = probe_process.start(folder, [] if run is None else [run]).wait()
     if code not in {0, 1}:
         return code if code > 0 else 1
-    found, problems = compare.effects_of(read_state(folder), run)
+    found, problems = effects_of(read_state(folder), run)
     if as_json:
-        _out(json.dumps({"experiment": folder.id, **compare.effects_json(found, problems)}))
+        _out(json.dumps({"experiment": folder.id, **effects_json(found, problems)}))
         return code
-    for line in compare.effects_lines(found, problems, width=_width()):
+    for line in effects_lines(found, problems, width=_width()):
         _out(line)
     return code
 

@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tui_attn import compare
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import summarise
+from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment import reducer
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID, ExperimentDir
@@ -317,10 +319,10 @@ def epoch_line(now: ExperimentState, run: RunState, event: Event) -> str:
 
 def print_result(follower: Follower) -> None:
     """The comparison table and where the files are."""
-    summary = compare.summarise(follower)
+    summary = summarise(follower)
     width = os.get_terminal_size(1).columns if os.isatty(1) else 100
     print_line("")
-    for line in compare.table(summary, compare.remarks(follower, summary), width=width, folder=follower.folder.path):
+    for line in comparison_table(summary, find_remarks(follower, summary), width=width, folder=follower.folder.path):
         print_line(line)
     print_line("")
     print_line(f"files: {safe_text(follower.folder.path, one_line=True)}")

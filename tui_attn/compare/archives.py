@@ -1,12 +1,14 @@
-"""Arrays from .npz files, checked before anything trusts them: no pickles, no links, nothing beyond a gigabyte."""
+"""Files of arrays, checked before use: no pickles, no links, no array above a gigabyte."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from tui_attn.experiment.folders import RunDir
 from tui_attn.system.plain_file import NotAFileError, open_to_read
 from tui_attn.system.text import safe_text
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import zipfile
 
     from numpy.typing import NDArray
+
 
 MOST_BYTES = 1 << 30
 """Of an array; what is larger is not read."""
@@ -83,3 +86,33 @@ def _declared_bytes(member: IO[bytes]) -> int:
     for length in shape:
         count *= length
     return member.tell() + count * dtype.itemsize
+
+
+def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over the arrays as contiguous little-endian float32 bytes, names sorted."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(arrays[name].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def read_weights(folder: RunDir, sha256: str | None) -> bytes:
+    """The bytes of weights.safetensors. Raises `ArchiveError` where they are not those with the digest `sha256`."""
+    try:
+        with os.fdopen(open_to_read(folder.weights), "rb") as file:
+            content = file.read(MOST_BYTES)
+    except FileNotFoundError:
+        raise ArchiveError("is missing") from None
+    except NotAFileError:
+        raise ArchiveError("is not a file") from None
+    except OSError as error:
+        raise ArchiveError(f"can't be read ({error.strerror})") from None
+    try:
+        from safetensors.numpy import load
+
+        found = weights_digest(load(content))
+    except Exception:  # safetensors raises many kinds on foreign bytes: all mean the same
+        raise ArchiveError("is damaged") from None
+    if found != sha256:
+        raise ArchiveError("is damaged: it is not what the run's log recorded")
+    return content

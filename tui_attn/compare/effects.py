@@ -16,8 +16,8 @@ from tui_attn.compare.interventions import (
     InterventionsError,
     load_interventions,
 )
-from tui_attn.compare.paired import Interval, verdict
 from tui_attn.compare.textfit import cells, columns, cut, wrap
+from tui_attn.compare.verdicts import Interval, verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.system.text import command_line, safe_text

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from tui_attn.compare.counting import comparable, counts, why_not_paired
-from tui_attn.compare.notes import remarks
-from tui_attn.compare.summary import summarise
+from tui_attn.compare.pairs import comparable, counts, why_not_paired
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import Follower, Situation, read_state
@@ -79,15 +78,15 @@ def _place(model: str) -> int:
     return list(MODEL_CLASSES).index(model) if model in MODEL_CLASSES else len(MODEL_CLASSES)
 
 
-def compare_together(folders: Sequence[ExperimentDir]) -> tuple[dict[str, Any], list[str]]:
+def compare_together(folders: Sequence[ExperimentDir]) -> tuple[Summary, list[str]]:
     """The comparison of several experiments and the remarks on it, as `summarise` and `remarks` give them for one.
 
     `experiments` holds their ids besides. Raises `RunsError`, also where comparing them would be unfair.
     """
     pool = Pool([read_state(folder) for folder in dict.fromkeys(folders)])
-    summary = summarise(pool)
-    summary["experiments"] = [follower.folder.id for follower in pool._followers]
-    return summary, [*_shares(pool), *remarks(pool, summary)]
+    ids = tuple(follower.folder.id for follower in pool._followers)
+    summary = replace(summarise(pool), experiments=ids)
+    return summary, [*_shares(pool), *find_remarks(pool, summary)]
 
 
 def why_not_together(followers: Sequence[Follower]) -> list[str]:

@@ -1,12 +1,18 @@
-"""The final logits of a run on the test set, as `predictions.npz` keeps them: checked before anything trusts them."""
+"""What the predictions on the test set say: accuracy by class, confusions, two networks image by image."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.compare.pairs import counts
+from tui_attn.compare.verdicts import ERROR_RATE, Interval
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.reducer import RunState
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,3 +65,192 @@ def _checked(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise PredictionsError("holds labels of classes that it has no logits for")
     return Predictions(np.asarray(logits, dtype=np.float32), labels.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Exact McNemar test on two trained networks; it says nothing of other seeds of the same models."""
+
+    first_only: int
+    """Images that only the first network gets right."""
+    second_only: int
+    p_value: float
+    """Two-sided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreements:
+    """Indices of the test images that two networks put into different classes, ascending."""
+
+    first_right: NDArray[np.int64]
+    second_right: NDArray[np.int64]
+    both_wrong: NDArray[np.int64]
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> McNemar:
+    """Compare two networks by the images that only one of them gets right; both arrays [N], in the same order.
+
+    Q. McNemar, Psychometrika 12 (1947), with the binomial distribution itself instead of chi squared. Without any
+    such image p is 1. Raises `ValueError` for unequal lengths.
+    """
+    if first_right.shape != second_right.shape:
+        raise ValueError("two networks can only be compared on the same images")
+    first_only = int((first_right & ~second_right).sum())
+    second_only = int((second_right & ~first_right).sum())
+    return McNemar(first_only, second_only, _two_sided_coin(min(first_only, second_only), first_only + second_only))
+
+
+def _two_sided_coin(fewer: int, tosses: int) -> float:
+    """Probability that `tosses` of a fair coin fall at least as unevenly as `fewer` to the rest."""
+    if not tosses:
+        return 1.0
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(fewer, tosses, 0.5)))
+
+
+def confusion(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How many images of class i (row) were taken for class j (column): int64 [K, K] from [N, K] and [N]."""
+    import numpy as np
+
+    classes = logits.shape[1]
+    pairs = labels.astype(np.int64) * classes + logits.argmax(axis=1)
+    found: NDArray[np.int64] = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return found
+
+
+def per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Accuracy of each class [K] from a confusion matrix [K, K]; NaN for a class without images."""
+    import numpy as np
+
+    images = confusion.sum(axis=1)
+    right = confusion.diagonal().astype(np.float64)
+    found: NDArray[np.float64] = np.divide(right, images, out=np.full(len(images), np.nan), where=images > 0)
+    return found
+
+
+def disagreements(first_logits: NDArray[Any], second_logits: NDArray[Any], labels: NDArray[Any]) -> Disagreements:
+    """The images that two networks put into different classes, from logits [N, K] and labels [N].
+
+    Raises `ValueError` for unequal shapes.
+    """
+    import numpy as np
+
+    if first_logits.shape != second_logits.shape or len(labels) != len(first_logits):
+        raise ValueError("two networks can only be compared on the same images")
+    first, second = first_logits.argmax(axis=1), second_logits.argmax(axis=1)
+    differ = first != second
+    return Disagreements(
+        first_right=np.flatnonzero(differ & (first == labels)),
+        second_right=np.flatnonzero(differ & (second == labels)),
+        both_wrong=np.flatnonzero(differ & (first != labels) & (second != labels)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResults:
+    """The predictions of a model's runs, class by class."""
+
+    model: str
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    """Of the K classes, made safe."""
+    confusion: NDArray[np.int64]
+    """[K, K], images of class i (row) that were taken for class j (column), summed over the runs."""
+    accuracy: NDArray[np.float64]
+    """[R, K], of each run and class; NaN for a class without images."""
+
+
+def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
+    """The models whose finished runs have usable predictions, in their order, and in words which have none.
+
+    Runs of a model whose predictions have other numbers of classes than its first are left out as well.
+    """
+    import numpy as np
+
+    epochs = follower.manifest.config.epochs
+    found: list[ClassResults] = []
+    problems: list[str] = []
+    for model in follower.manifest.config.models:
+        runs: list[RunState] = []
+        matrices: list[NDArray[np.int64]] = []
+        for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
+            if run.model != model or not counts(run, epochs):
+                continue
+            try:
+                saved = load_predictions(follower.folder.run(run.id).predictions)
+            except PredictionsError as error:
+                problems.append(f"{safe_text(run.id, one_line=True)}/predictions.npz {error}")
+                continue
+            matrix = confusion(saved.logits, saved.labels)
+            if matrices and matrix.shape != matrices[0].shape:
+                problems.append(f"{safe_text(run.id, one_line=True)}/predictions.npz has other classes: left out")
+                continue
+            runs.append(run)
+            matrices.append(matrix)
+        if runs:
+            names = class_names(runs[0], len(matrices[0]))
+            total = np.sum(matrices, axis=0)
+            by_run = np.array([per_class(matrix) for matrix in matrices])
+            found.append(ClassResults(model, tuple(run.id for run in runs), names, total, by_run))
+    return found, problems
+
+
+def class_names(run: RunState, count: int) -> tuple[str, ...]:
+    """What the classes are called, made safe; by their numbers where the run doesn't say it."""
+    names = run.about.get("class_names")
+    if not isinstance(names, list | tuple) or len(names) != count:
+        return tuple(f"class {index}" for index in range(count))
+    return tuple(safe_text(name, one_line=True)[:40] for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How the accuracy of one network changed. Fractions of the test images."""
+
+    before: float
+    after: float
+    """Mean over the draws where the replacement is drawn at random."""
+    delta: float
+    """after - before."""
+    ci95: Interval
+    """Of `delta`, over test images; it says nothing of other seeds."""
+    lost: float
+    """Images that were classified rightly and no longer are, mean over the draws."""
+    gained: float
+
+
+def paired_change(before: NDArray[np.bool_], after: NDArray[np.bool_], level: float = 1 - ERROR_RATE) -> Change:
+    """The change from `before` [N] to `after`, [N] or [D, N] for D draws of a random replacement.
+
+    The interval is that of Bonett and Price, Adjusted Wald Confidence Interval for a Difference of Binomial
+    Proportions Based on Paired Data, J. Educ. Behav. Stat. 37 (2012): the normal interval of the mean of the images'
+    changes (-1, 0 or 1) after one image lost and one image gained are added to them. It is short, keeps its level also
+    where hardly any image changes, in which the plain normal interval fails and is 0 wide without any, and is one of
+    those that Fagerland, Lydersen and Laake recommend (Stat. Med. 33, 2014). Unlike score intervals such as Tango's it
+    carries over to the mean of several draws, when an image's change is a fraction: it is then the share of the
+    draws, and its variance over the images holds what the draws leave of their own randomness.
+
+    Raises `ValueError` for no images and for unlike lengths.
+    """
+    import numpy as np
+    from scipy.special import ndtri
+
+    draws = np.atleast_2d(after)
+    if before.ndim != 1 or not before.size or draws.shape[1:] != before.shape or not len(draws):
+        raise ValueError("the same images, at least one of them, are needed before and after")
+    lost, gained = (before & ~draws).mean(axis=0), (~before & draws).mean(axis=0)
+    change = gained - lost
+    count = change.size + 2
+    middle = float(change.sum()) / count
+    spread = math.sqrt(max(0.0, (float((change**2).sum()) + 2) / count - middle**2))
+    half = float(ndtri((1 + level) / 2)) * spread / math.sqrt(count)
+    ends = (max(-1.0, middle - half), min(1.0, middle + half))
+    return Change(
+        before=float(before.mean()),
+        after=float(draws.mean()),
+        delta=float(change.mean()),
+        ci95=ends,
+        lost=float(lost.mean()),
+        gained=float(gained.mean()),
+    )

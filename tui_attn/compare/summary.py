@@ -1,168 +1,330 @@
-"""The comparison as one object: what `tui-attn compare --json` prints and every table and panel shows."""
+"""The comparison of an experiment: what tables, panels and reports show, and the object of `compare --json`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tui_attn.compare.counting import counts, fraction, why_not_paired
-from tui_attn.compare.networks import these_networks
-from tui_attn.compare.paired import mean_interval, verdict
+from tui_attn.compare.pairs import (
+    Pair,
+    comparisons,
+    counts,
+    fraction,
+    pair_by_seed,
+    runs_of,
+    same_seed,
+    why_not_paired,
+)
+from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions, mcnemar
+from tui_attn.compare.verdicts import Interval, VerdictLabel, mean_interval
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.folders import run_id
+from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.reducer import RunState
+from tui_attn.experiment.reducer import EpochResult, RunState
 
-BASE = "base"
-"""The model with which the others are compared."""
+_TOLERANCE = 0.005
+"""Largest difference between the accuracy of saved predictions and the logged one; more means another network."""
+_STEPS = 200
+"""Accuracies that can be common to all runs, in one: half a per cent apart."""
 
 
-def summarise(follower: Follower) -> dict[str, Any]:
-    """The comparison of an experiment as its logs stand, in plain JSON types; None for what is not known yet.
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run. Accuracies are fractions, times seconds; None for what is not known."""
 
-    The object of design.md's `compare --json`: models in the order of `--models`, their runs in the order of the
-    seeds. Accuracies are fractions, times seconds.
+    run: str
+    seed: int
+    state: str
+    epoch: int
+    test_accuracy: float | None
+    """Of the last evaluated epoch, whatever the state."""
+    test_loss: float | None
+    train_seconds: float | None
+    images_per_second: float | None
+    weights_sha256: str | None
+    reason: str | None
+    """Why it ended as it did."""
+    peak_memory: int | None
+    """Bytes."""
+    counts: bool
+    """Whether it enters means and verdicts."""
 
-    - `test_accuracy` of a run is that of its last evaluated epoch, whatever its state. Means and verdicts are over
-      runs that finished and whose last epoch is in their log, and over nothing else; a model without any has a mean
-      of None.
-    - `versus_base` pairs the runs of base and of the model by seed, over the seeds that count in both; it is None
-      for base itself, without base, and while there is no such pair. Its interval has level 1 - 0.05/m, its p-value
-      is multiplied by m, with m the number of models of the experiment that are compared with base, whether or not
-      all of them have results: see `verdict`. `these_networks` is of the first seed that allows it.
 
-    Keys beyond design.md's, all of them after its own: `name` and `seeds` of the experiment; `code_sha256` of a model
-    of one's own, the digest of its file; `reason` (why the run
-    ended as it did), `peak_memory` (bytes) and `counts` (whether it enters the means) of a run; `seeds`, `level` and
-    `spread` (standard deviation of the differences) of `versus_base`; `seed`, `base_only` and `other_only` of
-    `these_networks`.
+@dataclass(frozen=True, slots=True)
+class NetworkTest:
+    """The exact McNemar test on the two networks of one seed."""
+
+    p_value: float
+    seed: int
+    base_only: int
+    """Test images that only base's network classifies correctly."""
+    other_only: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """One model against base, paired by seed. See `tui_attn.compare.verdicts.Verdict`."""
+
+    delta: float
+    ci95: Interval | None
+    p_value: float | None
+    verdict: VerdictLabel | None
+    these_networks: NetworkTest | None
+    """Of the first seed whose predictions allow it."""
+    seeds: tuple[int, ...]
+    level: float
+    spread: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """One model and its runs."""
+
+    model: str
+    class_name: str
+    parameters: int | None
+    macs: int | None
+    runs: tuple[RunSummary, ...]
+    """By seed, those that have not been queued yet included."""
+    accuracy: float | None
+    """Mean test accuracy of the runs that count."""
+    ci95: Interval | None
+    """Of `accuracy`; None with fewer than two runs."""
+    versus_base: Versus | None
+    """None for base itself, without base, and without a pair of runs that may be compared."""
+    code_sha256: str | None
+    """Digest of the file of a custom model."""
+
+    @property
+    def counted(self) -> list[RunSummary]:
+        """The runs that enter means and verdicts."""
+        return [run for run in self.runs if run.counts]
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """Seed -> test accuracy of the runs that count, in the order of the seeds."""
+        return {run.seed: run.test_accuracy for run in self.counted if run.test_accuracy is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The comparison of an experiment, or of several together, as the logs stand."""
+
+    experiment: str
+    state: str
+    dataset: str
+    epochs: int
+    models: tuple[ModelSummary, ...]
+    """In the order of `--models`."""
+    name: str | None
+    seeds: tuple[int, ...]
+    experiments: tuple[str, ...] = ()
+    """The ids of several experiments that were compared together."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the models."""
+        return [entry.model for entry in self.models]
+
+    @property
+    def runs(self) -> list[RunSummary]:
+        """The runs of all models."""
+        return [run for entry in self.models for run in entry.runs]
+
+    @property
+    def comparisons(self) -> int:
+        """m, the number of models that are compared with base; at least 1."""
+        return comparisons(self.names)
+
+    @property
+    def common_accuracy(self) -> float | None:
+        """The largest multiple of half a per cent that every run that counts has reached; None without such a run."""
+        reached = [value for entry in self.models for value in entry.accuracies.values()]
+        steps = math.floor(min(reached, default=0.0) * _STEPS + 1e-9)
+        return steps / _STEPS if steps > 0 else None
+
+    def get(self, model: str) -> ModelSummary:
+        """The part on `model`. Raises `KeyError`."""
+        for entry in self.models:
+            if entry.model == model:
+                return entry
+        raise KeyError(model)
+
+
+def summarise(follower: Follower) -> Summary:
+    """The comparison of an experiment as its logs stand.
+
+    Means and verdicts are over runs that finished and whose last epoch is in their log. The interval of `versus_base`
+    has the level 1 - 0.05/m and its p-value is multiplied by m, with m the number of models that are compared with
+    base, whether or not all of them have results.
     """
     manifest, config = follower.manifest, follower.manifest.config
     situation = follower.situation()
-    by_model = _by_model(follower)
+    by_model = runs_of(follower.state, config)
     seeds = sorted({*config.seed_list, *(run.seed for found in by_model.values() for run in found)})
     missing = "lost" if situation.experiment == "lost" else "queued"
     models = []
     for model in config.models:
         have = {run.seed: run for run in by_model[model]}
-        lines = [
+        runs = [
             _run(have[seed], situation.runs[have[seed].id], config.epochs)
             if seed in have
             else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
         ]
-        models.append(_model(config, model, by_model[model], lines))
-    for entry in models:
-        entry["versus_base"] = _versus_base(follower, by_model, entry["model"])
-    return {
-        "experiment": manifest.id,
-        "state": situation.experiment,
-        "dataset": config.dataset,
-        "epochs": config.epochs,
-        "models": models,
-        "name": config.name,
-        "seeds": seeds,
-    }
+        models.append(_model(follower, model, by_model[model], runs))
+    return Summary(
+        experiment=manifest.id,
+        state=situation.experiment,
+        dataset=config.dataset,
+        epochs=config.epochs,
+        models=tuple(models),
+        name=config.name,
+        seeds=tuple(seeds),
+    )
 
 
-def accuracies(summary: Mapping[str, Any], model: str, seeds: Sequence[int] | None = None) -> list[float]:
-    """The test accuracies of `model` that count, in the order of the seeds, or those of `seeds`."""
-    entry = next(entry for entry in summary["models"] if entry["model"] == model)
-    found = {run["seed"]: run["test_accuracy"] for run in entry["runs"] if run["counts"]}
-    return [found[seed] for seed in (found if seeds is None else seeds)]
+def _run(run: RunState, state: str, epochs: int) -> RunSummary:
+    last = run.epochs[-1] if run.epochs else None
+    memory = [result.peak_memory for result in run.epochs if result.peak_memory is not None]
+    return RunSummary(
+        run=run.id,
+        seed=run.seed,
+        state=state,
+        epoch=run.epoch,
+        test_accuracy=fraction(last.test_accuracy) if last else None,
+        test_loss=_finite(last.test_loss) if last else None,
+        train_seconds=_finite(run.train_seconds) if run.steps or last else None,
+        images_per_second=_finite(run.images_per_second),
+        weights_sha256=run.weights_sha256 if run.ended else None,
+        reason=run.reason,
+        peak_memory=max(memory, default=None),
+        counts=counts(run, epochs),
+    )
 
 
-def comparisons(models: Sequence[str]) -> int:
-    """m, the number of `models` that are compared with base; at least 1."""
-    return max(1, sum(model != BASE for model in models))
+def _model(follower: Follower, model: str, begun: Sequence[RunState], runs: Sequence[RunSummary]) -> ModelSummary:
+    config: ExperimentConfig = follower.manifest.config
+    about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
+    found = [run.test_accuracy for run in runs if run.counts and run.test_accuracy is not None]
+    mean, ci95 = mean_interval(found) if found else (None, None)
+    return ModelSummary(
+        model=model,
+        class_name=config.class_name(model),
+        parameters=about.get("parameters"),
+        macs=about.get("macs"),
+        runs=tuple(runs),
+        accuracy=mean,
+        ci95=ci95,
+        versus_base=_versus_base(follower, model),
+        code_sha256=next((custom.sha256 for custom in config.custom_models if custom.name == model), None),
+    )
 
 
-def paired_runs(follower: Follower, model: str) -> list[tuple[RunState, RunState]]:
-    """The runs of base and of `model` with one seed, where both count, in the order of the seeds."""
-    epochs = follower.manifest.config.epochs
-    by_model = _by_model(follower)
-    base = {run.seed: run for run in by_model.get(BASE, []) if counts(run, epochs)}
-    return [(base[run.seed], run) for run in by_model[model] if run.seed in base and counts(run, epochs)]
+def _versus_base(follower: Follower, model: str) -> Versus | None:
+    config = follower.manifest.config
+    paired = pair_by_seed(follower.state, config, model)
+    if paired is None:
+        return None
+    found = paired.test()
+    networks, _ = these_networks(follower.folder, same_seed(follower.state, config, model))
+    return Versus(
+        delta=found.delta,
+        ci95=found.ci95,
+        p_value=found.p_value,
+        verdict=found.verdict,
+        these_networks=networks,
+        seeds=paired.seeds,
+        level=found.level,
+        spread=found.spread,
+    )
 
 
-def _by_model(follower: Follower) -> dict[str, list[RunState]]:
-    """The runs that were queued, by model, in the order of the seeds; foreign ones are passed over."""
-    found: dict[str, list[RunState]] = {model: [] for model in follower.manifest.config.models}
-    for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
-        if run.id == run_id(run.model, run.seed) and run.model in found:
-            found[run.model].append(run)
+def these_networks(folder: ExperimentDir, pairs: Sequence[Pair]) -> tuple[NetworkTest | None, list[str]]:
+    """The exact McNemar test on the first of `pairs` whose predictions can be used, and why earlier ones could not."""
+    problems: list[str] = []
+    for base, other in pairs:
+        if why_not_paired(base, other) is not None:
+            continue
+        first, second = _predictions(folder, base, problems), _predictions(folder, other, problems)
+        if first is None or second is None:
+            continue
+        if first.logits.shape != second.logits.shape or (first.labels != second.labels).any():
+            problems.append(f"the predictions of {base.id} and {other.id} are on different test images: not compared")
+            continue
+        test = mcnemar(first.right, second.right)
+        return NetworkTest(test.p_value, base.seed, test.first_only, test.second_only), problems
+    return None, problems
+
+
+def _predictions(folder: ExperimentDir, run: RunState, problems: list[str]) -> Predictions | None:
+    try:
+        found = load_predictions(folder.run(run.id).predictions)
+        if abs(found.accuracy - run.epochs[-1].test_accuracy) > _TOLERANCE:
+            raise PredictionsError(
+                f"doesn't belong to this run (accuracy {found.accuracy:.4f}, logged {run.epochs[-1].test_accuracy:.4f})"
+            )
+    except PredictionsError as error:
+        problems.append(f"{run.id}/predictions.npz {error}")
+        return None
     return found
 
 
-def _run(run: RunState, state: str, epochs: int) -> dict[str, Any]:
-    last = run.epochs[-1] if run.epochs else None
-    memory = [result.peak_memory for result in run.epochs if result.peak_memory is not None]
-    return {
-        "run": run.id,
-        "seed": run.seed,
-        "state": state,
-        "epoch": run.epoch,
-        "test_accuracy": fraction(last.test_accuracy) if last else None,
-        "test_loss": _finite(last.test_loss) if last else None,
-        "train_seconds": _finite(run.train_seconds) if run.steps or last else None,
-        "images_per_second": _finite(run.images_per_second),
-        "weights_sha256": run.weights_sha256 if run.ended else None,
-        "reason": run.reason,
-        "peak_memory": max(memory, default=None),
-        "counts": counts(run, epochs),
-    }
+def time_to_accuracy(epochs: Sequence[EpochResult], accuracy: float) -> float | None:
+    """Seconds in training steps until the first evaluated epoch with at least this test accuracy, a fraction.
 
-
-def _model(
-    config: ExperimentConfig, model: str, begun: Sequence[RunState], lines: list[dict[str, Any]]
-) -> dict[str, Any]:
-    about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
-    found = [line["test_accuracy"] for line in lines if line["counts"]]
-    mean, ci95 = mean_interval(found) if found else (None, None)
-    return {
-        "model": model,
-        "class": config.class_name(model),
-        "parameters": about.get("parameters"),
-        "macs": about.get("macs"),
-        "runs": lines,
-        "test_accuracy": {"mean": mean, "ci95": None if ci95 is None else list(ci95)},
-        "versus_base": None,
-        "code_sha256": next((own.sha256 for own in config.custom_models if own.name == model), None),
-    }
-
-
-def _versus_base(follower: Follower, by_model: Mapping[str, Sequence[RunState]], model: str) -> dict[str, Any] | None:
-    if model == BASE or BASE not in by_model:
-        return None
-    pairs = [pair for pair in paired_runs(follower, model) if why_not_paired(*pair) is None]
-    if not pairs:
-        return None
-    found = verdict(
-        [base.epochs[-1].test_accuracy for base, _ in pairs],
-        [other.epochs[-1].test_accuracy for _, other in pairs],
-        comparisons(follower.manifest.config.models),
-        resolution=_resolution(pairs),
-    )
-    networks, _ = these_networks(follower.folder, pairs)
-    return {
-        "delta": found.delta,
-        "ci95": None if found.ci95 is None else list(found.ci95),
-        "p_value": found.p_value,
-        "verdict": found.verdict,
-        "these_networks": networks,
-        "seeds": [base.seed for base, _ in pairs],
-        "level": found.level,
-        "spread": found.spread,
-    }
-
-
-def _resolution(pairs: Sequence[tuple[RunState, RunState]]) -> float | None:
-    """The step in which the accuracies are counted: one image of the smallest test set."""
-    sizes = [run.about.get("test_size") for pair in pairs for run in pair]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    return 1 / min(known) if known else None
+    None while no epoch has reached it. A later epoch may be below it again.
+    """
+    return next((result.train_seconds for result in epochs if result.test_accuracy >= accuracy), None)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+# ---- as JSON
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """The object of `compare --json` in plain JSON types; the keys and their order are a contract."""
+    found: dict[str, Any] = {
+        "experiment": summary.experiment,
+        "state": summary.state,
+        "dataset": summary.dataset,
+        "epochs": summary.epochs,
+        "models": [_model_json(entry) for entry in summary.models],
+        "name": summary.name,
+        "seeds": list(summary.seeds),
+    }
+    return found | ({"experiments": list(summary.experiments)} if summary.experiments else {})
+
+
+def _model_json(entry: ModelSummary) -> dict[str, Any]:
+    versus = entry.versus_base
+    return {
+        "model": entry.model,
+        "class": entry.class_name,
+        "parameters": entry.parameters,
+        "macs": entry.macs,
+        "runs": [{name: getattr(run, name) for name in RunSummary.__slots__} for run in entry.runs],
+        "test_accuracy": {"mean": entry.accuracy, "ci95": _ends(entry.ci95)},
+        "versus_base": None if versus is None else _versus_json(versus),
+        "code_sha256": entry.code_sha256,
+    }
+
+
+def _versus_json(versus: Versus) -> dict[str, Any]:
+    networks = versus.these_networks
+    return {name: getattr(versus, name) for name in Versus.__slots__} | {
+        "ci95": _ends(versus.ci95),
+        "seeds": list(versus.seeds),
+        "these_networks": None
+        if networks is None
+        else {"test": "mcnemar"} | {name: getattr(networks, name) for name in NetworkTest.__slots__},
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tui_attn.compare.power import seeds_needed
-from tui_attn.compare.resampling import beside
-from tui_attn.compare.summary import BASE, accuracies, comparisons
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.resampling import beside, seeds_needed
+from tui_attn.compare.summary import Summary, Versus
 from tui_attn.system.text import command_line
 
 LAB_ACCURACY = {"base": 0.70, "se": 0.71, "self-attention": 0.67}
@@ -54,43 +53,41 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.9995 else "1"
 
 
-def verdict_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+def verdict_sentence(summary: Summary, model: str) -> str | None:
     """The verdict on `model` in one sentence; None where it is not compared with base."""
-    models = [entry["model"] for entry in summary["models"]]
-    if model == BASE or BASE not in models:
+    if model == BASE or BASE not in summary.names:
         return None
     versus = _versus(summary, model)
     if versus is None:
         return f"{model}: no comparison with {BASE}, because no seed has a result of both"
-    if versus["verdict"] is None:
-        return (
-            f"{model}: {points(versus['delta'])} points from {BASE} with one seed, too few for a verdict on the models"
-        )
-    facts = f"95 % interval {interval_points(versus['ci95'])}, {_p(versus['p_value'])}, {len(versus['seeds'])} seeds"
-    if versus["verdict"] == "no difference shown":
-        return f"{model}: no difference from {BASE} shown, {points(versus['delta'])} points ({facts})"
-    return f"{model} is {versus['verdict']} than {BASE} by {abs(100 * versus['delta']):.2f} points ({facts})"
+    if versus.verdict is None or versus.p_value is None:
+        return f"{model}: {points(versus.delta)} points from {BASE} with one seed, too few for a verdict on the models"
+    facts = f"95 % interval {interval_points(versus.ci95)}, {_p(versus.p_value)}, {len(versus.seeds)} seeds"
+    if versus.verdict == "no difference shown":
+        return f"{model}: no difference from {BASE} shown, {points(versus.delta)} points ({facts})"
+    return f"{model} is {versus.verdict} than {BASE} by {abs(100 * versus.delta):.2f} points ({facts})"
 
 
-def networks_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+def networks_sentence(summary: Summary, model: str) -> str | None:
     """What the McNemar test says of two trained networks; None without one."""
     versus = _versus(summary, model)
-    found = versus["these_networks"] if versus else None
+    found = versus.these_networks if versus else None
     if found is None:
         return None
     return (
-        f"the two networks of seed {found['seed']} alone: {found['other_only']:,} test images only {model} gets right, "
-        f"{found['base_only']:,} only {BASE} (exact McNemar test, {_p(found['p_value'])})"
+        f"the two networks of seed {found.seed} alone: {found.other_only:,} test images only {model} gets right, "
+        f"{found.base_only:,} only {BASE} (exact McNemar test, {_p(found.p_value)})"
     )
 
 
-def beside_sentence(summary: Mapping[str, Any], model: str) -> str | None:
+def beside_sentence(summary: Summary, model: str) -> str | None:
     """Bootstrap, sign-flip test and P(A > B), which decide nothing; None below two seeds."""
     versus = _versus(summary, model)
-    if versus is None or len(versus["seeds"]) < 2:
+    if versus is None or len(versus.seeds) < 2:
         return None
-    base, other = (accuracies(summary, name, versus["seeds"]) for name in (BASE, model))
-    found = beside(base, other, comparisons([entry["model"] for entry in summary["models"]]))
+    base, other = (summary.get(name).accuracies for name in (BASE, model))
+    pairs = [(base[seed], other[seed]) for seed in versus.seeds]
+    found = beside([one for one, _ in pairs], [two for _, two in pairs], summary.comparisons)
     parts = [f"{model} is ahead in {100 * found.probability:.0f} % of the seeds"]
     if found.sign_flip is not None:
         parts.append(f"sign-flip test {_p(found.sign_flip)}")
@@ -100,32 +97,30 @@ def beside_sentence(summary: Mapping[str, Any], model: str) -> str | None:
 
 
 def seeds_sentence(
-    summary: Mapping[str, Any], model: str, difference: float = 0.01, power: float = 0.8, folder: Path | None = None
+    summary: Summary, model: str, difference: float = 0.01, power: float = 0.8, folder: Path | None = None
 ) -> str | None:
     """How many seeds would show `difference` with this power at the measured spread; None while none is measured.
 
     It names the command that trains them in the experiment in `folder`, if any.
     """
     versus = _versus(summary, model)
-    if versus is None or versus["spread"] is None:
+    if versus is None or versus.spread is None:
         return None
     what = f"a difference of {100 * difference:g} {'point' if difference == 0.01 else 'points'}"
-    needed = seeds_needed(versus["spread"], difference, power, versus["level"])
-    seeds, spread = len(versus["seeds"]), f"{100 * versus['spread']:.2f} points"
+    needed = seeds_needed(versus.spread, difference, power, versus.level)
+    seeds, spread = len(versus.seeds), f"{100 * versus.spread:.2f} points"
     rough = f", from {seeds} seeds only" if seeds < 5 else ""
     chance = f"with {100 * power:.0f} % power at the spread measured ({spread}{rough})"
     if needed is None:
         return f"{what} can't be shown {chance} by any number of seeds that one can train"
-    planned = len(summary["seeds"])
+    planned = len(summary.seeds)
     if needed <= planned:
         return f"{what} would show {chance} from {needed} seeds on: {planned} are enough"
     more = f"{what} would show {chance} from {needed} seeds on, {needed - planned} more"
     return more if folder is None else f"{more}: '{command_line('extend', folder, f'--seeds {needed}')}' trains them"
 
 
-def sentences(
-    summary: Mapping[str, Any], model: str, difference: float = 0.01, folder: Path | None = None
-) -> list[str]:
+def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> list[str]:
     """All that is to be said of `model` against base, the verdict first; seeds are counted for `difference`.
 
     `folder`: the experiment's, where more seeds can be trained in it.
@@ -134,11 +129,8 @@ def sentences(
     return [text for text in (*found, seeds_sentence(summary, model, difference, folder=folder)) if text is not None]
 
 
-def _versus(summary: Mapping[str, Any], model: str) -> Mapping[str, Any] | None:
-    found: Mapping[str, Any] | None = next(
-        entry["versus_base"] for entry in summary["models"] if entry["model"] == model
-    )
-    return found
+def _versus(summary: Summary, model: str) -> Versus | None:
+    return summary.get(model).versus_base
 
 
 def _p(value: float) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_attn import compare, data
+from tui_attn import data
 from tui_attn.compare.interventions import KINDS
-from tui_attn.compare.wording import interval_percent, percent
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import ModelSummary, Summary
+from tui_attn.compare.wording import interval_percent, percent, verdict_sentence
 from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RunState
@@ -30,20 +31,19 @@ class Card:
     """What is said of one finished run."""
 
     follower: Follower
-    summary: Mapping[str, Any]
+    summary: Summary
     run: RunState
 
     @property
-    def entry(self) -> Mapping[str, Any]:
+    def entry(self) -> ModelSummary:
         """The model's part of the comparison."""
-        found: Mapping[str, Any] = next(e for e in self.summary["models"] if e["model"] == self.run.model)
-        return found
+        return self.summary.get(self.run.model)
 
     def config(self) -> dict[str, Any]:
         """What config.json holds: first what the network is made with, then how it came about."""
         config, manifest, last = self.follower.manifest.config, self.follower.manifest, self.run.epochs[-1]
         return {
-            "architecture": self.entry["class"],
+            "architecture": self.entry.class_name,
             **self._network(),
             "model": self.run.model,
             "seed": self.run.seed,
@@ -67,8 +67,8 @@ class Card:
                 "test_accuracy": _finite(last.test_accuracy),
                 "test_loss": _finite(last.test_loss),
             },
-            "parameters": self.entry["parameters"],
-            "macs": self.entry["macs"],
+            "parameters": self.entry.parameters,
+            "macs": self.entry.macs,
             "weights_sha256": self.run.weights_sha256,
         }
 
@@ -108,19 +108,20 @@ class Card:
         }
         if dataset in _HUB:
             lines["datasets"] = [_HUB[dataset]]
-        lines["model-index"] = [{"name": f"{self.summary['experiment']}/{self.run.id}", "results": [result]}]
+        lines["model-index"] = [{"name": f"{self.summary.experiment}/{self.run.id}", "results": [result]}]
         return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in lines.items()), "---"])
 
     def _head(self) -> str:
         config, about = self.follower.manifest.config, self.run.about
         name = f" ({plain(config.name)})" if config.name else ""
-        macs = self.entry["macs"]
+        macs = self.entry.macs
         effort = "" if macs is None else f"takes {macs:,} multiply-accumulates an image, and "
+        dataset = plain(TITLES.get(config.dataset, config.dataset))
         return (
-            f"# {self.entry['class']} on {plain(TITLES.get(config.dataset, config.dataset))}, seed {self.run.seed}\n\n"
-            f"One network of the tui-attn experiment {plain(self.summary['experiment'])}{name}, which compares "
-            f"{', '.join(plain(entry['model']) for entry in self.summary['models'])}. It has "
-            f"{self.entry['parameters']:,} parameters, {effort}"
+            f"# {self.entry.class_name} on {dataset}, seed {self.run.seed}\n\n"
+            f"One network of the tui-attn experiment {plain(self.summary.experiment)}{name}, which compares "
+            f"{', '.join(plain(entry.model) for entry in self.summary.models)}. It has "
+            f"{self.entry.parameters:,} parameters, {effort}"
             f"was trained for {about['epochs']} epochs. The last epoch is the result; it was fixed beforehand, and "
             "nothing was chosen by the test set."
         )
@@ -133,17 +134,17 @@ class Card:
         ]
         if self.run.about["precision"] == "bf16":
             lines.append("It was measured with bfloat16 autocast: in float32 a few images may come out otherwise.")
-        counted = sum(run["counts"] for run in entry["runs"])
-        if entry["test_accuracy"]["ci95"] is not None:
+        counted = len(entry.counted)
+        if entry.ci95 is not None:
             lines.append(
-                f"Its model over {counted} seeds: {percent(entry['test_accuracy']['mean'])} % on average, "
-                f"95 % interval of the mean {interval_percent(entry['test_accuracy']['ci95'])} %."
+                f"Its model over {counted} seeds: {percent(entry.accuracy)} % on average, "
+                f"95 % interval of the mean {interval_percent(entry.ci95)} %."
             )
         elif counted == 1:
             lines.append("One seed was trained: how much another seed would change isn't known.")
-        verdict = compare.verdict_sentence(self.summary, self.run.model)
+        verdict = verdict_sentence(self.summary, self.run.model)
         lines += [f"{plain(verdict)}."] if verdict else []
-        remarks = compare.remarks(self.follower, self.summary, commands=False)
+        remarks = find_remarks(self.follower, self.summary, commands=False)
         lines.append("A single network is one draw: take the seeds' mean, not this network's figure, for the model's.")
         lines += [f"{plain(remark)}." for remark in remarks]
         return "\n".join(["## Results", "", *(f"- {line}" for line in lines)])
@@ -164,9 +165,9 @@ class Card:
             "",
             "```python",
             "from safetensors.torch import load_file",
-            f"from {OWN_MODULE if own else 'models'} import {self.entry['class']}",
+            f"from {OWN_MODULE if own else 'models'} import {self.entry.class_name}",
             "",
-            f"network = {self.entry['class']}({', '.join(values) or '...'})",
+            f"network = {self.entry.class_name}({', '.join(values) or '...'})",
             'network.load_state_dict(load_file("model.safetensors"))',
             "network.eval()",
             "```",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tui_attn import compare
+from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import RunDir
@@ -117,9 +117,9 @@ class RunStream:
 
         layers = list(self._run.gates)
         try:
-            arrays = compare.read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers])
+            arrays = read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers])
             found = {layer: arrays[f"{layer}/by_class"] for layer in layers}
-        except compare.ArchiveError:
+        except ArchiveError:
             found = {layer: np.asarray(values) for layer, values in self._run.gates.items()}
         return {
             layer: values

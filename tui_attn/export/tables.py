@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui_attn import compare
+from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.compare.predictions import class_names
+from tui_attn.compare.summary import summarise
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RunState
 from tui_attn.export.outfolder import OutFolder
@@ -90,37 +92,37 @@ def _named(run: RunState) -> Row:
 
 
 def _runs(follower: Follower, only: str | None) -> Iterator[Row]:
-    summary, config = compare.summarise(follower), follower.manifest.config
-    for entry in summary["models"]:
-        for told in entry["runs"]:
-            if only not in {None, told["run"]}:
+    summary, config = summarise(follower), follower.manifest.config
+    for entry in summary.models:
+        for told in entry.runs:
+            if only not in {None, told.run}:
                 continue
-            run = follower.state.runs.get(told["run"])
+            run = follower.state.runs.get(told.run)
             about: dict[str, Any] = run.about if run is not None else {}
             yield [
-                summary["experiment"],
+                summary.experiment,
                 config.name,
                 config.dataset,
-                told["run"],
-                entry["model"],
-                told["seed"],
-                told["state"],
-                int(told["counts"]),
-                told["epoch"],
+                told.run,
+                entry.model,
+                told.seed,
+                told.state,
+                int(told.counts),
+                told.epoch,
                 config.epochs,
                 config.batch_size,
                 config.lr,
                 ",".join(config.augment),
                 about.get("train_size"),
                 about.get("test_size"),
-                entry["parameters"],
-                entry["macs"],
+                entry.parameters,
+                entry.macs,
                 about.get("device"),
                 about.get("precision"),
-                *(told[key] for key in ("test_accuracy", "test_loss", "train_seconds")),
-                *(told[key] for key in ("images_per_second", "peak_memory")),
+                *(getattr(told, key) for key in ("test_accuracy", "test_loss", "train_seconds")),
+                *(getattr(told, key) for key in ("images_per_second", "peak_memory")),
                 None if run is None else run.started_at,
-                told["weights_sha256"],
+                told.weights_sha256,
             ]
 
 
@@ -144,8 +146,8 @@ def _gates(follower: Follower, begun: Iterable[RunState], problems: list[str]) -
         for epoch, file in run.probes if run.gates else ():
             names = [f"{layer}/{what}" for layer in run.gates for what in ("by_class", "within")]
             try:
-                arrays = compare.read_archive(follower.folder.run(run.id).probes / file, names)
-            except compare.ArchiveError as error:
+                arrays = read_archive(follower.folder.run(run.id).probes / file, names)
+            except ArchiveError as error:
                 problems.append(f"{run.id}: {file} {error}: its gates are left out")
                 continue
             for layer in run.gates:
@@ -157,7 +159,7 @@ def _gates_of(run: RunState, mean: NDArray[Any], sd: NDArray[Any]) -> Iterator[R
     """Class, channel, mean and standard deviation between images; nothing from arrays of any other shape."""
     if mean.ndim != 2 or mean.shape != sd.shape or mean.dtype.kind != "f" or sd.dtype.kind != "f":
         return
-    names = compare.class_names(run, len(mean))
+    names = class_names(run, len(mean))
     for name, means, sds in zip(names, mean.tolist(), sd.tolist(), strict=True):
         for channel, (value, spread) in enumerate(zip(means, sds, strict=True)):
             yield name, channel, round(value, 6), round(spread, 6)

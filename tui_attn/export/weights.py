@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import tui_attn
-from tui_attn import compare
+from tui_attn.compare.archives import ArchiveError, read_weights
+from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.custom_model import CustomModelError, read_source, sha256
 from tui_attn.experiment.follower import Follower
@@ -22,7 +23,7 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
     What is written is the file that training wrote, after a check of its digest. Raises `ExportError` where no run
     can be exported.
     """
-    summary = compare.summarise(follower)
+    summary = summarise(follower)
     problems: list[str] = []
     written = 0
     for run in _asked(follower, only):
@@ -30,9 +31,9 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
             problems.append(f"{run.id}: its log doesn't say what it is")
             continue
         try:
-            content = compare.read_weights(follower.folder.run(run.id), run.weights_sha256)
+            content = read_weights(follower.folder.run(run.id), run.weights_sha256)
             code = _network_code() if run.model in MODEL_CLASSES else _own_code(follower, run.model)
-        except (compare.ArchiveError, CustomModelError) as error:
+        except (ArchiveError, CustomModelError) as error:
             problems.append(f"{run.id}: {'' if isinstance(error, CustomModelError) else 'weights.safetensors '}{error}")
             continue
         card = Card(follower, summary, run)

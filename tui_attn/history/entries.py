@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn.compare.standing import Pairing, Standing, best_pairing
+from tui_attn.compare.pairs import PairedRuns, QuickResult, best_pair
 from tui_attn.experiment import reducer
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.finding import candidates, is_ours
@@ -56,7 +56,7 @@ class Entry:
     runs: int = 0
     accuracy: float | None = None
     """Best test accuracy of the last epochs, a fraction."""
-    best: Standing | None = None
+    best: QuickResult | None = None
     """The model that is ahead of base by most, or behind it by least."""
     seconds: float | None = None
     """From the start to the end, or to the newest event."""
@@ -84,7 +84,7 @@ class History:
         self.runs_dir = runs_dir.absolute()
         self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
         """By id: what was read, and of which files."""
-        self._undecided: dict[str, Pairing] = {}
+        self._undecided: dict[str, PairedRuns] = {}
 
     def look(self) -> Iterator[Entry]:
         """Each experiment as it is now, newest first; what isn't ours is passed over. Raises `RunsError`.
@@ -121,7 +121,7 @@ class History:
         undecided, self._undecided = self._undecided, {}
         for id_ in [id_ for id_ in undecided if id_ in self.known]:
             stamp, entry = self.known[id_]
-            entry = replace(entry, best=undecided[id_].decide())
+            entry = replace(entry, best=undecided[id_].result())
             self.known[id_] = (stamp, entry)
             yield self._remarked(entry)
 
@@ -151,10 +151,10 @@ def read_entry(folder: ExperimentDir) -> Entry | None:
     if found is None:
         return None
     entry, pairing = found
-    return entry if pairing is None else replace(entry, best=pairing.decide())
+    return entry if pairing is None else replace(entry, best=pairing.result())
 
 
-def _read(folder: ExperimentDir) -> tuple[Entry, Pairing | None] | None:
+def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
     """The line without a verdict, and what decides it."""
     try:
         manifest = folder.manifest_data()
@@ -168,7 +168,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, Pairing | None] | None:
     shown, _ = reducer.derive(found, supervised=supervised)
     config = manifest.config
     accuracies = [run.epochs[-1].test_accuracy for run in found.runs.values() if run.epochs]
-    pairing = best_pairing(found, manifest)
+    pairing = best_pair(found, manifest.config)
     entry = Entry(
         id=folder.id,
         state=shown,
@@ -182,7 +182,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, Pairing | None] | None:
         finished=found.counts().get("finished", 0),
         runs=len(config.models) * config.seeds,
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
-        best=None if pairing is None else pairing.undecided,
+        best=None if pairing is None else pairing.without_verdict(),
         seconds=_seconds(found, supervised=supervised),
     )
     return entry, pairing
@@ -291,7 +291,7 @@ def from_json(data: Any) -> Entry:
     best = values["best"]
     if not all(isinstance(values[name], kind) for kind, names in _KINDS for name in names):
         raise TypeError("not what was written")
-    standing = None if best is None else Standing(**best)
+    standing = None if best is None else QuickResult(**best)
     entry = Entry(**values | {"models": tuple(values["models"]), "best": standing})
     if not _showable(entry):
         raise ValueError("not what was written")

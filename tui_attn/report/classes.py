@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.compare import ClassResults
+from tui_attn.compare.predictions import ClassResults
 from tui_attn.report.figures import (
     GRID,
     INK,

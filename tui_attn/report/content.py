@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tui_attn import compare
-from tui_attn.compare import ArchiveError, ClassResults, Effects, Probes, class_names
+from tui_attn.compare.archives import ArchiveError
+from tui_attn.compare.effects import Effects, effects_of
+from tui_attn.compare.heatmaps import Probes, load_probes
 from tui_attn.compare.interventions import KINDS
+from tui_attn.compare.predictions import ClassResults, class_names, class_results
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.folders import run_id
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import Manifest
@@ -38,7 +40,7 @@ class Content:
     """An experiment as the report tells it."""
 
     manifest: Manifest
-    summary: Mapping[str, Any]
+    summary: Summary
     remarks: tuple[str, ...]
     runs: Mapping[str, tuple[RunState, ...]]
     """By model, by seed; those that were begun."""
@@ -60,12 +62,12 @@ class Content:
 
 def gather(follower: Follower) -> Content:
     """Read all that the report needs. What can't be read is told among the remarks."""
-    summary = compare.summarise(follower)
+    summary = summarise(follower)
     runs = _runs(follower)
-    classes, no_classes = compare.class_results(follower)
+    classes, no_classes = class_results(follower)
     heatmaps, no_heatmaps = _heatmaps(follower, runs)
-    effects, no_effects = compare.effects_of(follower)
-    remarks = dict.fromkeys([*compare.remarks(follower, summary), *no_classes, *no_heatmaps])
+    effects, no_effects = effects_of(follower)
+    remarks = dict.fromkeys([*find_remarks(follower, summary), *no_classes, *no_heatmaps])
     return Content(
         manifest=follower.manifest,
         summary=summary,
@@ -76,7 +78,7 @@ def gather(follower: Follower) -> Content:
         heatmaps=tuple(heatmaps),
         effects=tuple(effects),
         missing_effects=tuple(no_effects),
-        threshold=threshold(summary),
+        threshold=summary.common_accuracy,
     )
 
 
@@ -97,7 +99,7 @@ def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tup
             if run.state != "finished":
                 continue
             try:
-                probes = compare.load_probes(follower.folder, run)
+                probes = load_probes(follower.folder, run)
             except ArchiveError as error:
                 problems.append(f"the heatmaps of {run.id} can't be shown: {error}")
                 continue
@@ -109,10 +111,3 @@ def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tup
             names = class_names(run, len(probes.trained[f"{layer}/by_class"]))
             found.append(Heatmaps(model, tuple(read), names))
     return found, problems
-
-
-def threshold(summary: Mapping[str, Any]) -> float | None:
-    """The largest multiple of half a per cent that every run that counts has reached; None without such a run."""
-    runs = [run for entry in summary["models"] for run in entry["runs"] if run["counts"]]
-    reached = math.floor(200 * min((run["test_accuracy"] for run in runs), default=0.0) + 1e-9) / 200
-    return reached if reached > 0 else None

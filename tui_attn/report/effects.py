@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui_attn.compare import Effects, dependence_sentence, kind_words, layer_words
+from tui_attn.compare.effects import Effects, dependence_sentence, kind_words, layer_words
 from tui_attn.report.figures import FAINT, INK, Picture, ink, picture
 
 if TYPE_CHECKING:

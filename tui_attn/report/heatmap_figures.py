@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.compare import Probes
+from tui_attn.compare.heatmaps import Probes
 from tui_attn.report.classes import MOST_CLASSES, shortened
 from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture
 from tui_attn.report.html import plain

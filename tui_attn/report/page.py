@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from math import fsum
 from statistics import median
-from typing import Any
 
-from tui_attn import __version__, compare
-from tui_attn.compare import BASE, Effect, Effects, heatmap_sentences, time_to_accuracy
-from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
+from tui_attn import __version__
+from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words
+from tui_attn.compare.heatmaps import heatmap_sentences
+from tui_attn.compare.interventions import LAYERS
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.summary import ModelSummary
+from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
+from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points, sentences
 from tui_attn.report.content import Content, Heatmaps
 from tui_attn.report.figures import MODEL_INKS, Picture, figure_element, is_own, variable
 from tui_attn.report.html import Content as Html
 from tui_attn.report.html import Markup, inside, table, tag
 from tui_attn.report.sections import Drawn
 from tui_attn.report.words import READING
-from tui_attn.system.text import duration, safe_text
+from tui_attn.system.text import safe_text
 
 _NAME = re.compile(r"(base|se\d?|self-attention|attention)\b|[\w.-]+: ")
 
@@ -74,10 +77,10 @@ def _head(content: Content) -> list[Html]:
     config, summary = content.manifest.config, content.summary
     facts = [
         safe_text(config.dataset, one_line=True),
-        ", ".join(entry["model"] for entry in summary["models"]),
+        ", ".join(entry.model for entry in summary.models),
         _count(config.epochs, "epoch"),
-        _count(len(summary["seeds"]), "seed"),
-        summary["state"],
+        _count(len(summary.seeds), "seed"),
+        summary.state,
         _day(content.manifest.created),
     ]
     return [
@@ -110,8 +113,8 @@ def _gallery(pictures: Sequence[Picture]) -> Markup:
 
 
 def _answer(content: Content, drawn: Drawn) -> list[Html]:
-    entries = content.summary["models"] if BASE in content.runs else []
-    cards: list[Html] = [_card(content, entry) for entry in entries if entry["model"] != BASE]
+    entries = content.summary.models if BASE in content.runs else []
+    cards: list[Html] = [_card(content, entry) for entry in entries if entry.model != BASE]
     remarks: Html = None
     if content.remarks:
         remarks = tag(
@@ -127,23 +130,22 @@ def _answer(content: Content, drawn: Drawn) -> list[Html]:
 _BADGES = {"better": "good", "worse": "bad", "no difference shown": "open", None: "open"}
 
 
-def _card(content: Content, entry: Mapping[str, Any]) -> Markup:
-    versus = entry["versus_base"] or {}
-    verdict = versus.get("verdict")
-    first, *rest = compare.sentences(content.summary, entry["model"], folder=content.folder)
-    delta = versus.get("delta")
-    shown = UNKNOWN if delta is None else f"{points(delta)} points"
+def _card(content: Content, entry: ModelSummary) -> Markup:
+    versus = entry.versus_base
+    verdict = versus.verdict if versus else None
+    first, *rest = sentences(content.summary, entry.model, folder=content.folder)
+    shown = f"{points(versus.delta)} points" if versus else UNKNOWN
     badge = verdict or ("one seed: no verdict" if versus else "not compared")
     return tag(
         "article",
-        tag("h3", entry["model"]),
+        tag("h3", entry.model),
         tag("p", tag("strong", shown), f" against {BASE}", class_="delta"),
         tag("p", badge, class_=f"badge {_BADGES[verdict]}"),
-        tag("p", _sentence(first.removeprefix(f"{entry['model']}: "))),
+        tag("p", _sentence(first.removeprefix(f"{entry.model}: "))),
         tag("ul", [tag("li", _sentence(sentence)) for sentence in rest], class_="beside") if rest else None,
         class_="card",
-        data_model=entry["model"],
-        data_ink=None if entry["model"] in MODEL_INKS else variable(entry["model"]),
+        data_model=entry.model,
+        data_ink=None if entry.model in MODEL_INKS else variable(entry.model),
     )
 
 
@@ -155,24 +157,12 @@ def _sentence(text: str) -> str:
 
 
 def _models(content: Content) -> list[Html]:
-    rows = compare.model_rows(content.summary)
+    rows = model_rows(content.summary)
     if content.threshold is not None:
-        rows.append(_time_row(content, content.threshold))
-    return [table(rows), [tag("p", note, class_="note") for note in compare.footnotes(content.summary)]]
-
-
-def _time_row(content: Content, accuracy: float) -> list[str]:
-    row = [f"training time to {100 * accuracy:g} %"]
-    for entry in content.summary["models"]:
-        counted = {run["run"] for run in entry["runs"] if run["counts"]}
-        runs = [run for run in content.runs[entry["model"]] if run.id in counted]
-        times = [seconds for run in runs if (seconds := time_to_accuracy(run.epochs, accuracy)) is not None]
-        if not times:
-            row.append(UNKNOWN)
-            continue
-        some = "" if len(times) == len(runs) else f" ({len(times)} of {len(runs)} runs)"
-        row.append(f"{duration(fsum(times) / len(times))}{some}")
-    return row
+        begun = {run.id: run for runs in content.runs.values() for run in runs}
+        cells = time_cells(content.summary, begun, content.threshold)
+        rows.append([f"training time to {100 * content.threshold:g} %", *cells])
+    return [table(rows), [tag("p", note, class_="note") for note in footnotes(content.summary)]]
 
 
 def _classes(content: Content, drawn: Drawn) -> list[Html]:
@@ -255,7 +245,7 @@ def _interventions(content: Content, drawn: Drawn) -> list[Html]:
     for effects in content.effects:
         found += [
             tag("h3", effects.model),
-            tag("p", _sentence(compare.dependence_sentence(effects)), class_="lead"),
+            tag("p", _sentence(dependence_sentence(effects)), class_="lead"),
             tag("div", figure_element(drawn.effects[effects.model]), _effects_table(effects), class_="beside-table"),
         ]
     if not found and not content.missing_effects:
@@ -266,14 +256,12 @@ def _interventions(content: Content, drawn: Drawn) -> list[Html]:
 def _effects_table(effects: Effects) -> Markup:
     """A row for each kind of intervention and a column for each layer; change and interval in one cell."""
     what = "gates replaced by" if effects.model == "se" else "weights replaced by"
-    layers = compare.LAYERS[effects.model]
-    heads = [
-        f"{compare.layer_words(layer)}, points" if len(layers) == 1 else compare.layer_words(layer) for layer in layers
-    ]
+    layers = LAYERS[effects.model]
+    heads = [f"{layer_words(layer)}, points" if len(layers) == 1 else layer_words(layer) for layer in layers]
     rows: list[list[Html]] = [[what, *heads]]
     for kind in dict.fromkeys(effect.kind for effect in effects.effects):
         found = [effects.get(kind, layer) for layer in layers]
-        rows.append([compare.kind_words(effects.model, kind), *(_effect_cell(effect) for effect in found)])
+        rows.append([kind_words(effects.model, kind), *(_effect_cell(effect) for effect in found)])
     own = f"With its own {'gates' if effects.model == 'se' else 'weights'} {percent(effects.accuracy)} %. "
     note = f"{own}Changes in points, and below them their 95 % intervals; those that exclude 0 are in bold."
     return tag("div", table(rows, class_="effects"), tag("p", note, class_="note"))
@@ -293,10 +281,10 @@ def _reading() -> list[Html]:
 
 
 def _runs(content: Content) -> list[Html]:
-    runs = [run for entry in content.summary["models"] for run in entry["runs"]]
-    rows = compare.run_rows(runs, content.summary["epochs"])
+    runs = content.summary.runs
+    rows = run_rows(runs, content.summary.epochs)
     digests = [["run", "SHA-256 of the weights"]]
-    digests += [[run["run"], run["weights_sha256"]] for run in runs if run["weights_sha256"]]
+    digests += [[run.run, run.weights_sha256] for run in runs if run.weights_sha256]
     return [
         table(rows, numbers_from=2, class_="runs"),
         tag("div", table(digests, numbers_from=9, class_="runs"), class_="digests") if len(digests) > 1 else None,
@@ -313,7 +301,7 @@ def _settings(content: Content, names: Sequence[str]) -> list[Html]:
         ("training images", about.get("train_size")),
         ("test images", about.get("test_size")),
         ("epochs", config.epochs),
-        ("seeds", ", ".join(str(seed) for seed in content.summary["seeds"])),
+        ("seeds", ", ".join(str(seed) for seed in content.summary.seeds)),
         ("batch size", config.batch_size),
         ("learning rate (Adam)", config.lr),
         ("augmentation", ", ".join(config.augment) or "none"),

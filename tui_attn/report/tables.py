@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from tui_attn.compare import time_to_accuracy
+from tui_attn.compare.summary import Versus, time_to_accuracy
 from tui_attn.report.content import Content
 from tui_attn.system.csv_text import csv_blocks
 
@@ -59,23 +59,24 @@ _MODELS = (
 
 
 def _models(content: Content) -> Rows:
-    for entry in content.summary["models"]:
-        accuracy, versus = entry["test_accuracy"], entry["versus_base"] or {}
+    for entry in content.summary.models:
         yield [
-            entry["model"],
-            entry["class"],
-            entry["parameters"],
-            entry["macs"],
-            sum(run["counts"] for run in entry["runs"]),
-            accuracy["mean"],
-            *(accuracy["ci95"] or (None, None)),
-            versus.get("delta"),
-            *(versus.get("ci95") or (None, None)),
-            versus.get("level"),
-            versus.get("p_value"),
-            versus.get("verdict"),
-            len(versus.get("seeds", ())) or None,
+            entry.model,
+            entry.class_name,
+            entry.parameters,
+            entry.macs,
+            len(entry.counted),
+            entry.accuracy,
+            *(entry.ci95 or (None, None)),
+            *(_versus(entry.versus_base)),
         ]
+
+
+def _versus(versus: Versus | None) -> Sequence[object]:
+    if versus is None:
+        return [None] * 7
+    ends = versus.ci95 or (None, None)
+    return [versus.delta, *ends, versus.level, versus.p_value, versus.verdict, len(versus.seeds)]
 
 
 _RUNS = (
@@ -98,22 +99,22 @@ _RUNS = (
 
 def _runs(content: Content) -> Rows:
     begun = {run.id: run for runs in content.runs.values() for run in runs}
-    for entry in content.summary["models"]:
-        for run in entry["runs"]:
+    for entry in content.summary.models:
+        for run in entry.runs:
             reached = None
-            if content.threshold is not None and run["run"] in begun:
-                reached = time_to_accuracy(begun[run["run"]].epochs, content.threshold)
+            if content.threshold is not None and run.run in begun:
+                reached = time_to_accuracy(begun[run.run].epochs, content.threshold)
             keys = ("epoch", "test_accuracy", "test_loss", "train_seconds", "images_per_second", "peak_memory")
             yield [
-                run["run"],
-                entry["model"],
-                run["seed"],
-                run["state"],
-                int(run["counts"]),
-                *(run[key] for key in keys),
+                run.run,
+                entry.model,
+                run.seed,
+                run.state,
+                int(run.counts),
+                *(getattr(run, key) for key in keys),
                 reached,
                 content.threshold,
-                run["weights_sha256"],
+                run.weights_sha256,
             ]
 
 

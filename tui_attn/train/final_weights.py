@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tui_attn.compare.weight_digest import weights_digest
+from tui_attn.compare.archives import weights_digest
 
 
 def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:

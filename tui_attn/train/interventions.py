@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn import data
-from tui_attn.compare.archives import ArchiveError
-from tui_attn.compare.change import paired_change
+from tui_attn.compare.archives import ArchiveError, read_weights
 from tui_attn.compare.interventions import (
     KINDS,
     Intervention,
@@ -29,8 +28,7 @@ from tui_attn.compare.interventions import (
     path_in,
     to_json,
 )
-from tui_attn.compare.predictions import PredictionsError, load_predictions
-from tui_attn.compare.weight_digest import read_weights
+from tui_attn.compare.predictions import PredictionsError, load_predictions, paired_change
 from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state

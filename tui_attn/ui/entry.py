@@ -85,12 +85,14 @@ def farewell(folder: ExperimentDir, snapshot: Snapshot | None) -> list[tuple[str
 
 def _comparison(folder: ExperimentDir, width: int) -> list[str]:
     """The comparison of an experiment as its logs stand now, as lines of at most `width` cells. Raises `RunsError`."""
-    from tui_attn import compare
+    from tui_attn.compare.remarks import find_remarks
+    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.text_tables import comparison_table
     from tui_attn.experiment.follower import read_state
 
     follower = read_state(folder)
-    summary = compare.summarise(follower)
-    return compare.table(summary, compare.remarks(follower, summary), width, folder=folder.path)
+    summary = summarise(follower)
+    return comparison_table(summary, find_remarks(follower, summary), width, folder=folder.path)
 
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:

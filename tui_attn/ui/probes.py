@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tui_attn.compare import HeatmapFacts
+    from tui_attn.compare.heatmaps import HeatmapFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Probed:
 
 def read_probe(folder: ExperimentDir, run: RunState, epoch: int) -> Probed:
     """The matrices of `run` after `epoch`, gates first. Raises `ArchiveError` when they can't be read."""
-    from tui_attn.compare import load_probes
+    from tui_attn.compare.heatmaps import load_probes
 
     found = load_probes(folder, run, epoch)
     classes = [str(name) for name in run.about.get("class_names", ())]

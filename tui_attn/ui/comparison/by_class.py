@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from tui_attn import compare
+from tui_attn.compare.pairs import BASE
 from tui_attn.compare.wording import points
 from tui_attn.ui.charts.palette import ramp_color, ramp_glyph
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, paint, remarks, text
@@ -16,7 +16,7 @@ from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
-    from tui_attn.compare import ClassResults
+    from tui_attn.compare.predictions import ClassResults
 
 NONE = "No finished run has predictions yet: they are written at the end of a run."
 MOST_MISTAKES = 12
@@ -35,7 +35,7 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     column = min(column, max((page.room - label) // len(found), 7))
     bars = (page.room - label - column * len(found)) // len(found) - 2
     bars = min(bars, _BAR) if bars >= 8 else 0
-    bold = "bold: above base" if len(found) > 1 and compare.BASE in means else ""
+    bold = "bold: above base" if len(found) > 1 and BASE in means else ""
     over = ", ".join(part for part in (_over(found), bold) if part)
     rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY]
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
@@ -49,12 +49,12 @@ def class_rows(details: Details, page: Page) -> list[Row]:
         pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
         for item in found:
             value = means[item.model][index] if index < len(means[item.model]) else math.nan
-            base = means.get(compare.BASE, [])
+            base = means.get(BASE, [])
             pieces += _cell(value, base[index] if index < len(base) else math.nan, item.model, column)
             pieces += _bar(value, floor, bars, item.model) if bars else []
         rows.append(Row(tuple(pieces)))
     rows += [EMPTY, *text(page, f"bars from {100 * floor:.0f} to 100 %", "faint")] if bars else []
-    if len(found) > 1 and compare.BASE in means:
+    if len(found) > 1 and BASE in means:
         rows += [EMPTY, *_differences(found, means, page)]
     return [*rows, *remarks(page, details.no_classes)]
 
@@ -73,7 +73,7 @@ def _over(found: Sequence[ClassResults]) -> str:
 
 def _cell(value: float, base: float, model: str, column: int) -> list[Piece]:
     shown = "–" if math.isnan(value) else f"{100 * value:.1f}"
-    best = model != compare.BASE and value > base
+    best = model != BASE and value > base
     return [(fit(shown, column, right=True), "bold" if best else "normal")]
 
 
@@ -86,10 +86,10 @@ def _bar(value: float, floor: float, width: int, model: str) -> list[Piece]:
 def _differences(found: Sequence[ClassResults], means: dict[str, list[float]], page: Page) -> list[Row]:
     """For each model, the classes in which it gains and loses most against base."""
     rows: list[Row] = []
-    base = means[compare.BASE]
+    base = means[BASE]
     names = found[0].names
     for item in found:
-        if item.model == compare.BASE or len(means[item.model]) != len(base):
+        if item.model == BASE or len(means[item.model]) != len(base):
             continue
         pairs = [(after - before, name) for after, before, name in zip(means[item.model], base, names, strict=True)]
         known = sorted((pair for pair in pairs if math.isfinite(pair[0])), reverse=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui_attn.compare import PredictionsError, class_names, disagreements, load_predictions
+from tui_attn.compare.predictions import PredictionsError, class_names, disagreements, load_predictions
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.palette import ramp_glyph

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from tui_attn import compare
+from tui_attn.compare.effects import dependence_sentence, kind_words, layer_words
+from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_points, percent, points
 from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
 from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
-    from tui_attn.compare import Effect, Effects
+    from tui_attn.compare.effects import Effect, Effects
 
 WHAT = (
     "The trained networks are kept as they are, and their attention is replaced while they classify the test images. "
@@ -27,7 +28,7 @@ NOTHING = "No model of this experiment has attention that could be replaced: 'se
 
 def rows(details: Details, progress: list[str], page: Page, models: Sequence[str], *, can_start: bool) -> list[Row]:
     """A table for each of `models` with attention; above, how the computation gets on, where one is under way."""
-    if not any(model in compare.KINDS for model in models):
+    if not any(model in KINDS for model in models):
         return [EMPTY, *text(page, NOTHING, "muted")]
     found = [EMPTY]
     if progress:
@@ -47,11 +48,11 @@ def _model(effects: Effects, page: Page) -> list[Row]:
     runs = f"{len(effects.runs)} seeds" if len(effects.runs) > 1 else effects.runs[0].run
     own = f"  {runs}, {percent(effects.accuracy)} % with its own {what}; replaced by"
     head = Row(((f" {effects.model}", f"model:{effects.model}"), (own, "muted")))
-    sentence = text(page, compare.dependence_sentence(effects), "bold", hanging="  ")
+    sentence = text(page, dependence_sentence(effects), "bold", hanging="  ")
     end = reach([value for effect in effects.effects for value in (*effect.ci95, effect.delta)])
-    words = [compare.kind_words(effects.model, effect.kind) for effect in effects.effects]
+    words = [kind_words(effects.model, effect.kind) for effect in effects.effects]
     label = max(map(cell_len, words), default=0) + 2
-    layer = max((cell_len(compare.layer_words(effect.layer)) for effect in effects.effects), default=0) + 2
+    layer = max((cell_len(layer_words(effect.layer)) for effect in effects.effects), default=0) + 2
     numbers = 9 + 19
     width = min(page.room - label - layer - numbers - 2, 80)
     body = [
@@ -68,7 +69,7 @@ def _line(effect: Effect, word: str, columns: tuple[int, int], scale: tuple[floa
     certain = effect.ci95[0] > 0 or effect.ci95[1] < 0
     pieces: list[Piece] = [
         (MARGIN + fit(word, label), "normal"),
-        (fit(compare.layer_words(effect.layer), layer), "muted"),
+        (fit(layer_words(effect.layer), layer), "muted"),
         (fit(points(effect.delta), 7, right=True) + "  ", "bold" if certain else "normal"),
         (fit(interval_points(effect.ci95), 19), "muted"),
     ]

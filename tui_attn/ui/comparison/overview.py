@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any
 
 from rich.cells import cell_len
 
-from tui_attn import compare
-from tui_attn.compare.wording import UNKNOWN, interval_points, p_value, points
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.resampling import seeds_needed
+from tui_attn.compare.summary import Summary, Versus
+from tui_attn.compare.text_tables import footnotes, model_rows, time_cells
+from tui_attn.compare.wording import interval_points, p_value, points, sentences
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.comparison.parts import (
     LONGEST,
@@ -48,41 +50,34 @@ class Choices:
     """How many more seeds to train; None: as many as show the difference."""
 
 
-def common_target(summary: Mapping[str, Any]) -> float | None:
-    """The largest multiple of half a point that every run that counts has reached; None without such a run."""
-    found = [run["test_accuracy"] for entry in summary["models"] for run in entry["runs"] if run["counts"]]
-    reached = int(min(found, default=0.0) / STEP + 1e-9) * STEP
-    return reached if reached > 0 else None
-
-
-def more_seeds(summary: Mapping[str, Any], choices: Choices) -> int:
+def more_seeds(summary: Summary, choices: Choices) -> int:
     """How many more seeds to train: as chosen, or as many as would show the difference, or some."""
     if choices.more is not None:
         return choices.more
-    planned, needed = len(summary["seeds"]), 0
-    for entry in summary["models"]:
-        versus = entry["versus_base"]
-        if versus and versus["spread"] is not None:
-            needed = max(needed, compare.seeds_needed(versus["spread"], choices.difference, 0.8, versus["level"]) or 0)
+    planned, needed = len(summary.seeds), 0
+    for entry in summary.models:
+        versus = entry.versus_base
+        if versus and versus.spread is not None:
+            needed = max(needed, seeds_needed(versus.spread, choices.difference, 0.8, versus.level) or 0)
     return needed - planned if needed > planned else 5 - planned if planned < 5 else 5
 
 
 def seed_seconds(overview: Overview) -> float | None:
     """Seconds of training that one more seed of all models takes; None while nothing was measured."""
     total = 0.0
-    for entry in overview.summary["models"]:
-        found = [run["train_seconds"] for run in entry["runs"] if run["counts"] and run["train_seconds"]]
+    for entry in overview.summary.models:
+        found = [run.train_seconds for run in entry.counted if run.train_seconds]
         if not found:
             return None
         total += fsum(found) / len(found)
-    return total / min(overview.workers, len(overview.summary["models"]))
+    return total / min(overview.workers, len(overview.summary.models))
 
 
 def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
     """The whole page."""
     summary = overview.summary
     found = [*_verdicts(summary, page), EMPTY, *_models(overview, choices, page)]
-    found += [row for note in compare.footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
+    found += [row for note in footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
     found += _sentences(overview, choices, page)
     if can_extend:
         found += _more(overview, choices, page)
@@ -93,13 +88,13 @@ def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) 
 
 
 def _models(overview: Overview, choices: Choices, page: Page) -> list[Row]:
-    rows = compare.model_rows(overview.summary)
+    rows = model_rows(overview.summary)
     rows[0] = ["", *(safe_text(name, one_line=True) for name in rows[0][1:])]
     timed = _time_row(overview, choices)
     at = next((index for index, row in enumerate(rows) if row[0] == "images/s"), len(rows))
     if timed is not None:
         rows.insert(at, timed)
-    inks = ["muted", *(f"model:{entry['model']}" for entry in overview.summary["models"])]
+    inks = ["muted", *(f"model:{entry.model}" for entry in overview.summary.models)]
     strong = [index for index, row in enumerate(rows) if row[0].startswith(("test accuracy", "against base"))]
     if width_of(rows) > page.width:
         rows[0] = [fit(name, LONGEST) if cell_len(name) > LONGEST else name for name in rows[0]]
@@ -122,37 +117,25 @@ def _part(rows: list[list[str]], first: int, count: int) -> list[list[str]]:
 
 def _time_row(overview: Overview, choices: Choices) -> list[str] | None:
     """Training time to the chosen accuracy, mean over the runs that reached it, and how many did."""
-    target = common_target(overview.summary) if choices.target is None else choices.target
+    target = overview.summary.common_accuracy if choices.target is None else choices.target
     if target is None or not overview.runs:
         return None
-    cells = [f"  time to {100 * target:.1f} %"]
-    for entry in overview.summary["models"]:
-        counted = [overview.runs[run["run"]] for run in entry["runs"] if run["counts"] and run["run"] in overview.runs]
-        times = [compare.time_to_accuracy(run.epochs, target) for run in counted]
-        reached = [time for time in times if time is not None]
-        if not counted:
-            cells.append(UNKNOWN)
-        elif not reached:
-            cells.append("not reached")
-        else:
-            some = "" if len(reached) == len(times) else f" ({len(reached)} of {len(times)})"
-            cells.append(duration(fsum(reached) / len(reached)) + some)
-    return cells
+    return [f"  time to {100 * target:.1f} %", *time_cells(overview.summary, overview.runs, target)]
 
 
 # ---- the verdicts
 
 
-def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
+def _verdicts(summary: Summary, page: Page) -> list[Row]:
     """Each model's difference from base: the verdict as a word, its numbers, and the interval along one scale."""
-    compared = [entry for entry in summary["models"] if entry["versus_base"]]
+    compared = [(entry.model, entry.versus_base) for entry in summary.models if entry.versus_base]
     if not compared:
         return []
-    ends = [end for entry in compared for end in (entry["versus_base"]["ci95"] or [])]
-    end = reach([*ends, *(entry["versus_base"]["delta"] for entry in compared)])
-    names = [safe_text(entry["model"], one_line=True) for entry in compared]
-    label = max(cell_len(safe_text(entry["model"], one_line=True)) for entry in summary["models"]) + 2
-    facts = [_facts(entry["versus_base"]) for entry in compared]
+    ends = [end for _, versus in compared for end in (versus.ci95 or ())]
+    end = reach([*ends, *(versus.delta for _, versus in compared)])
+    names = [safe_text(model, one_line=True) for model, _ in compared]
+    label = max(cell_len(safe_text(model, one_line=True)) for model in summary.names) + 2
+    facts = [_facts(versus) for _, versus in compared]
     verdict = max(cell_len(pieces[0][0]) for pieces in facts)
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
     beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
@@ -162,9 +145,9 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
     width = min(page.room - label, 90) if below else width
     title = heading("against base, paired by seed")
     found = [EMPTY, Row((*title.pieces, _missing(summary)))]
-    for entry, name, pieces in zip(compared, names, facts, strict=True):
-        versus, ink = entry["versus_base"], f"model:{entry['model']}"
-        bar = interval_bar(versus["delta"], versus["ci95"], end, width, ink)
+    for (model, versus), name, pieces in zip(compared, names, facts, strict=True):
+        ink = f"model:{model}"
+        bar = interval_bar(versus.delta, versus.ci95, end, width, ink)
         head: list[Piece] = [(MARGIN + fit(name, label - 2) + "  ", ink)]
         if below:
             found += [Row((*head, *pieces)), Row(((" " * (label + 1), "normal"), *bar))]
@@ -172,8 +155,8 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
             gap = " " * (2 + beside - sum(cell_len(piece) for piece, _ in pieces))
             found.append(Row((*head, *pieces, (gap, "normal"), *bar)))
     found.append(scale_row(end, width, 1 + label + (0 if below else beside + 2)))
-    for name in (entry["model"] for entry in summary["models"] if not entry["versus_base"]):
-        if name != compare.BASE:  # it has a sentence of its own below
+    for name in (entry.model for entry in summary.models if not entry.versus_base):
+        if name != BASE:  # it has a sentence of its own below
             why = "no verdict: no seed has a result of both"
             named = (MARGIN + fit(safe_text(name, one_line=True), label - 2) + "  ", f"model:{name}")
             found.append(Row((named, (why, "held"))))
@@ -183,28 +166,28 @@ def _verdicts(summary: Mapping[str, Any], page: Page) -> list[Row]:
 _WITHOUT_RESULT = frozenset({"failed", "stopped", "skipped", "lost"})
 
 
-def _missing(summary: Mapping[str, Any]) -> tuple[str, str]:
+def _missing(summary: Summary) -> tuple[str, str]:
     """How many runs ended without a result that counts, if any did."""
-    runs = [run for entry in summary["models"] for run in entry["runs"]]
-    missing = sum(not run["counts"] and run["state"] in _WITHOUT_RESULT for run in runs)
+    runs = summary.runs
+    missing = sum(not run.counts and run.state in _WITHOUT_RESULT for run in runs)
     of_runs = f"{missing} of {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
     said = f"  {of_runs} {'has' if missing == 1 else 'have'} no result" if missing else ""
     return said, "warning"
 
 
-def _facts(versus: Mapping[str, Any]) -> list[Piece]:
-    verdict = versus["verdict"]
+def _facts(versus: Versus) -> list[Piece]:
+    verdict = versus.verdict
     if verdict is None:
-        return [("no verdict: one seed", "held"), (f"  {points(versus['delta']):>6}", "bold")]
-    seeds = len(versus["seeds"])
-    facts = f"  {interval_points(versus['ci95'])}, p {p_value(versus['p_value'])}, {seeds} seeds"
-    return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus['delta']):>6}", "bold"), (facts, "muted")]
+        return [("no verdict: one seed", "held"), (f"  {points(versus.delta):>6}", "bold")]
+    seeds = len(versus.seeds)
+    facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}, {seeds} seeds"
+    return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
 
 
 def _sentences(overview: Overview, choices: Choices, page: Page) -> list[Row]:
     found: list[Row] = []
-    for entry in overview.summary["models"]:
-        said = compare.sentences(overview.summary, entry["model"], choices.difference, overview.folder)
+    for entry in overview.summary.models:
+        said = sentences(overview.summary, entry.model, choices.difference, overview.folder)
         for number, sentence in enumerate(said):
             if number == 0:
                 found += [EMPTY, *text(page, sentence, "bold", hanging="  ")]
@@ -218,7 +201,7 @@ def _sentences(overview: Overview, choices: Choices, page: Page) -> list[Row]:
 
 def _more(overview: Overview, choices: Choices, page: Page) -> list[Row]:
     summary, more = overview.summary, more_seeds(overview.summary, choices)
-    planned = len(summary["seeds"])
+    planned = len(summary.seeds)
     each = seed_seconds(overview)
     long = "" if each is None else f", about {duration(each * more)} of training"
     sentence = f"{more} more {'seed' if more == 1 else 'seeds'}, {planned + more} in all{long}"
@@ -228,8 +211,8 @@ def _more(overview: Overview, choices: Choices, page: Page) -> list[Row]:
 
 def extend_question(overview: Overview, choices: Choices) -> tuple[str, Sequence[tuple[str, str]]]:
     """What to ask before more seeds are trained."""
-    more, planned = more_seeds(overview.summary, choices), len(overview.summary["seeds"])
-    models = len(overview.summary["models"])
+    more, planned = more_seeds(overview.summary, choices), len(overview.summary.seeds)
+    models = len(overview.summary.models)
     each = seed_seconds(overview)
     long = "not known yet" if each is None else f"about {duration(each * more)} of training, {duration(each)} a seed"
     return f"Train {more} more {'seed' if more == 1 else 'seeds'}?", [

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.cells import cell_len
 
-from tui_attn import compare
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.summary import Summary
+from tui_attn.compare.text_tables import run_rows
 from tui_attn.compare.wording import UNKNOWN, percent, points
 from tui_attn.system.text import safe_text
 from tui_attn.ui import formatting
@@ -22,24 +21,24 @@ def rows(overview: Overview, page: Page) -> list[Row]:
     return [*_by_seed(overview.summary, page), *_by_run(overview.summary, page)]
 
 
-def _by_seed(summary: Mapping[str, Any], page: Page) -> list[Row]:
-    models = summary["models"]
+def _by_seed(summary: Summary, page: Page) -> list[Row]:
+    models = summary.models
     if len(models) < 2:
         return []
-    counted = [{run["seed"]: run["test_accuracy"] for run in entry["runs"] if run["counts"]} for entry in models]
-    names = [safe_text(entry["model"], one_line=True) for entry in models]
-    at = names.index(compare.BASE) if compare.BASE in names else None
+    counted = [{run.seed: run.test_accuracy for run in entry.runs if run.counts} for entry in models]
+    names = [safe_text(entry.model, one_line=True) for entry in models]
+    at = names.index(BASE) if BASE in names else None
     others = [] if at is None else [index for index in range(len(names)) if index != at]
     found: list[list[str]] = []
     deltas: list[list[str]] = []
-    for seed in summary["seeds"]:
+    for seed in summary.seeds:
         accuracies = [by_seed.get(seed) for by_seed in counted]
         against = None if at is None else accuracies[at]
         found.append([str(seed), *map(percent, accuracies)])
         deltas.append([_delta(accuracies[index], against) for index in others])
     inks = ["muted", *(f"model:{name}" for name in names)]
     other_inks = [inks[index + 1] for index in others]
-    cells = [["seed", *names, *(f"{names[index]} - {compare.BASE}" for index in others)]]
+    cells = [["seed", *names, *(f"{names[index]} - {BASE}" for index in others)]]
     cells += [[*row, *more] for row, more in zip(found, deltas, strict=True)]
     title = heading("seed by seed", "test accuracy in %, difference in points; runs that count only")
     if width_of(cells, 3) <= page.width or not others:
@@ -48,18 +47,18 @@ def _by_seed(summary: Mapping[str, Any], page: Page) -> list[Row]:
     apart = [["seed", *(short[index] for index in others)]]
     apart += [[row[0], *more] for row, more in zip(found, deltas, strict=True)]
     rows = [EMPTY, title, EMPTY, *table([["seed", *short], *found], inks=inks)]
-    return [*rows, EMPTY, heading(f"less {compare.BASE}"), EMPTY, *table(apart, inks=["muted", *other_inks])]
+    return [*rows, EMPTY, heading(f"less {BASE}"), EMPTY, *table(apart, inks=["muted", *other_inks])]
 
 
 def _delta(value: float | None, base: float | None) -> str:
     return UNKNOWN if value is None or base is None else points(value - base)
 
 
-def _by_run(summary: Mapping[str, Any], page: Page) -> list[Row]:
-    runs = [run for entry in summary["models"] for run in entry["runs"]]
+def _by_run(summary: Summary, page: Page) -> list[Row]:
+    runs = summary.runs
     if not runs:
         return text(page, "no runs", "muted")
-    cells = compare.run_rows(runs, summary["epochs"])
+    cells = run_rows(runs, summary.epochs)
     states = [formatting.state_text(run[1]) for run in cells[1:]]
     wide = max(map(cell_len, states))
     cells = [cells[0], *([run[0], fit(state, wide), *run[2:]] for run, state in zip(cells[1:], states, strict=True))]

@@ -9,10 +9,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_attn.compare.summary import Summary
 from tui_attn.experiment.folders import ExperimentDir
 
 if TYPE_CHECKING:
-    from tui_attn.compare import ClassResults, Effects
+    from tui_attn.compare.effects import Effects
+    from tui_attn.compare.predictions import ClassResults
     from tui_attn.experiment.follower import Follower
     from tui_attn.experiment.reducer import RunState
     from tui_attn.ui.comparison.disagreements import Disagreement
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The comparison as `compare.summarise` and `compare.remarks` give it."""
+    """The comparison as `summarise` and `remarks` give it."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
     remarks: Sequence[str]
     runs: Mapping[str, RunState]
     """By id; empty where only the summary is known."""
@@ -73,7 +75,8 @@ class ExperimentSource(Source):
 
     def overview(self) -> Overview:
         """Read what is new in the logs, and compare."""
-        from tui_attn import compare  # loads numpy and scipy
+        from tui_attn.compare.remarks import find_remarks
+        from tui_attn.compare.summary import summarise
         from tui_attn.experiment.follower import read_state
 
         with self._one_at_a_time:
@@ -82,21 +85,22 @@ class ExperimentSource(Source):
                 follower = self._follower = read_state(self.folder)
             else:
                 follower.poll()
-            summary = compare.summarise(follower)
+            summary = summarise(follower)
             manifest = follower.manifest
             workers = manifest.config.jobs or len(manifest.devices)
             runs = dict(follower.state.runs)
-            return Overview(summary, compare.remarks(follower, summary), runs, max(workers, 1), self.folder.path)
+            return Overview(summary, find_remarks(follower, summary), runs, max(workers, 1), self.folder.path)
 
     def details(self) -> Details | None:
         """Read predictions and results of interventions, of the runs that the overview is of."""
-        from tui_attn import compare
+        from tui_attn.compare.effects import effects_of
+        from tui_attn.compare.predictions import class_results
 
         with self._one_at_a_time:
             follower = self._follower
             if follower is None:
                 return None
-            return Details(*compare.class_results(follower), *compare.effects_of(follower))
+            return Details(*class_results(follower), *effects_of(follower))
 
     def disagreement(self, first: str, second: str) -> Disagreement | str:
         """Read both runs' predictions, and once the test images."""
@@ -115,7 +119,7 @@ class ExperimentSource(Source):
 class GivenSource(Source):
     """A comparison that comes ready-made, as that of several experiments together does."""
 
-    def __init__(self, compute: Callable[[], tuple[Mapping[str, Any], Sequence[str]]]) -> None:
+    def __init__(self, compute: Callable[[], tuple[Summary, Sequence[str]]]) -> None:
         self._compute = compute
 
     def overview(self) -> Overview:
@@ -123,9 +127,9 @@ class GivenSource(Source):
         return Overview(*self._compute(), {})
 
 
-def pairs_of(summary: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
+def pairs_of(summary: Summary) -> list[list[tuple[str, str]]]:
     """For every two models, those of their runs that count and have one seed; pairs of models without are left out."""
-    counted = [{run["seed"]: run["run"] for run in entry["runs"] if run["counts"]} for entry in summary["models"]]
+    counted = [{run.seed: run.run for run in entry.counted} for entry in summary.models]
     found = [
         [(first[seed], second[seed]) for seed in first if seed in second] for first, second in combinations(counted, 2)
     ]

@@ -221,11 +221,11 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_target(self, by: int) -> None:
         """Take the time to another accuracy."""
-        from tui_attn.ui.comparison.overview import STEP, common_target
+        from tui_attn.ui.comparison.overview import STEP
 
         overview = self._view.overview
         if overview is not None:
-            now = self._view.choices.target or common_target(overview.summary) or 0.9
+            now = self._view.choices.target or overview.summary.common_accuracy or 0.9
             self._choose(target=min(max(round(now / STEP + by) * STEP, STEP), 1.0))
 
     def action_more(self, by: int) -> None:
@@ -248,7 +248,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         overview, steering = self._view.overview, self._commands()
         if overview is None or steering is None:
             return
-        seeds = len(overview.summary["seeds"]) + more_seeds(overview.summary, self._view.choices)
+        seeds = len(overview.summary.seeds) + more_seeds(overview.summary, self._view.choices)
 
         def answered(yes: bool | None) -> None:
             if yes:

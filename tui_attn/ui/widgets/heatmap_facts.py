@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tui_attn.ui.widgets.lines import Lines, Row
 
 if TYPE_CHECKING:
-    from tui_attn.compare import HeatmapFacts
+    from tui_attn.compare.heatmaps import HeatmapFacts
 
 
 class Facts(Lines):
@@ -22,7 +22,7 @@ class Facts(Lines):
         """Show what is known after `epoch`, in about `most` lines of `width` cells, and take that height."""
         if facts is None:
             return
-        from tui_attn.compare import heatmap_sentences
+        from tui_attn.compare.heatmaps import heatmap_sentences
 
         verdict, *further = heatmap_sentences(facts)
         if epoch == 0:

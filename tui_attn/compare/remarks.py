@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from tui_attn.compare.counting import why_left_out, why_not_paired
-from tui_attn.compare.networks import these_networks
-from tui_attn.compare.summary import BASE, paired_runs
+from tui_attn.compare.pairs import BASE, same_seed, why_left_out, why_not_paired
+from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
@@ -18,16 +16,15 @@ _MOST = 5
 """Runs that are named one by one; of more the number is told."""
 
 
-def remarks(follower: Follower, summary: Mapping[str, Any], *, commands: bool = True) -> list[str]:
+def find_remarks(follower: Follower, summary: Summary, *, commands: bool = True) -> list[str]:
     """Sentences on what the comparison `summary` of `follower` lacks, the weightiest first; none when all is there.
 
     Text from files is made safe. With `commands` they name those that mend it, where they are of one experiment.
     """
-    folder = follower.folder.path if commands and "experiments" not in summary else None
-    lines = [run for entry in summary["models"] for run in entry["runs"]]
+    folder = follower.folder.path if commands and not summary.experiments else None
     return [
         *_models(summary, any(run.gates for run in follower.state.runs.values())),
-        *_unfinished(lines, summary["epochs"], folder),
+        *_unfinished(summary.runs, summary.epochs, folder),
         *_left_out(follower),
         *_not_paired(follower),
         *_seeds(summary, folder),
@@ -36,8 +33,8 @@ def remarks(follower: Follower, summary: Mapping[str, Any], *, commands: bool = 
     ]
 
 
-def _models(summary: Mapping[str, Any], gates: bool) -> Iterable[str]:
-    models = [entry["model"] for entry in summary["models"]]
+def _models(summary: Summary, gates: bool) -> Iterable[str]:
+    models = summary.names
     if len(models) == 1:
         yield f"{models[0]} is the only model of this experiment: there is nothing to compare it with"
     elif BASE not in models:
@@ -46,27 +43,25 @@ def _models(summary: Mapping[str, Any], gates: bool) -> Iterable[str]:
         yield "no SE model in this experiment: there are no channel weights to look at"
 
 
-def _unfinished(lines: Sequence[Mapping[str, Any]], epochs: int, folder: Path | None) -> Iterable[str]:
+def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) -> Iterable[str]:
     """Runs that don't count because they didn't finish, by state."""
     ended: dict[tuple[str, bool], list[str]] = {}
     for state in ("failed", "lost", "stopped", "skipped"):
-        for line in lines:
-            if line["state"] == state:
-                reason = line["reason"] if state == "failed" else None
-                how = _how(state, line["epoch"], epochs, reason)
-                ended.setdefault((how, bool(reason)), []).append(line["run"])
+        for line in runs:
+            if line.state == state:
+                reason = line.reason if state == "failed" else None
+                how = _how(state, line.epoch, epochs, reason)
+                ended.setdefault((how, bool(reason)), []).append(line.run)
     # A reason is of one run ("its worker was killed"): where several share it, it is each one's.
-    said = [
-        f"{_names(runs)}{' each' if reason and len(runs) > 1 else ''} {how}" for (how, reason), runs in ended.items()
-    ]
+    said = [f"{_names(ids)}{' each' if reason and len(ids) > 1 else ''} {how}" for (how, reason), ids in ended.items()]
     yield from _first(said, "kinds of runs that did not finish")
     if ended:
         yield "only finished runs enter means and verdicts"
-    waiting = Counter(line["state"] for line in lines if line["state"] not in {*RUN_ENDED, "lost"})
+    waiting = Counter(line.state for line in runs if line.state not in {*RUN_ENDED, "lost"})
     if waiting:
         states = ", ".join(f"{count} {state}" for state, count in waiting.items())
         yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
-    if folder is not None and any(line["state"] in {"failed", "lost", "stopped"} for line in lines):
+    if folder is not None and any(line.state in {"failed", "lost", "stopped"} for line in runs):
         yield f"'{command_line('resume', folder)}' takes up what failed, was lost or stopped"
 
 
@@ -104,7 +99,7 @@ def _not_paired(follower: Follower) -> Iterable[str]:
     found = [
         f"{other.id} is not compared with {base.id}: they differ in {why}"
         for model in others
-        for base, other in paired_runs(follower, model)
+        for base, other in same_seed(follower.state, config, model)
         if (why := why_not_paired(base, other))
     ]
     yield from _first(found, "pairs of runs are not compared for the like")
@@ -119,10 +114,10 @@ def _not_paired(follower: Follower) -> Iterable[str]:
             yield f"the runs have {count} different {what}: their means mix these"
 
 
-def _seeds(summary: Mapping[str, Any], folder: Path | None) -> Iterable[str]:
-    models = [entry["model"] for entry in summary["models"]]
-    counted = {entry["model"]: sum(run["counts"] for run in entry["runs"]) for entry in summary["models"]}
-    if len(summary["seeds"]) == 1:
+def _seeds(summary: Summary, folder: Path | None) -> Iterable[str]:
+    models = summary.names
+    counted = {entry.model: len(entry.counted) for entry in summary.models}
+    if len(summary.seeds) == 1:
         verdicts = " and no verdict" if BASE in models and len(models) > 1 else ""
         more = "" if folder is None else f"; '{command_line('extend', folder, '--seeds 5')}' trains more"
         yield f"one seed: no intervals{verdicts}, because nothing tells how much another seed would change{more}"
@@ -131,16 +126,16 @@ def _seeds(summary: Mapping[str, Any], folder: Path | None) -> Iterable[str]:
         yield f"the means are over different numbers of seeds ({numbers}); verdicts only use seeds finished in both"
 
 
-def _predictions(follower: Follower, summary: Mapping[str, Any]) -> Iterable[str]:
+def _predictions(follower: Follower, summary: Summary) -> Iterable[str]:
     problems: dict[str, None] = {}
-    for entry in summary["models"]:
-        if entry["versus_base"] is None:
+    for entry in summary.models:
+        if entry.versus_base is None:
             continue
-        pairs = paired_runs(follower, entry["model"])
+        pairs = same_seed(follower.state, follower.manifest.config, entry.model)
         result, found = these_networks(follower.folder, pairs)
         problems |= dict.fromkeys(found)
         if result is None and found:
-            problems[f"so the networks of {entry['model']} and {BASE} can't be compared image by image"] = None
+            problems[f"so the networks of {entry.model} and {BASE} can't be compared image by image"] = None
     yield from _first(list(problems), "predictions can't be used either")
 
 

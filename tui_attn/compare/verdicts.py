@@ -16,7 +16,7 @@ ERROR_RATE = 0.05
 """Share of experiments without any difference in which a verdict other than "no difference shown" is tolerated."""
 
 Interval = tuple[float, float]
-Word = Literal["better", "worse", "no difference shown"]
+VerdictLabel = Literal["better", "worse", "no difference shown"]
 
 _DIGITS = 12
 """Decimals of a difference of accuracies that mean something; what comes after is the arithmetic's."""
@@ -36,7 +36,7 @@ class Verdict:
     """
     p_value: float | None
     """Two-sided, of the same paired t test, times m and at most 1: below 0.05 where the interval excludes 0."""
-    verdict: Word | None
+    verdict: VerdictLabel | None
     """None with one seed."""
     spread: float | None
     """Standard deviation of the differences, that of the resolution at least; None with one seed."""
@@ -89,8 +89,8 @@ def verdict(
         ends, p_value = (certain, certain), 0.0 if certain else 1.0
     else:
         ends, p_value = _t_interval(delta, spread, count, level)
-    word: Word = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "no difference shown"
-    return Verdict(delta, ends, min(1.0, comparisons * p_value), word, spread, count, level)
+    label: VerdictLabel = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "no difference shown"
+    return Verdict(delta, ends, min(1.0, comparisons * p_value), label, spread, count, level)
 
 
 def mean_interval(values: Sequence[float], level: float = 1 - ERROR_RATE) -> tuple[float, Interval | None]:
