@@ -15,6 +15,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from tui_attn.ui.frames import FrameBuffer
+from tui_attn.ui.textual_private import Patch, read_update
 
 WIDTH, HEIGHT = 24, 4
 STYLES = [
@@ -29,13 +30,20 @@ TEXT = st.text(st.sampled_from("ab cXYZ─━│▶●⣿⡇▁█é漢字"), mi
 SEGMENTS = st.lists(st.builds(Segment, TEXT, st.sampled_from(STYLES), st.none()), max_size=8)
 
 
-def layout(lines: list[list[Segment]]) -> LayoutUpdate:
+def read(update: object) -> Patch:
+    """What `update` draws."""
+    found = read_update(update)
+    assert found is not None
+    return found
+
+
+def layout(lines: list[list[Segment]]) -> Patch:
     """The update for a whole screen of these lines, each cut or padded to the width."""
     strips: list[Iterable[Strip]] = [[Strip(line).adjust_cell_length(WIDTH)] for line in lines]
-    return LayoutUpdate(strips, Region(0, 0, WIDTH, len(lines)))
+    return read(LayoutUpdate(strips, Region(0, 0, WIDTH, len(lines))))
 
 
-def chops(y: int, x: int, segments: list[Segment]) -> ChopsUpdate:
+def chops(y: int, x: int, segments: list[Segment]) -> Patch:
     """The update of a part of line `y`; beside it the chops hold nothing or what lies below."""
     strip = Strip(segments)
     end = x + strip.cell_length
@@ -46,7 +54,7 @@ def chops(y: int, x: int, segments: list[Segment]) -> ChopsUpdate:
         found[y][0] = None
     found[y][x], found[y][end] = strip, below
     ends[y] = [x, end, WIDTH] if x else [end, WIDTH]
-    return ChopsUpdate(found, [(y, x, end)], ends)
+    return read(ChopsUpdate(found, [(y, x, end)], ends))
 
 
 def terminal() -> tuple[pyte.Screen, pyte.Stream]:

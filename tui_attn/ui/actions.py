@@ -12,6 +12,7 @@ from textual.screen import Screen
 
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.keys import ALL_KEYS, PALETTE_OPENERS, PANEL_KEYS
+from tui_attn.ui.textual_private import is_allowed, remapped_bindings
 from tui_attn.ui.widgets.key_bar import key_name
 
 _TOOLTIPS = {key.id: key.tooltip for key in reversed(ALL_KEYS) if key.tooltip}
@@ -66,15 +67,11 @@ def _now(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
 
 def _other_panels(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
     """What panels without the focus could do; of several that can do the same, the first does it."""
-    app = screen.app
     for panel in screen.focus_chain:
         if panel is screen.focused:
             continue
-        bindings = panel._bindings.copy()
-        if app._keymap:
-            bindings.apply_keymap(app._keymap)
-        for _, binding in bindings:
-            if binding.id not in _MOVES and app._check_action_state(binding.action, panel):
+        for _, binding in remapped_bindings(panel):
+            if binding.id not in _MOVES and is_allowed(binding, panel):
                 yield binding, panel
 
 

@@ -19,6 +19,7 @@ from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
+from tui_attn.ui.textual_private import make_replaceable
 from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
 
@@ -151,7 +152,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
     def get_default_screen(self) -> Screen[Any]:
         """The dashboard, or the history."""
         screen: Screen[Any] = self._history() if self.opened is None else self.opened.dashboard
-        screen._push_result_callback(screen, None)  # without it, Textual can't put another one in its place
+        make_replaceable(screen)
         return screen
 
     def on_mount(self) -> None:

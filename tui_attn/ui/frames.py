@@ -1,8 +1,7 @@
-"""What the terminal shows and what it should show, cell by cell, so that only the difference is written.
+"""A frame buffer: the cells that the terminal shows and those that it should show. Only differences are written.
 
-Textual repaints whole widgets. Here each of its updates goes into a picture of the screen, and what is written is the
-difference between this picture and the one that the terminal is known to show. Over SSH this is a fraction of the
-bytes; and frames that a slow terminal could not take cost nothing, because the next difference covers them.
+Textual redraws whole widgets. The buffer takes its updates and writes 3 to 5 times fewer bytes (docs/performance.md).
+A frame that a slow terminal could not take costs nothing: the next difference covers it.
 """
 
 from __future__ import annotations
@@ -15,31 +14,46 @@ from rich.cells import split_graphemes
 from rich.color import Color, ColorSystem
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+
+from tui_attn.ui.textual_private import Patch
 
 Pen = tuple[str, str, str]
 """SGR parameters: attributes, foreground, background."""
 Cell = tuple[str, Pen]
-"""What stands in a cell; the text is empty in the cells that a wider character to the left covers."""
+"""Text and pen of a cell. The text is empty where a wide character to the left covers the cell."""
 
 PLAIN: Pen = ("", "39", "49")
 _BLANK: Cell = (" ", PLAIN)
 _UNKNOWN: Cell = ("\0", PLAIN)
-"""Equals no cell of a picture: the terminal may show anything there."""
+"""A cell whose content is not known; equal to no drawn cell."""
 _GAP = 4
-"""Unchanged cells that are cheaper to write again than to jump over."""
+"""So many unchanged cells are cheaper to write again than to skip."""
 
-# Characters that certainly take one cell each: ASCII, Latin, arrows, boxes, blocks, shapes, braille and the like.
+# Characters that take one cell on every terminal: ASCII, Latin, arrows, boxes, blocks, shapes, braille and the like.
 _SINGLE = re.compile(
     "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2400-\u2426"
     "\u2500-\u259f\u25a0-\u25fc\u2713\u2717\u2800-\u28ff]+"
 )
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_ATTRIBUTES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "21", "51", "52", "53")
+_ATTRIBUTES = {
+    "bold": "1",
+    "dim": "2",
+    "italic": "3",
+    "underline": "4",
+    "blink": "5",
+    "blink2": "6",
+    "reverse": "7",
+    "conceal": "8",
+    "strike": "9",
+    "underline2": "21",
+    "frame": "51",
+    "encircle": "52",
+    "overline": "53",
+}
 
 
 class FrameBuffer:
-    """The picture of the screen. Feed it with `apply`, take the difference with `flush`."""
+    """The picture of the screen: `apply` draws into it, `flush` returns what to write."""
 
     def __init__(self, color_system: ColorSystem | None) -> None:
         self.color_system = color_system or ColorSystem.TRUECOLOR
@@ -53,28 +67,19 @@ class FrameBuffer:
         return bool(self._dirty)
 
     def forget(self) -> None:
-        """Take it that the terminal shows nothing of what was written: the next `flush` writes everything."""
+        """Mark every cell of the terminal as unknown: the next `flush` writes everything."""
         self._shown = [[_UNKNOWN] * len(row) for row in self._wanted]
         self._dirty = set(range(len(self._wanted)))
 
-    def apply(self, update: CompositorUpdate) -> bool:
-        """Take an update of the screen into the picture; false for a kind that is unknown here."""
-        if isinstance(update, LayoutUpdate):
-            self._resize(update.region.width, update.region.height)
-            for y, strips in enumerate(update.strips):
-                self._put(y, 0, (segment for strip in strips for segment in strip))
-            return True
-        if isinstance(update, ChopsUpdate):
-            for y, start, end in update.spans:
-                for chop_end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-                    # Beside the span only what lies underneath was drawn, not the widgets on top of it.
-                    if strip is not None and x < end and chop_end > start:
-                        self._put(y, x, strip.crop(0, min(chop_end, end) - x))
-            return True
-        return False
+    def apply(self, patch: Patch) -> None:
+        """Draw `patch` into the picture."""
+        if patch.size is not None:
+            self._resize(*patch.size)
+        for y, x, segments in patch.pieces:
+            self._put(y, x, segments)
 
     def flush(self) -> str:
-        """The terminal sequences that turn what is shown into what is wanted; empty when they are the same."""
+        """Return the terminal sequences that make the terminal show the picture; empty when it does already."""
         parts: list[str] = []
         pen = PLAIN
         for y in sorted(self._dirty):
@@ -93,7 +98,7 @@ class FrameBuffer:
                         parts.append(_sgr(pen, wanted_pen))
                         pen = wanted_pen
                     parts.append(text)
-                    # Terminals disagree about the width of such characters: say where the next one goes.
+                    # Terminals disagree about the width of such characters: address the next cell.
                     move = not text.isascii() and not _SINGLE.fullmatch(text)
             self._shown[y] = wanted.copy()
         self._dirty.clear()
@@ -124,7 +129,7 @@ class FrameBuffer:
 def _cells(text: str, pen: Pen) -> list[Cell]:
     if _SINGLE.fullmatch(text):
         return [(character, pen) for character in text]
-    if _CONTROL.search(text):  # widgets make text safe where it enters; nothing gets past here in any case
+    if _CONTROL.search(text):  # a second guard behind safe_text
         text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     found: list[Cell] = []
     for start, end, width in split_graphemes(text)[0]:
@@ -172,8 +177,7 @@ def _sgr(old: Pen, new: Pen) -> str:
 @lru_cache(4096)
 def pen_of(style: Style, color_system: ColorSystem) -> Pen:
     """The SGR parameters of `style`; links and metadata are left out."""
-    bits = style._attributes & style._set_attributes
-    attributes = ";".join(code for bit, code in enumerate(_ATTRIBUTES) if bits & (1 << bit))
+    attributes = ";".join(code for name, code in _ATTRIBUTES.items() if getattr(style, name))
     return (attributes, _color(style.color, color_system, True), _color(style.bgcolor, color_system, False))
 
 

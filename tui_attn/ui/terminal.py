@@ -1,4 +1,4 @@
-"""The terminal: writing to it without ever waiting for it, noticing that it went away, and what it can show."""
+"""The terminal: output that never blocks the app, hang-ups, signals, and what the terminal can show."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import sys
 import termios
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+
+from tui_attn.ui.textual_private import BufferedApp, OutputDriver
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -27,11 +28,11 @@ _GIVEN_BACK = (
     "\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
     "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
 )
-"""All that Textual sends when it leaves."""
+"""The sequences that Textual sends on exit."""
 
 
 class TerminalFile:
-    """The terminal as a file for Textual's writer thread, which knows how much of what it was given is still unsent."""
+    """The terminal as a file for Textual's writer thread. Counts texts that are not yet written."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -39,21 +40,21 @@ class TerminalFile:
         self._given = 0
         self._sent = 0
         self.write_seconds = 0.0
-        """How long the terminal took for the last write."""
+        """Seconds that the last write took."""
         self._written_at = 0.0
 
     @property
     def backlog(self) -> bool:
-        """Whether the terminal has not yet taken all that was given."""
+        """Whether texts are still to be written."""
         return self._given > self._sent
 
     @property
     def idle_seconds(self) -> float:
-        """How long ago the last write ended."""
+        """Seconds since the last write ended."""
         return time.monotonic() - self._written_at
 
     def give(self) -> None:
-        """Count one text that is on its way to `write`."""
+        """Count a text that the writer thread is about to `write`."""
         self._given += 1
 
     def write(self, text: str) -> int:
@@ -62,7 +63,7 @@ class TerminalFile:
         return len(text)
 
     def flush(self) -> None:
-        """Write what was kept; waits for the terminal. Ends the process when the terminal is gone."""
+        """Write what was kept; blocks. Ends the process when the terminal is gone."""
         parts, self._parts = self._parts, []
         data = memoryview("".join(parts).encode("utf-8", "replace"))
         begun = time.monotonic()
@@ -83,19 +84,18 @@ class TerminalFile:
 
 
 class TerminalRegained(Message, bubble=False):
-    """The terminal is the dashboard's again; what it shows is not known."""
+    """The process was continued after a suspension: the screen must be drawn again."""
 
 
-class TerminalDriver(LinuxDriver):
-    """Textual's driver on stdout, which exits with its terminal and says when the terminal is behind."""
+class TerminalDriver(OutputDriver):
+    """Textual's driver on stdout. Ends the process when its terminal hangs up."""
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
-        super().__init__(app, debug=debug, mouse=mouse, size=size)
-        # Textual draws on stderr; here stderr may be a file while the screen goes on.
+        # Textual draws on stderr, which may be redirected to a file.
         self.terminal = TerminalFile((sys.__stdout__ or sys.stdout).fileno())
-        self._file = cast(Any, self.terminal)
+        super().__init__(app, self.terminal, debug=debug, mouse=mouse, size=size)
         self._started = False
 
     def write(self, data: str) -> None:
@@ -103,8 +103,8 @@ class TerminalDriver(LinuxDriver):
         self.terminal.give()
         super().write(data)
 
-    def _get_terminal_size(self) -> tuple[int, int]:
-        """What the terminal says, not what COLUMNS and LINES were when someone exported them."""
+    def terminal_size(self) -> tuple[int, int]:
+        """Columns and rows as the terminal tells them; COLUMNS and LINES may be old."""
         try:
             width, height = os.get_terminal_size(self.terminal.fileno())
         except OSError:
@@ -112,16 +112,16 @@ class TerminalDriver(LinuxDriver):
         return width or 80, height or 25
 
     def start_application_mode(self) -> None:
-        """Take the terminal over, and watch that it stays; after a suspension, draw everything again."""
+        """Set the terminal up, and watch for a hang-up; after a suspension, draw everything again."""
         if self._started:
-            self._app.post_message(TerminalRegained())
+            self.app.post_message(TerminalRegained())
         else:
             self._started = True
             threading.Thread(target=_watch, args=(self.fileno,), name="terminal-watch", daemon=True).start()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def give_back(self) -> None:
-        """Leave the terminal as it was found, whatever Textual does meanwhile; may wait for the terminal."""
+        """Restore the terminal without Textual; may block."""
         if self.attrs_before is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
@@ -130,21 +130,22 @@ class TerminalDriver(LinuxDriver):
 
 
 def leave_at_once(code: int = EXIT_HANGUP) -> None:
-    """End this process now. A dashboard owns nothing: the training doesn't notice."""
+    """End this process now. The training does not depend on it."""
     os._exit(code)
 
 
-def _leave_late(app: App[Any], code: int) -> None:
-    """End a process that takes too long to leave, without waiting for its terminal."""
-    if isinstance(app._driver, TerminalDriver):
-        giving = threading.Thread(target=app._driver.give_back, name="give-back", daemon=True)
+def _leave_late(app: BufferedApp, code: int) -> None:
+    """End a process that takes too long to exit, without waiting for its terminal."""
+    driver = app.output_driver
+    if isinstance(driver, TerminalDriver):
+        giving = threading.Thread(target=driver.give_back, name="give-back", daemon=True)
         giving.start()
         giving.join(_GIVE_BACK_SECONDS)
     leave_at_once(code)
 
 
-def exit_on_signals(app: App[Any]) -> None:
-    """Let SIGTERM, SIGHUP and SIGINT leave the terminal as it was found; soon, in any case."""
+def exit_on_signals(app: BufferedApp) -> None:
+    """Install signal handlers that restore the terminal on exit."""
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         code = 0 if signum == signal.SIGINT else 128 + signum
@@ -162,9 +163,9 @@ def exit_on_signals(app: App[Any]) -> None:
 
 
 def _watch(fd: int) -> None:
-    """Wait until the terminal hangs up, then end the process.
+    """End the process when the terminal hangs up.
 
-    SIGHUP alone is not enough: a caller may have it ignored, and then Textual spins on a descriptor at its end.
+    SIGHUP is not enough: a caller may ignore it, and then Textual spins on a closed descriptor.
     """
     poll = select.poll()
     poll.register(fd, 0)  # POLLHUP, POLLERR and POLLNVAL are always reported

@@ -24,7 +24,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
     def __init__(self, options: UiOptions) -> None:
         self._wants_ascii = ascii_only() if options.ascii is None else options.ascii
         super().__init__(ascii_only=self._wants_ascii)
-        self._terminal_colors = self.console._color_system
+        self._terminal_colors = self.color_system
         light = light_background()
         for theme in themes.ALL.values():
             self.register_theme(themes.on_light(theme) if theme.ansi and light else theme)

@@ -11,6 +11,7 @@ from textual.dom import DOMNode
 
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.screens.page import PageScreen
+from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.key_bar import key_name
 from tui_attn.ui.widgets.lines import Row, fit
 
@@ -47,7 +48,7 @@ class HelpScreen(PageScreen):
 def _described(node: DOMNode, ascii_only: bool) -> list[tuple[str, str]]:
     """Keys and tooltip of every binding of `node`, keymap applied, bindings of one id together."""
     by_action: dict[str, list[Binding]] = {}
-    for binding in _in_order(node._bindings):
+    for binding in _in_order(bindings_of(node)):
         by_action.setdefault(binding.id or binding.action, []).append(binding)
     return [
         (

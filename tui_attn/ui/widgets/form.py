@@ -16,6 +16,7 @@ from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
+from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
 from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
@@ -37,7 +38,7 @@ async def obeyed(widget: Widget, event: events.Key) -> bool:
     Textual looks keys up once they came back up to the app: until then the next letter may be typed already, and the
     next field have the focus.
     """
-    for binding in widget._bindings.key_to_bindings.get(event.key, ()):
+    for binding in bindings_of(widget).key_to_bindings.get(event.key, ()):
         event.stop()
         event.prevent_default()
         await widget.run_action(binding.action)

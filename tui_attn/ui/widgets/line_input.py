@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
-from rich.text import Text
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input
 
-from tui_attn.system.text import safe_text, stand_ins
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import TYPING_KEYS
+from tui_attn.ui.textual_private import ControlStandIns
 from tui_attn.ui.widgets.lines import Lines, Row, fit
 
 
-class SafeInput(Input):
-    """Textual's input, which by itself sends what was pasted into it to the terminal, control characters and all."""
-
-    @property
-    def _value(self) -> Text:
-        """What is drawn of the line: stand-ins for control characters."""
-        return Text(stand_ins(self.value), no_wrap=True, overflow="ignore", end="")
-
-    def _position_to_cell(self, position: int) -> int:
-        """Where that character is drawn: stand-ins take a cell, what they stand for takes none."""
-        return cell_len(stand_ins(self.value[:position]))
+class SafeInput(ControlStandIns, Input):
+    """Textual's input, with stand-ins for control characters, which Textual would write to the terminal."""
 
 
 class LineInput(SafeInput, inherit_bindings=False):
