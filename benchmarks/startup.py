@@ -20,7 +20,7 @@ from pathlib import Path
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.launch import steering
+from tui_attn.launch import control
 
 
 def seconds_of(*command: str) -> float:
@@ -39,7 +39,7 @@ def first_steps(scratch: Path, dataset: str) -> tuple[float, float, float]:
     ready = time.time() - begin
     folder = next(experiments(runs_dir))
     times = first_times(folder)
-    steering.kill(folder)
+    control.kill(folder)
     return ready, times["started"] - begin, times["metrics"] - begin
 
 

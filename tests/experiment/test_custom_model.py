@@ -13,7 +13,8 @@ from tui_attn.experiment.folders import ID, ExperimentDir, run_id
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import custom_models
-from tui_attn.launch.steering import LaunchError, check_code
+from tui_attn.launch.control import LaunchError
+from tui_attn.launch.starting import check_code
 
 
 @pytest.fixture(autouse=True)

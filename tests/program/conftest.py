@@ -11,7 +11,7 @@ import pytest
 
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.launch import steering
+from tui_attn.launch import control
 from tui_attn.system import liveness
 
 SMALL = ("--dataset", "synthetic", "--train-limit", "1200", "--test-limit", "300", "--device", "cpu")
@@ -70,7 +70,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     yield made
     for folder in experiments(made.runs):
         if liveness.holder(folder.supervisor_lock) is not None:
-            steering.kill(folder)
+            control.kill(folder)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
         "import tui_attn",
         "import tui_attn.cli",
         "import tui_attn.supervision.process",
-        "import tui_attn.launch.steering",
+        "import tui_attn.launch.control",
         "import tui_attn.experiment.follower",
         "import tui_attn.data",
         "import tui_attn.compare",

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 from tui_attn import cli
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
-from tui_attn.launch import steering
+from tui_attn.launch import control
 from tui_attn.system import liveness
 
 NOT_READ = {"heartbeat", "supervisor.lock", "weights.safetensors", "LATEST.json", "step-00000010.pt"}
@@ -35,7 +35,7 @@ def finished(zygote: "subprocess.Popen[str]") -> Iterator[ExperimentDir]:
         lab = Lab(zygote, folder)
         experiment = lab.make()
         lab.finish(experiment)
-        steering.send(experiment, "pause")
+        control.send(experiment, "pause")
         yield experiment
 
 
@@ -168,7 +168,7 @@ def resume(
         eventually(lambda: gone(handle.pid) or liveness.holder(folder.supervisor_lock) == handle.pid, "a supervisor")
         return handle
 
-    monkeypatch.setattr(steering, "start_supervisor", start)
+    monkeypatch.setattr(control, "start_supervisor", start)
 
     def call(experiment: ExperimentDir) -> tuple[int, str, str]:
         code = cli.run(["resume", experiment.id, "--no-ui", "--runs-dir", str(experiment.path.parent)])

@@ -18,8 +18,8 @@ from tui_attn.cli import commands, lines
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
-from tui_attn.launch import steering
-from tui_attn.launch.steering import LaunchError
+from tui_attn.launch import control, starting
+from tui_attn.launch.control import LaunchError
 from tui_attn.system import files
 from tui_attn.system.files import Reserve
 from tui_attn.train.full_disk import NoRoomError, wait_for_room
@@ -124,7 +124,7 @@ def test_stopping_on_a_full_disk(lab: Lab, undisturbed: dict[str, Reference], di
     disk.fill()
     os.kill(worker, signal.SIGCONT)
     eventually(lambda: warnings(experiment) == [FULL], "the news that the disk is full")
-    steering.send(experiment, "stop")
+    control.send(experiment, "stop")
     lab.await_end(experiment)
     assert read_state(experiment).state.state == "stopped"
     assert leftovers(experiment) == []
@@ -137,7 +137,7 @@ def test_a_start_on_a_full_disk_says_so(lab: Lab, disk: Disk) -> None:
     experiment = make_experiment(disk.folder / "runs")
     disk.fill()
     with pytest.raises(LaunchError, match="make room"):
-        steering.start_supervisor(experiment)
+        control.start_supervisor(experiment)
     assert leftovers(experiment) == []
 
 
@@ -168,7 +168,7 @@ def test_a_read_only_disk_can_be_looked_at(
     assert "lost" in out
     assert "tui-attn resume" in err
     with pytest.raises(LaunchError, match=r"Read-only file system\): make it writable"):
-        steering.resume(experiment)
+        starting.resume(experiment)
     disk.thaw()
     lab.finish(experiment)
     assert violations(experiment, undisturbed) == []

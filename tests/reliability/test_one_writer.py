@@ -20,7 +20,7 @@ from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower, read_state
 from tui_attn.experiment.ownership import supervisor_alive
-from tui_attn.launch import steering
+from tui_attn.launch import control, starting
 from tui_attn.system import liveness
 
 
@@ -77,8 +77,8 @@ def test_a_frozen_supervisor_still_owns_its_experiment_and_the_training_goes_on(
     os.kill(supervisor, signal.SIGSTOP)
     os.kill(worker, signal.SIGCONT)
     eventually(lambda: {"base-s0", "se-s0"} <= finished_by_workers(experiment), "the end of the training")
-    with pytest.raises(steering.LaunchError, match=rf"running already \(pid {supervisor}\)"):
-        steering.resume(experiment)
+    with pytest.raises(control.LaunchError, match=rf"running already \(pid {supervisor}\)"):
+        starting.resume(experiment)
     os.kill(supervisor, signal.SIGCONT)
     lab.await_end(experiment)
     assert violations(experiment, undisturbed) == []
@@ -129,7 +129,7 @@ def test_a_pid_that_was_given_to_another_process_is_neither_believed_nor_signall
         experiment.supervisor_lock.touch()
         assert not stranger.runs()
         assert not supervisor_alive(experiment)
-        steering.kill(experiment)  # would end this test
+        control.kill(experiment)  # would end this test
 
 
 def test_a_supervisor_on_another_host_is_known_by_its_heart(
@@ -145,11 +145,11 @@ def test_a_supervisor_on_another_host_is_known_by_its_heart(
     def beat(_: float) -> None:
         os.utime(experiment.supervisor_lock, (next(beats),) * 2)
 
-    with pytest.raises(steering.LaunchError, match="running on elsewhere: stop it there"):
-        steering.resume(experiment, wait=beat)
+    with pytest.raises(control.LaunchError, match="running on elsewhere: stop it there"):
+        starting.resume(experiment, wait=beat)
     started: list[ExperimentDir] = []
-    monkeypatch.setattr(steering, "start_supervisor", started.append)
-    steering.resume(experiment, wait=lambda _: None)
+    monkeypatch.setattr(control, "start_supervisor", started.append)
+    starting.resume(experiment, wait=lambda _: None)
     assert started == [experiment]
 
 
@@ -196,7 +196,7 @@ def test_after_a_reboot_the_experiment_is_lost_and_taken_up(lab: Lab, undisturbe
     for beat in (experiment.supervisor_lock, *experiment.path.glob("*/heartbeat")):
         beat.write_text("of-the-boot-before 0000000000999999.000\n")  # later than any time since this boot
     assert read_state(experiment).situation().experiment == "lost"
-    assert [folder.id for folder in steering.cut_off(experiment.path.parent)] == [experiment.id]
+    assert [folder.id for folder in control.cut_off(experiment.path.parent)] == [experiment.id]
     lab.finish(experiment)
     assert violations(experiment, undisturbed) == []
 
@@ -211,8 +211,8 @@ def test_a_clock_that_is_set_changes_no_judgement(lab: Lab, monkeypatch: pytest.
     for jump in (-1e6, 3600.0, 1e7):
         monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
         assert follower.situation().runs["base-s0"] == "running"
-        with pytest.raises(steering.LaunchError, match="running already"):
-            steering.resume(experiment)
+        with pytest.raises(control.LaunchError, match="running already"):
+            starting.resume(experiment)
     kill(supervisor)
     assert follower.situation().experiment == "lost"
 
@@ -223,8 +223,8 @@ def test_the_runs_folder_may_be_moved_while_it_trains(lab: Lab, undisturbed: dic
     worker = lab.await_frozen(before)
     before.path.parent.rename(lab.folder / "elsewhere")
     after = ExperimentDir(lab.folder / "elsewhere" / before.id)
-    with pytest.raises(steering.LaunchError, match="running already"):
-        steering.resume(after)
+    with pytest.raises(control.LaunchError, match="running already"):
+        starting.resume(after)
     os.kill(worker, signal.SIGCONT)
     lab.await_end(after)
     assert violations(after, undisturbed) == []
@@ -303,7 +303,7 @@ def test_stopping_keeps_what_there_is_and_leaves_nothing(lab: Lab, undisturbed: 
     experiment = lab.make()
     lab.start(experiment, worker_faults=("forward:8:stop",))
     worker = lab.await_frozen(experiment)
-    steering.send(experiment, "stop")
+    control.send(experiment, "stop")
     os.kill(worker, signal.SIGCONT)
     eventually(lambda: ended(experiment), "the end")
     lab.await_end(experiment)
@@ -318,7 +318,7 @@ def test_a_run_stopped_just_before_its_worker_died_stays_stopped(lab: Lab, undis
     experiment = lab.make()
     lab.start(experiment, worker_faults=("forward:3:stop",))
     worker = lab.await_frozen(experiment)
-    steering.send(experiment, "stop", "base-s0")
+    control.send(experiment, "stop", "base-s0")
     eventually(lambda: told(experiment, "control_ack"), "the acknowledgement")
     kill(worker)
     lab.await_end(experiment)

@@ -19,11 +19,11 @@ from tui_attn.experiment.finding import experiments, find_experiment
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive
-from tui_attn.launch import steering
-from tui_attn.launch.steering import LaunchError
+from tui_attn.launch import control, starting
+from tui_attn.launch.control import LaunchError
 from tui_attn.system import files, liveness
 
-PACKAGE = Path(steering.__file__).parents[1]
+PACKAGE = Path(control.__file__).parents[1]
 
 
 def test_folders_and_files_are_the_owners_alone(lab: Lab, undisturbed: dict[str, Reference]) -> None:
@@ -31,7 +31,7 @@ def test_folders_and_files_are_the_owners_alone(lab: Lab, undisturbed: dict[str,
     try:
         experiment = lab.make()
         lab.finish(experiment)
-        steering.send(experiment, "pause")
+        control.send(experiment, "pause")
     finally:
         os.umask(mask)
     modes = {
@@ -88,9 +88,9 @@ def test_another_users_experiment_can_be_watched_at_most(public_folder: Path) ->
     assert as_another_user(lambda: supervisor_alive(experiment)) == "True"
     assert "starting" in as_another_user(lambda: read_state(experiment).situation().experiment)
     for action in (
-        lambda: steering.send(experiment, "stop"),
-        lambda: steering.resume(experiment),
-        lambda: steering.kill(experiment),
+        lambda: control.send(experiment, "stop"),
+        lambda: starting.resume(experiment),
+        lambda: control.kill(experiment),
     ):
         said = as_another_user(action)
         assert said == f"LaunchError: {experiment.id} belongs to another user (uid 0): you can watch it, not steer it"
@@ -147,9 +147,9 @@ def test_links_in_an_experiment_are_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic link"):
         LogWriter(experiment.run("se-s0").events)
     with pytest.raises(LaunchError, match="can't write to"):
-        steering.start_supervisor(experiment)
+        control.start_supervisor(experiment)
     liveness.Heartbeat(experiment.run("se-s0").heartbeat).beat()
-    assert steering._locks(experiment) == [experiment.supervisor_lock, experiment.run("se-s0").lock]
+    assert control._locks(experiment) == [experiment.supervisor_lock, experiment.run("se-s0").lock]
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in outside.iterdir()} == before
 
 

@@ -24,7 +24,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
-from tui_attn.launch import steering
+from tui_attn.launch import control
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.form_state import OWN
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -384,4 +384,4 @@ def test_a_start_is_opened(tmp_path: Path) -> None:
         assert supervisor_alive(made[0])
     finally:
         for folder in made:
-            steering.kill(folder)
+            control.kill(folder)

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.launch import steering
+from tui_attn.launch import control, starting
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -119,9 +119,9 @@ def test_the_acknowledgement_shows(tmp_path: Path) -> None:
 
 def test_another_users_experiment_can_only_be_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder: ExperimentDir) -> None:
-        raise steering.LaunchError(f"{folder.id} belongs to another user (uid 7): you can watch it, not steer it")
+        raise control.LaunchError(f"{folder.id} belongs to another user (uid 7): you can watch it, not steer it")
 
-    monkeypatch.setattr(steering, "check_owner", refuse)
+    monkeypatch.setattr(control, "check_owner", refuse)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
@@ -138,9 +138,9 @@ def test_a_lost_experiment_is_resumed_by_one_key(tmp_path: Path, monkeypatch: py
 
     def refuse(folder: ExperimentDir) -> None:
         asked.append(folder)
-        raise steering.LaunchError("the supervisor did not start: see supervisor.log")
+        raise control.LaunchError("the supervisor did not start: see supervisor.log")
 
-    monkeypatch.setattr(steering, "resume", refuse)
+    monkeypatch.setattr(starting, "resume", refuse)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)

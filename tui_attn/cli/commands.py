@@ -24,7 +24,7 @@ from tui_attn.experiment.follower import Follower, read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import STALLED_AFTER, supervisor_alive
 from tui_attn.history import organize
-from tui_attn.launch import custom_models, probe_process, steering
+from tui_attn.launch import control, probe_process, starting
 from tui_attn.system import liveness
 from tui_attn.system.console import FetchProgress, complain, say
 from tui_attn.system.text import command_line, duration, safe_text, size
@@ -46,10 +46,11 @@ def resume(runs_dir: Path, name: str | None, *, as_json: bool, dashboard: Dashbo
     if follower.state.runs and not unfinished and follower.state.state in reducer.EXPERIMENT_ENDED:
         lines.print_result(follower)
         return follower.state.exit_code
-    _check_code(folder, trust_code)
-    _check_data(folder)
-    _check_tensorboard(folder)
-    supervisor = steering.resume(folder)
+    progress = FetchProgress()
+    try:
+        supervisor = starting.resume(folder, trust_code=trust_code, progress=progress, tell=say).supervisor
+    finally:
+        progress.close()
     if dashboard is not None:
         return dashboard(folder)
     say(f"going on with {folder.id}")
@@ -61,52 +62,21 @@ def extend(
 ) -> int:
     """Bring the experiment to `seeds` seeds, whether it runs or has ended."""
     folder = find_experiment(runs_dir, name)
+    progress = FetchProgress()
+    try:
+        started = starting.extend(folder, seeds, trust_code=trust_code, progress=progress, tell=say)
+    finally:
+        progress.close()
     supervisor = None
-    if supervisor_alive(folder):
-        result = _await(folder, steering.send(folder, "extend", seeds=seeds))
+    if isinstance(started, str):
+        result = _await(folder, started)
         if result != "done":
             raise RunsError(result)
     else:
-        steering.check_owner(folder)
-        _check_code(folder, trust_code)
-        _check_data(folder)
-        _check_tensorboard(folder)
-        supervisor = steering.extend(folder, seeds, trust_code=trust_code)
+        supervisor = started.supervisor
     if dashboard is not None:
         return dashboard(folder)
     return lines.watch(folder, as_json=as_json, own=True, supervisor=supervisor)
-
-
-def _check_code(folder: ExperimentDir, trust_code: bool) -> None:
-    """Refuse to run code that isn't the user's, and tell where a file of theirs has changed. Raises `LaunchError`."""
-    steering.check_code(folder, trust_code=trust_code)
-    for remark in custom_models.remarks(folder.manifest_data()):
-        say(remark)
-
-
-def _check_data(folder: ExperimentDir) -> None:
-    """Refuse to go on with other data than the experiment began with. Raises `DataError` or `RunsError`."""
-    manifest = folder.manifest_data()
-    where = Path(manifest.config.data_dir) if manifest.config.data_dir else None
-    progress = FetchProgress()
-    try:
-        located = data.ensure(manifest.config.dataset, where, progress=progress)
-    finally:
-        progress.close()
-    if located.version != manifest.data.get("version"):
-        raise RunsError(f"the data set {manifest.config.dataset} has changed since {folder.id} began: restore it first")
-
-
-def _check_tensorboard(folder: ExperimentDir) -> None:
-    """Say where event files are asked for that can't be written here: training goes on without them."""
-    if not folder.manifest_data().config.tensorboard:
-        return
-    from tui_attn.export import ExportError, require_tensorboard
-
-    try:
-        require_tensorboard()
-    except ExportError as error:
-        say(f"{folder.id} trains on without TensorBoard's event files: {error}")
 
 
 def steer(runs_dir: Path, name: str | None, command: str, run: str | None) -> int:
@@ -117,7 +87,7 @@ def steer(runs_dir: Path, name: str | None, command: str, run: str | None) -> in
     if run is not None and run not in read_state(folder).state.runs:
         known = ", ".join(read_state(folder).state.runs)
         raise RunsError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {safe_text(known)}")
-    result = _await(folder, steering.send(folder, command, run))
+    result = _await(folder, control.send(folder, command, run))
     say(f"{command} {folder.id}{'' if run is None else ' ' + run}: {result}")
     return 0 if result == "done" else 1
 

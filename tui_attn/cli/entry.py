@@ -61,7 +61,7 @@ def _report(error: Exception) -> int:
     from tui_attn.cli import lines
     from tui_attn.data import DataError
     from tui_attn.experiment.manifest import RunsError
-    from tui_attn.launch.steering import LaunchError
+    from tui_attn.launch.control import LaunchError
 
     if isinstance(error, lines.OutputError):
         lines.give_up_stdout()

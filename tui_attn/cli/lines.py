@@ -21,7 +21,7 @@ from tui_attn.experiment.folders import ID, ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.reducer import ExperimentState, RunState
-from tui_attn.launch import steering
+from tui_attn.launch import control
 from tui_attn.system import liveness
 from tui_attn.system.console import complain, say
 from tui_attn.system.text import command_line, duration, safe_text
@@ -150,13 +150,13 @@ def _stop(folder: ExperimentDir, *, hard: bool) -> None:
     if not hard:
         say("stopping after this step; what there is is kept. Press Ctrl+C again to end at once")
         try:
-            steering.send(folder, "stop")
-        except steering.LaunchError as error:
+            control.send(folder, "stop")
+        except control.LaunchError as error:
             complain(str(error))
-            steering.kill(folder)
+            control.kill(folder)
         return
     say("ending at once")
-    steering.kill(folder)
+    control.kill(folder)
 
 
 class _Signals:

@@ -113,12 +113,12 @@ def given_experiment(context: typer.Context) -> dict[str, Any]:
 
 
 def _start(config: ExperimentConfig, how: Started) -> int:
-    from tui_attn.launch import start
+    from tui_attn.launch import starting
 
     mention_cut_off(how.runs_dir)
     progress = console.FetchProgress()
     try:
-        started = start.start(config, runs_dir=how.runs_dir, progress=progress, tell=console.say)
+        started = starting.start(config, runs_dir=how.runs_dir, progress=progress, tell=console.say)
     finally:
         progress.close()
     folder = started.folder
@@ -137,9 +137,9 @@ def _start(config: ExperimentConfig, how: Started) -> int:
 
 def mention_cut_off(runs_dir: Path) -> None:
     """Before something new begins: what was cut off, and how to take it up again."""
-    from tui_attn.launch import steering
+    from tui_attn.launch import control
 
-    found = steering.cut_off(runs_dir)
+    found = control.cut_off(runs_dir)
     if found:
         more = f", and {len(found) - 1} more: 'tui-attn ls' lists them" if len(found) > 1 else ""
         console.say(f"{found[0].id} was cut off: '{command_line('resume', found[0].path)}' takes it up again{more}")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tui_attn.experiment.config import ConfigError, ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
@@ -49,6 +50,16 @@ def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
 def rename_manifest(folder: ExperimentDir, name: str | None) -> Manifest:
     """Let people see the experiment as `name`, or as its id when None. Raises `RunsError`, `OSError`."""
     return _change_manifest(folder, lambda manifest: replace(manifest, config=replace(manifest.config, name=name)))
+
+
+def move_data(folder: ExperimentDir, dataset: str, data_dir: str | None, found: dict[str, Any]) -> Manifest:
+    """Record that the experiment's data is elsewhere now: as `dataset`, in `found`. Raises `RunsError`, `OSError`."""
+    return _change_manifest(
+        folder,
+        lambda manifest: replace(
+            manifest, data=found, config=replace(manifest.config, dataset=dataset, data_dir=data_dir)
+        ),
+    )
 
 
 def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifest]) -> Manifest:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tui_attn import data
 from tui_attn.data import DataError
+from tui_attn.system.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def load(
         )
     except (KeyError, TypeError):
         raise DataError("experiment.json doesn't say where the data is: start the experiment anew") from None
+    _check_version(located)
     if name.startswith("folder:"):
         from tui_attn.train import load_data
 
@@ -74,6 +76,17 @@ def load(
         mean=tuple(info.mean),
         std=tuple(info.std),
     )
+
+
+def _check_version(located: data.Located) -> None:
+    """Refuse other data than the experiment began with. Raises `DataError`."""
+    if located.name.startswith(data.FOLDER):
+        changed = bool(data.verify(located))
+    else:  # its files are checked against pinned digests while they are read
+        changed = data.dataset_info(located.name).version != located.version
+    if changed:
+        name = safe_text(located.name, one_line=True)
+        raise DataError(f"the data set {name} has changed since the experiment began: restore it, then resume")
 
 
 def augment(images: Tensor, kinds: tuple[str, ...], seed: int) -> Tensor:

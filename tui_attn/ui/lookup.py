@@ -167,7 +167,7 @@ class Start:
     """Seconds between two lines of progress."""
 
     def __init__(self, config: ExperimentConfig, runs_dir: Path, post: Post) -> None:
-        from tui_attn.launch.start import Attempt
+        from tui_attn.launch.starting import Attempt
 
         self._attempt = Attempt(config, runs_dir)
         self._post = post
@@ -183,8 +183,8 @@ class Start:
     def _run(self) -> None:
         from tui_attn.data import DataError
         from tui_attn.experiment.manifest import RunsError
-        from tui_attn.launch.start import CancelledError
-        from tui_attn.launch.steering import LaunchError
+        from tui_attn.launch.control import LaunchError
+        from tui_attn.launch.starting import CancelledError
 
         try:
             started = self._attempt.run(self._progress)

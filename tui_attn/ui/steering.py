@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.messages import CommandSent, ExperimentResumed, FromSession, SteeringFailed
+
+if TYPE_CHECKING:
+    from tui_attn.launch.starting import Started
 
 Post = Callable[[FromSession], object]
 
@@ -59,50 +61,41 @@ class Steering:
         done = [id_ for id_ in self.pending if id_ in acknowledged]
         return [(self.pending.pop(id_), acknowledged[id_][1]) for id_ in done]
 
-    def _send(self, command: str, run: str | None, *, seeds: int | None = None) -> None:
-        from tui_attn.launch import steering  # 20 ms that the first frame doesn't wait for
+    def _send(self, command: str, run: str | None) -> None:
+        from tui_attn.launch import control  # 20 ms that the first frame doesn't wait for
 
         try:
-            id_ = steering.send(self._folder, command, run, seeds=seeds)
-        except steering.LaunchError as error:
+            id_ = control.send(self._folder, command, run)
+        except control.LaunchError as error:
             self._post(SteeringFailed(str(error)))
         else:
             self._post(CommandSent(id_, command, run))
 
-    def _extend(self, seeds: int) -> None:
-        from tui_attn import data
-        from tui_attn.experiment.manifest import RunsError
-        from tui_attn.experiment.ownership import supervisor_alive
-        from tui_attn.launch import steering
-
-        if supervisor_alive(self._folder):
-            self._send("extend", None, seeds=seeds)
-            return
-        try:
-            config = self._folder.manifest_data().config
-            found = data.find(config.dataset, Path(config.data_dir) if config.data_dir else None)
-            if found is None:
-                raise steering.LaunchError(f"the data set is not here: 'tui-attn data {config.dataset}' fetches it")
-        except (data.DataError, RunsError, steering.LaunchError) as error:
-            self._post(SteeringFailed(str(error)))
-        else:
-            self._launch(lambda: steering.extend(self._folder, seeds))
-
     def _resume(self) -> None:
-        from tui_attn.launch import steering
+        from tui_attn.launch import starting
 
-        self._launch(lambda: steering.resume(self._folder))
+        self._launch(lambda: starting.resume(self._folder))
 
-    def _launch(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
-        from tui_attn.launch import steering
+    def _extend(self, seeds: int) -> None:
+        from tui_attn.launch import starting
+
+        self._launch(lambda: starting.extend(self._folder, seeds))
+
+    def _launch(self, start: Callable[[], Started | str]) -> None:
+        from tui_attn.data import DataError
+        from tui_attn.experiment.manifest import RunsError
+        from tui_attn.launch.control import LaunchError
 
         try:
-            supervisor = start()
-        except steering.LaunchError as error:
+            started = start()
+        except (DataError, RunsError, LaunchError) as error:
             self._post(SteeringFailed(str(error)))
+            return
+        if isinstance(started, str):
+            self._post(CommandSent(started, "extend", None))
             return
         self._post(ExperimentResumed())
-        supervisor.wait()  # it is this process's child as long as this process lives
+        started.supervisor.wait()  # it is this process's child as long as this process lives
 
     @staticmethod
     def _in_thread(work: Callable[[], None]) -> None:

@@ -1,0 +1,313 @@
+"""Start, resume and extend experiments, with every check inside: the same steps for the command line and the dashboard.
+
+`start` makes a new experiment, `resume` continues one that nobody runs, `extend` adds seeds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tui_attn import __version__, data, export
+from tui_attn.data import Progress, silent
+from tui_attn.experiment import writing
+from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.custom_model import CustomModelError
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
+from tui_attn.launch import control, custom_models, devices
+from tui_attn.launch.control import LaunchError
+from tui_attn.system.text import command_line, safe_text
+
+ELSEWHERE_WITHIN = 5.0
+"""Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
+
+Tell = Callable[[str], object]
+
+
+class CancelledError(Exception):
+    """The start was cancelled before anything was created."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An experiment and its supervisor, which is a child of this process."""
+
+    folder: ExperimentDir
+    supervisor: subprocess.Popen[bytes]
+
+
+def start(
+    config: ExperimentConfig,
+    *,
+    runs_dir: Path,
+    progress: Progress = silent,
+    may_create: Callable[[], bool] = lambda: True,
+    tell: Tell = lambda _: None,
+) -> Started:
+    """Check everything, fetch the data set, create the experiment's folder and start its supervisor.
+
+    Nothing is created in `runs_dir` before the data is here, the custom models passed their check and `may_create`
+    agreed. `tell` gets remarks on the custom models. `progress` and `tell` may raise to cancel. Raises `ConfigError`,
+    `DataError`, `RunsError`, `ExportError`, `LaunchError` and `CancelledError`.
+    """
+    if config.tensorboard:
+        export.require_tensorboard()
+    config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
+    machine = devices.probe()
+    chosen = devices.choose(config.device, machine)
+    located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
+    config, sources = custom_models.prepare(config, tell)
+    if not may_create():
+        raise CancelledError
+    folder = _create(config, runs_dir, chosen, located, sources)
+    return Started(folder, control.start_supervisor(folder))
+
+
+def resume(
+    folder: ExperimentDir,
+    *,
+    trust_code: bool = False,
+    data_dir: Path | None = None,
+    progress: Progress = silent,
+    tell: Tell = lambda _: None,
+    wait: Callable[[float], object] = time.sleep,
+) -> Started:
+    """Continue what is not finished in an experiment that nobody runs.
+
+    `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `tell` gets
+    remarks for the user. Raises `DataError`, `RunsError` and `LaunchError`.
+    """
+    _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
+    return Started(folder, control.start_supervisor(folder))
+
+
+def extend(
+    folder: ExperimentDir,
+    seeds: int,
+    *,
+    trust_code: bool = False,
+    data_dir: Path | None = None,
+    progress: Progress = silent,
+    tell: Tell = lambda _: None,
+) -> Started | str:
+    """Bring an experiment to `seeds` seeds and train what is missing; parameters and errors as for `resume`.
+
+    Where a supervisor runs it, that one is told to, and the id of the command is returned.
+    """
+    if supervisor_alive(folder):
+        control.check_owner(folder)
+        if data_dir is not None:
+            raise LaunchError(f"{folder.id} is running: stop it before you move its data")
+        _check_data(folder, None, progress, may_move=False)
+        return control.send(folder, "extend", seeds=seeds)
+    _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
+    with _saying_why(folder):
+        writing.extend_manifest(folder, seeds)
+    return Started(folder, control.start_supervisor(folder))
+
+
+class Attempt:
+    """A start that can be cancelled until its folder is created. Its methods may be called from any thread."""
+
+    def __init__(self, config: ExperimentConfig, runs_dir: Path) -> None:
+        self._config = config
+        self._runs_dir = runs_dir
+        self._lock = threading.Lock()
+        self._cancelled = self._created = False
+
+    def run(self, progress: Progress) -> Started:
+        """Start. Raises what `start` raises."""
+
+        def heard(phase: str, done: int, total: int | None) -> None:
+            if self._cancelled:
+                raise CancelledError
+            progress(phase, done, total)
+
+        return start(
+            self._config,
+            runs_dir=self._runs_dir,
+            progress=heard,
+            may_create=self._may_create,
+            tell=lambda text: heard(text, 0, None),
+        )
+
+    def cancel(self) -> bool:
+        """Cancel as soon as the current step allows; False when the experiment exists already."""
+        with self._lock:
+            self._cancelled = not self._created
+            return self._cancelled
+
+    def _may_create(self) -> bool:
+        with self._lock:
+            self._created = not self._cancelled
+            return self._created
+
+
+# ---- a new experiment
+
+
+def _create(
+    config: ExperimentConfig,
+    runs_dir: Path,
+    chosen: tuple[str, ...],
+    located: data.Located,
+    sources: Sequence[custom_models.Source],
+) -> ExperimentDir:
+    folder = writing.make_experiment(runs_dir, config)
+    manifest = Manifest(
+        id=folder.id,
+        created=time.time(),
+        config=config,
+        threads=devices.threads(),
+        devices=chosen,
+        precision=config.precision,
+        data=_found(located),
+        versions=_versions(),
+        host=platform.node(),
+    )
+    with _saying_why(folder):
+        custom_models.keep(folder, sources)
+        writing.write_manifest(folder, manifest)
+    return folder
+
+
+def _found(located: data.Located) -> dict[str, Any]:
+    """What the manifest keeps of where the data set is."""
+    return {
+        "root": str(located.root),
+        "files": [str(file) for file in located.files],
+        "source": located.source,
+        "version": located.version,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"tui_attn": __version__, "python": platform.python_version()}
+    for package in ("torch", "torchvision"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    return found
+
+
+# ---- the checks before a supervisor starts
+
+
+def _check(
+    folder: ExperimentDir,
+    *,
+    trust_code: bool,
+    data_dir: Path | None,
+    progress: Progress,
+    tell: Tell,
+    wait: Callable[[float], object] = time.sleep,
+) -> None:
+    control.check_owner(folder)
+    control.check_not_running(folder)
+    _check_elsewhere(folder, wait)
+    check_code(folder, trust_code=trust_code)
+    manifest = folder.manifest_data()
+    for remark in custom_models.remarks(manifest):
+        tell(remark)
+    _check_devices(folder, manifest)
+    _check_data(folder, data_dir, progress, may_move=True)
+    if manifest.config.tensorboard:
+        try:
+            export.require_tensorboard()
+        except export.ExportError as error:
+            tell(f"{folder.id} trains on without TensorBoard's event files: {error}")
+
+
+def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
+    """Refuse custom models that were altered, or that this user has not trusted on this machine.
+
+    Raises `LaunchError`.
+    """
+    try:
+        custom_models.check(folder, folder.manifest_data(), trusted=trust_code)
+    except CustomModelError as error:
+        raise LaunchError(str(error)) from None
+
+
+def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
+    """Refuse what a supervisor on another host runs, whatever that host's clock says.
+
+    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second.
+    """
+    who = supervisor_identity(folder)
+    if who is None or who.host == platform.node():
+        return
+    before = _touched(folder.supervisor_lock)
+    for _ in range(round(ELSEWHERE_WITHIN / 0.1)):
+        wait(0.1)
+        if _touched(folder.supervisor_lock) != before:
+            host = safe_text(who.host, one_line=True)
+            raise LaunchError(
+                f"{folder.id} is running on {host}: stop it there ('{command_line('stop', folder.path)}') first"
+            )
+
+
+def _touched(path: Path) -> int | None:
+    try:
+        return path.stat(follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _check_devices(folder: ExperimentDir, manifest: Manifest) -> None:
+    named = ",".join(manifest.devices)
+    try:
+        devices.choose(named, devices.probe())
+    except ConfigError as error:
+        why = str(error).removeprefix(f"--device {named}: ").partition("; ")[0]
+        raise LaunchError(
+            f"{folder.id} trains on {named}, which is fixed: {why}\ncontinue it where it is, or start a new experiment"
+        ) from None
+
+
+def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress, *, may_move: bool) -> None:
+    """Refuse other data than the experiment began with; record where the same data is now, if it `may_move`."""
+    manifest = folder.manifest_data()
+    dataset, place = manifest.config.dataset, _path(manifest.config.data_dir)
+    if data_dir is not None and dataset.startswith(data.FOLDER):
+        dataset = data.parse_dataset(f"{data.FOLDER}{data_dir}")
+    elif data_dir is not None:
+        place = data_dir.absolute()
+    given = Path(dataset.removeprefix(data.FOLDER)) if dataset.startswith(data.FOLDER) else place
+    if given is not None and data_dir is None and not given.exists():
+        where = safe_text(given, one_line=True)
+        raise LaunchError(f"the data of {folder.id} is not in {where} any more: say where it is with --data-dir DIR")
+    located = data.ensure(dataset, place, progress=progress)
+    if located.version != manifest.data.get("version"):
+        shown = safe_text(manifest.config.dataset, one_line=True)
+        if data_dir is None:
+            raise LaunchError(f"the data set {shown} has changed since {folder.id} began: restore it first")
+        raise LaunchError(f"{safe_text(data_dir, one_line=True)} holds other data than {folder.id} began with: {shown}")
+    found = _found(located)
+    if may_move and (data_dir is not None or any(manifest.data.get(key) != found[key] for key in ("root", "files"))):
+        with _saying_why(folder):
+            writing.move_data(folder, dataset, None if place is None else str(place), found)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+@contextlib.contextmanager
+def _saying_why(folder: ExperimentDir) -> Iterator[None]:
+    """Turn an `OSError` into a `RunsError` for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise RunsError(f"can't write to {safe_text(folder.path, one_line=True)}: {error.strerror}") from None
