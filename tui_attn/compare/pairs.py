@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tui_attn.compare.verdicts import Verdict, VerdictLabel, verdict
@@ -91,7 +91,7 @@ def comparable(first: Manifest, second: Manifest) -> list[str]:
     reasons alone.
     """
     one, two = first.data.get("version"), second.data.get("version")
-    moved = one == two and _same_folder(first.config.dataset, second.config.dataset)
+    moved = one is not None and one == two and _same_folder(first.config.dataset, second.config.dataset)
     found = _differences(first.config, replace(second.config, dataset=first.config.dataset) if moved else second.config)
     if first.precision != second.precision:
         found.append(_versus("precision", first.precision, second.precision))
