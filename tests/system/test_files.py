@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.processes import AT_EVERY_CALL, open_descriptors, python, run_python, said
 from tui_attn.system.files import Reserve, exclusive, read_json, remove_stale_files, write_atomically
+from tui_attn.system.plain_file import NotAFileError
 
 OLD, NEW = b'{"which": "old"}', b'{"which": "new, and longer than the old"}'
 
@@ -243,3 +246,75 @@ def test_only_one_process_is_in_at_a_time_and_a_frozen_one_is_not_waited_for_for
         process.communicate("out\n")
     with exclusive(tmp_path / "lock", within=0.0):
         pass
+
+
+def test_two_threads_that_read_change_and_write_lose_nothing(tmp_path: Path) -> None:
+    path, failed = tmp_path / "count.json", list[Exception]()
+    write_atomically(path, b'{"count": 0}')
+
+    def count() -> None:
+        try:
+            for _ in range(200):
+                with exclusive(tmp_path / "lock", within=None):
+                    number = (read_json(path) or {})["count"]
+                    write_atomically(path, json.dumps({"count": number + 1}).encode(), sync=False)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=count) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failed, read_json(path)) == ([], {"count": 400})
+    assert names(tmp_path) == ["count.json", "lock"]
+
+
+def test_two_threads_that_write_one_file_leave_either_content_whole(tmp_path: Path) -> None:
+    path, contents, failed = tmp_path / "x.json", (b"a" * 70_000, b"b" * 90_000), list[Exception]()
+
+    def write(content: bytes) -> None:
+        try:
+            for _ in range(200):
+                write_atomically(path, content, sync=False)
+                assert path.read_bytes() in contents
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failed, names(tmp_path)) == ([], ["x.json"])
+
+
+def test_a_thread_that_waits_may_give_up_and_the_holder_goes_on(tmp_path: Path) -> None:
+    class GivenUpError(Exception):
+        pass
+
+    def give_up() -> None:
+        raise GivenUpError
+
+    def second() -> None:
+        with pytest.raises(GivenUpError), exclusive(tmp_path / "lock", within=None, on_wait=give_up):
+            raise AssertionError("two at once")
+        done.set()
+
+    done = threading.Event()
+    with exclusive(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert done.is_set()
+
+
+def test_a_lock_that_is_a_hard_link_or_a_pipe_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.write_bytes(b"precious")
+    (tmp_path / "lock").hardlink_to(stranger)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("lock", "pipe"):
+        with pytest.raises(NotAFileError), exclusive(tmp_path / name):
+            raise AssertionError("taken")
+    assert stranger.read_bytes() == b"precious"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from tui_attn.data.base import DEFAULT, DataError, FetchOptions, Located, Problem, Progress, SetStatus, silent
 from tui_attn.data.catalogue import DATASETS
@@ -31,14 +27,11 @@ from tui_attn.data.locate import (
     problems,
 )
 from tui_attn.data.registry import DatasetInfo
+from tui_attn.system.files import exclusive
 from tui_attn.system.text import has_control_characters, safe_text
 from tui_attn.system.text import size as shown_size
 
 MIRROR_VARIABLE = "TUI_ATTN_DATA_MIRROR"
-
-_TURN = 0.1
-"""Seconds between two attempts to get a lock."""
-_one_thread = threading.Lock()
 
 
 def parse_dataset(text: str) -> str:
@@ -262,33 +255,12 @@ def _place(given: Holding | Path) -> Path:
     return given if isinstance(given, Path) else given.folder
 
 
-@contextmanager
-def _lock(info: DatasetInfo, progress: Progress) -> Iterator[None]:
-    """Hold the data set's lock: one process fetches, the others wait and find what it has fetched."""
+def _lock(info: DatasetInfo, progress: Progress) -> AbstractContextManager[int]:
+    """The data set's lock: one process and one thread fetches, the others wait and find what it has fetched."""
     cache = cache_dir()
     make_folder(cache)
     waiting = f"waiting for another tui-attn that is fetching {info.title}"
-    while not _one_thread.acquire(timeout=_TURN):
-        progress(waiting, 0, None)
-    try:
-        with (cache / f".{info.name}.lock").open("ab") as lock:
-            while not _locked(lock):
-                progress(waiting, 0, None)  # again and again, for whoever waits to have a chance to give up
-                time.sleep(_TURN)
-            yield  # closing the file lets go of the lock
-    finally:
-        _one_thread.release()
-
-
-def _locked(file: IO[bytes]) -> bool:
-    """Lock `file`, unless another process holds it."""
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EAGAIN):
-            raise
-        return False
-    return True
+    return exclusive(cache / f".{info.name}.lock", within=None, on_wait=lambda: progress(waiting, 0, None))
 
 
 def _disk_error(error: OSError, info: DatasetInfo) -> DataError:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 
 from tui_attn.experiment import events
 from tui_attn.experiment.events import Event
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.files import exclusive
+from tui_attn.system.plain_file import open_to_read, open_to_write
 
 _CHUNK = 1 << 20
 MISSING = "it is missing"
@@ -31,7 +30,7 @@ class LogWriter:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._clock = clock
-        self._fd = _open_to_append(path)
+        self._fd = open_to_write(path, os.O_APPEND)
         try:
             self._seq = _cut_torn_line(self._fd) + 1
         except BaseException:
@@ -179,26 +178,12 @@ def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) 
 
     Writers take turns by a lock, and one that finds a torn line ends it first, so that its own stays whole.
     """
-    fd = _open_to_append(path)
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_EX)
+    with exclusive(path, os.O_APPEND) as fd:
         length = os.fstat(fd).st_size
         torn = length > 0 and os.pread(fd, 1, length - 1) != b"\n"
         line = events.encode(type_, payload, seq=0, t=t)
         _write_whole(fd, b"\n" + line if torn else line)
         os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _open_to_append(path: Path) -> int:
-    """A descriptor of the log at `path`, which is made if need be. Raises `OSError`, also for what is no file."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(path, flags, 0o600)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return fd
 
 
 def _write_whole(fd: int, line: bytes) -> None:

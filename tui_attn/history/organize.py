@@ -10,7 +10,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.writing import check_owner, rename_manifest
 from tui_attn.system import liveness
-from tui_attn.system.files import read_json, sync_folder, write_atomically
+from tui_attn.system.files import exclusive, read_json, sync_folder, write_atomically
 from tui_attn.system.text import command_line, has_control_characters, safe_text
 
 MOST_NOTE = 1000
@@ -70,21 +70,26 @@ def read_remarks(folder: ExperimentDir) -> Remarks:
 
 def write_remarks(folder: ExperimentDir, remarks: Remarks) -> None:
     """Keep `remarks`. Raises `RunsError`, also for a note that is too long or holds control characters."""
-    check_note(remarks.note)
+    _change_remarks(folder, lambda _: remarks)
+
+
+def _change_remarks(folder: ExperimentDir, change: Callable[[Remarks], Remarks]) -> None:
     check_owner(folder, _ALLOWED)
-    text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
-    with _saying(folder, "write to"):
+    with _saying(folder, "write to"), exclusive(folder.path / "experiment.lock"):
+        remarks = change(read_remarks(folder))
+        check_note(remarks.note)
+        text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
         write_atomically(remarks_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
 
 
 def pin(folder: ExperimentDir, pinned: bool) -> None:
     """Pin `folder` to the top of the history, or let it go. Raises `RunsError`."""
-    write_remarks(folder, replace(read_remarks(folder), pinned=pinned))
+    _change_remarks(folder, lambda known: replace(known, pinned=pinned))
 
 
 def note(folder: ExperimentDir, text: str) -> None:
     """Keep `text` as the note on `folder`; an empty one takes the note away. Raises `RunsError`."""
-    write_remarks(folder, replace(read_remarks(folder), note=text.strip()))
+    _change_remarks(folder, lambda known: replace(known, note=text.strip()))
 
 
 def check_note(note: str) -> None:

@@ -6,16 +6,20 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.plain_file import open_to_read, open_to_write
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says when there is no room, or none left for this user."""
+_TURN = 0.1
+"""Seconds between two calls of `on_wait`."""
 
 
 def state_folder() -> Path | None:
@@ -58,9 +62,9 @@ def write_atomically(
     Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of a new file,
     of which the user's umask takes some.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")  # no other process or thread writes it
     try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        fd = open_to_write(beside, os.O_EXCL, mode=mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
@@ -77,32 +81,57 @@ def write_atomically(
         sync_folder(path.parent)
 
 
-@contextlib.contextmanager
-def exclusive(path: Path, *, within: float = 5.0) -> Iterator[None]:
-    """Be the only process in here with the lock file `path`. Raises `OSError`.
+_thread_locks: dict[tuple[int, int, str], threading.Lock] = {}
+"""By device and inode of the folder, and the file's name: `lockf` does not hold between the threads of a process."""
+os.register_at_fork(after_in_child=_thread_locks.clear)  # a lock that another thread held would never be free
 
-    It waits for the others, but not for ever: one that is frozen in here must not freeze a supervisor.
+
+@contextlib.contextmanager
+def exclusive(
+    path: Path, flags: int = 0, *, within: float | None = 5.0, on_wait: Callable[[], object] = lambda: None
+) -> Iterator[int]:
+    """Hold the lock file `path`, between processes and between threads; gives its descriptor. Raises `OSError`.
+
+    `flags`: further ones for opening it, such as `O_APPEND`. A section that is not free `within` so many seconds is
+    given up, so that a frozen process can't freeze another; None waits for ever. `on_wait` is called while waiting, ten
+    times a second, and may raise to give up. Not re-entrant. Don't open `path` elsewhere while it is held: closing any
+    descriptor of it in this process gives up the lock. The kernel frees the lock of a process that ends.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        deadline = time.monotonic() + within
-        while not _locked(fd):
+    folder = path.parent.stat()
+    lock = _thread_locks.setdefault((folder.st_dev, folder.st_ino, path.name), threading.Lock())
+    deadline = math.inf if within is None else time.monotonic() + within
+
+    def wait_for(attempt: Callable[[float], bool]) -> None:
+        while not attempt(max(0.0, min(_TURN, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 raise OSError(errno.EAGAIN, "another program is changing it", str(path))
-            time.sleep(0.02)
-        yield
-    finally:
-        os.close(fd)
+            on_wait()
 
-
-def _locked(fd: int) -> bool:
+    wait_for(lambda seconds: lock.acquire(timeout=seconds))
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EAGAIN}:
-            raise
-        return False
-    return True
+        fd = open_to_write(path, flags)
+        try:
+            wait_for(lambda seconds: _locked(fd, seconds))
+            yield fd
+        finally:
+            os.close(fd)
+    finally:
+        lock.release()
+
+
+def _locked(fd: int, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EAGAIN}:
+                raise
+        else:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.01)
 
 
 def sync_folder(path: Path) -> None:
@@ -148,7 +177,7 @@ class Reserve:
         It finds out by asking for the room, because a quota doesn't show in the disk's free space.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = open_to_write(self._path)
         except OSError as error:
             return error.errno not in FULL
         try:
