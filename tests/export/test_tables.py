@@ -10,6 +10,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import export
+from tui_attn.report import write_report
 from tui_attn.system.csv_text import csv_blocks
 
 CONFIG = ExperimentConfig(epochs=2, seeds=2, name="=HYPERLINK(“x”)")
@@ -33,7 +34,8 @@ def tables(folder: ExperimentDir, out: Path, run: str | None = None) -> dict[str
 def test_they_hold_what_the_logs_say(folder: ExperimentDir, tmp_path: Path) -> None:
     found = tables(folder, tmp_path)
     state = read_state(folder).state
-    assert set(found) == {"runs", "epochs", "points", "gates"}
+    confusions = {f"confusion-{model}" for model in CONFIG.models}
+    assert set(found) == {"runs", "epochs", "points", "gates", "models", "classes", "heatmaps", *confusions}
     assert [row["run"] for row in found["runs"]] == [f"{model}-s{seed}" for model in CONFIG.models for seed in (0, 1)]
     for run in state.runs.values():
         (row,) = [row for row in found["runs"] if row["run"] == run.id]
@@ -58,7 +60,20 @@ def test_every_gate_of_every_probe_has_a_row(folder: ExperimentDir, tmp_path: Pa
 
 def test_of_one_run_there_is_only_that(folder: ExperimentDir, tmp_path: Path) -> None:
     found = tables(folder, tmp_path, "se-s1")
+    assert set(found) == {"runs", "epochs", "points", "gates", "classes", "heatmaps"}
     assert {row["run"] for rows in found.values() for row in rows} == {"se-s1"}
+
+
+def test_the_reports_tables_have_the_same_headings(folder: ExperimentDir, tmp_path: Path) -> None:
+    tables(folder, tmp_path / "export")
+    write_report(read_state(folder), tmp_path / "report")
+    exported = {path.name: path for path in (tmp_path / "export").glob("*.csv")}
+    reported = {path.name: path for path in (tmp_path / "report" / "tables").glob("*.csv")}
+    assert reported.keys() == exported.keys() - {"points.csv"}
+    for name, path in reported.items():
+        (first, *_), (second, *_) = path.read_bytes().splitlines(), exported[name].read_bytes().splitlines()
+        assert first == second
+        assert name == "gates.csv" or path.read_bytes() == exported[name].read_bytes()
 
 
 def test_no_spreadsheet_finds_a_formula(folder: ExperimentDir, tmp_path: Path) -> None:

@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "textual", "plotext", "rich", "numpy", "scipy", "pandas", "matplotlib", "tensorboard"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "textual",
+    "plotext",
+    "rich",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "tensorboard",
+    "jinja2",
+}
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tui_attn.report.figures import INK, MODEL_INKS, Picture, picture, styled
-from tui_attn.report.html import plain
+from tui_attn.report.figures import INK, MODEL_INKS, Picture, picture, plain, styled
 
 matplotlib = pytest.importorskip("matplotlib")
 

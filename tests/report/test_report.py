@@ -164,7 +164,7 @@ def test_the_tables_hold_the_numbers_as_they_are(whole: tuple[ExperimentDir, Pat
     assert models[1]["verdict"] == versus.verdict
     assert models[0]["verdict"] == ""
     runs = rows(report / "tables" / "runs.csv")
-    assert {row["run"]: float(row["test_accuracy"]) for row in runs} == {
+    assert {row["run"]: float(row["test_accuracy_fraction"]) for row in runs} == {
         run.run: run.test_accuracy for entry in summary.models for run in entry.runs
     }
     epochs = rows(report / "tables" / "epochs.csv")

@@ -12,6 +12,7 @@ from tui_attn.compare.wording import (
     LAB_ACCURACY,
     LAB_REMARK,
     UNKNOWN,
+    counted,
     interval_percent,
     interval_points,
     p_value,
@@ -67,11 +68,7 @@ def title(summary: Summary) -> str:
         dataset = f"folder {dataset.rstrip('/').rpartition('/')[2]}"
     name = safe_text(summary.name or summary.experiment, one_line=True)
     named = name if dataset in name else f"{name}: {dataset}"
-    return f"{named}, {_count(epochs, 'epoch')}, {_count(seeds, 'seed')}, {summary.state}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{named}, {counted(epochs, 'epoch')}, {counted(seeds, 'seed')}, {summary.state}"
 
 
 # ---- models side by side

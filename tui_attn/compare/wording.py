@@ -18,6 +18,11 @@ LAB_REMARK = "the lab's figures are what such networks reach on CIFAR-10 (on Fas
 UNKNOWN = "–"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def percent(value: float | None) -> str:
     """A fraction in per cent, without the sign: `91.51`."""
     return UNKNOWN if value is None else f"{100 * value:.2f}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import Follower
+from tui_attn.export.tables import csv_tables
 from tui_attn.report.output import ReportError, write_files
+from tui_attn.system.csv_text import csv_blocks
 
 PAGE = "report.html"
 PICTURES, TABLES = "pictures", "tables"
@@ -25,19 +28,18 @@ def write_report(follower: Follower, folder: Path) -> Path:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ReportError(NEEDS) from None
-    from tui_attn.report.content import gather
+    from tui_attn.report.drawing import draw
     from tui_attn.report.figures import assign
     from tui_attn.report.page import page
-    from tui_attn.report.sections import draw
-    from tui_attn.report.tables import csv_files
 
-    content = gather(follower)
+    results = read_results(follower)
     assign(follower.manifest.config.models)
-    drawn = draw(content)
-    files = {f"{TABLES}/{name}": table for name, table in csv_files(content).items()}
+    drawn = draw(results)
+    tables = csv_tables(follower, results, [], curves=False)
+    files = {f"{TABLES}/{name}": b"".join(csv_blocks(*table)) for name, table in tables.items()}
     for picture in drawn.all:
         files[f"{PICTURES}/{picture.name}.png"] = picture.png
         files[f"{PICTURES}/{picture.name}.svg"] = picture.svg
-    files[PAGE] = page(content, drawn, sorted(files)).encode("utf-8")
+    files[PAGE] = page(results, drawn, sorted(files)).encode("utf-8")
     write_files(folder, files, last=PAGE)
     return folder / PAGE

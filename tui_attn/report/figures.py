@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from tui_attn.report.html import Markup, plain, tag
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -36,6 +37,7 @@ _VARIABLES = {
     **{color: f"var(--own-{number})" for number, color in enumerate(OWN_INKS, start=1)},
 }
 _COLOR = re.compile("|".join(_VARIABLES))
+_NOT_FOR_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _REFERENCE = re.compile(r"#([A-Za-z][\w.-]*)")
 
 STYLE: Any = {
@@ -125,6 +127,11 @@ def marker(model: str) -> str:
     return OWN_MARKERS[_own[model] % len(OWN_MARKERS)] if model in _own else MARKERS.get(model, "D")
 
 
+def plain(text: object) -> str:
+    """`text` without anything that an HTML page or an SVG picture may not hold."""
+    return _NOT_FOR_XML.sub("\N{REPLACEMENT CHARACTER}", safe_text(text))
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Within it, matplotlib draws as this report does, and says nothing of letters that its font lacks."""
@@ -173,6 +180,8 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 def _inline(svg: bytes, name: str, alt: str) -> Markup:
     """The picture as an element of an HTML page: colours as variables, the page's font, ids that are its own."""
+    from markupsafe import Markup
+
     root = ElementTree.fromstring(svg)  # noqa: S314  written by matplotlib just now
     used = {
         match
@@ -193,7 +202,7 @@ def _inline(svg: bytes, name: str, alt: str) -> Markup:
     root.set("aria-label", plain(alt))
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  written here
 
 
 def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
@@ -213,8 +222,3 @@ def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
         element.text = None
     if element.tail is not None and not element.tail.strip():
         element.tail = None
-
-
-def figure_element(shown: Picture) -> Markup:
-    """The picture with its caption."""
-    return tag("figure", shown.inline, tag("figcaption", shown.caption))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.heatmaps import Probes
-from tui_attn.report.classes import MOST_CLASSES, shortened
-from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture
-from tui_attn.report.html import plain
+from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
+from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain
 
 if TYPE_CHECKING:
     import numpy as np

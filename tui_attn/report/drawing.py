@@ -1,15 +1,19 @@
-"""Which pictures a report has, section by section."""
+"""Draws all pictures of a report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tui_attn.report.accuracies import accuracies_picture, differences_picture
-from tui_attn.report.classes import class_picture, confusion_picture
-from tui_attn.report.content import Content, Heatmaps
+from tui_attn.compare.results import ModelHeatmaps, Results
+from tui_attn.report.comparison_figures import (
+    accuracies_picture,
+    class_picture,
+    confusion_picture,
+    differences_picture,
+    effects_picture,
+)
 from tui_attn.report.curve_figures import by_epoch, curves_picture, training_loss
-from tui_attn.report.effects import effects_picture
 from tui_attn.report.figures import Picture
 from tui_attn.report.heatmap_figures import attention_pictures, gates_picture
 
@@ -38,14 +42,14 @@ class Drawn:
         ]
 
 
-def draw(content: Content) -> Drawn:
+def draw(results: Results) -> Drawn:
     """Draw all that there is something to draw of."""
     return Drawn(
-        accuracies=_known([accuracies_picture(content.summary), differences_picture(content.summary)]),
-        curves=_curves(content),
-        classes=_known([class_picture(content.classes), *map(confusion_picture, content.classes)]),
-        heatmaps={heatmaps.model: _heatmaps(heatmaps) for heatmaps in content.heatmaps},
-        effects={found.model: effects_picture(found) for found in content.effects},
+        accuracies=_known([accuracies_picture(results.summary), differences_picture(results.summary)]),
+        curves=_curves(results),
+        classes=_known([class_picture(results.classes), *map(confusion_picture, results.classes)]),
+        heatmaps={heatmaps.model: _heatmaps(heatmaps) for heatmaps in results.heatmaps},
+        effects={found.model: effects_picture(found) for found in results.effects},
     )
 
 
@@ -53,8 +57,8 @@ def _known(pictures: Iterable[Picture | None]) -> tuple[Picture, ...]:
     return tuple(picture for picture in pictures if picture is not None)
 
 
-def _curves(content: Content) -> tuple[Picture, ...]:
-    begun = {model: runs for model, runs in content.runs.items() if runs}
+def _curves(results: Results) -> tuple[Picture, ...]:
+    begun = {model: runs for model, runs in results.runs.items() if runs}
     if not begun:
         return ()
     accuracy = [by_epoch(model, runs, lambda result: result.test_accuracy) for model, runs in begun.items()]
@@ -67,7 +71,7 @@ def _curves(content: Content) -> tuple[Picture, ...]:
     )
 
 
-def _heatmaps(heatmaps: Heatmaps) -> tuple[Picture, ...]:
+def _heatmaps(heatmaps: ModelHeatmaps) -> tuple[Picture, ...]:
     run, probes = heatmaps.shown
     found: list[Picture] = []
     for facts in probes.facts:

@@ -1,4 +1,4 @@
-"""HTML from Python values: nothing that comes from outside can become markup."""
+"""The page's templates: nothing that comes from outside can become markup."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
-from tui_attn.report.html import Markup, inside, plain, table, tag
+from tui_attn.report.figures import plain
+from tui_attn.report.page import environment
 
 
 class Reader(HTMLParser):
     """Collects what a browser would see."""
 
-    def __init__(self) -> None:
+    def __init__(self, markup: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
+        self.cells: list[str] = []
+        self.feed(markup)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if data.strip():
+            self.cells.append(data)
 
 
-def read(markup: str) -> Reader:
-    reader = Reader()
-    reader.feed(markup)
-    reader.close()
-    return reader
+TABLE = '{% from "macros.html.j2" import table %}{{ table(rows, 1, rows[0][0]) }}'
+
+
+def table(*rows: list[str]) -> Reader:
+    """What a browser sees of a table in the page."""
+    return Reader(environment().from_string(TABLE).render(rows=rows))
 
 
 @given(st.text(), st.text())
 def test_text_stays_text_and_values_stay_values(text: str, value: str) -> None:
-    seen = read(tag("p", text, title=value))
+    seen = Reader(environment().from_string('<p title="{{ value }}">{{ text }}</p>').render(text=text, value=value))
     assert seen.tags == ["p"]
     assert [name for name, _ in seen.attributes] == ["title"]
-    assert not set(seen.text) & set(map(chr, range(9)))
+    assert not set("".join(seen.cells)) & set(map(chr, range(9)))
 
 
 @pytest.mark.parametrize(
     "text", ["<script>alert(1)</script>", "&lt;b&gt;", '"><img src=x onerror=alert(1)>', "a & b < c > d", "]]>"]
 )
 def test_markup_in_text_is_shown_as_it_is(text: str) -> None:
-    assert read(tag("td", text)).text == text
-    assert read(tag("td", text)).tags == ["td"]
-    assert read(tag("a", "x", href=text)).attributes == [("href", text)]
-
-
-def test_markup_passes_and_nothing_is_nothing() -> None:
-    assert tag("p", [tag("b", "x"), None, "y"], None, class_="c") == '<p class="c"><b>x</b>y</p>'
-    assert tag("meta", charset="utf-8", media=None) == '<meta charset="utf-8">'
-    assert inside() == ""
-    assert isinstance(tag("br"), Markup)
+    seen = table([text, text], [text, text])
+    assert seen.cells == [text] * 4
+    assert seen.tags == ["div", "table", "thead", "tr", "th", "th", "tbody", "tr", "th", "td"]
+    assert ("class", text) in seen.attributes
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_markup_passes_and_nothing_is_nothing() -> None:
     ],
 )
 def test_numbers_are_typeset(text: str, shown: str) -> None:
-    assert read(tag("p", text)).text == shown
+    assert table(["head"], [text]).cells == ["head", shown]
 
 
 def test_plain_text_has_nothing_that_xml_refuses() -> None:
@@ -77,7 +77,12 @@ def test_plain_text_has_nothing_that_xml_refuses() -> None:
 
 
 def test_a_table_has_heads_and_rows() -> None:
-    seen = read(table([["", "a"], ["x", "1"], ["  below x", "2"]]))
+    seen = table(["", "a"], ["x", "1"], ["  below x", "2"])
     assert seen.tags == ["div", "table", "thead", "tr", "th", "th", "tbody", "tr", "th", "td", "tr", "th", "td"]
     assert ("data-sub", "1") in seen.attributes
     assert ("scope", "row") in seen.attributes
+
+
+def test_a_template_without_one_of_its_values_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        environment().get_template("page.html.j2").render()

@@ -1,4 +1,4 @@
-"""All that a report says of an experiment, gathered once, before anything is drawn or written."""
+"""Everything that is known of an experiment's results, read once for a report or for tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tui_attn.compare.archives import ArchiveError
 from tui_attn.compare.effects import Effects, effects_of
 from tui_attn.compare.heatmaps import Probes, load_probes
 from tui_attn.compare.interventions import KINDS
+from tui_attn.compare.pairs import runs_of
 from tui_attn.compare.predictions import ClassResults, class_names, class_results
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, summarise
-from tui_attn.experiment.folders import run_id
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.reducer import RunState
@@ -21,8 +21,8 @@ from tui_attn.system.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)
-class Heatmaps:
-    """The heatmaps of all finished runs of one model."""
+class ModelHeatmaps:
+    """The newest heatmaps of all finished runs of one model."""
 
     model: str
     runs: tuple[tuple[RunState, Probes], ...]
@@ -31,73 +31,72 @@ class Heatmaps:
 
     @property
     def shown(self) -> tuple[RunState, Probes]:
-        """The run whose pictures stand for the others'."""
+        """The run whose pictures are shown."""
         return self.runs[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """An experiment as the report tells it."""
+class Results:
+    """An experiment's results as its files stand."""
 
     manifest: Manifest
-    summary: Summary
-    remarks: tuple[str, ...]
-    runs: Mapping[str, tuple[RunState, ...]]
-    """By model, by seed; those that were begun."""
     folder: Path
     """Of the experiment."""
+    summary: Summary
+    remarks: tuple[str, ...]
+    """What is missing or odd, unreadable files included."""
+    runs: Mapping[str, tuple[RunState, ...]]
+    """By model and seed, those that have begun."""
     classes: tuple[ClassResults, ...]
-    heatmaps: tuple[Heatmaps, ...]
+    class_problems: tuple[str, ...]
+    """Predictions that can't be used, and why."""
+    heatmaps: tuple[ModelHeatmaps, ...]
     effects: tuple[Effects, ...]
-    missing_effects: tuple[str, ...]
-    """What is missing of the interventions, in words."""
-    threshold: float | None
-    """An accuracy that all runs reach, to compare how long it took them; None while there is none."""
+    effect_problems: tuple[str, ...]
+    """Interventions that are missing, and why."""
 
     @property
     def title(self) -> str:
         """The experiment's name, or its id."""
         return safe_text(self.manifest.config.name or self.manifest.id, one_line=True)
 
+    @property
+    def begun(self) -> dict[str, RunState]:
+        """The runs that have begun, by id."""
+        return {run.id: run for runs in self.runs.values() for run in runs}
 
-def gather(follower: Follower) -> Content:
-    """Read all that the report needs. What can't be read is told among the remarks."""
+
+def read_results(follower: Follower) -> Results:
+    """Read everything."""
     summary = summarise(follower)
-    runs = _runs(follower)
-    classes, no_classes = class_results(follower)
-    heatmaps, no_heatmaps = _heatmaps(follower, runs)
-    effects, no_effects = effects_of(follower)
-    remarks = dict.fromkeys([*find_remarks(follower, summary), *no_classes, *no_heatmaps])
-    return Content(
+    begun = {
+        model: tuple(run for run in runs if run.steps or run.epochs)
+        for model, runs in runs_of(follower.state, follower.manifest.config).items()
+    }
+    classes, class_problems = class_results(follower)
+    heatmaps, heatmap_problems = _heatmaps(follower, begun)
+    effects, effect_problems = effects_of(follower)
+    remarks = dict.fromkeys([*find_remarks(follower, summary), *class_problems, *heatmap_problems])
+    return Results(
         manifest=follower.manifest,
+        folder=follower.folder.path,
         summary=summary,
         remarks=tuple(remarks),
-        runs=runs,
-        folder=follower.folder.path,
+        runs=begun,
         classes=tuple(classes),
+        class_problems=tuple(class_problems),
         heatmaps=tuple(heatmaps),
         effects=tuple(effects),
-        missing_effects=tuple(no_effects),
-        threshold=summary.common_accuracy,
+        effect_problems=tuple(effect_problems),
     )
 
 
-def _runs(follower: Follower) -> dict[str, tuple[RunState, ...]]:
-    found: dict[str, list[RunState]] = {model: [] for model in follower.manifest.config.models}
-    for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
-        if run.model in found and run.id == run_id(run.model, run.seed) and (run.steps or run.epochs):
-            found[run.model].append(run)
-    return {model: tuple(runs) for model, runs in found.items()}
-
-
-def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[Heatmaps], list[str]]:
-    found: list[Heatmaps] = []
+def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[ModelHeatmaps], list[str]]:
+    found: list[ModelHeatmaps] = []
     problems: list[str] = []
     for model in (model for model in runs if any(run.probes for run in runs[model]) or model in KINDS):
         read: list[tuple[RunState, Probes]] = []
-        for run in runs[model]:
-            if run.state != "finished":
-                continue
+        for run in (run for run in runs[model] if run.state == "finished"):
             try:
                 probes = load_probes(follower.folder, run)
             except ArchiveError as error:
@@ -107,7 +106,6 @@ def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tup
                 read.append((run, probes))
         if read:
             run, probes = read[0]
-            layer = probes.facts[0].layer
-            names = class_names(run, len(probes.trained[f"{layer}/by_class"]))
-            found.append(Heatmaps(model, tuple(read), names))
+            names = class_names(run, len(probes.trained[f"{probes.facts[0].layer}/by_class"]))
+            found.append(ModelHeatmaps(model, tuple(read), names))
     return found, problems

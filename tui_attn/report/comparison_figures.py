@@ -1,0 +1,268 @@
+"""Pictures of the comparison: accuracies, differences from base, classes, interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tui_attn.compare.effects import Effects, dependence_sentence, kind_words, layer_words
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.predictions import ClassResults
+from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.wording import percent
+from tui_attn.report.figures import (
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    Picture,
+    ink,
+    marker,
+    picture,
+    plain,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+
+def accuracies_picture(summary: Summary) -> Picture | None:
+    """Every run's final test accuracy, the runs of one seed joined, and each model's mean with its interval."""
+    entries = [entry for entry in summary.models if entry.accuracy is not None]
+    if not entries:
+        return None
+    found = [entry.accuracies for entry in entries]
+    several = any(len(values) > 1 for values in found)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for seed in summary.seeds:
+            joined = [(place, 100 * values[seed]) for place, values in enumerate(found) if seed in values]
+            axes.plot([x for x, _ in joined], [y for _, y in joined], color=GRID, linewidth=0.8, zorder=1)
+        for place, entry in enumerate(entries):
+            _draw_model(axes, place, entry)
+        axes.set_xticks(range(len(entries)), [entry.model for entry in entries])
+        axes.set_xlim(-0.5, len(entries) - 0.5)
+        axes.tick_params(axis="x", length=0, labelcolor=INK, labelsize=8)
+        axes.set_title("test accuracy, %")
+
+    caption = "Final test accuracy of every run"
+    caption += (
+        "; a line joins the runs of one seed, the bar is the mean with its 95 % interval over seeds."
+        if several
+        else "."
+    )
+    means = ", ".join(f"{entry.model} {percent(entry.accuracy)} %" for entry in entries)
+    return picture("accuracies", f"Test accuracies: {means}.", caption, draw, height=2.9)
+
+
+def _draw_model(axes: Axes, place: int, entry: ModelSummary) -> None:
+    color = ink(entry.model)
+    y = [100 * value for value in entry.accuracies.values()]
+    shown: Any = {"color": color, "markersize": 5, "markeredgecolor": PAPER, "zorder": 3}
+    axes.plot([place] * len(y), y, linestyle="none", marker=marker(entry.model), **shown)
+    if entry.accuracy is not None and entry.ci95 is not None:
+        at = place + 0.22
+        axes.plot([at, at], [100 * end for end in entry.ci95], color=color, linewidth=1.2, zorder=2)
+        axes.plot([at - 0.09, at + 0.09], [100 * entry.accuracy] * 2, color=color, linewidth=2.4, zorder=2)
+
+
+def differences_picture(summary: Summary) -> Picture | None:
+    """Each model's difference from base, seed by seed, and the interval that decides."""
+    shown = [(entry.model, entry.versus_base) for entry in summary.models if entry.versus_base]
+    if not shown:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
+        for place, (model, versus) in enumerate(reversed(shown)):
+            _draw_difference(axes, place, model, versus, summary)
+        axes.set_yticks(range(len(shown)), [model for model, _ in reversed(shown)])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
+        axes.grid(axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_title(f"difference from {BASE}, points")
+
+    if any(versus.ci95 for _, versus in shown):
+        level = (
+            "95 %" if summary.comparisons == 1 else f"{100 * shown[0][1].level:g} %, so that all hold at once in 95 %"
+        )
+        caption = (
+            f"Differences from {BASE} by seed (small) and their mean with the interval that decides (level {level})."
+        )
+    else:
+        caption = f"Differences from {BASE}. With one seed there is no interval: another seed would move them."
+    alt = ", ".join(f"{model} {100 * versus.delta:+.2f} points" for model, versus in shown)
+    return picture("differences", f"Differences from {BASE}: {alt}.", caption, draw, height=0.9 + 0.55 * len(shown))
+
+
+def _draw_difference(axes: Axes, place: int, model: str, versus: Versus, summary: Summary) -> None:
+    color = ink(model)
+    base, other = summary.get(BASE).accuracies, summary.get(model).accuracies
+    points = [100 * (other[seed] - base[seed]) for seed in versus.seeds]
+    if len(points) > 1:
+        axes.plot(points, _spread(place - 0.22, len(points)), linestyle="none", marker=".", color=color, alpha=0.5)
+    if versus.ci95 is not None:
+        axes.plot([100 * end for end in versus.ci95], [place, place], color=color, linewidth=1.8, zorder=2)
+    axes.plot([100 * versus.delta], [place], marker=marker(model), color=color, markersize=6, zorder=3)
+
+
+def _spread(middle: float, count: int) -> Sequence[float]:
+    """Places a little apart, so that equal points don't hide each other."""
+    return [middle + 0.05 * (index % 3 - 1) for index in range(count)]
+
+
+MOST_CLASSES = 30
+"""Classes that can be told apart in a picture."""
+
+
+def shortened(name: str, length: int = 16) -> str:
+    """A name for the side of a picture."""
+    name = plain(name)
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def class_picture(results: Sequence[ClassResults]) -> Picture | None:
+    """The accuracy of each class by model, the hardest class at the bottom."""
+    import numpy as np
+
+    names = results[0].names if results else ()
+    results = [result for result in results if len(result.names) == len(names)]
+    if not results or len(names) > MOST_CLASSES:
+        return None
+    means = {result.model: _mean(result.accuracy) for result in results}
+    order = np.argsort([np.nanmean([mean[index] for mean in means.values()]) for index in range(len(names))])
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        places = range(len(names))
+        stack = np.array([mean[order] for mean in means.values()]) * 100
+        axes.hlines(places, stack.min(axis=0), stack.max(axis=0), color=GRID, linewidth=1.5, zorder=1)
+        for model, mean in means.items():
+            look: Any = {"linestyle": "none", "marker": marker(model), "color": ink(model), "zorder": 2}
+            axes.plot(100 * mean[order], places, label=model, **look)
+        axes.set_yticks(places, [shortened(names[index]) for index in order])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_title("accuracy of each class, %")
+        figure.legend(loc="outside lower center", ncols=3)
+
+    hardest = names[order[0]]
+    alt = f"Accuracy of each class by model; the hardest is {plain(hardest)}."
+    return picture("classes", alt, "Accuracy of each class, mean over the seeds.", draw, height=1.1 + 0.2 * len(names))
+
+
+def _mean(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the runs, NaN only where no run knows."""
+    import numpy as np
+
+    known = ~np.isnan(accuracy)
+    total = np.where(known, accuracy, 0).sum(axis=0)
+    found: NDArray[np.float64] = np.divide(
+        total, known.sum(axis=0), out=np.full(accuracy.shape[1], np.nan), where=known.any(axis=0)
+    )
+    return found
+
+
+def confusion_picture(result: ClassResults) -> Picture | None:
+    """What was taken for what, in per cent of each class, all runs of a model together."""
+    import numpy as np
+
+    count = len(result.names)
+    if count > MOST_CLASSES:
+        return None
+    images = result.confusion.sum(axis=1, keepdims=True)
+    share = np.divide(
+        100.0 * result.confusion, images, out=np.zeros(result.confusion.shape, dtype=np.float64), where=images > 0
+    )
+    wrong = share - np.diag(np.diag(share))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        # The square root lets rare mistakes show beside what is right.
+        axes.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1, interpolation="none", aspect="auto")
+        _write_shares(axes, share)
+        labels = [shortened(name, 11) for name in result.names]
+        axes.set_xticks(range(count), labels, rotation=90)
+        axes.set_yticks(range(count), labels)
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_title(f"{result.model}: class (rows) taken for (columns), %")
+
+    row, column = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
+    worst = f"{result.names[row]} taken for {result.names[column]} ({wrong[row, column]:.1f} %)"
+    caption = f"{result.model}: most often, {worst}."
+    return picture(
+        f"confusion-{result.model}", f"Confusion matrix of {caption}", caption, draw, height=0.9 + 0.31 * count
+    )
+
+
+def _write_shares(axes: Any, share: NDArray[np.float64]) -> None:
+    size = 6.5 if len(share) <= 12 else 4.5 if len(share) <= 20 else 3.0
+    for (row, column), value in _cells(share):
+        if value >= 0.05:
+            text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removeprefix("0")
+            color = "#ffffff" if value > 30 else "#10243e"
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
+
+
+def _cells(share: NDArray[np.float64]) -> list[tuple[tuple[int, int], float]]:
+    return [((row, column), float(share[row, column])) for row in range(len(share)) for column in range(len(share))]
+
+
+def effects_picture(found: Effects) -> Picture:
+    """The change of accuracy under each intervention, with its interval; layers one below the other."""
+    layers = list(dict.fromkeys(effect.layer for effect in found.effects))
+    kinds = list(dict.fromkeys(effect.kind for effect in found.effects))
+    styles = {layer: (marker, alpha) for layer, marker, alpha in zip(layers, "ovs", (0.55, 0.75, 1.0), strict=False)}
+    step = 0.24
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
+        for effect in found.effects:
+            place = kinds.index(effect.kind) + step * (layers.index(effect.layer) - (len(layers) - 1) / 2)
+            marker, alpha = styles[effect.layer]
+            first = effect.kind == kinds[0]
+            label = layer_words(effect.layer) if first and len(layers) > 1 else None
+            axes.plot([100 * end for end in effect.ci95], [place] * 2, color=ink(found.model), alpha=alpha, zorder=2)
+            axes.plot(
+                [100 * effect.delta],
+                [place],
+                linestyle="none",
+                marker=marker,
+                color=ink(found.model),
+                alpha=alpha,
+                label=label,
+                zorder=3,
+            )
+        axes.set_yticks(range(len(kinds)), [_wrapped(kind_words(found.model, kind)) for kind in kinds])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.invert_yaxis()
+        axes.grid(axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_title(f"{found.model}: change of accuracy, points")
+        if len(layers) > 1:
+            axes.legend(loc="best", ncols=len(layers), handletextpad=0.2, columnspacing=1)
+
+    over = "over the seeds" if len(found.runs) > 1 else "over the test images"
+    what = "gates" if found.model == "se" else "attention weights"
+    caption = f"What becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}."
+    height = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers))
+    return picture(f"interventions-{found.model}", dependence_sentence(found), caption, draw, height=height)
+
+
+def _wrapped(words: str, width: int = 20) -> str:
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
