@@ -1,5 +1,4 @@
 .DEFAULT_GOAL := help
-TOGETHER := tests/cli tests/compare tests/data tests/experiment tests/export tests/history tests/launch tests/models tests/report tests/system tests/ui
 .PHONY: help check lint types imports test fmt
 
 help:  ## list the targets
@@ -17,9 +16,8 @@ types:  ## mypy, strict
 imports:  ## which module may import which
 	lint-imports
 
-test:  ## pytest: side by side what works within one process, one after the other what trains and kills
-	python -m pytest -n 2 --dist loadfile $(TOGETHER)
-	python -m pytest $(TOGETHER:%=--ignore=%)
+test:  ## pytest, two files at a time
+	python -m pytest -n 2 --dist loadfile
 
 fmt:  ## let ruff format and mend what it can
 	python -m ruff check --fix .

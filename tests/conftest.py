@@ -1,11 +1,13 @@
-"""No settings but the tests' own, and how hypothesis searches.
+"""No folders of the user but the tests' own, and how hypothesis searches.
 
 It takes few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,9 +24,26 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
+_USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the configuration file of whoever runs the tests out of them."""
+def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Point the user's folders at empty ones, so that nothing depends on whoever runs the tests."""
+    home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("no-settings")))
+        patch.setenv("HOME", str(home))
+        for name, folder in (
+            ("CONFIG", ".config"),
+            ("STATE", ".local/state"),
+            ("CACHE", ".cache"),
+            ("DATA", ".local/share"),
+        ):
+            patch.setenv(f"XDG_{name}_HOME", str(home / folder))
         yield
+
+
+@pytest.fixture(scope="session")
+def user_cache() -> str:
+    """The cache of whoever runs the tests, for tests marked `real_data`: else they would download the data set."""
+    return _USER_CACHE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 
 from tui_attn.data import DATASETS, DataError, Located, ensure, find, load, verify
 
+pytestmark = pytest.mark.real_data
 
-@pytest.fixture(scope="module")
-def fashion_mnist() -> Located:
-    return ensure("fashion-mnist")
+
+@pytest.fixture(scope="module", autouse=True)
+def fashion_mnist(user_cache: str) -> Iterator[Located]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", user_cache)
+        yield ensure("fashion-mnist")
 
 
 def test_it_is_verified(fashion_mnist: Located) -> None:
