@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import pytest
 
-from tui_attn.report.figures import INK, MODEL_INKS, Picture, picture, plain, styled
+from tui_attn.report.figures import INK, MODEL_INKS, Picture, fonts_for, picture, plain, styled
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -77,3 +80,33 @@ def test_drawing_leaves_matplotlibs_settings_alone() -> None:
     with styled():
         assert matplotlib.rcParams["text.parse_math"] is False
     assert dict(matplotlib.rcParams) == before
+
+
+def missing_glyphs(names: list[str]) -> list[str]:
+    """What matplotlib says of characters that it draws as boxes, with the fonts that are chosen for `names`."""
+    import warnings
+
+    from tui_attn.report.figures import look
+
+    with look((), names), warnings.catch_warnings(record=True) as told, styled():
+        warnings.simplefilter("always")
+        figure = matplotlib.figure.Figure()
+        figure.text(0.5, 0.5, "\n".join(names))
+        figure.savefig(io.BytesIO(), format="png")
+    return [str(warning.message) for warning in told]
+
+
+def test_names_that_the_usual_font_lacks_are_drawn_in_an_installed_one_or_told() -> None:
+    names = ["T恤", "운동화", "スニーカー", "Ankle boot"]
+    families, missing = fonts_for(names)
+    drawn = [name for name in names if not set(name) & set(missing)]
+    assert "Ankle boot" in drawn
+    assert missing_glyphs(drawn) == []
+    assert bool(families) == (len(drawn) > 1)
+    if shutil.which("fc-list") and subprocess.run(["fc-list", ":lang=ko"], capture_output=True, check=True).stdout:
+        assert "운동화" in drawn
+
+
+def test_characters_without_any_font_are_told_and_usual_ones_need_none() -> None:
+    assert fonts_for(["Bag", "Trouser é"]) == ([], "")
+    assert fonts_for(["a\U000e0fff"])[1] == "\U000e0fff"

@@ -334,6 +334,13 @@ def test_names_cannot_become_formulas_in_a_spreadsheet(tmp_path: Path, quick: No
     assert [row["class"] for row in found] == ["'=1+1", "'+x", "'-x", "'@SUM(A1)"]
 
 
+def test_class_names_that_no_font_has_are_told(tmp_path: Path, quick: None) -> None:
+    made = experiment(tmp_path, seeds=1, epochs=1, models=("se",), class_names=["a", "b\U000e0fff"])
+    assert "The pictures show boxes for" in written(made, tmp_path / "report").text.replace(
+        "the pictures", "The pictures"
+    )
+
+
 def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = experiment(tmp_path, effects=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -357,4 +364,6 @@ def test_models_of_ones_own_have_inks_and_names_of_their_own(tmp_path: Path) -> 
     ]
     assert "var(--own-1)" in text
     assert "My_net" not in page.text
-    assert figures.marker("my_net-mynet") != figures.marker("other-other")
+    with figures.look(("base", "my_net-mynet", "other-other")):
+        assert figures.marker("my_net-mynet") != figures.marker("other-other")
+    assert figures.ink("my_net-mynet") == figures.OTHER_INK

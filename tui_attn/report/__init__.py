@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tui_attn.compare.results import read_results
@@ -14,6 +15,11 @@ PAGE = "report.html"
 PICTURES, TABLES = "pictures", "tables"
 
 NEEDS = "the report's pictures need matplotlib: pip install 'tui-attn[report]'"
+
+NO_FONT = (
+    "the pictures show boxes for {}: no installed font has these characters; install one, such as Noto Sans CJK, and "
+    "write the report again"
+)
 
 __all__ = ["PAGE", "ReportError", "write_report"]
 
@@ -29,17 +35,21 @@ def write_report(follower: Follower, folder: Path) -> Path:
     except ImportError:
         raise ReportError(NEEDS) from None
     from tui_attn.report.drawing import draw
-    from tui_attn.report.figures import assign
+    from tui_attn.report.figures import look
     from tui_attn.report.page import page
 
     results = read_results(follower)
-    assign(follower.manifest.config.models)
-    drawn = draw(results)
+    names = [name for found in results.classes for name in found.names]
+    names += [name for found in results.heatmaps for name in found.classes]
     tables = csv_tables(follower, results, [], curves=False)
     files = {f"{TABLES}/{name}": b"".join(csv_blocks(*table)) for name, table in tables.items()}
-    for picture in drawn.all:
-        files[f"{PICTURES}/{picture.name}.png"] = picture.png
-        files[f"{PICTURES}/{picture.name}.svg"] = picture.svg
-    files[PAGE] = page(results, drawn, sorted(files)).encode("utf-8")
+    with look(follower.manifest.config.models, names) as missing:
+        if missing:
+            results = replace(results, remarks=(*results.remarks, NO_FONT.format(missing[:20])))
+        drawn = draw(results)
+        for picture in drawn.all:
+            files[f"{PICTURES}/{picture.name}.png"] = picture.png
+            files[f"{PICTURES}/{picture.name}.svg"] = picture.svg
+        files[PAGE] = page(results, drawn, sorted(files)).encode("utf-8")
     write_files(folder, files, last=PAGE)
     return folder / PAGE

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -40,9 +41,11 @@ _COLOR = re.compile("|".join(_VARIABLES))
 _NOT_FOR_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _REFERENCE = re.compile(r"#([A-Za-z][\w.-]*)")
 
+FONT = "DejaVu Sans"
+"""It comes with matplotlib."""
 STYLE: Any = {
     "font.size": 8,
-    "font.family": ["DejaVu Sans"],
+    "font.family": [FONT],
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -95,21 +98,72 @@ class Picture:
     """For the page."""
 
 
-_own: dict[str, int] = {}
-"""The places of models of one's own among the further inks and markers."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What depends on the experiment in how its pictures look."""
+
+    custom_models: tuple[str, ...] = ()
+    """In the order of their colours and markers."""
+    fonts: tuple[str, ...] = ()
+    """Families of fonts for characters that the usual font lacks."""
 
 
-def assign(models: Iterable[str]) -> None:
-    """Give the models of one's own among `models` inks and markers in their order; for one report at a time."""
-    _own.clear()
-    _own.update((model, place) for place, model in enumerate(model for model in models if model not in MODEL_INKS))
+_USUAL = Look()
+_look = ContextVar("look", default=_USUAL)
+
+
+@contextmanager
+def look(models: Iterable[str], texts: Iterable[str] = ()) -> Iterator[str]:
+    """Within it, custom models have colours of their own, and `texts` an installed font that has their characters.
+
+    Yields the characters that no installed font has.
+    """
+    fonts, missing = fonts_for(texts)
+    token = _look.set(Look(tuple(model for model in models if model not in MODEL_INKS), tuple(fonts)))
+    try:
+        yield missing
+    finally:
+        _look.reset(token)
+
+
+def fonts_for(texts: Iterable[str]) -> tuple[list[str], str]:
+    """Families of installed fonts that have what the usual font lacks of `texts`, and the characters that none has."""
+    from matplotlib import font_manager
+
+    def lacking(path: str, characters: set[str]) -> set[str]:
+        font = font_manager.get_font(path)
+        return {character for character in characters if not font.get_char_index(ord(character))}
+
+    missing = lacking(font_manager.findfont(FONT), {character for text in texts for character in plain(text)})
+    families: list[str] = []
+    # matplotlib's own list of fonts is cached and lacks those installed since.
+    paths = sorted(font_manager.findSystemFonts(), key=_plainest) if missing else []
+    while missing and paths:
+        path = min(paths, key=lambda path: len(lacking(path, missing)))
+        left = lacking(path, missing)
+        if left == missing:
+            break
+        font_manager.fontManager.addfont(path)
+        families.append(font_manager.get_font(path).family_name)
+        missing = left
+    return families, "".join(sorted(missing))
+
+
+def _plainest(path: str) -> tuple[bool, bool, str]:
+    """Regular fonts without serifs first."""
+    name = path.lower()
+    return "sans" not in name, "regular" not in name, path
+
+
+def _place(model: str) -> int | None:
+    custom = _look.get().custom_models
+    return custom.index(model) if model in custom else None
 
 
 def ink(model: str) -> str:
     """The colour of a model."""
-    if model in _own:
-        return OWN_INKS[_own[model] % len(OWN_INKS)]
-    return MODEL_INKS.get(model, OTHER_INK)
+    place = _place(model)
+    return MODEL_INKS.get(model, OTHER_INK) if place is None else OWN_INKS[place % len(OWN_INKS)]
 
 
 def variable(model: str) -> str:
@@ -117,14 +171,15 @@ def variable(model: str) -> str:
     return _VARIABLES[ink(model)].removeprefix("var(--").removesuffix(")")
 
 
-def is_own(word: str) -> bool:
-    """Whether `word` is the name of a model of one's own, or of one of its runs."""
-    return any(word == model or word.startswith(f"{model}-s") for model in _own)
+def is_custom(word: str) -> bool:
+    """Whether `word` is the name of a custom model, or of one of its runs."""
+    return any(word == model or word.startswith(f"{model}-s") for model in _look.get().custom_models)
 
 
 def marker(model: str) -> str:
     """The marker of a model's points."""
-    return OWN_MARKERS[_own[model] % len(OWN_MARKERS)] if model in _own else MARKERS.get(model, "D")
+    place = _place(model)
+    return MARKERS.get(model, "D") if place is None else OWN_MARKERS[place % len(OWN_MARKERS)]
 
 
 def plain(text: object) -> str:
@@ -140,7 +195,7 @@ def styled() -> Iterator[None]:
 
     import matplotlib
 
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE | {"font.family": [FONT, *_look.get().fonts]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         logger = logging.getLogger("matplotlib")
         level = logger.level

@@ -22,7 +22,7 @@ from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import UNKNOWN, counted, interval_points, percent, points, sentences
 from tui_attn.report.drawing import Drawn
-from tui_attn.report.figures import MODEL_INKS, is_own, plain, variable
+from tui_attn.report.figures import MODEL_INKS, is_custom, plain, variable
 from tui_attn.system.text import safe_text
 
 MOST_FACTS = 30
@@ -113,7 +113,7 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
 
 def _sentence(text: str) -> str:
     """`text` as a sentence; a name of a model or layer at its beginning keeps its first letter."""
-    named = _NAME.match(text) or is_own(text.partition(" ")[0])
+    named = _NAME.match(text) or is_custom(text.partition(" ")[0])
     head = text if named else text[:1].upper() + text[1:]
     return head + ("" if text.endswith(".") else ".")
 
