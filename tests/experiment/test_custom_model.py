@@ -213,11 +213,3 @@ def test_the_table_says_what_is_known_of_it_and_fits_80_columns(tmp_path: Path) 
     assert max(map(len, lines)) <= 80
     assert any("adjusted for 3 comparisons" in line for line in lines)
     assert any(line.split()[:2] == ["my_net-mynet", "is"] or "my_net-mynet: " in line for line in lines)
-
-
-def test_a_list_of_experiments_names_as_many_as_fit() -> None:
-    from tui_attn.cli.commands import _named
-
-    assert _named(["base", "se", "self-attention"]) == "base,se,self-attention"
-    assert _named(["base", "se", "my_net-mynet", "second-mixer"]) == "base,se,my_net-mynet,+1"
-    assert _named(["x" * 40, "base"]) == f"{'x' * 40},+1"

@@ -18,7 +18,7 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_entry, to_json
-from tui_attn.history.tail_summary import skim
+from tui_attn.history.tail_summary import summarise_tail
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_a_run_with_a_long_log_after_its_last_epoch_is_still_known(tmp_path: Pat
     for number in range(500):
         log.append("warning", message=f"{number} " + "x" * 100)
     log.close()
-    whole, ends = read_state(folder).state.runs["se-s0"], skim(folder).runs["se-s0"]
+    whole, ends = read_state(folder).state.runs["se-s0"], summarise_tail(folder)[0].runs["se-s0"]
     assert ends.epochs[-1] == whole.epochs[-1]
     assert ends.about == whole.about
 

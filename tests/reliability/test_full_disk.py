@@ -14,7 +14,8 @@ from tests import recorded
 from tests.reliability.conftest import Lab, gone, kill, make_experiment
 from tests.reliability.invariants import Reference, leftovers, violations
 from tests.waiting import eventually
-from tui_attn.cli import commands, lines
+from tui_attn import cli
+from tui_attn.cli import lines
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -160,8 +161,8 @@ def test_a_read_only_disk_can_be_looked_at(
     kill(supervisor)
     kill(worker)
     disk.freeze()
-    assert commands.list_experiments(disk.folder / "runs", as_json=False) == 0
-    assert commands.compare_models(disk.folder / "runs", [], as_json=False) == 0
+    assert cli.run(["ls", "--runs-dir", str(disk.folder / "runs")]) == 0
+    assert cli.run(["compare", "--runs-dir", str(disk.folder / "runs")]) == 0
     assert lines.watch(experiment, own=False) == 1
     out, err = capsys.readouterr()
     assert experiment.id in out

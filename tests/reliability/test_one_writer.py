@@ -13,8 +13,8 @@ import pytest
 from tests.reliability.conftest import Lab, ended, gone, kill
 from tests.reliability.invariants import Reference, processes, violations
 from tests.waiting import eventually
-from tui_attn import cli
-from tui_attn.cli import commands
+from tui_attn.cli import steering
+from tui_attn.cli.start import mention_interrupted
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
@@ -153,32 +153,32 @@ def test_a_supervisor_on_another_host_is_known_by_its_heart(
     assert started == [experiment]
 
 
-def test_what_was_cut_off_is_mentioned_before_something_new_begins(
+def test_what_was_interrupted_is_mentioned_before_something_new_begins(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = lab.make()
     supervisor = lab.start(experiment, worker_faults=("append:3:stop",))
     worker = lab.await_frozen(experiment)
-    cli.start.mention_cut_off(experiment.path.parent)
+    mention_interrupted(experiment.path.parent)
     assert capsys.readouterr().err == ""
     kill(supervisor)
     kill(worker)
-    cli.start.mention_cut_off(experiment.path.parent)
+    mention_interrupted(experiment.path.parent)
     said = capsys.readouterr().err
     command = f"tui-attn resume {experiment.id} --runs-dir {experiment.path.parent}"
-    assert said == f"{experiment.id} was cut off: '{command}' takes it up again\n"
-    cli.start.mention_cut_off(lab.folder / "nothing-here")
+    assert said == f"{experiment.id} was interrupted: '{command}' continues it\n"
+    mention_interrupted(lab.folder / "nothing-here")
 
 
 def test_a_command_to_a_frozen_supervisor_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = lab.make()
     lock = liveness.Lock(experiment.supervisor_lock)
-    monkeypatch.setattr(commands, "ACKNOWLEDGED_WITHIN", 0.0)
-    assert "no answer yet" in commands._await(experiment, "unknown")
+    monkeypatch.setattr(steering, "ACKNOWLEDGED_WITHIN", 0.0)
+    assert "no answer yet" in steering.await_answer(experiment, "unknown")
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     os.utime(experiment.supervisor_lock, (now - 100,) * 2)
-    assert "has been silent for 1m 40s; is it frozen?" in commands._await(experiment, "unknown")
+    assert "has been silent for 1m 40s; is it frozen?" in steering.await_answer(experiment, "unknown")
     lock.release()
 
 
@@ -196,7 +196,7 @@ def test_after_a_reboot_the_experiment_is_lost_and_taken_up(lab: Lab, undisturbe
     for beat in (experiment.supervisor_lock, *experiment.path.glob("*/heartbeat")):
         beat.write_text("of-the-boot-before 0000000000999999.000\n")  # later than any time since this boot
     assert read_state(experiment).situation().experiment == "lost"
-    assert [folder.id for folder in control.cut_off(experiment.path.parent)] == [experiment.id]
+    assert [folder.id for folder in control.interrupted(experiment.path.parent)] == [experiment.id]
     lab.finish(experiment)
     assert violations(experiment, undisturbed) == []
 

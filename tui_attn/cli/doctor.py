@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tui_attn import __version__, data
-from tui_attn.cli import lines
+from tui_attn.cli.output import print_line
 from tui_attn.launch import devices
 from tui_attn.system.text import safe_text, size
 
@@ -36,13 +36,13 @@ def report(runs_dir: Path, *, as_json: bool) -> int:
     """Print what was found; 1 when something keeps training from working, else 0."""
     findings = list(examine(runs_dir))
     if as_json:
-        lines.print_line(json.dumps([asdict(finding) for finding in findings]))
+        print_line(json.dumps([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
             mark = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}[finding.verdict]
-            lines.print_line(safe_text(f"{mark}  {finding.what:<9} {finding.text}", one_line=True))
+            print_line(safe_text(f"{mark}  {finding.what:<9} {finding.text}", one_line=True))
             if finding.remedy is not None:
-                lines.print_line(safe_text(f"{'':19}{finding.remedy}", one_line=True))
+                print_line(safe_text(f"{'':19}{finding.remedy}", one_line=True))
     return 1 if any(finding.verdict == "problem" for finding in findings) else 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from tui_attn.cli import output
 from tui_attn.cli.app import app
 from tui_attn.cli.completion import VARIABLE, quick
 from tui_attn.system import console
@@ -18,6 +19,7 @@ from tui_attn.system.text import safe_text
 
 def main() -> None:
     """The entry point of `tui-attn`."""
+    output.open_standard_streams()
     if os.environ.get(VARIABLE, "").startswith("complete_"):
         sys.exit(_complete())
     sys.exit(run(sys.argv[1:]))
@@ -47,10 +49,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        from tui_attn.cli import lines
-
-        lines.give_up_stdout()
-        return lines.CLOSED_PIPE
+        output.give_up_stdout()
+        return output.CLOSED_PIPE
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0
@@ -58,13 +58,12 @@ def run(arguments: list[str]) -> int:
 
 def _report(error: Exception) -> int:
     """The exit code for `error`, after telling the user."""
-    from tui_attn.cli import lines
     from tui_attn.data import DataError
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.launch.control import LaunchError
 
-    if isinstance(error, lines.OutputError):
-        lines.give_up_stdout()
+    if isinstance(error, output.OutputError):
+        output.give_up_stdout()
         console.complain(str(error))
         return 1
     if isinstance(error, DataError | LaunchError | RunsError):

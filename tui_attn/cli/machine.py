@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.completion import datasets
 from tui_attn.cli.options import RUNS, AsJson, DataDir, RunsDir
+from tui_attn.cli.output import print_line
+from tui_attn.system.console import FetchProgress, complain, say
+from tui_attn.system.text import safe_text, size
+
+if TYPE_CHECKING:
+    from tui_attn.data import SetStatus
 
 
 @command(MACHINE, "data                      what is here", "data cifar10              fetch CIFAR-10 where missing")
@@ -19,16 +26,57 @@ def data(
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch all that are missing.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Show which data sets are where, and fetch what is missing."""
-    from tui_attn.cli import commands
+    from tui_attn import data as sets
 
-    raise typer.Exit(commands.show_data(data_dir, names or [], fetch=fetch, as_json=as_json))
+    wanted = [sets.parse_dataset(name) for name in names or []]
+    if fetch and not wanted:
+        wanted = [item.name for item in sets.status(data_dir) if item.state != "ready"]
+    failed = 0
+    for name in wanted:
+        try:
+            with FetchProgress() as progress:
+                located = sets.ensure(name, data_dir, progress=progress)
+        except sets.DataError as error:
+            complain(str(error))
+            failed = 1
+        else:
+            say(f"{located.name} is ready ({located.source}): {located.root}")
+    found = sets.status(data_dir)
+    if as_json:
+        print_line(json.dumps([_set_json(item) for item in found]))
+        return failed
+    for item in found:
+        for line in _set_lines(item):
+            print_line(safe_text(line, one_line=True))
+    return failed
+
+
+def _set_lines(item: SetStatus) -> list[str]:
+    where = "" if item.located is None else f"  {item.located.source}: {item.located.root}"
+    amount = "" if item.size == 0 else f"  {size(item.size)}"
+    lines = [f"{item.name:<14} {item.state:<8}{amount:>11}{where}", *(f"{'':15}{problem}" for problem in item.problems)]
+    if item.state != "ready":
+        lines.append(f"{'':15}'tui-attn data {item.name}' fetches {item.how}")
+    return lines
+
+
+def _set_json(item: SetStatus) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "state": item.state,
+        "root": None if item.located is None else str(item.located.root),
+        "source": None if item.located is None else item.located.source,
+        "version": None if item.located is None else item.located.version,
+        "bytes": item.size,
+        "problems": [str(problem) for problem in item.problems],
+    }
 
 
 @command(MACHINE, "doctor")
-def doctor(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+def doctor(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> int:
     """Check devices, torch, data, terminal, disk, and what a logout does."""
     from tui_attn.cli import doctor as checks
 
-    raise typer.Exit(checks.report(runs_dir, as_json=as_json))
+    return checks.report(runs_dir, as_json=as_json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 from tui_attn.cli import completion
 from tui_attn.cli.app import TIDY, WATCH, command
 from tui_attn.cli.options import RUNS, AsJson, Mouse, RunsDir, Theme
+from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import full_screen
 
 Named = Annotated[
@@ -37,16 +40,16 @@ Trashed = Annotated[
 
 
 @command(WATCH, "history                   to find, open, compare and tidy up")
-def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> None:
+def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> int:
     """Show all experiments; where no dashboard can be shown, list them."""
     if not full_screen():
-        from tui_attn.cli import commands
+        from tui_attn.cli.results import list_experiments
 
-        raise typer.Exit(commands.list_experiments(runs_dir, as_json=False))
+        return list_experiments(runs_dir, as_json=False)
     from tui_attn.cli.context import screen_options
     from tui_attn.ui import run_dashboard
 
-    raise typer.Exit(run_dashboard(None, options=screen_options(), runs_dir=runs_dir))
+    return run_dashboard(None, options=screen_options(), runs_dir=runs_dir)
 
 
 @command(TIDY, "rename 20261123 'the lab'", "rename 20261123 ''        takes its name away")
@@ -120,10 +123,22 @@ def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
 
 @command(TIDY, "trash", "trash --json | jq '.[].experiment'")
 def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
-    """List what was deleted, the last first."""
-    from tui_attn.cli import commands
+    """List what was deleted, newest first."""
+    from tui_attn.history import organize
+    from tui_attn.system import console
+    from tui_attn.system.text import safe_text
 
-    raise typer.Exit(commands.list_trash(runs_dir, as_json=as_json))
+    items = organize.trashed(runs_dir)
+    if as_json:
+        found = [{"experiment": item.id, "deleted": item.since, "path": str(item.folder.path)} for item in items]
+        print_line(json.dumps(found))
+        return
+    if not items:
+        console.say(f"nothing is in the trash of {safe_text(runs_dir, one_line=True)}")
+    for item in items:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.since))
+        name = "damaged" if item.manifest is None else item.manifest.config.name or ""
+        print_line(f"{item.id}  deleted {when}  {safe_text(name, one_line=True)}".rstrip())
 
 
 @command(TIDY, "restore                   what was deleted last", "restore 20261123")

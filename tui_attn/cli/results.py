@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
+from tui_attn.cli.output import output_width, print_line
+from tui_attn.system.console import complain, say
+from tui_attn.system.text import command_line, duration, safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.experiment.follower import Follower
+    from tui_attn.history.entries import Entry
+
+MODELS_WIDTH = 24
+"""Characters of the models in a list of experiments."""
 
 
 @command(RESULTS, "ls", "ls --json | jq '.[0]'")
-def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> int:
     """List the experiments, newest first."""
-    from tui_attn.cli import commands
-
-    raise typer.Exit(commands.list_experiments(runs_dir, as_json=as_json))
+    return list_experiments(runs_dir, as_json=as_json)
 
 
 @command(
@@ -32,19 +44,66 @@ def compare(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="DIR", help="Also write a page with tables and pictures to DIR.")
     ] = None,
-) -> None:
+) -> int:
     """Compare the models of an experiment, or of several together."""
-    from tui_attn.cli import commands
+    from tui_attn.compare.pooled import compare_together
+    from tui_attn.compare.remarks import find_remarks
+    from tui_attn.compare.summary import summarise, summary_json
+    from tui_attn.compare.text_tables import comparison_table
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
+    from tui_attn.experiment.manifest import RunsError
 
-    raise typer.Exit(commands.compare_models(runs_dir, experiments or [], as_json=as_json, report=report))
+    names: list[str] | list[None] = experiments or [None]
+    folders = [find_experiment(runs_dir, name) for name in names]
+    folder = folders[0].path if len(set(folders)) == 1 else None
+    if folder is None:
+        if report is not None:
+            raise RunsError("--report is of one experiment: name one, or leave it out")
+        summary, remarks = compare_together(folders)
+    else:
+        follower = read_state(folders[0])
+        if report is not None:
+            _write_report(follower, report.expanduser())
+        summary = summarise(follower)
+        remarks = find_remarks(follower, summary)
+    if as_json:
+        print_line(json.dumps(summary_json(summary)))
+        return 0
+    for line in comparison_table(summary, remarks, width=output_width(), folder=folder):
+        print_line(line)
+    return 0
+
+
+def _write_report(follower: Follower, folder: Path) -> None:
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.report import ReportError, write_report
+
+    try:
+        say(f"the report is in {write_report(follower, folder)}")
+    except ReportError as error:
+        raise RunsError(str(error)) from None
 
 
 @command(RESULTS, "probe                     all finished runs with attention", "probe --run se-s0         one run")
-def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
+def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> int:
     """Replace the attention, and see what the accuracy becomes."""
-    from tui_attn.cli import commands
+    from tui_attn.compare.effects import effects_json, effects_lines, effects_of
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
+    from tui_attn.launch import probe_process
 
-    raise typer.Exit(commands.probe(runs_dir, experiment, run, as_json=as_json))
+    folder = find_experiment(runs_dir, experiment)
+    code = probe_process.start(folder, [] if run is None else [run]).wait()
+    if code not in {0, 1}:
+        return code if code > 0 else 1
+    found, problems = effects_of(read_state(folder), run)
+    if as_json:
+        print_line(json.dumps({"experiment": folder.id, **effects_json(found, problems)}))
+        return code
+    for line in effects_lines(found, problems, width=output_width()):
+        print_line(line)
+    return code
 
 
 @command(
@@ -67,10 +126,150 @@ def export(
         Path | None, typer.Option("--out", metavar="DIR", help="Where to, an empty folder. [EXPERIMENT-export]")
     ] = None,
     runs_dir: RunsDir = RUNS,
-) -> None:
-    """Write event files for TensorBoard, CSV tables, or weights."""
-    from tui_attn.cli import commands
+) -> int:
+    """Write event files for TensorBoard, CSV tables, or weights; print the folders written to."""
+    from tui_attn import export as exports
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
+    from tui_attn.experiment.manifest import RunsError
 
     kinds = {"tensorboard": tensorboard, "csv": csv, "safetensors": safetensors}
     wanted = [kind for kind, asked in kinds.items() if asked]
-    raise typer.Exit(commands.export(runs_dir, experiment, wanted, run=run, out=out))
+    if not wanted:
+        raise RunsError("say what to export: --tensorboard, --csv or --safetensors")
+    if out is not None and str(out) == "-":
+        raise RunsError("an export is several files, which don't go to stdout: name a folder with --out")
+    follower = read_state(find_experiment(runs_dir, experiment))
+    written: dict[Path, None] = {}
+    for kind in wanted:
+        where, problems = exports.export(follower, kind, None if out is None else out.expanduser(), run)
+        for problem in problems:
+            say(problem)
+        written[where] = None
+    for path in written:
+        print_line(safe_text(path, one_line=True))
+    return 0
+
+
+# ---- the list of experiments
+
+
+def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
+    """Print a line for each experiment, or one JSON list. Damaged ones are reported and don't hide the others."""
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.history.entries import read_history
+
+    entries = read_history(runs_dir)
+    for entry in entries:
+        if entry.state == "damaged":
+            complain(f"{entry.id}: {entry.reason}")
+        elif entry.state == "lost":
+            again = command_line("resume", runs_dir.absolute() / entry.id)
+            say(f"{entry.id} was interrupted: '{again}' continues it")
+        for trouble in entry.troubles:
+            complain(f"{entry.id}/{trouble}")
+    if as_json:
+        print_line(json.dumps([_entry_json(entry) for entry in entries]))
+        return 0
+    if not entries:
+        raise RunsError(f"no experiment in {safe_text(runs_dir, one_line=True)}: start one with 'tui-attn'")
+    for line in _table(entries, output_width() if os.isatty(1) else None):
+        print_line(line)
+    return 0
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    if entry.state == "damaged":
+        return {"experiment": entry.id, "state": "damaged", "reason": entry.reason, "troubles": []}
+    best = entry.best
+    return {
+        "experiment": entry.id,
+        "name": entry.name or None,
+        "state": entry.state,
+        "dataset": entry.dataset,
+        "models": list(entry.models),
+        "seeds": entry.seeds,
+        "epochs": entry.epochs,
+        "runs": entry.runs,
+        "finished": entry.finished,
+        "best": entry.accuracy,
+        "versus_base": best
+        and {"model": best.model, "delta": best.delta, "pairs": best.seeds, "verdict": best.verdict},
+        "created": entry.created,
+        "seconds": entry.seconds,
+        "troubles": list(entry.troubles),
+    }
+
+
+@dataclass(slots=True)
+class _Column:
+    heading: str
+    cells: list[str]
+    least: int = 0
+    """Characters to which it may be cut; 0 for a column that is never cut."""
+    leave: int = 0
+    """The column with the highest number is the first to be left out; 0 for one that never is."""
+
+    @property
+    def width(self) -> int:
+        return max(map(len, (self.heading, *self.cells)))
+
+    def cut(self, width: int) -> None:
+        self.cells = [cell if len(cell) <= width else cell[: width - 1] + "…" for cell in self.cells]
+
+
+def _table(entries: Sequence[Entry], width: int | None) -> list[str]:
+    """The experiments under headings, no line wider than `width` where that can be."""
+    shown = [column for column in _columns(entries) if any(cell.strip("–") for cell in column.cells)]
+
+    def excess() -> int:
+        return 0 if width is None else sum(column.width + 2 for column in shown) - 2 - width
+
+    for column in sorted((column for column in shown if column.least), key=lambda column: -column.width):
+        if excess() > 0 and column.width > column.least:
+            column.cut(max(column.least, len(column.heading), column.width - excess()))
+    while excess() > 0 and any(column.leave for column in shown):
+        shown.remove(max(shown, key=lambda column: column.leave))
+    rows = [[column.heading for column in shown], *zip(*(column.cells for column in shown), strict=True)]
+    widths = [column.width for column in shown]
+    return ["  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _columns(entries: Sequence[Entry]) -> list[_Column]:
+    whole = [entry.state != "damaged" for entry in entries]
+
+    def cells(texts: Sequence[str]) -> list[str]:
+        return [text if known else "–" for text, known in zip(texts, whole, strict=True)]
+
+    return [
+        _Column("EXPERIMENT", [entry.id for entry in entries]),
+        _Column("NAME", [entry.name or "–" for entry in entries], least=12, leave=1),
+        _Column("STATE", [entry.state for entry in entries]),
+        _Column("DATA", cells([entry.dataset for entry in entries]), least=10, leave=4),
+        _Column("MODELS", cells([_models(entry.models) for entry in entries]), least=12, leave=5),
+        _Column("SEEDS", cells([str(entry.seeds) for entry in entries]), leave=7),
+        _Column("EPOCHS", cells([str(entry.epochs) for entry in entries]), leave=6),
+        _Column("DONE", cells([f"{entry.finished}/{entry.runs}" for entry in entries])),
+        _Column("BEST", ["–" if entry.accuracy is None else f"{entry.accuracy:.4f}" for entry in entries], leave=3),
+        _Column("TOOK", [duration(entry.seconds) for entry in entries], leave=2),
+        _Column("VERDICT", [_verdict(entry) for entry in entries], least=14),
+    ]
+
+
+def _models(models: Sequence[str]) -> str:
+    """As many models as fit into the width that the lab's three take: `base,se,+2`."""
+    text, shown = ",".join(models), len(models)
+    while len(text) > MODELS_WIDTH and shown > 1:
+        shown -= 1
+        text = ",".join([*models[:shown], f"+{len(models) - shown}"])
+    return text
+
+
+def _verdict(entry: Entry) -> str:
+    """The model furthest ahead of base: its difference in points, and what the seeds say of it."""
+    from tui_attn.compare.wording import points
+
+    if entry.best is None:
+        return "–"
+    said = entry.best.verdict or "one seed"
+    return f"{entry.best.model} {points(entry.best.delta)} {said}"

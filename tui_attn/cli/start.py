@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from tui_attn.cli.app import app
 from tui_attn.cli.context import before_command, file_settings, keep_screen
 from tui_attn.cli.option_table import SETTINGS
 from tui_attn.cli.options import RUNS, option
-from tui_attn.cli.watching import dashboard_wanted
+from tui_attn.cli.watching import show
 from tui_attn.system import console
 from tui_attn.system.text import command_line
 
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 WHAT = "Options: what to train"
 WHERE = "Options: where"
 SHOW = "Options: what is shown"
-
-
-@dataclass(slots=True)
-class Started:
-    """How a start is watched."""
-
-    runs_dir: Path
-    no_ui: bool
-    as_json: bool
-    detach: bool
 
 
 def _version(shown: bool) -> None:
@@ -78,17 +67,17 @@ def start(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-) -> None:
+) -> int | None:
     """Start an experiment and watch it."""
     if context.invoked_subcommand is not None:
         before_command(context)
-        return
+        return None
     found = file_settings(context)
     found.check()
     keep_screen(context)
     experiment = configuration(context)
     detached = bool(found.values.get("detach") if detach is None else detach)
-    raise typer.Exit(_start(experiment, Started(runs_dir, no_ui, as_json, detached)))
+    return _start(experiment, runs_dir, no_ui=no_ui, as_json=as_json, detach=detached)
 
 
 def configuration(context: typer.Context) -> ExperimentConfig:
@@ -112,34 +101,22 @@ def given_experiment(context: typer.Context) -> dict[str, Any]:
     return values
 
 
-def _start(config: ExperimentConfig, how: Started) -> int:
+def _start(config: ExperimentConfig, runs_dir: Path, *, no_ui: bool, as_json: bool, detach: bool) -> int:
     from tui_attn.launch import starting
 
-    mention_cut_off(how.runs_dir)
-    progress = console.FetchProgress()
-    try:
-        started = starting.start(config, runs_dir=how.runs_dir, progress=progress, tell=console.say)
-    finally:
-        progress.close()
+    mention_interrupted(runs_dir)
+    with console.FetchProgress() as progress:
+        started = starting.start(config, runs_dir=runs_dir, progress=progress, tell=console.say)
     folder = started.folder
-    if how.detach:
-        console.say(f"training goes on in the background: '{command_line('attach', folder.path)}' shows it")
-        typer.echo(folder.id)
-        return 0
-    show = dashboard_wanted(how.no_ui, how.as_json)
-    if show is not None:
-        return int(show(folder))
-    from tui_attn.cli import lines
-
-    console.say(f"training {folder.id} on {', '.join(folder.manifest_data().devices)}")
-    return lines.watch(folder, as_json=how.as_json, own=True, supervisor=started.supervisor)
+    greeting = f"training {folder.id} on {', '.join(folder.manifest_data().devices)}"
+    return show(folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=started.supervisor, greeting=greeting)
 
 
-def mention_cut_off(runs_dir: Path) -> None:
-    """Before something new begins: what was cut off, and how to take it up again."""
+def mention_interrupted(runs_dir: Path) -> None:
+    """Before a new experiment begins: say which one was interrupted, and how to continue it."""
     from tui_attn.launch import control
 
-    found = control.cut_off(runs_dir)
+    found = control.interrupted(runs_dir)
     if found:
         more = f", and {len(found) - 1} more: 'tui-attn ls' lists them" if len(found) > 1 else ""
-        console.say(f"{found[0].id} was cut off: '{command_line('resume', found[0].path)}' takes it up again{more}")
+        console.say(f"{found[0].id} was interrupted: '{command_line('resume', found[0].path)}' continues it{more}")

@@ -2,45 +2,92 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-
-import typer
+from typing import TYPE_CHECKING
 
 from tui_attn.cli.app import STEER, command
 from tui_attn.cli.options import RUNS, Experiment, OneRun, RunsDir
 
+if TYPE_CHECKING:
+    from tui_attn.experiment.folders import ExperimentDir
+
+ACKNOWLEDGED_WITHIN = 15.0
+"""Seconds that a supervisor gets to acknowledge a command."""
+
 
 @command(STEER, "pause                     all runs of the newest experiment", "pause --run se-s0         one run")
-def pause(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
+def pause(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> int:
     """Pause the training after the step in progress."""
-    _steer("pause", experiment, run, runs_dir)
+    return _steer("pause", experiment, run, runs_dir)
 
 
 @command(STEER, "unpause")
-def unpause(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Go on after a pause."""
-    _steer("unpause", experiment, run, runs_dir)
+def unpause(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> int:
+    """Continue after a pause."""
+    return _steer("unpause", experiment, run, runs_dir)
 
 
 @command(STEER, "stop                      all runs of the newest experiment", "stop --run se-s0          one run")
-def stop(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Stop after the step in progress; 'resume' goes on from there."""
-    _steer("stop", experiment, run, runs_dir)
+def stop(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> int:
+    """Stop after the step in progress; 'resume' continues from there."""
+    return _steer("stop", experiment, run, runs_dir)
 
 
 @command(STEER, "skip --run self-attention-s0")
-def skip(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Leave runs out, for good: 'resume' passes them over."""
-    _steer("skip", experiment, run, runs_dir)
+def skip(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> int:
+    """Leave runs out for good: 'resume' passes them over."""
+    return _steer("skip", experiment, run, runs_dir)
 
 
 @command(STEER, "retry --run se-s0")
-def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> None:
-    """Train what failed or was left out once more, beside the rest."""
-    _steer("retry", experiment, run, runs_dir)
+def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir = RUNS) -> int:
+    """Train once more what failed or was skipped, beside the rest."""
+    return _steer("retry", experiment, run, runs_dir)
 
 
-def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -> None:
-    from tui_attn.cli import commands
+def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -> int:
+    """Send a command to a running experiment and wait for its answer."""
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.experiment.ownership import supervisor_alive
+    from tui_attn.launch import control
+    from tui_attn.system.console import say
+    from tui_attn.system.text import command_line, safe_text
 
-    raise typer.Exit(commands.steer(runs_dir, experiment, name, run))
+    folder = find_experiment(runs_dir, experiment)
+    state = read_state(folder).state
+    if not supervisor_alive(folder):
+        if state.state == "finished":
+            raise RunsError(f"{folder.id} is finished: there is nothing to {name}")
+        raise RunsError(f"{folder.id} isn't running: '{command_line('resume', folder.path)}' continues it")
+    if run is not None and run not in state.runs:
+        known = safe_text(", ".join(state.runs), one_line=True)
+        raise RunsError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {known}")
+    answer = await_answer(folder, control.send(folder, name, run))
+    say(f"{name} {folder.id}{'' if run is None else ' ' + run}: {answer}")
+    return 0 if answer == "done" else 1
+
+
+def await_answer(folder: ExperimentDir, command_id: str) -> str:
+    """What the supervisor answers to a command, from the experiment's log; safe to show."""
+    from tui_attn.experiment.event_log import LogReader
+    from tui_attn.experiment.ownership import STALLED_AFTER, supervisor_alive
+    from tui_attn.system import liveness
+    from tui_attn.system.text import command_line, duration, safe_text
+
+    log = LogReader(folder.events)
+    deadline = time.monotonic() + ACKNOWLEDGED_WITHIN
+    while time.monotonic() < deadline:
+        for event in log.read():
+            if event.type == "control_ack" and event["id"] == command_id:
+                return safe_text(event["result"], one_line=True)
+        if not supervisor_alive(folder):
+            return f"the supervisor is gone: '{command_line('resume', folder.path)}' continues the work"
+        time.sleep(0.05)
+    silent = liveness.age(folder.supervisor_lock)
+    if silent is not None and silent > STALLED_AFTER:
+        pid = liveness.holder(folder.supervisor_lock)
+        return f"no answer: the supervisor (process {pid}) has been silent for {duration(silent)}; is it frozen?"
+    return "no answer yet: the command waits in the control log"

@@ -1,16 +1,29 @@
-"""Commands that show an experiment, and those that train on in one: attach, resume, extend."""
+"""Commands that show an experiment, and those that continue one: attach, resume, extend."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import screen_options
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.system import console
+from tui_attn.system.text import command_line
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tui_attn.experiment.folders import ExperimentDir
+
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
+MovedData = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where the data set is now, if it was moved.")
+]
 
 
 def full_screen() -> bool:
@@ -19,15 +32,34 @@ def full_screen() -> bool:
 
 
 def dashboard(folder: Any) -> int:
-    """Show the experiment in `folder` as the user likes it; the exit code."""
+    """Show the experiment in `folder` full screen; returns the exit code."""
     from tui_attn.ui import run_dashboard
 
     return run_dashboard(folder, options=screen_options())
 
 
-def dashboard_wanted(no_ui: bool, as_json: bool) -> Any:
-    """What shows an experiment full screen, or None where lines are wanted."""
-    return None if no_ui or as_json or not full_screen() else dashboard
+def show(
+    folder: ExperimentDir,
+    *,
+    no_ui: bool,
+    as_json: bool,
+    detach: bool = False,
+    own: bool = True,
+    supervisor: subprocess.Popen[bytes] | None = None,
+    greeting: str = "",
+) -> int:
+    """Show what trains: the dashboard, or lines until it ends; with `detach` only its id. Returns the exit code."""
+    if detach:
+        console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
+        typer.echo(folder.id)
+        return 0
+    if not (no_ui or as_json) and full_screen():
+        return dashboard(folder)
+    from tui_attn.cli import lines
+
+    if greeting:
+        console.say(greeting)
+    return lines.watch(folder, as_json=as_json, own=own, supervisor=supervisor)
 
 
 @command(
@@ -43,34 +75,42 @@ def attach(
     as_json: AsJson = False,
     mouse: Mouse = None,
     theme: Theme = None,
-) -> None:
+) -> int:
     """Show an experiment, live or ended; leaving it doesn't stop it."""
     from tui_attn.experiment.finding import find_experiment
 
-    folder = find_experiment(runs_dir, experiment)
-    show = dashboard_wanted(no_ui, as_json)
-    if show is not None:
-        raise typer.Exit(show(folder))
-    from tui_attn.cli import lines
-
-    raise typer.Exit(lines.watch(folder, as_json=as_json, own=False))
+    return show(find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
 
 
-@command(WATCH, "resume", "resume my-lab --no-ui")
+@command(WATCH, "resume", "resume my-lab --no-ui", "resume --data-dir /new/place")
 def resume(
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
+    data_dir: MovedData = None,
     no_ui: NoUi = False,
     as_json: AsJson = False,
+    detach: Detach = False,
     mouse: Mouse = None,
     theme: Theme = None,
     trust_code: TrustCode = False,
-) -> None:
-    """Take up what was stopped, failed or lost, and show it."""
-    from tui_attn.cli import commands
+) -> int:
+    """Continue a stopped, failed or interrupted experiment, and show it."""
+    from tui_attn.cli.reporters import print_result
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
+    from tui_attn.experiment.reducer import EXPERIMENT_ENDED
+    from tui_attn.launch import starting
 
-    show = dashboard_wanted(no_ui, as_json)
-    raise typer.Exit(commands.resume(runs_dir, experiment, as_json=as_json, dashboard=show, trust_code=trust_code))
+    folder = find_experiment(runs_dir, experiment)
+    follower = read_state(folder)
+    runs = follower.state.runs.values()
+    if runs and follower.state.state in EXPERIMENT_ENDED and all(run.state in {"finished", "skipped"} for run in runs):
+        print_result(follower)
+        return follower.state.exit_code
+    with console.FetchProgress() as progress:
+        started = starting.resume(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=console.say)
+    greeting = f"resuming {folder.id}"
+    return show(folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=started.supervisor, greeting=greeting)
 
 
 @command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
@@ -78,16 +118,26 @@ def extend(
     seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
+    data_dir: MovedData = None,
     no_ui: NoUi = False,
     as_json: AsJson = False,
+    detach: Detach = False,
     mouse: Mouse = None,
     theme: Theme = None,
     trust_code: TrustCode = False,
-) -> None:
+) -> int:
     """Bring an experiment to N seeds, and show it."""
-    from tui_attn.cli import commands
+    from tui_attn.cli.steering import await_answer
+    from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.launch import starting
 
-    show = dashboard_wanted(no_ui, as_json)
-    raise typer.Exit(
-        commands.extend(runs_dir, experiment, seeds, as_json=as_json, dashboard=show, trust_code=trust_code)
-    )
+    folder = find_experiment(runs_dir, experiment)
+    with console.FetchProgress() as progress:
+        started = starting.extend(
+            folder, seeds, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=console.say
+        )
+    if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
+        raise RunsError(answer)
+    supervisor = None if isinstance(started, str) else started.supervisor
+    return show(folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor)

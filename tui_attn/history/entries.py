@@ -24,11 +24,11 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.history import organize
-from tui_attn.history.tail_summary import skim
+from tui_attn.history.tail_summary import summarise_tail
 from tui_attn.system.files import read_json, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
-_VERSION = 1
+_VERSION = 2
 """Of what is kept; with another one all is read anew."""
 
 Stamp = tuple[int, ...]
@@ -64,6 +64,8 @@ class Entry:
     pinned: bool = False
     reason: str = ""
     """Why it can't be read."""
+    troubles: tuple[str, ...] = ()
+    """Which of its logs can't be read, and why."""
 
     @property
     def ended(self) -> bool:
@@ -163,7 +165,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
             return None
         reason = safe_text(error, one_line=True).removeprefix(f"{safe_text(folder.path, one_line=True)}/")
         return Entry(id=folder.id, state="damaged", created=0.0, reason=reason), None
-    found = skim(folder)
+    found, troubles = summarise_tail(folder)
     supervised = found.state not in reducer.EXPERIMENT_ENDED and supervisor_alive(folder)
     shown, _ = reducer.derive(found, supervised=supervised)
     config = manifest.config
@@ -184,6 +186,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
         best=None if pairing is None else pairing.without_verdict(),
         seconds=_seconds(found, supervised=supervised),
+        troubles=troubles,
     )
     return entry, pairing
 
@@ -243,6 +246,14 @@ def open_history(runs_dir: Path) -> History:
     return History(runs_dir, kept=kept)
 
 
+def read_history(runs_dir: Path) -> list[Entry]:
+    """The experiments in `runs_dir` as they are now, newest first, damaged ones last. Raises `RunsError`."""
+    history = open_history(runs_dir)
+    found = {entry.id: entry for entry in history.look()}  # one with a verdict comes again
+    keep(history)
+    return sorted(found.values(), key=lambda entry: (entry.created, entry.id), reverse=True)
+
+
 def keep(history: History) -> None:
     """Keep what can't change any more for the next time; where that can't be written, it is read anew then."""
     path = _cache_file(history.runs_dir)
@@ -274,7 +285,7 @@ _KINDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (int, ("seeds", "epochs", "finished", "runs")),
     (float, ("created",)),
     ((float, type(None)), ("accuracy", "seconds")),
-    (list, ("models",)),
+    (list, ("models", "troubles")),
 )
 
 
@@ -282,7 +293,8 @@ def to_json(entry: Entry) -> dict[str, Any]:
     """Plain JSON types."""
     # Field by field: `asdict` copies everything deeply, and a long history waits for that.
     data = {name: getattr(entry, name) for name in _FIELDS}
-    return data | {"models": list(entry.models), "best": None if entry.best is None else asdict(entry.best)}
+    lists = {"models": list(entry.models), "troubles": list(entry.troubles)}
+    return data | lists | {"best": None if entry.best is None else asdict(entry.best)}
 
 
 def from_json(data: Any) -> Entry:
@@ -292,7 +304,8 @@ def from_json(data: Any) -> Entry:
     if not all(isinstance(values[name], kind) for kind, names in _KINDS for name in names):
         raise TypeError("not what was written")
     standing = None if best is None else QuickResult(**best)
-    entry = Entry(**values | {"models": tuple(values["models"]), "best": standing})
+    lists = {"models": tuple(values["models"]), "troubles": tuple(values["troubles"])}
+    entry = Entry(**values | lists | {"best": standing})
     if not _showable(entry):
         raise ValueError("not what was written")
     return entry
@@ -301,6 +314,7 @@ def from_json(data: Any) -> Entry:
 def _showable(entry: Entry) -> bool:
     """Whether all that is shown of `entry` can be: a file in a cache may hold anything."""
     texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, *entry.models]
+    texts += entry.troubles
     numbers = [entry.created, entry.accuracy or 0.0, entry.seconds or 0.0, entry.seeds, entry.epochs, entry.runs]
     if entry.best is not None:
         texts += [entry.best.model, entry.best.verdict or ""]

@@ -1,8 +1,7 @@
-"""What an experiment came to, from its small files and the ends of its runs' logs: for lists of many experiments.
+"""The state of an experiment from its small files and the ends of its runs' logs, for lists of many experiments.
 
-`follow` reads every line of every log; a list of a thousand experiments can't wait for that. The state that comes out
-here is the same fold over fewer events: of each run the first, which says what it is, and those from its last
-evaluated epoch on.
+The follower reads every line of every log, which takes too long for a thousand experiments. The reducer is the same
+here, but of each run it gets only the first event and those from the last evaluated epoch on.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tui_attn.experiment import events
+from tui_attn.experiment.event_log import MISSING
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.text import safe_text
 
 _HEAD = 1 << 13
 _TAIL = 1 << 13
@@ -33,40 +34,49 @@ _OF_THE_ENDED = re.compile(rb'"type":"(?:experiment_started|run_queued|run_ended
 _ANY = re.compile(rb'"type":"')
 
 
-def skim(folder: ExperimentDir) -> ExperimentState:
-    """The state of the experiment in `folder`; its runs know of their last epochs only, and nothing of their curves.
+def summarise_tail(folder: ExperimentDir) -> tuple[ExperimentState, tuple[str, ...]]:
+    """The state of an experiment, of whose runs only the last epochs are known, and which logs can't be read and why.
 
-    Never raises on what it reads.
+    Never raises on what it reads; the reasons are safe to show.
     """
     found = ExperimentState(folder.id)
-    lines = _read(folder.events, _MOST_OWN, 0)[0].split(b"\n")[:-1]
+    own, _, _, why = _read(folder.events, _MOST_OWN, 0)
+    problems = {folder.events.name: why if why != MISSING or folder.supervisor.exists() else ""}
+    lines = own.split(b"\n")[:-1]
     ended = bool(lines) and _FINISHED in lines[-1]
     log = _decoded(lines, _OF_THE_ENDED if ended else _ANY)
     last = [log.pop()] if log and log[-1].type == "experiment_finished" else []
     for event in log:
         found.apply(event)
-    for id_ in found.runs:
-        run = folder.run(id_)
-        for event in [] if run.path.is_symlink() else _ends(run.events):
+    for id_, run in found.runs.items():
+        place = folder.run(id_)
+        if place.path.is_symlink():
+            problems[f"{id_}/{place.events.name}"] = "its folder is a symbolic link, which is not followed"
+            continue
+        events_, why = _ends(place.events)
+        begun = run.attempt > 0 and run.state != "queued"
+        problems[f"{id_}/{place.events.name}"] = why if why != MISSING or begun else ""
+        for event in events_:
             found.apply_run(id_, event)
     for event in last:
         found.apply(event)
-    return found
+    told = [safe_text(f"{name} can't be read: {why}", one_line=True) for name, why in problems.items() if why]
+    return found, tuple(told)
 
 
-def _ends(path: Path) -> list[Event]:
-    """The first and the last events of the log of a run that matter here."""
+def _ends(path: Path) -> tuple[list[Event], str]:
+    """The first and last relevant events of a run's log, and why it can't be read, if so."""
     size = _TAIL
-    head, tail, whole = _read(path, _HEAD, size)
+    head, tail, whole, why = _read(path, _HEAD, size)
     first = _decoded(head.split(b"\n", 8)[:-1], _STARTED)[:1]
     while True:
         last = _decoded(tail[_line_of_last(tail, _EPOCH) :].split(b"\n")[:-1], _LAST)
         if whole or size >= _MOST or any(event.type == "epoch" for event in last):
             break
         size *= 8
-        _, tail, whole = _read(path, _HEAD, size)
+        _, tail, whole, why = _read(path, _HEAD, size)
     begun = first[0].seq if first else -1
-    return first + [event for event in last if event.seq != begun]
+    return first + [event for event in last if event.seq != begun], why
 
 
 def _line_of_last(data: bytes, mark: bytes) -> int:
@@ -79,22 +89,24 @@ def _decoded(lines: Iterable[bytes], kinds: re.Pattern[bytes]) -> list[Event]:
     return [event for event in map(events.decode, filter(kinds.search, lines)) if event is not None]
 
 
-def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool]:
-    """So many bytes of the beginning and of the end of the file at `path`, and whether both are the whole file.
+def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool, str]:
+    """The first `head` and the last `tail` bytes of a file, whether both are the whole file, and why it can't be read.
 
-    They are where they would meet; and they are empty where it can't be read.
+    A file no longer than both together is read once, and both are all of it; an unreadable one is empty.
     """
     try:
         fd = open_to_read(path)
-    except OSError:
-        return b"", b"", True
+    except FileNotFoundError:
+        return b"", b"", True, MISSING
+    except OSError as error:
+        return b"", b"", True, error.strerror or type(error).__name__
     try:
         status = os.fstat(fd)
-        if status.st_size <= head + tail:  # with most logs: opening a file takes longer than reading it
+        if status.st_size <= head + tail:  # most logs: opening a file takes longer than reading it
             found = os.pread(fd, status.st_size, 0)
-            return found, found, True
-        return os.pread(fd, head, 0), os.pread(fd, tail, status.st_size - tail), False
-    except OSError:
-        return b"", b"", True
+            return found, found, True, ""
+        return os.pread(fd, head, 0), os.pread(fd, tail, status.st_size - tail), False, ""
+    except OSError as error:
+        return b"", b"", True, error.strerror or type(error).__name__
     finally:
         os.close(fd)

@@ -85,18 +85,18 @@ def _open_log(folder: ExperimentDir) -> int:
         raise LaunchError(f"can't write to {where} ({error.strerror}): {todo}") from None
 
 
-def cut_off(runs_dir: Path) -> list[ExperimentDir]:
-    """The experiments that were begun, have not ended and are supervised by nobody any more, newest first.
+def interrupted(runs_dir: Path) -> list[ExperimentDir]:
+    """The experiments that began, have not ended and have no live supervisor, newest first.
 
-    Their supervisor was killed, or the machine went down. Only the ends of their logs are read.
+    Only the ends of their logs are read.
     """
     try:
-        return [folder for folder in experiments(runs_dir) if _is_cut_off(folder)]
+        return [folder for folder in experiments(runs_dir) if _was_interrupted(folder)]
     except RunsError:
         return []
 
 
-def _is_cut_off(folder: ExperimentDir) -> bool:
+def _was_interrupted(folder: ExperimentDir) -> bool:
     last = event_log.last_event(folder.events)
     return last is not None and last.type != "experiment_finished" and not supervisor_alive(folder)
 

@@ -71,6 +71,12 @@ class FetchProgress:
         else:
             say(text)
 
+    def __enter__(self) -> FetchProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Clear the line."""
         if self._open_line:

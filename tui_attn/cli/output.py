@@ -1,0 +1,52 @@
+"""Writing to stdout: one line at a time, with errors that name the cause."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+CLOSED_PIPE = 141
+"""Exit code after the reader of stdout went away, as a shell reports SIGPIPE; training continues."""
+
+
+class OutputError(Exception):
+    """stdout can't be written; the message says why."""
+
+
+def print_line(line: str) -> None:
+    """Write one line to stdout, flushed. Raises `BrokenPipeError` without a reader, `OutputError` on a full disk."""
+    try:
+        try:
+            sys.stdout.write(line + "\n")
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"can't write the output: {error.strerror}") from None
+
+
+def give_up_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush doesn't fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def output_width() -> int:
+    """Columns of the terminal that stdout is, or 100."""
+    return (os.get_terminal_size(1).columns or 80) if os.isatty(1) else 100
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null in place of each standard stream that is closed.
+
+    Otherwise the next file to be opened would take its number, and be written to by whoever prints.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `fd`
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115
