@@ -58,6 +58,11 @@ def test_every_command_has_an_example(
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
+        (
+            ["resume", "--epochs", "3"],
+            "--epochs is fixed when an experiment begins: start a new one with 'tui-attn --epochs ...'",
+        ),
+        (["extend", "--lr", "1"], "--lr is fixed when an experiment begins: start a new one with 'tui-attn --lr ...'"),
         (["attach", "--ascii"], "'--ascii' stands before the command: tui-attn --ascii ... attach"),
         (["attach", "--config", "x.toml"], "'--config' stands before the command: tui-attn --config ... attach"),
         (["attach", "--epoch"], "see 'tui-attn attach --help'"),
@@ -69,3 +74,19 @@ def test_a_wrong_command_line_says_where_to_look(
 ) -> None:
     assert cli.run(arguments) == 2
     assert capsys.readouterr().err.splitlines()[1] == hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--epochs", "3", "resume"], "--epochs is fixed when an experiment begins: 'resume' can't change it"),
+        (["--lr", "3", "extend"], "--lr is fixed when an experiment begins: 'extend' can't change it"),
+        (["--detach", "resume"], "--detach stands after the command: tui-attn resume --detach"),
+        (["--json", "ls"], "--json stands after the command: tui-attn ls --json"),
+    ],
+)
+def test_an_option_before_a_command_is_not_sent_back_and_forth(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err == f"tui-attn: {said}\n"

@@ -196,7 +196,7 @@ def digests(experiment: ExperimentDir) -> dict[str, str]:
         (["se-s0/checkpoints/step-00000005.pt"], "skipped step-00000005.pt"),
         (["se-s0/checkpoints/LATEST.json"], ""),
         (["base-s0/checkpoints/LATEST.json", "base-s0/checkpoints/step-00000010.pt"], "skipped step-00000010.pt"),
-        (["base-s0/checkpoints/step-00000005.pt", "base-s0/checkpoints/step-00000010.pt"], "goes on from step 0"),
+        (["base-s0/checkpoints/step-00000005.pt", "base-s0/checkpoints/step-00000010.pt"], "resumed from step 0"),
         (["events.jsonl"], ""),
         (["se-s0/events.jsonl", "base-s0/events.jsonl"], "damaged"),
     ],

@@ -114,7 +114,7 @@ def test_all_killed_at_the_same_moment_and_taken_up_by_two_at_once(
     code, out, err = program("ls")
     assert code == 0
     assert f"{experiment.id}  lost" in out
-    assert f"'tui-attn resume {experiment.id} --runs-dir {program.runs}' takes it up again" in err
+    assert f"'tui-attn resume {experiment.id} --runs-dir {program.runs}' continues it" in err
     code, _, err = program("attach", "--no-ui")
     assert code == 1
     assert "the supervisor of" in err

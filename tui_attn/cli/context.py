@@ -83,11 +83,21 @@ def before_command(context: typer.Context) -> None:
     if context.invoked_subcommand != "config":
         for name in context.params:
             if given(context, name) and name not in BEFORE_ANY:
-                option = "json" if name == "as_json" else name.replace("_", "-")
-                raise ConfigError(f"--{option} before '{context.invoked_subcommand}' does nothing: leave it out there")
+                raise ConfigError(_misplaced(context, "--json" if name == "as_json" else f"--{name.replace('_', '-')}"))
     if context.invoked_subcommand != "config":
         _warn(context)
     keep_screen(context)
+
+
+def _misplaced(context: typer.Context, option: str) -> str:
+    """What to do with an option of a start that stands before a command."""
+    command = str(context.invoked_subcommand)
+    commands: Any = getattr(context.command, "commands", {})
+    if command in commands and any(option in parameter.opts for parameter in commands[command].params):
+        return f"{option} stands after the command: tui-attn {command} {option}"
+    if command in {"resume", "extend"}:
+        return f"{option} is fixed when an experiment begins: '{command}' can't change it"
+    return f"{option} before '{command}' does nothing: leave it out there"
 
 
 def _warn(context: typer.Context) -> None:

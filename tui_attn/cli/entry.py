@@ -13,6 +13,7 @@ from typer.main import get_command
 from tui_attn.cli import output
 from tui_attn.cli.app import app
 from tui_attn.cli.completion import VARIABLE, quick
+from tui_attn.cli.context import BEFORE_ANY
 from tui_attn.system import console
 from tui_attn.system.text import safe_text
 
@@ -82,6 +83,8 @@ def _where_to_look(error: Any) -> str:
     option = getattr(error, "option_name", "")
     known = {name for parameter in get_command(app).params for name in (*parameter.opts, *parameter.secondary_opts)}
     if path != "tui-attn" and option in known:
+        if option.removeprefix("--").removeprefix("no-").replace("-", "_") not in BEFORE_ANY:
+            return f"{option} is fixed when an experiment begins: start a new one with 'tui-attn {option} ...'"
         return f"'{option}' stands before the command: tui-attn {option} ... {path.removeprefix('tui-attn ')}"
     return f"see '{path} --help'"
 

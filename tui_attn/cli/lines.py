@@ -78,7 +78,7 @@ def _watch(
             if own and signals.caught:
                 return signals.exit_code
             again = command_line("resume", folder.path)
-            complain(f"the supervisor of {folder.id} is gone: '{again}' takes the work up again")
+            complain(f"the supervisor of {folder.id} is gone: '{again}' continues it")
             return 1
         if len(signals.caught) > obeyed:
             obeyed = len(signals.caught)

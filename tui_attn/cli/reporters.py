@@ -72,22 +72,22 @@ class LineReporter:
         """Print a line for each epoch, each end and each warning among `news`."""
         for run_id, event in news:
             for line in self._lines(follower.state, run_id, event):
-                print_line(line)
+                print_line(safe_text(line, one_line=True))
 
     def _lines(self, now: ExperimentState, run_id: str | None, event: Event) -> Iterator[str]:
         if event.type == "epoch" and run_id is not None:
             yield epoch_line(now, now.runs[run_id], event)
         elif event.type == "run_ended" and event["state"] != "finished":
             reason = "" if event["reason"] is None else f": {event['reason']}"
-            yield safe_text(f"{event['run']}  {event['state']}{reason}", one_line=True)
+            yield f"{event['run']}  {event['state']}{reason}"
         elif event.type == "warning":
             who = "" if run_id is None else f"{run_id}  "
-            yield safe_text(f"{who}warning: {event['message']}", one_line=True)
+            yield f"{who}warning: {event['message']}"
         elif event.type == "run_restarted":
-            yield safe_text(f"{event['run']}  taken up again: {event['reason']}", one_line=True)
+            yield f"{event['run']}  restarted: {event['reason']}"
         elif event.type == "resumed" and run_id is not None:
             skipped = "".join(f"; skipped {item}" for item in event["skipped"])
-            yield safe_text(f"{run_id}  goes on from step {event['from_step']:,}{skipped}", one_line=True)
+            yield f"{run_id}  resumed from step {event['from_step']:,}{skipped}"
 
     def close(self, follower: Follower) -> None:
         """Print the comparison and where the files are."""
@@ -123,14 +123,14 @@ class LiveReporter:
         left = reducer.experiment_eta(now, time.time())
         table = Table(box=None, pad_edge=False, title_justify="left", caption_justify="left")
         table.title = Text(
-            f"{follower.folder.id}   {now.state}" + ("" if left is None else f"   {duration(left)} left")
+            safe_text(f"{follower.folder.id}   {now.state}" + ("" if left is None else f"   {duration(left)} left"))
         )
         for name in ("run", "state", "epoch", "", "loss", "test acc.", "images/s"):
             table.add_column(name, justify="left" if name in {"run", "state", ""} else "right", no_wrap=True)
         room = max(3, self._console.size.height - 6)
         shown = [run for run in now.runs.values() if run.state in reducer.RUN_LIVE] or list(now.runs.values())
         for run in shown[:room]:
-            table.add_row(*_row(run))
+            table.add_row(*(Text(safe_text(cell, one_line=True)) for cell in _row(run)))
         counts = "  ".join(f"{count} {name}" for name, count in now.counts().items())
         table.caption = Text(counts + "   Ctrl+C stops and keeps what there is")
         return table
@@ -146,7 +146,7 @@ def _row(run: RunState) -> Iterable[str]:
     filled = round(16 * run.progress)
     rate = run.images_per_second
     return (
-        safe_text(run.id),
+        run.id,
         run.state,
         f"{run.epoch}/{epochs}",
         "█" * filled + "░" * (16 - filled),
@@ -163,7 +163,7 @@ def epoch_line(now: ExperimentState, run: RunState, event: Event) -> str:
     left = reducer.experiment_eta(now, event.t)
     eta = "" if left is None else f"  ETA {duration(left)}"
     return (
-        f"{safe_text(run.id):<20} epoch {event['epoch']:>3}/{run.about.get('epochs', '?')}"
+        f"{run.id:<20} epoch {event['epoch']:>3}/{run.about.get('epochs', '?')}"
         f"  train loss {float(event['train_loss']):.4f}  test loss {float(event['test_loss']):.4f}"
         f"  test accuracy {float(event['test_accuracy']):.4f}  {rate}{eta}"
     )

@@ -127,7 +127,7 @@ def export(
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:
-    """Write event files for TensorBoard, CSV tables, or weights; print the folders written to."""
+    """Write event files for TensorBoard, CSV tables, or weights."""
     from tui_attn import export as exports
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
