@@ -130,7 +130,7 @@ def test_it_ends_with_its_supervisor(live: Live) -> None:
     reading, writing = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-P", "-m", "tui_attn.export.live", str(live.folder.path)],
+        [sys.executable, "-P", "-m", "tui_attn.export.live", str(live.folder.path), live.folder.id],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
     )

@@ -86,11 +86,11 @@ def leftovers(folder: ExperimentDir) -> list[str]:
 
 
 def processes(folder: Path) -> list[int]:
-    """The supervisors and workers that live and work in `folder` or under it."""
+    """The supervisors and workers that live and hold a folder open that is `folder` or under it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if not (process / "cwd").readlink().is_relative_to(folder):
+            if not any(file.readlink().is_relative_to(folder) for file in (process / "fd").iterdir()):
                 continue
             command = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:  # over by now, or another user's

@@ -25,7 +25,7 @@ assert worker_context, torch
 class Fork(WorkerProcess):
     """A worker as a fork of its supervisor; apart from how it begins, it is the product's."""
 
-    def __init__(self, slot: Slot, log: RunDir, fault: str) -> None:
+    def __init__(self, slot: Slot, log: RunDir, experiment: str, fault: str) -> None:
         self.slot = slot
         self.held = []
         self._code: int | None = None
@@ -33,10 +33,10 @@ class Fork(WorkerProcess):
         os.set_blocking(self._pipe, False)
         self._pid = os.fork()
         if self._pid == 0:
-            _become(log.worker_log, reading)
+            _become(log.worker_log, reading, keep=int(log.path.parent.name))
             liveness._held.clear()
             fault_injection.arm(fault)
-            os._exit(worker.main([".", slot.device]))
+            os._exit(worker.main([str(log.path.parent), slot.device, experiment]))
         os.close(reading)
 
     @property
@@ -54,13 +54,14 @@ class Fork(WorkerProcess):
             os.kill(self._pid, signum)
 
 
-def _become(log: Path, stdin: int) -> None:
-    """The descriptors of a process of its own: standard input from `stdin`, the rest to `log`, nothing else."""
+def _become(log: Path, stdin: int, keep: int = 3) -> None:
+    """The descriptors of a process of its own: standard input from `stdin`, output to `log`, and `keep`."""
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(stdin, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.closerange(3, 256)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, 256)
 
 
 def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str | None) -> int:
@@ -76,13 +77,12 @@ def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str
         Path(group, "cgroup.procs").write_text(str(os.getpid()))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.umask(0o077)
-    os.chdir(folder)
-    _become(Path("supervisor.log"), os.open(os.devnull, os.O_RDONLY))
+    _become(Path(folder, "supervisor.log"), os.open(os.devnull, os.O_RDONLY))
     fault_injection.arm(fault)
     orders = iter(worker_faults)
 
     def make(here: ExperimentDir) -> Supervisor:
-        return Supervisor(here, spawn=lambda slot, log: Fork(slot, log, next(orders, "")))
+        return Supervisor(here, spawn=lambda slot, log: Fork(slot, log, here.id, next(orders, "")))
 
     setattr(process, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
     os._exit(process.main([folder]))

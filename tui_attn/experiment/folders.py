@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_attn.experiment.manifest import Manifest, RunsError
@@ -89,11 +89,13 @@ class ExperimentDir:
     """The files of one experiment."""
 
     path: Path
+    name: str = field(default="", kw_only=True)
+    """The folder's name, where `path` doesn't end with it because the folder is known by a descriptor."""
 
     @property
     def id(self) -> str:
         """The experiment's id, its folder's name."""
-        return self.path.name or self.path.absolute().name
+        return self.name or self.path.name or self.path.absolute().name
 
     @property
     def manifest(self) -> Path:
@@ -137,4 +139,4 @@ class ExperimentDir:
 
     def manifest_data(self) -> Manifest:
         """The manifest. Raises `RunsError` when it isn't one of ours or is damaged."""
-        return Manifest.read(self.manifest)
+        return replace(Manifest.read(self.manifest), id=self.id)

@@ -1,4 +1,4 @@
-"""The process that keeps event files up to date while an experiment trains: `python -m tui_attn.export.live FOLDER`.
+"""The process that keeps event files up to date while an experiment trains: `python -m tui_attn.export.live FOLDER ID`.
 
 Its supervisor starts it and holds its stdin: when that ends, it writes what is left and exits. It only reads the logs,
 so whatever happens to it, the training doesn't notice; another one goes on where it was.
@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> int:
         os.nice(NICE)
     try:
         require_tensorboard()
-        os.chdir(arguments[0])  # the folder may be renamed or moved meanwhile
-        lock = Lock(Path(LOCK))
-        return _follow(TensorBoardExport(ExperimentDir(Path())), lock)
+        folder = ExperimentDir(Path(arguments[0]), name=arguments[1])
+        lock = Lock(folder.path / LOCK)
+        return _follow(TensorBoardExport(folder), lock)
     except BlockingIOError:
         return BUSY
     except (OSError, RunsError) as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 from tui_attn.experiment.finding import candidates
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.history.updates import Looker, News, from_line, to_line
+from tui_attn.system import children
 
 _FEW = 20
 """So many experiments are read in the thread that asks: that is sooner done than a process is started."""
@@ -113,8 +114,9 @@ class Teller:
             raise EOFError
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tui_attn.history.scan_process", str(self._runs_dir)],
+        self._process = children.python(
+            "tui_attn.history.scan_process",
+            self._runs_dir,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
-from tui_attn.system import files, liveness
+from tui_attn.system import children, files, liveness
 from tui_attn.system.text import command_line, safe_text
 
 READY_WITHIN = 60.0
@@ -37,13 +36,13 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
     log = _open_log(folder)
     begin = os.fstat(log).st_size
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tui_attn.supervision.process", str(folder.path)],
+        process = children.python(
+            "tui_attn.supervision.process",
+            folder.path.absolute(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            cwd="/",
         )
     finally:
         os.close(log)

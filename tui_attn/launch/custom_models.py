@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import worker_environment
+from tui_attn.system import children
 from tui_attn.system.files import sync_folder, write_atomically
 from tui_attn.system.text import safe_text
 
@@ -152,13 +152,14 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
     """What the process answered, and its exit code; None where it had to be ended."""
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tui_attn.train.custom_model_check", str(writing), question],
+        process = children.python(
+            "tui_attn.train.custom_model_check",
+            str(writing),
+            question,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""},
-            cwd="/",
+            environment=worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""},
             pass_fds=(writing,),
             start_new_session=True,
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import IO
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.supervision.workers import worker_environment
+from tui_attn.system import children
 
 
 def start(
@@ -21,10 +21,12 @@ def start(
     it can. It may be ended by a signal at any time; results that are complete are kept. Raises `RunsError`.
     """
     manifest = folder.manifest_data()
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "tui_attn.train.interventions", str(folder.path), *runs],
+    return children.python(
+        "tui_attn.train.interventions",
+        folder.path.absolute(),
+        *runs,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env=worker_environment(manifest.threads, crowded=True),
+        environment=worker_environment(manifest.threads, crowded=True),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -150,7 +151,8 @@ class Dispatch:
                 self._ledger.disk_is_full()
             else:
                 self._queue.remove(run)
-                self._finish(run, "failed", f"its files can't be written: {error.filename}: {error.strerror}")
+                what = os.path.relpath(error.filename or folder.path, self._folder.path)
+                self._finish(run, "failed", f"its files can't be written: {what}: {error.strerror}")
             return False
         return True
 

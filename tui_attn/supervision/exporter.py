@@ -10,12 +10,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.supervision.workers import last_lines
+from tui_attn.system import children
+from tui_attn.system.plain_file import open_to_write
 
 LOG = "exporter.log"
 """What the exporter printed: nothing, when all is well."""
@@ -75,12 +76,17 @@ class Exporter:
 
     def _start(self) -> None:
         self._left -= 1
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        command = [sys.executable, "-P", "-m", "tui_attn.export.live", str(self._folder.path.absolute())]
         try:
-            log = os.open(self._folder.path / LOG, flags, 0o600)
+            log = open_to_write(self._folder.path / LOG, os.O_APPEND)
             try:
-                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+                self._process = children.python(
+                    "tui_attn.export.live",
+                    self._folder.path.absolute(),
+                    self._folder.id,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                )
             finally:
                 os.close(log)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from tui_attn.supervision.experiment_log import FolderGoneError
 from tui_attn.supervision.exporter import Exporter
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import files, liveness
+from tui_attn.system.children import Folder
 
 TICK = 0.05
 """Seconds between two looks at the logs, the commands and the workers."""
@@ -24,13 +26,17 @@ TICK = 0.05
 def main(arguments: list[str]) -> int:
     """Supervise the experiment in the folder that `arguments` names, to its end.
 
-    The folder is the working directory from then on, so that it may be renamed or moved meanwhile.
+    The folder is held open, so that it may be renamed or moved meanwhile.
     """
     os.umask(0o077)
+    path = Path(arguments[0])
     try:
-        os.chdir(arguments[0])
-        supervisor = Supervisor(ExperimentDir(Path()))
-        return _supervise(supervisor)
+        folder = Folder(path)
+        if folder.owner != os.getuid():
+            return _give_up(f"the folder belongs to another user (uid {folder.owner})")
+        with contextlib.suppress(OSError):  # some file systems have no modes
+            folder.keep_private()
+        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name)))
     except BlockingIOError:
         return _give_up("another supervisor owns this experiment")
     except OSError as error:

@@ -6,15 +6,14 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision.scheduling import Slot
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system import children
+from tui_attn.system.plain_file import open_to_read, open_to_write
 from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
@@ -59,15 +58,18 @@ class WorkerProcess:
     def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
         self.slot = slot
         self.held: list[str] = []
-        output = os.open(log.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        output = open_to_write(log.worker_log, os.O_APPEND)
         reading, self._pipe = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tui_attn.train.worker", str(folder.path), slot.device, folder.id],
+            self._process = children.python(
+                "tui_attn.train.worker",
+                folder.path.absolute(),
+                slot.device,
+                folder.id,
                 stdin=reading,
                 stdout=output,
                 stderr=output,
-                env=worker_environment(threads, crowded=crowded),
+                environment=worker_environment(threads, crowded=crowded),
             )
         except BaseException:
             os.close(self._pipe)
@@ -104,17 +106,13 @@ class WorkerProcess:
 
 
 def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
-    """The environment of a worker with `threads` threads; `crowded`: others compute on the same cores."""
-    environment = dict(os.environ)
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[variable] = str(threads)
-    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-    environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    environment["PYTHONUNBUFFERED"] = "1"
+    """What a worker with `threads` threads needs in its environment; `crowded`: others compute on the same cores."""
     # By default a thread of libgomp that waits for its sisters spins for about a millisecond. Where another program
     # takes one of the cores, every operator then waits out a time slice: training ran ten times slower.
-    environment.setdefault("GOMP_SPINCOUNT", "1000" if crowded else SPIN)
-    return environment
+    chosen = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "GOMP_SPINCOUNT": "1000" if crowded else SPIN}
+    fixed = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTHONUNBUFFERED": "1"}
+    threads_of = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    return {name: os.environ.get(name, value) for name, value in chosen.items()} | fixed | threads_of
 
 
 def obituary(code: int, log: Path, *, oom_killed: bool) -> str:

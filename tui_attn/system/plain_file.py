@@ -41,11 +41,6 @@ def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600) -> int:
     return fd
 
 
-def open_folder(path: Path) -> int:
-    """A descriptor of the folder at `path`, itself no link. Raises `OSError`."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-
 def _checked(fd: int, path: Path, *, writing: bool) -> int:
     status = os.fstat(fd)
     problem = ""

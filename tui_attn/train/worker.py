@@ -1,4 +1,4 @@
-"""The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE`, held by a pipe on its standard input.
+"""The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE ID`, held by a pipe on its standard input.
 
 It imports torch once, loads the data once, and trains the runs it holds in turns of one epoch each. An exception
 costs only its own run. When the pipe ends it checkpoints and exits.
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: inbox.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    folder, device = ExperimentDir(Path(arguments[0])), arguments[1]
+    folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]
     if device == "cpu":
         os.nice(5)
     try:

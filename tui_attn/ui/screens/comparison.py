@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.system import children
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.comparison.source import ExperimentSource, Source, in_thread
@@ -296,9 +296,12 @@ def report_folder(folder: ExperimentDir) -> Path:
 
 
 def _write_report(folder: ExperimentDir) -> subprocess.Popen[bytes]:
-    where = ["--runs-dir", str(folder.path.parent), "--report", str(report_folder(folder))]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "tui_attn", "compare", folder.id, *where],
+    where = ["--runs-dir", str(folder.path.absolute().parent), "--report", str(report_folder(folder))]
+    return children.python(
+        "tui_attn",
+        "compare",
+        folder.id,
+        *where,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

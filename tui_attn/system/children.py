@@ -1,0 +1,97 @@
+"""Child processes, which never load code from a folder that somebody sent.
+
+Python, the dynamic linker and `exec` all search the working directory where a search path has an empty or relative
+element, and some wheels carry such an element themselves. So children work in "/" and get clean search paths, and an
+experiment's folder is handed to them by descriptor or absolute path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_SEARCH_PATHS = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "DYLD_FRAMEWORK_PATH",
+    "DYLD_INSERT_LIBRARIES",
+)
+_BY_DESCRIPTOR = re.compile(r"/proc/self/fd/(\d+)(?:/|$)")
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with only absolute elements in search paths, and `extra` set."""
+    environment = dict(os.environ)
+    for name in _SEARCH_PATHS:
+        if name in environment:
+            separator = r"[:; ]" if name.startswith("LD_") else ":"  # the dynamic linker takes all of these
+            kept = [part for part in re.split(separator, environment[name]) if part.startswith("/")]
+            environment[name] = ":".join(kept)
+            if not kept:
+                del environment[name]
+    return environment | dict(extra or {})
+
+
+def python(
+    module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module arguments` in "/" with a clean environment; `options` are those of `Popen`.
+
+    Folders that a `Folder` has open reach the child as the same descriptors. Raises `OSError`.
+    """
+    words = [str(argument) for argument in arguments]
+    passed = {int(found[1]) for found in map(_BY_DESCRIPTOR.match, words) if found}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *words],
+        cwd="/",
+        env=clean_environment(environment),
+        pass_fds=(*options.pop("pass_fds", ()), *passed),
+        **options,
+    )
+
+
+class Folder:
+    """A folder that is held open, so that it stays the same one whatever happens to its path.
+
+    Raises `OSError`, also where `path` is a link. Without `/proc` the path stands for the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._named = path.absolute()
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = self._status = os.fstat(self._fd)
+        self.owner, self.mode = status.st_uid, stat.S_IMODE(status.st_mode)
+        by_descriptor = Path(f"/proc/self/fd/{self._fd}")
+        self.path = by_descriptor if _leads_to(by_descriptor, status) else self._named
+        """Leads to the folder itself, in this process and in those that `python` starts."""
+
+    def in_place(self) -> bool:
+        """Whether the folder is still where it was opened."""
+        return _leads_to(self._named, self._status)
+
+    def keep_private(self) -> None:
+        """Take from everybody else the right to write in the folder. Raises `OSError`."""
+        if self.mode & 0o022:
+            os.fchmod(self._fd, self.mode & ~0o022)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+
+def _leads_to(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), status)
+    except OSError:
+        return False
