@@ -24,7 +24,7 @@ from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import devices
 from tui_attn.train import checkpoint
 from tui_attn.train.session import Session
-from tui_attn.train.worker_context import Engine
+from tui_attn.train.worker_context import WorkerContext
 
 
 class Clock:
@@ -78,8 +78,8 @@ def make(folder: Path, given: argparse.Namespace) -> ExperimentDir:
 def epoch(session: Session) -> tuple[float, float]:
     """Seconds of an epoch with its checkpoint on disk at the end: by the wall's clock, and of processor time."""
     wall, processor = time.perf_counter(), time.process_time()
-    session.turn(lambda: False)
-    session._journal.finish_checkpoint()
+    session.train_epoch(lambda: False)
+    session._writer.finish_checkpoint()
     return time.perf_counter() - wall, time.process_time() - processor
 
 
@@ -89,7 +89,7 @@ def measure(session: Session, rounds: int) -> dict[str, float]:
     write = checkpoint.write
     keep = session._checkpoint
     session._checkpoint = waited.around(keep)  # type: ignore[method-assign]
-    session._journal.finish_checkpoint = waited.around(session._journal.finish_checkpoint)  # type: ignore[method-assign]
+    session._writer.finish_checkpoint = waited.around(session._writer.finish_checkpoint)  # type: ignore[method-assign]
     checkpoint.write = wrote.around(write, thread=True)
     epoch(session)  # warm up
     waited.seconds = wrote.seconds = 0.0
@@ -126,11 +126,11 @@ def main() -> int:
     print("model              checkpoint     wall   processor   waited for   written")
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".overhead-") as name:
         experiment = make(Path(name), given)
-        engine = Engine(experiment, experiment.manifest_data(), given.device)
+        context = WorkerContext(experiment, experiment.manifest_data(), given.device)
         for model in experiment.manifest_data().config.models:
-            engine.open(f"{model}-s0")
-            found = measure(engine.session(f"{model}-s0"), given.rounds)
-            engine.close(f"{model}-s0")
+            context.open(f"{model}-s0")
+            found = measure(context.session(f"{model}-s0"), given.rounds)
+            context.close(f"{model}-s0")
             print(
                 f"{model:<15} {found['epoch']:>11.2f} s {found['wall']:>8.3f} {found['processor']:>11.3f}"
                 f" {found['waited']:>12.3%} {found['wrote']:>9.3%}",

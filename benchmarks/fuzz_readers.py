@@ -37,7 +37,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.supervision import workers
     from tui_attn.system import files, liveness, text
     from tui_attn.train import checkpoint
-    from tui_attn.train.command_pipe import Inbox
+    from tui_attn.train.command_pipe import CommandPipe
 
 SHM = Path("/dev/shm")
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=SHM if SHM.is_dir() else None))
@@ -199,10 +199,10 @@ def small(data: bytes) -> None:
     liveness.age(FILE)
     liveness.Identity.from_json((files.read_json(FILE) or {}).get("identity"))
     assert not text.has_control_characters(workers.last_lines(FILE).replace("\n", "").replace("\t", ""))
-    inbox = Inbox.__new__(Inbox)
-    inbox.__dict__.update(_messages=[], _news=_Nothing())
+    pipe = CommandPipe.__new__(CommandPipe)
+    pipe.__dict__.update(_messages=[], _news=_Nothing())
     for line in data.split(b"\n"):
-        inbox._put(line)
+        pipe._put(line)
     shown = text.safe_text(data.decode("utf-8", "surrogateescape"), one_line=True)
     assert not text.has_control_characters(shown)
     assert text.safe_text(shown) == shown

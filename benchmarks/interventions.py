@@ -28,7 +28,7 @@ from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import devices
 from tui_attn.train import tensors
 from tui_attn.train.interventions import intervene
-from tui_attn.train.worker_context import Engine
+from tui_attn.train.worker_context import WorkerContext
 
 Times = list[tuple[float, float]]
 """Wall and processor seconds."""
@@ -80,13 +80,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         made = experiment(Path(name), arguments)
         manifest = made.manifest_data()
-        engine = Engine(made, manifest, arguments.device)
+        context = WorkerContext(made, manifest, arguments.device)
         images = tensors.load(
             arguments.dataset, manifest.data, torch.device(arguments.device), train_limit=1, test_limit=None
         )
         for model in manifest.config.models:
-            engine.open(f"{model}-s0")
-            session = engine.session(f"{model}-s0")
+            context.open(f"{model}-s0")
+            session = context.session(f"{model}-s0")
             run = RunState(f"{model}-s0", model, 0, about={"precision": session._trainer.precision})
             print(f"{model} on {arguments.device}, {session._trainer.precision}, {arguments.threads} threads")
             epochs, interventions = Times(), Times()
@@ -98,7 +98,7 @@ def main() -> None:
                 whole = statistics.median(times[index] for times in epochs)
                 part = statistics.median(times[index] for times in interventions)
                 print(f"  {kind:<10} epoch {whole:6.2f} s   interventions {part:6.2f} s   ratio {part / whole:.2f}")
-            engine.close(f"{model}-s0")
+            context.close(f"{model}-s0")
 
 
 if __name__ == "__main__":

@@ -17,16 +17,16 @@ from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system import files
 from tui_attn.train import checkpoint, session
-from tui_attn.train.full_disk import NoRoomError
+from tui_attn.train.run_writer import NoRoomError
 from tui_attn.train.step import Stepper
-from tui_attn.train.worker_context import Engine, explain
+from tui_attn.train.worker_context import WorkerContext, explain
 
 RUN = "se-s0"
 
 
-def engine(experiment: ExperimentDir) -> Engine:
+def context(experiment: ExperimentDir) -> WorkerContext:
     torch.set_num_threads(1)  # as the manifest says and as a worker does
-    return Engine(experiment, experiment.manifest_data(), "cpu")
+    return WorkerContext(experiment, experiment.manifest_data(), "cpu")
 
 
 @pytest.fixture
@@ -202,19 +202,19 @@ def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits
 ) -> None:
     monkeypatch.setattr(session, "CHECKPOINT_EVERY", 0.0)  # as if an hour passed between two points of the log
     experiment = make_experiment(tmp_path / "runs")
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
-    made.session(RUN).turn(after(3))
+    made.session(RUN).train_epoch(after(3))
     made.close(RUN)  # as a death would: what is not on disk is lost
     taken = checkpoint.latest(experiment.run(RUN).checkpoints)[0]
     assert 0 < taken.step < 5
     assert taken.epoch == 0
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
     going_on = made.session(RUN)
     assert going_on.progress.step == taken.step
     while not going_on.done:
-        going_on.turn(never)
+        going_on.train_epoch(never)
     going_on.finish()
     made.close(RUN)
     ended = LogReader(experiment.run(RUN).events).read()[-1]
@@ -227,9 +227,9 @@ def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
     """The new log's name, the points behind a checkpoint, the results behind the end, and the end itself."""
     experiment = make_experiment(tmp_path / "runs", epochs=1)
     del happened[:]
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
-    made.session(RUN).turn(never)
+    made.session(RUN).train_epoch(never)
     made.session(RUN).finish()
     made.close(RUN)
     step, pid = "step-00000005.pt", os.getpid()
@@ -252,22 +252,22 @@ def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
 def test_what_is_checkpointed_is_in_the_log(tmp_path: Path, threads: None) -> None:
     """No checkpoint is ahead of the log: what couldn't be logged is trained again."""
     experiment = make_experiment(tmp_path / "runs")
-    made = engine(experiment)
+    made = context(experiment)
     full = [False]
-    made.open(RUN, hurried=lambda: full[0])
+    made.open(RUN, should_abort=lambda: full[0])
     running = made.session(RUN)
-    running.turn(never)
-    append = running._journal._log.append
+    running.train_epoch(never)
+    append = running._writer._log.append
 
     def no_room(type_: str, /, **payload: Any) -> None:
         if full[0]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         append(type_, **payload)
 
-    running._journal._log.append = no_room  # type: ignore[method-assign]
+    running._writer._log.append = no_room  # type: ignore[method-assign]
     full[0] = True
     with pytest.raises(NoRoomError):
-        running.turn(never)
+        running.train_epoch(never)
     full[0] = False
     running.suspend()
     logged = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "metrics"]
@@ -279,12 +279,12 @@ def test_a_log_that_is_gone_does_not_hide_the_checkpoints(
     tmp_path: Path, undisturbed: dict[str, Reference], threads: None
 ) -> None:
     experiment = make_experiment(tmp_path / "runs")
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
-    made.session(RUN).turn(never)
+    made.session(RUN).train_epoch(never)
     made.session(RUN).suspend()
     experiment.run(RUN).events.unlink()
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
     assert made.session(RUN).progress.step == 5
     (resumed,) = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "resumed"]
@@ -297,16 +297,16 @@ def test_a_checkpoint_that_does_not_fit_into_memory_is_not_taken_for_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: None
 ) -> None:
     experiment = make_experiment(tmp_path / "runs")
-    made = engine(experiment)
+    made = context(experiment)
     made.open(RUN)
-    made.session(RUN).turn(never)
+    made.session(RUN).train_epoch(never)
     made.session(RUN).suspend()
 
     def no_memory(self: object, state: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
     monkeypatch.setattr(Stepper, "load_state_dict", no_memory)
-    made = engine(experiment)
+    made = context(experiment)
     with pytest.raises(torch.OutOfMemoryError):
         made.open(RUN)
     made.close(RUN)

@@ -23,7 +23,7 @@ from tui_attn.launch import control, starting
 from tui_attn.launch.control import LaunchError
 from tui_attn.system import files
 from tui_attn.system.files import Reserve
-from tui_attn.train.full_disk import NoRoomError, wait_for_room
+from tui_attn.train.run_writer import NoRoomError, retry_on_full_disk
 
 FULL = "the disk is full: training waits until there is room"
 ROOM = "there is room on the disk again: training goes on"
@@ -209,15 +209,15 @@ def refuse(times: int, code: int = errno.ENOSPC) -> Callable[[], str]:
 
 
 def test_a_write_is_tried_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_attn.train.full_disk.PAUSE", 0)
+    monkeypatch.setattr("tui_attn.train.run_writer.PAUSE", 0)
     signs: list[int] = []
-    found = wait_for_room(refuse(3), hurried=lambda: False, sign_of_life=lambda: signs.append(1))
+    found = retry_on_full_disk(refuse(3), should_abort=lambda: False, sign_of_life=lambda: signs.append(1))
     assert (found, len(signs)) == ("written", 3)
     with pytest.raises(NoRoomError):
-        wait_for_room(refuse(1), hurried=lambda: True, sign_of_life=lambda: None)
-    assert wait_for_room(refuse(0), hurried=lambda: True, sign_of_life=lambda: None) == "written"
+        retry_on_full_disk(refuse(1), should_abort=lambda: True, sign_of_life=lambda: None)
+    assert retry_on_full_disk(refuse(0), should_abort=lambda: True, sign_of_life=lambda: None) == "written"
     with pytest.raises(PermissionError):
-        wait_for_room(refuse(1, errno.EACCES), hurried=lambda: False, sign_of_life=lambda: None)
+        retry_on_full_disk(refuse(1, errno.EACCES), should_abort=lambda: False, sign_of_life=lambda: None)
 
 
 def test_the_reserve_is_kept_freed_and_kept_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,12 +59,14 @@ def test_it_is_named_and_given_up(lab: Lab, group: Path) -> None:
 def test_a_kill_is_only_blamed_on_memory_when_the_kernel_counted_one(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_text("the last line\n")
-    assert "ran out of memory: use fewer" in workers.obituary(-signal.SIGKILL, log, oom_killed=True)
-    killed = workers.obituary(-signal.SIGKILL, log, oom_killed=False)
+    assert "ran out of memory: use fewer" in workers.exit_reason(-signal.SIGKILL, log, oom_killed=True)
+    killed = workers.exit_reason(-signal.SIGKILL, log, oom_killed=False)
     assert killed.startswith("its worker was killed by SIGKILL (if nobody did this")
-    assert workers.obituary(-signal.SIGSEGV, log, oom_killed=True) == "its worker was killed by SIGSEGV"
-    assert workers.obituary(1, log, oom_killed=False) == "its worker ended with exit code 1: the last line"
-    assert workers.obituary(workers.CANNOT_WORK, log, oom_killed=False) == "its worker could not begin: the last line"
+    assert workers.exit_reason(-signal.SIGSEGV, log, oom_killed=True) == "its worker was killed by SIGSEGV"
+    assert workers.exit_reason(1, log, oom_killed=False) == "its worker ended with exit code 1: the last line"
+    assert (
+        workers.exit_reason(workers.CANNOT_WORK, log, oom_killed=False) == "its worker could not begin: the last line"
+    )
 
 
 @pytest.mark.parametrize(

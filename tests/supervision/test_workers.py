@@ -20,7 +20,7 @@ from tui_attn.supervision.workers import (
     CANNOT_WORK,
     TERMINATED,
     WorkerProcess,
-    obituary,
+    exit_reason,
     worker_environment,
 )
 from tui_attn.system.text import has_control_characters
@@ -49,14 +49,14 @@ def log(tmp_path: Path) -> Path:
     ],
 )
 def test_why_a_worker_is_dead_in_one_line(log: Path, code: int, oom: bool, said: str) -> None:
-    found = obituary(code, log, oom_killed=oom)
+    found = exit_reason(code, log, oom_killed=oom)
     assert found.startswith(said)
     assert not has_control_characters(found)
 
 
 @pytest.mark.parametrize("code", [1, CANNOT_WORK])
 def test_without_a_log_it_says_what_it_knows(tmp_path: Path, code: int) -> None:
-    assert obituary(code, tmp_path / "nowhere", oom_killed=False) == f"its worker ended with exit code {code}"
+    assert exit_reason(code, tmp_path / "nowhere", oom_killed=False) == f"its worker ended with exit code {code}"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -64,7 +64,7 @@ def test_whatever_a_library_printed_it_is_one_line_of_bounded_length(tmp_path: P
     path = tmp_path / "worker.log"
     path.write_bytes(text.encode("utf-8", "surrogatepass") * 500 + b"\xff\xfe")
     for code in (1, CANNOT_WORK):
-        found = obituary(code, path, oom_killed=False)
+        found = exit_reason(code, path, oom_killed=False)
         assert not has_control_characters(found.replace("\t", " "))
         assert len(found) < 500
 

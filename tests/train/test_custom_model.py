@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.test_session import after, digest, engine, fold, make, never, train
+from tests.train.test_session import after, context, digest, fold, make, never, train
 from tui_attn.experiment import trust
 from tui_attn.experiment.custom_model import CustomModelError, sha256
 from tui_attn.experiment.folders import ExperimentDir
@@ -64,15 +64,15 @@ def with_net(folder: Path, source: str = NET, *, trusted: bool = True, models: t
 
 
 def test_interrupted_after_every_step_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
-    whole = train(engine(with_net(tmp_path / "whole")), RUN)
+    whole = train(context(with_net(tmp_path / "whole")), RUN)
     experiment = with_net(tmp_path / "cut")
     for _ in range(100):
-        made = engine(experiment)
+        made = context(experiment)
         made.open(RUN)
         session = made.session(RUN)
         if session.done:
             break
-        session.turn(after(1))
+        session.train_epoch(after(1))
         session.suspend()
     session.finish()
     assert digest(experiment, RUN) == whole
@@ -81,14 +81,14 @@ def test_interrupted_after_every_step_and_resumed_gives_the_same_bits(tmp_path: 
 
 def test_its_company_changes_none_of_its_bits_and_it_none_of_theirs(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    alone = {run: train(engine(with_net(tmp_path / run, models=("base",))), run) for run in ("base-s0", RUN)}
+    alone = {run: train(context(with_net(tmp_path / run, models=("base",))), run) for run in ("base-s0", RUN)}
     experiment = with_net(tmp_path / "both", models=("base",))
-    made = engine(experiment)
+    made = context(experiment)
     for run in alone:
         made.open(run)
     for _ in range(2):
         for run in alone:
-            made.session(run).turn(never)
+            made.session(run).train_epoch(never)
     for run in alone:
         made.session(run).finish()
     assert {run: digest(experiment, run) for run in alone} == alone
@@ -97,7 +97,7 @@ def test_its_company_changes_none_of_its_bits_and_it_none_of_theirs(tmp_path: Pa
 
 def test_the_log_says_what_it_is(tmp_path: Path) -> None:
     experiment = with_net(tmp_path)
-    train(engine(experiment), RUN)
+    train(context(experiment), RUN)
     about = fold(experiment, RUN).about
     assert (about["class"], about["model"]) == ("Net", "net-net")
     assert about["parameters"] == 8 * 9 + 8 + 16 + 2 * 8 * 16 + 8 * 49 * 10 + 10
@@ -108,7 +108,7 @@ def test_the_log_says_what_it_is(tmp_path: Path) -> None:
 def test_its_macs_are_counted_as_the_labs_are(name: str, tmp_path: Path) -> None:
     from tui_attn.train import networks
 
-    data = engine(make(tmp_path))._data
+    data = context(make(tmp_path))._data
     network = MODELS[name](data.channels, data.image_size, len(data.class_names))
     assert networks.macs("one's own", network, data) == networks.macs(name, network, data)
     assert network.training
@@ -117,14 +117,14 @@ def test_its_macs_are_counted_as_the_labs_are(name: str, tmp_path: Path) -> None
 def test_what_can_not_be_counted_is_unknown(tmp_path: Path) -> None:
     source = NET.replace('print("to nobody")', 'assert len(x) > 1, "images come in company"')
     experiment = with_net(tmp_path, source)
-    made = engine(experiment, probes=False)
+    made = context(experiment, probes=False)
     made.open(RUN)
     assert fold(experiment, RUN).about["macs"] is None
 
 
 def test_weights_under_two_names_are_saved(tmp_path: Path) -> None:
     tied = NET.replace("        self.eval()", "        self.again = self.fc\n        self.eval()")
-    train(engine(with_net(tmp_path, tied)), RUN)
+    train(context(with_net(tmp_path, tied)), RUN)
 
 
 def test_the_labs_blocks_in_it_are_probed(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_labs_blocks_in_it_are_probed(tmp_path: Path) -> None:
     )
     mixed = mixed.replace("        x = x.view(", "        x = self.mix(x.flatten(2))\n        x = x.view(")
     experiment = with_net(tmp_path, mixed)
-    train(engine(experiment), RUN)
+    train(context(experiment), RUN)
     state = fold(experiment, RUN)
     assert [epoch for epoch, _ in state.probes] == [0, 1, 2]
     assert {layer: len(gates) for layer, gates in state.gates.items()} == {"se": 8}
@@ -152,7 +152,7 @@ def test_the_probe_of_a_model_of_ones_own_is_that_of_the_labs(tmp_path: Path) ->
 
     from tui_attn.train import probe
 
-    made = engine(make(tmp_path))
+    made = context(make(tmp_path))
     data, probes = made._data, made._probes
     assert probes is not None
     for name in ("se", "self-attention"):
@@ -169,7 +169,7 @@ def test_the_probe_of_a_model_of_ones_own_is_that_of_the_labs(tmp_path: Path) ->
 
 def test_without_such_blocks_there_is_no_probe(tmp_path: Path) -> None:
     experiment = with_net(tmp_path, NET.replace("self.se(", "("))
-    train(engine(experiment), RUN)
+    train(context(experiment), RUN)
     assert fold(experiment, RUN).probes == []
 
 
@@ -177,12 +177,12 @@ def test_code_that_was_altered_or_never_named_is_not_run(tmp_path: Path) -> None
     trap = f"open({str(tmp_path / 'sprung')!r}, 'w')\n{NET}"
     experiment = with_net(tmp_path / "strange", trap, trusted=False)
     with pytest.raises(CustomModelError, match="haven't named"):
-        engine(experiment).open(RUN)
+        context(experiment).open(RUN)
     experiment = with_net(tmp_path / "altered")
     experiment.custom_model("net-net").write_text(trap)
     trust.trust(sha256(trap.encode()))
     with pytest.raises(CustomModelError, match="altered"):
-        engine(experiment).open(RUN)
+        context(experiment).open(RUN)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -190,10 +190,10 @@ def test_a_failure_names_the_line_of_the_copy(tmp_path: Path) -> None:
     import traceback
 
     experiment = with_net(tmp_path, NET.replace('print("to nobody")', "x = x.nothing"))
-    made = engine(experiment)
+    made = context(experiment)
     with pytest.raises(AttributeError) as caught:
         made.open(RUN)
-        made.session(RUN).turn(never)
+        made.session(RUN).train_epoch(never)
     frames = traceback.extract_tb(caught.value.__traceback__)
     (line,) = [frame.line for frame in frames if frame.filename == str(experiment.custom_model("net-net"))]
     assert line == "x = x.nothing"

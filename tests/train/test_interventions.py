@@ -29,7 +29,7 @@ from tui_attn.train import interventions
 from tui_attn.train.attention_interventions import attention_interventions
 from tui_attn.train.feature_maps import FeatureMaps, LabelledImages, another_image
 from tui_attn.train.gate_interventions import DRAWS, Outcome, gate_interventions
-from tui_attn.train.worker_context import Engine
+from tui_attn.train.worker_context import WorkerContext
 
 RUNS = ("base-s0", "se-s0", "self-attention-s0", "se-s1")
 
@@ -64,15 +64,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
     write_manifest(folder, manifest)
     log = LogWriter(folder.events)
     log.append("experiment_started", experiment=folder.id, devices=["cpu"], jobs=1, resumed=False)
-    engine = Engine(folder, manifest, "cpu", probes=False)
+    context = WorkerContext(folder, manifest, "cpu", probes=False)
     for run in RUNS:
         model, _, seed = run.rpartition("-s")
         log.append("run_queued", run=run, model=model, seed=int(seed))
         log.append("run_started", run=run, device="cpu", worker=1, attempt=1)
-        engine.open(run)
-        engine.session(run).turn(lambda: False)
-        engine.session(run).finish()
-        engine.close(run)
+        context.open(run)
+        context.session(run).train_epoch(lambda: False)
+        context.session(run).finish()
+        context.close(run)
         log.append("run_ended", run=run, state="finished", reason=None)
     log.append("run_queued", run="se-s2", model="se", seed=2)
     log.append("run_queued", run="se-s3", model="se", seed=3)

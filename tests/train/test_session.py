@@ -18,7 +18,7 @@ from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
 from tui_attn.train import checkpoint
 from tui_attn.train.probe import ProbeSet, collect
-from tui_attn.train.worker_context import Engine
+from tui_attn.train.worker_context import WorkerContext
 
 MODELS = ("base", "se", "self-attention")
 
@@ -45,8 +45,8 @@ def make(folder: Path, **options: object) -> ExperimentDir:
     return experiment
 
 
-def engine(experiment: ExperimentDir, *, probes: bool = True) -> Engine:
-    return Engine(experiment, experiment.manifest_data(), "cpu", probes=probes)
+def context(experiment: ExperimentDir, *, probes: bool = True) -> WorkerContext:
+    return WorkerContext(experiment, experiment.manifest_data(), "cpu", probes=probes)
 
 
 def never() -> bool:
@@ -64,12 +64,12 @@ def after(steps: int) -> Callable[[], bool]:
     return interrupted
 
 
-def train(made: Engine, run: str) -> str:
+def train(made: WorkerContext, run: str) -> str:
     """Train `run` to its end and return its weights_sha256."""
     made.open(run)
     session = made.session(run)
     while not session.done:
-        session.turn(never)
+        session.train_epoch(never)
     session.finish()
     made.close(run)
     return digest(made.folder, run)
@@ -96,32 +96,32 @@ def fold(experiment: ExperimentDir, run: str):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The weights of runs that nothing interrupted, each trained alone."""
-    made = engine(make(tmp_path_factory.mktemp("reference")))
+    made = context(make(tmp_path_factory.mktemp("reference")))
     return {run: train(made, run) for run in (f"{model}-s0" for model in MODELS)}
 
 
 def test_other_seeds_give_other_weights_and_equal_ones_the_same(tmp_path: Path, reference: dict[str, str]) -> None:
-    made = engine(make(tmp_path))
+    made = context(make(tmp_path))
     assert train(made, "base-s0") == reference["base-s0"]
     assert train(made, "base-s1") != reference["base-s0"]
 
 
 def test_turns_order_and_company_change_no_weight(tmp_path: Path, reference: dict[str, str]) -> None:
     experiment = make(tmp_path)
-    made = engine(experiment)
+    made = context(experiment)
     sessions = [f"{model}-s0" for model in reversed(MODELS)]
     for run in sessions:
         made.open(run)
     for _ in range(2):
         for run in sessions:
-            made.session(run).turn(never)
+            made.session(run).train_epoch(never)
     for run in sessions:
         made.session(run).finish()
     assert {run: digest(experiment, run) for run in sessions} == reference
 
 
 def test_probes_change_no_weight(tmp_path: Path, reference: dict[str, str]) -> None:
-    made = engine(make(tmp_path), probes=False)
+    made = context(make(tmp_path), probes=False)
     assert {run: train(made, run) for run in reference} == reference
 
 
@@ -133,12 +133,12 @@ def test_interrupted_after_every_step_and_resumed_gives_the_same_bits(
     experiment = make(tmp_path)
     run = f"{model}-s0"
     for _ in range(100):
-        made = engine(experiment)
+        made = context(experiment)
         made.open(run)
         session = made.session(run)
         if session.done:
             break
-        session.turn(after(1))
+        session.train_epoch(after(1))
         session.suspend()
     session.finish()
     assert digest(experiment, run) == reference[run]
@@ -150,12 +150,12 @@ def test_interrupted_after_every_step_and_resumed_gives_the_same_bits(
 
 def test_a_resumed_log_holds_the_same_points_as_one_that_was_never_interrupted(tmp_path: Path) -> None:
     whole, cut = make(tmp_path / "whole"), make(tmp_path / "cut")
-    train(engine(whole), "se-s0")
-    made = engine(cut)
+    train(context(whole), "se-s0")
+    made = context(cut)
     made.open("se-s0")
-    made.session("se-s0").turn(after(3))
+    made.session("se-s0").train_epoch(after(3))
     made.session("se-s0").suspend()
-    train(engine(cut), "se-s0")
+    train(context(cut), "se-s0")
     one, two = fold(whole, "se-s0"), fold(cut, "se-s0")
     assert list(one.steps) == list(two.steps)
     assert list(one.losses) == list(two.losses)
@@ -167,30 +167,30 @@ def test_a_kill_between_two_checkpoints_repeats_the_steps_and_the_fold_has_them_
     tmp_path: Path, reference: dict[str, str]
 ) -> None:
     experiment = make(tmp_path)
-    made = engine(experiment)
+    made = context(experiment)
     made.open("base-s0")
     session = made.session("base-s0")
-    session.turn(never)
-    session.turn(after(4))
+    session.train_epoch(never)
+    session.train_epoch(after(4))
     session.close()  # as a death would: no checkpoint of the second epoch
-    assert train(engine(experiment), "base-s0") == reference["base-s0"]
+    assert train(context(experiment), "base-s0") == reference["base-s0"]
     assert list(fold(experiment, "base-s0").steps) == [float(step) for step in range(1, 11)]
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, reference: dict[str, str]) -> None:
     experiment = make(tmp_path, epochs=2)
-    made = engine(experiment)
+    made = context(experiment)
     made.open("base-s0")
     session = made.session("base-s0")
-    session.turn(never)
-    session.turn(after(3))
+    session.train_epoch(never)
+    session.train_epoch(after(3))
     session.suspend()
     newest = checkpoint.latest(experiment.run("base-s0").checkpoints)[0]
     path = experiment.run("base-s0").checkpoints / newest.file
     spoiled = bytearray(path.read_bytes())
     spoiled[len(spoiled) // 2] ^= 1
     path.write_bytes(spoiled)
-    assert train(engine(experiment), "base-s0") == reference["base-s0"]
+    assert train(context(experiment), "base-s0") == reference["base-s0"]
     resumed = [event for event in LogReader(experiment.run("base-s0").events).read() if event.type == "resumed"]
     assert [event["from_step"] for event in resumed] == [5]
     assert newest.file in resumed[0]["skipped"][0]
@@ -198,10 +198,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path, reference:
 
 def test_a_checkpoint_of_another_run_is_not_taken(tmp_path: Path) -> None:
     experiment = make(tmp_path)
-    made = engine(experiment)
+    made = context(experiment)
     for run in ("base-s0", "base-s1"):
         made.open(run)
-        made.session(run).turn(never)
+        made.session(run).train_epoch(never)
         made.session(run).suspend()
         made.close(run)
     ours, theirs = (experiment.run(run).checkpoints for run in ("base-s0", "base-s1"))
@@ -215,9 +215,9 @@ def test_a_checkpoint_of_another_run_is_not_taken(tmp_path: Path) -> None:
 
 def test_a_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
     experiment = make(tmp_path)
-    made = engine(experiment)
+    made = context(experiment)
     made.open("se-s0")
-    made.session("se-s0").turn(never)
+    made.session("se-s0").train_epoch(never)
     made.session("se-s0").suspend()
     skipped: list[str] = []
     ((_, state),) = checkpoint.newest_first(experiment.run("se-s0").checkpoints, skipped)
@@ -227,7 +227,7 @@ def test_a_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
 
 def test_probes_have_the_documented_arrays(tmp_path: Path) -> None:
     experiment = make(tmp_path, epochs=1)
-    made = engine(experiment)
+    made = context(experiment)
     for model in MODELS:
         train(made, f"{model}-s0")
     assert list(experiment.run("base-s0").probes.iterdir()) == []
@@ -244,7 +244,7 @@ def test_probes_have_the_documented_arrays(tmp_path: Path) -> None:
 
 def test_attention_by_class_and_head_is_kept_of_the_untrained_and_the_trained_network(tmp_path: Path) -> None:
     experiment = make(tmp_path, epochs=2)
-    made = engine(experiment)
+    made = context(experiment)
     train(made, "self-attention-s0")
     whole = {}
     for epoch in range(3):
@@ -274,14 +274,14 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     from tui_attn.train.session import NotFiniteError
 
     experiment = make(tmp_path)
-    made = engine(experiment)
+    made = context(experiment)
     made.open("base-s0")
     session = made.session("base-s0")
-    session.turn(after(2))
+    session.train_epoch(after(2))
     with torch.no_grad():
         session._trainer.network.get_parameter("fc.bias")[0] = math.inf
     with pytest.raises(NotFiniteError, match=f"at step {session.progress.step + 1}:"):
-        session.turn(never)
+        session.train_epoch(never)
 
 
 @pytest.mark.parametrize("augment", [("crop",), ("flip",), ("crop", "flip")])
@@ -300,13 +300,13 @@ def test_augmentation_is_each_images_own_and_reproducible(augment: tuple[str, ..
 
 
 def test_augmented_training_is_resumable_too(tmp_path: Path) -> None:
-    whole = train(engine(make(tmp_path / "whole", augment=("crop", "flip"))), "base-s0")
+    whole = train(context(make(tmp_path / "whole", augment=("crop", "flip"))), "base-s0")
     experiment = make(tmp_path / "cut", augment=("crop", "flip"))
-    made = engine(experiment)
+    made = context(experiment)
     made.open("base-s0")
-    made.session("base-s0").turn(after(2))
+    made.session("base-s0").train_epoch(after(2))
     made.session("base-s0").suspend()
-    assert train(engine(experiment), "base-s0") == whole
+    assert train(context(experiment), "base-s0") == whole
 
 
 def test_a_folder_of_images_is_read_through_torchvision(tmp_path: Path) -> None:

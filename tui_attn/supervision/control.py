@@ -9,26 +9,26 @@ from tui_attn.experiment.events import CONTROL_EVENTS, Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.supervision.dispatch import Dispatch
-from tui_attn.supervision.experiment_log import Ledger
+from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.stopping import Stopping
 
 
-class Orders:
+class Control:
     """Obeys what whoever steers has written; `extend` brings the experiment to more seeds and says what came of it."""
 
     def __init__(
         self,
         folder: ExperimentDir,
         follower: Follower,
-        ledger: Ledger,
+        log: ExperimentLog,
         dispatch: Dispatch,
         pauses: Pauses,
         stopping: Stopping,
         extend: Callable[[int], str],
     ) -> None:
-        self._control = LogReader(folder.control)
-        self._follower, self._ledger = follower, ledger
+        self._commands = LogReader(folder.control)
+        self._follower, self._log = follower, log
         self._dispatch, self._pauses, self._stopping = dispatch, pauses, stopping
         self._extend = extend
         self._actions: dict[str, Callable[[str], bool]] = {
@@ -52,13 +52,13 @@ class Orders:
 
     def _new(self) -> Iterator[Event]:
         """The commands that nobody has acknowledged; what else is in the control log is passed over."""
-        for event in self._control.read():
+        for event in self._commands.read():
             if event.type in CONTROL_EVENTS and event.get("id") not in self._follower.state.acknowledged:
                 yield event
 
     def _acknowledge(self, command: Event, result: str) -> None:
         run = command.get("run")
-        self._ledger.record("control_ack", id=command["id"], command=command.type, run=run, result=result)
+        self._log.record("control_ack", id=command["id"], command=command.type, run=run, result=result)
 
     def _obey(self, command: Event) -> None:
         if command.type == "extend":

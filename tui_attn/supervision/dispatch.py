@@ -15,12 +15,12 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision import workers
-from tui_attn.supervision.experiment_log import Ledger
+from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
-from tui_attn.supervision.restarts import MAX_DEATHS, Deaths, Evictions
+from tui_attn.supervision.restarts import MAX_DEATHS, RestartPolicy, StaleWorkers
 from tui_attn.supervision.scheduling import Slot, share
 from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import Crew
+from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.supervision.workers import Worker
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
@@ -33,19 +33,19 @@ class Dispatch:
         self,
         folder: ExperimentDir,
         follower: Follower,
-        ledger: Ledger,
-        crew: Crew,
+        log: ExperimentLog,
+        pool: WorkerPool,
         pauses: Pauses,
         stopping: Stopping,
         clock: Callable[[], float],
     ) -> None:
-        self._folder, self._follower, self._ledger = folder, follower, ledger
-        self._crew, self._pauses, self._stopping = crew, pauses, stopping
+        self._folder, self._follower, self._log = folder, follower, log
+        self._pool, self._pauses, self._stopping = pool, pauses, stopping
         self._queue: list[str] = []
         self._ending: dict[str, str] = {}
         """Runs whose worker was told to stop or skip them -> how they end, should it die before it obeys."""
-        self._deaths = Deaths()
-        self._evictions = Evictions(clock, lambda message: ledger.record("warning", message=message))
+        self._restarts = RestartPolicy()
+        self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = workers.oom_kills()
 
     @property
@@ -55,13 +55,13 @@ class Dispatch:
     @property
     def done(self) -> bool:
         """Whether nothing is queued, held or alive any more."""
-        return not self._queue and not self._crew.workers
+        return not self._queue and not self._pool.workers
 
     # ---- the queue
 
     def queue(self, run: str, model: str, seed: int) -> None:
         """Queue a run, as the last."""
-        self._ledger.record("run_queued", run=run, model=model, seed=seed)
+        self._log.record("run_queued", run=run, model=model, seed=seed)
         self._queue.append(run)
 
     def is_queued(self, run: str) -> bool:
@@ -70,12 +70,12 @@ class Dispatch:
 
     def retry(self, run: str, model: str, seed: int) -> None:
         """Queue a run again that had ended, as if none of its workers had died."""
-        self._deaths.forget(run)
+        self._restarts.forget(run)
         self.queue(run, model, seed)
 
     def leave(self, run: str, do: str, how: str) -> bool:
         """Have the run's worker `do` stop or skip, or take it out of the queue; False where it is in neither."""
-        worker = self._crew.holder(run)
+        worker = self._pool.holder(run)
         if worker is not None:
             self._ending[run] = how
             worker.tell(do, run)
@@ -95,7 +95,7 @@ class Dispatch:
                 self._run_ended(run_id, event)
 
     def _run_ended(self, run: str, event: Event) -> None:
-        worker = self._crew.holder(run)
+        worker = self._pool.holder(run)
         if worker is not None:
             worker.held.remove(run)
             self._finish(run, event["state"], event["reason"], event["traceback"])
@@ -105,25 +105,25 @@ class Dispatch:
         self._ending.pop(run, None)
         extra = {"traceback": traceback} if traceback else {}
         fault("record-end")
-        self._ledger.record("run_ended", run=run, state=how, reason=reason, **extra)
-        self._ledger.sync()
+        self._log.record("run_ended", run=run, state=how, reason=reason, **extra)
+        self._log.sync()
 
     # ---- handing out
 
     def hand_out(self, models: int) -> None:
         """Give workers that have nothing to do runs, of one seed's `models` at most; or let them exit."""
-        takers = self._crew.takers()
+        takers = self._pool.takers()
         ready: list[str] = []
-        if takers and not self._stopping.under_way and not self._ledger.full:
+        if takers and not self._stopping.under_way and not self._log.full:
             able = [run for run in self._queue if run not in self._pauses]
-            ready = [run for run in able if self._evictions.is_free(self._folder.run(run))]
+            ready = [run for run in able if self._stale_workers.is_free(self._folder.run(run))]
         for number, taker in enumerate(takers):
             taken = ready[: share(len(ready), len(takers) - number, models)]
             ready = ready[len(taken) :]
             if taken:
                 self._give(taker, taken)
             elif not isinstance(taker, Slot) and (not self._queue or self._stopping.under_way):
-                self._crew.dismiss(taker)
+                self._pool.dismiss(taker)
 
     def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
         self.take_news()  # a last word of the worker that held one of them before is not the new worker's
@@ -136,7 +136,7 @@ class Dispatch:
             self._queue.remove(run)
             worker.held.append(run)
             attempt = runs[run].attempt + 1 if run in runs else 1
-            self._ledger.record("run_started", run=run, device=worker.slot.device, worker=worker.pid, attempt=attempt)
+            self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.pid, attempt=attempt)
             fault("hand-out")
             worker.tell("train", run)
 
@@ -148,7 +148,7 @@ class Dispatch:
             LogWriter(folder.events).close()
         except OSError as error:
             if error.errno in files.FULL:
-                self._ledger.disk_is_full()
+                self._log.disk_is_full()
             else:
                 self._queue.remove(run)
                 what = os.path.relpath(error.filename or folder.path, self._folder.path)
@@ -162,33 +162,33 @@ class Dispatch:
             return None
         now = time.monotonic()
         try:
-            worker = self._crew.start(slot, self._folder.run(taken[0]))
+            worker = self._pool.start(slot, self._folder.run(taken[0]))
         except OSError as error:
             if error.errno in files.FULL:
-                self._ledger.disk_is_full()
+                self._log.disk_is_full()
                 return None
             for run in taken:
                 self._queue.remove(run)
                 self._finish(run, "failed", f"no worker could be started: {error.strerror}")
             return None
-        self._deaths.born(worker.pid, now)
+        self._restarts.started(worker.pid, now)
         return worker
 
     # ---- dead workers
 
     def reap(self) -> None:
         """Take back what dead workers held."""
-        for worker in self._crew.dead():
+        for worker in self._pool.dead():
             self.take_news()
-            self._crew.remove(worker)
+            self._pool.remove(worker)
             if worker.held:
-                self._bury(worker, worker.exit_code() or 0)
+                self._handle_exit(worker, worker.exit_code() or 0)
 
-    def _bury(self, worker: Worker, code: int) -> None:
+    def _handle_exit(self, worker: Worker, code: int) -> None:
         """Decide what becomes of the runs that a dead worker held."""
         held, worker.held = worker.held, []
-        culprit = self._deaths.culprit(self._folder, worker.pid, held)
-        logs = [self._folder.run(run).worker_log for run in held if culprit in {run, None}]
+        suspected = self._restarts.suspected_run(self._folder, worker.pid, held)
+        logs = [self._folder.run(run).worker_log for run in held if suspected in {run, None}]
         log = min(logs, key=_last_touched)
         reason = self._reason(code, log)
         again: list[str] = []
@@ -199,17 +199,17 @@ class Dispatch:
                 self._finish(run, ending, f"{ending}; {reason}")
             elif code == workers.CANNOT_WORK:
                 self._finish(run, "failed", reason, workers.last_lines(log) or None)
-            elif culprit in {run, None} and self._gives_up(run):
+            elif suspected in {run, None} and self._gives_up(run):
                 why = f"{reason}; restarting it {MAX_DEATHS} times did not help"
                 self._finish(run, "failed", why, workers.last_lines(log) or None)
             else:
-                self._ledger.record("run_restarted", run=run, reason=reason)
+                self._log.record("run_restarted", run=run, reason=reason)
                 again.append(run)
                 if run in self._pauses:
-                    self._ledger.record("run_paused", run=run)
+                    self._log.record("run_paused", run=run)
         fault("bury")
         # The run that was in turn comes last, so that the others get on before it may take the worker down again.
-        again.sort(key=lambda run: run == culprit)
+        again.sort(key=lambda run: run == suspected)
         self._queue[:0] = again
 
     def _reason(self, code: int, log: Path) -> str:
@@ -217,10 +217,10 @@ class Dispatch:
         kills, self._oom_kills = self._oom_kills, workers.oom_kills()
         if self._stopping.under_way and code in {-signal.SIGKILL, -signal.SIGTERM, workers.TERMINATED}:
             return "its worker did not end by itself in time"
-        return workers.obituary(code, log, oom_killed=self._oom_kills > kills)
+        return workers.exit_reason(code, log, oom_killed=self._oom_kills > kills)
 
     def _gives_up(self, run: str) -> bool:
-        return self._deaths.gives_up(run, self._state.runs[run].step if run in self._state.runs else 0)
+        return self._restarts.gives_up(run, self._state.runs[run].step if run in self._state.runs else 0)
 
 
 def _last_touched(path: Path) -> float:

@@ -18,7 +18,7 @@ class FolderGoneError(Exception):
     """The experiment's folder, or its log, is not where it was any more."""
 
 
-class Ledger:
+class ExperimentLog:
     """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`."""
 
     def __init__(self, folder: ExperimentDir) -> None:

@@ -55,7 +55,7 @@ class Exporter:
             self._let_go(process)
             if process.returncode == CANNOT_WORK:
                 self._left = 0
-            self._failed(self._obituary(process.returncode))
+            self._failed(self._exit_reason(process.returncode))
         if self._process is None and self._left and self._clock() >= self._next:
             self._start()
 
@@ -108,7 +108,7 @@ class Exporter:
             with contextlib.suppress(OSError):
                 process.stdin.close()
 
-    def _obituary(self, code: int) -> str:
+    def _exit_reason(self, code: int) -> str:
         last = last_lines(self._folder.path / LOG).strip().splitlines()
         if code == BUSY:
             return "another process writes them"

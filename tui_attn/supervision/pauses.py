@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tui_attn.supervision.experiment_log import Ledger
-from tui_attn.supervision.worker_pool import Crew
+from tui_attn.supervision.experiment_log import ExperimentLog
+from tui_attn.supervision.worker_pool import WorkerPool
 
 
 class Pauses:
-    """Tells the workers of `crew` to pause runs and to go on with them, and records it."""
+    """Tells the workers of `pool` to pause runs and to go on with them, and records it."""
 
-    def __init__(self, crew: Crew, ledger: Ledger) -> None:
-        self._crew, self._ledger = crew, ledger
+    def __init__(self, pool: WorkerPool, log: ExperimentLog) -> None:
+        self._pool, self._log = pool, log
         self._paused: set[str] = set()
         """By a command."""
         self._waiting: set[str] = set()
@@ -22,14 +22,14 @@ class Pauses:
 
     def pause(self, run: str, *, queued: bool) -> bool:
         """Pause a run that a worker holds or that is `queued`; False where there is nothing to pause."""
-        worker = self._crew.holder(run)
+        worker = self._pool.holder(run)
         if run in self._paused or (worker is None and not queued):
             return False
         self._paused.add(run)
         self._waiting.discard(run)
         if worker is not None:
             worker.tell("pause", run)
-        self._ledger.record("run_paused", run=run)
+        self._log.record("run_paused", run=run)
         return True
 
     def unpause(self, run: str) -> bool:
@@ -37,32 +37,32 @@ class Pauses:
         if run not in self._paused:
             return False
         self._paused.discard(run)
-        worker = self._crew.holder(run)
-        if worker is not None and self._ledger.full:
+        worker = self._pool.holder(run)
+        if worker is not None and self._log.full:
             self._waiting.add(run)
             return True
         if worker is not None:
             worker.tell("unpause", run)
-        self._ledger.record("run_unpaused", run=run)
+        self._log.record("run_unpaused", run=run)
         return True
 
     def disk_is_full(self) -> None:
         """Have all runs in training wait for room."""
-        for worker in self._crew.workers:
+        for worker in self._pool.workers:
             for run in worker.held:
                 if run not in self._paused:
                     self._waiting.add(run)
                     worker.tell("pause", run)
-                    self._ledger.record("run_paused", run=run)
+                    self._log.record("run_paused", run=run)
 
     def there_is_room(self) -> None:
         """Let those go on that waited for room."""
         waiting, self._waiting = self._waiting, set()
-        for worker in self._crew.workers:
+        for worker in self._pool.workers:
             for run in worker.held:
                 if run in waiting:
                     worker.tell("unpause", run)
-                    self._ledger.record("run_unpaused", run=run)
+                    self._log.record("run_unpaused", run=run)
 
     def lost_worker(self, run: str) -> None:
         """The worker of `run` is dead: nothing waits for room any more. A paused run stays paused."""

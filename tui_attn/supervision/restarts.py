@@ -21,26 +21,26 @@ _GRAIN = 0.02
 """Seconds by which a file's time stamp may lag behind the clock."""
 
 
-class Deaths:
+class RestartPolicy:
     """Remembers when workers began, and at which steps they died."""
 
     def __init__(self) -> None:
         self._births: dict[int, float] = {}
         self._steps: dict[str, list[int]] = {}
 
-    def born(self, worker: int, at: float) -> None:
+    def started(self, worker: int, at: float) -> None:
         """The process `worker` was started `at` this time, by `time.monotonic`."""
         self._births[worker] = at
 
-    def culprit(self, folder: ExperimentDir, worker: int, held: Sequence[str]) -> str | None:
+    def suspected_run(self, folder: ExperimentDir, worker: int, held: Sequence[str]) -> str | None:
         """The run that the dead process `worker` was starting or training: the last that showed a sign of life.
 
         A run shows one when it is opened and when its turn comes. Signs from before this worker are another's. None
         when the worker died before it opened any of the runs that it `held`.
         """
-        born = self._births.pop(worker, -math.inf) - _GRAIN
+        started = self._births.pop(worker, -math.inf) - _GRAIN
         signs = {run: _last_sign(folder.run(run)) for run in held}
-        its = {run: sign for run, sign in signs.items() if sign >= born}
+        its = {run: sign for run, sign in signs.items() if sign >= started}
         return max(its, key=its.__getitem__) if its else None
 
     def gives_up(self, run: str, step: int) -> bool:
@@ -60,7 +60,7 @@ def _last_sign(run: RunDir) -> float:
     return -math.inf if age is None else time.monotonic() - age
 
 
-class Evictions:
+class StaleWorkers:
     """Sees to it that no run is handed out while another process writes it: it is given time, then ended.
 
     Such a process is the worker of a dead supervisor. It checkpoints and exits by itself, unless it is frozen.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
-from tui_attn.supervision.worker_pool import Crew
+from tui_attn.supervision.worker_pool import WorkerPool
 
 PAUSE = 0.05
 """Seconds between two looks whether the workers are gone."""
@@ -16,8 +16,8 @@ PAUSE = 0.05
 class Stopping:
     """Whether an experiment is to stop, and how hard its workers are pressed to."""
 
-    def __init__(self, crew: Crew, clock: Callable[[], float]) -> None:
-        self._crew, self._clock = crew, clock
+    def __init__(self, pool: WorkerPool, clock: Callable[[], float]) -> None:
+        self._pool, self._clock = pool, clock
         self._since: float | None = None
         self._signals = 0
 
@@ -51,16 +51,16 @@ class Stopping:
             return
         waited = self._clock() - self._since
         if waited > GRACE + HARD_GRACE or self.at_once:
-            self._crew.kill(signal.SIGKILL)
+            self._pool.kill(signal.SIGKILL)
         elif waited > GRACE:
-            self._crew.kill(signal.SIGTERM)
+            self._pool.kill(signal.SIGTERM)
 
     def let_go(self) -> None:
         """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
-        for worker in self._crew.workers:
+        for worker in self._pool.workers:
             worker.close()
         deadline = self._clock() + GRACE
-        while any(worker.exit_code() is None for worker in self._crew.workers):
+        while any(worker.exit_code() is None for worker in self._pool.workers):
             if self._clock() > deadline or self.at_once:
-                self._crew.kill(signal.SIGKILL)
+                self._pool.kill(signal.SIGKILL)
             time.sleep(PAUSE)

@@ -17,14 +17,14 @@ from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.writing import extend_manifest
-from tui_attn.supervision.control import Orders
+from tui_attn.supervision.control import Control
 from tui_attn.supervision.dispatch import Dispatch
-from tui_attn.supervision.experiment_log import Ledger
+from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.scheduling import Slot, make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import Crew, Spawn
+from tui_attn.supervision.worker_pool import Spawn, WorkerPool
 from tui_attn.supervision.workers import Worker, WorkerProcess
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
@@ -47,14 +47,14 @@ class Supervisor:
         self._manifest = follower.manifest
         self._clock = clock
         slots = make_slots(self._manifest.devices, self._manifest.config.jobs)
-        self._crew = crew = Crew(slots, spawn or self._spawn_process)
-        self._ledger = ledger = Ledger(folder)
-        pauses = Pauses(crew, ledger)
-        ledger.on_full, ledger.on_room = pauses.disk_is_full, pauses.there_is_room
-        ledger.while_waiting = self._while_waiting
-        self._stopping = stopping = Stopping(crew, clock)
-        self._dispatch = dispatch = Dispatch(folder, follower, ledger, crew, pauses, stopping, clock)
-        self._orders = Orders(folder, follower, ledger, dispatch, pauses, stopping, self._extend)
+        self._pool = pool = WorkerPool(slots, spawn or self._spawn_process)
+        self._log = log = ExperimentLog(folder)
+        pauses = Pauses(pool, log)
+        log.on_full, log.on_room = pauses.disk_is_full, pauses.there_is_room
+        log.while_waiting = self._while_waiting
+        self._stopping = stopping = Stopping(pool, clock)
+        self._dispatch = dispatch = Dispatch(folder, follower, log, pool, pauses, stopping, clock)
+        self._control = Control(folder, follower, log, dispatch, pauses, stopping, self._extend)
         self._next_look = 0.0
         self._locks = SlotLocks()
 
@@ -70,7 +70,7 @@ class Supervisor:
 
     def warn(self, message: str) -> None:
         """Record a warning in the experiment's log."""
-        self._ledger.record("warning", message=message)
+        self._log.record("warning", message=message)
 
     # ---- the course of an experiment
 
@@ -81,25 +81,25 @@ class Supervisor:
         """
         files.remove_stale_files(self.folder.path)
         resumed = bool(self.state.runs)
-        self._ledger.record(
+        self._log.record(
             "experiment_started",
             experiment=self.folder.id,
             devices=list(self._manifest.devices),
-            jobs=len(self._crew.slots),
+            jobs=len(self._pool.slots),
             resumed=resumed,
         )
-        self._orders.refuse("came too late: nothing was running")
+        self._control.refuse("came too late: nothing was running")
         self._queue_runs()
         fault("queue")
-        self._ledger.patient = True
-        shared = self._locks.take(self._crew.slots, self.folder.id)
+        self._log.patient = True
+        shared = self._locks.take(self._pool.slots, self.folder.id)
         for device, other in shared.items():
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
     def tick(self) -> None:
         """One look at everything, and what follows from it. Raises `FolderGoneError`."""
         self._dispatch.take_news()
-        self._orders.obey()
+        self._control.obey()
         self._dispatch.reap()
         if self._stopping.asked:
             self._stop_everything()
@@ -116,12 +116,12 @@ class Supervisor:
         """Record how the experiment ended and let go of it."""
         self._follower.poll()
         fault("finish")
-        self._ledger.record(
+        self._log.record(
             "experiment_finished",
             experiment=self.folder.id,
             state=reducer.outcome(run.state for run in self.state.runs.values()),
         )
-        self._ledger.close()
+        self._log.close()
         files.remove_stale_files(self.folder.path)
         self._locks.release()
         self._lock.release()
@@ -137,7 +137,7 @@ class Supervisor:
     # ---- what it is made of
 
     def _spawn_process(self, slot: Slot, log: RunDir) -> Worker:
-        crowded = self._manifest.devices == ("cpu",) and len(self._crew.slots) > 1
+        crowded = self._manifest.devices == ("cpu",) and len(self._pool.slots) > 1
         return WorkerProcess(self.folder, slot, threads=self._manifest.threads, crowded=crowded, log=log)
 
     def _queue_runs(self) -> None:
@@ -147,7 +147,7 @@ class Supervisor:
             id_ = run_id(model, seed)
             known = self.state.runs.get(id_)
             over = known is not None and known.state in {"finished", "skipped"}
-            if not over and not self._dispatch.is_queued(id_) and self._crew.holder(id_) is None:
+            if not over and not self._dispatch.is_queued(id_) and self._pool.holder(id_) is None:
                 self._dispatch.queue(id_, model, seed)
 
     def _extend(self, seeds: int) -> str:
@@ -157,14 +157,14 @@ class Supervisor:
             self._manifest = extend_manifest(self.folder, seeds)
         except (RunsError, OSError) as error:
             return f"refused: {error}"
-        self._ledger.record("extended", seeds=seeds)
+        self._log.record("extended", seeds=seeds)
         self._queue_runs()
         return "done"
 
     def _stop_everything(self) -> None:
         self._stopping.begin()
         for run in list(self.state.runs):
-            self._orders.stop(run)
+            self._control.stop(run)
 
     def _while_waiting(self) -> None:
         """Nothing can be recorded for want of room: show that this process lives, and end if told so twice."""
@@ -178,4 +178,4 @@ class Supervisor:
         if now >= self._next_look:
             self._next_look = now + 1.0
             self._lock.beat()
-            self._ledger.look()
+            self._log.look()

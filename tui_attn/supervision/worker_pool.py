@@ -12,7 +12,7 @@ Spawn = Callable[[Slot, RunDir], Worker]
 """Starts a worker on a slot, which prints to the log of a run. Raises `OSError`."""
 
 
-class Crew:
+class WorkerPool:
     """The workers on `slots`, one each at most."""
 
     def __init__(self, slots: list[Slot], spawn: Spawn) -> None:

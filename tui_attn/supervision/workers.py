@@ -115,7 +115,7 @@ def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
     return {name: os.environ.get(name, value) for name, value in chosen.items()} | fixed | threads_of
 
 
-def obituary(code: int, log: Path, *, oom_killed: bool) -> str:
+def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
     """Why a worker with exit code `code` is dead, in one line."""
     if code == -signal.SIGKILL and oom_killed:
         return "its worker was killed because the machine ran out of memory: use fewer --jobs or a smaller --batch-size"

@@ -21,7 +21,7 @@ class Message:
     run: str | None
 
 
-class Inbox:
+class CommandPipe:
     """Reads commands from `fd` in a thread of its own; the end of the pipe means that the supervisor is gone."""
 
     def __init__(self, fd: int) -> None:
@@ -34,7 +34,7 @@ class Inbox:
         """Whether it was told to end by a signal."""
         self._end = select.poll()
         self._end.register(fd, 0)  # the end of a pipe is always reported
-        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+        threading.Thread(target=self._read, name="pipe", daemon=True).start()
 
     @property
     def waiting(self) -> bool:

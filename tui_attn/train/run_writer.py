@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,25 +12,46 @@ from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import RunDir
 from tui_attn.system import files, liveness
 from tui_attn.train.checkpoint import Saved, Saver, names
-from tui_attn.train.full_disk import NoRoomError, wait_for_room
 
 T = TypeVar("T")
+PAUSE = 0.2
+"""Seconds between two attempts."""
+
+
+class NoRoomError(Exception):
+    """The disk is full, and this process was told to end before there was room."""
+
+
+def retry_on_full_disk(
+    write: Callable[[], T], *, should_abort: Callable[[], bool], sign_of_life: Callable[[], object]
+) -> T:
+    """Do `write`, and again while the disk is full. Raises `NoRoomError` once `should_abort`, and other `OSError`."""
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in files.FULL:
+                raise
+        if should_abort():
+            raise NoRoomError
+        sign_of_life()
+        time.sleep(PAUSE)
 
 
 class LogGoneError(Exception):
     """The run's log was removed or replaced by someone else while it was written."""
 
 
-class Journal:
+class RunWriter:
     """Owns the files of a run for as long as it is open, and is patient on a full disk.
 
-    Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `hurried` tells
+    Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `should_abort` tells
     whether there is no time any more to wait for room: then `NoRoomError` is raised instead.
     """
 
-    def __init__(self, folder: RunDir, hurried: Callable[[], bool]) -> None:
+    def __init__(self, folder: RunDir, should_abort: Callable[[], bool]) -> None:
         self._folder = folder
-        self._hurried = hurried
+        self._should_abort = should_abort
         folder.make()
         self._lock = liveness.Lock(folder.lock)
         try:
@@ -53,16 +75,16 @@ class Journal:
 
     def record(self, type_: str, /, **payload: Any) -> None:
         """Append an event to the log."""
-        self.patiently(lambda: self._log.append(type_, **payload))
+        self.retry(lambda: self._log.append(type_, **payload))
 
     def write(self, path: Path, data: bytes, *, sync: bool = True) -> None:
         """Put `data` at `path`, atomically."""
-        self.patiently(lambda: files.write_atomically(path, data, sync=sync))
+        self.retry(lambda: files.write_atomically(path, data, sync=sync))
 
-    def patiently(self, write: Callable[[], T]) -> T:
+    def retry(self, write: Callable[[], T]) -> T:
         """Do `write`; while the disk is full, wait for room."""
         try:
-            return wait_for_room(write, hurried=self._hurried, sign_of_life=self.beat)
+            return retry_on_full_disk(write, should_abort=self._should_abort, sign_of_life=self.beat)
         except NoRoomError:
             self.behind = True
             raise
@@ -101,7 +123,7 @@ class Journal:
 
     def finish_checkpoint(self) -> None:
         """Wait until the checkpoint that is being written, if any, is on disk, and record it."""
-        self._announce(self.patiently(self._saver.finish))
+        self._announce(self.retry(self._saver.finish))
 
     def save(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
         """Write a checkpoint and wait for it, but not for room: on a full disk the one before counts."""

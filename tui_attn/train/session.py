@@ -20,7 +20,7 @@ from tui_attn.train import checkpoint, networks, probe
 from tui_attn.train.accelerator import device_name, peak_memory
 from tui_attn.train.final_weights import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
-from tui_attn.train.run_writer import Journal
+from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.tensors import Images
 from tui_attn.train.trainer import Trainer
 
@@ -46,14 +46,14 @@ class Session:
         precision: str,
         *,
         probes: probe.ProbeSet | None,
-        hurried: Callable[[], bool] = lambda: False,
+        should_abort: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`hurried` tells whether there is no time any more to wait for room on a full disk."""
+        """`should_abort` tells whether there is no time any more to wait for room on a full disk."""
         self.folder = folder
         self.config = manifest.config
         self._data_version = str(manifest.data.get("version"))
         self._probes = probes
-        self._journal = Journal(folder, hurried)
+        self._writer = RunWriter(folder, should_abort)
         experiment = ExperimentDir(folder.path.parent)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._since_checkpoint = time.monotonic()
@@ -73,8 +73,8 @@ class Session:
     def begin(self) -> None:
         """Say what this run is, and go on from the newest good checkpoint if it was begun before."""
         self._trainer.build()
-        fresh = self._journal.fresh
-        self._journal.record("started", **self._about())
+        fresh = self._writer.fresh
+        self._writer.record("started", **self._about())
         if not fresh:
             self._resume()
         fault("start")
@@ -122,8 +122,8 @@ class Session:
                 skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
                 self._trainer.build()
         if taken is not None:
-            self._journal.patiently(lambda: checkpoint.adopt(folder, taken, epoch=self.progress.epoch))
-        self._journal.record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
+            self._writer.retry(lambda: checkpoint.adopt(folder, taken, epoch=self.progress.epoch))
+        self._writer.record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state["identity"] != self._identity():
@@ -148,14 +148,14 @@ class Session:
 
     # ---- training
 
-    def turn(self, interrupted: Callable[[], bool]) -> None:
+    def train_epoch(self, interrupted: Callable[[], bool]) -> None:
         """Train to the end of the epoch and evaluate, or until `interrupted` says to leave after a step.
 
         Raises `NotFiniteError`, and whatever torch raises.
         """
         trainer = self._trainer
         trainer.take_streams()
-        self._journal.beat(now=True)
+        self._writer.beat(now=True)
         try:
             while not self.done:
                 self._train_until_point(interrupted)
@@ -178,14 +178,14 @@ class Session:
         if not math.isfinite(point.loss):
             what = "NaN" if math.isnan(point.loss) else "infinite"
             raise NotFiniteError(f"the loss became {what} at step {point.step}: a smaller --lr may help")
-        self._journal.beat()
-        self._journal.look_at_checkpoint()
+        self._writer.beat()
+        self._writer.look_at_checkpoint()
         if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY:
             self._trainer.keep_streams()
             self._checkpoint()
 
     def _record_point(self, point: Point) -> None:
-        self._journal.record(
+        self._writer.record(
             "metrics",
             epoch=self.progress.epoch + 1,
             step=[point.step],
@@ -196,10 +196,10 @@ class Session:
         fault("append")
 
     def _end_epoch(self) -> None:
-        _, test_loss, test_accuracy = self._trainer.evaluate(self._journal.beat)
+        _, test_loss, test_accuracy = self._trainer.evaluate(self._writer.beat)
         train_loss, train_accuracy = self._trainer.end_epoch()
         progress = self.progress
-        self._journal.record(
+        self._writer.record(
             "epoch",
             epoch=progress.epoch,
             step=progress.step,
@@ -223,12 +223,12 @@ class Session:
             return
         name = f"epoch-{self.progress.epoch:05d}.npz"
         packed = probe.pack(arrays)
-        self._journal.write(self.folder.probes / name, packed, sync=False)
-        self._journal.record("probe", epoch=self.progress.epoch, file=name, gates=glance)
+        self._writer.write(self.folder.probes / name, packed, sync=False)
+        self._writer.record("probe", epoch=self.progress.epoch, file=name, gates=glance)
 
     def _checkpoint(self) -> None:
         self._since_checkpoint = time.monotonic()
-        self._journal.checkpoint(self._state(), step=self.progress.step, epoch=self.progress.epoch)
+        self._writer.checkpoint(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _state(self) -> dict[str, Any]:
         return {"format": 1, "identity": self._identity(), **self._trainer.state_dict()}
@@ -237,17 +237,17 @@ class Session:
 
     def finish(self) -> None:
         """Save the predictions and the weights of the last epoch, and record that the run is finished."""
-        logits, _, _ = self._trainer.evaluate(self._journal.beat)
+        logits, _, _ = self._trainer.evaluate(self._writer.beat)
         predictions = {
             "logits": logits.numpy(),
             "labels": self._trainer.data.test_labels.cpu().numpy().astype(np.int64),
         }
         packed = probe.pack(predictions)
-        self._journal.finish_checkpoint()
+        self._writer.finish_checkpoint()
         fault("end")
-        self._journal.write(self.folder.predictions, packed)
+        self._writer.write(self.folder.predictions, packed)
         weights = plain_weights(self._trainer.network)
-        self._journal.write(self.folder.weights, to_safetensors(weights))
+        self._writer.write(self.folder.weights, to_safetensors(weights))
         self._end("finished", None, digest=weights_sha256(weights))
 
     def leave(self, how: str) -> None:
@@ -257,9 +257,9 @@ class Session:
 
     def fail(self, reason: str, traceback: str | None) -> None:
         """Record why the run failed. Raises `OSError` when that can't be recorded."""
-        self._journal.reopen()
+        self._writer.reopen()
         with contextlib.suppress(OSError):
-            self._journal.finish_checkpoint()
+            self._writer.finish_checkpoint()
         self._end("failed", reason, traceback=traceback)
 
     def suspend(self) -> None:
@@ -272,12 +272,12 @@ class Session:
 
         On a full disk it isn't waited for room: then the checkpoint before counts.
         """
-        if self.progress.step > 0 and not self._journal.behind:
-            self._journal.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
+        if self.progress.step > 0 and not self._writer.behind:
+            self._writer.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _end(self, how: str, reason: str | None, *, traceback: str | None = None, digest: str | None = None) -> None:
-        self._journal.check()
-        self._journal.record(
+        self._writer.check()
+        self._writer.record(
             "ended",
             state=how,
             reason=reason,
@@ -286,9 +286,9 @@ class Session:
             step=self.progress.step,
             weights_sha256=digest,
         )
-        self._journal.sync()
+        self._writer.sync()
         self.close()
 
     def close(self) -> None:
         """Let go of the run's files."""
-        self._journal.close()
+        self._writer.close()

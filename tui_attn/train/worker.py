@@ -21,11 +21,11 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
 from tui_attn.system.text import safe_text
-from tui_attn.train.command_pipe import Inbox, Message
-from tui_attn.train.full_disk import NoRoomError
+from tui_attn.train.command_pipe import CommandPipe, Message
+from tui_attn.train.run_writer import NoRoomError
 
 if TYPE_CHECKING:
-    from tui_attn.train.worker_context import Engine
+    from tui_attn.train.worker_context import WorkerContext
 
 IDLE = 0.5
 """Seconds between two looks at the pipe while there is nothing to train."""
@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> int:
     """Train what the supervisor hands out, until it says exit or is gone."""
     os.umask(0o077)
     faulthandler.enable()
-    inbox = Inbox(0)
-    signal.signal(signal.SIGTERM, lambda *_: inbox.terminate())
+    pipe = CommandPipe(0)
+    signal.signal(signal.SIGTERM, lambda *_: pipe.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         os.nice(5)
     try:
         manifest = folder.manifest_data()
-        worker = _prepare(folder, manifest, device, inbox)
+        worker = _prepare(folder, manifest, device, pipe)
     except Exception as error:  # whatever it is, its last line tells the supervisor why
         traceback.print_exc()
         print(safe_text(_explain(error), one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
@@ -60,23 +60,23 @@ def _explain(error: Exception) -> str:
     return explain(error)
 
 
-def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, inbox: Inbox) -> Worker:
+def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe) -> Worker:
     """Import torch and load the data, which takes a second or two, while commands already come in."""
     import torch
 
-    from tui_attn.train.worker_context import Engine
+    from tui_attn.train.worker_context import WorkerContext
 
     torch.set_num_threads(manifest.threads)
-    return Worker(folder, Engine(folder, manifest, device), inbox)
+    return Worker(folder, WorkerContext(folder, manifest, device), pipe)
 
 
 class Worker:
     """Gives each run it holds a turn, and attends to the supervisor's commands between two steps."""
 
-    def __init__(self, folder: ExperimentDir, engine: Engine, inbox: Inbox) -> None:
+    def __init__(self, folder: ExperimentDir, context: WorkerContext, pipe: CommandPipe) -> None:
         self._folder = folder
-        self._engine = engine
-        self._inbox = inbox
+        self._context = context
+        self._pipe = pipe
         self._turns: deque[str] = deque()
         """The runs in the order in which they come."""
         self._paused: set[str] = set()
@@ -86,8 +86,8 @@ class Worker:
 
     def work(self) -> int:
         """Train until told to exit, or abandoned; returns the exit code."""
-        while not self._inbox.abandoned and not self._speechless:
-            for message in self._inbox.take():
+        while not self._pipe.abandoned and not self._speechless:
+            for message in self._pipe.take():
                 self._attend(message)
             run = next((run for run in self._turns if run not in self._paused), None)
             if run is not None:
@@ -95,12 +95,12 @@ class Worker:
             elif self._leaving:
                 return 0
             else:
-                self._inbox.wait(IDLE)
+                self._pipe.wait(IDLE)
         for run in list(self._turns):
-            self._guarded(run, lambda run=run: self._engine.session(run).suspend())  # type: ignore[misc]
+            self._guarded(run, lambda run=run: self._context.session(run).suspend())  # type: ignore[misc]
         if self._speechless:
             return CANNOT_RECORD
-        return TERMINATED if self._inbox.terminated else 0
+        return TERMINATED if self._pipe.terminated else 0
 
     def _attend(self, message: Message) -> None:
         run = message.run
@@ -110,7 +110,7 @@ class Worker:
             return
         elif message.do == "train" and run not in self._turns:
             _print_to(self._folder, run)
-            if self._guarded(run, lambda: self._engine.open(run, hurried=lambda: self._inbox.ends(run))):
+            if self._guarded(run, lambda: self._context.open(run, should_abort=lambda: self._pipe.ends(run))):
                 self._turns.append(run)
         elif run not in self._turns:
             return
@@ -120,17 +120,17 @@ class Worker:
             self._paused.discard(run)
         elif message.do in {"stop", "skip"}:
             how = "stopped" if message.do == "stop" else "skipped"
-            self._guarded(run, lambda: self._engine.session(run).leave(how))
+            self._guarded(run, lambda: self._context.session(run).leave(how))
             self._forget(run)
 
     def _train(self, run: str) -> None:
         _print_to(self._folder, run)
-        session = self._engine.session(run)
+        session = self._context.session(run)
 
         def one_turn() -> None:
             before = session.progress.epoch
             try:
-                session.turn(lambda: self._inbox.waiting)
+                session.train_epoch(lambda: self._pipe.waiting)
                 if session.done:
                     session.finish()
                     self._forget(run)
@@ -155,7 +155,7 @@ class Worker:
             with contextlib.suppress(OSError):
                 print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
             try:
-                self._engine.fail(run, error, text)
+                self._context.fail(run, error, text)
             except Exception:  # no room, no folder, another's file: there is no telling
                 self._speechless = True
             self._forget(run)
@@ -166,7 +166,7 @@ class Worker:
         if run in self._turns:
             self._turns.remove(run)
         self._paused.discard(run)
-        self._engine.close(run)
+        self._context.close(run)
 
 
 def _print_to(folder: ExperimentDir, run: str) -> None:

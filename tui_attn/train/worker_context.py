@@ -12,9 +12,8 @@ from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.train import tensors
-from tui_attn.train.full_disk import wait_for_room
 from tui_attn.train.probe import ProbeSet
-from tui_attn.train.run_writer import LogGoneError
+from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import NotFiniteError, Session
 from tui_attn.train.step import choose_precision
 
@@ -22,7 +21,7 @@ _TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, CustomModelError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 
-class Engine:
+class WorkerContext:
     """Opens, keeps and closes the sessions of one worker. Raises `DataError`, and what torch raises."""
 
     def __init__(self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True) -> None:
@@ -41,10 +40,10 @@ class Engine:
         self._probes = ProbeSet.of(self._data) if probes else None
         self._sessions: dict[str, Session] = {}
 
-    def open(self, run: str, *, hurried: Callable[[], bool] = lambda: False) -> None:
+    def open(self, run: str, *, should_abort: Callable[[], bool] = lambda: False) -> None:
         """Begin the run, or go on with it from its newest good checkpoint.
 
-        `hurried` tells whether there is no time any more to wait for room on a full disk: then `NoRoomError` is raised.
+        `should_abort` tells whether to stop waiting for room on a full disk: then `NoRoomError` is raised.
         """
         model, _, seed = run.rpartition("-s")
 
@@ -58,10 +57,10 @@ class Engine:
                 self._device,
                 self._precision,
                 probes=self._probes,
-                hurried=hurried,
+                should_abort=should_abort,
             )
 
-        session = self._sessions[run] = wait_for_room(make, hurried=hurried, sign_of_life=lambda: None)
+        session = self._sessions[run] = retry_on_full_disk(make, should_abort=should_abort, sign_of_life=lambda: None)
         session.begin()
 
     def session(self, run: str) -> Session:
