@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.compare.remarks import find_remarks
     from tui_attn.compare.summary import summarise
     from tui_attn.compare.text_tables import comparison_table
-    from tui_attn.experiment import config, events, reducer
+    from tui_attn.experiment import config, events, options, reducer
     from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared, last_event
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.experiment.follower import Follower
@@ -38,6 +38,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.system import files, liveness, text
     from tui_attn.train import checkpoint
     from tui_attn.train.command_pipe import CommandPipe
+    from tui_attn.ui.options import UI_OPTIONS, UiOptions
 
 SHM = Path("/dev/shm")
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=SHM if SHM.is_dir() else None))
@@ -145,7 +146,7 @@ def from_json(data: bytes) -> None:
         return
     try:
         found = config.ExperimentConfig.from_json(values)
-    except config.ConfigError as error:
+    except options.ConfigError as error:
         _one_line(error)
     else:
         assert config.ExperimentConfig.from_json(found.to_json()) == found
@@ -156,10 +157,10 @@ def toml(data: bytes) -> None:
     found = config_file.read(FILE)
     for problem in found.problems:
         assert not text.has_control_characters(problem), problem
-    found.screen()
+    UiOptions(**found.fields(UI_OPTIONS), keymap=found.keymap)
     try:
         config.ExperimentConfig(**found.experiment())
-    except config.ConfigError as error:
+    except options.ConfigError as error:
         _one_line(error)
 
 

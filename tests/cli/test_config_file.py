@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.experiment.test_config import is_one_clear_line
 from tui_attn.cli import config_file
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
-from tui_attn.ui.options import UiOptions
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.options import ConfigError
+from tui_attn.ui.options import UI_OPTIONS, UiOptions
 
 ALL = """
 # the lab, shorter
@@ -73,7 +74,7 @@ def test_an_empty_file_says_nothing(file: Path) -> None:
         ('"\\u001b[2J" = 3', "has an unknown key '␛[2J'"),
         ("[experiment]\nepochs = 3", "has an unknown table 'experiment'"),
         ("batch-size = 1\nbatch_size = 2", "names 'batch-size' twice"),
-        ("models = 5", 'must be a list, such as ["base", "se"]'),
+        ("models = 5", "must be a list, such as base,se, not 5"),
         ("models = {a = 1}", "must be a list"),
         ("epochs = ", "is no valid TOML"),
         ("epochs = 3\nepochs = 4", "is no valid TOML"),
@@ -136,7 +137,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
     file.write_bytes(content)
     found = config_file.read(file)
     ExperimentConfig(**found.experiment())
-    UiOptions(**found.screen())
+    UiOptions(**found.fields(UI_OPTIONS), keymap=found.keymap)
     assert not any("\n" in problem for problem in found.problems)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tui_attn.cli import config_file
-from tui_attn.cli.option_table import SETTINGS
+from tui_attn.cli.options import SETTINGS
 from tui_attn.ui.keys import TABLES
 from tui_attn.ui.options import THEMES
 
@@ -23,7 +23,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
 def settings_table() -> str:
     rows = ["| key | what it is | unless said | example |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{item.name}` | {item.help} | {item.default} | `{item.example}` |" for item in SETTINGS]
+    rows += [f"| `{item.name}` | {item.help} | {item.unset} | `{item.example}` |" for item in SETTINGS]
     return "\n".join(rows)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tui_attn.experiment import trust
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ID, ExperimentDir, run_id
 from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import custom_models
 from tui_attn.launch.control import LaunchError
@@ -78,7 +79,7 @@ def test_names_are_unlike_each_other_and_the_labs() -> None:
         (("a\x1b[2J.py:N",), "is in a Python file"),
         (("~nobody-here/x.py:N",), "there is no such user"),
         (("./x.py:N", "x.py:N"), "names a model twice"),
-        (("resnet",), "or a file of your own, as in ./my_net.py:MyNet"),
+        (("resnet",), "a file of your own, as in ./my_net.py:MyNet"),
     ],
 )
 def test_what_can_be_no_model_is_one_line(models: tuple[str, ...], words: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.experiment.strategies import HOSTILE, json_values, texts
 from tests.recorded import scene
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.writing import extend_manifest, write_manifest
@@ -187,9 +187,8 @@ def test_an_experiment_is_extended_and_never_shrunk(folder: ExperimentDir) -> No
     for seeds in (5, 4, 0, -1):
         with pytest.raises(RunsError, match="has 5 seeds already: ask for more with --seeds"):
             extend_manifest(folder, seeds)
-    with pytest.raises(RunsError, match="--seeds must be a whole number") as caught:
+    with pytest.raises(RunsError, match="--seeds: must be a whole number"):
         extend_manifest(folder, 10_001)
-    assert not isinstance(caught.value, ConfigError)
     assert folder.manifest_data() == wider
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import typer
 
 from tui_attn import cli
-from tui_attn.cli.app import app
-from tui_attn.cli.option_table import SETTINGS
+from tui_attn.cli.entry import program
+from tui_attn.cli.options import SETTINGS
 from tui_attn.ui.options import THEMES
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(program().commands)
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_every_setting_is_an_option(shown: list[str]) -> None:
 
 
 def test_every_option_of_a_start_is_a_setting() -> None:
-    names = {option.removeprefix("--") for item in typer.main.get_command(app).params for option in item.opts}
+    names = {option.removeprefix("--") for item in program().params for option in item.opts}
     of_a_call = {"config", "json", "version", "install-completion", "show-completion"}
     assert names - of_a_call == {setting.name for setting in SETTINGS}
 

@@ -6,14 +6,16 @@ import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.program.conftest import SMALL, Done, Program
 from tui_attn import cli
-from tui_attn.cli import config_file
-from tui_attn.cli.context import screen_options
-from tui_attn.cli.option_table import SETTINGS, template
+from tui_attn.cli import config_file, entry
+from tui_attn.cli.config_command import template
+from tui_attn.cli.context import ui_options
+from tui_attn.cli.options import SETTINGS
 from tui_attn.ui.keymap import binding_ids
 
 Write = Callable[[str], Path]
@@ -118,7 +120,7 @@ def test_a_mistake_in_the_users_file_keeps_nobody_from_steering(
 
     assert cli.run(["stop"]) == 2
     first, second = capsys.readouterr().err.splitlines()
-    assert first == f"passed over: {start.err.removeprefix('tui-attn: ').strip()}"
+    assert first == f"ignored: {start.err.removeprefix('tui-attn: ').strip()}"
     assert second.startswith("tui-attn: no experiment in runs")
 
     assert cli.run(["config"]) == 2
@@ -246,7 +248,7 @@ def test_the_theme_of_the_next_dashboard(
     (tmp_path / "state" / "tui-attn").mkdir(parents=True)
     if remembered is not None:
         (tmp_path / "state" / "tui-attn" / "screen.json").write_text(json.dumps({"theme": remembered}))
-    assert cli.run([*line, "ls", "--runs-dir", str(tmp_path)]) == 2
-    options = screen_options()
+    context: Any = entry.program().make_context("tui-attn", line)
+    options = ui_options(context)
     assert (options.theme, options.theme_said_by) == expected
     assert options.mouse == ("mouse" not in file)

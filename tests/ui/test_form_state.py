@@ -7,48 +7,48 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from tests.experiment.test_option_text import CONFIGS
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
-from tui_attn.experiment.option_text import arguments
-from tui_attn.ui.form_state import ENTRIES, FOLDER, OWN, Draft
+from tests.experiment.test_options import CONFIGS
+from tui_attn.experiment.config import ExperimentConfig, arguments
+from tui_attn.experiment.options import ConfigError
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormState
 
 
 @settings(max_examples=50)
 @given(CONFIGS)
 def test_the_entries_of_a_configuration_make_it_again(config: ExperimentConfig) -> None:
-    draft = Draft.of(config)
+    draft = FormState.of(config)
     assert set(draft.texts) == set(ENTRIES)
     assert draft.reasons() == {}
     assert draft.config() == config
 
 
 def test_each_wrong_entry_has_its_own_reason_without_naming_its_option() -> None:
-    draft = Draft.of(ExperimentConfig())
-    draft.texts |= {"epochs": "many", "models": "", "jobs": "0", "name": "\x1b[2J", "device": "gpu"}
+    draft = FormState.of(ExperimentConfig())
+    draft.texts |= {"epochs": "many", "models": "", "jobs": "0", "name": "\x1b[2J", "device": "tpu"}
     assert draft.reasons() == {
         "epochs": "must be a whole number from 1 to 1,000,000, not many",
         "models": "is empty: choose from base, se, self-attention",
         "jobs": "must be a whole number from 1 to 256, not 0",
         "name": "holds control characters (␛[2J): use printable text",
-        "device": "unknown --device 'gpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
+        "device": "unknown device 'tpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
     }
-    with pytest.raises(ConfigError, match="--models is empty"):
+    with pytest.raises(ConfigError, match="--models: is empty"):
         draft.config()
 
 
 def test_a_folder_of_images_needs_a_path() -> None:
-    draft = Draft.of(ExperimentConfig())
-    assert draft.reason(FOLDER) is None
-    draft.texts["dataset"] = FOLDER
-    assert draft.reasons() == {FOLDER: "needs the path of a folder of images, as in folder:./flowers"}
-    draft.texts[FOLDER] = "./flowers"
+    draft = FormState.of(ExperimentConfig())
+    assert draft.reason(IMAGES) is None
+    draft.texts["dataset"] = IMAGES
+    assert draft.reasons() == {IMAGES: "needs the path of a folder of images, as in folder:./flowers"}
+    draft.texts[IMAGES] = "./flowers"
     assert draft.reasons() == {}
     assert draft.config().dataset == "folder:./flowers"
 
 
 def test_models_of_one_s_own_follow_the_lab_s() -> None:
-    draft = Draft.of(ExperimentConfig(models=("se",)))
-    draft.texts[OWN] = " ./my_net.py:MyNet, /nets/other.py:Net "
+    draft = FormState.of(ExperimentConfig(models=("se",)))
+    draft.texts[CUSTOM] = " ./my_net.py:MyNet, /nets/other.py:Net "
     assert draft.reasons() == {}
     assert draft.config().model_specs == ("se", str(Path("my_net.py").absolute()) + ":MyNet", "/nets/other.py:Net")
     draft.texts["models"] = ""
@@ -58,8 +58,8 @@ def test_models_of_one_s_own_follow_the_lab_s() -> None:
 
 def test_a_path_with_a_comma_goes_through_the_form_and_onto_the_command_line() -> None:
     config = ExperimentConfig(models=("base", "/nets/a,b.py:Net"))
-    draft = Draft.of(config)
-    assert draft.texts[OWN] == r"/nets/a\,b.py:Net"
+    draft = FormState.of(config)
+    assert draft.texts[CUSTOM] == r"/nets/a\,b.py:Net"
     assert draft.reasons() == {}
     assert draft.config() == config
     assert arguments(config) == ["--models", r"base,/nets/a\,b.py:Net"]
@@ -81,15 +81,15 @@ def test_a_path_with_a_comma_goes_through_the_form_and_onto_the_command_line() -
     ],
 )
 def test_what_is_no_model_of_one_s_own_is_said(typed: str, reason: str) -> None:
-    draft = Draft.of(ExperimentConfig())
-    draft.texts[OWN] = typed
-    assert draft.reasons() == {OWN: reason}
+    draft = FormState.of(ExperimentConfig())
+    draft.texts[CUSTOM] = typed
+    assert draft.reasons() == {CUSTOM: reason}
     with pytest.raises(ConfigError):
         draft.config()
 
 
 def test_the_data_dir_is_made_absolute() -> None:
-    draft = Draft.of(ExperimentConfig())
+    draft = FormState.of(ExperimentConfig())
     draft.texts["data_dir"] = "here"
     assert draft.config().data_dir == str(Path("here").absolute())
     draft.texts["data_dir"] = "~nobody-of-that-name/x"

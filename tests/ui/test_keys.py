@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
-from tui_attn.experiment.config import ConfigError
+from tui_attn.experiment.options import ConfigError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.keymap import binding_ids
 from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS

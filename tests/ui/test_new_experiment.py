@@ -16,7 +16,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from tests.experiment.test_option_text import of_command_line
+from tests.experiment.test_options import of_command_line
 from tests.recorded import record
 from tests.ui.harness import Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
@@ -26,7 +26,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.launch import control
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.form_state import OWN
+from tui_attn.ui.form_state import CUSTOM
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
@@ -146,16 +146,16 @@ def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
     file.parent.mkdir()
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        assert note(app, OWN) == "as in ./my_net.py:MyNet"
-        await enter(pilot, app, OWN, "my_net.py")
-        assert note(app, OWN) == "✗ my_net.py: name the class as well, as in ./my_net.py:MyNet"
+        assert note(app, CUSTOM) == "as in ./my_net.py:MyNet"
+        await enter(pilot, app, CUSTOM, "my_net.py")
+        assert note(app, CUSTOM) == "✗ my_net.py: name the class as well, as in ./my_net.py:MyNet"
         assert "own models must be put right first" in screen_text(app)
-        await enter(pilot, app, OWN, f"{file}:MyNet")
-        await until(pilot, lambda: note(app, OWN).startswith("✗ can't read my_net.py:MyNet (No such"))
+        await enter(pilot, app, CUSTOM, f"{file}:MyNet")
+        await until(pilot, lambda: note(app, CUSTOM).startswith("✗ can't read my_net.py:MyNet (No such"))
         assert "looking" not in note(app, "dataset"), "what was known of the data is known still"
         file.write_text("class MyNet: ...\n")
         await pilot.press("t", "backspace")
-        await until(pilot, lambda: note(app, OWN) == "tried at the start: my_net.py:MyNet")
+        await until(pilot, lambda: note(app, CUSTOM) == "tried at the start: my_net.py:MyNet")
         shown = screen_text(app)
         assert "my_net.py:MyNet" in shown.split("own models")[1].splitlines()[0]
         assert "3 runs: 3 models x 1 seed" in shown
@@ -173,7 +173,7 @@ def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypa
     config = ExperimentConfig(models=("base", "my_net-mynet", "se"), custom_models=(own,), epochs=2)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        assert form(app).draft.texts[OWN] == "/nets/my_net.py:MyNet"
+        assert form(app).draft.texts[CUSTOM] == "/nets/my_net.py:MyNet"
         assert form(app).draft.config().model_specs == ("base", "/nets/my_net.py:MyNet", "se")
         await pilot.press("ctrl+r")
         await until(pilot, lambda: form(app).draft.config() == ExperimentConfig())
@@ -287,7 +287,7 @@ def test_screen(
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         if scene == "wrong":
             await enter(pilot, app, "epochs", "many")
-            await enter(pilot, app, OWN, "./my_net.py")
+            await enter(pilot, app, CUSTOM, "./my_net.py")
         found.append(screen_text(app))
 
     opened(tmp_path, script, config=replace(PAST, dataset="synthetic", device="cpu"), size=size)

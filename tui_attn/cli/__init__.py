@@ -5,15 +5,6 @@
 
 from __future__ import annotations
 
-from tui_attn.cli import (
-    config_command,
-    machine,
-    organize,
-    results,
-    start,
-    steering,
-    watching,
-)  # isort: skip # --help lists them in this order
 from tui_attn.cli.entry import main, run
 
-__all__ = ["config_command", "machine", "main", "organize", "results", "run", "start", "steering", "watching"]
+__all__ = ["main", "run"]

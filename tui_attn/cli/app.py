@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_from_info, get_install_completion_arguments
+from typer.models import CommandInfo
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,6 +18,18 @@ STEER = "Steer what trains"
 RESULTS = "Results"
 TIDY = "Tidy up"
 MACHINE = "This machine"
+
+_MODULES = {
+    "watching": "attach resume extend",
+    "steering": "pause unpause stop skip retry",
+    "results": "ls compare probe export",
+    "organize": "history rename note pin unpin delete trash restore",
+    "machine": "data doctor",
+    "config_command": "config",
+}
+"""Modules of this package -> their commands, in the order in which --help lists them. A command is built when it is
+called: to build all of them takes longer than most of them run."""
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 ROOT_HELP = """Train the lab's three networks side by side and see what channel attention does.
 
@@ -71,7 +86,33 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Says what can be done before it says with which options, each under its heading."""
+    """The program without a command: `begin` starts an experiment, or prepares for the command that follows."""
+
+    def __init__(self, begin: Callable[[Any], int | None], params: list[Any]) -> None:
+        super().__init__(
+            name="tui-attn",
+            commands=dict.fromkeys(_MODULE_OF),  # type: ignore[arg-type]
+            params=[*params, *get_install_completion_arguments()],
+            help=inspect.cleandoc(ROOT_HELP),
+            invoke_without_command=True,
+            context_settings={"help_option_names": ["-h", "--help"]},
+            rich_markup_mode=None,
+        )
+        self._begin = begin
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Build the command that is asked for; None for a name that is none."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            importlib.import_module(f"tui_attn.cli.{_MODULE_OF[cmd_name]}")
+            self.commands[cmd_name] = get_command_from_info(
+                _REGISTERED[cmd_name], pretty_exceptions_short=True, rich_markup_mode=None
+            )
+        return self.commands.get(cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Begin, then call the command if there is one."""
+        self.callback = lambda **_: self._begin(ctx)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then the options of a start."""
@@ -80,7 +121,7 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands under their headings, each with one line."""
-        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         _sections(
             formatter,
             (
@@ -91,15 +132,7 @@ class Group(TyperGroup):
         )
 
 
-app = typer.Typer(
-    cls=Group,
-    help=ROOT_HELP,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_REGISTERED: dict[str, CommandInfo] = {}
 
 
 def command(panel: str, *examples: str) -> Callable[[Function], Function]:
@@ -111,6 +144,14 @@ def command(panel: str, *examples: str) -> Callable[[Function], Function]:
     epilog = f"\b\nExamples:{lines}" if len(examples) > 1 else f"\b\nExample:{lines}"
 
     def register(function: Function) -> Function:
-        return app.command(cls=Command, rich_help_panel=panel, epilog=epilog)(function)
+        _REGISTERED[function.__name__] = CommandInfo(
+            name=function.__name__,
+            cls=Command,
+            callback=function,
+            context_settings={},
+            rich_help_panel=panel,
+            epilog=epilog,
+        )
+        return function
 
     return register

@@ -10,18 +10,22 @@ from typing import Any
 
 import typer
 
+from tui_attn.experiment.config import DATASETS
+from tui_attn.experiment.options import Option, Switch
+
 Found = list[tuple[str, str]]
 """Words, each with what some shells show beside it."""
 
 VARIABLE = "_TUI_ATTN_COMPLETE"
 """What a shell sets when it asks."""
-_PLAIN = re.compile(r"[\w.+-]+", re.ASCII)
-"""Names that need no quotes in any shell."""
+_PLAIN = re.compile(r"[\w.,:+-]+", re.ASCII)
+"""Words that mean themselves in every shell."""
+_NOT_PLAIN = re.compile(r"[^\w .,:+-]", re.ASCII)
 _MOST = 200
 """Experiments that are offered, the newest."""
 
 
-def quick() -> None:
+def make_safe() -> None:
     """Keep typer from loading rich to strip markup off texts without any: that takes longer than all the rest."""
     from typer import _completion_classes
 
@@ -29,11 +33,19 @@ def quick() -> None:
         _completion_classes._sanitize_help_text = str  # type: ignore[assignment]
 
 
+def _safe(found: Iterable[tuple[str, str]]) -> Found:
+    """`found` as shells may have it.
+
+    The function that typer installs in zsh evaluates what it is given, and experiments' names may come from anywhere.
+    """
+    return [(word, " ".join(_NOT_PLAIN.sub(" ", about).split())) for word, about in found if _PLAIN.fullmatch(word)]
+
+
 def experiments(context: typer.Context, incomplete: str) -> Found:
     """The experiments of the runs folder that is asked for: ids, and names that need no quotes."""
     try:
         named = context.params.get("experiments") or ()
-        return [found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named]
+        return _safe(found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named)
     except Exception:  # whatever it is, a shell has no use for it
         return []
 
@@ -51,7 +63,7 @@ def _experiments(runs_dir: Path, incomplete: str) -> Iterable[tuple[str, str]]:
             name, about = config.name, f"{config.dataset}: {', '.join(config.models)}"
         if folder.id.startswith(incomplete):
             yield folder.id, about if name is None else f"{name}, {about}"
-        if name and _PLAIN.fullmatch(name) and name.startswith(incomplete):
+        if name and name.startswith(incomplete):
             yield name, about
 
 
@@ -62,7 +74,7 @@ def in_the_trash(context: typer.Context, incomplete: str) -> Found:
 
         named = context.params.get("experiments") or ()
         ids = dict.fromkeys(item.id for item in organize.trashed(_runs_dir(context)))
-        return [(id_, "") for id_ in ids if id_.startswith(incomplete) and id_ not in named]
+        return _safe((id_, "") for id_ in ids if id_.startswith(incomplete) and id_ not in named)
     except Exception:
         return []
 
@@ -78,7 +90,7 @@ def runs_of(context: typer.Context, incomplete: str) -> Found:
         folder = find_experiment(_runs_dir(context), name)
         config = folder.manifest_data().config
         ids = [run_id(model, seed) for seed in config.seed_list for model in config.models]
-        return [(id_, "") for id_ in ids if id_.startswith(incomplete)]
+        return _safe((id_, "") for id_ in ids if id_.startswith(incomplete))
     except Exception:
         return []
 
@@ -94,72 +106,30 @@ def _runs_dir(context: typer.Context) -> Path:
     return Path(file_settings(context).values.get("runs-dir", "runs")).expanduser()
 
 
-def words(*known: str) -> Callable[[str], Found]:
-    """Completes one of `known`."""
+def complete(option: Option) -> Callable[[Any, list[str], str], Found] | None:
+    """What completes the value of `option`: one of the values there are, or the last item of a list with commas."""
+    kind, name = option.kind, option.name
+    if (not kind.choices and name != "device") or isinstance(kind, Switch):
+        return None
 
-    def complete(incomplete: str) -> Found:
-        return [(word, "") for word in known if word.startswith(incomplete)]
-
-    return complete
-
-
-def listed(*known: str) -> Callable[[str], Found]:
-    """Completes the last item of a list with commas, by one of `known` that isn't in it yet."""
-
-    def complete(incomplete: str) -> Found:
-        before, comma, last = incomplete.rpartition(",")
+    def offer(ctx: Any, args: list[str], incomplete: str) -> Found:
+        before, comma, last = incomplete.rpartition(",") if kind.many else ("", "", incomplete)
+        known = _devices() if name == "device" else (*kind.choices, "folder:") if name == "dataset" else kind.choices
         used = before.split(",")
-        return [(before + comma + word, "") for word in known if word.startswith(last) and word not in used]
+        return _safe((before + comma + word, "") for word in known if word.startswith(last) and word not in used)
 
-    return complete
+    return offer
 
 
 def datasets(incomplete: str) -> Found:
     """Completes the name of a data set."""
-    from tui_attn.experiment.config import DATASETS
-
-    return words(*DATASETS, "folder:")(incomplete)
+    return [(word, "") for word in (*DATASETS, "folder:") if word.startswith(incomplete)]
 
 
-def _models(incomplete: str) -> Found:
-    from tui_attn.experiment.config import MODEL_CLASSES
-
-    return listed(*MODEL_CLASSES)(incomplete)
-
-
-def _devices(incomplete: str) -> Found:
+def _devices() -> tuple[str, ...]:
     """With the GPUs whose device files are here: to ask the driver would take too long."""
     try:
         gpus = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
     except OSError:
         gpus = []
-    return words("auto", "cpu", "cuda", "mps", *(f"cuda:{gpu}" for gpu in gpus))(incomplete)
-
-
-def _themes(incomplete: str) -> Found:
-    from tui_attn.ui.options import THEMES
-
-    return words(*THEMES)(incomplete)
-
-
-def _precisions(incomplete: str) -> Found:
-    from tui_attn.experiment.config import PRECISIONS
-
-    return words(*PRECISIONS)(incomplete)
-
-
-def _augmentations(incomplete: str) -> Found:
-    from tui_attn.experiment.config import AUGMENTATIONS
-
-    return listed(*AUGMENTATIONS)(incomplete)
-
-
-OF_SETTING: dict[str, Callable[[str], Found]] = {
-    "models": _models,
-    "dataset": datasets,
-    "augment": _augmentations,
-    "device": _devices,
-    "precision": _precisions,
-    "theme": _themes,
-}
-"""What completes the value of a setting."""
+    return ("auto", "cpu", "cuda", "mps", *(f"cuda:{gpu}" for gpu in gpus))

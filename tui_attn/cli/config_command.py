@@ -10,20 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from tui_attn.cli.app import MACHINE, command
-from tui_attn.cli.context import file_settings, given
-from tui_attn.cli.option_table import SETTINGS, Setting, template
-from tui_attn.cli.options import AsJson
-from tui_attn.cli.start import given_experiment
+from tui_attn.cli.context import expanded, file_settings, given
+from tui_attn.cli.options import SETTINGS, AsJson
+from tui_attn.experiment.options import ConfigError
+from tui_attn.system import console
 from tui_attn.system.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One setting: what holds, and who says so."""
+class ResolvedSetting:
+    """The value that a setting has, and where it comes from."""
 
     name: str
     value: Any
-    """None: nobody says anything, and what then happens has no value."""
+    """In JSON types. None: nobody sets it, and what then happens has no value."""
     shown: str
     source: str
     """`default`, `file`, `chosen`, `environment` or `command line`."""
@@ -54,27 +54,22 @@ def config(
     found = file_settings(context)
     _print_keys(found.keymap, as_json=as_json) if keys else _print(context, file, as_json=as_json)
     if not as_json:
-        from tui_attn.system import console
-
         for problem in found.problems:
             console.complain(problem)
     raise typer.Exit(2 if found.problems else 0)
 
 
 def _file(context: typer.Context) -> Path:
-    from tui_attn.cli import config_file
-    from tui_attn.experiment.config import ConfigError
+    from tui_attn.cli.config_file import usual_path
 
-    named = context.find_root().params.get("config")
-    file = config_file.usual_path() if named is None else Path(named).expanduser()
+    named = context.find_root().params["config"]
+    file = usual_path() if named is None else expanded(named, "config")
     if file is None:
         raise ConfigError("there is no home folder to look for a configuration file in: name one with --config")
     return file
 
 
 def _write(file: Path) -> None:
-    from tui_attn.experiment.config import ConfigError
-    from tui_attn.system import console
     from tui_attn.system.files import write_atomically
 
     shown = safe_text(file, one_line=True)
@@ -83,65 +78,65 @@ def _write(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, template().encode())
-    except OSError as error:
-        raise ConfigError(f"can't write {shown}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"can't write {shown}: {getattr(error, 'strerror', None) or error}") from None
     console.say(f"wrote {shown}: every setting is in it as a comment")
 
 
-def held(context: typer.Context) -> list[Held]:
+def template() -> str:
+    """A configuration file with every setting in it, each with what it means, and none of them in force."""
+    from tui_attn.ui.keys import ALL_KEYS
+
+    lines = ["# Settings of tui-attn. The command line wins over this file; 'tui-attn config' shows what holds.", ""]
+    for each in SETTINGS:
+        default = "" if each.unset.casefold() in each.help.casefold() else f" [{each.unset}]"
+        lines += [f"# {each.help}{default}", f"# {each.name} = {each.example}", ""]
+    lines += [
+        "# Keys of the dashboard: id = keys, separated by commas. 'tui-attn config --keys' lists them.",
+        "# [keys]",
+    ]
+    lines += [f'# {id_} = "{keys}"' for id_, keys in {key.id: key.keys for key in ALL_KEYS}.items()]
+    return "\n".join([*lines, ""])
+
+
+def resolved_settings(context: typer.Context) -> list[ResolvedSetting]:
     """Every setting as a start from here would have it."""
+    from tui_attn.ui.remembered import remembered_theme
+
     root: Any = context.parent
     found = file_settings(context)
-    experiment = given_experiment(root)
     rows = []
-    for setting in SETTINGS:
-        if given(root, setting.field):
-            value = experiment.get(setting.field, root.params[setting.field])
-            rows.append(Held(setting.name, _plain(value), _shown(value), "command line"))
-        elif setting.name in found.values:
-            value = found.values[setting.name]
-            line = found.lines.get(setting.name)
-            where = f"{safe_text(found.path, one_line=True)}{'' if line is None else f':{line}'}"
-            rows.append(Held(setting.name, _plain(value), _shown(value), "file", where))
+    for each in SETTINGS:
+        value, source, where = root.params[each.field], "default", ""
+        if given(root, each.field):
+            source = "command line"
+        elif each.name in found.values:
+            source, where = "file", _place(context, each.name)
+        elif each.name == "theme" and (theme := remembered_theme()) is not None:
+            value, source, where = theme, "chosen", "in the dashboard"
+        if source == "default":
+            shown = each.unset
+        elif isinstance(value, tuple):
+            shown = ", ".join(value) or "none"
         else:
-            rows.append(_unsaid(setting))
+            shown = each.unset if value is None else each.show(value)
+        plain = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+        rows.append(ResolvedSetting(each.name, plain, safe_text(shown, one_line=True), source, where))
     if os.environ.get("NO_COLOR"):
-        rows.append(Held("colours", False, "none", "environment", "NO_COLOR"))
+        rows.append(ResolvedSetting("colours", False, "none", "environment", "NO_COLOR"))
     return rows
 
 
-def _unsaid(setting: Setting) -> Held:
-    from tui_attn.experiment.config import ExperimentConfig
-    from tui_attn.ui.remembered import remembered_theme
-
-    if setting.name == "theme" and (theme := remembered_theme()) is not None:
-        return Held("theme", theme, theme, "chosen", "in the dashboard")
-    value: Any = None
-    if setting.group == "experiment":
-        value = _plain(getattr(ExperimentConfig(), setting.field))
-    elif setting.name != "theme" and setting.default in {"on", "off"}:
-        value = setting.default == "on"
-    elif setting.name == "runs-dir":
-        value = setting.default
-    return Held(setting.name, value, setting.default, "default")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, Path) else value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return safe_text(", ".join(value) if isinstance(value, tuple) else value, one_line=True)
+def _place(context: typer.Context, name: str) -> str:
+    found = file_settings(context)
+    line = found.lines.get(name)
+    return f"{safe_text(found.path, one_line=True)}{'' if line is None else f':{line}'}"
 
 
 def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
     import json
 
-    found, rows = file_settings(context), held(context)
+    found, rows = file_settings(context), resolved_settings(context)
     if as_json:
         settings = {row.name: {"value": row.value, "from": row.source, "where": row.where} for row in rows}
         there = None if found.path is None else str(file)
@@ -154,9 +149,7 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
         source = {"file": row.where, "environment": f"environment: {row.where}"}.get(row.source)
         typer.echo(f"{row.name:<12}  {row.shown:<{width}}  {source or f'{row.source} {row.where}'.rstrip()}")
     for id_, keys in found.keymap.items():
-        line = found.lines.get(f"keys.{id_}")
-        where = f"{safe_text(found.path, one_line=True)}{'' if line is None else f':{line}'}"
-        typer.echo(f"{f'keys.{id_}':<12}  {safe_text(keys, one_line=True):<{width}}  {where}")
+        typer.echo(f"{f'keys.{id_}':<12}  {safe_text(keys, one_line=True):<{width}}  {_place(context, f'keys.{id_}')}")
 
 
 def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
@@ -170,13 +163,6 @@ def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
         return
     for where, table in TABLES.items():
         typer.echo(f"{where}:")
-        for key in _once(table):
+        first = {key.id: key for key in reversed(table)}  # of several with one id, the first is described
+        for key in dict.fromkeys(first[key.id] for key in table):
             typer.echo(f"  {key.id:<20} {safe_text(keymap.get(key.id, key.keys), one_line=True):<22} {key.tooltip}")
-
-
-def _once(table: Any) -> list[Any]:
-    """The first binding of each id, which is the one that is described."""
-    found: dict[str, Any] = {}
-    for key in table:
-        found.setdefault(key.id, key)
-    return list(found.values())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui_attn.cli.option_table import BY_NAME, SETTINGS, Setting, checked
-from tui_attn.experiment.config import ConfigError
+from tui_attn.cli.options import BY_NAME
+from tui_attn.experiment.config import OPTIONS
+from tui_attn.experiment.options import ConfigError, Option, shown, suggest
 from tui_attn.system.text import safe_text
-from tui_attn.ui.keymap import check_key, check_keymap, nearest
 
 KEYS = "keys"
 """The only table: ids of bindings -> keys."""
@@ -40,18 +39,13 @@ class FileSettings:
         if self.problems:
             raise ConfigError(self.problems[0])
 
+    def fields(self, options: Iterable[Option]) -> dict[str, Any]:
+        """The values that the file gives to some of `options`, by their names in Python."""
+        return {each.field: self.values[each.name] for each in options if each.name in self.values}
+
     def experiment(self) -> dict[str, Any]:
         """The fields of `ExperimentConfig` that the file gives."""
-        return self._fields("experiment")
-
-    def screen(self) -> dict[str, Any]:
-        """The fields of `UiOptions` that the file gives."""
-        return self._fields("screen") | ({"keymap": self.keymap} if self.keymap else {})
-
-    def _fields(self, group: str) -> dict[str, Any]:
-        return {
-            item.field: self.values[item.name] for item in SETTINGS if item.group == group and item.name in self.values
-        }
+        return self.fields(OPTIONS)
 
 
 def usual_path(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -89,7 +83,8 @@ def read(path: Path, *, who: str = "--config") -> FileSettings:
     keys = table.pop(KEYS, {})
     for key, value in table.items():
         _take(found, subject, key, value)
-    _take_keys(found, subject, keys)
+    if keys != {}:
+        _take_keys(found, subject, keys)
     return found
 
 
@@ -99,13 +94,13 @@ def _text(path: Path, subject: str) -> str:
             data = file.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise ConfigError(f"{subject} is larger than 1 MB: it is no configuration file")
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"can't read {subject}: {error.strerror}") from None
     except RuntimeError:  # from expanduser
         raise ConfigError(f"can't read {subject}: there is no such user") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{subject} is no valid TOML: it isn't UTF-8") from None
+        raise ConfigError(f"{subject} is no valid TOML: save it as UTF-8") from None
     except ConfigError:
         raise
     except ValueError as error:  # a zero byte in the path
@@ -113,6 +108,8 @@ def _text(path: Path, subject: str) -> str:
 
 
 def _parsed(text: str, subject: str) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -124,26 +121,19 @@ def _parsed(text: str, subject: str) -> dict[str, Any]:
 def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
     """Take one setting in, or note what is wrong with it."""
     name = key.replace("_", "-")
-    setting = BY_NAME.get(name)
-    if setting is None:
+    option = BY_NAME.get(name)
+    if option is None:
         what = "table" if isinstance(value, dict) else "key"
-        shown = safe_text(key, one_line=True)[:60]
-        found.problems.append(
-            f"{subject} has an unknown {what} '{shown}': {nearest(shown, [*BY_NAME, KEYS], 'tui-attn config')}"
-        )
+        hint = suggest(shown(key), [*BY_NAME, KEYS], lister="tui-attn config")
+        found.problems.append(f"{subject} has an unknown {what} '{shown(key)}': {hint}")
         return
     if name in found.values:
         found.problems.append(f"{subject} names '{name}' twice: keep one of them")
         return
     try:
-        found.values[name] = checked(setting, value)
+        found.values[name] = option.from_toml(value)
     except ConfigError as error:
-        found.problems.append(f"{_place(found, subject, name)}{name}: {_said(setting, error)}")
-
-
-def _said(setting: Setting, error: ConfigError) -> str:
-    """What the command line says of the same mistake, without the option's name, which stands before it."""
-    return str(error).removeprefix(f"--{setting.name} ")
+        found.problems.append(f"{_place(found, subject, name)}{name}: {error.reason}")
 
 
 def _place(found: FileSettings, subject: str, key: str) -> str:
@@ -153,6 +143,8 @@ def _place(found: FileSettings, subject: str, key: str) -> str:
 
 def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
     """Take the table of keys in, or note what is wrong with it."""
+    from tui_attn.ui.keymap import check_key, check_keymap  # costs start-up time: it loads every table of keys
+
     if not isinstance(keys, dict):
         found.problems.append(f'{subject}: [keys] must be a table, such as [keys] and below it help = "f5"')
         return

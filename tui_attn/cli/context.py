@@ -2,109 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from tui_attn.experiment.options import ConfigError, Option, Switch, shown
+
 if TYPE_CHECKING:
     from tui_attn.cli.config_file import FileSettings
-    from tui_attn.ui import UiOptions
+    from tui_attn.ui.options import UiOptions
 
 _FILE = "tui_attn.file"
-_SCREEN = ("theme", "ascii", "mouse", "animations")
-BEFORE_ANY = frozenset({*_SCREEN, "runs_dir", "no_ui", "config"})
+BEFORE_ANY = frozenset({"theme", "ascii", "mouse", "animations", "runs_dir", "no_ui", "config"})
 """Options that may stand before any command; the others are those of a start."""
-
-_screen: dict[str, Any] = {}
 
 
 def file_settings(context: typer.Context) -> FileSettings:
     """What the configuration file of this call says; read at its first use."""
     found: FileSettings | None = context.meta.get(_FILE)
     if found is None:
-        from tui_attn.cli import config_file
+        from tui_attn.cli import config_file  # costs start-up time where nothing asks for it
 
-        named = context.find_root().params.get("config")  # a string: typer makes paths of them for functions only
+        named = context.find_root().params.get("config")
         found = context.meta[_FILE] = config_file.load(None if named is None else Path(named))
     return found
 
 
-def given(context: typer.Context, name: str) -> bool:
-    """Whether the command line gives the parameter `name` to the command of `context`."""
-    source = context.get_parameter_source(name)
+def given(context: typer.Context, field: str) -> bool:
+    """Whether the command line gives the parameter `field` to the command of `context`."""
+    source = context.get_parameter_source(field)
     return source is not None and source.name == "COMMANDLINE"
 
 
-def settled(name: str) -> Callable[[typer.Context, Any], Any]:
-    """What settles the value of an option that several commands share.
+def resolve(context: typer.Context, option: Option, said: Any) -> Any:
+    """The value of `option`: `said` after the command, else before it, in the file, or built in. Raises `ConfigError`.
 
-    After the command, before it, in the file, built in: the first that says something.
+    While the shell completes a command line, `said` is left as it is.
     """
-    field = name.replace("-", "_")
-
-    def settle(context: typer.Context, value: Any) -> Any:
-        if context.resilient_parsing or given(context, field):
-            return value
-        parent = context.parent
-        if parent is not None:
-            return parent.params.get(field, value)
-        found = file_settings(context).values.get(name, value)
-        return _expanded(found) if name == "runs-dir" else found
-
-    return settle
+    if context.resilient_parsing:
+        return said
+    if given(context, option.field):
+        value = said if isinstance(option.kind, Switch) else _parsed(option, str(said))
+    elif context.parent is not None:
+        return context.parent.params[option.field]
+    else:
+        value = file_settings(context).values.get(option.name, option.default)
+    return expanded(value, option.name) if option.name == "runs-dir" else value
 
 
-def kept(name: str) -> Callable[[typer.Context, Any], Any]:
-    """What keeps the value of an option of the screen that stands after a command."""
-
-    def keep(context: typer.Context, value: Any) -> Any:
-        if context.parent is not None and not context.resilient_parsing and given(context, name):
-            _say(name, value)
-        return value
-
-    return keep
+def _parsed(option: Option, text: str) -> Any:
+    if not text.strip() and not option.kind.many:
+        raise ConfigError("is empty: give a value, or leave the option out", option.name)
+    return option.parse(text)
 
 
-def _expanded(path: Any) -> Path:
-    from tui_attn.experiment.config import ConfigError
-
+def expanded(path: Any, option: str) -> Path:
+    """`path` with a leading `~` replaced: a shell doesn't do it after `--option=`. Raises `ConfigError`."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ConfigError(f"runs-dir {path}: there is no such user") from None
+        raise ConfigError(f"{shown(path)}: there is no such user", option) from None
+
+
+def user_path(context: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The callback of an option that is a path."""
+    if value is None or context.resilient_parsing:
+        return value
+    return expanded(value, str(param.name).replace("_", "-"))
 
 
 def before_command(context: typer.Context) -> None:
-    """Check what stands before a command, and keep it for the command. Raises `ConfigError`."""
-    from tui_attn.experiment.config import ConfigError
+    """Check what stands before a command. Raises `ConfigError`.
 
-    if context.invoked_subcommand != "config":
-        for name in context.params:
-            if given(context, name) and name not in BEFORE_ANY:
-                raise ConfigError(_misplaced(context, "--json" if name == "as_json" else f"--{name.replace('_', '-')}"))
-    if context.invoked_subcommand != "config":
-        _warn(context)
-    keep_screen(context)
-
-
-def _misplaced(context: typer.Context, option: str) -> str:
-    """What to do with an option of a start that stands before a command."""
-    command = str(context.invoked_subcommand)
-    commands: Any = getattr(context.command, "commands", {})
-    if command in commands and any(option in parameter.opts for parameter in commands[command].params):
-        return f"{option} stands after the command: tui-attn {command} {option}"
-    if command in {"resume", "extend"}:
-        return f"{option} is fixed when an experiment begins: '{command}' can't change it"
-    return f"{option} before '{command}' does nothing: leave it out there"
-
-
-def _warn(context: typer.Context) -> None:
-    """Say what is wrong in the user's own file to those who can do without it: training must be stoppable.
-
-    What is wrong in a file that the command line names is a mistake of this call. Raises `ConfigError`.
+    What is wrong in the user's own file is told to those who can do without it: training must be stoppable. What is
+    wrong in a file that the command line names is a mistake of this call.
     """
+    if context.invoked_subcommand == "config":
+        return
+    for field in context.params:
+        if given(context, field) and field not in BEFORE_ANY:
+            raise ConfigError(_misplaced(context, "--json" if field == "as_json" else f"--{field.replace('_', '-')}"))
     found = file_settings(context)
     if context.params.get("config") is not None:
         found.check()
@@ -112,36 +90,30 @@ def _warn(context: typer.Context) -> None:
         from tui_attn.system import console
 
         more = f" (and {len(found.problems) - 1} more: see 'tui-attn config')" if len(found.problems) > 1 else ""
-        console.say(f"passed over: {found.problems[0]}{more}")
+        console.say(f"ignored: {found.problems[0]}{more}")
 
 
-def keep_screen(context: typer.Context) -> None:
-    """Keep how the dashboard shall look and listen, for `screen_options`. Raises `ConfigError`."""
-    _screen.clear()
-    found = file_settings(context)
-    _screen.update(found.screen())
-    runs_dir = {"runs_dir": found.values["runs-dir"]} if "runs-dir" in found.values else {}
-    _screen["usual"] = found.experiment() | runs_dir
-    if "theme" in _screen:
-        _screen["theme_said_by"] = "the configuration file"
-    for name in _SCREEN:
-        if (value := context.params.get(name)) is not None:
-            _say(name, value)
+def _misplaced(context: typer.Context, option: str) -> str:
+    """What to do with an option of a start that stands before a command."""
+    name, group = str(context.invoked_subcommand), cast(Any, context.command)
+    command = group.get_command(context, name)
+    if command is not None and any(option in parameter.opts for parameter in command.params):
+        return f"{option} stands after the command: tui-attn {name} {option}"
+    if name in {"resume", "extend"}:
+        return f"{option} is fixed when an experiment begins: '{name}' can't change it"
+    return f"{option} before '{name}' does nothing: leave it out there"
 
 
-def _say(name: str, value: Any) -> None:
-    """Take in what the command line says. Raises `ConfigError`."""
-    from tui_attn.ui.options import check_theme
-
-    _screen[name] = value
-    if name == "theme":
-        check_theme(value)
-        _screen["theme_said_by"] = "--theme"
-
-
-def screen_options() -> UiOptions:
-    """How the dashboard shall look and listen in this call of the program; what nobody asked for as it was last."""
-    from tui_attn.ui import UiOptions
+def ui_options(context: typer.Context) -> UiOptions:
+    """How the dashboard shall look and listen in this call; the theme as it was last where nobody names one."""
+    from tui_attn.ui.options import UI_OPTIONS, UiOptions
     from tui_attn.ui.remembered import remembered_theme
 
-    return UiOptions(**{"theme": remembered_theme(), **_screen})
+    root: Any = context.find_root()
+    found = file_settings(context)
+    values = {each.field: context.params.get(each.field, root.params[each.field]) for each in UI_OPTIONS}
+    by = "--theme" if given(context, "theme") or given(root, "theme") else "the configuration file"
+    by = "" if values["theme"] is None else by
+    values["theme"] = values["theme"] or remembered_theme()
+    runs_dir = {"runs_dir": found.values["runs-dir"]} if "runs-dir" in found.values else {}
+    return UiOptions(**values, keymap=found.keymap, theme_said_by=by, usual=found.experiment() | runs_dir)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import sys
+from itertools import pairwise
 from typing import Any
 
-from typer.main import get_command
-
 from tui_attn.cli import output
-from tui_attn.cli.app import app
-from tui_attn.cli.completion import VARIABLE, quick
+from tui_attn.cli.app import Group
+from tui_attn.cli.completion import VARIABLE, make_safe
 from tui_attn.cli.context import BEFORE_ANY
+from tui_attn.cli.options import root_parameters
+from tui_attn.cli.start import CALL_OPTIONS, begin
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import safe_text
+
+
+@functools.cache
+def program() -> Group:
+    """The parser of the command line."""
+    return Group(begin, [*root_parameters(), *CALL_OPTIONS])
 
 
 def main() -> None:
@@ -30,8 +39,8 @@ def _complete() -> int:
     """Answer the shell. A prompt is no place for complaints."""
     with contextlib.redirect_stderr(io.StringIO()):
         try:
-            quick()
-            app([], prog_name="tui-attn", complete_var=VARIABLE)
+            make_safe()
+            program()([], prog_name="tui-attn", complete_var=VARIABLE)
         except SystemExit as done:
             return done.code if isinstance(done.code, int) else 0
         except (Exception, KeyboardInterrupt):  # whatever it is, a shell has no use for it
@@ -41,10 +50,8 @@ def _complete() -> int:
 
 def run(arguments: list[str]) -> int:
     """Do what the command line `arguments` ask, and return the exit code."""
-    from tui_attn.experiment.config import ConfigError
-
     try:
-        result = app(arguments, prog_name="tui-attn", standalone_mode=False)
+        result = program()(arguments, prog_name="tui-attn", standalone_mode=False)
     except ConfigError as error:
         return _wrong(str(error))
     except KeyboardInterrupt:
@@ -53,11 +60,11 @@ def run(arguments: list[str]) -> int:
         output.give_up_stdout()
         return output.CLOSED_PIPE
     except Exception as error:
-        return _report(error)
+        return _report(error, arguments)
     return result if isinstance(result, int) else 0
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, arguments: list[str]) -> int:
     """The exit code for `error`, after telling the user."""
     from tui_attn.data import DataError
     from tui_attn.experiment.manifest import RunsError
@@ -71,17 +78,20 @@ def _report(error: Exception) -> int:
         return _wrong(str(error))
     message = getattr(error, "format_message", None)
     if message is not None:  # typer's own: a wrong option or value
-        return _wrong(f"{message().rstrip('.')}\n{_where_to_look(error)}")
+        return _wrong(f"{message().rstrip('.')}\n{_where_to_look(error, arguments)}")
     if type(error).__name__ == "Abort":
         return 130
     return _crash(error)
 
 
-def _where_to_look(error: Any) -> str:
-    """After what typer says of a wrong command line: where the right one is described."""
+def _where_to_look(error: Any, arguments: list[str]) -> str:
+    """After what typer says of a wrong command line: what would be right, or where that is described."""
+    for before, after in pairwise(arguments):
+        if (before.endswith(",") or after.startswith(",")) and not after.startswith("-"):
+            return f"write a list without spaces, as in {safe_text(before + after, one_line=True)[:60]}"
     path = getattr(getattr(error, "ctx", None), "command_path", "tui-attn")
     option = getattr(error, "option_name", "")
-    known = {name for parameter in get_command(app).params for name in (*parameter.opts, *parameter.secondary_opts)}
+    known = {name for parameter in program().params for name in (*parameter.opts, *parameter.secondary_opts)}
     if path != "tui-attn" and option in known:
         if option.removeprefix("--").removeprefix("no-").replace("-", "_") not in BEFORE_ANY:
             return f"{option} is fixed when an experiment begins: start a new one with 'tui-attn {option} ...'"

@@ -1,36 +1,87 @@
-"""The options that several commands share."""
+"""Every option of the command line and the configuration file, and those that several commands share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
-from tui_attn.cli.completion import OF_SETTING, experiments, runs_of
-from tui_attn.cli.context import kept, settled
-from tui_attn.cli.option_table import BY_NAME
+from tui_attn.cli.completion import complete, experiments, runs_of
+from tui_attn.cli.context import resolve
+from tui_attn.experiment.config import OPTIONS
+from tui_attn.experiment.options import SHOW, WHERE, Option, PathKind, Switch, option, options_of
+from tui_attn.ui.options import UI_OPTIONS
 
-RUNS = Path("runs")
 
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """How an experiment is started, whatever it trains."""
 
-def option(name: str, panel: str | None = None) -> Any:
-    """The option of the setting `name`, for commands without a value of their own."""
-    setting = BY_NAME[name]
-    declared = {"no-ui": "--no-ui/--ui"}.get(name, f"--{name}" if setting.metavar else f"--{name}/--no-{name}")
-    text = f"{setting.help} [{setting.default}]" if setting.metavar and setting.group != "start" else setting.help
-    return typer.Option(
-        declared,
-        metavar=setting.metavar or None,
-        help=text,
-        show_default=False,
-        rich_help_panel=panel,
-        callback=settled(name) if name in {"runs-dir", "no-ui"} else kept(name) if setting.group == "screen" else None,
-        autocompletion=OF_SETTING.get(name),
+    runs_dir: str = option(
+        "runs", PathKind(), "Where experiments are kept.", heading=WHERE, unset="runs", example='"~/runs"'
+    )
+    no_ui: bool = option(False, Switch(), "Lines instead of the dashboard.", heading=SHOW, example="true")
+    detach: bool = option(
+        False, Switch(), "Start, print the experiment's id, and return.", heading=SHOW, example="true"
     )
 
 
-RunsDir = Annotated[Path, option("runs-dir")]
+START_OPTIONS = options_of(StartOptions)
+SETTINGS: tuple[Option, ...] = (*OPTIONS, *START_OPTIONS, *UI_OPTIONS)
+"""What a configuration file may say, and the command line as well."""
+BY_NAME: Mapping[str, Option] = {each.name: each for each in SETTINGS}
+RUNS = Path("runs")
+
+
+def declaration(each: Option) -> dict[str, Any]:
+    """How typer is told of an option, but for its name."""
+    switch = isinstance(each.kind, Switch)
+    default = "" if switch or each in START_OPTIONS else f" [{each.unset}]"
+    return {
+        "metavar": each.kind.metavar or None,
+        "help": f"{each.help}{default}",
+        "show_default": False,
+        "autocompletion": complete(each),
+    }
+
+
+def spelling(each: Option) -> str:
+    """Its name, and how it is turned off."""
+    if not isinstance(each.kind, Switch):
+        return f"--{each.name}"
+    return "--no-ui/--ui" if each.name == "no-ui" else f"--{each.name}/--no-{each.name}"
+
+
+def root_parameters() -> list[TyperOption]:
+    """The options of a start, and of every setting, for the program without a command."""
+    return [
+        TyperOption(
+            param_decls=[each.field, spelling(each)],
+            type=None if isinstance(each.kind, Switch) else str,
+            is_flag=True if isinstance(each.kind, Switch) else None,
+            callback=_settle(each),
+            rich_help_panel=each.heading,
+            **declaration(each),
+        )
+        for each in SETTINGS
+    ]
+
+
+def _settle(each: Option) -> Any:
+    """What makes a command line's text the value of an option, or looks elsewhere for it."""
+    return lambda context, _parameter, value: resolve(context, each, value)
+
+
+def _shared(name: str) -> Any:
+    each = BY_NAME[name]
+    return typer.Option(spelling(each), callback=_settle(each), **declaration(each))
+
+
+RunsDir = Annotated[Path, _shared("runs-dir")]
 Experiment = Annotated[
     str | None,
     typer.Argument(
@@ -47,14 +98,12 @@ Experiments = Annotated[
         autocompletion=experiments,
     ),
 ]
-NoUi = Annotated[bool, option("no-ui")]
-Mouse = Annotated[bool | None, option("mouse")]
-Theme = Annotated[str | None, option("theme")]
+NoUi = Annotated[bool, _shared("no-ui")]
+Mouse = Annotated[bool | None, _shared("mouse")]
+Theme = Annotated[str | None, _shared("theme")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 OneRun = Annotated[
     str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.", autocompletion=runs_of)
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Look here first.")]
-TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Run the code of models of one's own in it, whoever wrote it.")
-]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the code of its custom models, whoever wrote it.")]

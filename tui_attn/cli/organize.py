@@ -40,16 +40,16 @@ Trashed = Annotated[
 
 
 @command(WATCH, "history                   to find, open, compare and tidy up")
-def history(runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> int:
+def history(context: typer.Context, runs_dir: RunsDir = RUNS, mouse: Mouse = None, theme: Theme = None) -> int:
     """Show all experiments; where no dashboard can be shown, list them."""
     if not full_screen():
         from tui_attn.cli.results import list_experiments
 
         return list_experiments(runs_dir, as_json=False)
-    from tui_attn.cli.context import screen_options
+    from tui_attn.cli.context import ui_options
     from tui_attn.ui import run_dashboard
 
-    return run_dashboard(None, options=screen_options(), runs_dir=runs_dir)
+    return run_dashboard(None, options=ui_options(context), runs_dir=runs_dir)
 
 
 @command(TIDY, "rename 20261123 'the lab'", "rename 20261123 ''        takes its name away")

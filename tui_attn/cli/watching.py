@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.context import screen_options
+from tui_attn.cli.context import ui_options
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
 from tui_attn.system.text import command_line
@@ -31,14 +31,8 @@ def full_screen() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def dashboard(folder: Any) -> int:
-    """Show the experiment in `folder` full screen; returns the exit code."""
-    from tui_attn.ui import run_dashboard
-
-    return run_dashboard(folder, options=screen_options())
-
-
 def show(
+    context: typer.Context,
     folder: ExperimentDir,
     *,
     no_ui: bool,
@@ -54,7 +48,9 @@ def show(
         typer.echo(folder.id)
         return 0
     if not (no_ui or as_json) and full_screen():
-        return dashboard(folder)
+        from tui_attn.ui import run_dashboard
+
+        return run_dashboard(folder, options=ui_options(context))
     from tui_attn.cli import lines
 
     if greeting:
@@ -69,6 +65,7 @@ def show(
     "attach --no-ui            lines, one for each epoch",
 )
 def attach(
+    context: typer.Context,
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
@@ -79,11 +76,12 @@ def attach(
     """Show an experiment, live or ended; leaving it doesn't stop it."""
     from tui_attn.experiment.finding import find_experiment
 
-    return show(find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
+    return show(context, find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
 
 
 @command(WATCH, "resume", "resume my-lab --no-ui", "resume --data-dir /new/place")
 def resume(
+    context: typer.Context,
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
@@ -110,11 +108,14 @@ def resume(
     with console.FetchProgress() as progress:
         started = starting.resume(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=console.say)
     greeting = f"resuming {folder.id}"
-    return show(folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=started.supervisor, greeting=greeting)
+    return show(
+        context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=started.supervisor, greeting=greeting
+    )
 
 
 @command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
 def extend(
+    context: typer.Context,
     seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
@@ -140,4 +141,4 @@ def extend(
     if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
         raise RunsError(answer)
     supervisor = None if isinstance(started, str) else started.supervisor
-    return show(folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor)
+    return show(context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor)

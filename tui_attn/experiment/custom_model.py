@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system.plain_file import NotAFileError, open_to_read
 from tui_attn.system.text import has_control_characters, safe_text
 
@@ -22,7 +23,7 @@ _LONGEST = 32
 """Characters of a name that is made here: run ids stand in tables of 80 columns."""
 
 
-class CustomModelError(ValueError):
+class CustomModelError(ConfigError):
     """A model of one's own that can't be used; the message is two lines at most and says what to do."""
 
 
@@ -44,9 +45,7 @@ class CustomModel:
         if not isinstance(self.class_name, str) or not self.class_name.isidentifier() or len(self.class_name) > 100:
             raise CustomModelError(f"'{_shown(self.class_name)}' can't be the name of a class: as in {EXAMPLE}")
         if not isinstance(self.file, str) or not self.file.endswith(".py") or has_control_characters(self.file):
-            raise CustomModelError(
-                f"--models {_shown(self.file)}: a model of your own is in a Python file, as in {EXAMPLE}"
-            )
+            raise CustomModelError(f"{_shown(self.file)}: a model of your own is in a Python file, as in {EXAMPLE}")
         if self.sha256 is not None and (not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256)):
             raise CustomModelError("the digest of a model is no SHA-256")
 
@@ -95,15 +94,15 @@ def from_spec(spec: str, taken: Collection[str]) -> CustomModel:
     """The model that `PATH.py:CLASS` names, with a name that isn't `taken`. Raises `CustomModelError`."""
     path, colon, class_name = spec.rpartition(":")
     if not colon and spec.endswith(".py"):
-        raise CustomModelError(f"--models {_shown(spec)}: name the class as well, as in {EXAMPLE}")
+        raise CustomModelError(f"{_shown(spec)}: name the class as well, as in {EXAMPLE}")
     if not colon:
         raise CustomModelError(
-            f"--models {_shown(spec)}: name a Python file and a class in it, as in {EXAMPLE} (a comma in a path: '\\,')"
+            f"{_shown(spec)}: name a Python file and a class in it, as in {EXAMPLE} (a comma in a path: '\\,')"
         )
     try:
         file = Path(path).expanduser().absolute()
     except (RuntimeError, OSError):
-        raise CustomModelError(f"--models {_shown(spec)}: there is no such user or folder") from None
+        raise CustomModelError(f"{_shown(spec)}: there is no such user or folder") from None
     return CustomModel(name=_free_name(file.stem, class_name, taken), file=str(file), class_name=class_name)
 
 

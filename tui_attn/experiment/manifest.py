@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.config import PRECISIONS, ConfigError, ExperimentConfig
+from tui_attn.experiment.config import PRECISIONS, ExperimentConfig
 from tui_attn.experiment.events import MAX_TIME
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
 from tui_attn.system.text import safe_text
 
@@ -22,7 +23,14 @@ _DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
 
 
 class RunsError(Exception):
-    """There is no such experiment, or it can't be read or made; the message is one line and says what to do."""
+    """There is no such experiment, or it can't be read or made; the message is one line and says what to do.
+
+    `reason`: what is wrong with its manifest, without the path of its folder; None for anything else.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +72,7 @@ class Manifest:
         data = read_json(path)
         where = safe_text(path.parent, one_line=True)
         if data is None and looks_like_ours(path.parent):
-            raise RunsError(f"{where}/experiment.json {_why_unreadable(path)}: restore it from a copy")
+            raise _unreadable(where, _why_unreadable(path))
         if data is None or data.get("format") != FORMAT:
             raise RunsError(f"{where} is not an experiment of tui-attn: 'tui-attn ls' lists those there are")
         if data.get("version") != FORMAT_VERSION:
@@ -84,7 +92,12 @@ class Manifest:
                 host=str(data["host"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
-            raise RunsError(f"{where}/experiment.json is damaged: restore it from a copy") from None
+            raise _unreadable(where, "is damaged") from None
+
+
+def _unreadable(where: str, why: str) -> RunsError:
+    reason = f"experiment.json {why}: restore it from a copy"
+    return RunsError(f"{where}/{reason}", reason=reason)
 
 
 def checksum(data: dict[str, Any]) -> str:

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError, checksum
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import exclusive, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
 

@@ -163,7 +163,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
     except RunsError as error:
         if not is_ours(folder.path):
             return None
-        reason = safe_text(error, one_line=True).removeprefix(f"{safe_text(folder.path, one_line=True)}/")
+        reason = safe_text(error.reason or error, one_line=True)
         return Entry(id=folder.id, state="damaged", created=0.0, reason=reason), None
     found, troubles = summarise_tail(folder)
     supervised = found.state not in reducer.EXPERIMENT_ENDED and supervisor_alive(folder)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tui_attn.experiment.config import ConfigError, check_option
+from tui_attn.experiment.config import BY_FIELD
 from tui_attn.experiment.finding import find_experiment, is_ours, only_match
 from tui_attn.experiment.folders import ID, ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.writing import check_owner, rename_manifest
 from tui_attn.system import liveness
@@ -103,9 +104,9 @@ def check_note(note: str) -> None:
 def check_name(name: str) -> None:
     """Raise `RunsError` for what can't be a display name; an empty one stands for none."""
     try:
-        check_option("name", name.strip() or None)
+        BY_FIELD["name"].check(name.strip() or None)
     except ConfigError as error:
-        raise RunsError(str(error).replace("--name", "the name")) from None
+        raise RunsError(f"the name {error.reason}") from None
 
 
 def rename(folder: ExperimentDir, name: str) -> None:

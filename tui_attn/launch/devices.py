@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_attn.experiment.config import ConfigError, split_list
+from tui_attn.experiment.options import ConfigError, split_list
 
 MAX_THREADS = 8
 """Networks of the lab's size gain nothing from more."""
@@ -49,24 +49,25 @@ def choose(requested: str, machine: Machine) -> tuple[str, ...]:
         return ("mps",) if machine.mps else ("cpu",)
     if requested == "mps":
         if not machine.mps:
-            raise ConfigError("--device mps: this machine has no Apple GPU; use --device cpu or auto")
+            raise ConfigError("this machine has no Apple GPU: use --device cpu or auto", "device")
         return ("mps",)
     if not machine.torch_cuda:
         raise ConfigError(
-            f"--device {requested}: the installed torch ({machine.torch_version or 'none'}) can't use GPUs; "
-            "install a CUDA build of torch, or use --device cpu"
+            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs: "
+            "install a CUDA build of torch, or use --device cpu",
+            "device",
         )
     if not machine.gpus:
-        raise ConfigError(f"--device {requested}: no NVIDIA GPU is visible here; use --device cpu or auto")
+        raise ConfigError("no NVIDIA GPU is visible here: use --device cpu or auto", "device")
     wanted = [
         "cuda:0" if item == "cuda" else f"cuda:{int(item.removeprefix('cuda:'))}" for item in split_list(requested)
     ]
     for item in wanted:
         if int(item.removeprefix("cuda:")) >= machine.gpus:
             there = ", ".join(f"cuda:{index}" for index in range(machine.gpus))
-            raise ConfigError(f"--device {requested}: there is no {item} here, only {there}")
+            raise ConfigError(f"there is no {item} here, only {there}", "device")
     if len(set(wanted)) != len(wanted):
-        raise ConfigError(f"--device {requested} names a device twice: use --jobs for several workers on one device")
+        raise ConfigError("names a device twice: use --jobs for several workers on one device", "device")
     return tuple(wanted)
 
 

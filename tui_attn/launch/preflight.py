@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_attn import data
-from tui_attn.experiment.config import ConfigError, ExperimentConfig, split_list
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError, from_spec, read_source, sha256
+from tui_attn.experiment.options import ConfigError, split_list
 from tui_attn.launch import devices
 from tui_attn.supervision import slots
 from tui_attn.system.text import safe_text, size
@@ -100,7 +101,7 @@ def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> Rema
     try:
         chosen = devices.choose(requested, machine)
     except ConfigError as error:
-        return Remark(safe_text(str(error).removeprefix(f"--device {requested}: "), one_line=True), "wrong")
+        return Remark(safe_text(error.reason, one_line=True), "wrong")
     busy = slots.occupants(chosen)
     named = requested == "auto" or len(chosen) > 1
     texts = [(f"{device}: " if named else "") + _of_device(device, memory, busy) for device in chosen]

@@ -19,10 +19,11 @@ from typing import Any
 from tui_attn import __version__, data, export
 from tui_attn.data import Progress, silent
 from tui_attn.experiment import writing
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
 from tui_attn.launch import control, custom_models, devices
 from tui_attn.launch.control import LaunchError

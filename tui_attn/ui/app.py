@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tui_attn.ui.app_protocol import Host
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
-    from tui_attn.ui.form_state import Draft
+    from tui_attn.ui.form_state import FormState
     from tui_attn.ui.history_view import HistoryView
     from tui_attn.ui.messages import (
         CommandSent,
@@ -76,7 +76,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Where experiments are kept."""
         self._history_view: HistoryView | None = None
         self.jobs = Jobs()
-        self.drafts: dict[str, Draft] = {}
+        self.drafts: dict[str, FormState] = {}
         """What was entered for new experiments, by the id of the one that it started from."""
         self.set_keymap(dict(options.keymap))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.ui.devices import Reading
-    from tui_attn.ui.form_state import Draft
+    from tui_attn.ui.form_state import FormState
     from tui_attn.ui.options import UiOptions
 
 
@@ -37,7 +37,7 @@ class Host(Protocol):
     options: UiOptions
     runs_dir: Path
     """Where experiments are kept."""
-    drafts: dict[str, Draft]
+    drafts: dict[str, FormState]
     """What was entered for new experiments, by the id of the one that it started from."""
 
     @property

@@ -1,88 +1,83 @@
-"""An experiment that is being described: what was entered for each option, and what is wrong with it. Stdlib only."""
+"""The form for a new experiment without its widgets: what is entered, what is wrong with it, what it amounts to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from tui_attn.experiment.config import (
-    MODEL_CLASSES,
-    OPTIONS,
-    ConfigError,
-    ExperimentConfig,
-    absolute,
-    join_list,
-    shown,
-    split_list,
-)
+from tui_attn.experiment import trust
+from tui_attn.experiment.config import BY_FIELD, FOLDER, MODEL_CLASSES, OPTIONS, ExperimentConfig, absolute, show
 from tui_attn.experiment.custom_model import EXAMPLE, is_spec
-from tui_attn.experiment.option_text import flag, parse, show
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.options import ConfigError, join_list, shown, split_list
 
-FOLDER = "folder"
-"""What is entered for the data set when it is a folder of images; where that is, is an entry of its own."""
-OWN = "custom_models"
-"""The models of one's own are an entry beside that of the lab's models: `PATH.py:CLASS`, with commas between."""
-_PREFIX = "folder:"
-ENTRIES = (*OPTIONS, OWN, FOLDER)
+IMAGES = "folder"
+"""The entry with the folder's path, beside the data set's; also what the data set's entry is then."""
+CUSTOM = "custom_models"
+"""The entry with custom models, `PATH.py:CLASS` with commas between, beside that of the lab's models."""
+ENTRIES = (*BY_FIELD, CUSTOM, IMAGES)
 
 
 @dataclass(slots=True)
-class Draft:
-    """Entries by the names of `ExperimentConfig`, and `custom_models` and `folder`, as text: they may be wrong."""
+class FormState:
+    """Entries by the names of `ExperimentConfig`, and `CUSTOM` and `IMAGES`, as text: they may be wrong."""
 
     texts: dict[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
-    """Models in the order that they keep among themselves, those of one's own too; others follow."""
+    """Models in the order that they keep among themselves, custom ones included; others follow."""
 
     @classmethod
-    def of(cls, config: ExperimentConfig) -> Draft:
+    def of(cls, config: ExperimentConfig) -> FormState:
         """The entries that make `config`."""
-        texts = {option: show(option, config) for option in OPTIONS}
-        is_folder = config.dataset.startswith(_PREFIX)
-        texts[FOLDER] = config.dataset.removeprefix(_PREFIX) if is_folder else ""
+        texts = {option.field: show(option, config) for option in OPTIONS}
+        is_folder = config.dataset.startswith(FOLDER)
+        texts[IMAGES] = config.dataset.removeprefix(FOLDER) if is_folder else ""
         texts["models"] = ",".join(model for model in config.models if model in MODEL_CLASSES)
-        texts[OWN] = join_list(model.spec for model in config.custom_models)
-        return cls(texts | {"dataset": FOLDER} if is_folder else texts, config.model_specs)
+        texts[CUSTOM] = join_list(model.spec for model in config.custom_models)
+        return cls(texts | {"dataset": IMAGES} if is_folder else texts, config.model_specs)
 
-    def text(self, option: str) -> str:
-        """What the command line would be given for `option`."""
-        if option == "dataset" and self.texts["dataset"] == FOLDER:
-            return _PREFIX + self.texts[FOLDER]
-        if option == "models":
-            named = [*split_list(self.texts["models"]), *split_list(self.texts[OWN])]
+    def text(self, entry: str) -> str:
+        """What the command line would be given for the option `entry`."""
+        if entry == "dataset" and self.texts["dataset"] == IMAGES:
+            return FOLDER + self.texts[IMAGES]
+        if entry == "models":
+            named = [*split_list(self.texts["models"]), *split_list(self.texts[CUSTOM])]
             places = {model: place for place, model in enumerate(self.order)}
             return join_list(sorted(named, key=lambda model: places.get(model, len(places))))
-        return self.texts[option]
+        return self.texts[entry]
 
     def reason(self, entry: str) -> str | None:
         """What is wrong with one entry, and what to do; None when it is right, or not asked for."""
-        if entry == OWN:
-            return self._reason_of_own()
-        if entry == "models" and split_list(self.texts[OWN]) and not split_list(self.texts["models"]):
+        is_folder = self.texts["dataset"] == IMAGES
+        if entry == (IMAGES if not is_folder else "dataset"):
             return None
-        if entry == FOLDER and self.texts["dataset"] != FOLDER:
+        if entry == "models" and split_list(self.texts[CUSTOM]) and not split_list(self.texts["models"]):
             return None
-        if entry == FOLDER:
-            entry = "dataset"
-        elif entry == "dataset" and self.texts["dataset"] == FOLDER:
-            return None  # what may be wrong is where the folder is
         try:
-            value = parse(entry, self.texts["models"] if entry == "models" else self.text(entry))
-            if entry == "data_dir":
-                absolute(value)
+            if entry == CUSTOM:
+                self._check_custom()
+            elif entry == "models":
+                BY_FIELD["models"].parse(self.texts["models"])
+            elif entry == "data_dir":
+                absolute(BY_FIELD["data_dir"].parse(self.texts["data_dir"]))
+            else:
+                option = "dataset" if entry == IMAGES else entry
+                BY_FIELD[option].parse(self.text(option))
         except ConfigError as error:
-            return _without_flag(str(error), entry)
+            return error.reason
         return None
 
-    def _reason_of_own(self) -> str | None:
-        specs = split_list(self.texts[OWN])
+    def _check_custom(self) -> None:
+        specs = split_list(self.texts[CUSTOM])
         for spec in specs:
             if not is_spec(spec):
-                return f"'{shown(spec)}' is no file: name file and class, as in {EXAMPLE}"
-        try:
-            parse("models", join_list(specs or MODEL_CLASSES))
-        except ConfigError as error:
-            return _without_flag(str(error), "models")
-        return None
+                raise ConfigError(f"'{shown(spec)}' is no file: name file and class, as in {EXAMPLE}")
+        if specs:
+            BY_FIELD["models"].parse(join_list(specs))
 
     def reasons(self) -> dict[str, str]:
         """Everything that is wrong, by entry."""
@@ -91,15 +86,79 @@ class Draft:
 
     def config(self) -> ExperimentConfig:
         """The configuration that is described. Raises `ConfigError`."""
-        values = {option: parse(option, self.text(option)) for option in OPTIONS}
-        values["data_dir"] = absolute(values["data_dir"])
-        return ExperimentConfig(**values)
+        values = {option.field: option.parse(self.text(option.field)) for option in OPTIONS}
+        return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"])})
+
+    def hint(self, entry: str) -> str:
+        """What is said beside an entry while it is right."""
+        if entry == CUSTOM:
+            return f"as in {EXAMPLE}"
+        if entry == "seeds":
+            config = None if self.reasons() else self.config()
+            if config is None or config.seeds == 1:
+                return "of each model; with one there is no verdict" if config else "of each model"
+            return f"of each model: {config.seed} to {config.seed + config.seeds - 1}"
+        listed = entry in {"models", "dataset", "augment", "device", IMAGES}
+        return "" if listed else BY_FIELD[entry].help.rstrip(".")
+
+    def amount(self) -> str:
+        """How many runs the experiment has. Raises `ConfigError`."""
+        config = self.config()
+        models, seeds = len(config.models), config.seeds
+        if models * seeds == 1:
+            return "1 run"
+        return f"{models * seeds:,} runs: {_many(models, 'model')} x {_many(seeds, 'seed')}"
 
 
-def _without_flag(reason: str, option: str) -> str:
-    """The reason beside its field, which needn't be named again."""
-    name = flag(option)
-    for start in (f"{name}: ", f"{name} folder: ", f"{name} "):
-        if reason.startswith(start):
-            return reason.removeprefix(start)
-    return reason
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Training and test images of an epoch."""
+    if sizes is None:
+        return None
+    return min(sizes[0], config.train_limit or sizes[0]), min(sizes[1], config.test_limit or sizes[1])
+
+
+@dataclass(frozen=True, slots=True)
+class FormDefaults:
+    """What a new experiment starts from."""
+
+    id: str
+    """The id of the experiment that the entries come from, or empty."""
+    config: ExperimentConfig
+    usual: ExperimentConfig
+    """What the configuration file makes of an empty command line."""
+    usual_runs_dir: Path
+
+
+def find_defaults(runs_dir: Path, folder: ExperimentDir | None, file: Mapping[str, Any]) -> FormDefaults:
+    """Start from the experiment in `folder`, else from the newest one, else from the configuration file.
+
+    `file` is what that says: fields of `ExperimentConfig`, and `runs_dir`. What can't be read is ignored.
+    """
+    try:
+        usual = ExperimentConfig(**{key: value for key, value in file.items() if key != "runs_dir"})
+    except ConfigError:
+        usual = ExperimentConfig()
+    id_, config = "", usual
+    try:
+        folder = folder or next(experiments(runs_dir), None)
+        if folder is not None:
+            id_, config = folder.id, _to_start_from(folder.manifest_data().config)
+    except RunsError:
+        pass
+    return FormDefaults(id_, config, usual, Path(file.get("runs_dir", "runs")))
+
+
+def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
+    """`config` without its name, and without code that this user never named."""
+    specs = dict(zip(config.models, config.model_specs, strict=True))
+    kept = [
+        model
+        for model in config.models
+        if model in MODEL_CLASSES or trust.is_trusted(str(config.custom_model(model).sha256))
+    ]
+    models = tuple(specs[model] for model in kept) or tuple(MODEL_CLASSES)
+    return replace(config, models=models, custom_models=(), name=None)

@@ -1,11 +1,11 @@
-"""Keys that the user gave other keys: whether they make sense. Stdlib only."""
+"""The check of the keys that a user gave to bindings. Stdlib only."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from tui_attn.experiment.config import ConfigError, suggest
+from tui_attn.experiment.options import ConfigError, shown, suggest
 from tui_attn.system.text import safe_text
 from tui_attn.ui.keys import ALL_KEYS, TABLES, Key
 
@@ -37,11 +37,12 @@ def binding_ids() -> frozenset[str]:
 
 def check_key(id_: str, keys: object) -> None:
     """Raise `ConfigError` when there is no binding `id_`, or `keys` is no key for it."""
-    shown, known = safe_text(id_, one_line=True)[:60], binding_ids()
+    known = binding_ids()
     if id_ not in known:
-        raise ConfigError(f"[keys] names no binding '{shown}': {nearest(shown, known, 'tui-attn config --keys')}")
+        hint = suggest(shown(id_), sorted(known), lister="tui-attn config --keys")
+        raise ConfigError(f"[keys] names no binding '{shown(id_)}': {hint}")
     if not isinstance(keys, str) or not keys.strip(", ") or "\n" in keys or safe_text(keys) != keys:
-        raise ConfigError(f'[keys] {shown} needs a key, such as {shown} = "f5"')
+        raise ConfigError(f'[keys] {id_} needs a key, such as {id_} = "f5"')
 
 
 def check_keymap(keymap: Mapping[str, str]) -> None:
@@ -80,9 +81,3 @@ def _shared(table: Iterable[Key], keymap: Mapping[str, str]) -> dict[str, set[st
         for name in keys_of(key, keymap):
             by_key.setdefault(name, set()).add(key.id)
     return {name: ids for name, ids in by_key.items() if len(ids) > 1}
-
-
-def nearest(word: str, known: Iterable[str], lister: str) -> str:
-    """A hint that names the nearest of `known`, or the command that lists them."""
-    hint = suggest(word, sorted(known))
-    return hint if hint.startswith("did you mean") else f"'{lister}' lists them"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from textual.message import Message
 
-from tui_attn.experiment.config import ConfigError, ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import devices, estimate, preflight
 from tui_attn.launch.preflight import DataOutlook, OwnOutlook, Remark
 from tui_attn.ui.devices import reader

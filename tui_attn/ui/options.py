@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tui_attn.experiment.config import ConfigError, suggest
-from tui_attn.system.text import safe_text
-from tui_attn.ui.keymap import check_keymap
+from tui_attn.experiment.options import SHOW, Choice, Switch, option, options_of
 
 THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
 """Names of the themes, in the order in which a key takes them in turn."""
@@ -18,30 +16,42 @@ THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
 class UiOptions:
     """How the dashboard looks and listens. Raises `ConfigError` for what doesn't exist."""
 
-    mouse: bool = True
-    ascii: bool | None = None
-    """Draw with ASCII only; None: as the locale says. The theme `ascii` does so in any case."""
-    theme: str | None = None
-    """One of `THEMES`; None: `dark`, or `terminal` where the terminal has 16 colours."""
-    animations: bool | None = None
-    """None: not over SSH."""
+    theme: str | None = option(
+        None,
+        Choice("theme", *THEMES, colorblind="colour-blind"),
+        "dark, light, colour-blind, terminal, ascii.",
+        heading=SHOW,
+        unset="what was chosen last, or dark",
+        example='"dark"',
+    )
+    """None: `dark`, or `terminal` where the terminal has 16 colours."""
+    ascii: bool | None = option(
+        None,
+        Switch(),
+        "Draw with ASCII characters only.",
+        heading=SHOW,
+        unset="as the locale says",
+        example="true",
+    )
+    """The theme `ascii` does so in any case."""
+    mouse: bool = option(True, Switch(), "Listen to the mouse.", heading=SHOW, example="false")
+    animations: bool | None = option(
+        None, Switch(), "Let panels glide.", heading=SHOW, unset="not over SSH", example="false"
+    )
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Binding id -> keys, separated by commas."""
-
     theme_said_by: str = ""
-    """Who asks for `theme` in words, such as "--theme"; empty where it is only what was chosen last."""
-
+    """Who asks for `theme`, such as "--theme"; empty where it is only what was chosen last."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration file says of new experiments: fields of `ExperimentConfig`, and `runs_dir`."""
 
     def __post_init__(self) -> None:
-        if self.theme is not None:
-            check_theme(self.theme)
-        check_keymap(self.keymap)
+        for each in UI_OPTIONS:
+            each.check(getattr(self, each.field))
+        if self.keymap:
+            from tui_attn.ui.keymap import check_keymap  # costs start-up time: it loads every table of keys
+
+            check_keymap(self.keymap)
 
 
-def check_theme(name: str) -> None:
-    """Raise `ConfigError` when there is no theme `name`."""
-    if name not in THEMES:
-        shown = safe_text(name, one_line=True)[:60]
-        raise ConfigError(f"unknown theme '{shown}': {suggest(shown, THEMES)}")
+UI_OPTIONS = options_of(UiOptions)

@@ -11,24 +11,14 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn.experiment.config import (
-    AUGMENTATIONS,
-    DATASETS,
-    MODEL_CLASSES,
-    PRECISIONS,
-    ConfigError,
-    ExperimentConfig,
-    split_list,
-)
+from tui_attn.experiment.config import OPTIONS, ExperimentConfig, arguments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.option_text import arguments
+from tui_attn.experiment.options import ConfigError, Number, Option, split_list
 from tui_attn.launch.estimate import guess
 from tui_attn.ui.app_protocol import Host, host_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.form_defaults import Origin, find_origin
-from tui_attn.ui.form_state import ENTRIES, FOLDER, OWN, Draft
-from tui_attn.ui.form_words import HINTS, amount, limited
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import (
     Findings,
@@ -45,6 +35,8 @@ from tui_attn.ui.widgets.launch_summary import Plan, StartButton
 from tui_attn.ui.widgets.lines import Lines, Row, rule
 from tui_attn.ui.widgets.setup_details import Prospect
 
+_HEADINGS = {"models": "what is trained", "batch-size": "how it is trained", "device": "where"}
+"""Option -> the heading above it."""
 _INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
 
 
@@ -56,7 +48,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
 
-    def __init__(self, runs_dir: Path, draft: Draft, origin: Origin, *, host: str | None = None) -> None:
+    def __init__(self, runs_dir: Path, draft: FormState, origin: FormDefaults, *, host: str | None = None) -> None:
         super().__init__()
         self.draft = draft
         self._runs_dir = runs_dir
@@ -85,30 +77,26 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         yield KeyBar()
 
     def _fields(self) -> Iterable[FieldRow | Heading]:
-        texts = self.draft.texts
-        yield Heading("what is trained")
-        yield self._row("models", SomeOf("models", tuple(MODEL_CLASSES), split_list(texts["models"])))
-        yield self._row("own models", self._typed(OWN, 34, "(none)"))
-        yield self._row("data set", OneOf("dataset", (*DATASETS, FOLDER), texts["dataset"]))
-        yield self._row("image folder", self._typed(FOLDER, 34, "(one subfolder a class)"))
-        yield self._row("epochs", self._typed("epochs"))
-        yield self._row("seeds", self._typed("seeds"))
-        yield self._row("first seed", self._typed("seed"))
-        yield Heading("how it is trained")
-        yield self._row("batch size", self._typed("batch_size"))
-        yield self._row("learning rate", self._typed("lr"))
-        yield self._row("augmentation", SomeOf("augment", AUGMENTATIONS, split_list(texts["augment"])))
-        yield self._row("train on", self._typed("train_limit", placeholder="(all)"))
-        yield self._row("test on", self._typed("test_limit", placeholder="(all)"))
-        yield Heading("where")
-        yield self._row("device", OneOf("device", self._findings.choices, texts["device"]))
-        yield self._row("precision", OneOf("precision", PRECISIONS, texts["precision"]))
-        yield self._row("jobs", self._typed("jobs", placeholder="(one a device)"))
-        yield self._row("data dir", self._typed("data_dir", 34, "(the usual places)"))
-        yield self._row("name", self._typed("name", 34, "(none)"))
-        yield self._row("TensorBoard", OneOf("tensorboard", ("off", "on"), texts["tensorboard"]))
+        for option in OPTIONS:
+            if option.name in _HEADINGS:
+                yield Heading(_HEADINGS[option.name])
+            yield self._row(option.label, self._control(option))
+            if option.name == "models":
+                yield self._row("own models", self._typed(CUSTOM, "(none)"))
+            elif option.name == "dataset":
+                yield self._row("image folder", self._typed(IMAGES, "(one subfolder a class)"))
 
-    def _typed(self, entry: str, width: int = 15, placeholder: str = "") -> TextEntry:
+    def _control(self, option: Option) -> TextEntry | OneOf | SomeOf:
+        entry, text, kind = option.field, self.draft.texts[option.field], option.kind
+        if kind.many:
+            return SomeOf(entry, kind.choices, split_list(text))
+        choices = {"dataset": (*kind.choices, IMAGES), "device": self._findings.choices}.get(entry, kind.choices)
+        if choices:
+            return OneOf(entry, choices, text)
+        placeholder = f"({option.unset})" if option.default is None else ""
+        return self._typed(entry, placeholder, width=15 if isinstance(kind, Number) else 34)
+
+    def _typed(self, entry: str, placeholder: str, width: int = 34) -> TextEntry:
         return TextEntry(entry, self.draft.texts[entry], width=width, placeholder=placeholder)
 
     def _row(self, label: str, control: TextEntry | OneOf | SomeOf) -> FieldRow:
@@ -160,7 +148,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def _renew(self) -> None:
         """Say beside every field what is to be said now."""
         reasons = self.draft.reasons()
-        self._rows[FOLDER].display = self.draft.texts["dataset"] == FOLDER
+        self._rows[IMAGES].display = self.draft.texts["dataset"] == IMAGES
         question = self._question(reasons)
         if question is not None and question != self._findings.question:
             self._scout.ask(question)
@@ -176,10 +164,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     def _question(self, reasons: dict[str, str]) -> Question | None:
         """What is to be looked up for these entries; None while one of them is wrong."""
-        if not reasons.keys().isdisjoint({"dataset", FOLDER, "data_dir", "device"}):
+        if not reasons.keys().isdisjoint({"dataset", IMAGES, "data_dir", "device"}):
             return None
         texts = self.draft.texts
-        own = "" if OWN in reasons else texts[OWN]
+        own = "" if CUSTOM in reasons else texts[CUSTOM]
         return Question(self.draft.text("dataset"), texts["data_dir"] or None, texts["device"], own)
 
     def _remark(self, entry: str, reasons: dict[str, str], question: Question | None) -> tuple[str, str]:
@@ -187,19 +175,18 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if entry in reasons:
             return f"✗ {reasons[entry]}", "failed"
         found = self._findings
-        asked = FOLDER if self.draft.texts["dataset"] == FOLDER else "dataset"
+        asked = IMAGES if self.draft.texts["dataset"] == IMAGES else "dataset"
         remarks = {asked: found.data.remark if found.data else None, "device": found.device}
         known = found.answer_place(question)
-        if self.draft.texts[OWN].strip() and question is not None:
-            remarks[OWN] = found.own.remark if found.own else None
-            known = known and (entry != OWN or question == found.question)
+        if self.draft.texts[CUSTOM].strip() and question is not None:
+            remarks[CUSTOM] = found.own.remark if found.own else None
+            known = known and (entry != CUSTOM or question == found.question)
         if entry in remarks:
             remark = remarks[entry]
             if not known or remark is None:
                 return "looking …", "muted"
             return ("✗ " if remark.level == "wrong" else "") + remark.text, _INKS[remark.level]
-        hint = HINTS.get(entry)
-        return "" if hint is None else hint(self.draft), "muted"
+        return self.draft.hint(entry), "muted"
 
     def _time(self, config: ExperimentConfig | None, question: Question | None) -> str:
         found = self._findings
@@ -226,7 +213,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
             self._button.say(f"{first}{more} must be put right first", "failed")
         else:
-            self._button.say(amount(self.draft))
+            self._button.say(self.draft.amount())
 
     # ---- what the keys do
 
@@ -293,7 +280,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     async def action_from_defaults(self) -> None:
         """Set every entry to its default."""
-        usual = Draft.of(self._origin.usual)
+        usual = FormState.of(self._origin.usual)
         self.draft.texts, self.draft.order = usual.texts, usual.order
         self._wrong = ""
         fields = self.query_one("#fields")
@@ -331,7 +318,7 @@ class _Title(Lines):
 
 
 def open_form(app: Host, folder: ExperimentDir | None) -> None:
-    """Open the form: with what was entered before, or with what `find_origin` finds."""
-    origin = find_origin(app.runs_dir, folder, app.options.usual)
-    draft = app.drafts.setdefault(origin.id, Draft.of(origin.config))
+    """Open the form: with what was entered before, or with what `find_defaults` finds."""
+    origin = find_defaults(app.runs_dir, folder, app.options.usual)
+    draft = app.drafts.setdefault(origin.id, FormState.of(origin.config))
     app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin, host=app.around.host))

@@ -9,7 +9,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.launch import estimate
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.charts.mode import drawing_mode
-from tui_attn.ui.form_words import limited
+from tui_attn.ui.form_state import limited
 from tui_attn.ui.lookup import Findings
 from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
 

@@ -9,28 +9,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.main import get_command
 
-import tui_attn.cli.start  # noqa: F401 - its options
-from tui_attn.cli.app import app
+from tui_attn.cli.entry import program
+from tui_attn.cli.start import configuration
 from tui_attn.experiment.config import (
     AUGMENTATIONS,
+    BY_FIELD,
     MODEL_CLASSES,
     OPTIONS,
-    ConfigError,
     ExperimentConfig,
     absolute,
-    split_list,
+    arguments,
+    show,
 )
-from tui_attn.experiment.option_text import arguments, parse, show
+from tui_attn.experiment.options import ConfigError
 
 
 def of_command_line(line: str) -> ExperimentConfig:
     """What `tui-attn` makes of a command line, by the program's own parser."""
-    given: dict[str, Any] = get_command(app).make_context("tui-attn", shlex.split(line)).params
-    values: dict[str, Any] = {name: given[name] for name in OPTIONS if given[name] is not None}
-    values |= {name: split_list(values[name]) for name in ("models", "augment") if name in values}
-    return ExperimentConfig(**values)
+    context: Any = program().make_context("tui-attn", shlex.split(line))
+    return configuration(context)
 
 
 def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -64,7 +62,7 @@ CONFIGS = st.builds(
 
 def _is(option: str, text: str) -> bool:
     try:
-        return bool(parse(option, text))
+        return bool(BY_FIELD[option].parse(text))
     except ConfigError:
         return False
 
@@ -77,7 +75,7 @@ def test_the_command_line_makes_the_same_configuration(config: ExperimentConfig)
 
 @given(CONFIGS)
 def test_what_is_shown_is_read_back(config: ExperimentConfig) -> None:
-    read = {option: parse(option, show(option, config)) for option in OPTIONS}
+    read = {option.field: option.parse(show(option, config)) for option in OPTIONS}
     assert ExperimentConfig(**read) == config
 
 
@@ -90,9 +88,11 @@ def test_only_what_differs_is_named() -> None:
 
 def test_what_the_configuration_file_says_is_taken_back() -> None:
     usual = ExperimentConfig(epochs=2, augment=("crop",), jobs=2)
-    assert arguments(ExperimentConfig(epochs=2, jobs=3), usual=usual) == ["--augment", "", "--jobs", "3"]
-    assert arguments(ExperimentConfig(epochs=2), usual=usual) == ["--config", "/dev/null", "--epochs", "2"]
-    assert of_command_line(shlex.join(["--augment", ""])) == ExperimentConfig()
+    assert arguments(ExperimentConfig(epochs=2, jobs=3), usual=usual) == ["--augment", "none", "--jobs", "3"]
+    assert arguments(ExperimentConfig(epochs=2), usual=usual) == ["--augment", "none", "--jobs", "auto"]
+    assert of_command_line("--augment none --jobs auto") == of_command_line("--augment ''") == ExperimentConfig()
+    named = ExperimentConfig(epochs=2, name="mine")
+    assert arguments(ExperimentConfig(epochs=2), usual=named) == ["--config", "/dev/null", "--epochs", "2"]
 
 
 def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:
@@ -119,33 +119,33 @@ def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_text_becomes_a_value(option: str, text: str, value: object) -> None:
-    assert parse(option, text) == value
+    assert BY_FIELD[option].parse(text) == value
 
 
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
-        ("epochs", "", "--epochs is empty"),
+        ("epochs", "", "--epochs: must be a whole number from 1 to 1,000,000, not empty"),
         ("epochs", "1.5", "a whole number from 1 to 1,000,000, not 1.5"),
         ("epochs", "0", "a whole number"),
         ("epochs", "9" * 6000, "a whole number"),
         ("lr", "nan", "above 0"),
         ("lr", "-1", "above 0"),
         ("lr", "fast", "above 0"),
-        ("jobs", "0", "--jobs must be"),
-        ("models", "", "--models is empty"),
+        ("jobs", "0", "--jobs: must be"),
+        ("models", "", "--models: is empty"),
         ("models", "bas", "did you mean 'base'"),
-        ("device", "gpu", "unknown --device"),
-        ("name", "  ", "--name is empty"),
+        ("device", "tpu", "unknown device"),
+        ("name", "  ", "--name: is empty"),
         ("name", "\x1b[2J", "control characters"),
         ("data_dir", "a\x00b", "must be a path"),
-        ("tensorboard", "maybe", "--tensorboard is on or off, not maybe"),
+        ("tensorboard", "maybe", "--tensorboard: must be on or off, not maybe"),
     ],
 )
 def test_wrong_text_is_refused_in_the_words_of_the_command_line(option: str, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words.replace("[", r"\[")):
-        parse(option, text)
+        BY_FIELD[option].parse(text)
 
 
 def test_a_home_is_written_out_by_whoever_reads_paths() -> None:
-    assert absolute(parse("data_dir", "~/data")) == str(Path("~/data").expanduser())
+    assert absolute(BY_FIELD["data_dir"].parse("~/data")) == str(Path("~/data").expanduser())
