@@ -23,10 +23,12 @@ _SEPARATOR = re.compile(r"(?<!\\),")
 class ConfigError(ValueError):
     """A mistake in what the user asked for; as text it is one line that names the option and says what to do."""
 
-    def __init__(self, reason: str, option: str | None = None) -> None:
-        super().__init__(reason if option is None else f"--{option}: {reason}")
+    def __init__(self, reason: str, option: str | None = None, *, advice: str = "") -> None:
+        said = f"{reason}: {advice}" if advice else reason
+        super().__init__(said if option is None else f"--{option}: {said}")
         self.reason = reason
-        """What is wrong, without the option's name."""
+        """What is wrong, without the option's name, and with what to do about it unless that is `advice`."""
+        self.advice = advice
         self.option = option
         """The option's name without dashes; None where the mistake is in no option."""
 

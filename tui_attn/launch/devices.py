@@ -36,6 +36,9 @@ def probe() -> Machine:
     return Machine(_visible_gpus(), version, cuda, apple)
 
 
+_ADVICE = "use --device cpu or auto"
+
+
 def choose(requested: str, machine: Machine) -> tuple[str, ...]:
     """The devices for `--device requested`, such as ("cpu",) or ("cuda:0", "cuda:1").
 
@@ -49,16 +52,16 @@ def choose(requested: str, machine: Machine) -> tuple[str, ...]:
         return ("mps",) if machine.mps else ("cpu",)
     if requested == "mps":
         if not machine.mps:
-            raise ConfigError("this machine has no Apple GPU: use --device cpu or auto", "device")
+            raise ConfigError("this machine has no Apple GPU", "device", advice=_ADVICE)
         return ("mps",)
     if not machine.torch_cuda:
         raise ConfigError(
-            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs: "
-            "install a CUDA build of torch, or use --device cpu",
+            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs",
             "device",
+            advice="install a CUDA build of torch, or use --device cpu",
         )
     if not machine.gpus:
-        raise ConfigError("no NVIDIA GPU is visible here: use --device cpu or auto", "device")
+        raise ConfigError("no NVIDIA GPU is visible here", "device", advice=_ADVICE)
     wanted = [
         "cuda:0" if item == "cuda" else f"cuda:{int(item.removeprefix('cuda:'))}" for item in split_list(requested)
     ]
@@ -67,7 +70,7 @@ def choose(requested: str, machine: Machine) -> tuple[str, ...]:
             there = ", ".join(f"cuda:{index}" for index in range(machine.gpus))
             raise ConfigError(f"there is no {item} here, only {there}", "device")
     if len(set(wanted)) != len(wanted):
-        raise ConfigError("names a device twice: use --jobs for several workers on one device", "device")
+        raise ConfigError("names a device twice", "device", advice="use --jobs for several workers on one device")
     return tuple(wanted)
 
 

@@ -271,9 +271,9 @@ def _check_devices(folder: ExperimentDir, manifest: Manifest) -> None:
     try:
         devices.choose(named, devices.probe())
     except ConfigError as error:
-        why = str(error).removeprefix(f"--device {named}: ").partition("; ")[0]
         raise LaunchError(
-            f"{folder.id} trains on {named}, which is fixed: {why}\ncontinue it where it is, or start a new experiment"
+            f"{folder.id} trains on {named}, which is fixed: {error.reason}\n"
+            "continue it where it is, or start a new experiment"
         ) from None
 
 
