@@ -21,22 +21,27 @@ import torch
 
 from .baseline import CNN_Base
 from .fold import fold_attention, fold_gates
+from .gates import ChannelGate, GatedTrunk
 from .replace import Replacement
 from .se import CNN_SE, SEBlock
 from .self_attention import ChannelSelfAttention, CNN_SelfAttention
 from .trunk import ImageSize, Trunk
 
 MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
-    {"base": CNN_Base, "se": CNN_SE, "self-attention": CNN_SelfAttention}
+    {
+        "base": CNN_Base,
+        "se": CNN_SE,
+        "self-attention": CNN_SelfAttention,
+    }
 )
-"""The networks by the name that a user types, in the order of the lab."""
+"""The networks by the name that a user types."""
 
 
 def macs(name: str, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> int:
     """Multiply-accumulates of one image's forward pass through the network called `name`.
 
     Counted are convolutions, linear layers and the two matrix products of attention; not counted are
-    biases, poolings, activations, the softmax, and SE's multiplication of each map by its gate. No weights
+    biases, poolings, activations, the softmax, and the multiplication of each map by its gate. No weights
     are made and no random number is drawn. KeyError for an unknown name, ValueError for an impossible size.
     """
     with torch.device("meta"):
@@ -48,7 +53,9 @@ __all__ = [
     "MODELS",
     "CNN_Base",
     "CNN_SelfAttention",
+    "ChannelGate",
     "ChannelSelfAttention",
+    "GatedTrunk",
     "ImageSize",
     "Replacement",
     "SEBlock",

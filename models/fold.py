@@ -6,24 +6,24 @@ import torch
 from torch import Tensor
 
 from .baseline import CNN_Base
-from .se import CNN_SE
+from .gates import GatedTrunk
 from .self_attention import CNN_SelfAttention
 from .trunk import Trunk
 
 
 @torch.no_grad()
-def fold_gates(model: CNN_SE, gates: Mapping[str, Tensor]) -> CNN_Base:
+def fold_gates(model: GatedTrunk, gates: Mapping[str, Tensor]) -> CNN_Base:
     """The network without attention that computes what `model` does with the same gates for every image.
 
-    `gates`: {"se1": (32,), "se2": (64,)}, all of them 0 or above. The logits are those of
+    `gates`: (32,) and (64,) by the names of the layers, all of them 0 or above. The logits are those of
     `model(x, gates=gates)`, but for rounding: a factor that isn't negative passes through ReLU and max pooling
-    into the weights and the bias of the convolution before. Hence whatever SE gains by its gates, beyond what
+    into the weights and the bias of the convolution before. Hence whatever a network gains by its gates, beyond what
     they do for the training, it gains by computing them anew for every image.
 
     ValueError for a layer that is missing, and for gates that are negative or of another shape.
     """
     folded = _without_attention(model)
-    for layer, name in zip(CNN_SE.SE_LAYERS, ("conv1", "conv2"), strict=True):
+    for layer, name in zip(model.GATE_LAYERS, ("conv1", "conv2"), strict=True):
         if layer not in gates:
             raise ValueError(f"there are no gates for {layer}")
         conv, gate = folded.get_submodule(name), gates[layer]

@@ -54,8 +54,10 @@ def test_one_model(tmp_path: Path) -> None:
 def test_no_base_and_no_se(tmp_path: Path) -> None:
     without_base = told(record(tmp_path, experiment="a", config=config(models=("se", "self-attention"))))
     assert "base is not in this experiment" in without_base
-    assert "no SE model" not in without_base
-    assert "no SE model" in told(record(tmp_path, experiment="b", config=config(models=("base", "self-attention"))))
+    assert "no model with channel gates" not in without_base
+    assert "no model with channel gates" in told(
+        record(tmp_path, experiment="b", config=config(models=("base", "self-attention")))
+    )
 
 
 def test_failed_runs_say_why(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.strategies import HOSTILE, json_values, texts
-from tui_attn.experiment.config import DATASETS, MODEL_CLASSES, ExperimentConfig, absolute
+from tui_attn.experiment.config import DATASETS, ExperimentConfig, absolute
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, join_list, split_list, suggest
 from tui_attn.system.text import has_control_characters
 
@@ -135,9 +136,7 @@ def test_the_seeds_follow_the_first() -> None:
 
 CONFIGS = st.builds(
     ExperimentConfig,
-    models=st.permutations(list(MODEL_CLASSES)).flatmap(
-        lambda names: st.integers(1, 3).map(lambda n: tuple(names[:n]))
-    ),
+    models=st.permutations(list(MODELS)).flatmap(lambda names: st.integers(1, 3).map(lambda n: tuple(names[:n]))),
     dataset=st.sampled_from([*DATASETS, "folder:./flowers", "folder:/a b/ü"]),
     epochs=st.integers(1, 1_000_000),
     seeds=st.integers(1, 10_000),
@@ -204,7 +203,7 @@ def test_a_list_on_the_command_line(text: str, items: tuple[str, ...]) -> None:
 
 
 def test_a_slip_of_the_pen_is_answered_by_the_nearest_name() -> None:
-    assert suggest("self_attention", MODEL_CLASSES) == "did you mean 'self-attention'?"
+    assert suggest("self_attention", MODELS) == "did you mean 'self-attention'?"
     assert suggest("xyzzy", ["a", "b"]) == "choose from a, b"
 
 

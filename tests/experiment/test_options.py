@@ -15,13 +15,13 @@ from tui_attn.cli.start import configuration
 from tui_attn.experiment.config import (
     AUGMENTATIONS,
     BY_FIELD,
-    MODEL_CLASSES,
     OPTIONS,
     ExperimentConfig,
     absolute,
     arguments,
     show,
 )
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError
 
 
@@ -39,7 +39,7 @@ NAMES = st.text(min_size=1, max_size=30).filter(lambda text: _is("name", text))
 PATHS = st.text(min_size=1, max_size=30).filter(lambda text: "\x00" not in text).map(lambda text: f"/data/{text}")
 CONFIGS = st.builds(
     ExperimentConfig,
-    models=st.permutations((*MODEL_CLASSES, "/nets/my net.py:MyNet", r"/nets, \,old,\\,/a,b.py:Net")).flatmap(
+    models=st.permutations((*MODELS, "/nets/my net.py:MyNet", r"/nets, \,old,\\,/a,b.py:Net")).flatmap(
         lambda all_: st.integers(1, 5).map(lambda n: tuple(all_[:n]))
     ),
     dataset=st.sampled_from(("fashion-mnist", "cifar10")) | NAMES.map(lambda text: f"folder:/images/{text}"),

@@ -11,15 +11,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tui_attn.report.figures import INK, MODEL_INKS, Picture, fonts_for, picture, plain, styled
+from tui_attn.report.figures import INK, Picture, fonts_for, ink, picture, plain, styled
 
 matplotlib = pytest.importorskip("matplotlib")
 
 
 def drawing(figure: matplotlib.figure.Figure) -> None:  # type: ignore[name-defined]
     axes = figure.add_subplot()
-    axes.plot([0, 1], [1, 2], color=MODEL_INKS["se"], label=plain("<se> & $x^2$ \x1b[2J 中 #1d6ec9"))
-    axes.fill_between([0, 1], [0, 1], [2, 3], color=MODEL_INKS["base"], alpha=0.2)
+    axes.plot([0, 1], [1, 2], color=ink("se"), label=plain("<se> & $x^2$ \x1b[2J 中 #1d6ec9"))
+    axes.fill_between([0, 1], [0, 1], [2, 3], color=ink("base"), alpha=0.2)
     axes.imshow([[0, 1], [1, 0]], extent=(0, 1, 0, 1), interpolation="none")
     axes.set_title(plain("a <title> & $\\frac$"))
     axes.legend()

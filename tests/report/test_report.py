@@ -359,10 +359,10 @@ def test_models_of_ones_own_have_inks_and_names_of_their_own(tmp_path: Path) -> 
     text = write_report(read_state(folder), tmp_path / "report").read_text()
     page = Page(text)
     assert re.findall(r'data-model="([^"]+)" data-ink="([^"]+)"', text) == [
-        ("my_net-mynet", "own-1"),
-        ("other-other", "own-2"),
+        ("my_net-mynet", "custom-1"),
+        ("other-other", "custom-2"),
     ]
-    assert "var(--own-1)" in text
+    assert "var(--custom-1)" in text
     assert "My_net" not in page.text
     with figures.look(("base", "my_net-mynet", "other-other")):
         assert figures.marker("my_net-mynet") != figures.marker("other-other")

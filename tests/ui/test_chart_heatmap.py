@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from tests.ui.chart_helpers import ASCII, INF, MODES, NAN, TRUE, OneWidget, look, text
 from tests.ui.harness import until
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts import palette
 from tui_attn.ui.charts.gates import compose_gates, grouped
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
@@ -162,7 +163,7 @@ DEFICIENCIES = {
 @pytest.mark.parametrize("kind", ["none", *DEFICIENCIES])
 @pytest.mark.parametrize("dark", [True, False])
 def test_the_models_colours_stay_apart_for_every_kind_of_colour_vision(kind: str, dark: bool) -> None:
-    def seen(color: palette.RGB) -> list[float]:
+    def seen(color: RGB) -> list[float]:
         linear = np.array([palette._linear(channel / 255) for channel in color])
         linear = np.array(DEFICIENCIES[kind]) @ linear if kind != "none" else linear
         return [palette._gamma(min(max(channel, 0.0), 1.0)) for channel in linear.tolist()]
@@ -213,7 +214,7 @@ def test_channels_are_grouped_by_their_mean_when_they_do_not_fit() -> None:
 def test_gates_in_ascii_look_like_this() -> None:
     gates = {"se1": [i / 9 for i in range(10)], "se2": [0.0, 1.0]}
     assert text(compose_gates(gates, "se-s0, epoch 3", "none", 60, 3, look(ASCII))).splitlines() == [
-        "SE gates  se-s0, epoch 3                      0  .:-=+*#%@ 1",
+        "gates  se-s0, epoch 3                         0  .:-=+*#%@ 1",
         "se1    ...:::---===+++***###%%%@@@      mean 0.50  0.00-1.00",
         "se2       @@@@@@                        mean 0.50  0.00-1.00",
     ]

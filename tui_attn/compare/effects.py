@@ -20,6 +20,7 @@ from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.verdicts import Interval, verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.model_info import joined, replaced_words
 from tui_attn.system.text import command_line, safe_text
 
 
@@ -90,7 +91,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     config = follower.manifest.config
     probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
     for model in (own.name for own in config.custom_models if own.name in probed):
-        problems.append(f"{model} is a model of one's own: only the attention of {' and '.join(KINDS)} can be replaced")
+        problems.append(f"{model} is a model of one's own: only the attention of {joined(KINDS)} can be replaced")
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")
@@ -137,7 +138,7 @@ def dependence_sentence(found: Effects) -> str:
     own, other = found.get(MEAN), found.get(ANOTHER_IMAGE)
     if own is None or other is None:
         return f"{found.model}: its interventions are incomplete"
-    what = "gates" if found.model == "se" else "attention weights"
+    what = replaced_words(found.model)
     several = len(found.runs) > 1
     over = f"{len(found.runs)} seeds" if several else f"{found.runs[0].run}, {found.runs[0].test_size:,} test images"
     given = f"{found.model} ({over}): with the mean {what} of all images in the place of each image's own, its accuracy"
@@ -173,7 +174,7 @@ def kind_words(model: str, kind: str) -> str:
 
 def effect_rows(found: Effects) -> list[list[str]]:
     """A table: a title row, then one row for each intervention: what, where, accuracy, change in points, interval."""
-    what = "gates replaced by" if found.model == "se" else "weights replaced by"
+    what = f"{replaced_words(found.model).split()[-1]} replaced by"
     rows = [[what, "in", "accuracy, %", "points", "95 % interval"]]
     own = "their own"
     rows.append([own, "–", percent(found.accuracy), UNKNOWN, UNKNOWN])

@@ -9,6 +9,7 @@ from typing import Any
 
 from tui_attn.compare.verdicts import Interval
 from tui_attn.experiment.folders import RunDir
+from tui_attn.experiment.model_info import MODELS, Attention
 from tui_attn.system.files import read_json
 
 FORMAT = "tui-attn-interventions"
@@ -18,8 +19,8 @@ FORMAT_VERSION = 1
 MEAN, ANOTHER_IMAGE = "mean", "shuffled-images"
 """The two interventions that take away what the attention knows of the image, and leave the rest as it is."""
 
-KINDS: Mapping[str, Mapping[str, str]] = {
-    "se": {
+_KINDS: Mapping[Attention, Mapping[str, str]] = {
+    "channel gates": {
         MEAN: "their mean over all images",
         "ones": "1, all open",
         "half": "0.5, all half open",
@@ -29,16 +30,18 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "random-off": "0 for 4 random channels",
         "least-open-off": "0 for the 4 least open channels",
     },
-    "self-attention": {
+    "channel matrix": {
         MEAN: "their mean over all images",
         "uniform": "all equal",
         "identity": "each channel only itself",
         ANOTHER_IMAGE: "those of another image",
     },
 }
+
+KINDS = {name: _KINDS[info.attention] for name, info in MODELS.items() if info.attention in _KINDS}
 """By model, what is put in the place of its gates or its attention weights, in words."""
 
-LAYERS: Mapping[str, tuple[str, ...]] = {"se": ("se1", "se2", "all"), "self-attention": ("attention",)}
+LAYERS = {name: (*MODELS[name].layers, *(["all"] if len(MODELS[name].layers) > 1 else [])) for name in KINDS}
 """By model, where."""
 
 
@@ -53,7 +56,7 @@ class Intervention:
     kind: str
     """A key of `KINDS`."""
     layer: str
-    """One of `LAYERS`; "all": in both SE layers at once."""
+    """One of `LAYERS`; "all": in all layers with gates at once."""
     accuracy: float
     """Mean over the draws."""
     delta: float

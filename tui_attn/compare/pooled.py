@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from tui_attn.compare.pairs import comparable, counts, why_not_paired
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, summarise
-from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import Follower, Situation, read_state
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.model_info import position
 from tui_attn.experiment.reducer import ExperimentState, RunState
 
 _MOST = 4
@@ -47,7 +47,7 @@ class Pool(Follower):
         seeds = sorted({run.seed for run, _ in chosen.values()})
         config = replace(
             configs[0],
-            models=tuple(sorted(models, key=_place)),
+            models=tuple(sorted(models, key=position)),
             custom_models=tuple(own.values()),
             seed=seeds[0],
             seeds=1,
@@ -71,11 +71,6 @@ class Pool(Follower):
     def troubles(self) -> list[str]:
         """What is wrong with the logs of any of them."""
         return [f"{each.folder.id}/{trouble}" for each in self._followers for trouble in each.troubles()]
-
-
-def _place(model: str) -> int:
-    """Where `model` stands: the lab's models in their usual order, then those of one's own."""
-    return list(MODEL_CLASSES).index(model) if model in MODEL_CLASSES else len(MODEL_CLASSES)
 
 
 def compare_together(folders: Sequence[ExperimentDir]) -> tuple[Summary, list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tui_attn.compare.pairs import BASE, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.model_info import attention_of
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
 
@@ -39,8 +40,8 @@ def _models(summary: Summary, gates: bool) -> Iterable[str]:
         yield f"{models[0]} is the only model of this experiment: there is nothing to compare it with"
     elif BASE not in models:
         yield f"{BASE} is not in this experiment: no differences from it, and no verdicts"
-    if "se" not in models and not gates:
-        yield "no SE model in this experiment: there are no channel weights to look at"
+    if not gates and all(attention_of(model) != "channel gates" for model in models):
+        yield "no model with channel gates in this experiment: there are no gates to look at"
 
 
 def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) -> Iterable[str]:

@@ -10,11 +10,6 @@ from tui_attn.compare.resampling import beside, seeds_needed
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.system.text import command_line
 
-LAB_ACCURACY = {"base": 0.70, "se": 0.71, "self-attention": 0.67}
-"""The accuracies that the lab expects after 15 epochs, fractions."""
-
-LAB_REMARK = "the lab's figures are what such networks reach on CIFAR-10 (on Fashion-MNIST 91-92 %)"
-
 UNKNOWN = "–"
 
 

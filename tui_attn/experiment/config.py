@@ -10,6 +10,7 @@ from typing import Any
 
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS
 from tui_attn.experiment.options import (
     WHERE,
     Choice,
@@ -26,9 +27,6 @@ from tui_attn.experiment.options import (
     suggest,
 )
 from tui_attn.system.text import has_control_characters, safe_text
-
-MODEL_CLASSES = {"base": "CNN_Base", "se": "CNN_SE", "self-attention": "CNN_SelfAttention"}
-"""The lab's models, by the name used on the command line and in run ids, with their class."""
 
 DATASETS = ("fashion-mnist", "cifar10", "synthetic", "mnist", "kmnist", "cifar100")
 """Data sets by name; `folder:PATH` besides."""
@@ -81,7 +79,11 @@ class _Device(Kind):
 
 
 _IMAGES: dict[str, Any] = {"unset": "all", "unset_words": ("all", "none"), "example": "1000"}
-_MODELS = _Models("model", *MODEL_CLASSES, cnnbase="base", cnnse="se", cnnselfattention="self-attention")
+_MODELS = _Models(
+    "model",
+    *MODELS,
+    **{info.class_name.replace("_", "").lower(): name for name, info in MODELS.items()},
+)
 _AUGMENT = Several("augmentation", *AUGMENTATIONS)
 _PRECISION = Choice("precision", *PRECISIONS, float32="fp32", bfloat16="bf16")
 _DATA_DIR = "Where the data set is, in torchvision's layout."
@@ -96,12 +98,12 @@ class ExperimentConfig:
     """
 
     models: tuple[str, ...] = option(
-        tuple(MODEL_CLASSES),
+        DEFAULT_MODELS,
         _MODELS,
-        "base, se, self-attention, or your own as in ./my_net.py:MyNet.",
-        unset="the three",
+        f"{', '.join(MODELS)}, or your own as in ./my_net.py:MyNet.",
+        unset="the lab's three",
     )
-    """Names from `MODEL_CLASSES` and of `custom_models`, in the order in which they are shown.
+    """Names of built-in models and of `custom_models`, in the order in which they are shown.
 
     `PATH.py:CLASS` may be given as well, a custom model: what is kept then is its name."""
     dataset: str = option(
@@ -157,7 +159,7 @@ class ExperimentConfig:
     @property
     def model_specs(self) -> tuple[str, ...]:
         """The models as they are written on the command line: names, and `PATH.py:CLASS` for custom ones."""
-        return tuple(self.custom_model(model).spec if model not in MODEL_CLASSES else model for model in self.models)
+        return tuple(self.custom_model(model).spec if model not in MODELS else model for model in self.models)
 
     def custom_model(self, model: str) -> CustomModel:
         """The custom model that is called `model`. Raises `KeyError` where it is none."""
@@ -165,7 +167,7 @@ class ExperimentConfig:
 
     def class_name(self, model: str) -> str:
         """The class of one of the `models`."""
-        return MODEL_CLASSES.get(model) or self.custom_model(model).class_name
+        return MODELS[model].class_name if model in MODELS else self.custom_model(model).class_name
 
     def to_json(self) -> dict[str, Any]:
         """The configuration in plain JSON types."""
@@ -230,13 +232,13 @@ def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[Cus
         if not isinstance(models, tuple):
             raise ConfigError(f"must be a list, such as base,se, not {shown(models)}")
         if not models:
-            raise ConfigError(f"is empty: choose from {', '.join(MODEL_CLASSES)}")
+            raise ConfigError(f"is empty: choose from {', '.join(MODELS)}")
         if not isinstance(known, tuple):
             raise ConfigError(f"own_models must be a list of tables, not {shown(known)}")
-        names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODEL_CLASSES)
+        names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODELS)
         for name in names:
-            if not isinstance(name, str) or name not in {*MODEL_CLASSES, *(model.name for model in found)}:
-                known_names = (*MODEL_CLASSES, f"a file of your own, as in {custom_model.EXAMPLE}")
+            if not isinstance(name, str) or name not in {*MODELS, *(model.name for model in found)}:
+                known_names = (*MODELS, f"a file of your own, as in {custom_model.EXAMPLE}")
                 raise ConfigError(f"unknown model '{shown(name)}': {suggest(shown(name), known_names)}")
         if len(set(names)) != len(names):
             raise ConfigError("names a model twice: name each once, and use --seeds for repetitions")

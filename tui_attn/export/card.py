@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_attn import data
-from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import ModelSummary, Summary
 from tui_attn.compare.wording import interval_percent, percent, verdict_sentence
-from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.model_info import MODELS, attention_of
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
 
@@ -103,7 +102,11 @@ class Card:
         lines: dict[str, Any] = {
             "library_name": "pytorch",
             "pipeline_tag": "image-classification",
-            "tags": ["tui-attn", self.run.model, *(["channel-attention"] if self.run.model in KINDS else [])],
+            "tags": [
+                "tui-attn",
+                self.run.model,
+                *(["channel-attention"] if attention_of(self.run.model) != "none" else []),
+            ],
             "metrics": ["accuracy"],
         }
         if dataset in _HUB:
@@ -150,7 +153,7 @@ class Card:
         return "\n".join(["## Results", "", *(f"- {line}" for line in lines)])
 
     def _loading(self) -> str:
-        known, own = self._network(), self.run.model not in MODEL_CLASSES
+        known, own = self._network(), self.run.model not in MODELS
         names = ("in_channels", "image_size", "num_classes")
         values = [f"{known[name]}" if own else f"{name}={known[name]}" for name in names if name in known]
         where = (

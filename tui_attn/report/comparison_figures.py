@@ -10,6 +10,7 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.predictions import ClassResults
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
 from tui_attn.compare.wording import percent
+from tui_attn.experiment.model_info import replaced_words
 from tui_attn.report.figures import (
     FAINT,
     GRID,
@@ -253,7 +254,7 @@ def effects_picture(found: Effects) -> Picture:
             axes.legend(loc="best", ncols=len(layers), handletextpad=0.2, columnspacing=1)
 
     over = "over the seeds" if len(found.runs) > 1 else "over the test images"
-    what = "gates" if found.model == "se" else "attention weights"
+    what = replaced_words(found.model)
     caption = f"What becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}."
     height = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers))
     return picture(f"interventions-{found.model}", dependence_sentence(found), caption, draw, height=height)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, hex_color
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -20,22 +21,20 @@ if TYPE_CHECKING:
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 INK, FAINT, GRID, PAPER = "#1b1f24", "#5d6673", "#d8dde3", "#fefefe"
-MODEL_INKS = {"base": "#1d6ec9", "se": "#a85500", "self-attention": "#5e1f5a"}
-"""The dashboard's colours on a light background."""
-OWN_INKS = ("#232ea0", "#8f0600", "#735879", "#554646", "#6d786e")
-"""The dashboard's for models of one's own, in their order."""
-MARKERS = {"base": "o", "se": "^", "self-attention": "s"}
-OWN_MARKERS = "DvP*X"
 OTHER_INK = "#50545a"
 
+STYLES = {
+    **{name: info.style for name, info in MODELS.items()},
+    **{f"custom-{number}": style for number, style in enumerate(CUSTOM_STYLES, start=1)},
+}
+"""The dashboard's styles, by the names of variables in the style sheet."""
 _VARIABLES = {
     INK: "currentColor",
     FAINT: "var(--faint)",
     GRID: "var(--grid)",
     PAPER: "var(--paper)",
     OTHER_INK: "var(--other)",
-    **{color: f"var(--{model})" for model, color in MODEL_INKS.items()},
-    **{color: f"var(--own-{number})" for number, color in enumerate(OWN_INKS, start=1)},
+    **{hex_color(style.light): f"var(--{name})" for name, style in STYLES.items()},
 }
 _COLOR = re.compile("|".join(_VARIABLES))
 _NOT_FOR_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
@@ -119,7 +118,7 @@ def look(models: Iterable[str], texts: Iterable[str] = ()) -> Iterator[str]:
     Yields the characters that no installed font has.
     """
     fonts, missing = fonts_for(texts)
-    token = _look.set(Look(tuple(model for model in models if model not in MODEL_INKS), tuple(fonts)))
+    token = _look.set(Look(tuple(model for model in models if model not in MODELS), tuple(fonts)))
     try:
         yield missing
     finally:
@@ -155,31 +154,29 @@ def _plainest(path: str) -> tuple[bool, bool, str]:
     return "sans" not in name, "regular" not in name, path
 
 
-def _place(model: str) -> int | None:
+def variable(model: str) -> str:
+    """What the page's style sheet calls the colour of a model: `se`, `custom-1`."""
     custom = _look.get().custom_models
-    return custom.index(model) if model in custom else None
+    if model in custom:
+        return f"custom-{custom.index(model) % len(CUSTOM_STYLES) + 1}"
+    return model if model in MODELS else "other"
 
 
 def ink(model: str) -> str:
     """The colour of a model."""
-    place = _place(model)
-    return MODEL_INKS.get(model, OTHER_INK) if place is None else OWN_INKS[place % len(OWN_INKS)]
+    style = STYLES.get(variable(model))
+    return hex_color(style.light) if style else OTHER_INK
 
 
-def variable(model: str) -> str:
-    """What the page's style sheet calls the colour of a model: `own-1`."""
-    return _VARIABLES[ink(model)].removeprefix("var(--").removesuffix(")")
-
-
-def is_custom(word: str) -> bool:
-    """Whether `word` is the name of a custom model, or of one of its runs."""
-    return any(word == model or word.startswith(f"{model}-s") for model in _look.get().custom_models)
+def is_name(word: str) -> bool:
+    """Whether `word` is the name of a model or of one of its runs."""
+    return any(word == model or word.startswith(f"{model}-s") for model in (*MODELS, *_look.get().custom_models))
 
 
 def marker(model: str) -> str:
     """The marker of a model's points."""
-    place = _place(model)
-    return MARKERS.get(model, "D") if place is None else OWN_MARKERS[place % len(OWN_MARKERS)]
+    style = STYLES.get(variable(model))
+    return style.plot_marker if style else "D"
 
 
 def plain(text: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from statistics import median
 from typing import Any
@@ -21,14 +21,16 @@ from tui_attn.compare.results import ModelHeatmaps, Results
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import UNKNOWN, counted, interval_points, percent, points, sentences
+from tui_attn.experiment.model_info import MODELS, RGB, hex_color, replaced_words
 from tui_attn.report.drawing import Drawn
-from tui_attn.report.figures import MODEL_INKS, is_custom, plain, variable
+from tui_attn.report.figures import STYLES, is_name, plain, variable
 from tui_attn.system.text import safe_text
 
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""
 
-_NAME = re.compile(r"(base|se\d?|self-attention|attention)\b|[\w.-]+: ")
+_NAMES = (*(layer for info in MODELS.values() for layer in info.layers), *MODELS)
+_NAME = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})\b|[\w.-]+: ")
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 _BADGES = {"better": "good", "worse": "bad"}
 
@@ -44,7 +46,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             results=results,
             drawn=drawn,
             names=names,
-            style=Markup(style),  # noqa: S704  our own file
+            style=Markup(style + model_colors()),  # noqa: S704  our own file
             version=__version__,
             facts=_facts(results),
             cards=[
@@ -65,6 +67,18 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             settings=[["setting", "value"], *_settings(results)],
         )
     )
+
+
+def model_colors() -> str:
+    """The style sheet's colours of the models, on light paper and on dark screens."""
+
+    def root(colors: Mapping[str, RGB]) -> str:
+        return ":root {" + " ".join(f"--{name}: {hex_color(color)};" for name, color in colors.items()) + "}"
+
+    light = root({name: style.light for name, style in STYLES.items()})
+    dark = root({name: style.dark for name, style in STYLES.items()})
+    cards = [f'.card[data-ink="{name}"] {{ border-left-color: var(--{name}); }}' for name in STYLES]
+    return "\n".join(["", light, f"@media screen and (prefers-color-scheme: dark) {{ {dark} }}", *cards, ""])
 
 
 def environment() -> Environment:
@@ -102,7 +116,7 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
     first, *rest = sentences(results.summary, entry.model, folder=results.folder)
     return {
         "model": entry.model,
-        "ink": None if entry.model in MODEL_INKS else variable(entry.model),
+        "ink": variable(entry.model),
         "delta": f"{points(versus.delta)} points" if versus else UNKNOWN,
         "badge": verdict or ("one seed: no verdict" if versus else "not compared"),
         "kind": _BADGES.get(verdict or "", "open"),
@@ -113,7 +127,7 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
 
 def _sentence(text: str) -> str:
     """`text` as a sentence; a name of a model or layer at its beginning keeps its first letter."""
-    named = _NAME.match(text) or is_custom(text.partition(" ")[0])
+    named = _NAME.match(text) or is_name(text.partition(" ")[0])
     head = text if named else text[:1].upper() + text[1:]
     return head + ("" if text.endswith(".") else ".")
 
@@ -170,7 +184,7 @@ def _times(ratio: float | None) -> str:
 
 def _effects(effects: Effects) -> dict[str, Any]:
     """A row for each kind of intervention and a column for each layer; change and interval in one cell."""
-    what = "gates" if effects.model == "se" else "weights"
+    what = replaced_words(effects.model).split()[-1]
     layers = LAYERS[effects.model]
     heads = [f"{layer_words(layer)}, points" if len(layers) == 1 else layer_words(layer) for layer in layers]
     rows: list[list[str]] = [[f"{what} replaced by", *heads]]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tui_attn.models import CNN_SE, ChannelSelfAttention, CNN_Base, CNN_SelfAttention, SEBlock
+from tui_attn.models import MODELS, ChannelGate, ChannelSelfAttention, CNN_Base, CNN_SelfAttention, GatedTrunk
 
 Pass = Callable[[Tensor], Tensor]
 """From normalised images, float32 (B, K, H, W), to logits, float32 (B, classes)."""
@@ -40,8 +40,18 @@ def fast_pass(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Pas
         return None
     if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
-    body = _PASSES.get(type(model))  # a class derived from one of ours may compute something else
+    body = _body(model)
     return None if body is None else partial(body, model, dtype)
+
+
+def _body(model: nn.Module) -> Callable[..., Tensor] | None:
+    if type(model) not in MODELS.values():  # a class derived from one of ours may compute something else
+        return None
+    if isinstance(model, GatedTrunk) and type(model).forward is GatedTrunk.forward:
+        # A block that sees more of the maps than their averages computes its gates by itself.
+        averages_only = all(type(block).gate is ChannelGate.gate for block in model.gate_blocks)
+        return _gated if averages_only else None
+    return _PASSES.get(type(model))
 
 
 def _base(net: CNN_Base, dtype: torch.dtype, x: Tensor) -> Tensor:
@@ -50,11 +60,12 @@ def _base(net: CNN_Base, dtype: torch.dtype, x: Tensor) -> Tensor:
     return _linear(net.fc, maps.to_dense().flatten(1)).float()
 
 
-def _se(net: CNN_SE, dtype: torch.dtype, x: Tensor) -> Tensor:
+def _gated(net: GatedTrunk, dtype: torch.dtype, x: Tensor) -> Tensor:
+    first, second = net.gate_blocks
     maps = F.relu(_conv_pool(net.conv1, x.to(dtype).to_mkldnn()).to_dense())
-    maps = _recalibrate(net.se1, maps).to_mkldnn()
+    maps = _recalibrate(first, maps).to_mkldnn()
     maps = F.relu(_conv_pool(net.conv2, maps).to_dense())
-    maps = _recalibrate(net.se2, maps)
+    maps = _recalibrate(second, maps)
     return _linear(net.fc, maps.flatten(1)).float()
 
 
@@ -67,7 +78,6 @@ def _self_attention(net: CNN_SelfAttention, dtype: torch.dtype, x: Tensor) -> Te
 
 _PASSES: dict[type[nn.Module], Callable[..., Tensor]] = {
     CNN_Base: _base,
-    CNN_SE: _se,
     CNN_SelfAttention: _self_attention,
 }
 
@@ -84,9 +94,9 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     return F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
 
 
-def _recalibrate(block: SEBlock, maps: Tensor) -> Tensor:
+def _recalibrate(block: ChannelGate, maps: Tensor) -> Tensor:
     """The maps (B, C, H, W), each multiplied by its gate, which is computed in float32."""
-    gate: Tensor = block.fc(maps.mean((2, 3)).float())  # (B, C)
+    gate = block.excite(maps.mean((2, 3)).float())  # (B, C)
     return maps * gate.to(maps.dtype)[..., None, None]
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tui_attn.models import Trunk
 
-Network = TypeVar("Network", bound=Trunk)
+Network_co = TypeVar("Network_co", bound=Trunk, covariant=True)
 
 CPU_BATCH, DEVICE_BATCH = 100, 1000
 """Images in a block on a CPU, whose caches hold their maps, and on other devices."""
@@ -34,13 +34,13 @@ class LabelledImages:
         return len(self.labels)
 
 
-class FeatureMaps(Generic[Network]):
+class FeatureMaps(Generic[Network_co]):
     """The two convolutions of a network in training's precision, `fp32` or `bf16`.
 
     Channels lie innermost in memory, as the convolutions compute them.
     """
 
-    def __init__(self, model: Network, data: LabelledImages, precision: str) -> None:
+    def __init__(self, model: Network_co, data: LabelledImages, precision: str) -> None:
         self.model, self.data = model, data
         self.device = data.images.device
         self.block = CPU_BATCH if self.device.type == "cpu" else DEVICE_BATCH

@@ -1,4 +1,4 @@
-"""Other gates in the place of a trained SE network's own: what becomes of its predictions.
+"""Other gates in the place of a trained network's own: what becomes of its predictions.
 
 The first convolution is computed twice, the second once for every replacement of the first layer's gates. A
 replacement in the second layer costs next to nothing: what the classifier reads is linear in those gates.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_attn.models import CNN_SE
+from tui_attn.models import GatedTrunk
 from tui_attn.train import rng
 from tui_attn.train.feature_maps import FeatureMaps, another_image
 
@@ -52,19 +52,21 @@ Replacements = dict[str, list[_Replacement]]
 
 @torch.inference_mode()
 def gate_interventions(
-    maps: FeatureMaps[CNN_SE], seed: int, tick: Callable[[], object]
+    maps: FeatureMaps[GatedTrunk], seed: int, tick: Callable[[], object]
 ) -> tuple[Tensor, list[Outcome]]:
     """Whether each test image is classified rightly, bool (M,), and the same under every intervention.
 
-    "se1" and "se2" replace the gates of one layer and let the other compute its own from the maps it then sees; "all"
+    The name of a layer replaces its gates and lets the other compute its own from the maps it then sees; "all"
     replaces both, each by what it is replaced by alone. `tick` is called now and then. No weight is changed, and no
     global stream of random numbers is touched.
     """
     maps.model.eval()
     own = _own_gates(maps, tick)
-    first, second = (_replacements(gates, seed, layer) for gates, layer in zip(own, CNN_SE.SE_LAYERS, strict=True))
+    first, second = (
+        _replacements(gates, seed, layer) for gates, layer in zip(own, maps.model.GATE_LAYERS, strict=True)
+    )
     right, found = _replaced(maps, own, first, second, tick)
-    alone = {"se1": first, "se2": second}
+    alone = dict(zip(maps.model.GATE_LAYERS, (first, second), strict=True))
     outcomes = [
         Outcome(kind, layer, draws, alone[layer][kind][0].channels if layer in alone else None)
         for (kind, layer), draws in found.items()
@@ -72,31 +74,31 @@ def gate_interventions(
     return right, outcomes
 
 
-def _own_gates(maps: FeatureMaps[CNN_SE], tick: Callable[[], object]) -> tuple[Tensor, Tensor]:
+def _own_gates(maps: FeatureMaps[GatedTrunk], tick: Callable[[], object]) -> tuple[Tensor, Tensor]:
     """The gates of both layers, (M, 32) and (M, 64)."""
-    model = maps.model
+    blocks = maps.model.gate_blocks
     gates: tuple[list[Tensor], list[Tensor]] = ([], [])
     for block in maps.blocks:
         first = maps.first(block)
-        gates[0].append(model.se1.gate(first.float()))
-        gates[1].append(model.se2.gate(maps.second(_gated(first, gates[0][-1]))))
+        gates[0].append(blocks[0].gate(first.float()))
+        gates[1].append(blocks[1].gate(maps.second(_gated(first, gates[0][-1]))))
         tick()
     return torch.cat(gates[0]), torch.cat(gates[1])
 
 
 def _replaced(
-    maps: FeatureMaps[CNN_SE],
+    maps: FeatureMaps[GatedTrunk],
     own: tuple[Tensor, Tensor],
     first: Replacements,
     second: Replacements,
     tick: Callable[[], object],
 ) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
     """Whether each image is classified rightly by the network as it is, bool (M,), and bool (D, M) by (kind, layer)."""
-    model = maps.model
+    model, layers = maps.model, maps.model.GATE_LAYERS
     classify = _Classifier(model)
     right: list[Tensor] = []
     found: dict[tuple[str, str], list[list[Tensor]]] = {
-        (kind, layer): [[] for _ in items] for kind, items in first.items() for layer in ("se1", "se2", "all")
+        (kind, layer): [[] for _ in items] for kind, items in first.items() for layer in (*layers, "all")
     }
     for block in maps.blocks:
         features = maps.first(block)
@@ -105,8 +107,8 @@ def _replaced(
         for kind, draw, replacement, other in _pairs(first, second):
             after = maps.second(_gated(features, replacement.of(block)))
             logits = {
-                "se1": classify(after, model.se2.gate(after)),
-                "se2": classify.sum(parts, other.of(block)),
+                layers[0]: classify(after, model.gate_blocks[1].gate(after)),
+                layers[1]: classify.sum(parts, other.of(block)),
                 "all": classify(after, other.of(block)),
             }
             for layer, values in logits.items():
@@ -118,7 +120,7 @@ def _replaced(
 class _Classifier:
     """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
 
-    def __init__(self, model: CNN_SE) -> None:
+    def __init__(self, model: GatedTrunk) -> None:
         weights = model.fc.weight.view(model.num_classes, -1, model.pixels)  # (classes, 64, N)
         self._weights = weights.transpose(1, 2).contiguous()  # (classes, N, 64)
         self._bias = model.fc.bias

@@ -29,10 +29,10 @@ from tui_attn.compare.interventions import (
     to_json,
 )
 from tui_attn.compare.predictions import PredictionsError, load_predictions, paired_change
-from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.model_info import MODELS, attention_models, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
@@ -41,7 +41,7 @@ from tui_attn.system.text import safe_text
 if TYPE_CHECKING:
     import torch
 
-    from tui_attn.models import CNN_SE, CNN_SelfAttention
+    from tui_attn.models import CNN_SelfAttention, GatedTrunk
     from tui_attn.train.tensors import Images
 
 SIGN_OF_LIFE = 5.0
@@ -102,13 +102,13 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
         if not found:
-            raise ProbeError(f"{folder.id} has no finished run of {' or '.join(KINDS)}")
+            raise ProbeError(f"{folder.id} has no finished run of {joined(KINDS, 'or')}")
         return found
     for run in wanted:
         if run not in known:
             raise ProbeError(f"{folder.id} has no run '{safe_text(run, one_line=True)}'")
-        if known[run].model not in MODEL_CLASSES:
-            raise ProbeError(f"{run} is a model of your own: only se and self-attention can be intervened on")
+        if known[run].model not in MODELS:
+            raise ProbeError(f"{run} is a custom model: only {joined(attention_models())} can be intervened on")
         if known[run].model not in KINDS:
             raise ProbeError(f"{run} has no attention to intervene on")
         if known[run].state != "finished":
@@ -175,10 +175,10 @@ class _Laboratory:
 
 
 def intervene(
-    model: CNN_SE | CNN_SelfAttention, run: RunState, images: Images, tick: Callable[[], object]
+    model: GatedTrunk | CNN_SelfAttention, run: RunState, images: Images, tick: Callable[[], object]
 ) -> Interventions:
     """All interventions on the trained network `model` of `run`, over the test images."""
-    from tui_attn.models import CNN_SE
+    from tui_attn.models import GatedTrunk
     from tui_attn.train.attention_interventions import attention_interventions
     from tui_attn.train.feature_maps import FeatureMaps, LabelledImages
     from tui_attn.train.gate_interventions import gate_interventions
@@ -186,7 +186,7 @@ def intervene(
     begin = time.perf_counter()
     precision = str(run.about.get("precision", "fp32"))
     shown = LabelledImages(images.test_images, images.test_labels, images.mean, images.std)
-    if isinstance(model, CNN_SE):
+    if isinstance(model, GatedTrunk):
         before, outcomes = gate_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
     else:
         before, outcomes = attention_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
@@ -245,17 +245,16 @@ def _device(manifest: Manifest) -> torch.device:
     return first if here.get(first.type) else torch.device("cpu")
 
 
-def _network(folder: RunDir, run: RunState, images: Images) -> CNN_SE | CNN_SelfAttention:
+def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | CNN_SelfAttention:
     """The trained network of `run`. Raises `ProbeError` where its weights are missing or not those of the log."""
     from safetensors.torch import load
 
-    from tui_attn.models import CNN_SE, CNN_SelfAttention
+    from tui_attn import models
 
     try:
         weights = load(read_weights(folder, run.weights_sha256))
-        network = (CNN_SE if run.model == "se" else CNN_SelfAttention)(
-            images.channels, images.image_size, len(images.class_names)
-        )
+        network = models.MODELS[run.model](images.channels, images.image_size, len(images.class_names))
+        assert isinstance(network, models.GatedTrunk | models.CNN_SelfAttention)  # noqa: S101  `KINDS` has no others
         network.load_state_dict(weights)
     except ArchiveError as error:
         raise ProbeError(f"weights.safetensors {error}: restore it from a copy, or train this run again") from None

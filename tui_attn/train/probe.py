@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tui_attn.models import CNN_SE, ChannelSelfAttention, CNN_SelfAttention, SEBlock
+from tui_attn.models import ChannelGate, ChannelSelfAttention, CNN_SelfAttention, GatedTrunk
 from tui_attn.train.tensors import Images
 
 PROBE_IMAGES = 500
 """About so many test images, equally many of each class."""
 MOST_LAYERS = 24
-"""SE blocks of a model of one's own that are probed: a file of arrays holds so many."""
+"""Blocks with gates of a custom model that are probed: a file of arrays holds so many."""
 MOST_CHANNELS = 256
 """Between which attention is kept: a matrix for each class and head."""
 MOST_WHOLE_BYTES = 2_000_000
 """Of attention by class and head at once; with so many classes, heads or channels that it is more, it isn't kept."""
 SHARE = 100
-"""Images that a model of one's own is given at once."""
+"""Images that a custom model is given at once."""
 
 Arrays = dict[str, NDArray[Any]]
 """float32, or float16 where there is much of it."""
@@ -54,25 +54,28 @@ class ProbeSet:
 
 @torch.inference_mode()
 def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[Arrays, dict[str, list[float]]]:
-    """The arrays of one probe, and for a glance the mean gate of every channel by SE layer.
+    """The arrays of one probe, and for a glance the mean gate of every channel by layer.
 
-    `classes/images` (classes,): the number of images. For each SE layer: `<layer>/by_class` (classes, C), the mean gate
-    of each class; `<layer>/within` (classes, C), the standard deviation between images of a class; `<layer>/saturated`
-    (2,), the shares of gates below 0.05 and above 0.95. For self-attention `attention/by_head` (A, 64, 64) and
-    `attention/by_class` (classes, 64, 64), mean weights; `attention/within` (classes, 64), the standard deviations
-    between images of a class of the weights in a row, the heads' mean, as a root mean square over the row;
-    `attention/saturated` (2,), the shares of rows (of single heads and images) that give no channel more than twice its
-    even share, and that give one channel more than half; and where `whole` is set, `attention/by_class_and_head`
-    (classes, A, 64, 64), mean weights in float16, unless they exceed `MOST_WHOLE_BYTES`. A model of one's own gives the
-    same for the blocks of `tui_attn.models` in it: for each `SEBlock`, called as the model calls it, and for the first
-    `ChannelSelfAttention`. A network without such attention gives nothing. No random number is drawn and no weight is
-    changed, unless a model of one's own does so.
+    - `classes/images` (classes,): the number of images.
+    - For each layer with gates: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within`
+      (classes, C), the standard deviation between images of a class; `<layer>/saturated` (2,), the shares of gates
+      below 0.05 and above 0.95.
+    - For self-attention: `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean weights;
+      `attention/within` (classes, 64), the standard deviations between images of a class of the weights in a row, the
+      heads' mean, as a root mean square over the row; `attention/saturated` (2,), the shares of rows (of single heads
+      and images) that give no channel more than twice its even share, and that give one channel more than half; and
+      where `whole` is set, `attention/by_class_and_head` (classes, A, 64, 64), mean weights in float16, unless they
+      exceed `MOST_WHOLE_BYTES`.
+
+    A custom model gives the same for the blocks of `tui_attn.models` in it: for each `ChannelGate`, called as the model
+    calls it, and for the first `ChannelSelfAttention`. A network without such attention gives nothing. No random number
+    is drawn and no weight is changed, unless a custom model does so.
     """
     was_training = model.training
     model.eval()
     arrays: Arrays = {}
     glance: dict[str, list[float]] = {}
-    if isinstance(model, CNN_SE):
+    if isinstance(model, GatedTrunk):
         for layer, gates in model.gates(probe.images).items():
             arrays |= _gate_arrays(layer, gates.float(), probe)
             glance[layer] = [round(value, 4) for value in gates.float().mean(0).tolist()]
@@ -93,11 +96,11 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
 
 
 def _seen(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-    """What the lab's blocks in a model of one's own do: gates (P, C) by layer, and attention weights (P, A, C, C).
+    """What the lab's blocks in a custom model do: gates (P, C) by layer, and attention weights (P, A, C, C).
 
     A block that is called more than once for an image is seen at its first call.
     """
-    blocks = [(name, block) for name, block in model.named_modules() if isinstance(block, SEBlock)][:MOST_LAYERS]
+    blocks = [(name, block) for name, block in model.named_modules() if isinstance(block, ChannelGate)][:MOST_LAYERS]
     mixing = [block for block in model.modules() if isinstance(block, ChannelSelfAttention)][:1]
     if not blocks and not mixing:
         return {}, None

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.experiment import trust
-from tui_attn.experiment.config import BY_FIELD, FOLDER, MODEL_CLASSES, OPTIONS, ExperimentConfig, absolute, show
+from tui_attn.experiment.config import BY_FIELD, FOLDER, OPTIONS, ExperimentConfig, absolute, show
 from tui_attn.experiment.custom_model import EXAMPLE, is_spec
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS
 from tui_attn.experiment.options import ConfigError, join_list, shown, split_list
 
 IMAGES = "folder"
@@ -36,7 +37,7 @@ class FormState:
         texts = {option.field: show(option, config) for option in OPTIONS}
         is_folder = config.dataset.startswith(FOLDER)
         texts[IMAGES] = config.dataset.removeprefix(FOLDER) if is_folder else ""
-        texts["models"] = ",".join(model for model in config.models if model in MODEL_CLASSES)
+        texts["models"] = ",".join(model for model in config.models if model in MODELS)
         texts[CUSTOM] = join_list(model.spec for model in config.custom_models)
         return cls(texts | {"dataset": IMAGES} if is_folder else texts, config.model_specs)
 
@@ -156,9 +157,7 @@ def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
     """`config` without its name, and without code that this user never named."""
     specs = dict(zip(config.models, config.model_specs, strict=True))
     kept = [
-        model
-        for model in config.models
-        if model in MODEL_CLASSES or trust.is_trusted(str(config.custom_model(model).sha256))
+        model for model in config.models if model in MODELS or trust.is_trusted(str(config.custom_model(model).sha256))
     ]
-    models = tuple(specs[model] for model in kept) or tuple(MODEL_CLASSES)
+    models = tuple(specs[model] for model in kept) or DEFAULT_MODELS
     return replace(config, models=models, custom_models=(), name=None)

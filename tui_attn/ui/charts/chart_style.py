@@ -8,8 +8,9 @@ from functools import lru_cache
 from rich.color import Color
 from rich.style import Style
 
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts.mode import DrawingMode
-from tui_attn.ui.charts.palette import RGB, blend, curve_color, faint_color, of_256
+from tui_attn.ui.charts.palette import blend, curve_color, faint_color, of_256
 
 
 @lru_cache(maxsize=4096)

@@ -31,7 +31,7 @@ def compose_gates(
     """Draw one line for each layer under a line with `caption` and the scale, 0 to 1."""
     ascii_only = look.mode.ascii
     layers = [(shown(layer, ascii_only), values) for layer, values in gates.items() if len(values)]
-    title: Row = [("SE gates", look.title)]
+    title: Row = [("gates", look.title)]
     if caption:
         title.append(("  " + shown(caption, ascii_only), look.muted))
     if not layers:

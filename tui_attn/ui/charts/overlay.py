@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.style import Style
 
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts.cells import Grid
 from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.frame import Frame
 from tui_attn.ui.charts.legend import index_at
-from tui_attn.ui.charts.palette import RGB
 from tui_attn.ui.charts.series import Line
 
 if TYPE_CHECKING:

@@ -11,56 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, RGB, CurveStyle
 from tui_attn.ui.charts.mode import Colors, DrawingMode
 
-RGB = tuple[int, int, int]
-
-# The 16 colours as Rich matches them: exactly these come out as the ANSI colour meant.
-ANSI_BLUE, ANSI_MAGENTA, ANSI_CYAN, ANSI_BROWN = (0, 0, 170), (170, 0, 170), (0, 170, 170), (170, 85, 0)
-ANSI_GREEN, ANSI_RED, ANSI_GREY = (0, 170, 0), (170, 0, 0), (170, 170, 170)
-ANSI_BRIGHT_BLUE, ANSI_BRIGHT_MAGENTA, ANSI_BRIGHT_CYAN = (85, 85, 255), (255, 85, 255), (85, 255, 255)
-ANSI_YELLOW, ANSI_BRIGHT_GREEN, ANSI_BRIGHT_RED = (255, 255, 85), (85, 255, 85), (255, 85, 85)
-
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """A curve's colour on dark and light backgrounds, the same in 16 colours, and its marks without any colour."""
-
-    dark: RGB
-    light: RGB
-    dark16: RGB
-    light16: RGB
-    faint16: tuple[RGB, RGB]
-    """For lines in the background, on dark and on light."""
-    marker: str
-    ascii_marker: str
-
-
-_INKS = {
-    "base": Ink((148, 220, 255), (29, 110, 201), ANSI_BRIGHT_CYAN, ANSI_BLUE, (ANSI_CYAN, ANSI_BRIGHT_BLUE), "●", "o"),
-    "se": Ink((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+"),
-    "self-attention": Ink(
-        (205, 86, 139),
-        (94, 31, 90),
-        ANSI_BRIGHT_MAGENTA,
-        ANSI_MAGENTA,
-        (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA),
-        "■",
-        "x",
-    ),
-}
-# Found the same way, each as far as can be from all before it; what 16 colours can't tell apart, the markers do.
-_OTHERS = (
-    Ink((113, 143, 255), (35, 46, 160), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*"),
-    Ink((242, 245, 166), (143, 6, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "%"),
-    Ink((149, 150, 0), (115, 88, 121), ANSI_BRIGHT_BLUE, ANSI_CYAN, (ANSI_BLUE, ANSI_CYAN), "★", "&"),
-    Ink((160, 190, 154), (85, 70, 70), ANSI_GREY, (85, 85, 85), ((85, 85, 85), ANSI_GREY), "◧", "@"),
-    Ink((193, 252, 247), (109, 120, 110), ANSI_GREEN, ANSI_BRIGHT_RED, (ANSI_GREEN, ANSI_BRIGHT_RED), "◍", "="),
-)
-_given: dict[str, Ink] = {}
+_given: dict[str, CurveStyle] = {}
 """Inks of models of one's own, in the order in which they were asked for."""
 MARKERS = "●▲■◆▼◇○□△▽"
 ASCII_MARKERS = "o+x*#%@=&~"
@@ -72,18 +28,19 @@ def assign(models: Sequence[str]) -> None:
         ink(model)
 
 
-def ink(key: str) -> Ink:
+def ink(key: str) -> CurveStyle:
     """Return the ink of palette key `key`: a model's own, for any other key the next that is free, and then always.
 
     Where more were asked for than there are, they begin again.
     """
-    found = _INKS.get(key)
-    return found if found is not None else _given.setdefault(key, _OTHERS[len(_given) % len(_OTHERS)])
+    if key in MODELS:
+        return MODELS[key].style
+    return _given.setdefault(key, CUSTOM_STYLES[len(_given) % len(CUSTOM_STYLES)])
 
 
 def is_known(key: str) -> bool:
     """Whether `key` has an ink already, so that its curve takes the marker of that."""
-    return key in _INKS or key in _given
+    return key in MODELS or key in _given
 
 
 def curve_color(key: str, mode: DrawingMode, dark: bool) -> RGB:

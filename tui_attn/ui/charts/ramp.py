@@ -6,11 +6,11 @@ import math
 
 from rich.style import Style
 
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts import sixteen
 from tui_attn.ui.charts.cells import Row
 from tui_attn.ui.charts.chart_style import Look
 from tui_attn.ui.charts.palette import (
-    RGB,
     difference_color,
     difference_glyph,
     ramp_color,

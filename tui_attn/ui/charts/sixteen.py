@@ -15,16 +15,15 @@ deficiencies keep, both about equally light in each palette, and the bright ones
 
 from __future__ import annotations
 
-from tui_attn.ui.charts.palette import (
+from tui_attn.experiment.model_info import (
     ANSI_BLUE,
     ANSI_BRIGHT_CYAN,
     ANSI_BRIGHT_GREEN,
     ANSI_CYAN,
     ANSI_YELLOW,
     RGB,
-    difference_glyph,
-    level,
 )
+from tui_attn.ui.charts.palette import difference_glyph, level
 
 ANSI_BLACK, ANSI_BRIGHT_WHITE = (0, 0, 0), (255, 255, 255)
 

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from tui_attn.compare.effects import dependence_sentence, kind_words, layer_words
 from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_points, percent, points
+from tui_attn.experiment.model_info import replaced_words
 from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
 from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
@@ -44,7 +45,7 @@ def rows(details: Details, progress: list[str], page: Page, models: Sequence[str
 
 
 def _model(effects: Effects, page: Page) -> list[Row]:
-    what = "gates" if effects.model == "se" else "attention weights"
+    what = replaced_words(effects.model)
     runs = f"{len(effects.runs)} seeds" if len(effects.runs) > 1 else effects.runs[0].run
     own = f"  {runs}, {percent(effects.accuracy)} % with its own {what}; replaced by"
     head = Row(((f" {effects.model}", f"model:{effects.model}"), (own, "muted")))

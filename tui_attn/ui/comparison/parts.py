@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from tui_attn.compare.textfit import wrap
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts.mode import DrawingMode
-from tui_attn.ui.charts.palette import RGB
 from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
 
 MARGIN = " "

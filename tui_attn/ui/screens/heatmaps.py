@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.model_info import attention_models, attention_of, joined
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.feed import Snapshot
@@ -29,16 +30,15 @@ from tui_attn.ui.widgets.lines import Lines, Row, rule
 NONE_YET = (
     "No run has been probed yet.",
     "",
-    "After each epoch, a run of 'se' records the mean gate of every channel for each class,",
-    "and a run of 'self-attention' the attention of each head between the channels.",
+    "After each epoch, a run with channel gates records the mean gate of every channel for each class,",
+    "and a run with a channel matrix the attention of each head between the channels.",
     "They show here as soon as the first epoch of such a run is done.",
 )
 NO_ATTENTION = (
     "No model of this experiment has gates or attention to show.",
     "",
-    "'se' and 'self-attention' have: 'tui-attn --models base,se' trains them side by side.",
+    f"{joined(attention_models())} have: 'tui-attn --models base,se' trains them side by side.",
 )
-WITH_ATTENTION = frozenset({"se", "self-attention"})
 BOTH = 150
 """Cells from which on the untrained network's heatmap is shown with the trained one's, and not in its place."""
 PLAY_SECONDS = 0.8
@@ -147,7 +147,9 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     def show(self, snapshot: Snapshot) -> None:
         """Take in what this picture has, and follow the newest epoch unless another was chosen."""
         self._place.runs = [view.state for view in snapshot.runs.values() if view.state.probes]
-        self._barren = snapshot.ended and not any(view.state.model in WITH_ATTENTION for view in snapshot.runs.values())
+        self._barren = snapshot.ended and all(
+            attention_of(view.state.model) == "none" for view in snapshot.runs.values()
+        )
         self._load()
 
     @property

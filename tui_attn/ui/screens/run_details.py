@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.textfit import wrap
-from tui_attn.experiment.config import MODEL_CLASSES
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.text import duration, safe_text, size
 from tui_attn.ui import formatting
 from tui_attn.ui.feed import RunView, Snapshot
@@ -87,8 +87,8 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
     last = run.epochs[-1] if run.epochs else None
     found = [
         ("model", f"{run.model}, seed {run.seed}"),
-        ("class", "" if run.model in MODEL_CLASSES else f"{about.get('class', '–')}, a model of your own"),
-        ("attention", _NO_ATTENTION if run.model not in MODEL_CLASSES and run.epochs and not run.probes else ""),
+        ("class", "" if run.model in MODELS else f"{about.get('class', '–')}, a model of your own"),
+        ("attention", _NO_ATTENTION if run.model not in MODELS and run.epochs and not run.probes else ""),
         ("parameters", f"{about['parameters']:,}" if "parameters" in about else ""),
         ("device", f"{run.device or '–'}, {about.get('precision', '–')}, {about.get('threads', '–')} threads"),
         ("epoch", f"{run.epoch} of {about.get('epochs', '–')}, step {run.step:,}"),

@@ -1,4 +1,4 @@
-"""The middle of the dashboard: loss and accuracy over training, and the gates of an SE run."""
+"""The middle of the dashboard: loss and accuracy over training, and the channel gates of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
 
+from tui_attn.experiment.model_info import attention_of
 from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.curves import accuracy_curves, loss_curves
 from tui_attn.ui.feed import RunView, Snapshot
@@ -108,4 +109,4 @@ class CurvesPanel(Widget):
 
 def _has_gates(view: RunView) -> bool:
     """Whether the run has gates, or will have them as soon as it has begun."""
-    return bool(view.state.gates) or view.state.model == "se"
+    return bool(view.state.gates) or attention_of(view.state.model) == "channel gates"

@@ -1,4 +1,4 @@
-"""The mean gate of every SE channel of a run, one strip of cells a layer."""
+"""The mean gate of every channel of a run, one strip of cells a layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_attn.ui.charts.surface import Surface
 
 
 class GateStrip(Surface):
-    """Mean gates, 0 to 1, of each SE layer; channels are grouped when the width asks for it, and it says so."""
+    """Mean gates, 0 to 1, of each layer with gates; channels are grouped when the width asks for it, and it says so."""
 
     DEFAULT_CSS = """
     GateStrip {

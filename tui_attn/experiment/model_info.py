@@ -1,0 +1,160 @@
+"""The built-in models as everything but the training sees them: names, kinds of attention, colours, the lab's figures.
+
+No torch here: `tui_attn.models` holds the networks, `MODELS` there has the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Attention = Literal["channel gates", "channel matrix", "none"]
+"""A gate for each channel of a layer; a matrix of weights between the channels; neither."""
+
+RGB = tuple[int, int, int]
+
+# The 16 colours as Rich matches them: exactly these come out as the ANSI colour meant.
+ANSI_BLUE, ANSI_MAGENTA, ANSI_CYAN, ANSI_BROWN = (0, 0, 170), (170, 0, 170), (0, 170, 170), (170, 85, 0)
+ANSI_GREEN, ANSI_RED, ANSI_GREY = (0, 170, 0), (170, 0, 0), (170, 170, 170)
+ANSI_BRIGHT_BLUE, ANSI_BRIGHT_MAGENTA, ANSI_BRIGHT_CYAN = (85, 85, 255), (255, 85, 255), (85, 255, 255)
+ANSI_YELLOW, ANSI_BRIGHT_GREEN, ANSI_BRIGHT_RED = (255, 255, 85), (85, 255, 85), (255, 85, 85)
+ANSI_DARK_GREY = (85, 85, 85)
+
+
+@dataclass(frozen=True, slots=True)
+class CurveStyle:
+    """How a model's curves look: colours on dark and on light backgrounds, and markers that tell them apart without."""
+
+    dark: RGB
+    light: RGB
+    dark16: RGB
+    """In terminals of 16 colours."""
+    light16: RGB
+    faint16: tuple[RGB, RGB]
+    """For lines in the background, on dark and on light."""
+    marker: str
+    ascii_marker: str
+    plot_marker: str
+    """matplotlib's name of the marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A built-in model."""
+
+    name: str
+    """On the command line and in run ids."""
+    class_name: str
+    """In `tui_attn.models`."""
+    description: str
+    attends_to: str
+    """What its attention weighs, and by what."""
+    parameters: int
+    """On Fashion-MNIST."""
+    style: CurveStyle
+    attention: Attention = "none"
+    layers: tuple[str, ...] = ()
+    """The names of the layers with attention, as probes and interventions use them."""
+    paper: str | None = None
+    lab_accuracy: float | None = None
+    """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for what is not in the lab."""
+
+
+_ALL = (
+    ModelInfo(
+        name="base",
+        class_name="CNN_Base",
+        description="two convolutions and a linear classifier, without attention",
+        attends_to="nothing",
+        parameters=50_186,
+        style=CurveStyle(
+            (148, 220, 255), (29, 110, 201), ANSI_BRIGHT_CYAN, ANSI_BLUE, (ANSI_CYAN, ANSI_BRIGHT_BLUE), "●", "o", "o"
+        ),
+        lab_accuracy=0.70,
+    ),
+    ModelInfo(
+        name="se",
+        class_name="CNN_SE",
+        description="base with Squeeze-and-Excitation after each layer",
+        attends_to="channels of both layers: a gate for each, computed from the means of all",
+        parameters=53_258,
+        style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
+        attention="channel gates",
+        layers=("se1", "se2"),
+        paper="Hu et al. 2018, arXiv:1709.01507",
+        lab_accuracy=0.71,
+    ),
+    ModelInfo(
+        name="self-attention",
+        class_name="CNN_SelfAttention",
+        description="base with self-attention between its last feature maps",
+        attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
+        parameters=128_955,
+        style=CurveStyle(
+            (205, 86, 139),
+            (94, 31, 90),
+            ANSI_BRIGHT_MAGENTA,
+            ANSI_MAGENTA,
+            (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA),
+            "■",
+            "x",
+            "s",
+        ),
+        attention="channel matrix",
+        layers=("attention",),
+        paper="Vaswani et al. 2017, arXiv:1706.03762",
+        lab_accuracy=0.67,
+    ),
+)
+
+MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in _ALL})
+"""The built-in models by name, in the order in which they are shown."""
+
+DEFAULT_MODELS = tuple(info.name for info in _ALL if info.lab_accuracy is not None)
+"""What an experiment compares unless told otherwise: the models of the lab."""
+
+# Each as far as can be from all before it, in the worst case of normal vision and of simulated colour blindness;
+# what 16 colours can't tell apart, the markers do.
+CUSTOM_STYLES = (
+    CurveStyle((113, 143, 255), (35, 46, 160), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*", "D"),
+    CurveStyle((242, 245, 166), (143, 6, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "%", "v"),
+    CurveStyle((149, 150, 0), (115, 88, 121), ANSI_BRIGHT_BLUE, ANSI_CYAN, (ANSI_BLUE, ANSI_CYAN), "★", "&", "P"),
+    CurveStyle((160, 190, 154), (85, 70, 70), ANSI_GREY, ANSI_DARK_GREY, (ANSI_DARK_GREY, ANSI_GREY), "◧", "@", "*"),
+    CurveStyle(
+        (193, 252, 247), (109, 120, 110), ANSI_GREEN, ANSI_BRIGHT_RED, (ANSI_GREEN, ANSI_BRIGHT_RED), "◍", "=", "X"
+    ),
+)
+"""Styles of custom models, in the order in which an experiment names them."""
+
+
+def attention_of(model: str) -> Attention:
+    """The kind of attention of a built-in model; "none" for any other name."""
+    return MODELS[model].attention if model in MODELS else "none"
+
+
+def attention_models() -> list[str]:
+    """The built-in models with attention of any kind."""
+    return [info.name for info in _ALL if info.attention != "none"]
+
+
+def position(model: str) -> int:
+    """The place of a model in lists: built-in ones in their order, custom ones after them."""
+    return list(MODELS).index(model) if model in MODELS else len(MODELS)
+
+
+def replaced_words(model: str) -> str:
+    """What interventions on the built-in `model` replace: "gates" or "attention weights"."""
+    return "gates" if attention_of(model) == "channel gates" else "attention weights"
+
+
+def hex_color(color: RGB) -> str:
+    """`#1d6ec9`."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def joined(names: Iterable[str], word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last
