@@ -1,4 +1,4 @@
-"""What drawing costs: charts of different sizes and histories, and what one new point repaints.
+"""What drawing costs: charts of different sizes and histories.
 
     python benchmarks/charts.py [--repeats 15]
 
@@ -18,27 +18,24 @@ import statistics
 import time
 from array import array
 from collections.abc import Callable
-from typing import Any
 
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_attn.ui.charts.cells import changes
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.gates import compose_gates
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
-from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.plot import View, compose
 from tui_attn.ui.charts.series import SeriesStore
+from tui_attn.ui.curves import Curve
+from tui_attn.ui.styles import DrawingMode, Styles
+from tui_attn.ui.widgets.gate_strip import compose_gates
 
 MODELS = ("base", "se", "self-attention")
 
 
-def look() -> Look:
+def dark_styles() -> Styles:
     """A dark theme in true colour."""
     plain = Style(color="#cdd6df")
-    return Look(DrawingMode(), True, (16, 21, 27), plain, plain, plain, plain, plain, plain, plain)
+    return Styles(lambda name: plain, DrawingMode(), dark=True, background="#10151b", selected="#1f2a36")
 
 
 def losses(points: int, seeds: int = 1) -> list[Curve]:
@@ -56,7 +53,7 @@ def losses(points: int, seeds: int = 1) -> list[Curve]:
 
 def chart(curves: list[Curve], width: int, height: int, smoothing: float = 0.0) -> Callable[[], list[Strip]]:
     """Return what draws a chart of `curves`, as it does after each change."""
-    store, dressed = SeriesStore(), look()
+    store, dressed = SeriesStore(), dark_styles()
 
     def draw() -> list[Strip]:
         store.sync(curves)
@@ -97,14 +94,14 @@ def heatmap() -> object:
     """A heatmap of 10 classes and 64 channels at 80 x 24."""
     rng = random.Random(0)
     data = matrix([[rng.random() for _ in range(64)] for _ in range(10)], range(10), lower=0, upper=1)
-    return compose_matrix(MatrixView(data, "Gates"), 80, 24, look())
+    return compose_matrix(MatrixView(data, "Gates"), 80, 24, dark_styles())
 
 
 def gates() -> object:
     """Gate strips of 32 and 64 channels."""
     rng = random.Random(0)
     layers = {f"se{n}": [rng.random() for _ in range(32 * n)] for n in (1, 2)}
-    return compose_gates(layers, "se-s0", "", 120, 3, look())
+    return compose_gates(layers, "se-s0", "", 120, 3, dark_styles())
 
 
 VARIANTS: dict[str, Callable[[], object]] = {
@@ -123,21 +120,6 @@ VARIANTS: dict[str, Callable[[], object]] = {
 }
 
 
-def painted() -> dict[str, Any]:
-    """Cells that one new point of each of three curves repaints, of all the cells of a chart of 120 x 40."""
-    rng, curves = random.Random(1), losses(740)
-    draw = chart(curves, 120, 40)
-    before, cells = draw(), []
-    for _ in range(50):
-        for curve in curves:
-            curve.steps.append(curve.steps[-1] + 9.38)  # type: ignore[attr-defined]
-            curve.values.append(0.3 + rng.gauss(0, 0.04))  # type: ignore[attr-defined]
-        after = draw()
-        cells.append(sum(width for _, _, width in changes(before, after)))
-        before = after
-    return {"median": statistics.median(cells), "mean": statistics.mean(cells), "all": 120 * 40}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
@@ -152,7 +134,7 @@ def main() -> None:
             spent[name].append((time.process_time() - begin) * 1000)
     medians = {name: round(statistics.median(times), 2) for name, times in spent.items()}
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(json.dumps({"machine": machine, "repeats": repeats, "cpu_ms": medians, "cells": painted()}, indent=2))
+    print(json.dumps({"machine": machine, "repeats": repeats, "cpu_ms": medians}, indent=2))
 
 
 if __name__ == "__main__":

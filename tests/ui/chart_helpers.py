@@ -7,14 +7,15 @@ from array import array
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from rich.style import Style
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.mode import DrawingMode
+from tui_attn.ui.curves import Curve
+from tui_attn.ui.options import UiOptions
+from tui_attn.ui.styles import DrawingMode, Styles
+from tui_attn.ui.theming import ThemedApp
 
 NAN, INF = float("nan"), float("inf")
 TRUE, ASCII = DrawingMode("true"), DrawingMode("none", ascii=True)
@@ -32,10 +33,9 @@ HOSTILE = [
 ]
 
 
-def look(mode: DrawingMode = TRUE, *, dark: bool = True) -> Look:
-    """A look without a theme: every part has a colour, as far as there are colours."""
-    plain = Style() if mode.colors == "none" else Style(color="#808080")
-    return Look(mode, dark, (16, 21, 27), plain, plain, plain, plain, plain, plain, plain)
+def styles(mode: DrawingMode = TRUE, *, dark: bool = True) -> Styles:
+    """Styles without a theme: every part is grey."""
+    return Styles(lambda name: Style(color="#808080"), mode, dark=dark, background="#10151b", selected="#1f2a36")
 
 
 def curve(
@@ -59,15 +59,15 @@ def text(strips: Sequence[Strip]) -> str:
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
-class OneWidget(App[None]):
+class OneWidget(ThemedApp):
     """An app of one widget."""
 
     CSS = "Screen { layout: vertical; }"
 
     def __init__(self, widget: Widget, mode: DrawingMode = TRUE) -> None:
-        super().__init__()
+        super().__init__(UiOptions(theme="dark", ascii=mode.ascii))
         self.widget = widget
-        self.drawing_mode = mode
+        self.set_drawing_mode(mode)
 
     def compose(self) -> ComposeResult:
         yield self.widget
@@ -79,7 +79,7 @@ class OneWidget(App[None]):
 
 def run(
     widget: Widget,
-    steps: Callable[[OneWidget, Pilot[None]], Awaitable[None]],
+    steps: Callable[[OneWidget, Pilot[int]], Awaitable[None]],
     size: tuple[int, int] = (80, 24),
     mode: DrawingMode = TRUE,
 ) -> None:
@@ -94,7 +94,7 @@ def run(
     asyncio.run(main())
 
 
-async def settled(pilot: Pilot[None]) -> None:
+async def settled(pilot: Pilot[int]) -> None:
     for _ in range(3):
         await pilot.pause()
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN
 from tui_attn.ui.charts.canvas import Layer, draw
-from tui_attn.ui.charts.clip import clip_segment, clipped, compact, polylines
-from tui_attn.ui.charts.decimate import columns_of, decimate, min_max
+from tui_attn.ui.charts.geometry import clip_segment, clipped, columns_of, compact, decimate, min_max, polylines
 
 DOTS = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]]
 

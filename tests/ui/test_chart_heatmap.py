@@ -13,21 +13,20 @@ from rich.color import Color, ColorSystem
 from textual.geometry import Offset
 from textual.pilot import Pilot
 
-from tests.ui.chart_helpers import ASCII, INF, MODES, NAN, TRUE, OneWidget, look, text
+from tests.ui.chart_helpers import ASCII, INF, MODES, NAN, TRUE, OneWidget, styles, text
 from tests.ui.harness import until
 from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts import palette
-from tui_attn.ui.charts.gates import compose_gates, grouped
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
-from tui_attn.ui.charts.mode import Colors, DrawingMode
-from tui_attn.ui.widgets.gate_strip import GateStrip
+from tui_attn.ui.styles import Colors, DrawingMode
+from tui_attn.ui.widgets.gate_strip import GateStrip, compose_gates, grouped
 from tui_attn.ui.widgets.heatmap import Heatmap
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 
 
 def drawn(view: MatrixView, width: int = 80, height: int = 20, mode: DrawingMode = TRUE) -> str:
-    return text(compose_matrix(view, width, height, look(mode))[0])
+    return text(compose_matrix(view, width, height, styles(mode))[0])
 
 
 # ---- the matrix
@@ -80,7 +79,7 @@ def test_any_matrix_fills_any_size(data, width, height, mode, difference, key, w
     rows, columns = made.shape
     cursor = (where.draw(st.integers(0, max(rows - 1, 0))), where.draw(st.integers(0, max(columns - 1, 0))))
     view = MatrixView(made, "Gates", sort_by=key, difference=difference, cursor=cursor)
-    strips, _ = compose_matrix(view, width, height, look(mode))
+    strips, _ = compose_matrix(view, width, height, styles(mode))
     assert [strip.cell_length for strip in strips] == [width] * height
     assert not mode.ascii or text(strips).isascii()
 
@@ -213,7 +212,7 @@ def test_channels_are_grouped_by_their_mean_when_they_do_not_fit() -> None:
 
 def test_gates_in_ascii_look_like_this() -> None:
     gates = {"se1": [i / 9 for i in range(10)], "se2": [0.0, 1.0]}
-    assert text(compose_gates(gates, "se-s0, epoch 3", "none", 60, 3, look(ASCII))).splitlines() == [
+    assert text(compose_gates(gates, "se-s0, epoch 3", "none", 60, 3, styles(ASCII))).splitlines() == [
         "gates  se-s0, epoch 3                         0  .:-=+*#%@ 1",
         "se1    ...:::---===+++***###%%%@@@      mean 0.50  0.00-1.00",
         "se2       @@@@@@                        mean 0.50  0.00-1.00",
@@ -222,7 +221,7 @@ def test_gates_in_ascii_look_like_this() -> None:
 
 def test_grouping_and_layers_left_out_are_said() -> None:
     gates = {f"se{i}": [0.5] * 64 for i in range(4)}
-    shown = text(compose_gates(gates, "", "", 60, 3, look(TRUE)))
+    shown = text(compose_gates(gates, "", "", 60, 3, styles(TRUE)))
     assert "2 channels a cell" in shown
     assert "+2 layers" in shown
 
@@ -232,18 +231,18 @@ def test_grouping_and_layers_left_out_are_said() -> None:
 def test_gates_fill_any_size(mode: DrawingMode, size: tuple[int, int]) -> None:
     gates = {"se1": [0.0, 0.3, NAN, INF, -5.0, 1.0] * 6, "se2": [0.5] * 64, "empty": []}
     for given_gates in (gates, {}):
-        strips = compose_gates(given_gates, "se-s0", "no SE layer in this run", *size, look(mode))
+        strips = compose_gates(given_gates, "se-s0", "no SE layer in this run", *size, styles(mode))
         assert [strip.cell_length for strip in strips] == [size[0]] * size[1]
 
 
 def test_no_gates_are_told_in_words() -> None:
-    assert "no SE layer in this run" in text(compose_gates({}, "base-s0", "no SE layer in this run", 60, 2, look()))
+    assert "no SE layer in this run" in text(compose_gates({}, "base-s0", "no SE layer in this run", 60, 2, styles()))
 
 
 # ---- the widgets
 
 
-def run(widget: Heatmap | GateStrip, steps: Callable[[OneWidget, Pilot[None]], Awaitable[None]]) -> None:
+def run(widget: Heatmap | GateStrip, steps: Callable[[OneWidget, Pilot[int]], Awaitable[None]]) -> None:
     async def main() -> None:
         app = OneWidget(widget)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -258,7 +257,7 @@ def test_the_heatmap_s_cursor_reads_out_and_keeps_its_column_when_the_order_chan
     rng = np.random.default_rng(0)
     values = rng.random((10, 200))
 
-    async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         heat.set_matrix(values, CLASSES, lower=0, upper=1)
         heat.focus()
         await pilot.press("down", "down", "down", "right", "right")
@@ -284,7 +283,7 @@ def test_the_heatmap_s_cursor_reads_out_and_keeps_its_column_when_the_order_chan
 def test_a_click_puts_the_heatmap_s_cursor() -> None:
     heat = Heatmap("Gates")
 
-    async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         heat.set_matrix(np.eye(4), "abcd")
         await pilot.pause()
         await pilot.pause()
@@ -301,7 +300,7 @@ def test_a_click_puts_the_heatmap_s_cursor() -> None:
 def test_the_next_matrix_keeps_order_and_cursor_where_it_can() -> None:
     heat = Heatmap("Gates")
 
-    async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         heat.set_matrix(np.ones((4, 8)), "abcd")
         heat.cursor, heat.sort_by = (3, 7), "spread"
         heat.set_matrix(np.zeros((4, 8)), "abcd", title="Epoch 2")
@@ -320,11 +319,11 @@ def test_the_next_matrix_keeps_order_and_cursor_where_it_can() -> None:
 
 def test_tall_matrices_are_packed_into_half_blocks() -> None:
     view = MatrixView(matrix(np.eye(40), [str(i) for i in range(40)]), cursor=(0, 0))
-    strips, layout = compose_matrix(view, 80, 24, look(TRUE))
+    strips, layout = compose_matrix(view, 80, 24, styles(TRUE))
     assert layout is not None
     assert (layout.rows, layout.packed) == (40, True)
     assert text(strips).count("▀") == 20 * 40
-    unpacked = compose_matrix(view, 80, 24, look(DrawingMode("16")))[1]
+    unpacked = compose_matrix(view, 80, 24, styles(DrawingMode("16")))[1]
     assert unpacked is not None
     assert (unpacked.rows, unpacked.packed) == (20, False)
 
@@ -332,7 +331,7 @@ def test_tall_matrices_are_packed_into_half_blocks() -> None:
 def test_the_gate_strip_is_as_tall_as_it_has_layers() -> None:
     strip = GateStrip(empty="waiting for the first probe")
 
-    async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         await until(pilot, lambda: "waiting for the first probe" in app.screen_text())
         strip.set_gates({"se1": [0.2] * 32, "se2": [0.8] * 64}, "se-s0, epoch 1")
         await until(pilot, lambda: strip.size.height == 3 and "se-s0, epoch 1" in app.screen_text())

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ui.chart_helpers import ASCII, HOSTILE, INF, MODES, NAN, TRUE, curve, look, text
-from tui_attn.ui.charts.curve import Curve, XAxis
-from tui_attn.ui.charts.mode import DrawingMode
+from tests.ui.chart_helpers import ASCII, HOSTILE, INF, MODES, NAN, TRUE, curve, styles, text
+from tui_attn.ui.charts.geometry import Span
 from tui_attn.ui.charts.plot import MIN_HEIGHT, MIN_WIDTH, Picture, View, compose
 from tui_attn.ui.charts.series import SeriesStore
-from tui_attn.ui.charts.view import Span
+from tui_attn.ui.curves import Curve, XAxis
+from tui_attn.ui.styles import DrawingMode
 
 
 def picture(
@@ -29,7 +29,7 @@ def picture(
     view = View(store.lines(axis, smoothing=smoothing), "Loss", axis=axis, smoothing=smoothing)
     for name, value in options.items():
         setattr(view, name, value)
-    return compose(view, width, height, look(mode))
+    return compose(view, width, height, styles(mode))
 
 
 def falling(n: int = 60, start: float = 2.3) -> list[float]:

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN, curve
-from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.series import SeriesStore
-from tui_attn.ui.charts.smoothing import Smoother
+from tui_attn.ui.charts.series import SeriesStore, Smoother
+from tui_attn.ui.curves import Curve
 
 finite = st.floats(-1e6, 1e6)
 weights = st.floats(0, 0.99)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rich.color import Color, ColorSystem
+from textual.pilot import Pilot
 
-from tests.ui.chart_helpers import look
-from tests.ui.harness import make_app
+from tests.ui.chart_helpers import styles
+from tests.ui.harness import drive, make_app
+from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.charts import palette, sixteen
-from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.ramp import cursor_style, difference_cell, value_cell
+from tui_attn.ui.styles import DrawingMode
 
 # The 16 colours by their numbers, as the terminals come.
 PALETTES = {
@@ -92,15 +94,15 @@ def test_differences_tell_their_sign_by_hue_and_in_ascii_by_sign() -> None:
 
 def test_cells_have_a_background_of_their_own_so_that_light_terminals_show_the_same() -> None:
     for dark in (True, False):
-        shown = look(SIXTEEN, dark=dark)
+        shown = styles(SIXTEEN, dark=dark)
         for share in (0.0, 0.3, 0.7, 1.0):
-            assert value_cell(share, shown)[1].bgcolor is not None
-            assert difference_cell(2 * share - 1, shown)[1].bgcolor is not None
-            assert value_cell(share, shown) == value_cell(share, look(SIXTEEN))
+            assert shown(value_cell(share, shown)[1]).bgcolor is not None
+            assert shown(difference_cell(2 * share - 1, shown)[1]).bgcolor is not None
+            assert value_cell(share, shown) == value_cell(share, styles(SIXTEEN))
 
 
 def test_the_cursor_stands_out_of_both_ramps() -> None:
-    style = cursor_style(0.5, False, look(SIXTEEN))
+    style = styles(SIXTEEN)(cursor_style(0.5, False, styles(SIXTEEN)))
     assert style.bgcolor is not None
     colors = {color for _, ink, under in sixteen.RAMP for color in (ink, under)}
     assert tuple(style.bgcolor.get_truecolor()) not in colors
@@ -118,9 +120,13 @@ def test_on_a_light_terminal_models_and_states_take_the_dark_ones_of_the_16(says
     app = make_app(None, theme="terminal", environment={"TERM": "xterm", "COLORTERM": "", "COLORFGBG": says})
     assert app.drawing_mode.colors == "16"
     assert app.current_theme.dark is dark
-    for ink in ("model:base", "model:se", "model:self-attention", "failed", "gone"):
-        color = app.inks(ink).color
-        assert color is not None
-        number = color.number if color.number is not None else color.downgrade(ColorSystem.STANDARD).number
-        assert number is not None
-        assert (number >= 8) is dark, ink
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        for ink in ("model:base", "model:se", "model:self-attention", "failed", "gone"):
+            color = app.drawing(ink).color
+            assert color is not None
+            number = color.number if color.number is not None else color.downgrade(ColorSystem.STANDARD).number
+            assert number is not None
+            assert (number >= 8) is dark, ink
+
+    drive(app, script)

@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from tests.ui.chart_helpers import OneWidget, curve, run, settled, three
-from tui_attn.ui.charts.curve import Curve
 from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
+from tui_attn.ui.curves import Curve
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.metric_plot import MetricPlot
 
@@ -21,7 +21,7 @@ from tui_attn.ui.widgets.metric_plot import MetricPlot
 def test_the_cursor_goes_from_point_to_point_and_reads_out_every_series() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves([curve("base", [3.0, 2.0, 1.0]), curve("se", [6.0, 5.0])])
         await settled(pilot)
         plot.focus()
@@ -31,11 +31,11 @@ def test_the_cursor_goes_from_point_to_point_and_reads_out_every_series() -> Non
             await settled(pilot)
             places.append(plot.cursor)
         assert places == [30.0, 20.0, 10.0, 10.0, 20.0, 30.0, 10.0]
-        assert plot.read_out() == [("base", "3.0000"), ("se", "6.0000")]
+        assert "● base 3.0000  ▲ se 6.0000" in app.screen_text()
         assert "step 10" in app.screen_text()
         await pilot.press("end")
         await settled(pilot)
-        assert plot.read_out() == [("base", "1.0000"), ("se", "–")]
+        assert "● base 1.0000  ▲ se –" in app.screen_text()
         await pilot.press("escape")
         assert plot.cursor is None
 
@@ -45,7 +45,7 @@ def test_the_cursor_goes_from_point_to_point_and_reads_out_every_series() -> Non
 def test_the_cursor_moves_at_least_a_column_where_points_are_dense() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves([curve("base", [1.0] * 5000)])
         await settled(pilot)
         plot.focus()
@@ -68,7 +68,7 @@ def test_zoom_pan_and_reset_by_keyboard() -> None:
     def zoomed() -> bool:
         return plot.zoomed
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
@@ -107,7 +107,7 @@ def test_zoom_pan_and_reset_by_keyboard() -> None:
 def test_zooming_keeps_the_cursor_in_its_place() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
@@ -127,7 +127,7 @@ def test_zooming_keeps_the_cursor_in_its_place() -> None:
 def test_a_cursor_that_leaves_the_picture_takes_it_along() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
@@ -145,7 +145,7 @@ def test_a_cursor_that_leaves_the_picture_takes_it_along() -> None:
 def test_the_view_stays_while_points_arrive_once_it_was_zoomed_and_follows_them_before() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves([curve("base", [1.0] * 100)])
         await settled(pilot)
         plot.set_curves([curve("base", [1.0] * 200, revision=2)])
@@ -165,7 +165,7 @@ def test_the_view_stays_while_points_arrive_once_it_was_zoomed_and_follows_them_
 def test_switches_by_keyboard() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves([curve("se-s0", [1.0] * 9, group="se"), curve("se-s1", [2.0] * 9, group="se")])
         await settled(pilot)
         plot.focus()
@@ -192,7 +192,7 @@ def test_switches_by_keyboard() -> None:
 def test_cursor_and_view_go_along_to_another_axis() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
@@ -214,7 +214,7 @@ def test_cursor_and_view_go_along_to_another_axis() -> None:
 def test_an_axis_that_is_not_known_is_said_and_steps_are_taken() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves([Curve("a", "a", "base", [1.0, 2.0], [1.0, 2.0])])
         plot.x_axis = "epoch"
         await settled(pilot)
@@ -233,7 +233,7 @@ def test_escape_is_left_to_others_without_a_cursor() -> None:
 def test_the_mouse_zooms_drags_and_puts_the_cursor() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         await pilot.click(plot, Offset(40, 10))
@@ -265,7 +265,7 @@ def test_the_mouse_zooms_drags_and_puts_the_cursor() -> None:
 def test_keys_before_there_is_anything_do_nothing() -> None:
     for widget in (MetricPlot("Loss"), Heatmap("Gates")):
 
-        async def do(app: OneWidget, pilot: Pilot[None], widget: Widget = widget) -> None:
+        async def do(app: OneWidget, pilot: Pilot[int], widget: Widget = widget) -> None:
             widget.focus()
             rows = CHART_KEYS if isinstance(widget, MetricPlot) else HEATMAP_KEYS
             for _, keys, *_ in rows:

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_attn.ui.charts.frame import Frame
+from tui_attn.ui.charts.geometry import Frame, Span, history, nice, padded
 from tui_attn.ui.charts.ticks import clock, linear_ticks, log_ticks, short, time_ticks
-from tui_attn.ui.charts.view import Span, history, nice, padded
 
 numbers = st.floats(-1e12, 1e12)
 spans = st.builds(lambda lower, width: Span(lower, lower + width), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

@@ -5,45 +5,39 @@ from __future__ import annotations
 import subprocess
 import sys
 from array import array
+from collections.abc import Sequence
 
 import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.strip import Strip
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, run, settled, three
 from tests.ui.harness import until
-from tui_attn.ui.charts.curve import Curve
-from tui_attn.ui.charts.mode import DrawingMode
+from tui_attn.ui.curves import Curve
+from tui_attn.ui.options import THEMES
+from tui_attn.ui.styles import DrawingMode
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.metric_plot import MetricPlot
 
 
 class Painted(MetricPlot):
-    """A chart that counts its drawings and remembers what it asked to be painted."""
+    """A chart that counts its drawings."""
 
     drawings = 0
-    regions: list[tuple[int, int, int]]
 
-    def compose_anew(self) -> None:
-        self.regions = []
-
-    def draw(self, *args: object) -> list:  # type: ignore[type-arg]
+    def lines(self, width: int, height: int) -> Sequence[Strip]:
         before = self._picture
-        strips = super().draw(*args)  # type: ignore[arg-type]
+        strips = super().lines(width, height)
         self.drawings += before is not self._picture
         return strips
-
-    def refresh(self, *regions, **how):  # type: ignore[no-untyped-def]
-        if hasattr(self, "regions"):
-            self.regions += [(region.y, region.x, region.width) for region in regions] or [(-1, 0, 0)]
-        return super().refresh(*regions, **how)
 
 
 def test_the_chart_shows_its_curves() -> None:
     plot = MetricPlot("Training loss", y_label="nats")
 
-    async def steps(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         assert "waiting for the first points" in app.screen_text()
         plot.set_curves(three())
         await settled(pilot)
@@ -51,36 +45,32 @@ def test_the_chart_shows_its_curves() -> None:
         assert "Training loss  nats" in shown
         assert "● base 0.3500" in shown
         assert "■ self-attention 0.3857" in shown
-        assert plot.read_out() == [("base", "0.3500"), ("se", "0.2500"), ("self-attention", "0.3857")]
+        assert "▲ se 0.2500" in shown
 
     run(plot, steps)
 
 
-def test_nothing_is_drawn_when_nothing_changed_and_only_changed_cells_are_painted() -> None:
+def test_nothing_is_drawn_when_nothing_changed() -> None:
     plot = Painted("Loss")
     steps, values = array("d", range(1, 102)), array("d", [1.0] * 51 + [2.0] * 50)
 
     def given(revision: int) -> list[Curve]:
         return [Curve("base", "base", "base", steps, values, revision=revision)]
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(given(1))
         await settled(pilot)
         drawn = plot.drawings
-        plot.compose_anew()
         plot.set_curves(given(1))
         plot.set_curves(given(2))  # a new revision of the same points
-        plot.invalidate()
+        plot.redraw()
         await settled(pilot)
         assert plot.drawings == drawn
-        assert plot.regions == []
         steps.append(102.0)
         values.append(1.5)
         plot.set_curves(given(3))
         await settled(pilot)
         assert plot.drawings == drawn + 1
-        assert 0 < len(plot.regions) < 24
-        assert all(width < 40 for y, _, width in plot.regions if y > 1)
 
     run(plot, do)
 
@@ -88,7 +78,7 @@ def test_nothing_is_drawn_when_nothing_changed_and_only_changed_cells_are_painte
 def test_many_changes_at_once_are_one_drawing() -> None:
     plot = Painted("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         drawn = plot.drawings
@@ -104,7 +94,7 @@ def test_many_changes_at_once_are_one_drawing() -> None:
 def test_a_hidden_chart_draws_nothing_and_catches_up_when_shown() -> None:
     plot = Painted("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.display = False
         await settled(pilot)
         drawn = plot.drawings
@@ -121,7 +111,7 @@ def test_a_hidden_chart_draws_nothing_and_catches_up_when_shown() -> None:
 def test_a_covered_chart_draws_nothing_and_catches_up_when_the_other_screen_goes() -> None:
     plot = Painted("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         drawn = plot.drawings
@@ -142,7 +132,7 @@ def test_a_covered_chart_draws_nothing_and_catches_up_when_the_other_screen_goes
 def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
     plot, gates, heat = MetricPlot(), GateStrip(), Heatmap()
 
-    async def in_chart(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def in_chart(app: OneWidget, pilot: Pilot[int]) -> None:
         for label in HOSTILE:
             plot.title = plot.y_label = plot.empty = label
             plot.set_curves([])
@@ -150,14 +140,14 @@ def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
             plot.set_curves([Curve(label, label, label, [1.0, 2.0], [1.0, NAN], group=label)])
             await harmless(app, pilot)
 
-    async def in_gates(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def in_gates(app: OneWidget, pilot: Pilot[int]) -> None:
         for label in HOSTILE:
             gates.set_gates({label: [0.1, 0.9]}, label)
             await harmless(app, pilot)
             gates.set_gates({}, label, empty=label)
             await harmless(app, pilot)
 
-    async def in_heatmap(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def in_heatmap(app: OneWidget, pilot: Pilot[int]) -> None:
         for label in HOSTILE:
             heat.row_title = heat.column_title = label
             heat.set_matrix([[0.1, 0.9]] * 2, [label, label], [label, label], title=label)
@@ -168,7 +158,7 @@ def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
     run(heat, in_heatmap, mode=mode)
 
 
-async def harmless(app: OneWidget, pilot: Pilot[None]) -> None:
+async def harmless(app: OneWidget, pilot: Pilot[int]) -> None:
     await settled(pilot)
     shown = app.screen_text()
     assert shown.strip()
@@ -180,24 +170,23 @@ async def harmless(app: OneWidget, pilot: Pilot[None]) -> None:
 def test_a_theme_change_draws_anew() -> None:
     plot = Painted("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         drawn = plot.drawings
-        app.theme = "textual-light"
+        app.use_theme("light")
         await settled(pilot)
         assert plot.drawings > drawn
 
     run(plot, do)
 
 
-@pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark", "textual-ansi", "gruvbox"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_every_theme_is_good_enough(theme: str) -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
-        if theme in app.available_themes:
-            app.theme = theme
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
+        app.use_theme(theme)
         plot.set_curves(three())
         await settled(pilot)
         assert "● base" in app.screen_text()
@@ -208,7 +197,7 @@ def test_every_theme_is_good_enough(theme: str) -> None:
 def test_a_resize_is_followed() -> None:
     plot = MetricPlot("Loss")
 
-    async def do(app: OneWidget, pilot: Pilot[None]) -> None:
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(three())
         await settled(pilot)
         for size in ((200, 60), (30, 6), (20, 4), (80, 24)):

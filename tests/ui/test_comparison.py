@@ -20,14 +20,14 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.comparison import disagreements, overview
 from tui_attn.ui.comparison.parts import Page, interval_bar, reach
 from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, pairs_of
+from tui_attn.ui.drawing import Row
 from tui_attn.ui.jobs import Job, Jobs
 from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.confirm import ConfirmScreen
-from tui_attn.ui.widgets.lines import Row
+from tui_attn.ui.styles import DrawingMode
 
 BASE = (0.910, 0.912, 0.911, 0.909, 0.913)
 SE = (0.921, 0.922, 0.923, 0.918, 0.924)
@@ -48,7 +48,7 @@ def plain(rows: list[Row]) -> str:
 
 
 def inked(rows: list[Row], text: str) -> set[str]:
-    return {ink for row in rows for piece, ink in row.pieces if text in piece}
+    return {str(ink) for row in rows for piece, ink in row.pieces if text in piece}
 
 
 def page(width: int = 120, mode: DrawingMode | None = None) -> Page:

@@ -13,12 +13,12 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.drawing import Lines
 from tui_attn.ui.options import THEMES
 from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.heatmaps import HeatmapsScreen
 from tui_attn.ui.screens.run_details import RunDetailsScreen
-from tui_attn.ui.widgets.lines import Lines
 
 
 def selected(app: DashboardApp) -> str | None:
@@ -168,7 +168,7 @@ def test_every_theme_draws_every_ink(tmp_path: Path, theme: str) -> None:
                  "done", "gone", "warning", "primary", "model:base", "model:se", "model:self-attention")  # fmt: skip
         for name in names:
             for chosen in (False, True):
-                style = app.inks(name, chosen)
+                style = app.drawing(name) + (app.drawing.under_selected if chosen else app.drawing.under)
                 assert style.color is not None
                 assert style.color != style.bgcolor or style.color.is_default
 

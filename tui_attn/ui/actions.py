@@ -10,8 +10,8 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.keys import ALL_KEYS, PALETTE_OPENERS, PANEL_KEYS
+from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.textual_private import is_allowed, remapped_bindings
 from tui_attn.ui.widgets.key_bar import key_name
 

@@ -10,8 +10,8 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import command_line, duration, safe_text
 from tui_attn.ui import formatting
+from tui_attn.ui.drawing import Piece, Row
 from tui_attn.ui.history_view import HistoryView
-from tui_attn.ui.widgets.lines import Piece, Row
 
 
 def about(entry: Entry, width: int) -> list[Row]:

@@ -1,64 +1,142 @@
-"""The styles that widgets draw with, by name, for the theme in use."""
+"""What the terminal can show, and the styles that panels and charts draw with, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
-from rich.color import Color as RichColor
+from rich.color import Color
 from rich.style import Style
-from textual.color import Color
+from textual.color import Color as ThemeColor
 
-from tui_attn.ui.charts.mode import DEFAULT_MODE, DrawingMode
+from tui_attn.experiment.model_info import RGB
 
-_BOLD = frozenset({"bold", "title", "focused", "failed", "warning", "key"})
-_VARIABLES = {"normal": "foreground", "bold": "foreground", "focused": "primary", "key": "primary"}
-"""Names that differ from their theme variable's."""
+Colors = Literal["true", "256", "16", "none"]
+"""True colour, the 256-colour palette, the 16 ANSI colours, or none at all (NO_COLOR)."""
+
+STYLE_NAMES = frozenset(
+    {"normal", "bold", "title", "focused", "key", "muted", "faint", "rule", "grid", "cursor", "primary"}
+    | {"warning", "failed", "running", "held", "done", "gone"}
+)
+"""The component classes of the app: CSS decides how each of these looks."""
 
 
-class Inks:
-    """Styles by name: `normal`, `bold`, `focused`, `key`, `model:NAME`, or a variable of the theme.
+@dataclass(frozen=True, slots=True)
+class DrawingMode:
+    """How to draw. The app sets it once, as its attribute `drawing_mode`."""
 
-    Each on the usual background or on that of what is selected. `paint:RRGGBB:RRGGBB` are a foreground and a background
-    of their own, for values and pictures: only to be used where the terminal has shades, or with the greys of its 16.
+    colors: Colors = "true"
+    ascii: bool = False
+    """Draw with the 95 printable ASCII characters only."""
+
+    @property
+    def shades(self) -> bool:
+        """Whether there are enough colours to tell values apart by colour alone."""
+        return self.colors in {"true", "256"}
+
+
+DEFAULT_MODE = DrawingMode()
+
+
+def drawing_mode(app: object) -> DrawingMode:
+    """Return the `drawing_mode` of `app`, or the default where it has none."""
+    found = getattr(app, "drawing_mode", None)
+    return found if isinstance(found, DrawingMode) else DEFAULT_MODE
+
+
+@lru_cache(maxsize=4096)
+def _style(fg: RGB | None, bg: RGB | None, bold: bool, dim: bool) -> Style:
+    return Style(
+        color=None if fg is None else Color.from_rgb(*fg),
+        bgcolor=None if bg is None else Color.from_rgb(*bg),
+        bold=bold or None,
+        dim=dim or None,
+    )
+
+
+class Styles:
+    """Styles by name, and styles of given colours, for one theme on one kind of terminal.
+
+    A name is one of `STYLE_NAMES`, `model:NAME` for the colour of a model, or `paint:RRGGBB:RRGGBB` for a foreground
+    and a background. No named style has a background: panels draw on that of the theme, or of the selected line.
     """
 
-    def __init__(self, variables: Mapping[str, str], mode: DrawingMode = DEFAULT_MODE, *, dark: bool = True) -> None:
-        self._variables = variables
-        self._mode = mode
-        self._dark = dark
-        self._styles: dict[tuple[str, bool], Style] = {}
+    def __init__(
+        self, look_up: Callable[[str], Style], mode: DrawingMode, *, dark: bool, background: str, selected: str
+    ) -> None:
+        """`look_up` returns the style of a component class; the others are colours of the theme."""
+        self.mode = mode
+        self.dark = dark
+        under, chosen = ThemeColor.parse(background), ThemeColor.parse(selected)
+        self.background: RGB = under.rgb
+        self.under = Style(bgcolor=under.rich_color)
+        """The background of panels, and of a line that is selected."""
+        self.under_selected = Style(bgcolor=chosen.rich_color)
+        self._look_up = look_up
+        self._named: dict[str, Style] = {}
 
-    def __call__(self, name: str, selected: bool = False) -> Style:
-        """The style called `name`. Raises `KeyError` for one there isn't."""
-        found = self._styles.get((name, selected))
-        if found is None and name.startswith("paint:"):
-            found = self._styles[name, selected] = self._painted(*name.split(":")[1:])
+    def __call__(self, name: str | Style) -> Style:
+        """Return the style called `name`, or `name` itself where it is a style."""
+        if isinstance(name, Style):
+            return name
+        found = self._named.get(name)
         if found is None:
-            background = self._theme_color("selected" if selected else "background")
-            # Without colours a line tells what has the keyboard.
-            under = True if name == "focused" and self._mode.colors == "none" else None
-            bold = True if name in _BOLD else None
-            found = Style(color=self._color(name), bgcolor=background, bold=bold, underline=under)
-            self._styles[name, selected] = found
+            found = self._named[name] = self._make(name)
         return found
 
-    def _painted(self, foreground: str, background: str) -> Style:
+    def _make(self, name: str) -> Style:
+        kind, _, rest = name.partition(":")
+        if kind == "model":
+            return self.curve(rest)
+        if kind == "paint":
+            front, _, under = rest.partition(":")
+            return _style(self._painted(_rgb(front)), self._painted(_rgb(under)), False, False)
+        found = self._look_up(name)
+        plain = self.mode.colors == "none"
+        # Without colours an underline shows what has the keyboard.
+        return Style(
+            color=None if plain else found.color,
+            bold=found.bold or None,
+            underline=True if plain and name == "focused" else None,
+        )
+
+    def style(self, fg: RGB | None = None, bg: RGB | None = None, *, bold: bool = False, dim: bool = False) -> Style:
+        """Return a style of these colours, or of none where there are none."""
+        if self.mode.colors == "none":
+            fg = bg = None
+        elif self.mode.colors == "256":
+            from tui_attn.ui.charts.palette import of_256
+
+            fg, bg = fg and of_256(fg), bg and of_256(bg)
+        return _style(fg, bg, bold, dim)
+
+    def _painted(self, color: RGB) -> RGB:
         from tui_attn.ui.charts.palette import of_256
 
-        def color(text: str) -> RichColor:
-            red, green, blue = bytes.fromhex(text)
-            grey = red == green == blue  # of which the 256 have enough, and Rich finds the next
-            found = of_256((red, green, blue)) if self._mode.colors == "256" and not grey else (red, green, blue)
-            return Color(*found).rich_color
+        grey = len(set(color)) == 1  # the 256 have enough greys, and Rich finds the nearest
+        return color if grey or self.mode.colors != "256" else of_256(color)
 
-        return Style(color=color(foreground), bgcolor=color(background))
+    def curve(self, key: str, *, bold: bool = False) -> Style:
+        """Return the style of a curve with palette key `key`."""
+        from tui_attn.ui.charts.palette import curve_color  # not needed for the first frame
 
-    def _color(self, name: str) -> RichColor:
-        if name.startswith("model:"):
-            from tui_attn.ui.charts.palette import curve_color  # not needed for the first frame
+        return self.style(curve_color(key, self.mode, self.dark), bold=bold)
 
-            return Color(*curve_color(name.removeprefix("model:"), self._mode, self._dark)).rich_color
-        return self._theme_color(_VARIABLES.get(name, name))
+    def behind(self, key: str) -> Style:
+        """Return the faint style of what stands behind that curve."""
+        from tui_attn.ui.charts.palette import faint_color
 
-    def _theme_color(self, variable: str) -> RichColor:
-        return Color.parse(self._variables[variable]).rich_color
+        return self.style(faint_color(key, self.mode, self.dark, self.background), dim=self.mode.colors == "none")
+
+    def tint(self, key: str, under: RGB | None = None) -> RGB:
+        """Return the background of that curve's band, on `under` where bands overlap."""
+        from tui_attn.ui.charts.palette import blend, curve_color
+
+        return blend(under or self.background, curve_color(key, self.mode, self.dark), 0.22)
+
+
+def _rgb(text: str) -> RGB:
+    red, green, blue = bytes.fromhex(text)
+    return red, green, blue

@@ -8,13 +8,6 @@ from textual.theme import Theme
 
 from tui_attn.ui.options import THEMES
 
-_SHARED = {
-    "rule": "$panel",
-    "muted": "$foreground 60%",
-    "faint": "$foreground 38%",
-    "selected": "$panel",
-}
-
 
 def _theme(name: str, *, variables: dict[str, str], **colors: str | bool) -> Theme:
     return Theme(name=name, variables=variables, **colors)  # type: ignore[arg-type]
@@ -34,6 +27,7 @@ DARK = _theme(
     panel="#1b232d",
     variables={
         "rule": "#323d4a",
+        "grid": "#2e343a",
         "title": "#e6edf3",
         "muted": "#8b98a5",
         "faint": "#566472",
@@ -61,6 +55,7 @@ LIGHT = _theme(
     panel="#eceeef",
     variables={
         "rule": "#c6ccd2",
+        "grid": "#d9dadb",
         "title": "#0b1117",
         "muted": "#596673",
         "faint": "#98a2ac",
@@ -88,6 +83,7 @@ COLOUR_BLIND = _theme(
     panel="#1b222b",
     variables={
         "rule": "#35404c",
+        "grid": "#2e3237",
         "title": "#f2f5f7",
         "muted": "#929ea9",
         "faint": "#5c6873",
@@ -118,6 +114,7 @@ TERMINAL = _theme(
     boost="ansi_default",
     variables={
         "rule": "ansi_bright_black",
+        "grid": "ansi_bright_black",
         "title": "ansi_default",
         "muted": "ansi_default",
         "faint": "ansi_bright_black",

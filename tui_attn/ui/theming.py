@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.color import ColorSystem
+from rich.style import Style
 
 from tui_attn.ui import themes
-from tui_attn.ui.charts.mode import Colors, DrawingMode
+from tui_attn.ui.drawing import Lines
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.painter import PaintingApp
-from tui_attn.ui.styles import Inks
+from tui_attn.ui.styles import STYLE_NAMES, Colors, DrawingMode, Styles
 from tui_attn.ui.terminal import ascii_only, light_background
 
 _COLORS: dict[ColorSystem | None, Colors] = {
@@ -19,7 +22,30 @@ _COLORS: dict[ColorSystem | None, Colors] = {
 
 
 class ThemedApp(PaintingApp, inherit_bindings=False):
-    """Has one of our themes, `inks` for the widgets and a `drawing_mode` for the charts."""
+    """Has one of our themes, a `drawing_mode`, and `drawing` styles by name."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLE_NAMES)
+    DEFAULT_CSS = """
+    ThemedApp {
+        & > .normal { color: $foreground; }
+        & > .bold { color: $foreground; text-style: bold; }
+        & > .title { color: $title; text-style: bold; }
+        & > .focused { color: $primary; text-style: bold; }
+        & > .key { color: $primary; text-style: bold; }
+        & > .cursor { color: $accent; text-style: bold; }
+        & > .primary { color: $primary; }
+        & > .muted { color: $muted; }
+        & > .faint { color: $faint; }
+        & > .rule { color: $rule; }
+        & > .grid { color: $grid; }
+        & > .warning { color: $warning; text-style: bold; }
+        & > .failed { color: $failed; text-style: bold; }
+        & > .running { color: $running; }
+        & > .held { color: $held; }
+        & > .done { color: $done; }
+        & > .gone { color: $gone; }
+    }
+    """
 
     def __init__(self, options: UiOptions) -> None:
         self._wants_ascii = ascii_only() if options.ascii is None else options.ascii
@@ -38,6 +64,28 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         own_colors = name in {"terminal", "ascii"} and self._terminal_colors is not None
         system = ColorSystem.STANDARD if own_colors else self._terminal_colors
         colors: Colors = "none" if self.no_color else _COLORS.get(system, "true")
-        self.drawing_mode = DrawingMode(colors=colors, ascii=self.ascii_only)
-        self.inks = Inks(self.get_css_variables(), self.drawing_mode, dark=self.current_theme.dark)
+        self.set_drawing_mode(DrawingMode(colors=colors, ascii=self.ascii_only))
         self.set_color_system(system)
+
+    def set_drawing_mode(self, mode: DrawingMode) -> None:
+        """Draw in `mode`."""
+        self.drawing_mode = mode
+        variables = self.get_css_variables()
+        self.drawing = Styles(
+            self._component_style,
+            mode,
+            dark=self.current_theme.dark,
+            background=variables["background"],
+            selected=variables["selected"],
+        )
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Take over the styles of a new theme."""
+        super().refresh_css(animate)
+        self.set_drawing_mode(self.drawing_mode)
+        for screen in self.screen_stack:
+            for panel in screen.query(Lines):
+                panel.redraw()
+
+    def _component_style(self, name: str) -> Style:
+        return self.get_component_styles(name).rich_style

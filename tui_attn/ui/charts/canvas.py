@@ -1,22 +1,64 @@
-"""The only place that talks to plotext: polylines in, characters out.
+"""The canvas between the axes: lines drawn by plotext, and what is written over them.
 
-plotext 6 has one global figure and a compiled kernel; here the figure is reset for every drawing and serves as a
-rasteriser. Frame, ticks, legend and colours are ours, so that no text from data ever goes through it. Coordinates
-are whole pixels on the canvas: the kernel ends the process when it is asked to draw a line to far outside.
+Only this module uses plotext. plotext 6 has one global figure and a compiled kernel; here the figure is reset for every
+drawing and serves as a rasteriser. Frame, ticks, legend and colours are our own, so that no text from data goes through
+it. Coordinates are whole pixels on the canvas: the kernel ends the process when a line leaves it by far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
 import plotext
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
 
-from tui_attn.ui.charts.frame import dots
+from tui_attn.ui.charts.geometry import Frame, dots
+from tui_attn.ui.charts.legend import index_at
+from tui_attn.ui.charts.series import Line
+from tui_attn.experiment.model_info import RGB
+from tui_attn.ui.styles import Styles
 
 if TYPE_CHECKING:
-    from tui_attn.ui.charts.clip import Pixels
+    from tui_attn.ui.charts.geometry import Floats, Pixels
+
+
+class Grid:
+    """Single-width characters with their styles, from the top left."""
+
+    def __init__(self, width: int, height: int, styles: Styles) -> None:
+        self.width, self.height = width, height
+        self._styles = styles
+        self.glyphs = [[" "] * width for _ in range(height)]
+        self.styles = [[styles("normal")] * width for _ in range(height)]
+
+    def put(self, column: int, row: int, text: str, style: str | Style) -> None:
+        """Write single-width `text` from (column, row) on; what lies outside is left out."""
+        if not 0 <= row < self.height:
+            return
+        style = self._styles(style)
+        for offset, glyph in enumerate(text):
+            if 0 <= column + offset < self.width:
+                self.glyphs[row][column + offset] = glyph
+                self.styles[row][column + offset] = style
+
+    def strips(self) -> list[Strip]:
+        """Return the grid as strips, equal neighbours in one segment."""
+        return [self._strip(glyphs, styles) for glyphs, styles in zip(self.glyphs, self.styles, strict=True)]
+
+    def _strip(self, glyphs: list[str], styles: list[Style]) -> Strip:
+        segments = []
+        at = 0
+        for style, run in groupby(styles):
+            n = sum(1 for _ in run)
+            segments.append(Segment("".join(glyphs[at : at + n]), style))
+            at += n
+        return Strip(segments, self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +137,173 @@ def _drawn(
     lines = figure.build().string(colorless=True).split("\n")[: len(blank)]
     width = len(blank[0])
     return [line.ljust(width)[:width] for line in lines + [""] * (len(blank) - len(lines))]
+
+
+_EMPTY = " \u2800┈░:"
+"""What a line may be drawn over: nothing, the grid, a band."""
+_POINT_CELLS = 3
+"""Cells of width that a point of its own takes at least."""
+
+
+def bands(grid: Grid, frame: Frame, lines: list[Line], styles: Styles) -> None:
+    """Fill what lies between the lowest and the highest of a group."""
+    tints: dict[tuple[int, int], RGB] = {}
+    for line in lines:
+        if line.low is None or line.high is None:
+            continue
+        for column, (top, bottom) in enumerate(_band_rows(frame, line.x, line.low, line.high)):
+            for row in range(max(top, 0), min(bottom, frame.height - 1) + 1):
+                if styles.mode.colors == "true":
+                    tints[column, row] = styles.tint(line.color, tints.get((column, row)))
+                else:
+                    grid.put(column, row, ":" if styles.mode.ascii else "░", styles.behind(line.color))
+    for (column, row), color in tints.items():
+        grid.styles[row][column] = styles.style(None, color)
+
+
+def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[tuple[int, int]]:
+    """The first and last row of the band in every column; (0, -1) where there is none."""
+    low, high = frame.scaled(low), frame.scaled(high)
+    good = np.isfinite(low) & np.isfinite(high)
+    x, low, high = places[good], low[good], high[good]
+    if not len(x):
+        return [(0, -1)] * frame.width
+    middle = np.array([frame.x_at(column) for column in range(frame.width)])
+    lowest, highest = np.interp(middle, x, low), np.interp(middle, x, high)
+    inside = (x >= frame.x.lower) & (x <= frame.x.upper)
+    at = frame.columns(x[inside])
+    np.minimum.at(lowest, at, low[inside])
+    np.maximum.at(highest, at, high[inside])
+    covered = (middle >= x[0]) & (middle <= x[-1])
+    covered[at] = True
+    rows = []
+    for column in range(frame.width):
+        seen = covered[column] and lowest[column] <= frame.y.upper and highest[column] >= frame.y.lower
+        rows.append((frame.row(highest[column]), frame.row(lowest[column])) if seen else (0, -1))
+    return rows
+
+
+def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
+    """Put drawn layers into what is still empty. Where several meet they take turns, so that none hides another."""
+    for row in range(grid.height):
+        glyphs, styles = grid.glyphs[row], grid.styles[row]
+        present: dict[int, list[tuple[str, Style]]] = {}
+        for drawn, style in layers:
+            line = drawn[row]
+            if not line.isspace():
+                for column, glyph in enumerate(line):
+                    if glyph not in _EMPTY:
+                        present.setdefault(column, []).append((glyph, style))
+        for column, found in present.items():
+            if glyphs[column] in _EMPTY:
+                glyph, style = found[(column // 2) % len(found)]
+                glyphs[column] = glyph
+                under = styles[column]
+                styles[column] = under + style if under.bgcolor else style
+
+
+def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> None:
+    """Faint dots at the height of every tick, where nothing else is."""
+    if styles.mode.ascii or styles.mode.colors == "none":
+        return
+    for row in {frame.row(at) for at in ticks}:
+        if 0 <= row < frame.height:
+            for column, glyph in enumerate(grid.glyphs[row]):
+                if glyph == " ":
+                    grid.glyphs[row][column] = "┈"
+                    grid.styles[row][column] = grid.styles[row][column] + styles("grid")
+
+
+def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], styles: Styles) -> None:
+    """The marker of each line on it, so that lines are told apart without colour.
+
+    On every point where points are far apart, such as those of a test set after each epoch, else here and there.
+    """
+    if styles.mode.ascii:
+        return
+    every = max(frame.width // 5, 12)
+    sparse: list[tuple[Floats, Floats, str, Style]] = []
+    for index, (line, marker) in enumerate(zip(lines, markers, strict=True)):
+        style = styles.curve(line.color, bold=True)
+        y = frame.scaled(line.y)
+        good = np.isfinite(y)
+        x, y = line.x[good], y[good]
+        first, last = np.searchsorted(x, [frame.x.lower, frame.x.upper + frame.x.width * 1e-9])
+        places = frame.columns(x[first:last])
+        if len(places) and (places[-1] - places[0]) >= _POINT_CELLS * (len(places) - 1):
+            sparse.append((x[first:last], y[first:last], marker, style))
+        elif len(x) and len(lines) > 1:
+            for column in range(every // 2 + index * every // len(lines), frame.width, every):
+                place = frame.x_at(column)
+                if x[0] <= place <= x[-1]:
+                    _stamp(grid, column, frame.row(float(np.interp(place, x, y))), marker, style)
+    _put_points(grid, frame, sparse)
+
+
+def _put_points(grid: Grid, frame: Frame, lines: list[tuple[Floats, Floats, str, Style]]) -> None:
+    """A marker on every point. Where those of several lines meet they take turns."""
+    found: dict[tuple[int, int], list[tuple[int, str, Style]]] = {}
+    for x, y, marker, style in lines:
+        for order, (column, height) in enumerate(zip(frame.columns(x).tolist(), y.tolist(), strict=True)):
+            row = frame.row(height)
+            if 0 <= row < grid.height:
+                found.setdefault((column, row), []).append((order, marker, style))
+    for (column, row), points in found.items():
+        _, marker, style = points[points[0][0] % len(points)]
+        grid.put(column, row, marker, grid.styles[row][column] + style)
+
+
+def _stamp(grid: Grid, column: int, row: int, marker: str, style: Style) -> None:
+    """Put a marker on the cell of its line nearest to `row`, if the line is there at all."""
+    color = style.color
+    for distance in range(3):
+        for near in {row - distance, row + distance}:
+            if 0 <= near < grid.height:
+                under = grid.styles[near][column]
+                if grid.glyphs[near][column] not in _EMPTY and under.color == color:
+                    grid.glyphs[near][column] = marker
+                    grid.styles[near][column] = under + style
+                    return
+
+
+def nan_marks(grid: Grid, frame: Frame, lines: list[Line], styles: Styles) -> None:
+    """A cross where a value wasn't a number, at the height of the last that was."""
+    glyph = "!" if styles.mode.ascii else "✗"
+    for line in lines:
+        bad = ~np.isfinite(line.y)
+        bad &= (line.x >= frame.x.lower) & (line.x <= frame.x.upper)
+        where = np.flatnonzero(bad)
+        if not len(where):
+            continue
+        heights = frame.scaled(line.y)
+        good = np.flatnonzero(np.isfinite(heights))
+        columns = frame.columns(line.x[where])
+        first = np.r_[True, np.diff(columns) > 0]
+        previous = -2
+        for column, index in zip(columns[first].tolist(), where[first].tolist(), strict=True):
+            before = int(np.searchsorted(good, index)) - 1
+            anchor = heights[good[max(before, 0)]] if len(good) else frame.y.lower
+            row = min(max(frame.row(float(anchor)), 0), frame.height - 1)
+            # The first of a row of them stands out, the others hide no other curve.
+            if column != previous + 1:
+                grid.put(column, row, glyph, styles.curve(line.color, bold=True))
+            elif grid.glyphs[row][column] in _EMPTY:
+                grid.put(column, row, glyph, styles.behind(line.color))
+            previous = column
+
+
+def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], cursor: float, styles: Styles) -> None:
+    """A line through the canvas at the cursor, and every curve's marker on it."""
+    column = frame.column(cursor)
+    if not 0 <= column < frame.width:
+        return
+    for row in range(frame.height):
+        if grid.glyphs[row][column] in _EMPTY:
+            grid.glyphs[row][column] = "|" if styles.mode.ascii else "│"
+            grid.styles[row][column] = grid.styles[row][column] + styles("cursor")
+    reach = frame.x.width / frame.width
+    for line, marker in zip(lines, markers, strict=True):
+        index = index_at(line.x, cursor, reach)
+        height = frame.scaled(line.y[index : index + 1])[0] if index is not None else np.nan
+        if np.isfinite(height) and 0 <= (row := frame.row(float(height))) < frame.height:
+            grid.put(column, row, marker, grid.styles[row][column] + styles.curve(line.color, bold=True))

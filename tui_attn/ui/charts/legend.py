@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.style import Style
 
-from tui_attn.ui.charts.cells import Row, fit, row_width, shown
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.curve import XAxis
+from tui_attn.ui.charts.geometry import Frame
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import clock, short
+from tui_attn.ui.curves import XAxis
+from tui_attn.ui.drawing import Pieces, row_width, shown, trimmed
+from tui_attn.ui.styles import Styles
 
 if TYPE_CHECKING:
-    from tui_attn.ui.charts.decimate import Floats
+    from tui_attn.ui.charts.geometry import Floats
 
 GAP = 2
 
@@ -69,37 +71,37 @@ class Entry:
 
 
 def entries(
-    lines: list[Line], markers: list[str], cursor: float | None, reach: float, percent: bool, look: Look
+    lines: list[Line], markers: list[str], cursor: float | None, reach: float, percent: bool, styles: Styles
 ) -> list[Entry]:
     """Return what the legend says of each line: its value at the cursor, or else its last one."""
     found = []
     for line, marker in zip(lines, markers, strict=True):
-        label = shown(line.label, look.mode.ascii)
+        label = shown(line.label, styles.mode.ascii)
         if line.members > 1:
-            label += f" {'x' if look.mode.ascii else '×'}{line.members}"
-        value, detail = _read(line, cursor, reach, percent, look)
-        found.append(Entry(marker, label, value, detail, look.curve(line.color, bold=True)))
+            label += f" {'x' if styles.mode.ascii else '×'}{line.members}"
+        value, detail = _read(line, cursor, reach, percent, styles)
+        found.append(Entry(marker, label, value, detail, styles.curve(line.color, bold=True)))
     return found
 
 
-def _read(line: Line, cursor: float | None, reach: float, percent: bool, look: Look) -> tuple[str, str]:
+def _read(line: Line, cursor: float | None, reach: float, percent: bool, styles: Styles) -> tuple[str, str]:
     """The value of `line` at the cursor, or its last one, and what belongs to it."""
     index = (len(line.x) - 1 if len(line.x) else None) if cursor is None else index_at(line.x, cursor, reach)
     if index is not None:
-        return value_text(float(line.y[index]), percent), _detail(line, index, percent, look)
+        return value_text(float(line.y[index]), percent), _detail(line, index, percent, styles)
     if cursor is not None:
         beyond = [(y, index_at(x, cursor, reach)) for x, y in line.tails]
         values = [float(y[at]) for y, at in beyond if at is not None]
         if values:
             return value_text(sum(values) / len(values), percent), f"{len(values)} of {line.members} seeds"
-    return "-" if look.mode.ascii else "–", ""
+    return "-" if styles.mode.ascii else "–", ""
 
 
-def _detail(line: Line, index: int, percent: bool, look: Look) -> str:
+def _detail(line: Line, index: int, percent: bool, styles: Styles) -> str:
     """The band, or the raw value under a smoothed one."""
     if line.low is not None and line.high is not None:
         low, high = value_text(float(line.low[index]), percent), value_text(float(line.high[index]), percent)
-        return f"{low} to {high}" if look.mode.ascii else f"{low} – {high}"
+        return f"{low} to {high}" if styles.mode.ascii else f"{low} – {high}"
     if line.raw is None or not math.isfinite(line.raw[index]):
         return ""
     return f"raw {value_text(float(line.raw[index]), percent)}"
@@ -109,45 +111,48 @@ _FORMS = ((True, 40), (False, 40), (False, 14), (False, 8), (False, 4))
 """With or without details, and how long a label may be: from all there is to hardly anything."""
 
 
-def whole_legend(found: list[Entry], width: int, look: Look) -> Row | None:
+def whole_legend(found: list[Entry], width: int, styles: Styles) -> Pieces | None:
     """Return the legend in one line of at most `width` cells; None when that would cut too much."""
     for detail, limit in _FORMS[:3]:
-        row = _joined([_piece(entry, detail, limit, look) for entry in found], look)
+        row = _joined([_piece(entry, detail, limit, styles) for entry in found], styles)
         if row_width(row) <= width:
             return row
     return None
 
 
-def legend_rows(found: list[Entry], width: int, most: int, look: Look) -> list[Row]:
+def legend_rows(found: list[Entry], width: int, most: int, styles: Styles) -> list[Pieces]:
     """Return the legend in at most `most` lines: first details go, then labels are cut, then the rest is counted."""
-    rows: list[list[Row]] = []
+    rows: list[list[Pieces]] = []
     for detail, limit in _FORMS:
-        rows = _wrapped([_piece(entry, detail, limit, look) for entry in found], width)
+        rows = _wrapped([_piece(entry, detail, limit, styles) for entry in found], width)
         if len(rows) <= most:
-            return [_joined(row, look) for row in rows]
+            return [_joined(row, styles) for row in rows]
     kept = rows[:most]
     left_out = len(found) - sum(len(row) for row in kept)
-    more: Row = [(f"+{left_out}", look.muted)]
-    while kept and kept[-1] and row_width(_joined([*kept[-1], more], look)) > width:
+    more: Pieces = [(f"+{left_out}", "muted")]
+    while kept and kept[-1] and row_width(_joined([*kept[-1], more], styles)) > width:
         kept[-1].pop()
         left_out += 1
-        more = [(f"+{left_out}", look.muted)]
+        more = [(f"+{left_out}", "muted")]
     if kept:
         kept[-1].append(more)
-    return [_joined(row, look) for row in kept]
+    return [_joined(row, styles) for row in kept]
 
 
-def _piece(entry: Entry, detail: bool, limit: int, look: Look) -> Row:
-    label = fit(entry.label, limit, look.mode.ascii)
-    row: Row = [(entry.marker + " ", entry.style), (label, look.text), (" " + entry.value, look.title)]
+def _piece(entry: Entry, detail: bool, limit: int, styles: Styles) -> Pieces:
+    row: Pieces = [
+        (entry.marker + " ", entry.style),
+        (trimmed(entry.label, limit, styles), "normal"),
+        (" " + entry.value, "title"),
+    ]
     if detail and entry.detail:
-        row.append((f" ({entry.detail})", look.muted))
+        row.append((f" ({entry.detail})", "muted"))
     return row
 
 
-def _wrapped(pieces: list[Row], width: int) -> list[list[Row]]:
+def _wrapped(pieces: list[Pieces], width: int) -> list[list[Pieces]]:
     """Put as many pieces on each line as fit."""
-    rows: list[list[Row]] = []
+    rows: list[list[Pieces]] = []
     used = 0
     for piece in pieces:
         size = row_width(piece)
@@ -160,8 +165,44 @@ def _wrapped(pieces: list[Row], width: int) -> list[list[Row]]:
     return rows
 
 
-def _joined(pieces: list[Row], look: Look) -> Row:
-    joined: Row = []
+def _joined(pieces: list[Pieces], styles: Styles) -> Pieces:
+    joined: Pieces = []
     for piece in pieces:
-        joined += [(" " * GAP, look.text), *piece] if joined else piece
+        joined += [(" " * GAP, "normal"), *piece] if joined else piece
     return joined
+
+
+# ---- the value cursor
+
+
+def places(lines: Sequence[Line]) -> Floats:
+    """Return every x at which any of `lines` has a point, ascending."""
+    parts = [line.x for line in lines] + [x for line in lines for x, _ in line.tails]
+    found = np.concatenate(parts) if parts else np.zeros(0)
+    return np.unique(found[np.isfinite(found)])
+
+
+def moved(lines: Sequence[Line], frame: Frame, cursor: float | None, columns: int) -> float | None:
+    """Return the place of a point about `columns` to the right (left when negative) of `cursor`, and never none nearer.
+
+    Without a cursor it is the last point in the picture; at the end it stays. None: there are no points.
+    """
+    xs = places(lines)
+    if not len(xs):
+        return None
+    if cursor is None:
+        return snapped(xs, frame.x.upper)
+    width = frame.x.width / max(frame.width - 1, 1)
+    if columns > 0:
+        at = max(int(np.searchsorted(xs, cursor + (columns - 0.5) * width)), int(np.searchsorted(xs, cursor, "right")))
+        return float(xs[min(at, len(xs) - 1)])
+    at = int(np.searchsorted(xs, cursor + (columns + 0.5) * width, "right")) - 1
+    at = min(at, int(np.searchsorted(xs, cursor)) - 1)
+    return float(xs[max(at, 0)])
+
+
+def snapped(xs: Floats, x: float) -> float:
+    """Return the one of `xs` (ascending, not empty) nearest to `x`."""
+    right = min(int(np.searchsorted(xs, x)), len(xs) - 1)
+    left = max(right - 1, 0)
+    return float(xs[left] if abs(xs[left] - x) <= abs(xs[right] - x) else xs[right])

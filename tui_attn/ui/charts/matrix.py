@@ -11,11 +11,10 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from tui_attn.ui.charts.cells import Row, fit, row_strip, row_width, shown, spread, told
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.mode import DrawingMode
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell_color, cursor_style, difference_cell, scale_bar, value_cell
+from tui_attn.ui.drawing import Pieces, centred, row_width, shown, spread, strips_of, trimmed
+from tui_attn.ui.styles import DrawingMode, Styles
 
 SortKey = Literal["index", "mean", "spread"]
 SORT_KEYS: tuple[SortKey, ...] = ("index", "mean", "spread")
@@ -225,34 +224,33 @@ def lay_out(data: Matrix, column_title: str, width: int, height: int, mode: Draw
     return Layout.of(data.shape, label_width, width, height, pack=mode.shades and not mode.ascii)
 
 
-def compose_matrix(view: MatrixView, width: int, height: int, look: Look) -> tuple[list[Strip], Layout | None]:
+def compose_matrix(view: MatrixView, width: int, height: int, styles: Styles) -> tuple[list[Strip], Layout | None]:
     """Draw a heatmap; `first_row` and `first_column` of `view` are moved so that the cursor is in sight."""
     shape = view.matrix.shape
-    labels = [shown(label, look.mode.ascii) for label in view.matrix.row_labels]
-    layout = lay_out(view.matrix, view.column_title, width, height, look.mode)
+    labels = [shown(label, styles.mode.ascii) for label in view.matrix.row_labels]
+    layout = lay_out(view.matrix, view.column_title, width, height, styles.mode)
     if layout is None:
         text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
-        return told(text, width, height, look.muted, look.mode.ascii), None
+        return centred(text, width, height, styles), None
     order = view.matrix.order(view.sort_by)
     at = order.index(view.cursor[1])
     view.first_column = layout.following(view.first_column, at, layout.columns, shape[1])
     view.first_row = layout.following(view.first_row, view.cursor[0], layout.rows, shape[0])
     columns = order[view.first_column : view.first_column + layout.columns]
-    rows = [_title(view, layout, width, look), _readout(view, width, look)]
+    rows = [_title(view, layout, width, styles), _readout(view, width, styles)]
     for row in range(view.first_row, view.first_row + layout.rows, 2 if layout.packed else 1):
         if layout.packed:
-            rows.append(_packed(view, layout, row, labels, columns, look))
+            rows.append(_packed(view, layout, row, labels, columns, styles))
         else:
-            rows += _body(view, layout, row, labels[row], columns, look)
-    rows.append(_column_labels(view, layout, columns, look))
+            rows += _body(view, layout, row, labels[row], columns, styles)
+    rows.append(_column_labels(view, layout, columns, styles))
     if height > len(rows):
-        rows.append(_scale(view, layout, look))
-    padded = [*rows, *([] for _ in range(height))][:height]
-    return [row_strip(row, width, look.text) for row in padded], layout
+        rows.append(_scale(view, layout, styles))
+    return strips_of(rows, width, height, styles), layout
 
 
-def _title(view: MatrixView, layout: Layout, width: int, look: Look) -> Row:
-    ascii_only = look.mode.ascii
+def _title(view: MatrixView, layout: Layout, width: int, styles: Styles) -> Pieces:
+    ascii_only = styles.mode.ascii
     rows, columns = view.matrix.shape
     notes = [f"ordered by {view.sort_by}"]
     if view.difference:
@@ -261,72 +259,74 @@ def _title(view: MatrixView, layout: Layout, width: int, look: Look) -> Row:
         notes.append(f"columns {view.first_column + 1}-{view.first_column + layout.columns} of {columns}")
     if layout.rows < rows:
         notes.append(f"rows {view.first_row + 1}-{view.first_row + layout.rows} of {rows}")
-    left: Row = [(fit(shown(view.title, ascii_only), width, ascii_only), look.title)]
+    left: Pieces = [(trimmed(view.title, width, styles), "title")]
     between = " . " if ascii_only else " · "
     while len(notes) > 1 and row_width(left) + len(between.join(notes)) >= width:
         notes.pop(0)  # the order is seen from the labels of the columns, too
-    return spread(left, [(between.join(notes), look.muted)], width, look.text)
+    return spread(left, [(between.join(notes), "muted")], width)
 
 
-def _readout(view: MatrixView, width: int, look: Look) -> Row:
+def _readout(view: MatrixView, width: int, styles: Styles) -> Pieces:
     """Everything about the cell under the cursor."""
     row, column = view.cursor
-    data, ascii_only = view.matrix, look.mode.ascii
+    data, ascii_only = view.matrix, styles.mode.ascii
     label, at = shown(data.row_labels[row], ascii_only), shown(data.column_labels[column], ascii_only)
     label = f"{shown(view.row_title, ascii_only)} {label}".strip()
     where = f", {shown(view.column_title, ascii_only)} {at}"
-    said: Row = [(fit(label, max(width - cell_len(where) - 10, 4), ascii_only) + where + "  ", look.cursor)]
-    said.append((number(data.values[row][column]), look.title))
+    said: Pieces = [(trimmed(label, max(width - cell_len(where) - 10, 4), styles) + where + "  ", "cursor")]
+    said.append((number(data.values[row][column]), "title"))
     further = [
         f"  {signed(data.difference(row, column))} from the mean {number(data.expected(row, column))}",
         f"  spread {number(data.spreads[column])}",
     ]
     for text in further:
         if row_width(said) + len(text) <= width:
-            said.append((text, look.muted))
+            said.append((text, "muted"))
     return said
 
 
-def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[int], look: Look) -> list[Row]:
+def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[int], styles: Styles) -> list[Pieces]:
     """The lines of one row of the matrix."""
-    ascii_only = look.mode.ascii
+    ascii_only = styles.mode.ascii
     chosen = row == view.cursor[0]
-    label = fit(label, layout.left - 2, ascii_only)
+    label = trimmed(label, layout.left - 2, styles)
     pointer = (">" if ascii_only else "▸") if chosen else " "
-    lines: list[Row] = []
+    lines: list[Pieces] = []
     middle = (layout.cell_height - 1) // 2
     for line in range(layout.cell_height):
         text = " " * (layout.left - 2 - cell_len(label)) + label if line == middle else " " * (layout.left - 2)
-        cells: Row = [
-            (text, look.text if chosen else look.muted),
-            (pointer if line == middle else " ", look.cursor),
-            (" ", look.text),
+        cells: Pieces = [
+            (text, "normal" if chosen else "muted"),
+            (pointer if line == middle else " ", "cursor"),
+            (" ", "normal"),
         ]
         for column in columns:
             share = view.matrix.share(row, column, view.difference)
-            glyph, style = difference_cell(share, look) if view.difference else value_cell(share, look)
+            glyph, style = difference_cell(share, styles) if view.difference else value_cell(share, styles)
             text = glyph * layout.cell_width
             if chosen and column == view.cursor[1] and line == middle:
-                style = cursor_style(share, view.difference, look)
+                style = cursor_style(share, view.difference, styles)
                 text = _marked(text, ascii_only)
             cells.append((text, style))
         lines.append(cells)
     return lines
 
 
-def _packed(view: MatrixView, layout: Layout, row: int, labels: list[str], columns: list[int], look: Look) -> Row:
+def _packed(
+    view: MatrixView, layout: Layout, row: int, labels: list[str], columns: list[int], styles: Styles
+) -> Pieces:
     """One line with `row` in the upper halves and the next row in the lower ones."""
     rows, last = [row, row + 1], view.first_row + layout.rows
     chosen = view.cursor[0] if view.cursor[0] in rows else None
-    label = fit(labels[row if chosen is None else chosen], layout.left - 2, False)
-    cells: Row = [
-        (" " * (layout.left - 2 - cell_len(label)) + label, look.muted if chosen is None else look.text),
-        (" " if chosen is None else "▸", look.cursor),
-        (" ", look.text),
+    label = trimmed(labels[row if chosen is None else chosen], layout.left - 2, styles)
+    cells: Pieces = [
+        (" " * (layout.left - 2 - cell_len(label)) + label, "muted" if chosen is None else "normal"),
+        (" " if chosen is None else "▸", "cursor"),
+        (" ", "normal"),
     ]
     for column in columns:
         colors = [
-            cell_color(view.matrix.share(at, column, view.difference), view.difference, look) if at < last else None
+            cell_color(view.matrix.share(at, column, view.difference), view.difference, styles) if at < last else None
             for at in rows
         ]
         if chosen is not None and column == view.cursor[1]:
@@ -334,7 +334,7 @@ def _packed(view: MatrixView, layout: Layout, row: int, labels: list[str], colum
             colors[chosen - row] = text_on(under) if under else None
         upper, lower = colors
         glyph = "▀" if upper else "▄" if lower else " "
-        style = look.style(upper, lower) if upper else look.style(lower)
+        style = styles.style(upper, lower) if upper else styles.style(lower)
         cells.append((glyph * layout.cell_width, style))
     return cells
 
@@ -346,9 +346,9 @@ def _marked(cell: str, ascii_only: bool) -> str:
     return "[" + cell[1:-1] + "]"
 
 
-def _column_labels(view: MatrixView, layout: Layout, columns: list[int], look: Look) -> Row:
+def _column_labels(view: MatrixView, layout: Layout, columns: list[int], styles: Styles) -> Pieces:
     """Labels of as many columns as fit, that of the cursor always, and marks where more columns are."""
-    ascii_only = look.mode.ascii
+    ascii_only = styles.mode.ascii
     total = layout.cell_width * len(columns)
     glyphs: list[tuple[str, bool]] = [(" ", False)] * total
     taken = [False] * total
@@ -375,19 +375,19 @@ def _column_labels(view: MatrixView, layout: Layout, columns: list[int], look: L
         put(index, chosen=False)
     before, after = view.first_column > 0, view.first_column + layout.columns < view.matrix.shape[1]
     marks = ("<", ">") if ascii_only else ("◂", "▸")
-    title = fit(shown(view.column_title, ascii_only), layout.left - 2, ascii_only)
-    row: Row = [(" " * (layout.left - 2 - cell_len(title)) + title, look.muted)]
-    row.append(((marks[0] if before else " ") + " ", look.cursor))
-    row += [(glyph, look.cursor if chosen else look.muted) for glyph, chosen in glyphs]
+    title = trimmed(view.column_title, layout.left - 2, styles)
+    row: Pieces = [(" " * (layout.left - 2 - cell_len(title)) + title, "muted")]
+    row.append(((marks[0] if before else " ") + " ", "cursor"))
+    row += [(glyph, "cursor" if chosen else "muted") for glyph, chosen in glyphs]
     if after:
-        row.append((marks[1], look.cursor))
+        row.append((marks[1], "cursor"))
     return row
 
 
-def _scale(view: MatrixView, layout: Layout, look: Look) -> Row:
+def _scale(view: MatrixView, layout: Layout, styles: Styles) -> Pieces:
     data = view.matrix
-    blank = (" " * layout.left, look.text)
+    blank = (" " * layout.left, "normal")
     if view.difference:
         end = data.difference_scale
-        return [blank, *scale_bar(f"-{end:.3g}", f"+{end:.3g}", 19, look, difference=True)]
-    return [blank, *scale_bar(f"{data.lower:.3g}", f"{data.upper:.3g}", 20, look)]
+        return [blank, *scale_bar(f"-{end:.3g}", f"+{end:.3g}", 19, styles, difference=True)]
+    return [blank, *scale_bar(f"{data.lower:.3g}", f"{data.upper:.3g}", 20, styles)]

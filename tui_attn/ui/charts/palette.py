@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, RGB, CurveStyle
-from tui_attn.ui.charts.mode import Colors, DrawingMode
+from tui_attn.ui.styles import Colors, DrawingMode
 
 _given: dict[str, CurveStyle] = {}
 """Inks of models of one's own, in the order in which they were asked for."""

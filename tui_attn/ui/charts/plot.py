@@ -10,23 +10,28 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_attn.ui.charts.canvas import Layer, draw
-from tui_attn.ui.charts.cells import Grid, Row, fit, row_strip, row_width, shown, spread, told
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.clip import polylines
-from tui_attn.ui.charts.curve import XAxis
-from tui_attn.ui.charts.decimate import decimate
-from tui_attn.ui.charts.frame import Frame
+from tui_attn.ui.charts.canvas import (
+    Grid,
+    Layer,
+    bands,
+    cursor_line,
+    draw,
+    grid_lines,
+    inlay,
+    line_markers,
+    nan_marks,
+)
+from tui_attn.ui.charts.geometry import HUGE, Frame, Span, decimate, history, padded, polylines
 from tui_attn.ui.charts.legend import GAP, Entry, entries, legend_rows, place_text, whole_legend
-from tui_attn.ui.charts.overlay import bands, cursor_line, grid_lines, inlay, line_markers, nan_marks
 from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink, is_known
 from tui_attn.ui.charts.series import Line
 from tui_attn.ui.charts.ticks import Ticks, linear_ticks, log_ticks, time_ticks
-from tui_attn.ui.charts.view import HUGE, Span, history, padded
+from tui_attn.ui.curves import XAxis
+from tui_attn.ui.drawing import Pieces, centred, row_width, shown, spread, strip_of, trimmed
+from tui_attn.ui.styles import Styles
 
 if TYPE_CHECKING:
-    from tui_attn.ui.charts.clip import Pixels
-    from tui_attn.ui.charts.decimate import Floats
+    from tui_attn.ui.charts.geometry import Floats, Pixels
 
 MIN_WIDTH, MIN_HEIGHT = 30, 6
 _POINTS = 6000
@@ -47,6 +52,7 @@ class View:
     y: Span | None = None
     cursor: float | None = None
     smoothing: float = 0.0
+    focused: bool = False
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
 
@@ -62,29 +68,28 @@ class Picture:
     """All of the history along x."""
 
 
-def compose(view: View, width: int, height: int, look: Look) -> Picture:
+def compose(view: View, width: int, height: int, styles: Styles) -> Picture:
     """Draw `view` on `width` x `height` cells."""
-    blank = look.text
     if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return Picture(told(f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}", width, height, look.muted, look.mode.ascii))
+        return Picture(centred(f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}", width, height, styles))
     with np.errstate(all="ignore"):
         prepared = _prepare(view)
         if prepared is None:
-            title = row_strip(_header(_title(view, width, look), [], view, width, look), width, blank)
-            return Picture([title, *told(view.empty, width, height - 1, look.muted, look.mode.ascii)])
+            title = strip_of(_header(_title(view, width, styles), [], view, width, styles), width, styles)
+            return Picture([title, *centred(view.empty, width, height - 1, styles)])
         full, x, y, log, notes = prepared
-        markers = [_marker(line, index, look) for index, line in enumerate(view.lines)]
-        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, look)
-        head = _head(view, found, notes, width, height, look)
+        markers = [_marker(line, index, styles) for index, line in enumerate(view.lines)]
+        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, styles)
+        head = _head(view, found, notes, width, height, styles)
         axis_line = height >= 8
         rows = height - len(head) - 1 - axis_line
         y_ticks = _y_ticks(view, y, log, rows)
         margin = max((len(label) for _, label in y_ticks), default=0) + 1
-        frame = Frame(margin + 1, len(head), width - margin - 1, rows, x, y, log, look.mode.ascii)
-        body = _canvas(view, frame, markers, [at for at, _ in y_ticks], look)
-        strips = [row_strip(row, width, blank) for row in head]
-        strips += _with_axis(body, frame, y_ticks, width, look)
-        strips += _x_axis(view, frame, width, axis_line, look)
+        frame = Frame(margin + 1, len(head), width - margin - 1, rows, x, y, log, styles.mode.ascii)
+        body = _canvas(view, frame, markers, [at for at, _ in y_ticks], styles)
+        strips = [strip_of(row, width, styles) for row in head]
+        strips += _with_axis(body, frame, y_ticks, width, styles)
+        strips += _x_axis(view, frame, width, axis_line, styles)
     return Picture(strips, frame, full)
 
 
@@ -134,49 +139,49 @@ def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
     return [(at, label[:12]) for at, label in ticks]
 
 
-def _marker(line: Line, index: int, look: Look) -> str:
+def _marker(line: Line, index: int, styles: Styles) -> str:
     """A character that tells this line apart: its own, its palette key's, or the next one free."""
-    if line.marker and (line.marker.isascii() or not look.mode.ascii):
-        return shown(line.marker, look.mode.ascii)[:1]
+    if line.marker and (line.marker.isascii() or not styles.mode.ascii):
+        return shown(line.marker, styles.mode.ascii)[:1]
     if is_known(line.color):
         found = ink(line.color)
-        return found.ascii_marker if look.mode.ascii else found.marker
-    series = ASCII_MARKERS if look.mode.ascii else MARKERS
+        return found.ascii_marker if styles.mode.ascii else found.marker
+    series = ASCII_MARKERS if styles.mode.ascii else MARKERS
     return series[index % len(series)]
 
 
 # ---- the canvas
 
 
-def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], look: Look) -> Grid:
+def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], styles: Styles) -> Grid:
     """Everything between the axes."""
-    grid = Grid(frame.width, frame.height, look.text)
-    bands(grid, frame, view.lines, look)
-    behind, before = _layers(view.lines, frame, markers, look)
+    grid = Grid(frame.width, frame.height, styles)
+    bands(grid, frame, view.lines, styles)
+    behind, before = _layers(view.lines, frame, markers, styles)
     drawn = draw([layer for layer, _ in behind + before], frame.width, frame.height)
     inlay(grid, list(zip(drawn[len(behind) :], (style for _, style in before), strict=True)))
     inlay(grid, list(zip(drawn, (style for _, style in behind), strict=False)))
-    grid_lines(grid, frame, ticks, look)
-    line_markers(grid, frame, view.lines, markers, look)
-    nan_marks(grid, frame, view.lines, look)
+    grid_lines(grid, frame, ticks, styles)
+    line_markers(grid, frame, view.lines, markers, styles)
+    nan_marks(grid, frame, view.lines, styles)
     if view.cursor is not None:
-        cursor_line(grid, frame, view.lines, markers, view.cursor, look)
+        cursor_line(grid, frame, view.lines, markers, view.cursor, styles)
     return grid
 
 
 def _layers(
-    lines: list[Line], frame: Frame, markers: list[str], look: Look
+    lines: list[Line], frame: Frame, markers: list[str], styles: Styles
 ) -> tuple[list[tuple[Layer, Style]], list[tuple[Layer, Style]]]:
     """All that is drawn as lines, what is faint and what is not, with one layer for each style and marker."""
     jobs: list[tuple[Floats, Floats, Style, str, bool]] = []
     for line, marker in zip(lines, markers, strict=True):
         under = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
-        jobs += [(x, y, look.faint(line.color), ".", False) for x, y in under]
-        jobs.append((line.x, line.y, look.curve(line.color), marker, True))
+        jobs += [(x, y, styles.behind(line.color), ".", False) for x, y in under]
+        jobs.append((line.x, line.y, styles.curve(line.color), marker, True))
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
     found: dict[tuple[Style, str, bool], list[Pixels]] = {}
     for x, y, style, marker, front in jobs:
-        key = (style, marker if look.mode.ascii else "", front)
+        key = (style, marker if styles.mode.ascii else "", front)
         # What stands behind is drawn in half the columns: still with every extreme, in half the time.
         found.setdefault(key, []).extend(_pieces(x, y, frame, columns if front else (columns + 1) // 2))
     layers = [(Layer(pieces, marker), style, front) for (style, marker, front), pieces in found.items()]
@@ -196,33 +201,33 @@ def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[Pixels]:
 # ---- around the canvas
 
 
-def _head(view: View, found: list[Entry], notes: list[str], width: int, height: int, look: Look) -> list[Row]:
+def _head(view: View, found: list[Entry], notes: list[str], width: int, height: int, styles: Styles) -> list[Pieces]:
     """Title and legend: in one line where lines are few and it fits, else the legend below."""
-    title, state = _title(view, width, look), _state(view, notes, look)
+    title, state = _title(view, width, styles), _state(view, notes, styles)
     if height < 11:
-        together = [*title, ("  ", look.text)]
-        legend = whole_legend(found, width - row_width(together) - row_width(state) - GAP, look)
+        together = [*title, ("  ", "normal")]
+        legend = whole_legend(found, width - row_width(together) - row_width(state) - GAP, styles)
         if legend is not None:
-            return [spread([*together, *legend], state, width, look.text)]
-    rows = legend_rows(found, width, max(1, min(height // 6, 4)), look)
-    return [_header(title, state, view, width, look), *rows]
+            return [spread([*together, *legend], state, width)]
+    rows = legend_rows(found, width, max(1, min(height // 6, 4)), styles)
+    return [_header(title, state, view, width, styles), *rows]
 
 
-def _header(title: Row, state: Row, view: View, width: int, look: Look) -> Row:
+def _header(title: Pieces, state: Pieces, view: View, width: int, styles: Styles) -> Pieces:
     """The line on top; what there is no room for goes, the place of the cursor last."""
-    label = f"  {shown(view.y_label, look.mode.ascii)}" if view.y_label else ""
+    label = f"  {shown(view.y_label, styles.mode.ascii)}" if view.y_label else ""
     if label and row_width(title) + cell_len(label) + row_width(state) < width:
-        title = [*title, (label, look.muted)]
+        title = [*title, (label, "muted")]
     if row_width(title) + row_width(state) + 1 > width:
         state = state[:1] if view.cursor is not None else []
-    return spread(title, state, width, look.text)
+    return spread(title, state, width)
 
 
-def _title(view: View, width: int, look: Look) -> Row:
-    return [(fit(shown(view.title, look.mode.ascii), width, look.mode.ascii), look.focus or look.title)]
+def _title(view: View, width: int, styles: Styles) -> Pieces:
+    return [(trimmed(view.title, width, styles), "focused" if view.focused else "title")]
 
 
-def _state(view: View, notes: list[str], look: Look) -> Row:
+def _state(view: View, notes: list[str], styles: Styles) -> Pieces:
     """Where the cursor is and what is switched on."""
     said = [*view.notes, *notes]
     if view.smoothing:
@@ -231,29 +236,29 @@ def _state(view: View, notes: list[str], look: Look) -> Row:
         said.append("log")
     if view.x is not None or view.y is not None:
         said.append("zoomed")
-    state: Row = [((" . " if look.mode.ascii else " · ").join(said), look.muted)] if said else []
+    state: Pieces = [((" . " if styles.mode.ascii else " · ").join(said), "muted")] if said else []
     if view.cursor is None:
         return state
-    return [(place_text(view.cursor, view.axis), look.cursor), *([("  ", look.muted), *state] if state else [])]
+    return [(place_text(view.cursor, view.axis), "cursor"), *([("  ", "muted"), *state] if state else [])]
 
 
-def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, look: Look) -> list[Strip]:
+def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, styles: Styles) -> list[Strip]:
     """The canvas with the y axis on its left."""
-    line, tick = ("|", "+") if look.mode.ascii else ("│", "┤")
+    line, tick = ("|", "+") if styles.mode.ascii else ("│", "┤")
     labels = {frame.row(at): label for at, label in ticks}
     margin = frame.left - 1
     strips = []
     for row, strip in enumerate(body.strips()):
         label = labels.get(row)
-        axis: Row = [
-            ((label or "").rjust(margin - 1) + " ", look.muted),
-            (line if label is None else tick, look.rule),
+        axis: Pieces = [
+            ((label or "").rjust(margin - 1) + " ", "muted"),
+            (line if label is None else tick, "rule"),
         ]
-        strips.append(Strip([*row_strip(axis, frame.left, look.text), *strip], width))
+        strips.append(Strip([*strip_of(axis, frame.left, styles), *strip], width))
     return strips
 
 
-def _x_axis(view: View, frame: Frame, width: int, with_line: bool, look: Look) -> list[Strip]:
+def _x_axis(view: View, frame: Frame, width: int, with_line: bool, styles: Styles) -> list[Strip]:
     """The line under the canvas, and the labels of its ticks with what they count at the right end."""
     name = {"step": "step", "epoch": "epoch", "time": "time"}[view.axis]
     count = max(2, min(frame.width // 9, 12))
@@ -261,19 +266,19 @@ def _x_axis(view: View, frame: Frame, width: int, with_line: bool, look: Look) -
         ticks = time_ticks(frame.x, count)
     else:
         ticks = linear_ticks(frame.x, count, whole=view.axis == "step")
-    corner, line, mark = ("+", "-", "+") if look.mode.ascii else ("└", "─", "┬")
-    axis, labels = Grid(width, 1, look.text), Grid(width, 1, look.text)
-    axis.put(frame.left - 1, 0, corner + line * frame.width, look.rule)
-    labels.put(width - len(name), 0, name, look.muted)
+    corner, line, mark = ("+", "-", "+") if styles.mode.ascii else ("└", "─", "┬")
+    axis, labels = Grid(width, 1, styles), Grid(width, 1, styles)
+    axis.put(frame.left - 1, 0, corner + line * frame.width, "rule")
+    labels.put(width - len(name), 0, name, "muted")
     taken = frame.left - 2
     for at, label in ticks:
         column = frame.left + frame.column(at)
         start = min(max(column - len(label) // 2, frame.left - 1), width - len(label))
         if start <= taken or start + len(label) >= width - len(name):
             continue
-        axis.put(column, 0, mark, look.rule)
-        labels.put(start, 0, label, look.muted)
+        axis.put(column, 0, mark, "rule")
+        labels.put(start, 0, label, "muted")
         taken = start + len(label)
     if view.cursor is not None and frame.x.lower <= view.cursor <= frame.x.upper:
-        axis.put(frame.left + frame.column(view.cursor), 0, "^" if look.mode.ascii else "▲", look.cursor)
+        axis.put(frame.left + frame.column(view.cursor), 0, "^" if styles.mode.ascii else "▲", "cursor")
     return [*(axis.strips() if with_line else []), *labels.strips()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tui_attn.ui.charts.view import Span, nice
+from tui_attn.ui.charts.geometry import Span, nice
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = (

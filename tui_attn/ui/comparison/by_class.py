@@ -13,7 +13,7 @@ from tui_attn.compare.wording import points
 from tui_attn.ui.charts.palette import ramp_color, ramp_glyph
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, paint, remarks, text
 from tui_attn.ui.comparison.source import Details
-from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
     from tui_attn.compare.predictions import ClassResults

@@ -13,7 +13,7 @@ from tui_attn.ui.charts.palette import ramp_glyph
 from tui_attn.ui.charts.sixteen import GREYS
 from tui_attn.ui.comparison.image_page import Picture, TestImages
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
-from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from tui_attn.compare.wording import interval_points, percent, points
 from tui_attn.experiment.model_info import replaced_words
 from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
 from tui_attn.ui.comparison.source import Details
-from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
 if TYPE_CHECKING:
     from tui_attn.compare.effects import Effect, Effects

@@ -28,7 +28,7 @@ from tui_attn.ui.comparison.parts import (
 )
 from tui_attn.ui.comparison.parts import table_width as width_of
 from tui_attn.ui.comparison.source import Overview
-from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
 DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """The differences that one can ask the number of seeds for, fractions."""

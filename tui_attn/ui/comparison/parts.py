@@ -10,8 +10,8 @@ from rich.cells import cell_len
 
 from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.model_info import RGB
-from tui_attn.ui.charts.mode import DrawingMode
-from tui_attn.ui.widgets.lines import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
+from tui_attn.ui.styles import DrawingMode
 
 MARGIN = " "
 LONGEST = 16

@@ -13,7 +13,7 @@ from tui_attn.ui import formatting
 from tui_attn.ui.comparison.parts import LONGEST, Page, heading, table, text
 from tui_attn.ui.comparison.parts import table_width as width_of
 from tui_attn.ui.comparison.source import Overview
-from tui_attn.ui.widgets.lines import EMPTY, Row, fit
+from tui_attn.ui.drawing import EMPTY, Row, fit
 
 
 def rows(overview: Overview, page: Page) -> list[Row]:

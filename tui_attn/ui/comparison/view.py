@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tui_attn.system.text import safe_text
 from tui_attn.ui.comparison.source import Details, Overview, pairs_of
+from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.messages import ComparisonReady, DisagreementReady
-from tui_attn.ui.widgets.lines import EMPTY, Row
 
 if TYPE_CHECKING:
     from tui_attn.ui.comparison.overview import Choices

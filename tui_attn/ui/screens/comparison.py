@@ -15,14 +15,14 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.system import children
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.comparison.source import ExperimentSource, Source, in_thread
 from tui_attn.ui.comparison.view import CONFUSION, IMAGES, INTERVENTIONS, OVERVIEW, PAGES, View
+from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
 from tui_attn.ui.messages import ComparisonReady, DetailsReady, DisagreementReady, JobAdvanced
 from tui_attn.ui.screens.page import Pages
+from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import EMPTY, Row
 from tui_attn.ui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from textual.screen import ModalScreen
 
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, fit
 from tui_attn.ui.keys import CONFIRM_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Row, fit
 
 
 class Question(Lines):

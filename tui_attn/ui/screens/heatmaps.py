@@ -16,6 +16,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import attention_models, attention_of, joined
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
@@ -25,7 +26,6 @@ from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.heatmap_facts import Facts
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Row, rule
 
 NONE_YET = (
     "No run has been probed yet.",

@@ -9,11 +9,11 @@ from textual.app import App
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
-from tui_attn.ui.charts.mode import drawing_mode
+from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.screens.page import PageScreen
+from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.key_bar import key_name
-from tui_attn.ui.widgets.lines import Row, fit
 
 _KEYS_WIDTH = 22
 

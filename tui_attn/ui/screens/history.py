@@ -20,6 +20,7 @@ from tui_attn.history.entries import Entry
 from tui_attn.ui import history_words as words
 from tui_attn.ui.app_protocol import Host, host_of
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Row
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.keys import HISTORY_KEYS
@@ -28,7 +29,6 @@ from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
 from tui_attn.ui.widgets.history_table import HistoryTable
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
-from tui_attn.ui.widgets.lines import Row
 
 _PLACEHOLDER = "words in id, name, note, data set, models, state"
 

@@ -18,6 +18,7 @@ from tui_attn.experiment.options import ConfigError, Number, Option, split_list
 from tui_attn.launch.estimate import guess
 from tui_attn.ui.app_protocol import Host, host_of
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import (
@@ -32,7 +33,6 @@ from tui_attn.ui.lookup import (
 from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.launch_summary import Plan, StartButton
-from tui_attn.ui.widgets.lines import Lines, Row, rule
 from tui_attn.ui.widgets.setup_details import Prospect
 
 _HEADINGS = {"models": "what is trained", "batch-size": "how it is trained", "device": "where"}

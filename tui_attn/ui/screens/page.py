@@ -11,9 +11,9 @@ from textual.screen import Screen
 
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, fit, rule
 from tui_attn.ui.keys import PANEL_KEYS, SCREEN_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
 
 
 class Pages(Lines, can_focus=True):

@@ -13,10 +13,10 @@ from textual.screen import ModalScreen
 from tui_attn.system.text import safe_text
 from tui_attn.ui.actions import Action
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.fuzzy import match
 from tui_attn.ui.keys import PALETTE_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 _LABEL = 16
 _LONGEST_QUERY = 60

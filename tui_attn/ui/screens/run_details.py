@@ -10,9 +10,9 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.text import duration, safe_text, size
 from tui_attn.ui import formatting
+from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.screens.page import PageScreen
-from tui_attn.ui.widgets.lines import Row, fit
 
 _LABEL = 16
 _NO_ATTENTION = "no block of tui_attn.models in it, so it has no heatmaps"

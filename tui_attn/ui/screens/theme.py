@@ -11,10 +11,10 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.keys import CHOICE_KEYS
 from tui_attn.ui.options import THEMES
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 if TYPE_CHECKING:
     from tui_attn.ui.theming import ThemedApp

@@ -14,10 +14,10 @@ from tui_attn.history.organize import Trashed
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import host_of
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.history_table import when_text
-from tui_attn.ui.widgets.lines import Row, fit
 
 
 class TrashScreen(PageScreen, inherit_bindings=False):

@@ -11,10 +11,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_attn.experiment.model_info import attention_of
-from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.curves import accuracy_curves, loss_curves
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.messages import ChartsLoaded
+from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.metric_plot import MetricPlot
 

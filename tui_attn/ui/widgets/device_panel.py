@@ -8,9 +8,9 @@ from textual.geometry import Size
 
 from tui_attn.system.text import safe_text, size
 from tui_attn.ui import formatting
-from tui_attn.ui.charts.mode import drawing_mode
 from tui_attn.ui.devices import Gpu, Reading
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit, rule
+from tui_attn.ui.drawing import Lines, Piece, Row, fit, rule
+from tui_attn.ui.styles import drawing_mode
 
 _LABEL = 10
 

@@ -15,10 +15,10 @@ from textual.widgets import Input
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
 
 LABEL = 15
 _MOST_LINES = 3

@@ -11,23 +11,19 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui_attn.ui.charts.chart_style import Look
+from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.keys import HEATMAP_KEYS
 from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out, matrix
-from tui_attn.ui.charts.mode import drawing_mode
-from tui_attn.ui.charts.surface import Surface, bindings
+from tui_attn.ui.drawing import Lines
+from tui_attn.ui.keys import Key
+from tui_attn.ui.styles import drawing_mode
 
 
-class Heatmap(Surface, can_focus=True):
+class Heatmap(Lines, can_focus=True):
     """Rows (classes) by columns (channels), scrolled so that the value cursor is always in sight."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(HEATMAP_KEYS)]
-    DEFAULT_CSS = """
-    Heatmap {
-        width: 1fr;
-        height: 1fr;
-    }
-    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Key(*row) for row in HEATMAP_KEYS)
+    DEFAULT_CSS = "Heatmap { height: 1fr; }"
 
     sort_by: reactive[SortKey] = reactive[SortKey]("index", init=False, repaint=False)
     """Order of the columns: by index, by mean over the rows, or by spread (highest - lowest) between the rows."""
@@ -56,13 +52,10 @@ class Heatmap(Surface, can_focus=True):
         *,
         row_title: str = "class",
         column_title: str = "channel",
-        name: str | None = None,
         id: str | None = None,
-        classes: str | None = None,
-        disabled: bool = False,
     ) -> None:
         """All titles are plain text."""
-        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        super().__init__(id=id)
         self.title = title
         self.row_title = row_title
         self.column_title = column_title
@@ -109,7 +102,7 @@ class Heatmap(Surface, can_focus=True):
         self.title = self.title if title is None else title
         rows, columns = fresh.shape
         self.cursor = (min(self.cursor[0], max(rows - 1, 0)), min(self.cursor[1], max(columns - 1, 0)))
-        self.invalidate()
+        self.redraw()
 
     @property
     def value(self) -> float | None:
@@ -119,30 +112,30 @@ class Heatmap(Surface, can_focus=True):
 
     def legibility(self, width: int, height: int) -> tuple[int, int, int]:
         """How well the matrix would show in `width` x `height` cells: see `Layout.legibility`."""
-        layout = lay_out(self._matrix, self.column_title, width, height, drawing_mode(self.app, self.mode))
+        layout = lay_out(self._matrix, self.column_title, width, height, drawing_mode(self.app))
         return (0, 0, 0) if layout is None else layout.legibility
 
-    def draw(self, width: int, height: int, look: Look) -> list[Strip]:
+    def lines(self, width: int, height: int) -> Sequence[Strip]:
         """Draw the heatmap around the cursor."""
         view = MatrixView(
             self._matrix, self.title, self.row_title, self.column_title, self.sort_by, self.difference, self.cursor
         )
         view.first_row, view.first_column = self._first
-        strips, self._layout = compose_matrix(view, width, height, look)
+        strips, self._layout = compose_matrix(view, width, height, self.drawing)
         self._first = (view.first_row, view.first_column)
         return strips
 
     def watch_sort_by(self) -> None:
         """Draw in the new order."""
-        self.invalidate()
+        self.redraw()
 
     def watch_difference(self) -> None:
         """Draw the other view."""
-        self.invalidate()
+        self.redraw()
 
     def watch_cursor(self, cursor: tuple[int, int]) -> None:
         """Show it, and tell others."""
-        self.invalidate()
+        self.redraw()
         self.post_message(self.CursorMoved(self, *cursor))
 
     # ---- keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui_attn.ui.widgets.lines import Lines, Row
+from tui_attn.ui.drawing import Lines, Row
 
 if TYPE_CHECKING:
     from tui_attn.compare.heatmaps import HeatmapFacts

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from tui_attn.system.text import safe_text
+from tui_attn.ui.drawing import Lines, Piece, Row, fit, rule
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.history_words import about
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit, rule
 
 
 class HistoryTitle(Lines):

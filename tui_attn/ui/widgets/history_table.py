@@ -14,11 +14,11 @@ from tui_attn.history.entries import Entry
 from tui_attn.system.text import duration
 from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.mode import drawing_mode
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import ExperimentChosen
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+from tui_attn.ui.styles import drawing_mode
 
 VERDICT_GLYPHS = {"better": "▲", "worse": "▼", "no difference shown": "≈"}
 VERDICT_INKS = {"better": "running", "worse": "failed", "no difference shown": "muted"}

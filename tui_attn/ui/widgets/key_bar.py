@@ -10,8 +10,8 @@ from textual.binding import ActiveBinding
 from textual.keys import format_key, key_to_character
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.charts.mode import drawing_mode
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
+from tui_attn.ui.styles import drawing_mode
 
 _ALWAYS = frozenset({"leave", "help"})
 """Keys that are shown whatever else fits."""

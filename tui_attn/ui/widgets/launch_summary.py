@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, fit, rule
 from tui_attn.ui.keys import START_BUTTON_KEYS
 from tui_attn.ui.widgets.form import LABEL, Chooser
-from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
 
 _INDENT = LABEL + 1
 

@@ -10,9 +10,9 @@ from textual.widgets import Input
 
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, fit
 from tui_attn.ui.keys import TYPING_KEYS
 from tui_attn.ui.textual_private import ControlStandIns
-from tui_attn.ui.widgets.lines import Lines, Row, fit
 
 
 class SafeInput(ControlStandIns, Input):

@@ -13,9 +13,9 @@ from textual import events
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Lines, Row, fit, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.keys import PANEL_KEYS
-from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
 
 _KEPT = 5000
 """Entries that can be scrolled back to; the logs on disk hold all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -11,14 +11,13 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui_attn.ui.charts.cells import fit, row_strip, shown, told
-from tui_attn.ui.charts.chart_style import Look
-from tui_attn.ui.charts.curve import X_AXES, Curve, XAxis
-from tui_attn.ui.charts.keys import CHART_KEYS
-from tui_attn.ui.charts.surface import Surface, bindings, look_of
-from tui_attn.ui.charts.view import Span
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.curves import X_AXES, Curve, XAxis
+from tui_attn.ui.drawing import Lines, centred, strip_of, trimmed
+from tui_attn.ui.keys import TABLES
 
 if TYPE_CHECKING:
+    from tui_attn.ui.charts.geometry import Span
     from tui_attn.ui.charts.plot import Picture, View
     from tui_attn.ui.charts.series import SeriesStore
 
@@ -26,20 +25,15 @@ SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 """What the keys go through."""
 
 
-class MetricPlot(Surface, can_focus=True):
+class MetricPlot(Lines, can_focus=True):
     """Curves over steps, epochs or time: the whole history, until a part of it is asked for.
 
     Each curve has its model's colour and a marker that stays when colours are gone. The legend gives the newest
     values, or, where the value cursor is on, every curve's value there.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(CHART_KEYS)]
-    DEFAULT_CSS = """
-    MetricPlot {
-        width: 1fr;
-        height: 1fr;
-    }
-    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(TABLES["charts"])
+    DEFAULT_CSS = "MetricPlot { height: 1fr; }"
 
     smoothing: reactive[float] = reactive(0.0, init=False, repaint=False)
     """Weight of the past in the debiased exponential moving average, in [0, 0.99]; 0 shows the raw values."""
@@ -75,16 +69,13 @@ class MetricPlot(Surface, can_focus=True):
         y_label: str = "",
         percent: bool = False,
         empty: str = "waiting for the first points",
-        name: str | None = None,
         id: str | None = None,
-        classes: str | None = None,
-        disabled: bool = False,
     ) -> None:
         """`title` and `y_label` are plain text; `percent` writes fractions as percentages.
 
         `empty` stands where no curve has points.
         """
-        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        super().__init__(id=id)
         self.title = title
         self.y_label = y_label
         self.percent = percent
@@ -110,15 +101,16 @@ class MetricPlot(Surface, can_focus=True):
         ]
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
-            self.invalidate()
+            self.redraw()
 
-    def draw(self, width: int, height: int, look: Look) -> list[Strip]:
+    def lines(self, width: int, height: int) -> Sequence[Strip]:
         """Draw the chart. The libraries that this needs are loaded when there is first a point to draw."""
+        styles = self.drawing
         if not any(len(curve.steps) and len(curve.values) for curve in self._curves):
             self._view = self._picture = None
-            title = fit(shown(self.title, look.mode.ascii), width, look.mode.ascii)
-            rest = told(self.empty, width, height - 1, look.muted, look.mode.ascii)
-            return [row_strip([(title, look.focus or look.title)], width, look.text), *rest]
+            title = trimmed(self.title, width, styles)
+            rest = centred(self.empty, width, height - 1, styles)
+            return [strip_of([(title, "focused" if self.has_focus else "title")], width, styles), *rest]
         from tui_attn.ui.charts.plot import View, compose
         from tui_attn.ui.charts.series import SeriesStore
 
@@ -126,14 +118,14 @@ class MetricPlot(Surface, can_focus=True):
         changed = store.sync(self._curves)
         axis = self._axis
         view = View([], self.title, self.y_label, self.percent, axis, self.log_scale, self._x, self._y, self.cursor)
-        view.smoothing, view.empty = self.smoothing, self.empty
+        view.smoothing, view.empty, view.focused = self.smoothing, self.empty, self.has_focus
         if axis != self.x_axis:
             view.notes.append(f"{self.x_axis} not known")
-        key = (width, height, look, self.show_raw, self.group_seeds, repr(view))
+        key = (width, height, styles, self.show_raw, self.group_seeds, repr(view))
         if self._picture is None or changed or key != self._key:
             self._key = key
             view.lines = store.lines(axis, smoothing=self.smoothing, show_raw=self.show_raw, grouped=self.group_seeds)
-            self._view, self._picture = view, compose(view, width, height, look)
+            self._view, self._picture = view, compose(view, width, height, styles)
         return self._picture.strips
 
     @property
@@ -141,17 +133,6 @@ class MetricPlot(Surface, can_focus=True):
         """The x axis in use: steps where the one asked for isn't known."""
         known = self._store is None or not self._curves or self._store.knows(self.x_axis)
         return self.x_axis if known else "step"
-
-    def read_out(self) -> list[tuple[str, str]]:
-        """Return label and value of every curve at the cursor, or, without one, at its end."""
-        from tui_attn.ui.charts.legend import entries
-
-        if self._view is None or self._picture is None or self._picture.frame is None:
-            return []
-        frame, lines = self._picture.frame, self._view.lines
-        reach = frame.x.width / frame.width
-        found = entries(lines, [""] * len(lines), self.cursor, reach, self.percent, look_of(self, self.mode))
-        return [(entry.label, entry.value) for entry in found]
 
     # ---- what is shown
 
@@ -173,7 +154,7 @@ class MetricPlot(Surface, can_focus=True):
     def reset_view(self) -> None:
         """Show the whole history again."""
         self._x = self._y = None
-        self.invalidate()
+        self.redraw()
 
     def show_x(self, span: Span | None) -> None:
         """Show `span` of the x axis, cut to the history; None: all of it, also as it grows."""
@@ -182,11 +163,11 @@ class MetricPlot(Surface, can_focus=True):
             span = span.within(full)
             span = None if span == full else span
         self._x = span
-        self.invalidate()
+        self.redraw()
 
     def move_cursor(self, columns: int) -> None:
         """Move the value cursor by about that many columns, always from point to point."""
-        from tui_attn.ui.charts.cursor import moved
+        from tui_attn.ui.charts.legend import moved
 
         if self._view is None or self._picture is None or self._picture.frame is None:
             return
@@ -203,7 +184,7 @@ class MetricPlot(Surface, can_focus=True):
 
     def watch_cursor(self, x: float | None) -> None:
         """Show it, and tell others."""
-        self.invalidate()
+        self.redraw()
         self.post_message(self.CursorMoved(self, x, self._axis))
 
     def validate_smoothing(self, weight: float) -> float:
@@ -212,15 +193,17 @@ class MetricPlot(Surface, can_focus=True):
 
     def watch_smoothing(self) -> None:
         """Draw again."""
-        self.invalidate()
+        self.redraw()
 
     def watch_log_scale(self) -> None:
         """Draw on the other scale; a range of values means something else there."""
         self._y = None
-        self.invalidate()
+        self.redraw()
 
     def watch_x_axis(self, old: XAxis, new: XAxis) -> None:
         """Take the cursor and the part shown along to the new axis."""
+        from tui_attn.ui.charts.geometry import Span
+
         store = self._store
         if store is not None and store.knows(old) and store.knows(new):
             ends = (self._x.lower, self._x.upper) if self._x else ()
@@ -228,15 +211,15 @@ class MetricPlot(Surface, can_focus=True):
             lower, upper = moved if len(moved) == 2 else (None, None)
             self._x = Span(lower, upper) if lower is not None and upper is not None and lower < upper else None
             self.cursor = None if self.cursor is None else store.convert(self.cursor, old, new)
-        self.invalidate()
+        self.redraw()
 
     def watch_show_raw(self) -> None:
         """Draw again."""
-        self.invalidate()
+        self.redraw()
 
     def watch_group_seeds(self) -> None:
         """Draw again."""
-        self.invalidate()
+        self.redraw()
 
     # ---- keys
 
@@ -250,7 +233,7 @@ class MetricPlot(Surface, can_focus=True):
 
     def action_cursor_end(self, last: bool) -> None:
         """Put the value cursor on the first or the last point."""
-        from tui_attn.ui.charts.cursor import places
+        from tui_attn.ui.charts.legend import places
 
         xs = places(self._view.lines if self._view else [])
         if len(xs):
@@ -276,13 +259,13 @@ class MetricPlot(Surface, can_focus=True):
         """Show `factor` times the range of values, around the middle."""
         if self.shown_y is not None:
             self._y = self.shown_y.zoomed(factor, self.shown_y.at(0.5))
-            self.invalidate()
+            self.redraw()
 
     def action_pan_y(self, share: float) -> None:
         """Move the picture up by `share` of its height."""
         if self.shown_y is not None:
             self._y = self.shown_y.panned(share)
-            self.invalidate()
+            self.redraw()
 
     def action_reset_view(self) -> None:
         """Show the whole history."""
@@ -353,7 +336,7 @@ class MetricPlot(Surface, can_focus=True):
             self.show_x(across.panned((x - event.screen_x) / frame.width))
         if event.screen_y != y and self._y is not None:
             self._y = up.panned((event.screen_y - y) / frame.height)
-            self.invalidate()
+            self.redraw()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """Let go; without a move the cursor comes here."""
@@ -364,7 +347,7 @@ class MetricPlot(Surface, can_focus=True):
         self.release_mouse()
         place = self._place(event)
         if not dragged and place is not None and self._view is not None:
-            from tui_attn.ui.charts.cursor import places, snapped
+            from tui_attn.ui.charts.legend import places, snapped
 
             xs = places(self._view.lines)
             self._put_cursor(snapped(xs, place) if len(xs) else None)

@@ -12,10 +12,10 @@ from tui_attn.experiment.folders import run_id
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.mode import drawing_mode
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import RunSelected
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+from tui_attn.ui.styles import drawing_mode
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import RunView, Snapshot

@@ -8,10 +8,10 @@ from tui_attn.data import DATASETS
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.launch import estimate
 from tui_attn.system.text import duration, safe_text
-from tui_attn.ui.charts.mode import drawing_mode
+from tui_attn.ui.drawing import Lines, Row, fit, rule
 from tui_attn.ui.form_state import limited
 from tui_attn.ui.lookup import Findings
-from tui_attn.ui.widgets.lines import Lines, Row, fit, rule
+from tui_attn.ui.styles import drawing_mode
 
 _LABEL = 18
 _INKS = {"ok": "normal", "warning": "warning", "wrong": "failed"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from tui_attn.ui import formatting
-from tui_attn.ui.widgets.lines import Lines, Row, fit
+from tui_attn.ui.drawing import Lines, Row, fit
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import Snapshot

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
-from tui_attn.ui.widgets.lines import Lines, Piece, Row
+from tui_attn.ui.drawing import Lines, Piece, Row
 
 
 class TabBar(Lines):

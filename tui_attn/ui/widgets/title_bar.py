@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.system.text import duration
 from tui_attn.ui import formatting
-from tui_attn.ui.widgets.lines import Lines, Piece, Row, fit
+from tui_attn.ui.drawing import Lines, Piece, Row, fit
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import Snapshot
