@@ -18,10 +18,10 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.charts.geometry import Frame, dots
 from tui_attn.ui.charts.legend import index_at
 from tui_attn.ui.charts.series import Line
-from tui_attn.experiment.model_info import RGB
 from tui_attn.ui.styles import Styles
 
 if TYPE_CHECKING:
