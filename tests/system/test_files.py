@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -13,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from tests.processes import AT_EVERY_CALL, open_descriptors, python, run_python, said
-from tui_attn.system.files import Reserve, exclusive, read_json, remove_stale_files, write_atomically
+from tui_attn.system.files import (
+    Reserve,
+    exclusive,
+    make_folders,
+    read_json,
+    remove_stale_files,
+    sync_folder,
+    write_atomically,
+)
 from tui_attn.system.plain_file import NotAFileError
 
 OLD, NEW = b'{"which": "old"}', b'{"which": "new, and longer than the old"}'
@@ -318,3 +327,24 @@ def test_a_lock_that_is_a_hard_link_or_a_pipe_is_refused_and_nothing_written(tmp
         with pytest.raises(NotAFileError), exclusive(tmp_path / name):
             raise AssertionError("taken")
     assert stranger.read_bytes() == b"precious"
+
+
+def test_folders_that_are_made_are_synced_with_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink().name))
+    make_folders(tmp_path / "a" / "runs")
+    make_folders(tmp_path / "a" / "runs")
+    assert synced == [tmp_path.name, "a"]
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("code", "told"), [(errno.EIO, True), (errno.EINVAL, False), (errno.ENOTSUP, False)])
+def test_a_disk_that_fails_is_told_and_one_that_cannot_sync_folders_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: bool
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError) if told else contextlib.nullcontext():
+        sync_folder(tmp_path)

@@ -118,15 +118,15 @@ def test_probing_a_lock_of_this_very_process_does_not_drop_it(tmp_path: Path, mo
     folder.mkdir()
     path = folder / "lock"
     (tmp_path / "alias").symlink_to(folder)
-    path.touch()
-    os.link(path, tmp_path / "hard")
     lock = Lock(path)
+    os.link(path, tmp_path / "hard")
     monkeypatch.chdir(folder)
     for name in (path, Path("lock"), folder / ".." / "folder" / "lock", tmp_path / "alias" / "lock", tmp_path / "hard"):
         assert liveness.holder(name) == os.getpid()
         assert liveness.age(name) is not None
         with pytest.raises(BlockingIOError, match="held by this process"):
             Lock(name)
+    (tmp_path / "hard").unlink()
     assert seen_from_elsewhere(path) == [str(os.getpid()), "held by another process"]
     lock.release()
     assert seen_from_elsewhere(path) == ["None", "taken"]

@@ -43,10 +43,10 @@ class LogWriter:
         _write_whole(self._fd, line)
         self._seq += 1
 
-    def in_place(self) -> bool:
-        """Whether the file at `path` is still the one that is written, neither removed nor replaced."""
+    def in_place(self, path: Path | None = None) -> bool:
+        """Whether the file at `path`, by default where it was opened, is still the one that is written."""
         try:
-            there = self.path.stat(follow_symlinks=False)
+            there = (path or self.path).stat(follow_symlinks=False)
         except OSError:
             return False
         written = os.fstat(self._fd)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.system.children import Folder
 from tui_attn.system.files import sync_folder
 from tui_attn.system.text import safe_text
 
@@ -24,11 +27,15 @@ class RunDir:
     """The files of one run."""
 
     path: Path
+    name: str = field(default="", kw_only=True)
+    """The folder's name, where `path` doesn't end with it because the folder is known by a descriptor."""
+    held: tuple[Path, Path] | None = field(default=None, kw_only=True)
+    """The folders of checkpoints and probes, where they are known by descriptors: see `opened`."""
 
     @property
     def id(self) -> str:
         """The run's id, `<model>-s<seed>`."""
-        return self.path.name
+        return self.name or self.path.name
 
     @property
     def events(self) -> Path:
@@ -38,12 +45,12 @@ class RunDir:
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints and LATEST.json."""
-        return self.path / "checkpoints"
+        return self.held[0] if self.held else self.path / "checkpoints"
 
     @property
     def probes(self) -> Path:
         """The folder of arrays that probe events name."""
-        return self.path / "probes"
+        return self.held[1] if self.held else self.path / "probes"
 
     @property
     def predictions(self) -> Path:
@@ -82,6 +89,19 @@ class RunDir:
                     raise
             else:
                 sync_folder(folder.parent)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[RunDir]:
+        """The run by descriptors: `checkpoints` and `probes` stay the folders they are now, whatever replaces them.
+
+        The folders are made. Raises `OSError`, also where one is a symbolic link.
+        """
+        self.make()
+        with contextlib.ExitStack() as stack:
+            run, checkpoints, probes = (Folder(path) for path in (self.path, self.checkpoints, self.probes))
+            for folder in (run, checkpoints, probes):
+                stack.callback(folder.close)
+            yield RunDir(run.path, name=self.id, held=(checkpoints.path, probes.path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tui_attn.experiment.config import PRECISIONS, ExperimentConfig
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
+from tui_attn.system.plain_file import NotAFileError, open_to_read
 from tui_attn.system.text import safe_text
 
 FORMAT = "tui-attn"
@@ -127,9 +128,11 @@ def point_in_time(seconds: Any) -> float:
 
 def _why_unreadable(path: Path) -> str:
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW))
+        os.close(open_to_read(path))
     except FileNotFoundError:
         return "is missing"
+    except NotAFileError:
+        return "is damaged"
     except OSError as error:
         return f"can't be read ({error.strerror})"
     return "is damaged"
@@ -143,7 +146,7 @@ def looks_like_ours(folder: Path) -> bool:
     except OSError:  # a folder of somebody else's
         return False
     try:
-        fd = os.open(folder / "events.jsonl", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = open_to_read(folder / "events.jsonl")
     except OSError:
         return is_there(folder / "experiment.json")
     os.close(fd)

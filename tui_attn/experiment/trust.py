@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from tui_attn.system.files import state_folder
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.plain_file import open_to_read, open_to_write
 
 _MOST_BYTES = 1 << 22
 
@@ -46,8 +46,7 @@ def trust(sha256: str) -> None:
         raise TrustError("no home folder to keep in which code is yours: set XDG_STATE_HOME")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-        fd = os.open(path, flags, 0o600)
+        fd = open_to_write(path, os.O_APPEND)
         with os.fdopen(fd, "r+b", buffering=0) as file:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a disk that was full

@@ -15,7 +15,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError, checksum
 from tui_attn.experiment.options import ConfigError
-from tui_attn.system.files import exclusive, sync_folder, write_atomically
+from tui_attn.system.files import exclusive, make_folders, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
 
 
@@ -79,7 +79,7 @@ def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | No
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     base = f"{stamp}-{_slug(config.name or config.dataset)}"[:56].rstrip("-._")
     try:
-        runs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(runs_dir.absolute())
         for attempt in range(1000):
             folder = runs_dir / (base if attempt == 0 else f"{base}-{attempt + 1}")
             try:

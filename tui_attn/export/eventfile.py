@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from tui_attn.system.files import write_atomically
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.plain_file import open_to_read, open_to_write
 
 NAME = "events.out.tfevents.tui-attn"
 """One for each run; TensorBoard knows its files by the word in the middle."""
@@ -57,7 +57,7 @@ class EventFile:
             self._pending.clear()
 
     def _append(self) -> None:
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = open_to_write(self._path, os.O_APPEND)
         try:
             while self._pending:
                 written = os.write(fd, self._pending)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.system.files import read_json
+from tui_attn.system.files import read_json, write_atomically
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 INDEX = "tui-attn-export.json"
@@ -56,10 +57,9 @@ class OutFolder:
         path = self._place(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
             self._written[name] = beside
-            with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:
+            with os.fdopen(open_to_write(beside, os.O_EXCL, mode=0o666), "wb") as file:
                 yield file
         except OSError as error:
             raise self._unwritable(error) from None
@@ -110,9 +110,7 @@ class OutFolder:
         """Write the index before any file is in its place, so that none is there that isn't known to be ours."""
         self._ours.update(names)
         about = {"format": FORMAT, "experiment": self._experiment, "files": sorted(self._ours)}
-        beside = self.path / f".{INDEX}.{os.getpid()}.tmp"
-        beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        beside.replace(self.path / INDEX)
+        write_atomically(self.path / INDEX, json.dumps(about, indent=1).encode() + b"\n", sync=False, mode=0o666)
 
     def _unwritable(self, error: OSError) -> ExportError:
         where = self._shown(error.filename or self.path)

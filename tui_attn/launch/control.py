@@ -13,10 +13,11 @@ from typing import Any
 
 from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.finding import experiments
-from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
 from tui_attn.system import children, files, liveness
+from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.text import command_line, safe_text
 
 READY_WITHIN = 60.0
@@ -75,9 +76,8 @@ def check_not_running(folder: ExperimentDir) -> None:
 
 
 def _open_log(folder: ExperimentDir) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        return os.open(folder.supervisor_log, flags, 0o600)
+        return open_to_write(folder.supervisor_log, os.O_APPEND)
     except OSError as error:
         where = safe_text(folder.path, one_line=True)
         todo = "make room" if error.errno in files.FULL else "make it writable, or copy it elsewhere"
@@ -143,20 +143,19 @@ def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep)
 
 
 def _locks(folder: ExperimentDir) -> list[Path]:
-    """The locks of those who own `folder` or write one of its runs; links are not followed."""
+    """The locks of the supervisor and of the manifest's runs; links are not followed."""
     try:
-        found = [entry.path for entry in os.scandir(folder.path) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        found = []
-    return [folder.supervisor_lock, *(Path(path) / "lock" for path in found)]
+        config = folder.manifest_data().config
+    except RunsError:
+        return [folder.supervisor_lock]
+    runs = [folder.run(run_id(model, seed)) for model in config.models for seed in config.seed_list]
+    return [folder.supervisor_lock, *(run.lock for run in runs if not run.path.is_symlink())]
 
 
 def _last_words(folder: ExperimentDir, begin: int) -> str:
     """Why a supervisor ended at once, from what it printed."""
     try:
-        with folder.supervisor_log.open("rb") as log:
-            log.seek(begin)
-            lines = log.read(65536).decode(errors="replace").strip().splitlines()
+        lines = read_part(folder.supervisor_log, 65536, begin).decode(errors="replace").strip().splitlines()
     except OSError:
         lines = []
     reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)

@@ -11,6 +11,7 @@ from tui_attn.experiment.folders import ID
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.system import liveness
 from tui_attn.system.files import state_folder
+from tui_attn.system.plain_file import read_part
 
 _MOST = 256
 
@@ -74,7 +75,7 @@ def _lock_name(device: str) -> str:
 
 def _note(path: Path) -> str:
     try:
-        text = path.read_text(errors="replace")[:65]
+        text = read_part(path, 65).decode(errors="replace")
     except OSError:
         text = ""
     return text if ID.fullmatch(text) else "another program"

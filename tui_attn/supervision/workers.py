@@ -13,7 +13,7 @@ from typing import Protocol
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.system import children
-from tui_attn.system.plain_file import open_to_read, open_to_write
+from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
@@ -139,16 +139,9 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
 def last_lines(log: Path, size: int = 4096) -> str:
     """The end of a worker's log, safe to show; empty when there is none."""
     try:
-        fd = open_to_read(log)
+        return safe_text(read_part(log, size, -size).decode(errors="replace"))
     except OSError:
         return ""
-    try:
-        text = os.pread(fd, size, max(0, os.fstat(fd).st_size - size)).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-    return safe_text(text)
 
 
 def oom_kills(root: Path = Path("/")) -> int:

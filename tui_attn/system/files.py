@@ -134,13 +134,37 @@ def _locked(fd: int, within: float) -> bool:
         time.sleep(0.01)
 
 
-def sync_folder(path: Path) -> None:
-    """Make renames in the folder `path` survive a power loss, where the file system can."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def sync_file(path: Path) -> None:
+    """Make the content of the file `path` survive a power loss. Raises `OSError`."""
+    fd = open_to_read(path)
     try:
         os.fsync(fd)
-    except OSError:  # some network file systems refuse to sync a folder
-        pass
+    finally:
+        os.close(fd)
+
+
+def make_folders(path: Path) -> None:
+    """Make the folder `path` and those above it, mode 0700, so that they survive a power loss. Raises `OSError`."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames in the folder `path` survive a power loss, where the file system can.
+
+    Raises `OSError` where the disk fails, which a file system that can't sync folders does not report as EIO.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno in FULL | {errno.EIO}:
+            raise
     finally:
         os.close(fd)
 

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.plain_file import open_to_read, open_to_write
 
 # struct flock: Linux has type, whence, start, length, pid; macOS and BSD start, length, pid, type, whence.
 _LINUX = sys.platform.startswith("linux")
@@ -44,7 +44,7 @@ class Lock:
         self.path = path
         if _place(path) in _held:
             raise BlockingIOError(errno.EAGAIN, "held by this process", str(path))
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd = open_to_write(path)
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -80,7 +80,7 @@ class Heartbeat:
         self._next = -math.inf
         self._fd: int | None = None
         with contextlib.suppress(OSError):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+            self._fd = open_to_write(path)
 
     def beat(self, *, now: bool = False) -> bool:
         """Leave a sign of life if the last is a second old, or if it has to be `now`; whether one was left."""
@@ -121,29 +121,19 @@ def holder(path: Path) -> int | None:
     if _place(path) in _held:
         return os.getpid()
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        # Who may only read, or finds the file on a disk mounted read-only, asks for a reader's lock.
-        return _holder_unprivileged(path) if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS} else None
-    try:
-        return _probe(fd, fcntl.F_WRLCK)
+        try:
+            fd, kind = open_to_write(path, create=False, linked=True), fcntl.F_WRLCK
+        except OSError as error:
+            # A user who may only read, and everyone on a file system mounted read-only, asks for a reader's lock.
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
+            fd, kind = open_to_read(path), fcntl.F_RDLCK
+        try:
+            return _probe(fd, kind)
+        finally:
+            os.close(fd)
     except OSError:
         return None
-    finally:
-        os.close(fd)
-
-
-def _holder_unprivileged(path: Path) -> int | None:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        return _probe(fd, fcntl.F_RDLCK)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _probe(fd: int, kind: int) -> int | None:
@@ -157,10 +147,11 @@ def signal_holder(path: Path, signum: int) -> bool:
     """Send `signum` to the process on this host that holds the lock at `path`; whether there was one.
 
     A process that got the pid of a holder that died in the meantime can't be hit: the signal goes through a
-    descriptor of the process, and the lock is looked at again after that was opened.
+    descriptor of the process, and the lock is looked at again after that was opened. A file with several hard links
+    is passed over: the process that holds it may have to do with another of them.
     """
     pid = holder(path)
-    if not pid or pid == os.getpid():
+    if not pid or pid == os.getpid() or path.stat(follow_symlinks=False).st_nlink > 1:
         return False
     try:
         descriptor = os.pidfd_open(pid)

@@ -23,15 +23,16 @@ def open_to_read(path: Path, *, follow_links: bool = False) -> int:
     return _checked(fd, path, writing=False)
 
 
-def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600) -> int:
-    """A descriptor for reading and writing the regular file at `path`, which is created if need be.
+def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool = True, linked: bool = False) -> int:
+    """A descriptor for reading and writing the regular file at `path`, by default created if need be.
 
-    `flags`: further ones such as `O_APPEND`, `O_EXCL` or `O_TRUNC`. Raises `OSError`: `NotAFileError` for a folder, a
-    pipe, a device, and a file with several hard links, of which another may lie outside the experiment.
+    `linked`: whether it may have several hard links, of which another may lie outside the experiment. `flags`: further
+    ones such as `O_APPEND`, `O_EXCL` or `O_TRUNC`. Raises `OSError`: `NotAFileError` for a folder, a pipe, a device,
+    and a hard link that is not allowed.
     """
-    truncate, flags = flags & os.O_TRUNC, flags & ~os.O_TRUNC
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | _SAFE | flags, mode)
-    _checked(fd, path, writing=True)
+    truncate, flags = flags & os.O_TRUNC, flags & ~os.O_TRUNC | (os.O_CREAT if create else 0)
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | _SAFE | flags, mode)
+    _checked(fd, path, writing=not linked)
     if truncate:
         try:
             os.ftruncate(fd, 0)
@@ -39,6 +40,19 @@ def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600) -> int:
             os.close(fd)
             raise
     return fd
+
+
+def read_part(path: Path, size: int, offset: int = 0) -> bytes:
+    """At most `size` bytes of the regular file at `path` from `offset`, counted from its end if negative.
+
+    Raises `OSError`.
+    """
+    fd = open_to_read(path)
+    try:
+        begin = offset if offset >= 0 else max(0, os.fstat(fd).st_size + offset)
+        return os.pread(fd, size, begin)
+    finally:
+        os.close(fd)
 
 
 def _checked(fd: int, path: Path, *, writing: bool) -> int:

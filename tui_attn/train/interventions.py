@@ -36,6 +36,7 @@ from tui_attn.experiment.model_info import MODELS, attention_models, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ def _keep_traceback(folder: RunDir) -> str:
     """Append the traceback of the error in hand to the run's worker.log, and say where it is."""
     text = safe_text(traceback.format_exc())
     try:
-        fd = os.open(folder.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "w") as file:
+        with os.fdopen(open_to_write(folder.worker_log, os.O_APPEND), "w") as file:
             file.write(text)
     except OSError:
         return text.splitlines()[-2].strip()
@@ -155,10 +155,8 @@ class _Laboratory:
         except (torch.OutOfMemoryError, MemoryError):
             raise ProbeError("there is not enough memory for its interventions") from None
         try:
-            if folder.probes.is_symlink():
-                raise ProbeError("its folder of probes is a symbolic link, which is not followed")
-            folder.probes.mkdir(mode=0o700, exist_ok=True)
-            write_atomically(path_in(folder), json.dumps(to_json(found), indent=1).encode() + b"\n")
+            with folder.opened() as pinned:
+                write_atomically(path_in(pinned), json.dumps(to_json(found), indent=1).encode() + b"\n")
         except OSError as error:
             raise ProbeError(f"its results can't be written ({error.strerror})") from None
         return found

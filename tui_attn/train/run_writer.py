@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,36 +51,38 @@ class RunWriter:
     """
 
     def __init__(self, folder: RunDir, should_abort: Callable[[], bool]) -> None:
-        self._folder = folder
+        self._named = folder
         self._should_abort = should_abort
-        folder.make()
-        self._lock = liveness.Lock(folder.lock)
-        try:
+        with contextlib.ExitStack() as stack:
+            self.folder = folder = stack.enter_context(folder.opened())
+            lock = liveness.Lock(folder.lock)
+            stack.callback(lock.release)
             files.remove_stale_files(folder.path)
             self._log = LogWriter(folder.events)
             files.sync_folder(folder.path)  # a log that was just made survives a power loss
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = stack.pop_all()
         self._heart = liveness.Heartbeat(folder.heartbeat)
         self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
         self._saver = Saver(folder.checkpoints)
         self._open = True
+        self._unsynced: deque[Path] = deque()
         self.behind = False
         """Whether something that happened is not in the log, for want of room."""
 
     @property
     def fresh(self) -> bool:
         """Whether nothing of the run is on disk yet."""
-        return self._folder.events.stat().st_size == 0 and not names(self._folder.checkpoints)
+        return self.folder.events.stat().st_size == 0 and not names(self.folder.checkpoints)
 
     def record(self, type_: str, /, **payload: Any) -> None:
         """Append an event to the log."""
         self.retry(lambda: self._log.append(type_, **payload))
 
     def write(self, path: Path, data: bytes, *, sync: bool = True) -> None:
-        """Put `data` at `path`, atomically."""
+        """Put `data` at `path`, atomically; without `sync` it survives a power loss once the next checkpoint does."""
         self.retry(lambda: files.write_atomically(path, data, sync=sync))
+        if not sync:
+            self._unsynced.append(path)
 
     def retry(self, write: Callable[[], T]) -> T:
         """Do `write`; while the disk is full, wait for room."""
@@ -96,17 +99,22 @@ class RunWriter:
 
     def check(self) -> None:
         """Raise `LogGoneError` when the log is not where it was."""
-        if not self._log.in_place():
+        if not self._log.in_place(self._named.events):
             raise LogGoneError("its event log was removed or replaced by another program while it was written")
 
     def reopen(self) -> None:
         """Find a log to write the end to, should it be gone. Raises `OSError`."""
-        if not self._log.in_place():
+        if not self._log.in_place(self._named.events):
             self._log.close()
-            self._log = LogWriter(self._folder.events)
+            self._log = LogWriter(self._named.events)
 
     def sync(self) -> None:
-        """Make what is in the log survive a power loss."""
+        """Make the log and the files that were written without sync survive a power loss. From any thread."""
+        while self._unsynced:
+            path = self._unsynced[0]
+            files.sync_file(path)
+            files.sync_folder(path.parent)
+            self._unsynced.popleft()
         self._log.sync()
 
     # ---- checkpoints
@@ -114,7 +122,7 @@ class RunWriter:
     def checkpoint(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
         """Begin to write a checkpoint, after the log up to here; the one before is on disk by then."""
         self.finish_checkpoint()
-        self._saver.start(state, step=step, epoch=epoch, after=self._log.sync)
+        self._saver.start(state, step=step, epoch=epoch, after=self.sync)
 
     def look_at_checkpoint(self) -> None:
         """Record the checkpoint that was being written, if it is on disk by now."""
@@ -129,7 +137,7 @@ class RunWriter:
         """Write a checkpoint and wait for it, but not for room: on a full disk the one before counts."""
         try:
             self._announce(self._saver.finish())
-            self._saver.start(state, step=step, epoch=epoch, after=self._log.sync)
+            self._saver.start(state, step=step, epoch=epoch, after=self.sync)
             self._announce(self._saver.finish())
         except OSError as error:
             if error.errno not in files.FULL:
@@ -148,4 +156,4 @@ class RunWriter:
             self._saver.close()
             self._log.close()
             self._heart.close()
-            self._lock.release()
+            self._held.close()

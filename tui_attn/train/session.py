@@ -49,11 +49,11 @@ class Session:
         should_abort: Callable[[], bool] = lambda: False,
     ) -> None:
         """`should_abort` tells whether there is no time any more to wait for room on a full disk."""
-        self.folder = folder
         self.config = manifest.config
         self._data_version = str(manifest.data.get("version"))
         self._probes = probes
         self._writer = RunWriter(folder, should_abort)
+        self.folder = self._writer.folder
         experiment = ExperimentDir(folder.path.parent)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._since_checkpoint = time.monotonic()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Message
 from tui_attn.train.run_writer import NoRoomError
@@ -174,8 +175,7 @@ def _print_to(folder: ExperimentDir, run: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-        path = folder.run(run).worker_log
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
+        fd = open_to_write(folder.run(run).worker_log, os.O_APPEND)
         os.dup2(fd, 1)
         os.dup2(fd, 2)
         os.close(fd)

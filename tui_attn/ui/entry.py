@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.system.files import state_folder
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
 from tui_attn.ui.options import UiOptions
 
@@ -101,8 +102,7 @@ def _report(folder: ExperimentDir | None, failure: str) -> None:
     where = state / "dashboard.log"
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with os.fdopen(open_to_write(where, os.O_TRUNC), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(failure)
         kept = f"; what happened is in {where}"
     except OSError:
