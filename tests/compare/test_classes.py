@@ -71,7 +71,7 @@ def test_a_runs_newest_heatmaps_stand_beside_the_untrained_ones(folder: Experime
     assert found.epoch == 2
     assert found.untrained is not None
     assert [facts.layer for facts in found.facts] == ["se1", "se2"]
-    assert found.facts[0].told_apart is not None
+    assert found.facts[0].learned is not None
     first = load_probes(folder, run, 1)
     assert first.epoch == 1
     assert not np.array_equal(first.trained["se1/by_class"], found.trained["se1/by_class"])

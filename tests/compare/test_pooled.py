@@ -65,7 +65,7 @@ def test_no_command_is_named_that_several_experiments_have_no_use_for(tmp_path: 
     summary, remarks = compare_together([one, two, three])
     assert any("failed" in remark for remark in remarks)
     text = "\n".join(comparison_table(summary, remarks, 200))
-    assert "seeds on, " in text
+    assert "seeds to detect 1 point, " in text
     assert "tui-attn" not in text
 
 

@@ -48,6 +48,8 @@ def intervene(folder: ExperimentDir, shift: float = 0.0) -> None:
                         gained=max(0.0, delta),
                         draws=1,
                         channels=(1, 2, 3, 4) if kind == "most-open-off" and layer != "all" else None,
+                        changed=0.01 + abs(delta),
+                        loss=0.25 - delta,
                     )
                 )
         found = Interventions(
@@ -60,5 +62,6 @@ def intervene(folder: ExperimentDir, shift: float = 0.0) -> None:
             precision="fp32",
             seconds=1.5,
             interventions=tuple(items),
+            loss=0.25,
         )
         path_in(folder.run(run.id)).write_text(json.dumps(to_json(found)))

@@ -137,10 +137,13 @@ def test_gate_interventions_are_the_networks_own_with_other_gates(channels: int,
     shown = told(net, labelled(channels))
     maps = FeatureMaps(net, shown, "fp32")
     maps.block = block
-    right, outcomes = gate_interventions(maps, 0, nothing)
+    before, outcomes = gate_interventions(maps, 0, nothing)
     found = by_name(outcomes)
     assert set(found) == {(kind, layer) for kind in KINDS["se"] for layer in LAYERS["se"]}
-    assert torch.equal(right, rightly(net, shown))
+    assert torch.equal(before.right, rightly(net, shown))
+    with torch.inference_mode():
+        losses = torch.nn.functional.cross_entropy(net(normalised(shown)), shown.labels, reduction="none")
+    torch.testing.assert_close(before.loss, losses)
     own = {layer: gates.detach() for layer, gates in net.gates(normalised(shown)).items()}
     order = {layer: gates.mean(0).argsort(descending=True) for layer, gates in own.items()}
 
@@ -202,10 +205,10 @@ def test_gates_that_are_the_same_in_all_images_can_be_shuffled_without_any_effec
     with torch.no_grad():
         for block in (net.se1, net.se2):
             block.fc[2].get_parameter("weight").zero_()  # sigmoid(0) everywhere
-    right, outcomes = gate_interventions(FeatureMaps(net, shown, "fp32"), 0, nothing)
+    before, outcomes = gate_interventions(FeatureMaps(net, shown, "fp32"), 0, nothing)
     for kind in ("mean", "half", "shuffled-images", "shuffled-channels"):
         for layer in LAYERS["se"]:
-            assert (by_name(outcomes)[kind, layer].right == right).all(), (kind, layer)
+            assert (by_name(outcomes)[kind, layer].right == before.right).all(), (kind, layer)
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -219,10 +222,10 @@ def test_attention_interventions_are_the_networks_own_with_other_weights(residua
     shown = told(net, labelled(1))
     maps = FeatureMaps(net, shown, "fp32")
     maps.block = block
-    right, outcomes = attention_interventions(maps, 0, nothing)
+    before, outcomes = attention_interventions(maps, 0, nothing)
     found = by_name(outcomes)
     assert set(found) == {(kind, "attention") for kind in KINDS["self-attention"]}
-    assert torch.equal(right, rightly(net, shown))
+    assert torch.equal(before.right, rightly(net, shown))
     own = net.attention(normalised(shown)).detach()
     replaced = {"mean": own.mean(0), "uniform": torch.full((64, 64), 1 / 64), "identity": torch.eye(64)}
     for kind, weights in replaced.items():
@@ -250,7 +253,7 @@ def test_bf16_differs_by_rounding_alone() -> None:
     net, shown = se_network(), labelled(1, 400)
     exact, _ = gate_interventions(FeatureMaps(net, shown, "fp32"), 0, nothing)
     rounded, _ = gate_interventions(FeatureMaps(net, shown, "bf16"), 0, nothing)
-    assert (exact != rounded).float().mean() < 0.1  # of random images on a network that knows nothing
+    assert (exact.right != rounded.right).float().mean() < 0.1  # of random images on a network that knows nothing
 
 
 # ---- the process
@@ -268,6 +271,8 @@ def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, cap
         for item in found.interventions:
             assert item.accuracy == pytest.approx(found.accuracy + item.delta)
             assert item.delta == pytest.approx(item.gained - item.lost)
+            assert item.changed is not None and item.lost + item.gained <= item.changed + 1e-9 <= 1
+            assert item.loss is not None and item.loss > 0
             assert item.ci95[0] <= item.delta <= item.ci95[1]
     by_model, problems = effects_of(read_state(copy))
     assert [found.model for found in by_model] == ["se", "self-attention"]

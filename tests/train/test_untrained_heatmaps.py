@@ -44,7 +44,7 @@ def test_untrained_networks_cannot_be_told_apart(model: str, networks: int, imag
     told: dict[str, list[bool | None]] = {}
     for first, second in combinations(found, 2):
         for facts in heatmap_facts(first, second):
-            told.setdefault(facts.layer, []).append(facts.told_apart)
+            told.setdefault(facts.layer, []).append(facts.learned)
     assert set(told) == ({"se1", "se2"} if model == "se" else {"attention"})
     for layer, pairs in told.items():
         assert np.mean([pair is True for pair in pairs]) <= 0.10, layer
@@ -64,7 +64,7 @@ def test_a_trained_network_can_be_told_apart(model: str, images: Images, probe: 
     after, _ = collect(net, probe)
     facts = {facts.layer: facts for facts in heatmap_facts(after, before)}
     last = facts["se2" if model == "se" else "attention"]
-    assert last.told_apart
+    assert last.learned
     assert last.classes.ratio is not None
     assert last.classes.ratio > 3
     assert last.saturated is not None

@@ -37,6 +37,10 @@ class Effect:
     """Of `delta`; with one run over its test images, with several over the seeds (paired t interval)."""
     deltas: tuple[float, ...]
     """By run, in the order of the seeds."""
+    changed: float | None = None
+    """Share of the images whose predicted class changes, mean over the runs; None where a run's file lacks it."""
+    loss: float | None = None
+    """Mean test loss in nats, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Effects:
     def accuracy(self) -> float:
         """With its own attention, mean over the runs."""
         return fsum(found.accuracy for found in self.runs) / len(self.runs)
+
+    @property
+    def loss(self) -> float | None:
+        """Mean test loss with its own attention, nats; None where a run's file lacks it."""
+        return _mean([found.loss for found in self.runs])
 
     @property
     def complete(self) -> bool:
@@ -130,7 +139,15 @@ def _effect(kind: str, layer: str, runs: Sequence[Interventions]) -> Effect | No
         delta=fsum(item.delta for item in known) / len(known),
         ci95=ci95,
         deltas=tuple(item.delta for item in known),
+        changed=_mean([item.changed for item in known]),
+        loss=_mean([item.loss for item in known]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where one of them isn't known."""
+    known = [value for value in values if value is not None]
+    return fsum(known) / len(known) if len(known) == len(values) else None
 
 
 def dependence_sentence(found: Effects) -> str:
@@ -141,24 +158,25 @@ def dependence_sentence(found: Effects) -> str:
     what = replaced_words(found.model)
     several = len(found.runs) > 1
     over = f"{len(found.runs)} seeds" if several else f"{found.runs[0].run}, {found.runs[0].test_size:,} test images"
-    given = f"{found.model} ({over}): with the mean {what} of all images in the place of each image's own, its accuracy"
+    given = f"{found.model} ({over}): with the mean {what} of all images in place of each image's own, its accuracy"
     interval = f"95 % interval {interval_points(own.ci95)}"
+    changed = "" if own.changed is None else f", {percent(own.changed)} % of its predictions change"
     rest = f"with those of another image it changes by {points(other.delta)} points ({interval_points(other.ci95)})"
+    size = f"{abs(100 * own.delta):.2f} points ({interval}){changed}"
     if own.ci95[1] < 0:
-        lost = f"{abs(100 * own.delta):.2f} points"
-        share = f"so much of its {percent(found.accuracy)} % depends on their being about this image"
-        return f"{given} falls by {lost} ({interval}): {share}; {rest}"
+        share = f"at most this much of its {percent(found.accuracy)} % comes from the individual image"
+        return f"{given} falls by {size}: {share}; {rest}"
     if own.ci95[0] > 0:
-        return f"{given} rises by {abs(100 * own.delta):.2f} points ({interval}): it is better off without; {rest}"
-    unknown = "" if _narrow(own.ci95) else ", though the interval leaves room for it"
+        return f"{given} rises by {size}: it is better off without; {rest}"
+    unknown = "" if _narrow(own.ci95) else " (small effects not excluded)"
     return (
-        f"{given} changes by {points(own.delta)} points ({interval}): no part of it is shown to depend on their being "
-        f"about this image{unknown}; {rest}"
+        f"{given} changes by {points(own.delta)} points ({interval}){changed}: no sign that its accuracy depends on "
+        f"the individual image{unknown}; {rest}"
     )
 
 
 def _narrow(ends: Interval, points: float = 0.005) -> bool:
-    """Whether an interval excludes differences of half a point, so that "not shown" comes close to "isn't so"."""
+    """Whether an interval excludes effects of half a point."""
     return max(abs(end) for end in ends) < points
 
 
@@ -173,22 +191,33 @@ def kind_words(model: str, kind: str) -> str:
 
 
 def effect_rows(found: Effects) -> list[list[str]]:
-    """A table: a title row, then one row for each intervention: what, where, accuracy, change in points, interval."""
+    """A table: a title row, one for the network's own attention, then one for each intervention.
+
+    Columns: what, where, accuracy, change in points, its interval, share of predictions that change, loss; without the
+    last two where no file holds them.
+    """
     what = f"{replaced_words(found.model).split()[-1]} replaced by"
-    rows = [[what, "in", "accuracy, %", "points", "95 % interval"]]
-    own = "their own"
-    rows.append([own, "–", percent(found.accuracy), UNKNOWN, UNKNOWN])
-    for effect in found.effects:
-        rows.append(
-            [
-                kind_words(found.model, effect.kind),
-                layer_words(effect.layer),
-                percent(effect.accuracy),
-                points(effect.delta),
-                interval_points(effect.ci95),
-            ]
-        )
-    return rows
+    rows = [[what, "in", "accuracy, %", "points", "95 % interval", "changed, %", "loss"]]
+    rows.append(["their own", UNKNOWN, percent(found.accuracy), UNKNOWN, UNKNOWN, UNKNOWN, loss_text(found.loss)])
+    rows += [
+        [
+            kind_words(found.model, effect.kind),
+            layer_words(effect.layer),
+            percent(effect.accuracy),
+            points(effect.delta),
+            interval_points(effect.ci95),
+            percent(effect.changed),
+            loss_text(effect.loss),
+        ]
+        for effect in found.effects
+    ]
+    known = any(effect.changed is not None for effect in found.effects)
+    return rows if known else [row[:5] for row in rows]
+
+
+def loss_text(value: float | None) -> str:
+    """A loss as people read it."""
+    return UNKNOWN if value is None else f"{value:.4f}"
 
 
 def effects_lines(found: Sequence[Effects], problems: Sequence[str], width: int) -> list[str]:
@@ -203,15 +232,13 @@ def effects_lines(found: Sequence[Effects], problems: Sequence[str], width: int)
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """All columns where they fit, else without the accuracies, else what is replaced on a line of its own."""
-    whole = columns(rows)
-    if max(map(cells, whole)) <= width:
-        return whole
-    shorter = columns([[row[0], row[1], *row[3:]] for row in rows])
-    if max(map(cells, shorter)) <= width:
-        return shorter
+    """All columns where they fit, else fewer, else what is replaced on a line of its own."""
+    for kept in ((0, 1, 2, 3, 4, 5, 6), (0, 1, 3, 4, 5, 6), (0, 1, 3, 4, 5), (0, 1, 3, 4)):
+        lines = columns([[row[index] for index in kept if index < len(row)] for row in rows])
+        if max(map(cells, lines)) <= width:
+            return lines
     lines, heading = list[str](), ""
-    for line, row in zip(columns([[f"  {row[1]}", *row[3:]] for row in rows]), rows, strict=True):
+    for line, row in zip(columns([[f"  {row[1]}", *row[3:5]] for row in rows]), rows, strict=True):
         if row[0] != heading:
             heading = row[0]
             lines += wrap(heading, width)
@@ -228,6 +255,7 @@ def _model_json(found: Effects) -> Mapping[str, Any]:
     return {
         "model": found.model,
         "accuracy": found.accuracy,
+        "loss": found.loss,
         "sentence": dependence_sentence(found),
         "runs": [{"run": run.run, "seed": run.seed, "accuracy": run.accuracy} for run in found.runs],
         "interventions": [
@@ -238,6 +266,8 @@ def _model_json(found: Effects) -> Mapping[str, Any]:
                 "delta": effect.delta,
                 "ci95": list(effect.ci95),
                 "deltas": list(effect.deltas),
+                "changed": effect.changed,
+                "loss": effect.loss,
             }
             for effect in found.effects
         ],

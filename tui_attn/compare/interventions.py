@@ -70,6 +70,10 @@ class Intervention:
     """Random replacements that were averaged; 1 where nothing is random."""
     channels: tuple[int, ...] | None
     """The channels that were knocked out, where they were the same in all images of one layer."""
+    changed: float | None = None
+    """Share of the images whose predicted class changes, mean over the draws; None in files of 0.1.0."""
+    loss: float | None = None
+    """Mean test loss under the intervention, nats; None in files of 0.1.0, and where it isn't finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Interventions:
     seconds: float
     """That all interventions took, loading not counted."""
     interventions: tuple[Intervention, ...]
+    loss: float | None = None
+    """Mean test loss with its own attention, nats."""
 
     def get(self, kind: str, layer: str) -> Intervention | None:
         """The one called so, or None."""
@@ -146,6 +152,7 @@ def _from_json(data: Mapping[str, Any]) -> Interventions:
         precision=str(data["precision"]),
         seconds=_within(data["seconds"], 0, 1e9),
         interventions=tuple(item for item in items if item.kind in KINDS[model] and item.layer in LAYERS[model]),
+        loss=_optional(data.get("loss"), 0, 1e9),
     )
 
 
@@ -162,6 +169,8 @@ def _one(item: Mapping[str, Any]) -> Intervention:
         gained=_within(item["gained"], 0, 1),
         draws=int(item["draws"]),
         channels=None if channels is None else tuple(_channels(channels)),
+        changed=_optional(item.get("changed"), 0, 1),
+        loss=_optional(item.get("loss"), 0, 1e9),
     )
 
 
@@ -170,6 +179,10 @@ def _channels(values: Sequence[Any]) -> list[int]:
     if not all(0 <= channel < 4096 for channel in found):
         raise ValueError("no channels")
     return found
+
+
+def _optional(value: Any, low: float, high: float) -> float | None:
+    return None if value is None else _within(value, low, high)
 
 
 def _within(value: Any, low: float, high: float) -> float:

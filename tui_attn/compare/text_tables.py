@@ -183,11 +183,11 @@ def footnotes(summary: Summary) -> list[str]:
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
         notes.append(f"* the lab's figures {where}, after 15 epochs; its self-attention has no residual connection")
     if any(entry.versus_base and entry.versus_base.ci95 for entry in summary.models):
-        text = "** paired by seed, t distribution"
+        text = "** paired by seed, t distribution, for a number of seeds fixed beforehand"
         if summary.comparisons > 1:
             which = "both" if summary.comparisons == 2 else "all"
             text += f"; adjusted for {summary.comparisons} comparisons: {which} intervals hold at once in 95 % of "
-            text += "experiments"
+            text += "such experiments"
         notes.append(text)
     return notes
 

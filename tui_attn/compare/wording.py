@@ -88,12 +88,14 @@ def beside_sentence(summary: Summary, model: str) -> str | None:
     base, other = (summary.get(name).accuracies for name in (BASE, model))
     pairs = [(base[seed], other[seed]) for seed in versus.seeds]
     found = beside([one for one, _ in pairs], [two for _, two in pairs], summary.comparisons)
-    parts = [f"{model} is ahead in {100 * found.probability:.0f} % of the seeds"]
+    ahead = sum(two > one for one, two in pairs)
+    ties = sum(two == one for one, two in pairs)
+    parts = [f"{model} was ahead in {ahead} of {counted(len(pairs), 'seed')}" + (f", {ties} tied" if ties else "")]
     if found.sign_flip is not None:
         parts.append(f"sign-flip test {_p(found.sign_flip)}")
     if found.bootstrap is not None:
         parts.append(f"bootstrap interval {interval_points(found.bootstrap)}")
-    return f"beside it, deciding nothing: {', '.join(parts)}"
+    return f"{'; '.join(parts)} (not used for the verdict)"
 
 
 def seeds_sentence(
@@ -106,17 +108,16 @@ def seeds_sentence(
     versus = _versus(summary, model)
     if versus is None or versus.spread is None:
         return None
-    what = f"a difference of {100 * difference:g} {'point' if difference == 0.01 else 'points'}"
+    what = f"{100 * difference:g} {'point' if difference == 0.01 else 'points'}"
     needed = seeds_needed(versus.spread, difference, power, versus.level)
-    seeds, spread = len(versus.seeds), f"{100 * versus.spread:.2f} points"
-    rough = f", from {seeds} seeds only" if seeds < 5 else ""
-    chance = f"with {100 * power:.0f} % power at the spread measured ({spread}{rough})"
+    rough = f", from {counted(len(versus.seeds), 'seed')} only" if len(versus.seeds) < 5 else ""
+    basis = f"{100 * power:.0f} % power at the measured spread of {100 * versus.spread:.2f} points{rough}"
     if needed is None:
-        return f"{what} can't be shown {chance} by any number of seeds that one can train"
+        return f"no feasible number of seeds can detect {what} ({basis})"
     planned = len(summary.seeds)
     if needed <= planned:
-        return f"{what} would show {chance} from {needed} seeds on: {planned} are enough"
-    more = f"{what} would show {chance} from {needed} seeds on, {needed - planned} more"
+        return f"{planned} seeds are enough to detect {what}: it takes {needed} ({basis})"
+    more = f"it takes {needed} seeds to detect {what}, {needed - planned} more ({basis})"
     return more if folder is None else f"{more}: '{command_line('extend', folder, f'--seeds {needed}')}' trains them"
 
 

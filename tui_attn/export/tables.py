@@ -104,7 +104,8 @@ _HEATMAPS = (
     "follows_start",
 )
 _CLASSES = ("model", "run", "class", "accuracy")
-_EFFECTS = ("model", "run", "kind", "layer", "accuracy", "delta", "delta_low", "delta_high", "interval_over")
+_SEEN = ("predictions_changed", "loss_nats")
+_EFFECTS = ("model", "run", "kind", "layer", "accuracy", "delta", "delta_low", "delta_high", "interval_over", *_SEEN)
 _POINTS = (*_RUN, "step", "train_time_s", "train_loss_nats", "train_accuracy_fraction")
 _GATES = (*_RUN, "epoch", "layer", "class", "channel", "gate_mean_fraction", "gate_sd_fraction")
 
@@ -272,7 +273,7 @@ def _heatmaps(results: Results, only: str | None) -> Iterator[Row]:
                 run.id,
                 facts.layer,
                 probes.epoch,
-                None if facts.told_apart is None else int(facts.told_apart),
+                None if facts.learned is None else int(facts.learned),
                 facts.levels.strength,
                 facts.levels.untrained,
                 facts.classes.strength,
@@ -295,7 +296,29 @@ def _effects(results: Results, only: str | None) -> Iterator[Row]:
     for found in results.effects:
         for effect in found.effects if only is None else ():
             over = "seeds" if len(found.runs) > 1 else "images"
-            yield [found.model, "mean", effect.kind, effect.layer, effect.accuracy, effect.delta, *effect.ci95, over]
+            yield [
+                found.model,
+                "mean",
+                effect.kind,
+                effect.layer,
+                effect.accuracy,
+                effect.delta,
+                *effect.ci95,
+                over,
+                effect.changed,
+                effect.loss,
+            ]
         for run in (run for run in found.runs if only in {None, run.run}):
             for item in run.interventions:
-                yield [found.model, run.run, item.kind, item.layer, item.accuracy, item.delta, *item.ci95, "images"]
+                yield [
+                    found.model,
+                    run.run,
+                    item.kind,
+                    item.layer,
+                    item.accuracy,
+                    item.delta,
+                    *item.ci95,
+                    "images",
+                    item.changed,
+                    item.loss,
+                ]

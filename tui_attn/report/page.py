@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tui_attn import __version__
-from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words
+from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
 from tui_attn.compare.heatmaps import heatmap_sentences
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
@@ -159,10 +159,12 @@ def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
     rows = [["run", "layer", "learned", "levels ×", "classes ×", "between classes", "rank", "follows start"]]
     for run, probes in heatmaps.runs:
         for facts in probes.facts:
-            learned = {None: UNKNOWN, True: "yes", False: "no"}[facts.told_apart]
-            parts = {"levels": facts.levels.told_apart, "classes": facts.classes.told_apart}
-            if facts.told_apart and not all(parts.values()):
-                learned = f"{next(name for name, told in parts.items() if told)} only"
+            changes = {"levels": facts.levels.change, "classes": facts.classes.change}
+            stronger = [name for name, change in changes.items() if change == "stronger"]
+            known = facts.learned is not None
+            learned = (
+                {0: "no", 1: f"{stronger[0]} only" if stronger else "", 2: "yes"}[len(stronger)] if known else UNKNOWN
+            )
             rows.append(
                 [
                     run.id,
@@ -191,12 +193,16 @@ def _effects(effects: Effects) -> dict[str, Any]:
     for kind in dict.fromkeys(effect.kind for effect in effects.effects):
         cells = [_effect_cell(effects.get(kind, layer)) for layer in layers]
         rows.append([kind_words(effects.model, kind), *cells])
-    note = "Changes in points, and below them their 95 % intervals; those that exclude 0 are in bold."
+    note = "Changes of the accuracy in points; below them their 95 % intervals (bold where 0 is excluded)"
+    known = any(effect.changed is not None for effect in effects.effects)
+    note += ", the share of predictions that change, and the test loss." if known else "."
+    own = f"With its own {what} {percent(effects.accuracy)} %"
+    own += "" if effects.loss is None else f", loss {loss_text(effects.loss)}"
     return {
         "model": effects.model,
         "lead": _sentence(dependence_sentence(effects)),
         "rows": rows,
-        "note": f"With its own {what} {percent(effects.accuracy)} %. {note}",
+        "note": f"{own}. {note}",
     }
 
 
@@ -207,7 +213,10 @@ def _effect_cell(effect: Effect | None) -> str:
     change = escape(typeset(points(effect.delta)))
     if low > 0 or high < 0:
         change = Markup("<strong>{}</strong>").format(change)
-    return change + Markup("<br><small>{}</small>").format(typeset(interval_points(effect.ci95)))
+    below = [interval_points(effect.ci95)]
+    if effect.changed is not None:
+        below.append(f"{percent(effect.changed)} % change, loss {loss_text(effect.loss)}")
+    return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
 
 
 def _settings(results: Results) -> list[list[str]]:

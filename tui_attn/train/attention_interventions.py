@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tui_attn.models import CNN_SelfAttention, fold_attention
 from tui_attn.train import rng
-from tui_attn.train.feature_maps import FeatureMaps
+from tui_attn.train.feature_maps import Answers, FeatureMaps
 from tui_attn.train.gate_interventions import DRAWS, Outcome
 
 LAYER = "attention"
@@ -23,14 +23,14 @@ LAYER = "attention"
 @torch.inference_mode()
 def attention_interventions(
     maps: FeatureMaps[CNN_SelfAttention], seed: int, tick: Callable[[], object]
-) -> tuple[Tensor, list[Outcome]]:
-    """Whether each test image is classified rightly, bool (M,), and the same under every intervention.
+) -> tuple[Answers, list[Outcome]]:
+    """What the network says of each test image, and what it says under every intervention.
 
     Every head keeps its own mean and its own of another image's weights. `tick` is called now and then. No weight is
     changed, and no global stream of random numbers is touched.
     """
     model = maps.model.eval()
-    right, mean, shuffled = _own_and_another_images(maps, seed, tick)
+    before, mean, shuffled = _own_and_another_images(maps, seed, tick)
     channels = mean.shape[-1]
     constant = {
         "mean": mean,
@@ -42,16 +42,16 @@ def attention_interventions(
     for block in maps.blocks:
         features = maps.second(maps.first(block)).flatten(1)  # (B, 64 * N)
         for kind, classifier in classifiers.items():
-            found[kind].append(maps.right(classifier(features), block))
+            found[kind].append(maps.answers(classifier(features), block))
         tick()
-    outcomes = [Outcome(kind, LAYER, torch.cat(found[kind])[None]) for kind in constant]
-    return right, [*outcomes, Outcome("shuffled-images", LAYER, torch.stack(shuffled))]
+    outcomes = [Outcome(kind, LAYER, Answers(torch.cat(found[kind], 1)[None])) for kind in constant]
+    return Answers(before), [*outcomes, Outcome("shuffled-images", LAYER, Answers(torch.stack(shuffled)))]
 
 
 def _own_and_another_images(
     maps: FeatureMaps[CNN_SelfAttention], seed: int, tick: Callable[[], object]
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Predictions bool (M,) by the own weights, the mean weights (A, 64, 64), and predictions by another image's.
+    """Answers (3, M) by the own weights, the mean weights (A, 64, 64), and answers by another image's.
 
     The images come in a random order, and within a block each takes the weights of the one some places before it, so
     that every other image is equally likely.
@@ -68,17 +68,17 @@ def _own_and_another_images(
         features = maps.second(maps.first(block)).flatten(2)  # (B, 64, N)
         weights, value = attend.weights_and_values(features)
         total += weights.sum(0).cpu()
-        own.append(maps.right(attend.logits(features, weights @ value), block))
+        own.append(maps.answers(attend.logits(features, weights @ value), block))
         for draw, found in enumerate(shuffled):
             shift = 1 + draw * max(1, (len(block) - 1) // DRAWS)
             # Image i takes the weights of image i - shift; values move, for they are the smaller.
             mixed = (weights @ value.roll(-shift, 0)).roll(shift, 0)
-            found.append(maps.right(attend.logits(features, mixed), block))
+            found.append(maps.answers(attend.logits(features, mixed), block))
         tick()
 
     def in_order(parts: list[Tensor]) -> Tensor:
-        found = torch.empty(count, dtype=torch.bool)
-        found[order] = torch.cat(parts)
+        found = torch.empty(3, count)
+        found[:, order] = torch.cat(parts, 1)
         return found
 
     mean = (total / count).float().to(maps.device)

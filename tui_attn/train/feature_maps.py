@@ -34,6 +34,29 @@ class LabelledImages:
         return len(self.labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a network says of every test image, in one draw of an intervention or in several."""
+
+    rows: Tensor
+    """float32 (3, M) or (D, 3, M): right (1) or not (0), predicted class, cross-entropy loss in nats."""
+
+    @property
+    def right(self) -> Tensor:
+        """Whether the image is classified correctly: bool (M,) or (D, M)."""
+        return self.rows[..., 0, :] > 0
+
+    @property
+    def predicted(self) -> Tensor:
+        """The class with the largest logit: (M,) or (D, M)."""
+        return self.rows[..., 1, :]
+
+    @property
+    def loss(self) -> Tensor:
+        """In nats: (M,) or (D, M)."""
+        return self.rows[..., 2, :]
+
+
 class FeatureMaps(Generic[Network_co]):
     """The two convolutions of a network in training's precision, `fp32` or `bf16`.
 
@@ -76,9 +99,11 @@ class FeatureMaps(Generic[Network_co]):
         rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
         return torch.maximum(rows[..., ::2], rows[..., 1::2]).relu_()
 
-    def right(self, logits: Tensor, block: slice | Tensor) -> Tensor:
-        """bool (B,), on the CPU: whether the class with the largest logit is the label."""
-        return (logits.argmax(1) == self.data.labels[block]).cpu()
+    def answers(self, logits: Tensor, block: slice | Tensor) -> Tensor:
+        """What `logits` (B, classes) of some images say: (3, B), float32 on the CPU, the rows of `Answers`."""
+        labels, predicted = self.data.labels[block], logits.argmax(1)
+        loss = F.cross_entropy(logits.float(), labels, reduction="none")
+        return torch.stack([(predicted == labels).float(), predicted.float(), loss]).cpu()
 
 
 def another_image(count: int, generator: torch.Generator) -> Tensor:

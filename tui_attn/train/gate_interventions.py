@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tui_attn.models import GatedTrunk
 from tui_attn.train import rng
-from tui_attn.train.feature_maps import FeatureMaps, another_image
+from tui_attn.train.feature_maps import Answers, FeatureMaps, another_image
 
 DRAWS = 3
 """How often what is random is drawn. Each image has its own draw each time, so that 3 of them are thousands."""
@@ -28,9 +28,14 @@ class Outcome:
 
     kind: str
     layer: str
-    right: Tensor
-    """bool (D, M): whether image M is classified rightly in draw D."""
+    answers: Answers
+    """In every draw."""
     channels: tuple[int, ...] | None = None
+
+    @property
+    def right(self) -> Tensor:
+        """bool (D, M): whether image M is classified correctly in draw D."""
+        return self.answers.right
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ Replacements = dict[str, list[_Replacement]]
 @torch.inference_mode()
 def gate_interventions(
     maps: FeatureMaps[GatedTrunk], seed: int, tick: Callable[[], object]
-) -> tuple[Tensor, list[Outcome]]:
-    """Whether each test image is classified rightly, bool (M,), and the same under every intervention.
+) -> tuple[Answers, list[Outcome]]:
+    """What the network says of each test image, and what it says under every intervention.
 
     The name of a layer replaces its gates and lets the other compute its own from the maps it then sees; "all"
     replaces both, each by what it is replaced by alone. `tick` is called now and then. No weight is changed, and no
@@ -65,13 +70,13 @@ def gate_interventions(
     first, second = (
         _replacements(gates, seed, layer) for gates, layer in zip(own, maps.model.GATE_LAYERS, strict=True)
     )
-    right, found = _replaced(maps, own, first, second, tick)
+    before, found = _replaced(maps, own, first, second, tick)
     alone = dict(zip(maps.model.GATE_LAYERS, (first, second), strict=True))
     outcomes = [
-        Outcome(kind, layer, draws, alone[layer][kind][0].channels if layer in alone else None)
+        Outcome(kind, layer, Answers(draws), alone[layer][kind][0].channels if layer in alone else None)
         for (kind, layer), draws in found.items()
     ]
-    return right, outcomes
+    return Answers(before), outcomes
 
 
 def _own_gates(maps: FeatureMaps[GatedTrunk], tick: Callable[[], object]) -> tuple[Tensor, Tensor]:
@@ -93,28 +98,29 @@ def _replaced(
     second: Replacements,
     tick: Callable[[], object],
 ) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
-    """Whether each image is classified rightly by the network as it is, bool (M,), and bool (D, M) by (kind, layer)."""
+    """The answers of the network as it is, (3, M), and those under replacements, (D, 3, M) by (kind, layer)."""
     model, layers = maps.model, maps.model.GATE_LAYERS
     classify = _Classifier(model)
-    right: list[Tensor] = []
+    before: list[Tensor] = []
     found: dict[tuple[str, str], list[list[Tensor]]] = {
         (kind, layer): [[] for _ in items] for kind, items in first.items() for layer in (*layers, "all")
     }
     for block in maps.blocks:
         features = maps.first(block)
         parts = classify.parts(maps.second(_gated(features, own[0][block])))
-        right.append(maps.right(classify.sum(parts, own[1][block]), block))
+        before.append(maps.answers(classify.sum(parts, own[1][block]), block))
         for kind, draw, replacement, other in _pairs(first, second):
-            after = maps.second(_gated(features, replacement.of(block)))
+            changed = maps.second(_gated(features, replacement.of(block)))
             logits = {
-                layers[0]: classify(after, model.gate_blocks[1].gate(after)),
+                layers[0]: classify(changed, model.gate_blocks[1].gate(changed)),
                 layers[1]: classify.sum(parts, other.of(block)),
-                "all": classify(after, other.of(block)),
+                "all": classify(changed, other.of(block)),
             }
             for layer, values in logits.items():
-                found[kind, layer][draw].append(maps.right(values, block))
+                found[kind, layer][draw].append(maps.answers(values, block))
         tick()
-    return torch.cat(right), {key: torch.stack([torch.cat(blocks) for blocks in draws]) for key, draws in found.items()}
+    after = {key: torch.stack([torch.cat(blocks, 1) for blocks in draws]) for key, draws in found.items()}
+    return torch.cat(before, 1), after
 
 
 class _Classifier:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import sys
 import time
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import torch
 
     from tui_attn.models import CNN_SelfAttention, GatedTrunk
+    from tui_attn.train.feature_maps import Answers
     from tui_attn.train.tensors import Images
 
 SIGN_OF_LIFE = 5.0
@@ -188,7 +190,7 @@ def intervene(
         before, outcomes = gate_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
     else:
         before, outcomes = attention_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
-    right = before.numpy()
+    right = before.right.numpy()
     items = []
     for outcome in outcomes:
         change = paired_change(right, outcome.right.numpy())
@@ -203,6 +205,8 @@ def intervene(
                 gained=change.gained,
                 draws=len(outcome.right),
                 channels=outcome.channels,
+                changed=float((outcome.answers.predicted != before.predicted).float().mean()),
+                loss=_mean_loss(outcome.answers),
             )
         )
     return Interventions(
@@ -215,7 +219,13 @@ def intervene(
         precision=precision,
         seconds=round(time.perf_counter() - begin, 3),
         interventions=tuple(items),
+        loss=_mean_loss(before),
     )
+
+
+def _mean_loss(answers: Answers) -> float | None:
+    loss = float(answers.loss.double().mean())
+    return loss if math.isfinite(loss) else None
 
 
 def _locate(folder: ExperimentDir, manifest: Manifest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from tui_attn.compare.effects import dependence_sentence, kind_words, layer_words
+from tui_attn.compare.effects import dependence_sentence, kind_words, layer_words, loss_text
 from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_points, percent, points
 from tui_attn.experiment.model_info import replaced_words
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WHAT = (
     "The trained networks are kept as they are, and their attention is replaced while they classify the test images. "
-    "What the accuracy loses is what it owed to the attention."
+    "What the accuracy loses is at most what it owed to attending to the individual image."
 )
 
 
@@ -54,18 +54,21 @@ def _model(effects: Effects, page: Page) -> list[Row]:
     words = [kind_words(effects.model, effect.kind) for effect in effects.effects]
     label = max(map(cell_len, words), default=0) + 2
     layer = max((cell_len(layer_words(effect.layer)) for effect in effects.effects), default=0) + 2
-    numbers = 9 + 19
+    seen = effects.loss is not None and page.room >= label + layer + 9 + 19 + 20
+    numbers = 9 + 19 + (20 if seen else 0)
     width = min(page.room - label - layer - numbers - 2, 80)
     body = [
-        _line(effect, word if word != before else "", (label, layer), (end, width), f"model:{effects.model}")
+        _line(effect, word if word != before else "", (label, layer), seen, (end, width), f"model:{effects.model}")
         for effect, word, before in zip(effects.effects, words, ["", *words[:-1]], strict=True)
     ]
     scale = [scale_row(end, width, 1 + label + layer + numbers + 2)] if width >= 16 else []
-    return [*sentence, EMPTY, head, EMPTY, *body, *scale, EMPTY]
+    titles = " " * (1 + label + layer) + f"{'points':>7}  {'95 % interval':<19}"
+    titles += f"{'changed, %':>11}{'loss':>9}" if seen else ""
+    return [*sentence, EMPTY, head, EMPTY, Row(((titles, "muted"),)), *body, *scale, EMPTY]
 
 
-def _line(effect: Effect, word: str, columns: tuple[int, int], scale: tuple[float, int], ink: str) -> Row:
-    """One intervention: what, where, the change in points with its interval, and both drawn."""
+def _line(effect: Effect, word: str, columns: tuple[int, int], seen: bool, scale: tuple[float, int], ink: str) -> Row:
+    """One intervention: what, where, the change with its interval, what else was `seen`, and the interval drawn."""
     (label, layer), (end, width) = columns, scale
     certain = effect.ci95[0] > 0 or effect.ci95[1] < 0
     pieces: list[Piece] = [
@@ -74,6 +77,8 @@ def _line(effect: Effect, word: str, columns: tuple[int, int], scale: tuple[floa
         (fit(points(effect.delta), 7, right=True) + "  ", "bold" if certain else "normal"),
         (fit(interval_points(effect.ci95), 19), "muted"),
     ]
+    if seen:
+        pieces.append((f"{percent(effect.changed):>11}{loss_text(effect.loss):>9}", "muted"))
     if width >= 16:
         pieces += [("  ", "normal"), *interval_bar(effect.delta, effect.ci95, end, width, ink)]
     return Row(tuple(pieces))
