@@ -283,12 +283,15 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
         return [f"{facts.layer}: the untrained network's heatmap is missing, so nothing tells what training changed"]
     what = "attention of the heads" if facts.layer == "attention" else "levels of the channels"
     patterns = {f"the {what}": levels, "the differences between classes": classes}
-    stronger = [f"{name} {_times(pattern)}" for name, pattern in patterns.items() if pattern.change == "stronger"]
-    flattened = [f"{name} {_times(pattern)}" for name, pattern in patterns.items() if pattern.change == "flattened"]
-    similar = [f"{name} ({_times(pattern)})" for name, pattern in patterns.items() if pattern.change == "similar"]
-    parts = [f"learned: {' and '.join(stronger)} than before training"] if stronger else []
-    parts += [f"flattened by training: {' and '.join(flattened)}"] if flattened else []
-    parts += [f"no clearer than before training, don't interpret: {' and '.join(similar)}"] if similar else []
+    told = {
+        "stronger": "learned, stronger than before training",
+        "flattened": "flattened by training",
+        "similar": "no clearer than before training, don't interpret",
+    }
+    parts = []
+    for change, words in told.items():
+        names = [f"{name} ({_times(pattern)})" for name, pattern in patterns.items() if pattern.change == change]
+        parts += [f"{words}: {' and '.join(names)}"] if names else []
     found = [f"{facts.layer}: {'; '.join(parts)}"]
     if facts.follows_start is not None and facts.follows_start >= FOLLOWS:
         found.append(
@@ -300,8 +303,8 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
 
 def _times(pattern: Pattern) -> str:
     if pattern.ratio is None:
-        return "stronger (none before)" if pattern.strength > 0 else "none at all"
-    return f"{_number(pattern.ratio)}x {'stronger' if pattern.change == 'stronger' else 'as strong'}"
+        return "none before" if pattern.strength > 0 else "none"
+    return f"{_number(pattern.ratio)}x"
 
 
 def _number(value: float) -> str:
