@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.making import Made, Server, make_cifar_set, make_idx_set, serving, with_urls
-from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.base import DatasetInfo
 
 
 @pytest.fixture

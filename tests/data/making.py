@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tui_attn.data.base import DataError, FetchOptions, Limits, Located
-from tui_attn.data.registry import Archive, DataFile, DatasetInfo, DebianPackage
+from tui_attn.data.base import Archive, DataError, DataFile, DatasetInfo, DebianPackage, FetchOptions, Limits, Located
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -94,7 +93,6 @@ def make_idx_set(train: int = 40, test: int = 12, side: int = 8, seed: int = 0, 
         test_size=test,
         mean=(0.5,),
         std=(0.3,),
-        reader="idx",
         licence="none",
         layout="idx",
         folder="MadeMNIST/raw",
@@ -195,7 +193,6 @@ def make_cifar_set(per_batch: int = 15, test: int = 10, side: int = 8, seed: int
         test_size=test,
         mean=(0.5,) * 3,
         std=(0.3,) * 3,
-        reader="cifar",
         licence="none",
         layout="cifar",
         folder="made-batches-py",

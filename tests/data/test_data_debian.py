@@ -19,8 +19,8 @@ import pytest
 
 from tests.data.making import make_idx_set, names_in, with_debian
 from tui_attn.data import DATASETS, DataError, FetchOptions, load
+from tui_attn.data.base import DatasetInfo
 from tui_attn.data.download import connect
-from tui_attn.data.registry import DatasetInfo
 from tui_attn.data.resolve import ensure_info
 
 CHECKOUT = Path(__file__).parents[2]

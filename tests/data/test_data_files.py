@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.making import make_cifar_set, make_idx_set, names_in, sha256, tar_gz
+from tui_attn.data.base import DataFile
 from tui_attn.data.files import DamagedError, check_file, remove_leftovers, write_verified, written_beside
-from tui_attn.data.registry import DataFile
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz, unpack_tar
 
 CONTENT = bytes(range(256)) * 40

@@ -19,7 +19,7 @@ from tests.data.making import (
     write,
 )
 from tui_attn.data import DataError, ensure, find, status
-from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.base import DatasetInfo
 from tui_attn.data.resolve import ensure_info, find_info
 
 

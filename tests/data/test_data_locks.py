@@ -26,8 +26,8 @@ from tests.data.making import (
 )
 from tests.waiting import eventually
 from tui_attn.data import DataError, FetchOptions, ensure
+from tui_attn.data.base import DatasetInfo
 from tui_attn.data.files import cache_dir
-from tui_attn.data.registry import DatasetInfo
 from tui_attn.data.resolve import ensure_info, find_info
 
 

@@ -21,7 +21,7 @@ from tests.data.making import (
     write,
 )
 from tui_attn.data import DATASETS, ensure, find, load, status, verify
-from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.base import DatasetInfo
 from tui_attn.data.resolve import ensure_info
 
 

@@ -40,7 +40,7 @@ def test_a_folder_of_images_is_counted(tmp_path: Path) -> None:
         for number in range(10):
             (tmp_path / "images" / name / f"{number}.png").write_bytes(b"x" * 100)
     found = of_data(f"folder:{tmp_path / 'images'}", None)
-    assert (found.remark.text, found.remark.level) == ("here (folder), 2.0 kB", "ok")
+    assert (found.remark.text, found.remark.level) == ("here, 20 images in 2 classes", "ok")
     assert found.sizes == (16, 4)
 
 

@@ -309,7 +309,7 @@ def test_augmented_training_is_resumable_too(tmp_path: Path) -> None:
     assert train(context(experiment), "base-s0") == whole
 
 
-def test_a_folder_of_images_is_read_through_torchvision(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_read(tmp_path: Path) -> None:
     from PIL import Image
 
     generator = np.random.default_rng(0)
@@ -324,8 +324,7 @@ def test_a_folder_of_images_is_read_through_torchvision(tmp_path: Path) -> None:
     located = data.ensure(name)
     from tui_attn.train import tensors
 
-    where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
-    loaded = tensors.load(name, where, torch.device("cpu"), train_limit=None, test_limit=None)
+    loaded = tensors.load(name, located.to_json(), torch.device("cpu"), train_limit=None, test_limit=None)
     assert loaded.train_images.shape == (80, 3, 32, 32)
     assert loaded.class_names == ("cats", "dogs")
     assert loaded.test_labels.tolist() == [0] * 10 + [1] * 10

@@ -8,17 +8,19 @@ from __future__ import annotations
 from tui_attn.data.base import (
     Arrays,
     DataError,
+    DatasetInfo,
     FetchOptions,
     Located,
     Problem,
     Progress,
     SetStatus,
+    check_limits,
     silent,
 )
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.folder import PREFIX as FOLDER
-from tui_attn.data.folder import FolderImages, folder_images
-from tui_attn.data.registry import DatasetInfo
+from tui_attn.data.folder import FolderGlance
+from tui_attn.data.folder_content import check_images, folder_test_images, folder_test_labels, load_folder
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 
 __all__ = [
@@ -28,15 +30,17 @@ __all__ = [
     "DataError",
     "DatasetInfo",
     "FetchOptions",
-    "FolderImages",
+    "FolderGlance",
     "Located",
     "Problem",
     "Progress",
     "SetStatus",
+    "check_images",
     "dataset_info",
     "ensure",
     "find",
-    "folder_images",
+    "folder_test_images",
+    "folder_test_labels",
     "glance",
     "how_to_fetch",
     "load",
@@ -48,11 +52,17 @@ __all__ = [
 
 
 def load(located: Located, train_limit: int | None = None, test_limit: int | None = None) -> Arrays:
-    """Read a data set into memory: the first `train_limit` training and `test_limit` test images, or all.
+    """Read a data set into memory: as many training and test images as the limits say, or all.
 
-    Images are uint8 (N, C, H, W), labels int64 (N,). Reads every data set but `folder:PATH`, and checks what it
-    reads against the pinned digests. Raises `DataError`.
+    Images are uint8 (N, C, H, W), labels int64 (N,). Limits take the first images; of a folder of images, which is
+    sorted by class, evenly spaced ones. What is read is checked against `located.version`. Raises `DataError`.
     """
     from tui_attn.data.reading import load_info
 
-    return load_info(dataset_info(located.name), located, train_limit, test_limit)
+    check_limits(train_limit, test_limit)
+    if located.name.startswith(FOLDER):
+        return load_folder(located, train_limit, test_limit)
+    info = dataset_info(located.name)
+    if located.version != info.version:
+        raise DataError(f"{info.title} is another version than the experiment began with: start a new experiment")
+    return load_info(info, located, train_limit, test_limit)

@@ -1,16 +1,23 @@
-"""What every part of the data package shares: the error, the progress callback, and what is handed back."""
+"""What every part of the data package shares: what data sets are, where they lie, errors, progress, limits."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from tui_attn.data.folder_content import FolderImages
+
+SYNTHETIC_RECIPE = "tui-attn synthetic shapes 1"
 
 
 class DataError(Exception):
@@ -41,6 +48,13 @@ class Limits:
     """Before the first further attempt; doubled for each that follows."""
 
 
+def check_limits(*limits: int | None) -> None:
+    """Refuse limits that leave no images. Raises `DataError`."""
+    for limit in limits:
+        if limit is not None and limit < 1:
+            raise DataError(f"a limit of {limit} images leaves nothing to read: give at least 1")
+
+
 def silent(phase: str, done: int, total: int | None) -> None:
     """Say nothing: the progress callback of a caller who gave none."""
 
@@ -60,6 +74,89 @@ class FetchOptions:
 DEFAULT = FetchOptions()
 
 
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set, as it is read: decompressed."""
+
+    name: str
+    size: int
+    sha256: str
+    """Of the decompressed bytes; empty where unpublished: `gz_sha256` then pins NAME.gz, which is kept."""
+    gz_size: int = 0
+    gz_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A .tar.gz that holds all files of a data set in one folder."""
+
+    name: str
+    size: int
+    sha256: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """A Debian package that ships the files, gzipped, in `folder`."""
+
+    name: str
+    folder: str
+    size: int
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set before it is read."""
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    channels: int
+    image_size: int
+    train_size: int
+    test_size: int
+    mean: tuple[float, ...]
+    """Per channel, of the training images scaled to [0, 1]."""
+    std: tuple[float, ...]
+    licence: str
+    layout: str
+    """The format on disk: "idx", "cifar", "synthetic" or "folder"."""
+    folder: str = ""
+    """torchvision's folder under its root."""
+    files: tuple[DataFile, ...] = ()
+    """idx: training images, training labels, test images, test labels; CIFAR: batches, test batch, names."""
+    archive: Archive | None = None
+    urls: tuple[str, ...] = ()
+    """Addresses that end in "/" and hold the files as NAME.gz."""
+    debian: DebianPackage | None = None
+    label_key: str = "labels"
+    generic_names: bool = False
+    """The file names say too little to recognise the set outside its own folder."""
+
+    @cached_property
+    def version(self) -> str:
+        """12 hex digits over the pinned contents."""
+        pinned = [f"{file.name}:{file.sha256 or file.gz_sha256}" for file in self.files]
+        recipe = [SYNTHETIC_RECIPE] if self.layout == "synthetic" else []
+        return short_digest([self.layout, *sorted(pinned), *recipe])
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Bytes of the decompressed files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Bytes of a whole download."""
+        return self.archive.size if self.archive else sum(file.gz_size for file in self.files)
+
+
+def short_digest(lines: Iterable[str]) -> str:
+    """12 hex digits of SHA-256 over `lines`."""
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
 @dataclass(frozen=True, slots=True)
 class Located:
     """Where a data set lies on this machine."""
@@ -68,11 +165,47 @@ class Located:
     root: Path
     """torchvision's root where the files lie in its layout, else the folder that holds them."""
     files: tuple[Path, ...]
-    """The decompressed files in the order of the registry; empty for `synthetic`."""
+    """The decompressed files in the order of the catalogue; empty for `synthetic` and folders of images."""
     source: str
     """How it got here: "--data-dir", "cache", "Debian package", "downloaded", "made on the spot", ..."""
     version: str
-    """Hex digest over the pinned contents: experiments are comparable only where it is the same."""
+    """Hex digest over the contents: experiments are comparable only where it is the same."""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of a folder of images: split ("train", "test") -> class -> number of images."""
+    scales: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Of a folder of images: for each kind of more than 8 bits, the values that become 0 and 255."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of a folder of images, in sentences; warnings begin with "warning: "."""
+    images: FolderImages | None = field(default=None, compare=False, repr=False)
+    """The images themselves, where they were just listed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the manifest of an experiment keeps of it."""
+        found: dict[str, Any] = {
+            "root": str(self.root),
+            "files": [str(file) for file in self.files],
+            "source": self.source,
+            "version": self.version,
+        }
+        if self.counts:
+            found["counts"] = {split: dict(counts) for split, counts in self.counts.items()}
+        if self.scales:
+            found["scales"] = {kind: list(scale) for kind, scale in self.scales.items()}
+        return found
+
+    @classmethod
+    def from_json(cls, name: str, found: Mapping[str, Any]) -> Located:
+        """What the manifest of an experiment on the data set `name` says. Raises `DataError`."""
+        try:
+            return cls(
+                name=name,
+                root=Path(found["root"]),
+                files=tuple(Path(file) for file in found.get("files", ())),
+                source=str(found["source"]),
+                version=str(found["version"]),
+            )
+        except (AttributeError, KeyError, TypeError):
+            raise DataError("experiment.json doesn't say where the data is: start a new experiment") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +233,8 @@ class SetStatus:
     problems: tuple[Problem, ...]
     how: str
     """How it can be fetched, in words."""
+    sizes: tuple[int, int] | None = None
+    """Training and test images, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

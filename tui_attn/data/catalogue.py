@@ -7,7 +7,7 @@ and Keras by SHA-256. MNIST: the archives of the CVDF mirror. KMNIST: the archiv
 
 from __future__ import annotations
 
-from tui_attn.data.registry import Archive, DataFile, DatasetInfo, DebianPackage
+from tui_attn.data.base import Archive, DataFile, DatasetInfo, DebianPackage
 
 
 def _idx_files(digests: tuple[str, str, str, str], gz: tuple[tuple[int, str], ...]) -> tuple[DataFile, ...]:
@@ -48,7 +48,6 @@ _FASHION_MNIST = DatasetInfo(
     test_size=10_000,
     mean=(0.2860,),
     std=(0.3530,),
-    reader="idx",
     layout="idx",
     folder="FashionMNIST/raw",
     licence="MIT, Zalando SE (Xiao, Rasul, Vollgraf 2017)",
@@ -83,7 +82,6 @@ _MNIST = DatasetInfo(
     test_size=10_000,
     mean=(0.1307,),
     std=(0.3081,),
-    reader="torchvision",
     layout="idx",
     folder="MNIST/raw",
     licence="CC BY-SA 3.0 (LeCun, Cortes, Burges 1998)",
@@ -112,7 +110,6 @@ _KMNIST = DatasetInfo(
     test_size=10_000,
     mean=(0.1918,),
     std=(0.3483,),
-    reader="torchvision",
     layout="idx",
     folder="KMNIST/raw",
     licence="CC BY-SA 4.0, CODH (Clanuwat et al. 2018)",
@@ -154,7 +151,6 @@ _CIFAR10 = DatasetInfo(
     test_size=10_000,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
-    reader="cifar",
     layout="cifar",
     folder="cifar-10-batches-py",
     licence="for research, cite Krizhevsky 2009",
@@ -200,7 +196,6 @@ _CIFAR100 = DatasetInfo(
     test_size=10_000,
     mean=(0.5071, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2762),
-    reader="torchvision",
     layout="cifar",
     folder="cifar-100-python",
     licence="for research, cite Krizhevsky 2009",
@@ -243,7 +238,6 @@ _SYNTHETIC = DatasetInfo(
     test_size=1_000,
     mean=(0.3546,),
     std=(0.1805,),
-    reader="synthetic",
     layout="synthetic",
     licence="made on the spot by tui-attn",
 )

@@ -12,8 +12,8 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_attn.data.base import DataFile, DatasetInfo
 from tui_attn.data.files import DamagedError
-from tui_attn.data.registry import DataFile, DatasetInfo
 
 if TYPE_CHECKING:
     import numpy as np

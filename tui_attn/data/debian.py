@@ -20,9 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
-from tui_attn.data.base import Progress
+from tui_attn.data.base import DataFile, DebianPackage, Progress
 from tui_attn.data.files import DamagedError
-from tui_attn.data.registry import DataFile, DebianPackage
 from tui_attn.data.unpack import unpack_gz, unpack_tar
 
 _CONFIGURATION = """

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tui_attn.data import debian
-from tui_attn.data.base import DataError, FetchOptions, Limits, Progress
+from tui_attn.data.base import Archive, DataError, DataFile, DatasetInfo, DebianPackage, FetchOptions, Limits, Progress
 from tui_attn.data.debian import DebianError
 from tui_attn.data.download import DownloadError, allowed, download, host_of
 from tui_attn.data.files import (
@@ -25,7 +25,6 @@ from tui_attn.data.files import (
     written_beside,
 )
 from tui_attn.data.locate import Holding, archive_in
-from tui_attn.data.registry import Archive, DataFile, DatasetInfo, DebianPackage
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz
 from tui_attn.system.text import safe_text
 

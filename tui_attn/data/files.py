@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tui_attn.data.base import DataError
-from tui_attn.data.registry import DataFile
+from tui_attn.data.base import DataError, DataFile
 from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tui_attn.data.base import DataError, Located, Problem
+from tui_attn.data.base import DataError, DatasetInfo, Located, Problem
 from tui_attn.data.files import absolute, cache_dir, check_file, is_file, length_of, os_error_text, packed_path
-from tui_attn.data.registry import DatasetInfo
 
 DATA_DIR = "--data-dir"
 CACHE = "cache"

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_attn.data.base import Arrays, DataError, Located
+from tui_attn.data.base import Arrays, DataError, DataFile, DatasetInfo, Located, check_limits
 from tui_attn.data.files import DamagedError, check_file, os_error_text
-from tui_attn.data.registry import DataFile, DatasetInfo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +23,7 @@ def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_l
 
     What is read is checked against its pinned SHA-256 in this very call. Raises `DataError`.
     """
-    for limit in (train_limit, test_limit):
-        if limit is not None and limit < 1:
-            raise DataError(f"a limit of {limit} images leaves nothing to read: give at least 1")
+    check_limits(train_limit, test_limit)
     match info.layout:
         case "synthetic":
             from tui_attn.data import synthetic
@@ -40,7 +37,7 @@ def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_l
             train = _cifar_split(info, where, _is_train, info.train_size, train_limit)
             test = _cifar_split(info, where, _is_test, info.test_size, test_limit)
         case _:
-            raise DataError(f"{info.title} is read by torchvision, in the worker")
+            raise DataError(f"{info.title} is no data set that is known by name")
     return Arrays(*train, *test, info.class_names)
 
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from tui_attn.data.base import DEFAULT, DataError, FetchOptions, Located, Problem, Progress, SetStatus, silent
+from tui_attn.data.base import (
+    DEFAULT,
+    DataError,
+    DatasetInfo,
+    FetchOptions,
+    Located,
+    Problem,
+    Progress,
+    SetStatus,
+    silent,
+)
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.files import DamagedError, cache_dir, length_of, make_folder, os_error_text, remove_leftovers
-from tui_attn.data.folder import PREFIX, folder_images, folder_info, folder_path, locate_folder
+from tui_attn.data.folder import PREFIX, FolderGlance, folder_path
+from tui_attn.data.folder import glance as glance_folder
+from tui_attn.data.folder_content import folder_info, locate_folder
 from tui_attn.data.locate import (
     DATA_DIR,
     Holding,
@@ -26,7 +38,6 @@ from tui_attn.data.locate import (
     located,
     problems,
 )
-from tui_attn.data.registry import DatasetInfo
 from tui_attn.system.files import exclusive
 from tui_attn.system.text import has_control_characters, safe_text
 from tui_attn.system.text import size as shown_size
@@ -136,17 +147,17 @@ def status(data_dir: Path | None = None) -> list[SetStatus]:
     return [_status(info, data_dir) for info in DATASETS.values()]
 
 
-def glance(name: str, data_dir: Path | None = None) -> SetStatus:
+def glance(
+    name: str, data_dir: Path | None = None, *, cancelled: Callable[[], bool] = lambda: False
+) -> SetStatus | FolderGlance:
     """What is where of the data set `name`, going by names and lengths: quick, and silent about wrong bytes.
 
-    Raises `DataError` for an unknown name, a bad `data_dir` and a folder that isn't one of labelled images.
+    Of a folder of images only the first files are looked at. Raises `DataError` for an unknown name and a bad
+    `data_dir`, and `tui_attn.data.folder.Cancelled`.
     """
     name = parse_dataset(name)
     if name.startswith(PREFIX):
-        images = folder_images(name)
-        size = sum(length_of(path) or 0 for path, _ in (*images.train, *images.test))
-        where = Located(name, folder_path(name), (), "folder", "")
-        return SetStatus(name, folder_info(name).title, "ready", where, size, (), "it is a folder of yours")
+        return glance_folder(folder_path(name), cancelled=cancelled)
     if data_dir is not None:
         check_data_dir(data_dir)
     return _status(DATASETS[name], data_dir, by_digest=False)
@@ -155,7 +166,8 @@ def glance(name: str, data_dir: Path | None = None) -> SetStatus:
 def _status(info: DatasetInfo, data_dir: Path | None, *, by_digest: bool = True) -> SetStatus:
     def made(state: str, where: Located | None = None, wrong: Sequence[Problem] = ()) -> SetStatus:
         size = info.bytes_to_fetch if state == "missing" else info.bytes_on_disk
-        return SetStatus(info.name, info.title, state, where, size, tuple(wrong), how_to_fetch(info))
+        sizes = info.train_size, info.test_size
+        return SetStatus(info.name, info.title, state, where, size, tuple(wrong), how_to_fetch(info), sizes)
 
     try:
         where = find_info(info, data_dir)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, cast
 
-from tui_attn.data.base import Progress, silent
+from tui_attn.data.base import DataFile, Progress, silent
 from tui_attn.data.files import CHUNK, DamagedError, sha256_of, write_verified
-from tui_attn.data.registry import DataFile
 
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
 

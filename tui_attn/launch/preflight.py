@@ -51,15 +51,22 @@ class OwnOutlook:
 
 
 def of_data(dataset: str, data_dir: str | None) -> DataOutlook:
-    """Whether the data set is here, or how large it is to fetch. Reads file names and lengths; never raises."""
+    """Whether the data set is here, or how large it is to fetch. Looks at names and lengths, and not for long."""
     try:
         found = data.glance(dataset, Path(data_dir) if data_dir else None)
-        info = data.dataset_info(dataset)
     except data.DataError as error:
         return DataOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"))
     except OSError as error:
         return DataOutlook(Remark(safe_text(f"can't be looked at: {error.strerror}", one_line=True), "wrong"))
-    return DataOutlook(_of_set(found), (info.train_size, info.test_size))
+    return DataOutlook(_of_folder(found) if isinstance(found, data.FolderGlance) else _of_set(found), found.sizes)
+
+
+def _of_folder(found: data.FolderGlance) -> Remark:
+    if found.problem is not None:
+        return Remark(safe_text(found.problem, one_line=True), "wrong")
+    if not found.complete:
+        return Remark(f"a large folder, at least {found.images:,} images: counted at the start")
+    return Remark(f"here, {found.images:,} images in {found.classes:,} classes")
 
 
 def _of_set(found: data.SetStatus) -> Remark:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tui_attn import __version__, data, export
 from tui_attn.data import Progress, silent
@@ -67,6 +66,9 @@ def start(
     machine = devices.probe()
     chosen = devices.choose(config.device, machine)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
+    data.check_images(located, config.train_limit, config.test_limit, progress)
+    for note in located.notes:
+        tell(note)
     config, sources = custom_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
@@ -172,7 +174,7 @@ def _create(
         threads=devices.threads(),
         devices=chosen,
         precision=config.precision,
-        data=_found(located),
+        data=located.to_json(),
         versions=_versions(),
         host=platform.node(),
     )
@@ -180,16 +182,6 @@ def _create(
         custom_models.keep(folder, sources)
         writing.write_manifest(folder, manifest)
     return folder
-
-
-def _found(located: data.Located) -> dict[str, Any]:
-    """What the manifest keeps of where the data set is."""
-    return {
-        "root": str(located.root),
-        "files": [str(file) for file in located.files],
-        "source": located.source,
-        "version": located.version,
-    }
 
 
 def _versions() -> dict[str, str]:
@@ -295,7 +287,7 @@ def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress
         if data_dir is None:
             raise LaunchError(f"the data set {shown} has changed since {folder.id} began: restore it first")
         raise LaunchError(f"{safe_text(data_dir, one_line=True)} holds other data than {folder.id} began with: {shown}")
-    found = _found(located)
+    found = located.to_json()
     if may_move and (data_dir is not None or any(manifest.data.get(key) != found[key] for key in ("root", "files"))):
         with _saying_why(folder):
             writing.move_data(folder, dataset, None if place is None else str(place), found)

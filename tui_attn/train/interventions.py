@@ -240,8 +240,7 @@ def _locate(folder: ExperimentDir, manifest: Manifest) -> dict[str, Any]:
         raise ProbeError(
             f"the data set {safe_text(name, one_line=True)} has changed since {folder.id}: restore it first"
         )
-    files = [str(file) for file in found.files]
-    return {"root": str(found.root), "files": files, "source": found.source, "version": found.version}
+    return found.to_json()
 
 
 def _device(manifest: Manifest) -> torch.device:

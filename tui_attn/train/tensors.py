@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tui_attn import data
-from tui_attn.data import DataError
-from tui_attn.system.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +42,11 @@ class Images:
 def load(
     name: str, where: dict[str, Any], device: torch.device, *, train_limit: int | None, test_limit: int | None
 ) -> Images:
-    """The data set `name` that `where` (its root, files, source, version) locates, on `device`.
+    """The data set `name` that `where`, from the manifest, locates, on `device`.
 
     Raises `DataError` with a message for the user.
     """
-    try:
-        located = data.Located(
-            name=name,
-            root=Path(where["root"]),
-            files=tuple(Path(file) for file in where["files"]),
-            source=str(where["source"]),
-            version=str(where["version"]),
-        )
-    except (KeyError, TypeError):
-        raise DataError("experiment.json doesn't say where the data is: start the experiment anew") from None
-    _check_version(located)
-    if name.startswith("folder:"):
-        from tui_attn.train import load_data
-
-        arrays = load_data.load(located, train_limit=train_limit, test_limit=test_limit)
-    else:
-        arrays = data.load(located, train_limit=train_limit, test_limit=test_limit)
+    arrays = data.load(data.Located.from_json(name, where), train_limit=train_limit, test_limit=test_limit)
     info = data.dataset_info(name)
     return Images(
         train_images=torch.from_numpy(arrays.train_images).to(device),
@@ -76,17 +57,6 @@ def load(
         mean=tuple(info.mean),
         std=tuple(info.std),
     )
-
-
-def _check_version(located: data.Located) -> None:
-    """Refuse other data than the experiment began with. Raises `DataError`."""
-    if located.name.startswith(data.FOLDER):
-        changed = bool(data.verify(located))
-    else:  # its files are checked against pinned digests while they are read
-        changed = data.dataset_info(located.name).version != located.version
-    if changed:
-        name = safe_text(located.name, one_line=True)
-        raise DataError(f"the data set {name} has changed since the experiment began: restore it, then resume")
 
 
 def augment(images: Tensor, kinds: tuple[str, ...], seed: int) -> Tensor:

@@ -54,7 +54,7 @@ def find_test_images(manifest: Manifest) -> TestImages:
         if located.version != manifest.data.get("version"):
             return TestImages(None, None, f"{shown} has changed since the experiment began: its images are not drawn")
         if name.startswith(data.FOLDER):
-            return _of_folder(name, manifest.config.test_limit)
+            return _of_folder(located, manifest.config.test_limit)
         arrays = data.load(located, train_limit=1, test_limit=manifest.config.test_limit)
     except data.DataError as error:
         return TestImages(None, None, safe_text(error, one_line=True))
@@ -62,12 +62,9 @@ def find_test_images(manifest: Manifest) -> TestImages:
     return TestImages(arrays.test_labels, lambda indices: {index: pixels[index] for index in indices})
 
 
-def _of_folder(name: str, limit: int | None) -> TestImages:
+def _of_folder(located: data.Located, limit: int | None) -> TestImages:
     """A folder's pictures are decoded as they are asked for: there may be many, and large ones."""
     import numpy as np
 
-    from tui_attn.data.folder import folder_images, some
-    from tui_attn.data.thumbnails import folder_test_images
-
-    labels = np.array([label for _, label in some(folder_images(name).test, limit)], dtype=np.int64)
-    return TestImages(labels, lambda indices: folder_test_images(name, indices, limit))
+    labels = np.array(data.folder_test_labels(located, limit), dtype=np.int64)
+    return TestImages(labels, lambda indices: data.folder_test_images(located, indices, limit))

@@ -1,0 +1,368 @@
+"""The files in folders of images: their digests, what must be known to read them, and their pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from tui_attn.data.base import Arrays, DataError, DatasetInfo, Located, Problem, Progress, short_digest, silent
+from tui_attn.data.decode import (
+    EIGHT_BITS,
+    IMAGE_SIZE,
+    ImageFacts,
+    Scales,
+    UnreadableImageError,
+    decode,
+    examine,
+    quiet,
+    read_file,
+)
+from tui_attn.data.folder import TEST_SHARE, FolderListing, Labelled, folder_path, list_folder, some
+from tui_attn.system.text import safe_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_BYTES = 8 << 30
+"""Of all images in memory: more doesn't fit beside the training on most machines."""
+_NAMED = 40
+"""Unreadable images that an error names."""
+_AT_A_TIME = 256
+"""Files read between two calls of the progress callback."""
+_READING = "reading of images: 2"
+"""Part of the version of every folder with images that version 0.1.0 read as other pixels."""
+_SCALED_BY_CONTENT = 4095
+"""Training images of 16 bits without a larger value than this hold 12 bits."""
+
+_PLAIN = ImageFacts()
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderImages:
+    """The images of a folder, split and examined. Paths are within `root`."""
+
+    root: str
+    class_names: tuple[str, ...]
+    train: tuple[Labelled, ...]
+    test: tuple[Labelled, ...]
+    digests: dict[str, bytes]
+    """SHA-256 of the files that could be read."""
+    scales: Scales
+    problems: tuple[Problem, ...]
+    """What can't be read, as far as headers show."""
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of images by split and class."""
+        found = {}
+        for split, items in (("train", self.train), ("test", self.test)):
+            by_label = Counter(label for _, label in items)
+            found[split] = {name: by_label[label] for label, name in enumerate(self.class_names)}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one file was found to be."""
+
+    size: int = 0
+    digest: bytes = b""
+    facts: ImageFacts = _PLAIN
+    problem: str = ""
+
+
+def folder_info(name: str) -> DatasetInfo:
+    """What is known of `folder:PATH` by the names in it. Raises `DataError`."""
+    found = list_folder(name)
+    test = len(found.test) if found.test is not None else len(_split(found, {})[1])
+    return DatasetInfo(
+        name=name,
+        title=f"images in {safe_text(found.root, one_line=True)}",
+        class_names=found.class_names,
+        channels=3,
+        image_size=IMAGE_SIZE,
+        train_size=len(found.train) - (test if found.test is None else 0),
+        test_size=test,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        layout="folder",
+        licence="your own",
+    )
+
+
+def locate_folder(name: str, progress: Progress = silent) -> Located:
+    """Read `folder:PATH` and give its version: a digest over every image's path and bytes. Raises `DataError`.
+
+    Images that can't be read are no error here: `check_images` is for them. The version is that of tui-attn 0.1.0
+    unless some images are read in another way today.
+    """
+    root = folder_path(name)
+    listing = list_folder(name, lambda _: progress(f"listing {root.name}", 0, None))
+    items = [*listing.train, *(listing.test or ())]
+    looks: dict[str, _Look] = {}
+    done = 0
+    for (path, _), look in _each(lambda item: _look(root, item[0]), items):
+        looks[path] = look
+        done += look.size
+        if len(looks) % _AT_A_TIME == 1 or len(looks) == len(items):
+            progress(f"reading {root.name}", done, None)
+    digests = {path: look.digest for path, look in looks.items() if look.digest}
+    train, test = (listing.train, listing.test) if listing.test is not None else _split(listing, digests)
+    problems = [Problem(root / path, why) for path, why in listing.unreadable]
+    problems += [Problem(root / path, look.problem) for path, look in looks.items() if look.problem]
+    images = FolderImages(
+        root=str(root),
+        class_names=listing.class_names,
+        train=train,
+        test=test,
+        digests=digests,
+        scales=_scales(looks[path].facts for path, _ in train),
+        problems=tuple(problems),
+    )
+    return Located(
+        name=name,
+        root=root,
+        files=(),
+        source="folder",
+        version=_version(images, looks),
+        counts=images.counts(),
+        notes=(*_notes(images, looks), *(f"passed over {what}" for what in listing.passed_over)),
+        scales={kind: [low, high] for kind, (low, high) in images.scales.items()},
+        images=images,
+    )
+
+
+def check_images(
+    where: Located, train_limit: int | None = None, test_limit: int | None = None, progress: Progress = silent
+) -> None:
+    """Decode each image that an experiment with these limits uses. Raises `DataError`, which names all that fail."""
+    images = where.images
+    if images is None:
+        return
+    used = [*some(images.train, train_limit), *some(images.test, test_limit)]
+    if len(used) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
+        raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
+    known = {str(problem.path) for problem in images.problems}
+    problems = list(images.problems)
+    done = 0
+    for number, ((path, _), look) in enumerate(_each(lambda item: _look(images.root, item[0], thoroughly=True), used)):
+        if look.problem and f"{images.root}/{path}" not in known:
+            problems.append(Problem(where.root / path, look.problem))
+        done += look.size
+        if number % _AT_A_TIME == 0:
+            progress(f"checking {where.root.name}", done, None)
+    if problems:
+        raise UnreadableImagesError(where, sorted(problems, key=lambda problem: str(problem.path)))
+
+
+class UnreadableImagesError(DataError):
+    """Images can't be read."""
+
+    def __init__(self, where: Located, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        root = safe_text(where.root, one_line=True)
+        named = ", ".join(_within(where, problem) for problem in problems[:_NAMED])
+        rest = len(problems) - _NAMED
+        more = f" and {rest:,} more, which 'tui-attn data {safe_text(where.name, one_line=True)}' lists"
+        what = "1 image" if len(problems) == 1 else f"{len(problems):,} images"
+        super().__init__(
+            f"{root}: {what} can't be read: {named}{more if rest > 0 else ''}\n"
+            f"replace {'it' if len(problems) == 1 else 'them'}, or move "
+            f"{'it' if len(problems) == 1 else 'them'} elsewhere, then start again"
+        )
+
+
+def load_folder(where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
+    """The images of a folder as uint8 (N, 3, S, S), S = `IMAGE_SIZE`; limits take images evenly from the whole list.
+
+    Raises `DataError` where the folder isn't what `where` says, or an image can't be read.
+    """
+    import numpy as np
+
+    found = where if where.images is not None else locate_folder(where.name)
+    images = found.images
+    if images is None or found.version != where.version:
+        raise DataError(
+            f"{where.root} has changed since the experiment began: restore it, or start a new experiment with it"
+        )
+
+    def pixels(items: Sequence[Labelled]) -> NDArray[np.uint8]:
+        out = np.empty((len(items), 3, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+        for index, (_, made) in enumerate(_each(lambda item: _decoded(images, item[0]), items)):
+            if isinstance(made, str):
+                raise DataError(f"{where.root / items[index][0]} {made}: restore it, or start a new experiment")
+            out[index] = made
+        return out
+
+    train, test = some(images.train, train_limit), some(images.test, test_limit)
+    if (len(train) + len(test)) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
+        raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
+    return Arrays(
+        train_images=pixels(train),
+        train_labels=np.array([label for _, label in train], dtype=np.int64),
+        test_images=pixels(test),
+        test_labels=np.array([label for _, label in test], dtype=np.int64),
+        class_names=images.class_names,
+    )
+
+
+def folder_test_labels(where: Located, test_limit: int | None = None) -> list[int]:
+    """The labels of the test images of a folder that was just found."""
+    return [] if where.images is None else [label for _, label in some(where.images.test, test_limit)]
+
+
+def folder_test_images(
+    where: Located, indices: Iterable[int], test_limit: int | None = None
+) -> dict[int, NDArray[np.uint8] | str]:
+    """Test images of a folder by their indices, uint8 (3, S, S), S = `IMAGE_SIZE`; or why one can't be shown.
+
+    `test_limit` is the experiment's: it decides which images there are. Raises `DataError`.
+    """
+    images = where.images or locate_folder(where.name).images
+    files = [] if images is None else some(images.test, test_limit)
+    found: dict[int, NDArray[np.uint8] | str] = {}
+    for index in indices:
+        known = images is not None and 0 <= index < len(files)
+        found[index] = _decoded(images, files[index][0]) if images is not None and known else "is not there"
+    return found
+
+
+def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, Out]]:
+    """`work` done on each item by a few threads, in order, with a bounded number of results in memory."""
+    with quiet(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(items), _AT_A_TIME):
+            some_items = items[start : start + _AT_A_TIME]
+            yield from zip(some_items, pool.map(work, some_items), strict=True)
+
+
+def _look(root: str | os.PathLike[str], path: str, *, thoroughly: bool = False) -> _Look:
+    content = b""
+    try:
+        content = read_file(f"{root}/{path}")
+        facts, problem = examine(content, thoroughly=thoroughly), ""
+    except UnreadableImageError as error:
+        facts, problem = _PLAIN, str(error)
+    readable = bool(content) or problem == "is empty"
+    return _Look(len(content), hashlib.sha256(content).digest() if readable else b"", facts, problem)
+
+
+def _decoded(images: FolderImages, path: str) -> NDArray[np.uint8] | str:
+    """The pixels (3, S, S) of an image whose bytes are still those that were examined; or why there are none."""
+    try:
+        content = read_file(f"{images.root}/{path}")
+        if hashlib.sha256(content).digest() != images.digests.get(path):
+            return "has changed"
+        return decode(content, images.scales)
+    except UnreadableImageError as error:
+        return str(error)
+
+
+def _version(images: FolderImages, looks: dict[str, _Look]) -> str:
+    lines = []
+    for split, items in (("train", images.train), ("test", images.test)):
+        for path, label in items:
+            digest = looks[path].digest.hex() or "unreadable"
+            lines.append(f"{split}:{images.class_names[label]}:{path}:{digest}")
+    if not all(look.facts.plain for look in looks.values()):
+        lines.append(_READING)
+    return short_digest(lines)
+
+
+def _scales(facts: Iterable[ImageFacts]) -> Scales:
+    """The scale of each kind of image with more than 8 bits, from the training images."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for its in facts:
+        if its.kind != EIGHT_BITS:
+            low, high = ranges.get(its.kind, (its.low, its.high))
+            ranges[its.kind] = min(low, its.low), max(high, its.high)
+    for kind, (low, high) in ranges.items():
+        if kind == "16-bit" and high > _SCALED_BY_CONTENT:
+            ranges[kind] = 0.0, 65535.0
+        elif kind == "float" and low >= 0 and high <= 1:
+            ranges[kind] = 0.0, 1.0
+        elif low == high:
+            ranges[kind] = low, low + 1
+    return ranges
+
+
+def _split(listing: FolderListing, digests: dict[str, bytes]) -> tuple[tuple[Labelled, ...], tuple[Labelled, ...]]:
+    """Training and test images of a folder without splits: a fifth of each class, at least one, is for testing.
+
+    Test images are the first by the SHA-256 of their paths within the class, so that adding images moves few. Copies
+    of an image, by `digests`, stay on one side. Raises `DataError` for a class with less than two different images.
+    """
+    by_label: dict[int, list[str]] = defaultdict(list)
+    for path, label in listing.train:
+        by_label[label].append(path)
+    side: dict[bytes, bool] = {}
+    held_out: set[str] = set()
+    for label, paths in sorted(by_label.items()):
+        skip = len(listing.class_names[label]) + 1
+
+        def key(path: str, skip: int = skip) -> bytes:
+            return hashlib.sha256(os.fsencode(path[skip:])).digest()
+
+        copies: dict[bytes, list[str]] = defaultdict(list)
+        for path in sorted(paths, key=key):
+            copies[digests.get(path, os.fsencode(path))].append(path)
+        if len(copies) < 2:
+            what = "one image" if len(paths) == 1 else f"{len(paths):,} copies of one image"
+            name = safe_text(listing.root / listing.class_names[label], one_line=True)
+            raise DataError(f"{name} holds {what}: at least two different ones are needed, for training and testing")
+        target = max(1, len(paths) // TEST_SHARE)
+        chosen = [digest for digest in copies if side.get(digest)]
+        count = sum(len(copies[digest]) for digest in chosen)
+        free = [digest for digest in copies if digest not in side]
+        for digest in free:
+            if count + len(copies[digest]) <= target:
+                chosen.append(digest)
+                count += len(copies[digest])
+        if not chosen and free:
+            chosen.append(min(free, key=lambda digest: len(copies[digest])))
+        side |= {digest: digest in chosen for digest in free}
+        held_out.update(path for digest in chosen for path in copies[digest])
+    train = tuple(item for item in listing.train if item[0] not in held_out)
+    return train, tuple(item for item in listing.train if item[0] in held_out)
+
+
+def _notes(images: FolderImages, looks: dict[str, _Look]) -> list[str]:
+    """What a user should know of the images, in sentences."""
+    notes = []
+    labels: dict[bytes, set[int]] = defaultdict(set)
+    for path, label in (*images.train, *images.test):
+        if path in images.digests:
+            labels[images.digests[path]].add(label)
+    train = {images.digests[path] for path, _ in images.train if path in images.digests}
+    leaked = sum(images.digests.get(path) in train for path, _ in images.test)
+    if leaked:
+        which = "each of" if leaked == len(images.test) else f"{leaked:,} of"
+        are = "is a copy of a training image" if leaked == len(images.test) else "are copies of training images"
+        notes.append(f"warning: {which} the {len(images.test):,} test images {are}: accuracy is overrated")
+    if twice := sum(len(its) > 1 for its in labels.values()):
+        pictures = "1 picture is" if twice == 1 else f"{twice:,} pictures are"
+        notes.append(f"warning: {pictures} in more than one class")
+    facts = [look.facts for look in looks.values()]
+    kinds = Counter(its.kind for its in facts)
+    for kind, (low, high) in images.scales.items():
+        notes.append(f"{kinds[kind]:,} {kind} images: values {low:,.6g} to {high:,.6g} become 0 to 255")
+    for count, what in (
+        (sum(its.transparent for its in facts), "with transparency, composed over mid-grey"),
+        (sum(its.rotated for its in facts), "turned as their EXIF orientation says"),
+        (sum(its.several for its in facts), "with several pictures, of which the first is used"),
+    ):
+        if count:
+            notes.append(f"{count:,} image{'' if count == 1 else 's'} {what}")
+    return notes
+
+
+def _within(where: Located, problem: Problem) -> str:
+    path = safe_text(os.path.relpath(problem.path, where.root), one_line=True)
+    return f"{path} ({problem.text})"
