@@ -153,26 +153,36 @@ def test_nothing_heavy_is_loaded_for_it(shown: Program, shell: str) -> None:
     )
 
 
-@pytest.fixture
-def bash(shown: Program, tmp_path: Path) -> Iterator[int]:
-    """The terminal of a bash that knows the program and its completion."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash here")
+TYPED = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "PS1='ready> '; source completion.sh; echo lo''aded\n"),
+    "zsh": (["zsh", "-f", "-i"], "autoload -U compinit; compinit -u -D; source ./completion.sh; echo lo''aded\n"),
+    "fish": (["fish", "--no-config", "-i"], "source completion.sh; echo lo''aded\n"),
+}
+"""How each shell is started, and what is typed before the program is known to it."""
+
+
+@pytest.fixture(params=SHELLS)
+def terminal(request: pytest.FixtureRequest, shown: Program, tmp_path: Path) -> Iterator[int]:
+    """The terminal of a shell that knows the program and its completion."""
+    shell = request.param
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
     place = tmp_path / "bin"
     place.mkdir()
     program = place / "tui-attn"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m tui_attn "$@"\n')
     program.chmod(0o755)
-    script = shown(env={"_TUI_ATTN_COMPLETE": "source_bash"})
+    script = shown(env={"_TUI_ATTN_COMPLETE": f"source_{shell}"})
     assert script.code == 0, script.err
     (tmp_path / "completion.sh").write_text(script.out)
-    environment = shown.environment | {"PATH": f"{place}:{os.environ['PATH']}", "PS1": "ready> ", "TERM": "dumb"}
+    environment = shown.environment | {"PATH": f"{place}:{os.environ['PATH']}", "PS1": "ready> ", "TERM": "vt100"}
+    command, typed = TYPED[shell]
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(shown.folder)
-        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+        os.execvpe(shell, command, environment)
     try:
-        os.write(terminal, b"PS1='ready> '; source completion.sh; echo lo''aded\n")
+        os.write(terminal, typed.encode())
         heard(terminal, "loaded")
         yield terminal
     finally:
@@ -180,7 +190,7 @@ def bash(shown: Program, tmp_path: Path) -> Iterator[int]:
         os.waitpid(pid, 0)
 
 
-def heard(terminal: int, expected: str, *, seconds: float = 240) -> str:
+def heard(terminal: int, expected: str, *, seconds: float = 60) -> str:
     """Read until `expected` was printed."""
     text = ""
     end = time.monotonic() + seconds
@@ -191,8 +201,38 @@ def heard(terminal: int, expected: str, *, seconds: float = 240) -> str:
     return text
 
 
-def test_in_a_real_bash_the_tab_key_completes_a_name(bash: int) -> None:
-    os.write(bash, b"tui-attn compare fash\t")
-    heard(bash, "fashion-one")
-    os.write(bash, b"\x15tui-attn --dataset syn\t")
-    heard(bash, "synthetic")
+def test_in_a_real_shell_the_tab_key_completes_a_name(terminal: int) -> None:
+    os.write(terminal, b"tui-attn compare fash\t")
+    heard(terminal, "fashion-one")
+    os.write(terminal, b"\x15tui-attn --dataset syn\t")
+    heard(terminal, "synthetic")
+
+
+HOSTILE = [
+    r"\$(touch ran-0)",
+    "$(touch ran-1)",
+    r"\`touch ran-2\`",
+    "`touch ran-3`",
+    '"; touch ran-4; "',
+    "'; touch ran-5; '",
+    ")) ; touch ran-6 ; ((",
+    r"\"))\$(touch ran-7)",
+    "x' $(touch ran-8) :$(touch ran-8)",
+    "${(e):-$(touch ran-9)}",
+    "*(e:'touch ran-10':)",
+    "(touch ran-11)",
+]
+"""Names of experiments that a shell would run a part of, if it took them for more than text."""
+
+
+def test_in_a_real_shell_no_part_of_a_name_is_run(terminal: int, shown: Program) -> None:
+    for number, name in enumerate(HOSTILE):
+        config = ExperimentConfig(epochs=1, models=("se",), name=name)
+        recorded.scene(shown.runs, "finished", experiment=f"hostile-{number}x", config=config)
+    os.write(terminal, b"tui-attn compare hostile-\t\t")
+    heard(terminal, "hostile-11x")
+    os.write(terminal, b"\x15tui-attn compare hostile-0\t")
+    heard(terminal, "hostile-0x")
+    os.write(terminal, b"\x15tui-attn --models 'x$(touch ran-12),\t\x15echo th''ere\n")
+    heard(terminal, "there")
+    assert [path.name for path in shown.folder.rglob("ran-*")] == []
