@@ -24,7 +24,7 @@ _MODULES = {
     "steering": "pause unpause stop skip retry",
     "results": "ls compare probe export",
     "organize": "history rename note pin unpin delete trash restore",
-    "machine": "data doctor",
+    "machine": "data models doctor",
     "config_command": "config",
 }
 """Modules of this package -> their commands, in the order in which --help lists them. A command is built when it is

@@ -1,4 +1,4 @@
-"""Commands about this machine rather than about an experiment: data, doctor."""
+"""Commands about what is here rather than about an experiment: data, models, doctor."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tui_attn.system.text import safe_text, size
 
 if TYPE_CHECKING:
     from tui_attn.data import SetStatus
+    from tui_attn.experiment.model_info import ModelInfo
 
 
 @command(MACHINE, "data                      what is here", "data cifar10              fetch CIFAR-10 where missing")
@@ -71,6 +72,30 @@ def _set_json(item: SetStatus) -> dict[str, Any]:
         "version": None if item.located is None else item.located.version,
         "bytes": item.size,
         "problems": [str(problem) for problem in item.problems],
+    }
+
+
+@command(MACHINE, "models", "models --json | jq '.[].name'")
+def models(as_json: AsJson = False) -> int:
+    """List the built-in models."""
+    from tui_attn.experiment.model_info import MODELS
+
+    if as_json:
+        print_line(json.dumps([_model_json(info) for info in MODELS.values()]))
+        return 0
+    width = max(map(len, MODELS))
+    for info in MODELS.values():
+        print_line(f"{info.name:<{width}}  {info.class_name:<18} {info.parameters:>8,} parameters  {info.description}")
+    return 0
+
+
+def _model_json(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "class": info.class_name,
+        "paper": info.paper,
+        "parameters": info.parameters,
+        "attends_to": info.attends_to,
     }
 
 
