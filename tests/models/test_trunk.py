@@ -18,7 +18,7 @@ def images(in_channels: int, image_size: ImageSize, count: int = 3) -> torch.Ten
 
 
 def test_names_come_in_the_order_of_the_lab() -> None:
-    assert list(MODELS) == ["base", "se", "self-attention"]
+    assert list(MODELS)[:3] == ["base", "se", "self-attention"]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_names_come_in_the_order_of_the_lab() -> None:
     [(1, 28, (50_186, 53_258, 128_955)), (3, 32, (60_362, 63_434, 142_986))],
 )
 def test_parameter_counts(in_channels: int, image_size: int, counts: tuple[int, ...]) -> None:
-    nets = [net(in_channels, image_size) for net in MODELS.values()]
+    nets = [MODELS[name](in_channels, image_size) for name in ("base", "se", "self-attention")]
     assert tuple(sum(p.numel() for p in net.parameters()) for net in nets) == counts
 
 
@@ -81,7 +81,7 @@ def test_macs_are_the_products_that_a_pass_makes() -> None:
     base = 9 * 1 * 32 * 28 * 28 + 9 * 32 * 64 * 14 * 14 + 64 * 49 * 10
     se = base + 2 * 32 * 16 + 2 * 64 * 16
     attention = 64 * (49 * 128 + 128 * 384 + 128 * 128 + 128 * 49) + 2 * 8 * 64 * 64 * 16
-    assert [macs(name) for name in MODELS] == [base, se, base + attention]
+    assert [macs(name) for name in ("base", "se", "self-attention")] == [base, se, base + attention]
     assert macs("base", 3, (40, 24), 5) == 9 * 3 * 32 * 960 + 9 * 32 * 64 * 240 + 64 * 60 * 5
 
 
