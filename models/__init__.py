@@ -20,6 +20,7 @@ from types import MappingProxyType
 import torch
 
 from .baseline import CNN_Base
+from .eca import CNN_ECA, ECABlock
 from .fold import fold_attention, fold_gates
 from .gates import ChannelGate, GatedTrunk
 from .replace import Replacement
@@ -32,6 +33,7 @@ MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
         "base": CNN_Base,
         "se": CNN_SE,
         "self-attention": CNN_SelfAttention,
+        "eca": CNN_ECA,
     }
 )
 """The networks by the name that a user types."""
@@ -49,12 +51,14 @@ def macs(name: str, in_channels: int = 1, image_size: ImageSize = 28, num_classe
 
 
 __all__ = [
+    "CNN_ECA",
     "CNN_SE",
     "MODELS",
     "CNN_Base",
     "CNN_SelfAttention",
     "ChannelGate",
     "ChannelSelfAttention",
+    "ECABlock",
     "GatedTrunk",
     "ImageSize",
     "Replacement",

@@ -107,6 +107,17 @@ _ALL = (
         paper="Vaswani et al. 2017, arXiv:1706.03762",
         lab_accuracy=0.67,
     ),
+    ModelInfo(
+        name="eca",
+        class_name="CNN_ECA",
+        description="base with Efficient Channel Attention (k = 3) after each layer",
+        attends_to="channels of both layers: a gate for each, computed from its own mean and its two neighbours'",
+        parameters=50_192,
+        style=CurveStyle((49, 189, 232), (56, 6, 243), ANSI_CYAN, ANSI_RED, (ANSI_CYAN, ANSI_RED), "◢", "#", ">"),
+        attention="channel gates",
+        layers=("eca1", "eca2"),
+        paper="Wang et al. 2020, arXiv:1910.03151",
+    ),
 )
 
 MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in _ALL})
