@@ -53,6 +53,9 @@ from pathlib import Path
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui import UiOptions, run_dashboard
 platform.node = lambda: "recorder"  # whose recordings these are, so that the devices are measured too
+if "--textual-output" in sys.argv:
+    from tui_attn.ui.textual_private import BufferedApp
+    BufferedApp.unreadable = True  # Textual draws every update itself
 sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions(theme="dark", ascii=False)))
 """
 
@@ -140,9 +143,9 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def dashboard(folder: ExperimentDir) -> Iterator[Terminal]:
+def dashboard(folder: ExperimentDir, *options: str) -> Iterator[Terminal]:
     """The dashboard on `folder`."""
-    terminal = Terminal([sys.executable, "-c", OPEN, str(folder.path)])
+    terminal = Terminal([sys.executable, "-c", OPEN, str(folder.path), *options])
     try:
         yield terminal
     finally:
@@ -217,12 +220,14 @@ def _ids(config: ExperimentConfig) -> list[str]:
 
 
 @contextlib.contextmanager
-def streaming(*, epochs: int, block_seconds: float, limit: float) -> Iterator[tuple[ExperimentDir, Terminal]]:
+def streaming(
+    *options: str, epochs: int, block_seconds: float, limit: float
+) -> Iterator[tuple[ExperimentDir, Terminal]]:
     """Three runs that go on, and the dashboard on them."""
     with (
         scratch() as root,
         fed(root, epochs=epochs, block_seconds=block_seconds, limit=limit) as folder,
-        dashboard(folder) as terminal,
+        dashboard(folder, *options) as terminal,
     ):
         yield folder, terminal
 
@@ -251,9 +256,9 @@ def first_frame(samples: int) -> None:
         print(f"  {name:15} {1000 * median:7.0f} ms   {median / medians['bare']:.2f} x bare, n={samples}")
 
 
-def live(seconds: float) -> None:
+def live(seconds: float, *options: str) -> None:
     """CPU and bytes while three curves grow, every run by 10 points each half second; targets: 5 %, 15 kB/s."""
-    with streaming(epochs=400, block_seconds=0.5, limit=seconds + 30) as (_, terminal):
+    with streaming(*options, epochs=400, block_seconds=0.5, limit=seconds + 30) as (_, terminal):
         terminal.wait_for("accuracy")
         time.sleep(5)
         process = psutil.Process(terminal.pid)
@@ -263,6 +268,14 @@ def live(seconds: float) -> None:
         cpu = (after.user + after.system - before.user - before.system) / passed
         print(f"  CPU {100 * cpu:.1f} % of one core, {(terminal.count - count) / passed / 1000:.1f} kB/s "
               f"over {passed:.0f} s")  # fmt: skip
+
+
+def frame_buffer(seconds: float) -> None:
+    """The same with the frame buffer and with Textual's own output, three times in turn."""
+    for _ in range(3):
+        for title, options in (("frame buffer", ()), ("Textual's own output", ("--textual-output",))):
+            print(f"  {title}:", end="")
+            live(seconds, *options)
 
 
 def idle(seconds: float) -> None:
@@ -351,7 +364,7 @@ def hour(minutes: float) -> None:
 def main() -> None:
     """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["first", "live", "idle", "keys", "attach", "hour"])
+    parser.add_argument("--only", choices=["first", "live", "buffer", "idle", "keys", "attach", "hour"])
     parser.add_argument("--samples", type=int, default=9, help="first frames of each kind")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long CPU and bytes are counted")
     parser.add_argument("--feed", nargs=4, help=argparse.SUPPRESS)
@@ -362,6 +375,7 @@ def main() -> None:
     parts: dict[str, tuple[str, Callable[[], None]]] = {
         "first": ("first painted frame", lambda: first_frame(chosen.samples)),
         "live": ("three live curves", lambda: live(chosen.seconds)),
+        "buffer": ("frame buffer or not", lambda: frame_buffer(chosen.seconds)),
         "idle": ("nothing changes", lambda: idle(min(chosen.seconds, 20.0))),
         "keys": ("key press to repaint while three runs stream", lambda: keys(120)),
         "attach": ("attach to 300 runs x 750 points", attach),
