@@ -394,3 +394,20 @@ def test_a_long_warning_is_wrapped_not_cut(tmp_path: Path) -> None:
         log.append("warning", message=message)
         log.close()
         drive(make_app(folder), script, size=(80, 30))
+
+
+def test_all_rows_of_the_run_list_have_their_columns_at_the_same_places(tmp_path: Path) -> None:
+    config = ExperimentConfig(models=("base", "se"), seeds=2, epochs=2)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        table = app.dashboard.table
+        for height in (3, 30, 3, 30):  # the title, "run" or "run 1-2 of 4", has part in the width of the first column
+            header, *rows = table.lines(118, height)
+            texts = ["".join(text for text, _ in row.pieces) for row in rows]
+            assert {text.index("✓ finished") for text in texts} == {
+                "".join(text for text, _ in header.pieces).index("state")
+            }
+
+    folder = recorded.record(tmp_path, config=config, predictions=False, probes=False)
+    drive(make_app(folder), script)

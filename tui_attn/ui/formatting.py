@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.config import ExperimentConfig
@@ -76,19 +76,14 @@ def rate_text(value: float | None) -> str:
     return f"{value / 1000:.0f}k" if value < 1_000_000 else f"{value / 1e6:.2f}M"
 
 
-def epoch_text(run: RunState, epochs: int) -> str:
-    """Epochs done of all."""
-    return f"{run.epoch}/{epochs}"
+def state_style(view: RunView) -> str:
+    """The style of the state of a run."""
+    return STATE_INKS.get(view.shown, "normal")
 
 
-def last_loss(run: RunState) -> float | None:
-    """The newest training loss."""
-    return run.losses[-1] if run.losses else None
-
-
-def last_accuracy(run: RunState) -> float | None:
-    """The newest training accuracy."""
-    return run.accuracies[-1] if run.accuracies else None
+def newest(values: Sequence[float]) -> float | None:
+    """The last of `values`."""
+    return values[-1] if values else None
 
 
 def test_accuracy(run: RunState) -> float | None:

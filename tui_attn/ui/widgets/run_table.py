@@ -1,8 +1,8 @@
-"""The run list: one line a run, drawn by itself so that a number that changes costs a few bytes."""
+"""The run list: one line a run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual import events
@@ -12,7 +12,8 @@ from tui_attn.experiment.folders import run_id
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Piece, Row, fit
+from tui_attn.ui.drawing import Lines, Piece, Pieces, Row, fit, row_width
+from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.styles import drawing_mode
@@ -21,51 +22,54 @@ if TYPE_CHECKING:
     from tui_attn.ui.feed import RunView, Snapshot
 
 
-class Columns(NamedTuple):
-    """Widths in cells; 0 hides a column."""
+class Column(NamedTuple):
+    """One column of the table."""
+
+    title: str
+    width: int
+    cell: Callable[[RunView, ExperimentConfig], Piece]
+    from_width: int = 0
+    """Narrower tables, in cells, leave the column out."""
+    left: bool = False
+
+
+COLUMNS = (
+    Column("state", 10, lambda view, _: (formatting.state_text(view.shown), formatting.state_style(view)), left=True),
+    Column("epoch", 5, lambda view, config: (f"{view.state.epoch}/{config.epochs}", "normal")),
+    Column("progress", 0, lambda view, _: ("", formatting.state_style(view)), left=True),
+    Column("loss", 7, lambda view, _: (loss_text(newest(view.state.losses)), "normal")),
+    Column("train", 7, lambda view, _: (percent_text(newest(view.state.accuracies)), "muted"), 99),
+    Column("test", 7, lambda view, _: (percent_text(formatting.test_accuracy(view.state)), "bold")),
+    Column("img/s", 6, lambda view, _: (rate_text(view.state.images_per_second), "muted")),
+    Column("ETA", 7, lambda view, _: (formatting.eta_text(view), "muted")),
+    Column(
+        "trained", 8, lambda view, _: (duration(view.state.train_seconds) if view.state.steps else "", "muted"), 129
+    ),
+)
+"""The columns after the run, from left to right. That of the progress bar takes the room that is left."""
+
+
+class Layout(NamedTuple):
+    """The columns that fit a table, with their widths in cells."""
 
     run: int
-    state: int = 10
-    epoch: int = 7
-    bar: int = 10
-    loss: int = 7
-    train: int = 0
-    test: int = 7
-    rate: int = 6
-    left: int = 8
-    trained: int = 0
-    gap: int = 1
-
-    @property
-    def total(self) -> int:
-        """Cells of all columns, the pointer and the marker included."""
-        widths = (
-            self.state,
-            self.epoch,
-            self.bar,
-            self.loss,
-            self.train,
-            self.test,
-            self.rate,
-            self.left,
-            self.trained,
-        )
-        return 4 + self.run + sum(width + self.gap for width in widths if width)
+    columns: list[tuple[Column, int]]
+    gap: int
 
 
-def columns(width: int, longest: int, epochs: int) -> Columns:
-    """The columns that fit `width` cells, for runs whose longest id has `longest` cells."""
-    epoch = max(5, 2 * len(str(epochs)) + 1)
+def layout(width: int, longest: int, epochs: int) -> Layout:
+    """The columns for a table of `width` cells whose longest run id has `longest` cells."""
+    narrow = width < 99
+    gap, shortest, most = (1, 4, 24) if narrow else (2, 8, 40)
+    columns = [column for column in COLUMNS if width >= column.from_width]
     run = min(max(longest, 8), 28)
-    if width < 100:
-        found = Columns(run, epoch=epoch, bar=6, left=7)
-        spare = width - found.total
-        return Columns(max(run + min(spare, 0), 6), epoch=epoch, bar=min(max(6 + spare, 4), 24), left=7)
-    wide = width >= 130
-    found = Columns(run, epoch=epoch, bar=8, train=7, trained=8 if wide else 0, gap=2)
-    return Columns(
-        run, epoch=epoch, bar=min(8 + max(width - found.total, 0), 40), train=7, trained=found.trained, gap=2
-    )
+    widths = {column: column.width for column in columns}
+    epoch = next(column for column in columns if column.title == "epoch")
+    widths[epoch] = max(epoch.width, 2 * len(str(epochs)) + 1)
+    bar = next(column for column in columns if not column.width)
+    spare = width - 4 - run - sum(widths.values()) - gap * len(columns)
+    widths[bar] = min(max(spare, shortest), most)
+    return Layout(max(run + min(spare - shortest, 0), 6), [(column, widths[column]) for column in columns], gap)
 
 
 class RunTable(Lines, can_focus=True):
@@ -75,14 +79,13 @@ class RunTable(Lines, can_focus=True):
 
     def __init__(self, config: ExperimentConfig, *, id: str) -> None:
         super().__init__(id=id)
-        self._epochs = config.epochs
+        self._config = config
         self._expected = [run_id(model, seed) for seed in config.seed_list for model in config.models]
         """What the run list will hold, as far as the configuration tells."""
         self._read = False
         self._views: list[RunView] = []
         self._selected: str | None = None
         self._top = 0
-        self._cache: dict[tuple[str, int], tuple[int, Row]] = {}
 
     @property
     def selected(self) -> RunView | None:
@@ -99,6 +102,7 @@ class RunTable(Lines, can_focus=True):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
+        self._config = snapshot.config or self._config
         self._views, self._read = list(snapshot.runs.values()), True
         if self._selected not in snapshot.runs and self._views:
             self._selected = self._views[0].state.id
@@ -161,7 +165,7 @@ class RunTable(Lines, can_focus=True):
         last = min(self._top + room, len(self._views))
         title = "run" if len(self._views) <= room else f"run {self._top + 1}–{last} of {len(self._views)}"
         longest = max((len(text) for text in (*ids, title)), default=8)
-        form = columns(width - 1, longest, self._epochs)
+        form = layout(width - 1, longest, self._config.epochs)
         shown = self._views[self._top : last]
         rows = [self._header(form, title)]
         rows += [self._row(view, form, width) for view in shown]
@@ -171,55 +175,32 @@ class RunTable(Lines, can_focus=True):
             rows.append(Row((("    no run has been queued yet", "muted"),)))
         return rows
 
-    def _header(self, form: Columns, title: str) -> Row:
-        titles = {"bar": "progress", "rate": "img/s", "left": "ETA"}
-        gap = " " * form.gap
-        text = "    " + fit(title, form.run)
-        for name in ("state", "epoch", "bar", "loss", "train", "test", "rate", "left", "trained"):
-            size = getattr(form, name)
-            if size:
-                text += gap + fit(titles.get(name, name), size, right=name not in {"state", "bar"})
+    def _header(self, form: Layout, title: str) -> Row:
+        cells = [fit(column.title, size, right=not column.left) for column, size in form.columns]
+        text = "    " + (" " * form.gap).join([fit(title, form.run), *cells])
         return Row(((text, "focused" if self.has_focus else "muted"),))
 
-    def _row(self, view: RunView, form: Columns, width: int) -> Row:
-        selected = view.state.id == self._selected
-        key = (view.state.id, (width << 1) | selected)
-        known = self._cache.get(key)
-        if known is not None and known[0] == view.revision:
-            return known[1]
-        made = Row(tuple(self._pieces(view, form, width, selected)), selected)
-        self._cache[key] = (view.revision, made)
-        return made
-
-    def _pieces(self, view: RunView, form: Columns, width: int, selected: bool) -> list[Piece]:
+    def _row(self, view: RunView, form: Layout, width: int) -> Row:
         from tui_attn.ui.charts.palette import ink  # not needed for the first frame
 
         run, gap = view.state, " " * form.gap
-        marker = ink(run.model)
-        ascii_only = drawing_mode(self.app).ascii
-        state_ink = formatting.STATE_INKS.get(view.shown, "normal")
-        name = safe_text(run.id, one_line=True)
-        pieces: list[Piece] = [
+        selected = run.id == self._selected
+        marker, ascii_only = ink(run.model), drawing_mode(self.app).ascii
+        model = f"model:{run.model}"
+        pieces: Pieces = [
             (" ▸" if selected else "  ", "key"),
-            (f"{marker.ascii_marker if ascii_only else marker.marker} ", f"model:{run.model}"),
-            (fit(name, form.run), "bold" if selected else "normal"),
-            (gap + fit(formatting.state_text(view.shown), form.state), state_ink),
-            (gap + fit(formatting.epoch_text(run, self._epochs), form.epoch, right=True), "normal"),
+            (f"{marker.ascii_marker if ascii_only else marker.marker} ", model),
+            (fit(safe_text(run.id, one_line=True), form.run), "bold" if selected else "normal"),
         ]
         remark = formatting.remark(view)
-        if remark is not None:
-            used = 4 + form.run + form.state + form.epoch + 3 * form.gap
-            return [*pieces, (fit(gap + remark, max(width - used, 0)), state_ink)]
-        full, empty = formatting.bar(run.progress, form.bar, ascii_only=ascii_only)
-        bar_ink = f"model:{run.model}" if view.shown in {"running", "finished"} else state_ink
-        pieces += [(gap + full, bar_ink), (empty, "rule")]
-        numbers = (
-            (formatting.loss_text(formatting.last_loss(run)), form.loss, "normal"),
-            (formatting.percent_text(formatting.last_accuracy(run)), form.train, "muted"),
-            (formatting.percent_text(formatting.test_accuracy(run)), form.test, "bold"),
-            (formatting.rate_text(run.images_per_second), form.rate, "muted"),
-            (formatting.eta_text(view), form.left, "muted"),
-            (duration(run.train_seconds) if run.steps else "", form.trained, "muted"),
-        )
-        pieces += [(gap + fit(text, size, right=True), ink_) for text, size, ink_ in numbers if size]
-        return pieces
+        for column, size in form.columns:
+            text, style = column.cell(view, self._config)
+            if column.width:
+                pieces.append((gap + fit(text, size, right=not column.left), style))
+            elif remark is not None:
+                room = max(width - row_width(pieces), 0)
+                return Row((*pieces, (fit(gap + remark, room), style)), selected)
+            else:
+                full, empty = formatting.bar(run.progress, size, ascii_only=ascii_only)
+                pieces += [(gap + full, model if view.shown in {"running", "finished"} else style), (empty, "rule")]
+        return Row(tuple(pieces), selected)
