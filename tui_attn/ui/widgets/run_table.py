@@ -45,6 +45,7 @@ COLUMNS = (
     Column(
         "trained", 8, lambda view, _: (duration(view.state.train_seconds) if view.state.steps else "", "muted"), 129
     ),
+    Column("lr", 7, lambda _, config: (f"{config.lr:g}", "muted"), 129),
 )
 """The columns after the run, from left to right. That of the progress bar takes the room that is left."""
 
