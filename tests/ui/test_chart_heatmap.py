@@ -13,6 +13,7 @@ from rich.color import Color, ColorSystem
 from textual.geometry import Offset
 from textual.pilot import Pilot
 
+from benchmarks import ramp_colors
 from tests.ui.chart_helpers import ASCII, INF, MODES, NAN, TRUE, OneWidget, styles, text
 from tests.ui.harness import until
 from tui_attn.experiment.model_info import RGB
@@ -165,7 +166,7 @@ def test_the_models_colours_stay_apart_for_every_kind_of_colour_vision(kind: str
     def seen(color: RGB) -> list[float]:
         linear = np.array([palette._linear(channel / 255) for channel in color])
         linear = np.array(DEFICIENCIES[kind]) @ linear if kind != "none" else linear
-        return [palette._gamma(min(max(channel, 0.0), 1.0)) for channel in linear.tolist()]
+        return [ramp_colors._gamma(min(max(channel, 0.0), 1.0)) for channel in linear.tolist()]
 
     colors = [palette.curve_color(key, TRUE, dark) for key in ("base", "se", "self-attention")]
     pairs = [(0, 1), (0, 2), (1, 2)]
@@ -184,7 +185,7 @@ def test_models_of_ones_own_stay_apart_too(kind: str, dark: bool) -> None:
 
     def seen(key: str) -> tuple[float, float, float]:
         linear = matrix @ [palette._linear(channel / 255) for channel in palette.curve_color(key, TRUE, dark)]
-        red, green, blue = (round(255 * palette._gamma(min(max(channel, 0.0), 1.0))) for channel in linear)
+        red, green, blue = (round(255 * ramp_colors._gamma(min(max(channel, 0.0), 1.0))) for channel in linear)
         return palette._oklab((red, green, blue))
 
     colors = [seen(key) for key in keys]
@@ -348,3 +349,9 @@ def test_of_the_notes_as_many_are_shown_as_fit() -> None:
     assert "ordered by index · difference from the mean of all · rows 1-16 of 40" in wide
     assert "ordered by" not in narrow
     assert narrow.endswith("rows 1-16 of 40")
+
+
+def test_the_ramps_are_those_that_the_script_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    ramp_colors.main()
+    kept = (palette._SEQUENTIAL, palette._DIVERGING_DARK, palette._DIVERGING_LIGHT)
+    assert capsys.readouterr().out.split() == ["".join(bytes(color).hex() for color in ramp) for ramp in kept]

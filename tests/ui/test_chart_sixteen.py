@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from tests.ui.chart_helpers import styles
 from tests.ui.harness import drive, make_app
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.charts import palette, sixteen
+from tui_attn.ui.charts import palette, ramp
 from tui_attn.ui.charts.ramp import cursor_style, difference_cell, value_cell
 from tui_attn.ui.styles import DrawingMode
 
@@ -50,7 +50,7 @@ def luminance(number: int, name: str) -> float:
     return palette.luminance((int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)))
 
 
-def lightness(step: sixteen.Step, name: str) -> float:
+def lightness(step: ramp.Step, name: str) -> float:
     """CIE lightness, 0 to 100, of a cell seen from afar, in the palette called `name`."""
     sign, ink, under = step
     numbers = [Color.from_rgb(*color).downgrade(ColorSystem.STANDARD).number for color in (ink, under)]
@@ -61,35 +61,35 @@ def lightness(step: sixteen.Step, name: str) -> float:
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_every_step_is_lighter_than_the_one_before_in_the_usual_palettes(name: str) -> None:
-    steps = np.diff([lightness(step, name) for step in sixteen.RAMP])
+    steps = np.diff([lightness(step, name) for step in ramp.RAMP16])
     assert len(steps) == 6
     assert steps.min() > 4
     assert steps.max() < 50, "no step swallows the others"
 
 
 def test_every_step_has_as_much_ink_as_the_one_before() -> None:
-    ink = [INK[sixteen.step(share / 100)[0]] for share in range(101)]
+    ink = [INK[ramp.step16(share / 100)[0]] for share in range(101)]
     assert ink == sorted(ink)
-    assert {sixteen.step(share / 100) for share in range(101)} == set(sixteen.RAMP)
+    assert {ramp.step16(share / 100) for share in range(101)} == set(ramp.RAMP16)
 
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_differences_grow_lighter_on_both_sides_of_zero(name: str) -> None:
     shares = (0.0, 0.2, 0.4, 0.6, 0.9)
     for side in (-1, 1):
-        steps = np.diff([lightness(sixteen.difference_step(side * share, False), name) for share in shares])
+        steps = np.diff([lightness(ramp.difference_step16(side * share, False), name) for share in shares])
         assert steps.min() > 5
-    strongest = [lightness(sixteen.difference_step(side, False), name) for side in (-1.0, 1.0)]
+    strongest = [lightness(ramp.difference_step16(side, False), name) for side in (-1.0, 1.0)]
     assert abs(strongest[0] - strongest[1]) < 20
 
 
 def test_differences_tell_their_sign_by_hue_and_in_ascii_by_sign() -> None:
     for share in (0.2, 0.5, 1.0):
-        below, above = (sixteen.difference_step(side * share, False) for side in (-1, 1))
+        below, above = (ramp.difference_step16(side * share, False) for side in (-1, 1))
         assert below[0] == above[0]
         assert below[1][2] > below[1][0]  # cyan
         assert above[1][0] > above[1][2]  # yellow
-        assert sixteen.difference_step(share, True)[0] != sixteen.difference_step(-share, True)[0]
+        assert ramp.difference_step16(share, True)[0] != ramp.difference_step16(-share, True)[0]
 
 
 def test_cells_have_a_background_of_their_own_so_that_light_terminals_show_the_same() -> None:
@@ -104,13 +104,13 @@ def test_cells_have_a_background_of_their_own_so_that_light_terminals_show_the_s
 def test_the_cursor_stands_out_of_both_ramps() -> None:
     style = styles(SIXTEEN)(cursor_style(0.5, False, styles(SIXTEEN)))
     assert style.bgcolor is not None
-    colors = {color for _, ink, under in sixteen.RAMP for color in (ink, under)}
+    colors = {color for _, ink, under in ramp.RAMP16 for color in (ink, under)}
     assert tuple(style.bgcolor.get_truecolor()) not in colors
 
 
 @pytest.mark.parametrize("name", PALETTES)
 def test_greys_grow_lighter_too(name: str) -> None:
-    found = [Color.from_rgb(grey, grey, grey).downgrade(ColorSystem.STANDARD).number for grey in sixteen.GREYS]
+    found = [Color.from_rgb(grey, grey, grey).downgrade(ColorSystem.STANDARD).number for grey in ramp.GREYS16]
     assert found == [0, 8, 7, 15]
     assert np.diff([luminance(number, name) for number in found if number is not None]).min() > 0.05
 

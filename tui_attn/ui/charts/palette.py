@@ -2,9 +2,7 @@
 
 The three models take colours that a search over OKLCH found furthest apart, in the worst case of normal vision and of
 simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes, "A Physiologically-based Model for
-Simulation of Color Vision Deficiency", 2009), with a contrast of at least 4.5 to their background. Ramps are computed
-in OKLCH (Ottosson, "A perceptual color space for image processing", 2020) with lightness growing in equal steps, so
-that they also order values for eyes, or terminals, that see no hue.
+Simulation of Color Vision Deficiency", 2009), with a contrast of at least 4.5 to their background.
 """
 
 from __future__ import annotations
@@ -17,21 +15,21 @@ from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, RGB, CurveStyl
 from tui_attn.ui.styles import Colors, DrawingMode
 
 _given: dict[str, CurveStyle] = {}
-"""Inks of models of one's own, in the order in which they were asked for."""
+"""Styles of custom models, in the order in which they were asked for."""
 MARKERS = "●▲■◆▼◇○□△▽"
 ASCII_MARKERS = "o+x*#%@=&~"
 
 
 def assign(models: Sequence[str]) -> None:
-    """Give the models of one's own among `models` the next inks that are free, in their order."""
+    """Give the custom models among `models` the next free styles, in their order."""
     for model in models:
         ink(model)
 
 
 def ink(key: str) -> CurveStyle:
-    """Return the ink of palette key `key`: a model's own, for any other key the next that is free, and then always.
+    """Return the style of palette key `key`: that of a model, for any other key the next free one, from then on.
 
-    Where more were asked for than there are, they begin again.
+    After the last style the first is given again.
     """
     if key in MODELS:
         return MODELS[key].style
@@ -39,7 +37,7 @@ def ink(key: str) -> CurveStyle:
 
 
 def is_known(key: str) -> bool:
-    """Whether `key` has an ink already, so that its curve takes the marker of that."""
+    """Whether `key` has a style already, whose marker its curve takes."""
     return key in MODELS or key in _given
 
 
@@ -98,7 +96,6 @@ def of_256(color: RGB) -> RGB:
 
 # ---- ramps
 
-LEVELS = 48
 GLYPHS = " ░▒▓█"
 ASCII_GLYPHS = " .:-=+*#%@"
 # Differences: nothing, then four strengths; the two families look unlike each other also without colour.
@@ -113,7 +110,7 @@ def level(share: float, count: int) -> int:
 
 def ramp_color(share: float, colors: Colors = "true") -> RGB:
     """Return the colour of `share` in [0, 1]: dark violet over teal to bright yellow, ever lighter."""
-    ramp = _SEQUENTIAL_256 if colors == "256" else _sequential()
+    ramp = _SEQUENTIAL_256 if colors == "256" else _SEQUENTIAL
     return ramp[level(share, len(ramp))]
 
 
@@ -125,7 +122,7 @@ def ramp_glyph(share: float, ascii_only: bool) -> str:
 
 def difference_color(share: float, dark: bool, colors: Colors = "true") -> RGB:
     """Return the colour of `share` in [-1, 1]: blue below zero, orange above, the background's side at zero."""
-    ramp = _DIVERGING_256[0 if dark else 1] if colors == "256" else _diverging(dark)
+    ramp = _DIVERGING_256[0 if dark else 1] if colors == "256" else _DIVERGING_DARK if dark else _DIVERGING_LIGHT
     return ramp[level((share + 1) / 2, len(ramp))]
 
 
@@ -137,65 +134,40 @@ def difference_glyph(share: float, ascii_only: bool) -> str:
     return (positive if share > 0 else negative)[level((abs(share) - 1 / 9) * 9 / 8, 4)]
 
 
-@lru_cache(maxsize=1)
-def _sequential() -> tuple[RGB, ...]:
-    last = LEVELS - 1
-    return tuple(_oklch(0.26 + 0.66 * i / last, 0.14, 305 - 200 * i / last) for i in range(LEVELS))
+def _colors(*hexadecimal: str) -> tuple[RGB, ...]:
+    values = iter(bytes.fromhex("".join(hexadecimal)))
+    return tuple(zip(values, values, values, strict=True))
 
 
-def _hex(*colors: str) -> tuple[RGB, ...]:
-    return tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colors)
-
-
-_SEQUENTIAL_256 = _hex("00005f", "000087", "0000af", "005f87", "008787", "00af87", "5fd75f", "d7d75f", "ffff5f")
+_SEQUENTIAL = _colors(
+    "34005635045f350c6634146c331b733122792f287e2c2f84273589223b8d1a42920f4896004e97005594005b93006192006693006c93"
+    "007194007695007c96008197008698008b9900919a00969b009b9b00a19b00a69a00ac9900b19800b79510bd9231c18f45c58c56c888"
+    "66cc8574cf8282d37f90d67c9dd97aaadc77b6de75c3e174cfe373dbe572e7e873f2ea74"
+)
+"""From dark violet over teal to bright yellow. Printed by `benchmarks/ramp_colors.py`, as are the next two."""
+_DIVERGING_DARK = _colors(
+    "a2cfff94c8ff86c1ff77baff6db3fa6aacef67a5e3649ed86197cd5e90c25b89b85882ad557ba25174984e6d8d4b678348607945596f"
+    "4253653e4d5c3b4652384049343a403134372e2e2e3633303e3833463d354f4237574839604d3b69533d72583f7b5d418463438d6845"
+    "966e47a07448a9794ab37f4bbc854dc68b4ed0914fda9650e49c51eea252f8a853ffb05effbb76"
+)
+"""From blue below zero to orange above, on dark backgrounds."""
+_DIVERGING_LIGHT = _colors(
+    "0065b0086bb71d71ba2b77bd377dc04283c34c89c6558fc85f94cb689ace71a0d07ba6d384acd68db2d896b7db9fbddda8c3e0b1c9e2"
+    "bacfe4c3d4e7cddae9d6e0ebdfe6ede8eceff2f2f2eeebe7ebe4dde8ddd2e5d6c8e1cfbedec8b3dbc1a9d7ba9fd4b394d0ac8acda580"
+    "c99e75c5976bc29160be8a56ba834ab67c3fb37532af6e23ab670ea561009d5d009558008e5300"
+)
+"""The same on light ones."""
+_SEQUENTIAL_256 = _colors("00005f", "000087", "0000af", "005f87", "008787", "00af87", "5fd75f", "d7d75f", "ffff5f")
 """The ramp in colours of the 256, in steps of lightness as equal as they allow."""
 _DIVERGING_256 = (
-    _hex("afd7ff", "5fafff", "0087d7", "005faf", "005f87", "303030", "875f00", "af5f00", "d78700", "ff8700", "ffd787"),
-    _hex("005faf", "5f87d7", "87afff", "87d7ff", "d7d7ff", "ffffff", "ffd7af", "ffaf5f", "ff8700", "af5f00", "875f00"),
+    _colors(
+        "afd7ff", "5fafff", "0087d7", "005faf", "005f87", "303030", "875f00", "af5f00", "d78700", "ff8700", "ffd787"
+    ),
+    _colors(
+        "005faf", "5f87d7", "87afff", "87d7ff", "d7d7ff", "ffffff", "ffd7af", "ffaf5f", "ff8700", "af5f00", "875f00"
+    ),
 )
 """From far below zero to far above, on dark and on light, in colours of the 256."""
-
-
-@lru_cache(maxsize=2)
-def _diverging(dark: bool) -> tuple[RGB, ...]:
-    start, end = (0.30, 0.84) if dark else (0.96, 0.50)
-    arm = [i / (LEVELS // 2) for i in range(1, LEVELS // 2 + 1)]
-    below = [_oklch(start + (end - start) * t, 0.15 * t, 250) for t in reversed(arm)]
-    above = [_oklch(start + (end - start) * t, 0.15 * t, 65) for t in arm]
-    return (*below, _oklch(start, 0.0, 0), *above)
-
-
-def _oklch(lightness: float, chroma: float, hue: float) -> RGB:
-    """Return the sRGB colour nearest to the OKLCH one, giving up chroma where the screen can't show it."""
-    low, high = 0.0, chroma
-    color = _oklab_linear(lightness, chroma, hue)
-    if not _shown(color):
-        for _ in range(16):
-            middle = (low + high) / 2
-            if _shown(_oklab_linear(lightness, middle, hue)):
-                low = middle
-            else:
-                high = middle
-        color = _oklab_linear(lightness, low, hue)
-    red, green, blue = (round(255 * _gamma(min(max(channel, 0.0), 1.0))) for channel in color)
-    return red, green, blue
-
-
-def _shown(color: tuple[float, float, float]) -> bool:
-    return all(-1e-4 <= channel <= 1 + 1e-4 for channel in color)
-
-
-def _oklab_linear(lightness: float, chroma: float, hue: float) -> tuple[float, float, float]:
-    """OKLCH to linear sRGB, by Ottosson's matrices."""
-    a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    return (
-        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-    )
 
 
 def _oklab(color: RGB) -> tuple[float, float, float]:
@@ -213,7 +185,3 @@ def _oklab(color: RGB) -> tuple[float, float, float]:
 
 def _linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-
-
-def _gamma(channel: float) -> float:
-    return channel * 12.92 if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055

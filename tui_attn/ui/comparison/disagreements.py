@@ -10,7 +10,7 @@ from tui_attn.compare.predictions import PredictionsError, class_names, disagree
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.palette import ramp_glyph
-from tui_attn.ui.charts.sixteen import GREYS
+from tui_attn.ui.charts.ramp import GREYS16
 from tui_attn.ui.comparison.image_page import Picture, TestImages
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
@@ -189,7 +189,7 @@ def picture_rows(pixels: NDArray[np.uint8], page: Page) -> list[list[Piece]]:
         colors = (colors // 8) * 8  # 32 grades a channel: the eye sees no more of them in so few pixels
     else:
         grey = colors.mean(axis=0).astype(np.uint8)
-        colors = np.repeat(np.array(GREYS, dtype=np.uint8)[grey // 64][None], 3, axis=0)
+        colors = np.repeat(np.array(GREYS16, dtype=np.uint8)[grey // 64][None], 3, axis=0)
     upper, lower = colors[:, 0::2].transpose(1, 2, 0), colors[:, 1::2].transpose(1, 2, 0)
     return [[_half(*pair) for pair in zip(*lines, strict=True)] for lines in zip(upper, lower, strict=True)]
 
