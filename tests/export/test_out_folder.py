@@ -73,6 +73,30 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with OutFolder(out, "lab") as folder:
+        with folder.file("se-s0/card") as file:
+            file.write(b"1")
+        (out / "se-s0").rename(out / "moved")
+        (out / "se-s0").symlink_to(elsewhere)
+        with folder.file("se-s0/weights") as file:
+            file.write(b"2")
+    assert list(elsewhere.iterdir()) == []
+    assert {path.name for path in (out / "moved").iterdir()} == {"card", "weights"}
+
+
+def test_a_claimed_place_stays_in_its_folder_and_is_shown_as_the_user_knows_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with OutFolder(out, "lab") as folder:
+        place = folder.claim("se-s0/events")
+        assert folder.shown(place) == str(out / "se-s0" / "events")
+        (out / "se-s0").rename(out / "moved")
+        place.write_bytes(b"1")
+    assert (out / "moved" / "events").read_bytes() == b"1"
+
+
 def test_a_failure_leaves_everything_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(out, {"runs": b"1"})

@@ -59,6 +59,17 @@ def test_an_index_cannot_make_us_remove_other_files(tmp_path: Path, name: str) -
     assert victim.exists()
 
 
+def test_no_link_in_the_folder_is_followed(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "report", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "runs.csv").write_bytes(b"mine")
+    (folder / "tables").symlink_to(elsewhere)
+    with pytest.raises(ReportError, match=r"report/tables .it is a symbolic link.: choose another folder"):
+        write_files(folder, PAGE, last="report.html")
+    assert found(elsewhere) == {"runs.csv": b"mine"}
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "tui-attn-report", "files": 3}', '{"files": {}}'])
 def test_a_damaged_index_is_no_obstacle(tmp_path: Path, text: str) -> None:
     (tmp_path / INDEX).write_text(text)

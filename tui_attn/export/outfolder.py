@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.system.children import Folder
 from tui_attn.system.files import read_json, write_atomically
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
@@ -23,6 +24,51 @@ class ExportError(RunsError):
     """It can't be exported; the message is one line and says what to do."""
 
 
+class LinkError(OSError):
+    """A folder on the way is a symbolic link."""
+
+
+class OpenFolders:
+    """A folder and those in it, each held open from its first use on, so that no link put there later is followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._open: dict[str, Folder] = {}
+
+    def place(self, name: str) -> Path:
+        """The path of the file `name`, relative with `/`, in its folder, which is made. Raises `OSError`."""
+        folder, _, last = name.rpartition("/")
+        return self._folder(folder) / last
+
+    def _folder(self, name: str) -> Path:
+        if name not in self._open:
+            path = self.place(name) if name else self.root.resolve()
+            path.mkdir(parents=not name, exist_ok=True)
+            try:
+                self._open[name] = Folder(path)
+            except OSError as error:
+                shown = str(self.root / name)
+                if path.is_symlink():
+                    raise LinkError(error.errno, "it is a symbolic link", shown) from None
+                raise OSError(error.errno, error.strerror, shown) from None
+        return self._open[name].path
+
+    def shown(self, path: object) -> str:
+        """`path` as the user knows it, safe to show."""
+        text = str(path)
+        for name, folder in self._open.items():
+            if text == str(folder.path) or text.startswith(f"{folder.path}/"):
+                text = str(self.root / name) + text.removeprefix(str(folder.path))
+                break
+        return safe_text(text, one_line=True)
+
+    def close(self) -> None:
+        """Let go of them."""
+        for folder in self._open.values():
+            folder.close()
+        self._open.clear()
+
+
 class OutFolder:
     """Collects the files of one export and puts them into `path` all together at the end of a `with` block.
 
@@ -33,55 +79,70 @@ class OutFolder:
     def __init__(self, path: Path, experiment: str) -> None:
         self.path = path
         self._experiment = experiment
+        self._folders = OpenFolders(path)
         self._ours = self._known()
-        self._written: dict[str, Path] = {}
-        """Name -> the file beside its place."""
+        self._written: dict[Path, Path] = {}
+        """Place -> the file beside it."""
+        self._names: list[str] = []
 
     def __enter__(self) -> OutFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
-            if kind is None:
-                self._commit()
+            if kind is None and self._written:
+                self._list(self._names)
+                for place, beside in self._written.items():
+                    beside.replace(place)
         except OSError as error:
             raise self._unwritable(error) from None
         finally:
             for beside in self._written.values():
                 with contextlib.suppress(OSError):
                     beside.unlink()
+            self._folders.close()
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """A file to be called `name`, a relative path with `/`, with the permissions that the user's umask gives."""
-        path = self._place(name)
+        place = self._place(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-            self._written[name] = beside
+            beside = place.with_name(f".{place.name}.{os.urandom(8).hex()}.tmp")
+            self._written[place] = beside
+            self._names.append(name)
             with os.fdopen(open_to_write(beside, os.O_EXCL, mode=0o666), "wb") as file:
                 yield file
         except OSError as error:
             raise self._unwritable(error) from None
 
     def claim(self, name: str) -> Path:
-        """The place of a file that is written by other means; it is listed as ours, and its folder made, at once."""
-        path = self._place(name)
+        """The place of a file that is written by other means until the `with` block ends; it is listed at once."""
+        place = self._place(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._list([name])
         except OSError as error:
             raise self._unwritable(error) from None
-        return path
+        return place
+
+    def shown(self, path: object) -> str:
+        """A path in the folder as the user knows it, safe to show."""
+        return self._folders.shown(path)
 
     def _place(self, name: str) -> Path:
-        path = self.path / name
-        inside = [self.path / parent for parent in Path(name).parents]
-        if path.is_symlink() or any(folder.is_symlink() for folder in inside[:-1]):
-            raise ExportError(f"{self._shown(path)} is a symbolic link, which is not followed: choose another --out")
-        if name not in self._ours and path.exists():
-            raise ExportError(f"{self._shown(path)} is there already and not ours: choose another folder with --out")
-        return path
+        try:
+            place = self._folders.place(name)
+        except LinkError as error:
+            raise self._link(error.filename) from None
+        except OSError as error:
+            raise self._unwritable(error) from None
+        if place.is_symlink():
+            raise self._link(place)
+        if name not in self._ours and place.exists():
+            raise ExportError(f"{self.shown(place)} is there already and not ours: choose another folder with --out")
+        return place
+
+    def _link(self, path: object) -> ExportError:
+        return ExportError(f"{self.shown(path)} is a symbolic link, which is not followed: choose another --out")
 
     def _known(self) -> set[str]:
         """The files of an earlier export in the folder."""
@@ -94,28 +155,21 @@ class OutFolder:
         index = read_json(self.path / INDEX) or {}
         files = index.get("files")
         if index.get("format") != FORMAT or not isinstance(files, list):
-            raise ExportError(f"{self._shown(self.path)} is not empty: choose another folder with --out")
+            raise ExportError(f"{self.shown(self.path)} is not empty: choose another folder with --out")
         if index.get("experiment") != self._experiment:
             raise ExportError(
-                f"{self._shown(self.path)} holds an export of another experiment: choose another folder with --out"
+                f"{self.shown(self.path)} holds an export of another experiment: choose another folder with --out"
             )
         return {str(name) for name in files}
-
-    def _commit(self) -> None:
-        self._list(self._written)
-        for name, beside in self._written.items():
-            beside.replace(self.path / name)
 
     def _list(self, names: Iterable[str]) -> None:
         """Write the index before any file is in its place, so that none is there that isn't known to be ours."""
         self._ours.update(names)
         about = {"format": FORMAT, "experiment": self._experiment, "files": sorted(self._ours)}
-        write_atomically(self.path / INDEX, json.dumps(about, indent=1).encode() + b"\n", sync=False, mode=0o666)
+        write_atomically(
+            self._folders.place(INDEX), json.dumps(about, indent=1).encode() + b"\n", sync=False, mode=0o666
+        )
 
     def _unwritable(self, error: OSError) -> ExportError:
-        where = self._shown(error.filename or self.path)
+        where = self.shown(error.filename or self.path)
         return ExportError(f"can't write the export to {where} ({error.strerror}): choose another folder with --out")
-
-    @staticmethod
-    def _shown(path: object) -> str:
-        return safe_text(path, one_line=True)

@@ -21,6 +21,10 @@ LOCK = "exporter.lock"
 NEEDS = "TensorBoard's event files need tensorboard: pip install 'tui-attn[tensorboard]'"
 
 
+def _one_line(path: object) -> str:
+    return safe_text(path, one_line=True)
+
+
 def require_tensorboard() -> None:
     """Raise `ExportError` where the extra isn't installed."""
     if importlib.util.find_spec("tensorboard") is None:
@@ -34,9 +38,9 @@ def write_event_files(folder: ExperimentDir, out: Path | None, only: str | None)
     its folder up to date there is nothing to do. Raises `ExportError`.
     """
     if out is not None:
-        files = OutFolder(out, folder.id)
-        export = TensorBoardExport(folder, place=lambda run: files.claim(f"{run}/{NAME}"), only=only)
-        return files.path, _complete(export)
+        with OutFolder(out, folder.id) as files:
+            export = TensorBoardExport(folder, place=lambda run: files.claim(f"{run}/{NAME}"), only=only)
+            return files.path, _complete(export, files.shown)
     try:
         lock = Lock(folder.path / LOCK)
     except BlockingIOError:
@@ -49,18 +53,19 @@ def write_event_files(folder: ExperimentDir, out: Path | None, only: str | None)
         lock.release()
 
 
-def _complete(export: TensorBoardExport) -> list[str]:
+def _complete(export: TensorBoardExport, shown: Callable[[object], str] = _one_line) -> list[str]:
     export.catch_up()
     for error in export.problems.values():
-        raise _unwritable(error, export.folder.path)
+        raise _unwritable(error, export.folder.path, shown)
     if not export.begun:
         return ["no run has begun: there is nothing to export yet"]
     return []
 
 
-def _unwritable(error: OSError, path: Path) -> ExportError:
-    where = safe_text(error.filename or path, one_line=True)
-    return ExportError(f"can't write {where} ({error.strerror}): choose another folder with --out")
+def _unwritable(error: OSError, path: Path, shown: Callable[[object], str] = _one_line) -> ExportError:
+    return ExportError(
+        f"can't write {shown(error.filename or path)} ({error.strerror}): choose another folder with --out"
+    )
 
 
 class TensorBoardExport:

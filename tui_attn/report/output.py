@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui_attn.export.outfolder import OpenFolders
 from tui_attn.system.files import read_json, sync_folder, write_atomically
-from tui_attn.system.text import safe_text
+from tui_attn.system.plain_file import open_to_read
 
 INDEX = "report.json"
 """The list of the files that were written, with their digests; by it the next report knows which are ours."""
@@ -26,19 +28,21 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, last: str) -> None:
     """
     names = sorted(files, key=lambda name: (name == last, name))
     before = _digests(folder)
+    folders = OpenFolders(folder)
     try:
         for name in names:
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, files[name])
+            _write(folders.place(name), files[name])
         digests = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
-        _write(folder / INDEX, json.dumps({"format": "tui-attn-report", "files": digests}, indent=1).encode() + b"\n")
+        index = json.dumps({"format": "tui-attn-report", "files": digests}, indent=1).encode() + b"\n"
+        _write(folders.place(INDEX), index)
         for name in before.keys() - files.keys():
-            _remove(folder / name, before[name])
+            _remove(folders, name, before[name])
         sync_folder(folder)
     except OSError as error:
-        where = safe_text(error.filename or folder, one_line=True)
+        where = folders.shown(error.filename or folder)
         raise ReportError(f"can't write the report to {where} ({error.strerror}): choose another folder") from None
+    finally:
+        folders.close()
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -61,10 +65,12 @@ def _write(path: Path, content: bytes) -> None:
     write_atomically(path, content, sync=False, mode=0o666)
 
 
-def _remove(path: Path, digest: str) -> None:
+def _remove(folders: OpenFolders, name: str, digest: str) -> None:
     """Remove a file of an earlier report that is still as it was written, and its folder where that is empty then."""
     with contextlib.suppress(OSError):
-        if path.is_symlink() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            return
-        path.unlink()
-        path.parent.rmdir()
+        path = folders.place(name)
+        with os.fdopen(open_to_read(path), "rb") as file:
+            ours = hashlib.file_digest(file, "sha256").hexdigest() == digest
+        if ours:
+            path.unlink()
+        (folders.root / name).parent.rmdir()
