@@ -237,3 +237,10 @@ def test_a_loss_that_is_not_finite_ends_its_run_and_says_at_which_step(program: 
     assert f"step {int(broken.steps[-1])}" in (broken.reason or "")
     assert done.code == 3
     assert "failed" in done.out
+
+
+@pytest.mark.parametrize("command", ["stop", "pause", "skip", "unpause", "retry"])
+def test_there_is_nothing_to_steer_in_a_finished_experiment(finished: Program, command: str) -> None:
+    done = finished(command)
+    assert done.code == 2
+    assert done.err == f"tui-attn: {finished.newest().id} is finished: there is nothing to {command}\n"
