@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from tests.experiment.test_config import is_one_clear_line
 from tui_attn.cli import config_file
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError
+from tui_attn.ui.keymap import check_key
 from tui_attn.ui.options import UI_OPTIONS, UiOptions
 
 ALL = """
@@ -146,3 +149,67 @@ def test_a_long_path_and_a_long_key_do_not_make_a_long_message(file: Path) -> No
     with pytest.raises(ConfigError) as caught:
         config_file.read(file).check()
     assert len(str(caught.value)) < 500 + len(str(file))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfepochs = 3\n")
+    assert config_file.read(file).values == {"epochs": 3}
+
+
+def test_words_that_users_write_do_what_they_say(file: Path) -> None:
+    file.write_text(
+        'models = "all"\ntrain-limit = "all"\njobs = "auto"\naugment = ["None"]\ndevice = "GPU"\ntheme = "Dark"\n'
+        'dataset = "CIFAR-10"\nprecision = "BF16"\n'
+    )
+    found = config_file.read(file)
+    assert found.problems == []
+    assert (found.values["theme"], found.values["train-limit"], found.values["jobs"]) == ("dark", None, None)
+    assert ExperimentConfig(**found.experiment()) == ExperimentConfig(
+        models=tuple(MODELS), dataset="cifar10", device="cuda", precision="bf16"
+    )
+
+
+def test_the_users_file_must_be_one_and_a_named_one_may_be_a_pipe(tmp_path: Path) -> None:
+    own = tmp_path / "tui-attn" / "config.toml"
+    own.parent.mkdir()
+    os.mkfifo(own)
+    (problem,) = config_file.load(None, {"XDG_CONFIG_HOME": str(tmp_path)}).problems
+    assert "it is no file" in problem
+    reader, writer = os.pipe()
+    os.write(writer, b"epochs = 3\n")
+    os.close(writer)
+    assert config_file.load(Path(f"/dev/fd/{reader}")).values == {"epochs": 3}
+    os.close(reader)
+
+
+def test_nobodys_home_is_a_problem_of_the_file(file: Path) -> None:
+    file.write_text('runs-dir = "~no-such-user/x"\nepochs = 3\n')
+    found = config_file.read(file)
+    assert [problem.partition("runs-dir: ")[2] for problem in found.problems] == [
+        "~no-such-user/x: there is no such user"
+    ]
+    assert found.values == {"epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("F5", "f5"),
+        ("Ctrl+H", "ctrl+h"),
+        ("ctrl-h", "ctrl+h"),
+        ("shift+z", "Z"),
+        ("Esc, PgUp", "escape,pageup"),
+        ("é", "é"),
+        ("<", "less_than_sign"),
+        ("comma", "comma"),
+    ],
+)
+def test_keys_as_users_write_them(written: str, key: str) -> None:
+    assert check_key("play_epochs", written) == key
+
+
+@pytest.mark.parametrize("written", ["nosuchkey", "ctrl+", "f99", "shift", "ctrl+nosuchkey", "enterr"])
+def test_a_key_that_no_terminal_sends_is_refused(written: str) -> None:
+    with pytest.raises(ConfigError, match="unknown key") as caught:
+        check_key("play_epochs", written)
+    assert is_one_clear_line(str(caught.value))

@@ -1,5 +1,11 @@
 """Bad input: an error of two lines at most that says what to do, exit code 2, and nothing written."""
 
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import termios
 from pathlib import Path
 
 import pytest
@@ -27,6 +33,16 @@ MISTAKES = {
     "data folder missing": (["--dataset", "fashion-mnist", "--data-dir", "nowhere"], "does not exist"),
     "image folder missing": (["--dataset", "folder:nowhere"], "nowhere"),
     "config missing": (["--config", "nowhere.toml"], "nowhere.toml"),
+    "a word for a number": (["--epochs", "abc"], "--epochs: must be a whole number from 1 to 1,000,000, not abc"),
+    "a space after a comma": (["--models", "base,", "se"], "write a list without spaces, as in base,se"),
+    "blanks for commas": (["--models", "base se"], "separate names with commas"),
+    "a path for a data set": (["--dataset", "./flowers"], "a folder of images is written folder:./flowers"),
+    "an address for a data set": (["--dataset", "https://a.b/c.zip"], "choose from fashion-mnist"),
+    "a number of the GPU": (["--device", "0"], "use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
+    "a GPU in capitals": (["--device", "GPU:7"], "--device: "),
+    "nothing for a path": (["--runs-dir="], "--runs-dir: is empty"),
+    "nothing for the file": (["--config="], "--config: is empty"),
+    "nobody's home": (["--data-dir", "~no-such-user/x"], "~no-such-user/x: there is no such user"),
     "unknown option": (["--epoch", "3"], "--epochs"),
     "unknown command": (["atach"], "atach"),
     "runs folder that can't be made": (["--dataset", "synthetic", "--runs-dir", "a-file/runs"], "--runs-dir"),
@@ -87,3 +103,35 @@ def test_config_file_errors_name_the_nearest_key(program: Program, tmp_path: Pat
     done = program("--no-ui", "--config", "c.toml")
     assert done.code == 2
     assert "did you mean 'epochs'" in done.err
+
+
+def test_a_shell_leaves_a_tilde_after_an_equals_sign(program: Program) -> None:
+    home = {"HOME": str(program.folder)}
+    done = program("ls", "--runs-dir=~/mine", env=home)
+    assert done.err.startswith(f"tui-attn: no experiment in {program.folder}/mine")
+    (program.folder / "lab.toml").write_text("epochs = 7\n")
+    done = program("--config=~/lab.toml", "config", "--json", env=home)
+    assert done.json()["settings"]["epochs"]["value"] == 7
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "wide", "9" * 30])
+def test_help_and_errors_on_a_terminal_of_no_width(program: Program, columns: str) -> None:
+    done = program("--help", env={"COLUMNS": columns})
+    assert (done.code, done.err) == (0, "")
+    assert "--epochs" in done.out
+    done = program("--epochs", "abc", env={"COLUMNS": columns})
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_help_on_a_terminal_of_zero_columns(program: Program) -> None:
+    terminal, device = pty.openpty()
+    fcntl.ioctl(device, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+    process = program.start("ls", "--help", stdout=device, stderr=device)
+    os.close(device)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: the program has closed its end
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait() == 0
+    assert b"List the experiments, newest first." in shown

@@ -12,6 +12,7 @@ from typing import Any
 from tui_attn.cli.options import BY_NAME
 from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import ConfigError, Option, shown, suggest
+from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
 KEYS = "keys"
@@ -61,20 +62,18 @@ def usual_path(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 def load(named: Path | None, environ: Mapping[str, str] = os.environ) -> FileSettings:
     """The settings of the file `named` on the command line, else of the user's own, which may be missing."""
-    if named is not None:
-        return read(named)
-    path = usual_path(environ)
-    if path is None or not os.path.lexists(path):
+    path = usual_path(environ) if named is None else named
+    if path is None or (named is None and not os.path.lexists(path)):
         return FileSettings()
-    return read(path, who="the configuration")
+    return read(path, who="the configuration" if named is None else "--config", any_kind=named is not None)
 
 
-def read(path: Path, *, who: str = "--config") -> FileSettings:
-    """What the TOML file at `path` says; `who` begins each problem."""
+def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSettings:
+    """What the TOML file at `path` says; `who` begins each problem. `any_kind`: whether it may be a pipe, say."""
     found = FileSettings(path)
     subject = f"{who} {safe_text(path, one_line=True)}"
     try:
-        text = _text(path, subject)
+        text = _text(path, subject, any_kind=any_kind)
         table = _parsed(text, subject)
     except ConfigError as error:
         found.problems.append(str(error))
@@ -88,23 +87,20 @@ def read(path: Path, *, who: str = "--config") -> FileSettings:
     return found
 
 
-def _text(path: Path, subject: str) -> str:
+def _text(path: Path, subject: str, *, any_kind: bool) -> str:
     try:
-        with path.expanduser().open("rb") as file:
+        path = path.expanduser()
+        with path.open("rb") if any_kind else os.fdopen(open_to_read(path, follow_links=True), "rb") as file:
             data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ConfigError(f"{subject} is larger than 1 MB: it is no configuration file")
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, a zero byte in the path
+        why = getattr(error, "strerror", None) or safe_text(error, one_line=True)[:200]
+        raise ConfigError(f"can't read {subject}: {why}") from None
+    if len(data) > _LARGEST:
+        raise ConfigError(f"{subject} is larger than 1 MB: it is no configuration file")
+    try:
         return data.decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"can't read {subject}: {error.strerror}") from None
-    except RuntimeError:  # from expanduser
-        raise ConfigError(f"can't read {subject}: there is no such user") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{subject} is no valid TOML: save it as UTF-8") from None
-    except ConfigError:
-        raise
-    except ValueError as error:  # a zero byte in the path
-        raise ConfigError(f"can't read {subject}: {safe_text(error, one_line=True)[:200]}") from None
 
 
 def _parsed(text: str, subject: str) -> dict[str, Any]:
@@ -151,11 +147,9 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
     for id_, value in keys.items():
         keys_of = ",".join(value) if isinstance(value, list) and all(isinstance(key, str) for key in value) else value
         try:
-            check_key(id_, keys_of)
+            found.keymap[id_] = check_key(id_, keys_of)
         except ConfigError as error:
             found.problems.append(f"{_place(found, subject, f'keys.{id_}')}{error}")
-        else:
-            found.keymap[id_] = keys_of
     try:
         check_keymap(found.keymap)
     except ConfigError as error:

@@ -25,6 +25,8 @@ def file_settings(context: typer.Context) -> FileSettings:
         from tui_attn.cli import config_file  # costs start-up time where nothing asks for it
 
         named = context.find_root().params.get("config")
+        if named is not None and not named.strip():
+            raise ConfigError("is empty: name a file, or leave the option out", "config")
         found = context.meta[_FILE] = config_file.load(None if named is None else Path(named))
     return found
 

@@ -62,7 +62,9 @@ class _Dataset(Choice):
                 raise ConfigError("needs the path of a folder of images, as in folder:./flowers")
         elif value not in DATASETS:
             hint = suggest(shown(value), (*DATASETS, "folder:PATH"))
-            hint = f"a folder of images is written folder:{shown(value)}" if "/" in value else hint
+            hint = (
+                f"a folder of images is written folder:{shown(value)}" if "/" in value and "://" not in value else hint
+            )
             raise ConfigError(f"unknown data set '{shown(value)}': {hint}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from tui_attn.system.text import has_control_characters, safe_text
@@ -38,6 +39,8 @@ def suggest(word: str, known: Iterable[str], *, lister: str | None = None) -> st
     import difflib  # costs start-up time
 
     names = list(known)
+    if len(re.split(r"[\s;|]+", word)) > 1 and any(part in names for part in re.split(r"[\s;|]+", word)):
+        return "separate names with commas"
     near = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
@@ -97,9 +100,16 @@ class Kind:
 
 
 class PathKind(Kind):
-    """A path; a leading `~` stays."""
+    """A path; a leading `~` stays, but must mean somebody."""
 
     metavar = "DIR"
+
+    def parse(self, text: str) -> Any:
+        try:
+            Path(text).expanduser()
+        except RuntimeError:
+            raise ConfigError(f"{shown(text)}: there is no such user") from None
+        return text
 
     def check(self, value: Any) -> None:
         if not isinstance(value, str) or not value or "\x00" in value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -30,19 +31,36 @@ _NAMES = {
 """Characters that Textual names otherwise than Unicode."""
 
 
+def _unicode_name(character: str) -> str:
+    name = unicodedata.name(character, "").lower().replace("-", "_").replace(" ", "_")
+    return _NAMES.get(name, name)
+
+
+_NAMED = "enter escape tab space backspace delete insert home end pageup pagedown up down left right"
+_KEYS = {name: name for name in (*_NAMED.split(), *(f"f{number}" for number in range(1, 25)))}
+_KEYS |= {name: name for name in map(_unicode_name, map(chr, range(0x21, 0x7F)))}
+_KEYS |= {"esc": "escape", "return": "enter", "del": "delete", "ins": "insert", "pgup": "pageup", "pgdn": "pagedown"}
+"""Words for keys in small letters, with Textual's names of them."""
+_MODIFIED = re.compile(r"((?:(?:ctrl|shift|alt|super|hyper|meta)[+-])*)(.+)", re.IGNORECASE)
+
+
 def binding_ids() -> frozenset[str]:
     """The id of every binding there is, the charts' included."""
     return frozenset(key.id for key in ALL_KEYS)
 
 
-def check_key(id_: str, keys: object) -> None:
-    """Raise `ConfigError` when there is no binding `id_`, or `keys` is no key for it."""
+def check_key(id_: str, keys: object) -> str:
+    """`keys` of the binding `id_` by Textual's names. Raises `ConfigError` when there is no such binding or key."""
     known = binding_ids()
     if id_ not in known:
         hint = suggest(shown(id_), sorted(known), lister="tui-attn config --keys")
         raise ConfigError(f"[keys] names no binding '{shown(id_)}': {hint}")
     if not isinstance(keys, str) or not keys.strip(", ") or "\n" in keys or safe_text(keys) != keys:
         raise ConfigError(f'[keys] {id_} needs a key, such as {id_} = "f5"')
+    try:
+        return ",".join(key_name(name) for name in keys.split(",") if name.strip())
+    except ConfigError as error:
+        raise ConfigError(f"[keys] {id_}: {error.reason}") from None
 
 
 def check_keymap(keymap: Mapping[str, str]) -> None:
@@ -66,12 +84,17 @@ def keys_of(key: Key, keymap: Mapping[str, str]) -> list[str]:
 
 
 def key_name(key: str) -> str:
-    """Textual's name of a key: `question_mark` of `?`, and what is a name already as it is."""
-    *modifiers, last = key.strip().split("+") if key.strip() != "+" else ["+"]
-    if len(last) == 1 and not last.isalnum():
-        name = unicodedata.name(last, "").lower().replace("-", "_").replace(" ", "_")
-        last = _NAMES.get(name, name) or last
-    return "+".join([*modifiers, last])
+    """Textual's name of a key: `question_mark` of `?`, `ctrl+h` of `Ctrl-H`, `A` of `shift+a`. Raises `ConfigError`."""
+    match = _MODIFIED.fullmatch(key.strip())
+    modifiers, last = (match[1].casefold().replace("-", "+"), match[2]) if match else ("", key.strip())
+    if len(last) == 1 and last.isalnum():
+        if modifiers == "shift+" and last.isalpha():
+            return last.upper()
+        return modifiers + (last.lower() if modifiers else last)
+    name = (_unicode_name(last) or last) if len(last) == 1 else _KEYS.get(last.casefold())
+    if name is None:
+        raise ConfigError(f"unknown key '{shown(key)}': {suggest(shown(last), _KEYS, lister='tui-attn config --keys')}")
+    return modifiers + name
 
 
 def _shared(table: Iterable[Key], keymap: Mapping[str, str]) -> dict[str, set[str]]:
