@@ -36,6 +36,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.history import entries
     from tui_attn.supervision import workers
     from tui_attn.system import files, liveness, text
+    from tui_attn.system.signals import Signals
     from tui_attn.train import checkpoint
     from tui_attn.train.command_pipe import CommandPipe
     from tui_attn.ui.options import UI_OPTIONS, UiOptions
@@ -200,10 +201,10 @@ def small(data: bytes) -> None:
     liveness.age(FILE)
     liveness.Identity.from_json((files.read_json(FILE) or {}).get("identity"))
     assert not text.has_control_characters(workers.last_lines(FILE).replace("\n", "").replace("\t", ""))
-    pipe = CommandPipe.__new__(CommandPipe)
-    pipe.__dict__.update(_messages=[], _news=_Nothing())
-    for line in data.split(b"\n"):
-        pipe._put(line)
+    with Signals([]) as signals, FILE.open("rb") as commands:
+        pipe = CommandPipe(commands.fileno(), signals)
+        while not pipe.abandoned:
+            pipe.take()
     shown = text.safe_text(data.decode("utf-8", "surrogateescape"), one_line=True)
     assert not text.has_control_characters(shown)
     assert text.safe_text(shown) == shown
@@ -227,11 +228,6 @@ def history(data: bytes) -> None:
     entries.keep(found)
     again = [entry.id for entry in entries.open_history(EXPERIMENT.path.parent).look()]
     assert set(again) == {EXPERIMENT.id}
-
-
-class _Nothing:
-    def set(self) -> None:
-        """Nobody waits."""
 
 
 def _one_line(error: Exception) -> None:

@@ -17,6 +17,7 @@ from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.supervision.workers import WorkerProcess
 from tui_attn.system import fault_injection, liveness
+from tui_attn.system.signals import Signals
 from tui_attn.train import worker, worker_context
 
 assert worker_context, torch
@@ -81,8 +82,8 @@ def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str
     fault_injection.arm(fault)
     orders = iter(worker_faults)
 
-    def make(here: ExperimentDir) -> Supervisor:
-        return Supervisor(here, spawn=lambda slot, log: Fork(slot, log, here.id, next(orders, "")))
+    def make(here: ExperimentDir, *, signals: Signals) -> Supervisor:
+        return Supervisor(here, signals=signals, spawn=lambda slot, log: Fork(slot, log, here.id, next(orders, "")))
 
     setattr(process, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
     os._exit(process.main([folder]))

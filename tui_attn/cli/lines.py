@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
-from typing import Any
 
 from tui_attn.cli.output import CLOSED_PIPE, OutputError, give_up_stdout
 from tui_attn.cli.reporters import Reporter, make_reporter
@@ -17,6 +15,7 @@ from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.launch import control
 from tui_attn.system import liveness
 from tui_attn.system.console import complain, say
+from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
 
 TICK = 0.1
@@ -29,16 +28,18 @@ def watch(
     as_json: bool = False,
     own: bool,
     supervisor: subprocess.Popen[bytes] | None = None,
+    signals: Signals | None = None,
 ) -> int:
     """Show the experiment until it ends, and return the exit code of design.md's command line.
 
-    `own`: SIGINT and SIGTERM stop the experiment; else they leave it running. Raises `RunsError`.
+    `own`: SIGINT and SIGTERM stop the experiment; else they leave it running. `signals`: where they are collected
+    already. Raises `RunsError`.
     """
     follower = Follower(folder)
     reporter = make_reporter(as_json)
-    with _Signals() as signals:
+    with signals or Signals(EXIT_SIGNALS) as collected:
         try:
-            code = _watch(follower, reporter, signals, own=own, supervisor=supervisor)
+            code = _watch(follower, reporter, collected, own=own, supervisor=supervisor)
             sys.stdout.flush()
         except BrokenPipeError:
             give_up_stdout()
@@ -53,7 +54,7 @@ def watch(
 def _watch(
     follower: Follower,
     reporter: Reporter,
-    signals: _Signals,
+    signals: Signals,
     *,
     own: bool,
     supervisor: subprocess.Popen[bytes] | None,
@@ -75,18 +76,18 @@ def _watch(
             if follower.state.state in reducer.EXPERIMENT_ENDED:
                 continue
             reporter.close(follower)
-            if own and signals.caught:
-                return signals.exit_code
+            if own and signals.received:
+                return exit_code(signals)
             again = command_line("resume", folder.path)
             complain(f"the supervisor of {folder.id} is gone: '{again}' continues it")
             return 1
-        if len(signals.caught) > obeyed:
-            obeyed = len(signals.caught)
+        if len(signals.received) > obeyed:
+            obeyed = len(signals.received)
             if not own:
                 reporter.close(follower)
                 show, stop = command_line("attach", folder.path), command_line("stop", folder.path)
                 say(f"training goes on: '{show}' shows it, '{stop}' stops it")
-                return signals.exit_code
+                return exit_code(signals)
             _stop(folder, hard=obeyed > 1)
         signals.wait(TICK)
     if supervisor is not None:
@@ -94,7 +95,12 @@ def _watch(
     while liveness.holder(folder.supervisor_lock) is not None:
         signals.wait(0.01)
     reporter.close(follower)
-    return signals.exit_code if own and signals.caught else follower.state.exit_code
+    return exit_code(signals) if own and signals.received else follower.state.exit_code
+
+
+def exit_code(signals: Signals) -> int:
+    """The exit code for the first signal that came."""
+    return EXIT_SIGNALS[signal.Signals(signals.received[0])] if signals.received else 0
 
 
 def _owned(folder: ExperimentDir, supervisor: subprocess.Popen[bytes] | None) -> bool:
@@ -114,35 +120,3 @@ def _stop(folder: ExperimentDir, *, hard: bool) -> None:
         return
     say("ending at once")
     control.kill(folder)
-
-
-class _Signals:
-    """Collects SIGINT and SIGTERM for as long as it is entered."""
-
-    def __init__(self) -> None:
-        self.caught: list[int] = []
-        self._news = threading.Event()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        for signum in EXIT_SIGNALS:
-            self._before[signum] = signal.signal(signum, self._catch)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    def _catch(self, signum: int, frame: object) -> None:
-        self.caught.append(signum)
-        self._news.set()
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code for the first signal that came."""
-        return EXIT_SIGNALS[signal.Signals(self.caught[0])] if self.caught else 0
-
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or at once when a signal comes."""
-        self._news.wait(seconds)
-        self._news.clear()

@@ -10,7 +10,7 @@ from typer.core import TyperOption
 
 from tui_attn import __version__
 from tui_attn.cli.context import before_command, file_settings
-from tui_attn.cli.watching import show
+from tui_attn.cli.watching import interruptible, show
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.experiment.options import SHOW
 from tui_attn.system import console
@@ -63,11 +63,19 @@ def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> 
     from tui_attn.launch import starting
 
     mention_interrupted(runs_dir)
-    with console.FetchProgress() as progress:
-        started = starting.start(config, runs_dir=runs_dir, progress=progress, tell=console.say)
-    greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"
-    how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
-    return show(context, started.folder, **how, supervisor=started.supervisor, greeting=greeting)
+    with interruptible() as signals:
+        with console.FetchProgress() as progress:
+            started = starting.start(
+                config,
+                runs_dir=runs_dir,
+                progress=progress,
+                tell=console.say,
+                may_create=signals.start,
+                wait=signals.pause,
+            )
+        greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"
+        how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
+        return show(context, started.folder, **how, supervisor=started.supervisor, signals=signals, greeting=greeting)
 
 
 def mention_interrupted(runs_dir: Path) -> None:

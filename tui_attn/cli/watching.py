@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +17,7 @@ from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import ui_options
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
+from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
 
 if TYPE_CHECKING:
@@ -31,6 +36,29 @@ def full_screen() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
+class _Interruptible(Signals):
+    """Ends a start that is under way on SIGINT and SIGTERM; before `start` both do what they do by default."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait for `seconds`. Raises `KeyboardInterrupt` or `SystemExit` where a signal came."""
+        if self.started:
+            self.wait(seconds)
+        else:
+            time.sleep(seconds)
+        if self.received:
+            raise KeyboardInterrupt if self.received[0] == signal.SIGINT else SystemExit(143)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[_Interruptible]:
+    """Collect SIGINT and SIGTERM from the moment that something is created."""
+    signals = _Interruptible([signal.SIGINT, signal.SIGTERM])
+    try:
+        yield signals
+    finally:
+        signals.close()
+
+
 def show(
     context: typer.Context,
     folder: ExperimentDir,
@@ -40,6 +68,7 @@ def show(
     detach: bool = False,
     own: bool = True,
     supervisor: subprocess.Popen[bytes] | None = None,
+    signals: Signals | None = None,
     greeting: str = "",
 ) -> int:
     """Show what trains: the dashboard, or lines until it ends; with `detach` only its id. Returns the exit code."""
@@ -50,12 +79,14 @@ def show(
     if not (no_ui or as_json) and full_screen():
         from tui_attn.ui import run_dashboard
 
+        if signals is not None:
+            signals.close()
         return run_dashboard(folder, options=ui_options(context))
     from tui_attn.cli import lines
 
     if greeting:
         console.say(greeting)
-    return lines.watch(folder, as_json=as_json, own=own, supervisor=supervisor)
+    return lines.watch(folder, as_json=as_json, own=own, supervisor=supervisor, signals=signals)
 
 
 @command(
@@ -105,12 +136,27 @@ def resume(
     if runs and follower.state.state in EXPERIMENT_ENDED and all(run.state in {"finished", "skipped"} for run in runs):
         print_result(follower)
         return follower.state.exit_code
-    with console.FetchProgress() as progress:
-        started = starting.resume(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=console.say)
-    greeting = f"resuming {folder.id}"
-    return show(
-        context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=started.supervisor, greeting=greeting
-    )
+    with interruptible() as signals:
+        with console.FetchProgress() as progress:
+            started = starting.resume(
+                folder,
+                trust_code=trust_code,
+                data_dir=data_dir,
+                progress=progress,
+                tell=console.say,
+                before_start=signals.start,
+                wait=signals.pause,
+            )
+        return show(
+            context,
+            folder,
+            no_ui=no_ui,
+            as_json=as_json,
+            detach=detach,
+            supervisor=started.supervisor,
+            signals=signals,
+            greeting=f"resuming {folder.id}",
+        )
 
 
 @command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
@@ -134,11 +180,21 @@ def extend(
     from tui_attn.launch import starting
 
     folder = find_experiment(runs_dir, experiment)
-    with console.FetchProgress() as progress:
-        started = starting.extend(
-            folder, seeds, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=console.say
+    with interruptible() as signals:
+        with console.FetchProgress() as progress:
+            started = starting.extend(
+                folder,
+                seeds,
+                trust_code=trust_code,
+                data_dir=data_dir,
+                progress=progress,
+                tell=console.say,
+                before_start=signals.start,
+                wait=signals.pause,
+            )
+        if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
+            raise RunsError(answer)
+        supervisor = None if isinstance(started, str) else started.supervisor
+        return show(
+            context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor, signals=signals
         )
-    if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
-        raise RunsError(answer)
-    supervisor = None if isinstance(started, str) else started.supervisor
-    return show(context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor)

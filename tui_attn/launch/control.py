@@ -22,6 +22,8 @@ from tui_attn.system.text import command_line, safe_text
 
 READY_WITHIN = 60.0
 """Seconds that a supervisor gets to say that it is ready."""
+END_WITHIN = 10.0
+"""Seconds that a supervisor gets to end when its start is broken off."""
 
 
 class LaunchError(Exception):
@@ -57,13 +59,21 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
             if process.poll() is not None:
                 raise LaunchError(_last_words(folder, begin))
             wait(0.01)
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
+    except BaseException:
+        _end(process)
         raise
-    process.kill()
-    process.wait()
+    _end(process)
     raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a supervisor that is starting: it stops its workers, or is killed, and then they end by themselves."""
+    process.terminate()
+    try:
+        process.wait(END_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def check_not_running(folder: ExperimentDir) -> None:

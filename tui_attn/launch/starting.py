@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+import shutil
 import subprocess
 import threading
 import time
@@ -53,6 +54,7 @@ def start(
     progress: Progress = silent,
     may_create: Callable[[], bool] = lambda: True,
     tell: Tell = lambda _: None,
+    wait: Callable[[float], object] = time.sleep,
 ) -> Started:
     """Check everything, fetch the data set, create the experiment's folder and start its supervisor.
 
@@ -73,7 +75,11 @@ def start(
     if not may_create():
         raise CancelledError
     folder = _create(config, runs_dir, chosen, located, sources)
-    return Started(folder, control.start_supervisor(folder))
+    try:
+        return Started(folder, control.start_supervisor(folder, wait=wait))
+    except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def resume(
@@ -83,6 +89,7 @@ def resume(
     data_dir: Path | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
+    before_start: Callable[[], object] = lambda: None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Started:
     """Continue what is not finished in an experiment that nobody runs.
@@ -91,7 +98,8 @@ def resume(
     remarks for the user. Raises `DataError`, `RunsError` and `LaunchError`.
     """
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
-    return Started(folder, control.start_supervisor(folder))
+    before_start()
+    return Started(folder, control.start_supervisor(folder, wait=wait))
 
 
 def extend(
@@ -102,6 +110,8 @@ def extend(
     data_dir: Path | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
+    before_start: Callable[[], object] = lambda: None,
+    wait: Callable[[float], object] = time.sleep,
 ) -> Started | str:
     """Bring an experiment to `seeds` seeds and train what is missing; parameters and errors as for `resume`.
 
@@ -116,7 +126,8 @@ def extend(
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
-    return Started(folder, control.start_supervisor(folder))
+    before_start()
+    return Started(folder, control.start_supervisor(folder, wait=wait))
 
 
 class Attempt:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tui_attn.supervision.exporter import Exporter
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import files, liveness
 from tui_attn.system.children import Folder
+from tui_attn.system.signals import Signals
 
 TICK = 0.05
 """Seconds between two looks at the logs, the commands and the workers."""
@@ -29,6 +29,9 @@ def main(arguments: list[str]) -> int:
     The folder is held open, so that it may be renamed or moved meanwhile.
     """
     os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals = Signals([signal.SIGTERM, signal.SIGINT])
+    signals.start()
     path = Path(arguments[0])
     try:
         folder = Folder(path)
@@ -36,7 +39,7 @@ def main(arguments: list[str]) -> int:
             return _give_up(f"the folder belongs to another user (uid {folder.owner})")
         with contextlib.suppress(OSError):  # some file systems have no modes
             folder.keep_private()
-        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name)))
+        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name), signals=signals))
     except BlockingIOError:
         return _give_up("another supervisor owns this experiment")
     except OSError as error:
@@ -53,23 +56,13 @@ def _give_up(reason: str) -> int:
 
 
 def _supervise(supervisor: Supervisor) -> int:
-    wake = threading.Event()
-
-    def on_signal(signum: int, frame: object) -> None:
-        supervisor.signalled()
-        wake.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.begin()
     _say_ready(supervisor.folder)
     exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
     try:
         supervisor.tick()
         while not supervisor.done:
-            wake.wait(TICK)
-            wake.clear()
+            supervisor.signals.wait(TICK)
             supervisor.tick()
             if exporter is not None:
                 exporter.look()

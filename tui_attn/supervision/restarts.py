@@ -71,6 +71,7 @@ class StaleWorkers:
         self._warn = warn
         self._since: dict[str, float] = {}
         self._warned: set[str] = set()
+        self._terminated: set[int] = set()
 
     def is_free(self, run: RunDir) -> bool:
         """Whether nobody writes `run`; whoever does so for too long is sent SIGTERM, then SIGKILL."""
@@ -83,8 +84,11 @@ class StaleWorkers:
         if waited > PATIENCE and run.id not in self._warned:
             self._warned.add(run.id)
             self._warn(f"{run.id} waits for {_describe(pid)}, which still holds it")
-        if waited > GRACE and pid > 0:
-            liveness.signal_holder(run.lock, signal.SIGKILL if waited > GRACE + HARD_GRACE else signal.SIGTERM)
+        if pid > 0 and waited > GRACE + HARD_GRACE:
+            liveness.signal_holder(run.lock, signal.SIGKILL)
+        elif pid > 0 and waited > GRACE and pid not in self._terminated:
+            self._terminated.add(pid)
+            liveness.signal_holder(run.lock, signal.SIGTERM)
         return False
 
 

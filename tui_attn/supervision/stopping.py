@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.system.signals import Signals
 
 PAUSE = 0.05
 """Seconds between two looks whether the workers are gone."""
@@ -16,24 +17,22 @@ PAUSE = 0.05
 class Stopping:
     """Whether an experiment is to stop, and how hard its workers are pressed to."""
 
-    def __init__(self, pool: WorkerPool, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: WorkerPool, clock: Callable[[], float], signals: Signals) -> None:
         self._pool, self._clock = pool, clock
         self._since: float | None = None
-        self._signals = 0
-
-    def signalled(self) -> None:
-        """SIGTERM or SIGINT came."""
-        self._signals += 1
+        self._signals = signals
+        self._warned: set[int] = set()
+        """The workers that were sent SIGTERM, which they are only once."""
 
     @property
     def asked(self) -> bool:
         """Whether a signal came, and nothing follows from it yet."""
-        return self._signals > 0 and not self.under_way
+        return bool(self._signals.received) and not self.under_way
 
     @property
     def at_once(self) -> bool:
         """Whether a second signal came, so that nothing is waited for any more."""
-        return self._signals > 1
+        return len(self._signals.received) > 1
 
     @property
     def under_way(self) -> bool:
@@ -53,7 +52,10 @@ class Stopping:
         if waited > GRACE + HARD_GRACE or self.at_once:
             self._pool.kill(signal.SIGKILL)
         elif waited > GRACE:
-            self._pool.kill(signal.SIGTERM)
+            for worker in self._pool.workers:
+                if worker.pid not in self._warned:
+                    self._warned.add(worker.pid)
+                    worker.kill(signal.SIGTERM)
 
     def let_go(self) -> None:
         """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""

@@ -28,6 +28,7 @@ from tui_attn.supervision.worker_pool import Spawn, WorkerPool
 from tui_attn.supervision.workers import Worker, WorkerProcess
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
+from tui_attn.system.signals import Signals
 
 
 class Supervisor:
@@ -38,9 +39,12 @@ class Supervisor:
         folder: ExperimentDir,
         *,
         spawn: Spawn | None = None,
+        signals: Signals | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
+        self.signals = signals or Signals([])
+        """SIGTERM or SIGINT stops everything; the second ends it at once."""
         self._lock = liveness.Lock(folder.supervisor_lock)
         self._follower = follower = Follower(folder)
         follower.poll()
@@ -52,7 +56,7 @@ class Supervisor:
         pauses = Pauses(pool, log)
         log.on_full, log.on_room = pauses.disk_is_full, pauses.there_is_room
         log.while_waiting = self._while_waiting
-        self._stopping = stopping = Stopping(pool, clock)
+        self._stopping = stopping = Stopping(pool, clock, self.signals)
         self._dispatch = dispatch = Dispatch(folder, follower, log, pool, pauses, stopping, clock)
         self._control = Control(folder, follower, log, dispatch, pauses, stopping, self._extend)
         self._next_look = 0.0
@@ -129,10 +133,6 @@ class Supervisor:
     def let_go(self) -> None:
         """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
         self._stopping.let_go()
-
-    def signalled(self) -> None:
-        """SIGTERM or SIGINT came: stop everything; the second time at once."""
-        self._stopping.signalled()
 
     # ---- what it is made of
 

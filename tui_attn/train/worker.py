@@ -21,6 +21,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
 from tui_attn.system.plain_file import open_to_write
+from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Message
 from tui_attn.train.run_writer import NoRoomError
@@ -36,8 +37,9 @@ def main(arguments: list[str]) -> int:
     """Train what the supervisor hands out, until it says exit or is gone."""
     os.umask(0o077)
     faulthandler.enable()
-    pipe = CommandPipe(0)
-    signal.signal(signal.SIGTERM, lambda *_: pipe.terminate())
+    signals = Signals([signal.SIGTERM])
+    signals.start()
+    pipe = CommandPipe(0, signals)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]

@@ -1,0 +1,110 @@
+"""Signals at any moment and in any number: a process ends or goes on within a bound, and never hangs."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.processes import python, said
+from tests.reliability.conftest import Lab, frozen, gone
+from tests.reliability.invariants import processes
+from tests.reliability.test_real_program import SMALL, Program, program
+from tests.waiting import eventually
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.follower import read_state
+from tui_attn.supervision.restarts import GRACE
+from tui_attn.supervision.scheduling import Slot
+from tui_attn.supervision.stopping import Stopping
+from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.system.signals import Signals
+
+assert program
+
+COUNTER = """
+import signal, sys
+from tui_attn.system.signals import Signals
+
+with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
+    print("ready", flush=True)
+    while signal.SIGINT not in signals.received:
+        signals.wait(60.0)
+    print(len(signals.received) > 1, flush=True)
+"""
+
+
+def test_bursts_never_deadlock_whoever_waits_for_them() -> None:
+    with python(COUNTER) as process:
+        assert said(process) == "ready"
+        for _ in range(2000):
+            os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, signal.SIGINT)
+        assert said(process) == "True"
+
+
+@pytest.mark.parametrize("number", [2, 3, 20])
+def test_quick_signals_end_supervisor_and_worker(lab: Lab, number: int) -> None:
+    experiment = lab.make(epochs=200)
+    supervisor = lab.start(experiment)
+    eventually(lambda: any(run.step for run in read_state(experiment).state.runs.values()), "a step")
+    for _ in range(number):
+        for pid in processes(experiment.path):
+            os.kill(pid, signal.SIGTERM)
+    eventually(lambda: gone(supervisor), "the end of the supervisor")
+    eventually(lambda: not processes(experiment.path), "the end of its worker")
+    assert read_state(experiment).state.state == "stopped"
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_start_that_is_broken_off_leaves_nothing(program: Program, signum: int, code: int, number: int) -> None:
+    front = program.start("--no-ui", *SMALL, fault="queue:1:stop")
+    experiment = eventually(lambda: next(iter(experiments(program.runs)), None), "an experiment")
+    supervisor = eventually(lambda: frozen(experiment), "a frozen supervisor")
+    for _ in range(number):
+        os.kill(front.pid, signum)
+    # The supervisor gets its signal while it is frozen, and ends when it may go on.
+    eventually(lambda: _pending(supervisor), "SIGTERM to the supervisor")
+    os.kill(supervisor, signal.SIGCONT)
+    out, err = front.communicate(timeout=120)
+    assert (front.returncode, out) == (code, ""), err
+    assert "Traceback" not in err
+    assert list(program.runs.iterdir()) == []
+    assert gone(supervisor)
+
+
+def _pending(pid: int) -> bool:
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    return bool(int(status["ShdPnd"], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+class Deaf:
+    """A worker that no signal but SIGKILL ends."""
+
+    def __init__(self) -> None:
+        self.slot, self.held, self.pid = Slot("cpu", 0), ["se-s0"], 1
+        self.heard: list[int] = []
+
+    def tell(self, do: str, run: str | None = None) -> None: ...
+
+    def exit_code(self) -> int | None:
+        return None
+
+    def kill(self, signum: int) -> None:
+        self.heard.append(signum)
+
+    def close(self) -> None: ...
+
+
+def test_a_worker_is_sent_sigterm_once_however_long_it_takes() -> None:
+    now, worker = [0.0], Deaf()
+    pool = WorkerPool([], lambda slot, log: worker)
+    pool.workers.append(worker)
+    stopping = Stopping(pool, lambda: now[0], Signals([]))
+    stopping.begin()
+    for _ in range(5):
+        now[0] = GRACE + 1
+        stopping.press_on()
+    assert worker.heard == [signal.SIGTERM]

@@ -1,0 +1,79 @@
+"""Signals that are counted and looked at later, so that any number of them at any moment can't deadlock a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+
+
+class Signals:
+    """Collects signals from `start` to `close`; for the main thread.
+
+    A handler runs between two bytecodes of whatever the main thread does, so it takes no lock: it only appends to a
+    list. Waiting is woken by the interpreter's own write to a pipe.
+    """
+
+    def __init__(self, signums: Iterable[int]) -> None:
+        self._signums = tuple(signums)
+        self._restore: Callable[[], None] | None = None
+        self.received: list[int] = []
+        """The signals that came, in order."""
+
+    def start(self) -> bool:
+        """Install the handlers, if they aren't; always True, so that it can stand for an agreement."""
+        if self._restore is None:
+            self._woken, wake = os.pipe()
+            for fd in (self._woken, wake):
+                os.set_blocking(fd, False)
+            before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+            handlers = {signum: signal.signal(signum, self._note) for signum in self._signums}
+
+            def restore() -> None:
+                for signum, handler in handlers.items():
+                    signal.signal(signum, handler)
+                signal.set_wakeup_fd(before)
+                for fd in (self._woken, wake):
+                    os.close(fd)
+
+            self._restore = restore
+        return True
+
+    def _note(self, signum: int, frame: object) -> None:
+        self.received.append(signum)
+
+    @property
+    def started(self) -> bool:
+        """Whether signals are collected."""
+        return self._restore is not None
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that becomes readable when a signal comes."""
+        return self._woken
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or at once when a signal comes."""
+        select.select([self._woken], [], [], seconds)
+        self.drain()
+
+    def drain(self) -> None:
+        """Empty the pipe behind `fd`."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._woken, 4096):
+                pass
+
+    def close(self) -> None:
+        """Put the former handlers back."""
+        restore, self._restore = self._restore, None
+        if restore is not None:
+            restore()
+
+    def __enter__(self) -> Signals:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
