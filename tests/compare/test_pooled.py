@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests import recorded
-from tui_attn.compare import verdict
 from tui_attn.compare.pooled import compare_together, why_not_together
 from tui_attn.compare.summary import summarise, summary_json
+from tui_attn.compare.t_test import paired_t_test
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
@@ -39,7 +39,7 @@ def test_seeds_are_united_and_the_verdict_is_that_of_all(tmp_path: Path) -> None
     assert found["experiments"] == ["one", "two"]
     assert found["seeds"] == [0, 1, 2, 3, 4]
     se = found["models"][1]
-    whole = verdict(FIRST["base"] + SECOND["base"], FIRST["se"] + SECOND["se"], 1, resolution=1e-4)
+    whole = paired_t_test(FIRST["base"] + SECOND["base"], FIRST["se"] + SECOND["se"], 1, resolution=1e-4)
     assert se["versus_base"]["delta"] == pytest.approx(whole.delta)
     assert se["versus_base"]["ci95"] == pytest.approx(list(whole.ci95 or ()))
     assert se["versus_base"]["verdict"] == whole.verdict == "better"

@@ -13,9 +13,9 @@ from scipy import stats
 
 from tests.recorded import damage, record, scene, supervised, write_predictions
 from tests.recorded_curves import labels
-from tui_attn.compare import verdict
 from tui_attn.compare.predictions import load_predictions
 from tui_attn.compare.summary import summarise, summary_json
+from tui_attn.compare.t_test import paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -100,7 +100,7 @@ def test_the_difference_from_base_is_the_verdict_for_two_comparisons(tmp_path: P
     found = summary_of(record(tmp_path, config=config(), accuracies=GIVEN))
     assert model(found, "base")["versus_base"] is None
     for name, word in [("se", "better"), ("self-attention", "no difference shown")]:
-        versus, expected = model(found, name)["versus_base"], verdict(GIVEN["base"], GIVEN[name], 2)
+        versus, expected = model(found, name)["versus_base"], paired_t_test(GIVEN["base"], GIVEN[name], 2)
         assert versus["delta"] == pytest.approx(expected.delta)
         assert versus["ci95"] == pytest.approx(expected.ci95)
         assert versus["p_value"] == pytest.approx(expected.p_value)
@@ -148,7 +148,7 @@ def test_only_finished_runs_count(tmp_path: Path, state: str) -> None:
     assert se["test_accuracy"]["mean"] == pytest.approx(np.mean(kept))
     assert model(found, "base")["test_accuracy"]["mean"] == pytest.approx(np.mean(GIVEN["base"]))
     assert se["versus_base"]["seeds"] == [0, 2, 3, 4]
-    expected = verdict([GIVEN["base"][seed] for seed in (0, 2, 3, 4)], kept, 2)
+    expected = paired_t_test([GIVEN["base"][seed] for seed in (0, 2, 3, 4)], kept, 2)
     assert se["versus_base"]["ci95"] == pytest.approx(expected.ci95)
     assert model(found, "self-attention")["versus_base"]["seeds"] == [0, 1, 2, 3, 4]
 

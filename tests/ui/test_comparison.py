@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
-from tui_attn.compare.verdicts import verdict
+from tui_attn.compare.t_test import paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -68,7 +68,7 @@ async def opened(pilot: Pilot[int], app: DashboardApp, *keys: str) -> None:
 
 def test_the_overview_says_verdict_interval_and_seeds(five: ExperimentDir) -> None:
     rows = overview.rows(ExperimentSource(five).overview(), overview.Choices(), page(), can_extend=True)
-    found = verdict(BASE, SE, comparisons=2, resolution=1 / 500)
+    found = paired_t_test(BASE, SE, comparisons=2, resolution=1 / 500)
     assert found.verdict == "better" and found.ci95 is not None
     shown = plain(rows)
     assert f"{100 * found.ci95[0]:+.2f} to {100 * found.ci95[1]:+.2f}" in shown

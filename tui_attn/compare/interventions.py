@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.compare.verdicts import Interval
+from tui_attn.compare.t_test import Interval
 from tui_attn.experiment.folders import RunDir
 from tui_attn.experiment.model_info import MODELS, Attention
 from tui_attn.system.files import read_json

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tui_attn.compare.verdicts import Verdict, VerdictLabel, verdict
+from tui_attn.compare.t_test import PairedTest, VerdictLabel, paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import run_id
 from tui_attn.experiment.manifest import Manifest
@@ -162,9 +162,9 @@ class PairedRuns:
         """Mean difference, a fraction."""
         return math.fsum(b - a for a, b in zip(self.base, self.other, strict=True)) / len(self.base)
 
-    def test(self) -> Verdict:
+    def test(self) -> PairedTest:
         """The paired t test. It imports scipy where there are several seeds."""
-        return verdict(self.base, self.other, self.comparisons, resolution=self.resolution)
+        return paired_t_test(self.base, self.other, self.comparisons, resolution=self.resolution)
 
     def without_verdict(self) -> QuickResult:
         """The result without its verdict, which needs scipy."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.compare.pairs import counts
-from tui_attn.compare.verdicts import ERROR_RATE, Interval
+from tui_attn.compare.t_test import ERROR_RATE, Interval
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui_attn.compare.verdicts import ERROR_RATE, Interval, differences
+from tui_attn.compare.t_test import ERROR_RATE, Interval, differences
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from tui_attn.compare.pairs import (
     why_not_paired,
 )
 from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions, mcnemar
-from tui_attn.compare.verdicts import Interval, VerdictLabel, mean_interval
+from tui_attn.compare.t_test import Interval, VerdictLabel, mean_interval
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Follower
@@ -65,7 +65,7 @@ class NetworkTest:
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """One model against base, paired by seed. See `tui_attn.compare.verdicts.Verdict`."""
+    """One model against base, paired by seed. See `tui_attn.compare.t_test.Verdict`."""
 
     delta: float
     ci95: Interval | None

@@ -1,121 +1,182 @@
-"""The verdict on two models: the paired t interval of their difference over the seeds.
+"""The rule of the verdict on two models, valid however often one looks and goes on.
 
-Student (W. S. Gosset), The Probable Error of a Mean, Biometrika 6 (1908); several comparisons after O. J. Dunn,
-Multiple Comparisons Among Means, JASA 56 (1961). Seeds are paired because both models of a seed see the same batches
-in the same order; see Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks, MLSys 2021.
+Planned looks share nine tenths of the error rate, by the union bound. The last tenth is for what comes after the plan:
+a t interval that is valid at all numbers of pairs together, the normal mixture with a right-Haar prior on the spread
+(T. L. Lai, On Confidence Sequences, Annals of Statistics 4 (1976); H. Wang and A. Ramdas, Anytime-valid t-tests and
+confidence sequences for Gaussian means with unknown variance, arXiv:2310.03722).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-ERROR_RATE = 0.05
-"""Share of experiments without any difference in which a verdict other than "no difference shown" is tolerated."""
+from tui_attn.compare.t_test import ERROR_RATE, Interval, differences, standard_deviation
 
-Interval = tuple[float, float]
-VerdictLabel = Literal["better", "worse", "no difference shown"]
+MARGIN = 0.005
+"""Differences up to this, a fraction, count as too small to matter, unless another margin is set before training."""
+PLANNED_SHARE = 0.9
+"""Of the error rate; the rest is for what comes after the plan."""
 
-_DIGITS = 12
-"""Decimals of a difference of accuracies that mean something; what comes after is the arithmetic's."""
+Label = Literal["better", "worse", "no difference above margin", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Which of the planned looks the newest one is."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the seeds say about `other` against `base`."""
+    """What the pairs so far say of `other` against `base`; before the first look only `delta` and `pairs` are known."""
 
     delta: float
-    """Mean over the seeds of other - base, a fraction."""
+    """Mean of other - base at the newest look, a fraction; over all pairs before the first."""
     ci95: Interval | None
-    """The interval that decides, lower and upper end; None with one seed.
-
-    With m comparisons its level is 1 - 0.05/m, so that all m intervals hold at once in 95 % of experiments. There is
-    no second, narrower interval: what a reader sees never contradicts the verdict.
-    """
+    """The intersection of the intervals of all looks so far; None also where it is empty, or infinite."""
     p_value: float | None
-    """Two-sided, of the same paired t test, times m and at most 1: below 0.05 where the interval excludes 0."""
-    verdict: VerdictLabel | None
-    """None with one seed."""
-    spread: float | None
-    """Standard deviation of the differences, that of the resolution at least; None with one seed."""
-    seeds: int
-    level: float
-    """Level of `ci95`."""
+    """The smallest so far, adjusted for comparisons and looks; below 0.05 exactly where a model is better or worse."""
+    verdict: Label | None
+    look: Look | None
+    """The newest planned look; None without a plan."""
+    pairs: int
+    """Complete pairs at the newest look; all of them before the first."""
+    margin: float
+    contradiction: bool = False
+    """Whether the intervals of the looks exclude each other, so that there is no verdict."""
 
-
-def differences(base: Sequence[float], other: Sequence[float]) -> list[float]:
-    """other - base, pair by pair. Raises `ValueError` for no pairs, unequal lengths or values that aren't finite."""
-    if len(base) != len(other):
-        raise ValueError(f"{len(base)} accuracies of base and {len(other)} of the other model can't be paired")
-    if not len(base):
-        raise ValueError("there are no accuracies to compare: give at least one pair")
-    pairs = [(float(first), float(second)) for first, second in zip(base, other, strict=True)]
-    if not all(math.isfinite(value) for pair in pairs for value in pair):
-        raise ValueError("an accuracy is not a number: leave out the runs that have none, in both models")
-    return [round(second - first, _DIGITS) for first, second in pairs]
+    @property
+    def within_margin(self) -> bool:
+        """Whether the interval excludes differences above the margin, also for a model that is better or worse."""
+        return self.ci95 is not None and -self.margin < self.ci95[0] <= self.ci95[1] < self.margin
 
 
 def verdict(
-    base: Sequence[float], other: Sequence[float], comparisons: int = 1, *, resolution: float | None = None
+    base: Sequence[float],
+    other: Sequence[float],
+    comparisons: int = 1,
+    *,
+    looks: Sequence[int] | None = None,
+    margin: float = MARGIN,
+    missing: int = 0,
+    resolution: float | None = None,
 ) -> Verdict:
-    """What equally long sequences of accuracies, paired by position, say of `other` against `base`.
+    """The verdict on accuracies that are paired by position, in the order of the seeds.
 
-    `comparisons` is m, the number of models that are compared with base. "better" or "worse" where the paired t
-    interval at level 1 - 0.05/m excludes 0.
+    `comparisons`: the number of models that share the error rate of 5 %. `looks`: the numbers of seeds at which the
+    comparison was planned to be looked at, ascending; empty where there was no plan; None where the number of seeds was
+    fixed beforehand. `margin`: see `MARGIN`. `missing`: pairs that are missing among the first
+    `len(base) + missing` seeds; with k of n missing, the complete ones are tested at the level divided by C(n, k). That
+    holds at any one look, whatever they are missing for. `resolution`: 1 / number of test images; the spread
+    is never taken for less than rounding to it causes.
 
-    One pair: `ci95`, `p_value` and `verdict` are None, for nothing tells how much another seed would change.
-    Differences that are all equal have a spread of 0 and an interval of one point: all 0 is "no difference shown" with
-    p = 1; all the same and not 0 is "better" or "worse" with p = 0, the limit of the t test. That limit trusts a
-    coincidence where accuracies are counted in coarse steps. `resolution`, that step (1 / number of test images), is
-    therefore taken into account where it is given: the difference of two numbers rounded to it has a variance of
-    resolution**2 / 6, and the spread is never taken for less.
-
-    Raises `ValueError` for no pairs, unequal lengths, values that aren't finite, and `comparisons` below 1.
+    Raises `ValueError` for no pairs, unequal lengths, values that aren't finite, and arguments out of range.
     """
-    if comparisons < 1:
-        raise ValueError(f"comparisons must be at least 1, not {comparisons}")
     found = differences(base, other)
-    count, level = len(found), 1 - ERROR_RATE / comparisons
-    delta = math.fsum(found) / count
-    if count == 1:
-        return Verdict(delta, None, None, None, None, 1, level)
-    spread = standard_deviation(found)
-    if resolution is not None and any(found):
-        spread = max(spread, resolution / math.sqrt(6))
-    if spread == 0:
-        certain = min(found)
-        ends, p_value = (certain, certain), 0.0 if certain else 1.0
-    else:
-        ends, p_value = _t_interval(delta, spread, count, level)
-    label: VerdictLabel = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "no difference shown"
-    return Verdict(delta, ends, min(1.0, comparisons * p_value), label, spread, count, level)
+    if comparisons < 1 or missing < 0 or not 0 <= margin < math.inf:
+        raise ValueError("comparisons must be at least 1, missing and margin at least 0")
+    plan = None if looks is None else [int(look) for look in looks]
+    if plan and (plan[0] < 2 or any(first >= second for first, second in pairwise(plan))):
+        raise ValueError(f"looks must be ascending numbers of at least 2 seeds, not {plan}")
+    low, high, p_value = -math.inf, math.inf, 1.0
+    newest: _Stage | None = None
+    for stage in _stages(len(found) + missing, missing, comparisons, plan):
+        newest = stage
+        sample = found[: stage.pairs]
+        spread = max(standard_deviation(sample), resolution / math.sqrt(6) if resolution else 0.0)
+        mean, error = math.fsum(sample) / stage.pairs, spread / math.sqrt(stage.pairs)
+        critical = stage.critical
+        if critical is not None:
+            low, high = max(low, mean - critical * error), min(high, mean + critical * error)
+        p_value = min(p_value, stage.p_value(abs(mean) / error if error else math.inf if mean else 0.0))
+    look = None
+    if newest is not None and plan:
+        look = Look(sum(number <= newest.seeds for number in plan), len(plan))
+    pairs = len(found) if newest is None else newest.pairs
+    delta = math.fsum(found[:pairs]) / pairs
+    if newest is None:
+        return Verdict(delta, None, None, None, None, pairs, margin)
+    if low > high:
+        return Verdict(delta, None, p_value, None, look, pairs, margin, contradiction=True)
+    ends = None if math.isinf(low) else (low, high)
+    return Verdict(delta, ends, p_value, _label(low, high, margin), look, pairs, margin)
 
 
-def mean_interval(values: Sequence[float], level: float = 1 - ERROR_RATE) -> tuple[float, Interval | None]:
-    """Mean of `values` and its t interval, None with one value. Raises `ValueError` for none and for NaN."""
-    if not len(values) or not all(math.isfinite(value) for value in values):
-        raise ValueError("a mean needs at least one value, and only finite ones")
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, None
-    spread = standard_deviation(values)
-    return mean, _t_interval(mean, spread, len(values), level)[0] if spread else (mean, mean)
+def critical_values(
+    seeds: int, comparisons: int = 1, looks: Sequence[int] | None = None, missing: int = 0
+) -> list[tuple[int, float]]:
+    """For each look with an interval: the complete pairs, and half the interval's width in standard errors."""
+    stages = _stages(seeds, missing, comparisons, looks)
+    return [(stage.pairs, critical) for stage in stages if (critical := stage.critical) is not None]
 
 
-def standard_deviation(values: Sequence[float]) -> float:
-    """Of a sample of at least two, with n - 1; exactly 0 for equal values."""
-    if min(values) == max(values):
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+def _label(low: float, high: float, margin: float) -> Label:
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse"
+    return "no difference above margin" if -margin < low and high < margin else "undecided"
 
 
-def _t_interval(mean: float, spread: float, count: int, level: float) -> tuple[Interval, float]:
-    """The t interval of a mean, and the two-sided p-value of its being 0."""
-    from scipy.special import stdtr, stdtrit
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One look: how many seeds have ended, how many pairs are complete, and at which level they are tested."""
 
-    error = spread / math.sqrt(count)
-    half = float(stdtrit(count - 1, (1 + level) / 2)) * error
-    return (mean - half, mean + half), 2 * float(stdtr(count - 1, -abs(mean) / error))
+    seeds: int
+    pairs: int
+    level: float
+    """Two-sided error rate of this look, divided by the comparisons and for missing pairs."""
+    share: float
+    """`level` as a share of the error rate: what the p-value is divided by."""
+    anytime: bool
+    """Whether it is valid at all numbers of pairs together."""
+
+    @property
+    def critical(self) -> float | None:
+        """Half the interval's width in standard errors; None where the interval would be infinite."""
+        from scipy.special import stdtrit
+
+        n = self.pairs
+        if not self.anytime:
+            return float(stdtrit(n - 1, 1 - self.level / 2))
+        x = 1 + n
+        a = math.exp(2 / n * (0.5 * math.log(x) - math.log(self.level)))
+        return math.sqrt((n - 1) * (a - 1) * x / (x - a)) if a < x else None
+
+    def p_value(self, t: float) -> float:
+        """Of the t statistic's absolute value, adjusted."""
+        from scipy.special import stdtr
+
+        n = self.pairs
+        if not self.anytime:
+            return min(1.0, 2 * float(stdtr(n - 1, -t)) / self.share)
+        x = 1 + n
+        a = x if math.isinf(t) else x * (n - 1 + t * t) / ((n - 1) * x + t * t)
+        log_evidence = n / 2 * math.log(a) - 0.5 * math.log(x)
+        return min(1.0, math.exp(-log_evidence) / self.share)
+
+
+def _stages(seeds: int, missing: int, comparisons: int, plan: Sequence[int] | None) -> Iterator[_Stage]:
+    """The looks at a comparison of which so many `seeds` have ended, `missing` of them without a pair."""
+
+    def stage(number: int, share: float, *, anytime: bool = False) -> Iterator[_Stage]:
+        pairs = number - missing
+        if pairs >= 2:
+            share /= comparisons * math.comb(number, missing)
+            yield _Stage(number, pairs, share * ERROR_RATE, share, anytime)
+
+    if plan is None:
+        yield from stage(seeds, 1.0)
+        return
+    before = 0
+    for number in plan:
+        if number <= seeds:
+            yield from stage(number, PLANNED_SHARE * (number - before) / plan[-1])
+        before = number
+    rest = 1 - PLANNED_SHARE if plan else 1.0
+    for number in range(before + 1, seeds + 1):
+        yield from stage(number, rest, anytime=True)
