@@ -214,7 +214,7 @@ def test_channels_are_grouped_by_their_mean_when_they_do_not_fit() -> None:
 def test_gates_in_ascii_look_like_this() -> None:
     gates = {"se1": [i / 9 for i in range(10)], "se2": [0.0, 1.0]}
     assert text(compose_gates(gates, "se-s0, epoch 3", "none", 60, 3, styles(ASCII))).splitlines() == [
-        "gates  se-s0, epoch 3                         0  .:-=+*#%@ 1",
+        "gates  se-s0, epoch 3                   0.00  .:-=+*#%@ 1.00",
         "se1    ...:::---===+++***###%%%@@@      mean 0.50  0.00-1.00",
         "se2       @@@@@@                        mean 0.50  0.00-1.00",
     ]

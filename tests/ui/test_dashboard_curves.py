@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests import recorded
 from tests.ui.test_entry import snapshot
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.curves import accuracy_curves, loss_curves
+from tui_attn.ui.feed import Snapshot
+from tui_attn.ui.widgets.curves_panel import without_points
 
 
 def test_one_seed_shows_training_and_test_of_each_model(tmp_path: Path) -> None:
@@ -51,3 +54,10 @@ def test_runs_without_points_have_no_curves(tmp_path: Path) -> None:
     picture = snapshot(recorded.scene(tmp_path, "empty"))
     assert loss_curves(picture) == []
     assert accuracy_curves(picture, ascii_only=False) == ("accuracy", [])
+
+
+def test_charts_without_points_say_whether_any_are_to_come() -> None:
+    picture = Snapshot("x", "running", True, {}, [], 0, [], 0, {}, None, None, None, complete=False, damaged=0)
+    assert without_points(replace(picture, share=0.4)) == "reading 0 runs ... 40 %"
+    assert without_points(replace(picture, complete=True)) == "waiting for the first points"
+    assert without_points(replace(picture, complete=True, state="finished")) == "no points were recorded"

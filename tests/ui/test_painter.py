@@ -230,7 +230,10 @@ print("still here")
         ({"LANG": "C", "LC_CTYPE": "en_US.UTF-8"}, False),
         ({"LANG": "en_US.UTF-8", "LC_ALL": "POSIX"}, True),
         ({"LANG": "en_US.UTF-8", "LC_ALL": ""}, False),
+        ({"LANG": "en_US.UTF-8", "TERM": "linux"}, True),
+        ({"LANG": "en_US.UTF-8", "TERM": "vt220"}, True),
+        ({"LANG": "en_US.UTF-8", "TERM": "xterm-256color"}, False),
     ],
 )
-def test_the_locale_says_whether_there_is_unicode(environment: dict[str, str], ascii: bool) -> None:
+def test_locale_and_terminal_say_whether_there_is_unicode(environment: dict[str, str], ascii: bool) -> None:
     assert ascii_only(environment) is ascii

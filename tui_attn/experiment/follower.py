@@ -176,6 +176,12 @@ class Follower:
         self._quiet = first + _QUIET_SHARE
         return [*live, *self._named, *others[first : self._quiet]]
 
+    def share_read(self) -> float:
+        """Return the share of the bytes of all logs that was read, in [0, 1]."""
+        readers = [self._log, *self._run_logs.values()]
+        sizes = [reader.path.stat().st_size if reader.path.is_file() else 0 for reader in readers]
+        return min(sum(reader.position for reader in readers) / max(sum(sizes), 1), 1.0)
+
     def situation(self) -> Situation:
         """The experiment's and the runs' states as they really are, from the logs and from who is alive."""
         ended = self.state.state in reducer.EXPERIMENT_ENDED

@@ -69,6 +69,8 @@ class Snapshot:
     """Whether all that was in the logs is in it; false while a long history is still being read."""
     damaged: int
     """Damaged lines that were passed over."""
+    share: float = 1.0
+    """The share of the logs that was read, in [0, 1]."""
     exit_code: int = 0
     stamp: float = 0.0
     """When it was made, by the feed's monotonic clock."""
@@ -208,6 +210,7 @@ class Feed(threading.Thread):
             ended_at=source.ended_at,
             last_t=self._last_t,
             complete=complete,
+            share=1.0 if complete else self._follower.share_read(),
             damaged=sum(self._follower.damaged.values()),
             exit_code=source.exit_code,
             stamp=self._clock(),

@@ -20,7 +20,7 @@ class Place:
         self._group = ""
         """The class whose images alone are looked at; empty: all."""
         self._scales: dict[str, tuple[float, float]] = {}
-        """Of matrices that are not shown from 0 to 1 (or the largest weight), the ends of their scales."""
+        """Of matrices that are shown from 0 to 1 (or the largest weight), the ends of their scales."""
 
     @property
     def run(self) -> RunState | None:
@@ -106,18 +106,17 @@ class Place:
         return len(groups) > 1
 
     def ends(self, probed: Probed) -> tuple[float, float]:
-        """The ends of the scale of the matrix to show: from 0 to 1 for gates, to the largest weight for attention."""
+        """The ends of the scale of the matrix to show: of the values in sight, unless the whole scale was asked for."""
         matrix, before = self.matrix(probed)
-        usual = 0.0, 1.0 if matrix.unit else _ends(matrix, before)[1]
-        return self._scales.get(matrix.name, usual)
+        return self._scales.get(matrix.name) or _ends(matrix, before)
 
     def change_scale(self, probed: Probed) -> None:
-        """Spread the scale over the values in sight, for this matrix in all epochs, or take the usual one again."""
+        """Show this matrix from 0 to 1 (attention: to the largest weight), or spread the scale over its values."""
         matrix, before = self.matrix(probed)
         if matrix.name in self._scales:
             del self._scales[matrix.name]
         else:
-            self._scales[matrix.name] = _ends(matrix, before)
+            self._scales[matrix.name] = 0.0, 1.0 if matrix.unit else _ends(matrix, before)[1]
 
 
 def _ends(*matrices: Matrix | None) -> tuple[float, float]:

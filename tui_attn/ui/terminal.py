@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -20,6 +21,7 @@ from tui_attn.ui.textual_private import BufferedApp, OutputDriver
 if TYPE_CHECKING:
     from textual.app import App
 
+_ASCII_TERMINALS = re.compile(r"(linux|vt\d|cons25|wy\d|dumb$).*")
 EXIT_HANGUP = 128 + signal.SIGHUP
 _WATCH_MS = 500
 _LATEST_EXIT_SECONDS = 0.8
@@ -190,8 +192,13 @@ def light_background() -> bool:
 
 
 def ascii_only(environ: dict[str, str] | None = None) -> bool:
-    """Whether the locale is one without Unicode, such as LANG=C. One that isn't set at all says nothing."""
+    """Whether to write ASCII only: the locale is one without Unicode, such as LANG=C, or the terminal can't show it.
+
+    The Linux console and hardware terminals lack most signs. A locale that isn't set at all says nothing.
+    """
     env = _first_environment() if environ is None else environ
+    if _ASCII_TERMINALS.fullmatch(env.get("TERM", "")):
+        return True
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         value = env.get(name)
         if value:

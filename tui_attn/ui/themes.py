@@ -33,9 +33,9 @@ DARK = _theme(
         "faint": "#566472",
         "selected": "#1f2a36",
         "running": "#6bc46d",
-        "held": "#daaa3f",
+        "held": "#f0883e",
         "failed": "#f47067",
-        "done": "#8cc6ff",
+        "done": "#a5b8cc",
         "gone": "#c98ae0",
     },
 )
@@ -61,9 +61,9 @@ LIGHT = _theme(
         "faint": "#98a2ac",
         "selected": "#e2eaf2",
         "running": "#1a7f37",
-        "held": "#8f5a00",
+        "held": "#6b5d00",
         "failed": "#c3242b",
-        "done": "#0a5fb4",
+        "done": "#44566b",
         "gone": "#8a3b9e",
     },
 )

@@ -206,10 +206,13 @@ class Layout:
 
 
 def number(value: float) -> str:
-    """A value of a heatmap in words."""
-    if not math.isfinite(value):
-        return str(value)
-    return f"{value:.4f}" if abs(value) < 1000 and (abs(value) >= 1e-3 or value == 0) else f"{value:.3e}"
+    """A value of a heatmap in words: decimals as long as eight of them show three digits."""
+    size = abs(value)
+    if not math.isfinite(value) or (0 < size < 1e-6) or size >= 1e9:
+        return f"{value:.3g}"
+    if size >= 1000:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if size >= 1e-3 or size == 0 else f"{value:.{2 - math.floor(math.log10(size))}f}"
 
 
 def signed(value: float) -> str:

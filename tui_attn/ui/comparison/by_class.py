@@ -116,7 +116,7 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
     rows = [EMPTY, Row((name, (what, "muted")))]
     if cell_len(name[0] + what) > page.width:
         rows = [EMPTY, Row((name,)), *text(page, what.strip(), "muted", hanging="  ")]
-    label = min(max(map(cell_len, item.names)), 14)
+    label = min(max(map(cell_len, item.names)) + 3, 16)
     room = page.room - label - 2
     count = len(item.names)
     mistakes = _mistakes(item)
@@ -149,9 +149,13 @@ def _numbers(item: ClassResults, label: int, width: int, page: Page) -> list[Row
     shares = _shares(item)
     wrong = [value for row, line in enumerate(shares) for column, value in enumerate(line) if row != column]
     most = max(wrong, default=0.0) or 1.0
-    heads = "".join(fit(f"{_short(name, width - 2)} ", width, right=True) for name in item.names)
+    numbered = any(cell_len(name) > width - 2 for name in item.names)
+    names = [f"{number} {name}" if numbered else name for number, name in enumerate(item.names, 1)]
+    heads = "".join(
+        fit(f"{number if numbered else name} ", width, right=True) for number, name in enumerate(item.names, 1)
+    )
     rows = [Row(((MARGIN + " " * label, "muted"), (heads, "muted")))]
-    for index, (name, line) in enumerate(zip(item.names, shares, strict=True)):
+    for index, (name, line) in enumerate(zip(names, shares, strict=True)):
         pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
         for column, value in enumerate(line):
             shown = "·" if value < 0.0005 else f"{100 * value:.1f}" if width >= 5 else f"{100 * value:.0f}"
@@ -165,10 +169,6 @@ def _numbers(item: ClassResults, label: int, width: int, page: Page) -> list[Row
                 pieces.append((fit(f"{shown} ", width, right=True), "warning" if strong else "muted"))
         rows.append(Row(tuple(pieces)))
     return rows
-
-
-def _short(name: str, width: int) -> str:
-    return name if cell_len(name) <= width else name[: max(width, 1)]
 
 
 def _cells(item: ClassResults, label: int, room: int, page: Page) -> list[Row]:

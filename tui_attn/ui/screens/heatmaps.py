@@ -39,7 +39,7 @@ NO_ATTENTION = (
     "",
     f"{joined(attention_models())} have: 'tui-attn --models base,se' trains them side by side.",
 )
-BOTH = 150
+BOTH = 120
 """Cells from which on the untrained network's heatmap is shown with the trained one's, and not in its place."""
 PLAY_SECONDS = 0.8
 """Between two epochs that are shown by themselves."""
@@ -286,7 +286,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         parts = probed.parts
         where = f"{parts.index(self._place.part(probed)) + 1} of {len(parts)}"
         self._arrange(found, where, matrix, before, self._place.missing(probed), self._place.ends(probed))
-        self._say_facts(probed, matrix, found.epoch)
+        in_place = self._shows_untrained and before is not None and self.size.width < BOTH
+        self._say_facts(probed, matrix, 0 if in_place else found.epoch)
 
     def _arrange(
         self,

@@ -84,6 +84,7 @@ class CurvesPanel(Widget):
         self._timer = None
         self._drawn = time.monotonic()
         if self._snapshot is not None:
+            self.loss.empty = self.accuracy.empty = without_points(self._snapshot)
             self.loss.set_curves(loss_curves(self._snapshot))
             ascii_only = drawing_mode(self.app).ascii
             self.accuracy.title, curves = accuracy_curves(self._snapshot, ascii_only=ascii_only)
@@ -105,6 +106,14 @@ class CurvesPanel(Widget):
         run = chosen.state
         epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
         self.gates.set_gates(run.gates, f"{run.id}{epoch}")
+
+
+def without_points(snapshot: Snapshot) -> str:
+    """What to say in place of curves: whether points are being read, expected, or were never there."""
+    if not snapshot.complete:
+        runs = len(snapshot.runs)
+        return f"reading {runs} {'run' if runs == 1 else 'runs'} ... {100 * snapshot.share:.0f} %"
+    return "no points were recorded" if snapshot.ended else "waiting for the first points"
 
 
 def _has_gates(view: RunView) -> bool:

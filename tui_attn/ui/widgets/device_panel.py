@@ -22,7 +22,7 @@ class DevicePanel(Lines):
         """`elsewhere`: the machine that trains, when it isn't this one."""
         super().__init__(id=id)
         host = safe_text(elsewhere, one_line=True)
-        self._without = "not measured while nothing trains" if elsewhere is None else f"not measured: on {host}"
+        self._without = "idle" if elsewhere is None else f"not measured: on {host}"
         self._reading: Reading | None = None
         self._said = "measuring"
         """What stands there instead of a reading."""

@@ -67,7 +67,7 @@ def grouped(values: Sequence[float], most: int) -> tuple[list[float], int]:
 def compose_gates(
     gates: Mapping[str, Sequence[float]], caption: str, empty: str, width: int, height: int, styles: Styles
 ) -> list[Strip]:
-    """Draw one line for each layer under a line with `caption` and the scale, 0 to 1."""
+    """Draw one line for each layer under a line with `caption` and the scale, which spreads over all gates."""
     ascii_only = styles.mode.ascii
     layers = [(shown(layer, ascii_only), values) for layer, values in gates.items() if len(values)]
     title: Pieces = [("gates", "title")]
@@ -81,10 +81,13 @@ def compose_gates(
     with_numbers = room - 24 >= most
     room -= 24 if with_numbers else 0
     lines = layers if len(layers) < height else layers[: max(height - 1, 1)]
+    finite = [value for _, values in layers for value in values if math.isfinite(value)]
+    lower, upper = min(finite, default=0.0), max(finite, default=1.0)
+    lower, upper = (lower, upper) if upper - lower >= 0.01 else (0.0, 1.0)
     rows: list[Pieces] = []
     largest = 1
     for layer, values in lines:
-        cells, size = grouped(values, room)
+        cells, size = grouped([(value - lower) / (upper - lower) for value in values], room)
         largest = max(largest, size)
         name = trimmed(layer, margin, styles)
         row: Pieces = [(" " * (margin - cell_len(name)) + name + " ", "muted")]
@@ -93,12 +96,12 @@ def compose_gates(
             row.append((" " * (width - row_width(row) - 22), "normal"))
             row.append((_numbers(values, ascii_only), "muted"))
         rows.append(row)
-    return strips_of([_heading(title, largest, len(layers) - len(lines), width, styles), *rows], width, height, styles)
+    scale = scale_bar(f"{lower:.2f}", f"{upper:.2f}", _SCALE, styles)
+    return strips_of([_heading(title, largest, len(layers) - len(lines), width, scale), *rows], width, height, styles)
 
 
-def _heading(title: Pieces, grouped_by: int, left_out: int, width: int, styles: Styles) -> Pieces:
+def _heading(title: Pieces, grouped_by: int, left_out: int, width: int, scale: Pieces) -> Pieces:
     """The caption, what a cell stands for, and the scale."""
-    scale = scale_bar("0", "1", _SCALE, styles)
     notes = [f"{grouped_by} channels a cell"] if grouped_by > 1 else []
     notes += [f"+{left_out} layers"] if left_out else []
     right: Pieces = [("  ".join(notes) + "  ", "warning"), *scale] if notes else scale

@@ -87,7 +87,7 @@ class MetricPlot(Lines, can_focus=True):
         self._picture: Picture | None = None
         self._view: View | None = None
         self._key: tuple[object, ...] = ()
-        self._fingerprint: list[tuple[object, ...]] = []
+        self._fingerprint: list[object] = []
         self._drag: tuple[int, int, Span, Span] | None = None
 
     # ---- data
@@ -95,7 +95,8 @@ class MetricPlot(Lines, can_focus=True):
     def set_curves(self, curves: Iterable[Curve]) -> None:
         """Show `curves`, in this order. Nothing is drawn when nothing in them changed."""
         self._curves = list(curves)
-        fingerprint: list[tuple[object, ...]] = [
+        fingerprint: list[object] = [self.title, self.empty]
+        fingerprint += [
             (curve.id, curve.label, curve.color, curve.group, curve.marker, curve.revision, len(curve.values))
             for curve in self._curves
         ]

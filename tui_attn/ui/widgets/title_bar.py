@@ -54,7 +54,8 @@ class TitleBar(Lines):
         pieces: list[Piece] = [("slow terminal  ", "warning")] if self._slow else []
         snapshot = self._snapshot
         if snapshot is None or not snapshot.complete:
-            pieces.append(("reading the logs  ", "muted"))
+            share = "" if snapshot is None else f"{100 * snapshot.share:.0f} %  "
+            pieces.append((f"reading the logs  {share}", "muted"))
         if snapshot is None:
             return pieces
         if snapshot.damaged:
