@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from scipy import stats
 
 from tests.recorded import damage, record, scene, supervised, write_predictions
 from tests.recorded_curves import labels
+from tui_attn.compare.pairs import why_left_out
 from tui_attn.compare.predictions import load_predictions
 from tui_attn.compare.summary import summarise, summary_json
 from tui_attn.compare.t_test import paired_t_test
@@ -286,3 +289,11 @@ def test_predictions_of_another_network_are_not_used(tmp_path: Path) -> None:
     folder = record(tmp_path, config=config(seeds=1), accuracies={"base": [0.91], "se": [0.95]})
     shutil.copy(folder.run("base-s0").predictions, folder.run("se-s0").predictions)
     assert model(summary_of(folder), "se")["versus_base"]["these_networks"] is None
+
+
+def test_a_run_whose_test_loss_is_not_finite_has_no_result(tmp_path: Path) -> None:
+    state = read_state(record(tmp_path, config=ExperimentConfig(epochs=3))).state
+    run = state.runs["se-s0"]
+    assert why_left_out(run, 3) is None
+    run.epochs[-1] = replace(run.epochs[-1], test_loss=math.nan)
+    assert "not finite" in str(why_left_out(run, 3))

@@ -50,6 +50,19 @@ def test_in_float32_it_equals_the_network(name: str, in_channels: int, image_siz
         assert (grad - expected[key]).abs().max() <= 1e-5 * max(1.0, float(expected[key].abs().max())), key
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_images_of_an_epoch_may_be_few(name: str, count: int) -> None:
+    model = make(name, 1, 28)
+    fast = need(model, torch.float32)
+    x, labels = (part[:count] for part in batch(1, 28))
+    ours, own = fast(x), model(x)
+    assert (ours - own).abs().max() <= 1e-5
+    expected = gradients(model, own, labels)
+    for key, grad in gradients(model, ours, labels).items():
+        assert (grad - expected[key]).abs().max() <= 1e-5 * max(1.0, float(expected[key].abs().max())), key
+
+
 @pytest.mark.parametrize("residual", [True, False])
 def test_attention_far_from_uniform_equals_the_network_too(residual: bool) -> None:
     torch.manual_seed(0)

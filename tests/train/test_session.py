@@ -18,6 +18,7 @@ from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
 from tui_attn.train import checkpoint
 from tui_attn.train.probe import ProbeSet, collect
+from tui_attn.train.trainer import NotFiniteError
 from tui_attn.train.worker_context import WorkerContext
 
 MODELS = ("base", "se", "self-attention")
@@ -271,8 +272,6 @@ def test_attention_by_class_and_head_of_many_classes_is_not_kept() -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
-    from tui_attn.train.session import NotFiniteError
-
     experiment = make(tmp_path)
     made = context(experiment)
     made.open("base-s0")
@@ -334,3 +333,36 @@ def test_a_folder_of_images_is_read(tmp_path: Path) -> None:
 
 def test_read_state_of_an_experiment_that_was_never_supervised_is_empty(tmp_path: Path) -> None:
     assert read_state(make(tmp_path)).state.runs == {}
+
+
+@pytest.mark.parametrize(
+    ("which", "reason"),
+    [
+        ("fc.running", "its logits in evaluation are not finite for 100 of 100 test images, so there is no result"),
+        ("conv1.weight", "1 of its weight tensors are not finite"),
+    ],
+)
+def test_what_is_not_finite_in_evaluation_is_no_result(tmp_path: Path, which: str, reason: str) -> None:
+    made = context(make(tmp_path, epochs=1), probes=False)
+    made.open("base-s0")
+    session = made.session("base-s0")
+    trainer = session._trainer
+    scale = torch.ones(())
+    if which == "fc.running":
+        trainer._stepper._fast_pass = lambda x: trainer.network(x) * scale
+    trained = trainer._stepper.train_step
+
+    def broken(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = trained(images, labels)
+        if trainer.progress.position == trainer.steps_per_epoch - 1:  # after the last loss that anyone sees
+            with torch.no_grad():
+                (scale if which == "fc.running" else trainer.network.get_parameter(which)).fill_(math.nan)
+        return found
+
+    trainer._stepper.train_step = broken  # type: ignore[method-assign]
+    with pytest.raises(NotFiniteError, match=reason) as told:
+        session.train_epoch(never)
+    made.fail("base-s0", told.value, "")
+    events = list(LogReader(made.folder.run("base-s0").events).read())
+    assert "epoch" not in {event.type for event in events}
+    assert events[-1]["state"] == "failed" and reason in events[-1]["reason"]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base
 from tui_attn.train.memory import keep_freed_memory
-from tui_attn.train.step import PrecisionError, Stepper, choose_precision
+from tui_attn.train.step import EVALUATION_BATCH, PrecisionError, Stepper, choose_precision
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.3, 0.5), (0.2, 0.4)
@@ -220,3 +220,16 @@ def test_a_network_without_a_fast_pass_trains_as_well() -> None:
 
 def test_the_allocator_can_be_set_up_more_than_once() -> None:
     assert keep_freed_memory() == keep_freed_memory()
+
+
+@EACH
+def test_every_size_of_a_last_batch_and_of_a_test_set_can_be_computed(name: str, precision: str) -> None:
+    stepper = Stepper(MODELS[name](2, (4, 8)), CPU, precision, lr=0.001, mean=MEAN, std=STD)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (EVALUATION_BATCH, 2, 4, 8), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (EVALUATION_BATCH,), generator=generator)
+    for count in (*range(1, 20), 127, 128):
+        loss, _ = stepper.train_step(images[:count], labels[:count])
+        assert loss.isfinite()
+    for count in (*range(1, 12), EVALUATION_BATCH - 1):
+        assert stepper.evaluate(torch.cat([images, images[:count]])).shape == (EVALUATION_BATCH + count, 10)

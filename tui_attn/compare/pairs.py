@@ -60,6 +60,9 @@ def why_left_out(run: RunState, epochs: int) -> str | None:
         return f"has no result of its last epoch in its log (the newest is of epoch {run.epoch} of {epochs})"
     if fraction(run.epochs[-1].test_accuracy) is None:
         return "has a test accuracy that is not a fraction"
+    loss = run.epochs[-1].test_loss
+    if loss is not None and not math.isfinite(loss):
+        return "has a test loss that is not finite: its logits are no result"
     return None
 
 

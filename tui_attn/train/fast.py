@@ -122,7 +122,8 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, qkv: Tensor, batch: int, heads: int) -> Tensor:
         channels, dim = qkv.shape[0] // batch, qkv.shape[1] // (3 * heads)
         split = qkv.view(batch, channels, 3, heads, dim).permute(2, 0, 3, 1, 4)  # (3, B, A, C, D)
-        query, key, value = split.reshape(3, batch * heads, channels, dim)  # 3 x (B * A, C, D)
+        # Always a copy: with one image, what `reshape` gives is a view of the input, which the line after would change.
+        query, key, value = split.contiguous().view(3, batch * heads, channels, dim)  # 3 x (B * A, C, D)
         query.mul_(dim**-0.5)
         weights = torch.softmax(torch.bmm(query, key.transpose(1, 2)), dim=-1)  # (B * A, C, C)
         mixed = torch.bmm(weights, value)  # (B * A, C, D)

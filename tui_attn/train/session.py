@@ -22,14 +22,10 @@ from tui_attn.train.final_weights import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.tensors import Images
-from tui_attn.train.trainer import Trainer
+from tui_attn.train.trainer import NotFiniteError, Trainer
 
 CHECKPOINT_EVERY = 60.0
 """Seconds of an epoch after which it is checkpointed in its middle."""
-
-
-class NotFiniteError(Exception):
-    """The loss became NaN or infinite."""
 
 
 class Session:

@@ -24,6 +24,10 @@ EVALUATION_SHARE = 10_000
 """Test images between two signs of life."""
 
 
+class NotFiniteError(Exception):
+    """The loss or the logits became NaN or infinite; the message is one line for the user."""
+
+
 class Trainer:
     """Trains the network called `model` with `seed`, from `build` on. Equal seeds give equal bits on equal devices."""
 
@@ -172,13 +176,25 @@ class Trainer:
         return loss, accuracy
 
     def evaluate(self, beat: Callable[[], None]) -> tuple[Tensor, float, float]:
-        """Logits float32 (M, classes) on the CPU, mean loss and accuracy on the test set; it calls `beat` meanwhile."""
+        """Logits float32 (M, classes) on the CPU, mean loss and accuracy on the test set; it calls `beat` meanwhile.
+
+        Raises `NotFiniteError` for weights or logits that are not finite: an accuracy of them would mean nothing.
+        """
+        odd = sum(not parameter.isfinite().all() for parameter in self.network.parameters())
+        if odd:  # oneDNN's ReLU makes 0 of NaN, so that the logits may hide it
+            raise NotFiniteError(f"{odd} of its weight tensors are not finite: a smaller --lr may help")
         parts = []
         for first in range(0, len(self.data.test_labels), EVALUATION_SHARE):
             images = self.data.test_images[first : first + EVALUATION_SHARE]
             parts.append(self._stepper.evaluate(images).float().cpu())
             beat()
         logits = torch.cat(parts)
+        odd = int((~logits.isfinite().all(1)).sum())
+        if odd:
+            raise NotFiniteError(
+                f"its logits in evaluation are not finite for {odd:,} of {len(logits):,} test images, so there is no"
+                " result: a smaller --lr may help"
+            )
         labels = self.data.test_labels.cpu()
         loss = torch.nn.functional.cross_entropy(logits.double(), labels).item()
         accuracy = (logits.argmax(1) == labels).double().mean().item()

@@ -14,8 +14,9 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.train import tensors
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
-from tui_attn.train.session import NotFiniteError, Session
+from tui_attn.train.session import Session
 from tui_attn.train.step import choose_precision
+from tui_attn.train.trainer import NotFiniteError
 
 _TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, CustomModelError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
