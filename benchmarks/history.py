@@ -3,7 +3,8 @@
 Makes recorded experiments (3 models, 1 to 3 seeds, 15 epochs) in a temporary folder and times, in a process of its own
 each, a first look, which reads the ends of all logs; a look at what was kept from the time before; and a second look of
 the same process. With `--keys`, opens the history in the dashboard without a terminal, nothing kept, presses keys
-without pause, and says how long the rows took to come in and the keys to be obeyed meanwhile.
+without pause, and says how long the rows took to come in and the keys to be obeyed meanwhile. With `--ls`, compares
+`tui-attn ls` with a bare look at 100 experiments of 9 runs each, in processor time of whole processes, in turn.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -82,14 +84,62 @@ def look(runs_dir: Path, cache: Path) -> list[float]:
     return [float(number) for number in done.stdout.split()]
 
 
+LIST = """
+import sys
+from pathlib import Path
+from tui_attn.history.entries import read_history
+print(len(read_history(Path(sys.argv[1]))))
+"""
+
+
+def processor_seconds(command: list[str], cache: Path) -> float:
+    """Processor time of a whole process, user and system."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    subprocess.run([sys.executable, *command], env=environment, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare_ls(root: Path, times: int) -> None:
+    """Print the processor time of `tui-attn ls` and of the history's reader."""
+    kind = recorded.record(
+        root / "templates-ls", config=ExperimentConfig(epochs=15, seeds=3), probes=False, predictions=False
+    )
+    for number in range(100):
+        folder = ExperimentDir(root / "ls" / f"{number:03d}-fashion-mnist")
+        shutil.copytree(kind.path, folder.path)
+        write_manifest(folder, replace(kind.manifest_data(), created=recorded.T0 + 3600 * number))
+    size = sum(path.stat().st_size for path in (root / "ls").glob("*/**/events.jsonl"))
+    print(f"100 experiments of 9 runs, {size / 1e6:.0f} MB of logs; processor seconds, medians of {times}")
+    runs = str(root / "ls")
+    for title, kept in (("nothing kept", False), ("kept from before", True)):
+        found: dict[str, list[float]] = {"reader": [], "ls": []}
+        for number in range(times):
+            for name, command in (
+                ("reader", ["-c", LIST, runs]),
+                ("ls", ["-P", "-m", "tui_attn", "ls", "--runs-dir", runs]),
+            ):
+                cache = root / f"cache-ls-{name}{'' if kept else number}"
+                if kept and number == 0:
+                    processor_seconds(command, cache)
+                found[name].append(processor_seconds(command, cache))
+        reader, ls = (statistics.median(found[name]) for name in ("reader", "ls"))
+        print(f"{title:<17} reader {reader:.3f}  ls {ls:.3f}  ({ls / reader:.2f} times)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--keys", action="store_true", help="also press keys while the rows come in")
+    parser.add_argument("--ls", action="store_true", help="only compare tui-attn ls with the history's reader")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder)
+        if chosen.ls:
+            compare_ls(root, chosen.times)
+            return
         make(root / "runs", chosen.experiments)
         print(f"{chosen.experiments} experiments; seconds, medians of {chosen.times}")
         fresh = [look(root / "runs", root / f"cache-{number}") for number in range(chosen.times)]
