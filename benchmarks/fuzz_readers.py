@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.compare.remarks import find_remarks
     from tui_attn.compare.summary import summarise
     from tui_attn.compare.text_tables import comparison_table
-    from tui_attn.experiment import config, events, options, reducer
+    from tui_attn.experiment import config, durations, events, options
     from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared, last_event
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.experiment.follower import Follower
@@ -115,10 +115,10 @@ def fold(data: bytes) -> None:
             break
     follower.situation()
     follower.troubles()
-    reducer.experiment_eta(follower.state, 1e9)
+    durations.experiment_eta(follower.state.runs.values())
     for each in follower.state.runs.values():
         assert all(before < after for before, after in zip(each.steps, each.steps[1:], strict=False))
-        reducer.eta_seconds(each)
+        durations.eta_seconds(each)
         assert 0 <= each.progress <= 1
         assert each.step >= 0
     summary = summarise(follower)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.experiment.test_reducer import ABOUT, Fold
-from tests.history.histories import T0
-from tui_attn.experiment.reducer import ExperimentState, RunState, derive, eta_seconds, experiment_eta
+from tui_attn.experiment.durations import eta_seconds
+from tui_attn.experiment.reducer import ExperimentState, RunState, derive
 
 STATES = ("queued", "starting", "running", "paused", "finished", "stopped", "skipped", "failed")
 LOST = {"queued": "lost", "starting": "lost", "running": "lost", "paused": "lost"}
@@ -80,38 +80,3 @@ def test_a_run_that_does_not_run_has_no_time_left() -> None:
     assert eta_seconds(fold.run) is None
     fold = training(10, every=0.0)
     assert eta_seconds(fold.run) is None
-
-
-def test_the_experiments_time_left_counts_all_runs() -> None:
-    fold = Fold("se-s0", "se-s1", "se-s2")
-    assert experiment_eta(fold.state, T0 + 100) is None
-    fold.hand_out()
-    fold.of("started", **ABOUT)
-    begun = fold.now
-    assert experiment_eta(fold.state, begun + 100) is None
-    fold.train(100, seconds=1.0)
-    assert experiment_eta(fold.state, begun + 50) == (200 + 300 + 300) * 50 / 100
-    fold.own("run_ended", run="se-s2", state="skipped", reason=None)
-    assert experiment_eta(fold.state, begun + 50) == (200 + 300) * 50 / 100
-    for run in ("se-s0", "se-s1"):
-        fold.own("run_ended", run=run, state="finished", reason=None)
-    assert experiment_eta(fold.state, begun + 60) is None
-
-
-def test_the_experiments_time_left_follows_the_pace_since_the_resume() -> None:
-    fold = Fold("se-s0", "se-s1")
-    for run in ("se-s1", "se-s0"):
-        fold.hand_out(run)
-        fold.of("started", run_id=run, **ABOUT)
-    fold.train(100)
-    fold.own("run_ended", run="se-s1", state="finished", reason=None)
-    fold.now += 10_000
-    fold.own("experiment_started", experiment="x", devices=["cpu"], jobs=1, resumed=True)
-    resumed = fold.now
-    fold.own("run_queued", run="se-s0", model="se", seed=0)
-    fold.hand_out(attempt=2)
-    fold.of("started", **ABOUT)
-    fold.of("resumed", from_step=100, epoch=1, skipped=[])
-    assert experiment_eta(fold.state, resumed + 10) is None
-    fold.train(150, seconds=30.0)
-    assert experiment_eta(fold.state, resumed + 10) == 150 * 10 / 50

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.experiment.strategies import RUNS, any_events, events
 from tests.history.histories import fold
 from tui_attn.experiment import events as codec
+from tui_attn.experiment.durations import eta_seconds, experiment_eta
 from tui_attn.experiment.events import EXPERIMENT_EVENTS, RUN_EVENTS, Event
 from tui_attn.experiment.reducer import (
     EXPERIMENT_ENDED,
@@ -18,8 +19,6 @@ from tui_attn.experiment.reducer import (
     ExperimentState,
     RunState,
     derive,
-    eta_seconds,
-    experiment_eta,
 )
 
 LIKELY = st.tuples(st.none(), events(EXPERIMENT_EVENTS)) | st.tuples(st.sampled_from(RUNS), events(RUN_EVENTS))
@@ -61,7 +60,7 @@ def check(state: ExperimentState) -> None:
         check_run(run)
     assert sum(state.counts().values()) == len(state.runs)
     assert all(state.counts()[run.state] for run in state.runs.values())
-    left = experiment_eta(state, 2e9)
+    left = experiment_eta(state.runs.values())
     assert left is None or left >= 0
     for supervised in (True, False):
         shown, by_run = derive(state, supervised=supervised, silent=RUNS)

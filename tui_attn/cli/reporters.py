@@ -14,6 +14,7 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment import reducer
+from tui_attn.experiment.durations import experiment_eta
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.follower import Follower
@@ -120,7 +121,7 @@ class LiveReporter:
         from rich.text import Text
 
         now = follower.state
-        left = reducer.experiment_eta(now, time.time())
+        left = experiment_eta(now.runs.values())
         table = Table(box=None, pad_edge=False, title_justify="left", caption_justify="left")
         table.title = Text(
             safe_text(f"{follower.folder.id}   {now.state}" + ("" if left is None else f"   {duration(left)} left"))
@@ -160,7 +161,7 @@ def epoch_line(now: ExperimentState, run: RunState, event: Event) -> str:
     """One epoch of one run: loss, accuracy, training images a second, and the time left for the experiment."""
     images, seconds = event["images"], float(event["train_seconds"])
     rate = f"{images / seconds:>9,.0f} images/s" if seconds > 0 else ""
-    left = reducer.experiment_eta(now, event.t)
+    left = experiment_eta(now.runs.values())
     eta = "" if left is None else f"  ETA {duration(left)}"
     return (
         f"{run.id:<20} epoch {event['epoch']:>3}/{run.about.get('epochs', '?')}"

@@ -20,7 +20,6 @@ from tui_attn.experiment.run_state import (
     RUN_OPEN,
     EpochResult,
     RunState,
-    eta_seconds,
 )
 
 __all__ = [
@@ -31,8 +30,6 @@ __all__ = [
     "ExperimentState",
     "RunState",
     "derive",
-    "eta_seconds",
-    "experiment_eta",
     "outcome",
 ]
 
@@ -52,6 +49,10 @@ class ExperimentState:
     resumed_at: float | None = None
     """When a supervisor last took charge, unix seconds."""
     ended_at: float | None = None
+    seconds: float = 0.0
+    """What supervisors measured from when they took charge to the end."""
+    unmeasured: int = 0
+    """How many supervisors took charge and did not say how long they had it."""
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Command id -> (command, result)."""
     warnings: list[tuple[float, str]] = field(default_factory=list)
@@ -61,6 +62,11 @@ class ExperimentState:
     """Grows with every event, so that a reader sees whether anything changed."""
     tally: Counter[str] = field(default_factory=Counter)
     """How many runs are in each state."""
+
+    @property
+    def measured_seconds(self) -> float | None:
+        """How long the experiment took by its supervisors' clocks; None where it runs or one didn't say."""
+        return self.seconds if self.state in EXPERIMENT_ENDED and self.unmeasured == 0 else None
 
     def apply(self, event: Event) -> None:
         """Fold in one event of the experiment's log. What makes no sense is passed over."""
@@ -126,25 +132,6 @@ def derive(state: ExperimentState, *, supervised: bool, silent: Iterable[str] = 
     return state.state, {id_: "stalled" if now == "running" and id_ in quiet else now for id_, now in runs.items()}
 
 
-def experiment_eta(state: ExperimentState, now: float) -> float | None:
-    """Seconds until the last run ends, at the pace since training began or was last resumed; None if unknown.
-
-    `now` is in unix seconds. All runs are counted alike, because a worker trains the models in turns.
-    """
-    known = [run.total_steps for run in state.runs.values() if run.total_steps is not None]
-    open_ = [run for run in state.runs.values() if not run.ended]
-    begun = [run.started_at for run in state.runs.values() if run.started_at is not None]
-    if state.state != "running" or not known or not begun or not open_:
-        return None
-    since = max(min(begun), state.resumed_at or 0.0)
-    done = sum(run.step - (run.resumed_from or 0) for run in state.runs.values() if run.last_t >= since)
-    left = sum(max(0, (run.total_steps or known[0]) - run.step) for run in open_ if run.state != "paused")
-    spent = now - since
-    if done < 0.01 * known[0] or spent < 2.0:
-        return None
-    return left * spent / done
-
-
 # ---- the experiment's log
 
 
@@ -152,6 +139,7 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
     state.state = "running"
     state.devices = [str(device) for device in event["devices"]]
     state.started_at = state.started_at if state.started_at is not None else event.t
+    state.unmeasured += 1
     state.resumed_at = event.t
     state.ended_at = None
     state.log.append((event.t, None, "resumed" if event["resumed"] else "started"))
@@ -234,7 +222,7 @@ def _run_paused(state: ExperimentState, event: Event) -> None:
 def _run_unpaused(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None and run.state == "paused":
-        run.points_since_resume = 0
+        run.points_since_resume, run.unpaused_at = 0, event.t
         _become(state, run, run.behind_pause)
         state.log.append((event.t, run.id, "goes on"))
 
@@ -260,6 +248,10 @@ def _warn(state: ExperimentState, t: float, run: str | None, message: str) -> No
 def _experiment_finished(state: ExperimentState, event: Event) -> None:
     if event["state"] in EXPERIMENT_ENDED:
         state.state, state.ended_at = event["state"], event.t
+        seconds = event.get("seconds")
+        if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
+            state.seconds += seconds
+            state.unmeasured -= 1
         state.log.append((event.t, None, event["state"]))
 
 

@@ -51,6 +51,8 @@ class RunState:
     """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
     started_at: float | None = None
     """When training began or was last resumed, unix seconds."""
+    unpaused_at: float | None = None
+    """When its last pause ended, unix seconds."""
     ended_at: float | None = None
     steps: array[float] = field(default_factory=_series)
     losses: array[float] = field(default_factory=_series)
@@ -122,16 +124,3 @@ class RunState:
     def traceback_since(self, t: float) -> str | None:
         """The traceback of an end that the run's worker recorded at `t` (unix seconds) or later."""
         return self.last_words[1] if self.last_words[0] >= t else None
-
-
-def eta_seconds(run: RunState) -> float | None:
-    """Seconds of training still to do at the pace since the last resume; None until that means something."""
-    total = run.total_steps
-    if total is None or run.state != "running" or run.points_since_resume < 5:
-        return None
-    first = len(run.steps) - run.points_since_resume
-    window = max(first, len(run.steps) - 150)
-    done, spent = run.steps[-1] - run.steps[window], run.times[-1] - run.times[window]
-    if not (done > 0 and spent > 0):
-        return None
-    return max(0, total - run.step) * spent / done

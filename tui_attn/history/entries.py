@@ -18,6 +18,7 @@ from typing import Any
 
 from tui_attn.compare.pairs import PairedRuns, QuickResult, best_pair
 from tui_attn.experiment import reducer
+from tui_attn.experiment.durations import elapsed_seconds
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
@@ -28,7 +29,7 @@ from tui_attn.history.tail_summary import summarise_tail
 from tui_attn.system.files import read_json, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
-_VERSION = 2
+_VERSION = 3
 """Of what is kept; with another one all is read anew."""
 
 Stamp = tuple[int, ...]
@@ -204,11 +205,10 @@ def facts(manifest: Manifest) -> str:
 
 
 def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | None:
-    if found.started_at is None:
-        return None
-    heard = max((run.last_t for run in found.runs.values()), default=0.0)
+    runs = list(found.runs.values())
+    heard = max((run.last_t for run in runs), default=None)
     end = found.ended_at or (time.time() if supervised else heard)
-    return end - found.started_at if end >= found.started_at else None
+    return elapsed_seconds(found.started_at, end, runs, found.measured_seconds)
 
 
 def _settled(entry: Entry) -> bool:

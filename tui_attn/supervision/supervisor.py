@@ -50,6 +50,7 @@ class Supervisor:
         follower.poll()
         self._manifest = follower.manifest
         self._clock = clock
+        self._began = clock()
         slots = make_slots(self._manifest.devices, self._manifest.config.jobs)
         self._pool = pool = WorkerPool(slots, spawn or self._spawn_process)
         self._log = log = ExperimentLog(folder)
@@ -124,6 +125,7 @@ class Supervisor:
             "experiment_finished",
             experiment=self.folder.id,
             state=reducer.outcome(run.state for run in self.state.runs.values()),
+            seconds=round(self._clock() - self._began, 3),
         )
         self._log.close()
         files.remove_stale_files(self.folder.path)

@@ -15,10 +15,10 @@ from copy import copy
 from dataclasses import dataclass, field
 
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.durations import run_eta
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
-from tui_attn.ui.eta import eta
 
 FASTEST = 0.1
 """Seconds between two looks at the logs while something happens."""
@@ -76,6 +76,8 @@ class Snapshot:
     """When it was made, by the feed's monotonic clock."""
     config: ExperimentConfig | None = None
     """What the experiment is: its name and its number of seeds may change."""
+    measured_seconds: float | None = None
+    """How long the experiment took by its supervisors' clocks, where they tell."""
 
     @property
     def ended(self) -> bool:
@@ -193,7 +195,7 @@ class Feed(threading.Thread):
             old = before.get(id_)
             if old is None or id_ in changed or old.shown != shown.get(id_, run.state):
                 self._known.revision += 1
-                old = RunView(_copy(run), shown.get(id_, run.state), eta(run, live), self._known.revision)
+                old = RunView(_copy(run), shown.get(id_, run.state), run_eta(run, live), self._known.revision)
             views[id_] = old
         self._known.views = views
         return Snapshot(
@@ -209,6 +211,7 @@ class Feed(threading.Thread):
             started_at=source.started_at,
             ended_at=source.ended_at,
             last_t=self._last_t,
+            measured_seconds=source.measured_seconds,
             complete=complete,
             share=1.0 if complete else self._follower.share_read(),
             damaged=sum(self._follower.damaged.values()),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.durations import elapsed_seconds, experiment_eta
 from tui_attn.system.text import duration, safe_text
 
 if TYPE_CHECKING:
@@ -139,12 +140,11 @@ def counts_text(runs: Mapping[str, RunView]) -> str:
 
 def elapsed(snapshot: Snapshot, now: float) -> float | None:
     """Seconds since the experiment began, until it ended or was last heard of."""
-    if snapshot.started_at is None:
-        return None
     end = snapshot.ended_at
     if end is None:
         end = now if snapshot.supervised else snapshot.last_t
-    return None if end is None else max(0.0, end - snapshot.started_at)
+    runs = [view.state for view in snapshot.runs.values()]
+    return elapsed_seconds(snapshot.started_at, end, runs, snapshot.measured_seconds)
 
 
 def time_left(snapshot: Snapshot) -> float | None:
@@ -155,7 +155,7 @@ def time_left(snapshot: Snapshot) -> float | None:
         return None
     if any(view.shown != "running" and not view.state.ended for view in views):
         return None
-    return max(view.eta for view in running if view.eta is not None)
+    return experiment_eta(view.state for view in views)
 
 
 def eta_text(view: RunView) -> str:

@@ -1,0 +1,98 @@
+"""How long an experiment took, and how long it still takes.
+
+Both go by the time spent in training steps, which a monotonic clock measured, as far as possible: the time stamps of
+events are from a wall clock, which may be set, and a pause lies between some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tui_attn.experiment.run_state import RunState
+
+_WINDOW = 150
+"""Points of which the pace is taken."""
+_LEAST_POINTS = 5
+"""Points since the last resume before a pace means something."""
+_LONGEST_STRETCH = 3.0
+"""Wall time over training time, for each run that shares the worker, beyond which there was a pause."""
+
+
+def eta_seconds(run: RunState) -> float | None:
+    """Seconds of training still to do at the pace since the last resume; None until that means something."""
+    pace = _seconds_per_step(run)
+    return None if pace is None or run.total_steps is None else max(0, run.total_steps - run.step) * pace
+
+
+def run_eta(run: RunState, live: Iterable[RunState]) -> float | None:
+    """Seconds until `run` ends, None until that means something. `live`: the runs in training.
+
+    A worker trains its runs in turns, so each advances more slowly than it trains: by what the last epoch took on the
+    wall, evaluation included, or before that is known, by the number of runs that share the worker.
+    """
+    training = eta_seconds(run)
+    if training is None:
+        return None
+    share = _share(run, live)
+    return training * (_stretch(run, share) or share)
+
+
+def experiment_eta(runs: Iterable[RunState]) -> float | None:
+    """Seconds until the last of `runs` ends, None until every running one has a pace.
+
+    Paused runs don't count. Queued ones take as long as others of their model, or as the mean of all.
+    """
+    to_do = [run for run in runs if not run.ended and run.state != "paused"]
+    live = [run for run in to_do if run.state == "running"]
+    costs: dict[str, float] = {}
+    for run in live:
+        pace, share = _seconds_per_step(run), _share(run, live)
+        if pace is None:
+            return None
+        costs[run.model] = max(costs.get(run.model, 0.0), pace * (_stretch(run, share) or share) / share)
+    if not costs:
+        return None
+    mean, total = sum(costs.values()) / len(costs), max(run.total_steps or 0 for run in live)
+    work = [max(0, (run.total_steps or total) - run.step) * costs.get(run.model, mean) for run in to_do]
+    return max(sum(work) / len({run.worker for run in live}), *work)
+
+
+def elapsed_seconds(
+    started_at: float | None, end: float | None, runs: Sequence[RunState], measured: float | None = None
+) -> float | None:
+    """Seconds from the start to `end` (unix seconds), never less than the longest run trained; None when unknown.
+
+    `measured`: what the supervisors measured of the whole experiment, where they all did.
+    """
+    if measured is not None:
+        return measured
+    if started_at is None or end is None:
+        return None
+    trained = max((run.train_seconds for run in runs), default=0.0)
+    took = max(end - started_at, trained)
+    return took if took > 0 or end == started_at else None
+
+
+def _seconds_per_step(run: RunState) -> float | None:
+    if run.total_steps is None or run.state != "running" or run.points_since_resume < _LEAST_POINTS:
+        return None
+    window = max(len(run.steps) - run.points_since_resume, len(run.steps) - _WINDOW)
+    done, spent = run.steps[-1] - run.steps[window], run.times[-1] - run.times[window]
+    return spent / done if done > 0 and spent > 0 else None
+
+
+def _share(run: RunState, live: Iterable[RunState]) -> int:
+    return max(1, sum(other.worker == run.worker for other in live))
+
+
+def _stretch(run: RunState, share: int) -> float | None:
+    """Wall seconds to a second of training over the last epoch; None where a resume or a pause lies in it."""
+    if len(run.epochs) < 2:
+        return None
+    before, last = run.epochs[-2:]
+    continued = run.started_at if run.unpaused_at is None else max(run.started_at or 0.0, run.unpaused_at)
+    if continued is None or before.t < continued or last.epoch != before.epoch + 1:
+        return None
+    trained = last.train_seconds - before.train_seconds
+    found = (last.t - before.t) / trained if trained > 0 else 0.0
+    return found if 1.0 <= found <= _LONGEST_STRETCH * share else None
