@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import labelled, picture
-from tui_attn.data import DataError, Located, dataset_info, ensure, find, parse_dataset, verify
+from tui_attn.data import (
+    DataError,
+    Located,
+    check_images,
+    dataset_info,
+    ensure,
+    find,
+    folder_status,
+    parse_dataset,
+    verify,
+)
+from tui_attn.data.base import counts_text
 from tui_attn.data.folder import Cancelled, glance
 from tui_attn.data.folder_content import FolderImages
 
@@ -277,9 +288,11 @@ def test_test_images_that_are_copies_of_training_images_are_told(tmp_path: Path)
     labelled(tmp_path / "train", each=4)
     labelled(tmp_path / "test", each=4)
     where = ensure(f"folder:{tmp_path}")
-    assert where.notes == ("warning: each of the 8 test images is a copy of a training image: accuracy is overrated",)
+    assert where.notes[1:] == (
+        "warning: each of the 8 test images is a copy of a training image: accuracy is overrated",
+    )
     picture(tmp_path / "test" / "a" / "0.png", seed=77)
-    assert ensure(f"folder:{tmp_path}").notes[0].startswith("warning: 7 of the 8 test images are copies")
+    assert ensure(f"folder:{tmp_path}").notes[1].startswith("warning: 7 of the 8 test images are copies")
 
 
 def test_one_picture_in_two_classes_is_told(tmp_path: Path) -> None:
@@ -329,6 +342,29 @@ def test_a_manifest_holds_counts_instead_of_files(tmp_path: Path) -> None:
     assert (again.root, again.version) == (where.root, where.version)
     with pytest.raises(DataError, match="doesn't say where the data is"):
         Located.from_json(where.name, {"root": 3})
+
+
+def test_images_are_counted_by_split_and_class(tmp_path: Path) -> None:
+    where = ensure(labelled(tmp_path / "pets", ("cats", "dogs"), each=10))
+    assert where.notes == ("pets: 16 training images (cats 8, dogs 8), 4 test images (cats 2, dogs 2)",)
+    many = ensure(labelled(tmp_path / "many", tuple(f"{number:02}" for number in range(13)), each=2))
+    assert counts_text(many.counts) == (
+        "13 training images (13 classes, 1 in each), 13 test images (13 classes, 1 in each)"
+    )
+    for damaged in (None, [], {}, {"train": {}, "test": {}}, {"train": {"a": "x"}, "test": {"a": 1}}):
+        assert counts_text(damaged) == ""
+
+
+def test_data_tells_what_is_in_a_folder(tmp_path: Path) -> None:
+    name = labelled(tmp_path, each=10)
+    assert folder_status(name).state == "ready"
+    for number in range(60):
+        (tmp_path / "a" / f"bad{number}.png").write_bytes(b"x%d" % number)
+    found = folder_status(name)
+    assert (found.state, len(found.problems), found.sizes) == ("damaged", 60, (64, 16))
+    with pytest.raises(DataError, match="and 20 more, which 'tui-attn data") as caught:
+        check_images(ensure(name))
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_a_quick_look_counts(tmp_path: Path) -> None:

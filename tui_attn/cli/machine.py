@@ -35,16 +35,21 @@ def data(
     if fetch and not wanted:
         wanted = [item.name for item in sets.status(data_dir) if item.state != "ready"]
     failed = 0
+    found: list[SetStatus] = []
     for name in wanted:
         try:
             with FetchProgress() as progress:
+                if name.startswith(sets.FOLDER):
+                    found.append(sets.folder_status(name, progress))
+                    failed = max(failed, int(found[-1].state != "ready"))
+                    continue
                 located = sets.ensure(name, data_dir, progress=progress)
         except sets.DataError as error:
             complain(str(error))
             failed = 1
         else:
             say(f"{located.name} is ready ({located.source}): {located.root}")
-    found = sets.status(data_dir)
+    found += sets.status(data_dir)
     if as_json:
         print_line(json.dumps([_set_json(item) for item in found]))
         return failed
@@ -57,8 +62,9 @@ def data(
 def _set_lines(item: SetStatus) -> list[str]:
     where = "" if item.located is None else f"  {item.located.source}: {item.located.root}"
     amount = "" if item.size == 0 else f"  {size(item.size)}"
-    lines = [f"{item.name:<14} {item.state:<8}{amount:>11}{where}", *(f"{'':15}{problem}" for problem in item.problems)]
-    if item.state != "ready":
+    lines = [f"{item.name:<14} {item.state:<8}{amount:>11}{where}"]
+    lines += [f"{'':15}{text}" for text in (*item.notes, *item.problems)]
+    if item.state != "ready" and not item.name.startswith("folder:"):
         lines.append(f"{'':15}'tui-attn data {item.name}' fetches {item.how}")
     return lines
 
@@ -72,6 +78,9 @@ def _set_json(item: SetStatus) -> dict[str, Any]:
         "version": None if item.located is None else item.located.version,
         "bytes": item.size,
         "problems": [str(problem) for problem in item.problems],
+        "images": None if item.sizes is None else {"train": item.sizes[0], "test": item.sizes[1]},
+        "counts": None if item.located is None else item.located.counts or None,
+        "notes": list(item.notes),
     }
 
 

@@ -20,7 +20,13 @@ from tui_attn.data.base import (
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.folder import PREFIX as FOLDER
 from tui_attn.data.folder import FolderGlance
-from tui_attn.data.folder_content import check_images, folder_test_images, folder_test_labels, load_folder
+from tui_attn.data.folder_content import (
+    check_images,
+    folder_status,
+    folder_test_images,
+    folder_test_labels,
+    load_folder,
+)
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 
 __all__ = [
@@ -39,6 +45,7 @@ __all__ = [
     "dataset_info",
     "ensure",
     "find",
+    "folder_status",
     "folder_test_images",
     "folder_test_labels",
     "glance",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tui_attn.data.folder_content import FolderImages
 
+_CLASSES_LISTED = 12
+"""Of more classes only the smallest and the largest number of images are shown."""
 SYNTHETIC_RECIPE = "tui-attn synthetic shapes 1"
 
 
@@ -208,6 +210,26 @@ class Located:
             raise DataError("experiment.json doesn't say where the data is: start a new experiment") from None
 
 
+def counts_text(counts: object) -> str:
+    """The number of images by split and class, for people; "" for what isn't such counts.
+
+    As in "40 training images (cats 20, dogs 20), 10 test images (cats 5, dogs 5)".
+    """
+    if not isinstance(counts, Mapping):
+        return ""
+    parts = []
+    for split, word in (("train", "training"), ("test", "test")):
+        its = counts.get(split)
+        if not isinstance(its, Mapping) or not its or not all(isinstance(count, int) for count in its.values()):
+            return ""
+        least, most = min(its.values()), max(its.values())
+        each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        listed = ", ".join(f"{name} {count:,}" for name, count in its.items())
+        of = listed if len(its) <= _CLASSES_LISTED else f"{len(its):,} classes, {each} in each"
+        parts.append(f"{sum(its.values()):,} {word} images ({of})")
+    return safe_text(", ".join(parts), one_line=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with one file of a data set."""
@@ -235,6 +257,8 @@ class SetStatus:
     """How it can be fetched, in words."""
     sizes: tuple[int, int] | None = None
     """Training and test images, as far as they are known."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of a folder of images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

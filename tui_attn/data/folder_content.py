@@ -8,9 +8,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
-from tui_attn.data.base import Arrays, DataError, DatasetInfo, Located, Problem, Progress, short_digest, silent
+from tui_attn.data.base import (
+    Arrays,
+    DataError,
+    DatasetInfo,
+    Located,
+    Problem,
+    Progress,
+    SetStatus,
+    counts_text,
+    short_digest,
+    silent,
+)
 from tui_attn.data.decode import (
     EIGHT_BITS,
     IMAGE_SIZE,
@@ -33,6 +45,8 @@ MAX_BYTES = 8 << 30
 """Of all images in memory: more doesn't fit beside the training on most machines."""
 _NAMED = 40
 """Unreadable images that an error names."""
+_TOGETHER = 32
+"""Files that a thread reads before it hands them over."""
 _AT_A_TIME = 256
 """Files read between two calls of the progress callback."""
 _READING = "reading of images: 2"
@@ -59,6 +73,8 @@ class FolderImages:
     scales: Scales
     problems: tuple[Problem, ...]
     """What can't be read, as far as headers show."""
+    size: int
+    """Bytes of the files."""
 
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of images by split and class."""
@@ -126,15 +142,21 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
         digests=digests,
         scales=_scales(looks[path].facts for path, _ in train),
         problems=tuple(problems),
+        size=done,
     )
+    counts = images.counts()
     return Located(
         name=name,
         root=root,
         files=(),
         source="folder",
         version=_version(images, looks),
-        counts=images.counts(),
-        notes=(*_notes(images, looks), *(f"passed over {what}" for what in listing.passed_over)),
+        counts=counts,
+        notes=(
+            f"{safe_text(root.name, one_line=True)}: {counts_text(counts)}",
+            *_notes(images, looks),
+            *(f"passed over {what}" for what in listing.passed_over),
+        ),
         scales={kind: [low, high] for kind, (low, high) in images.scales.items()},
         images=images,
     )
@@ -161,6 +183,22 @@ def check_images(
             progress(f"checking {where.root.name}", done, None)
     if problems:
         raise UnreadableImagesError(where, sorted(problems, key=lambda problem: str(problem.path)))
+
+
+def folder_status(name: str, progress: Progress = silent) -> SetStatus:
+    """What `tui-attn data` says of `folder:PATH`, each image decoded. Raises `DataError`."""
+    where = locate_folder(name, progress)
+    problems: tuple[Problem, ...] = ()
+    try:
+        check_images(where, progress=progress)
+    except UnreadableImagesError as error:
+        problems = error.problems
+    size = 0 if where.images is None else where.images.size
+    sizes = sum(where.counts["train"].values()), sum(where.counts["test"].values())
+    how = "it is a folder of yours"
+    title = f"images in {safe_text(where.root, one_line=True)}"
+    state = "damaged" if problems else "ready"
+    return SetStatus(name, title, state, where, size, problems, how, sizes, where.notes)
 
 
 class UnreadableImagesError(DataError):
@@ -237,10 +275,12 @@ def folder_test_images(
 
 def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, Out]]:
     """`work` done on each item by a few threads, in order, with a bounded number of results in memory."""
+    parts = [items[start : start + _TOGETHER] for start in range(0, len(items), _TOGETHER)]
+    at_a_time = _AT_A_TIME // _TOGETHER
     with quiet(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(items), _AT_A_TIME):
-            some_items = items[start : start + _AT_A_TIME]
-            yield from zip(some_items, pool.map(work, some_items), strict=True)
+        for start in range(0, len(parts), at_a_time):
+            made = pool.map(lambda part: [(item, work(item)) for item in part], parts[start : start + at_a_time])
+            yield from chain.from_iterable(made)
 
 
 def _look(root: str | os.PathLike[str], path: str, *, thoroughly: bool = False) -> _Look:

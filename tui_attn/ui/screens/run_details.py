@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.textfit import wrap
+from tui_attn.data.base import counts_text
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.text import duration, safe_text, size
 from tui_attn.ui import formatting
@@ -25,6 +27,10 @@ class RunDetailsScreen(PageScreen):
         super().__init__()
         self._folder = folder
         self._view = view
+        try:
+            self._images = counts_text(folder.manifest_data().data.get("counts"))
+        except RunsError:
+            self._images = ""
 
     def page_title(self) -> str:
         """The run's id."""
@@ -39,7 +45,7 @@ class RunDetailsScreen(PageScreen):
 
     def page(self, width: int) -> Sequence[Row]:
         """State, figures, warnings, traceback."""
-        return details(self._view, _shown_path(self._folder.path / self._view.state.id), width)
+        return details(self._view, _shown_path(self._folder.path / self._view.state.id), width, self._images)
 
 
 def _shown_path(path: Path) -> str:
@@ -50,8 +56,11 @@ def _shown_path(path: Path) -> str:
         return str(path)
 
 
-def details(view: RunView, where: str, width: int) -> list[Row]:
-    """Everything about a run, as rows of `width` cells; long text is wrapped, never cut."""
+def details(view: RunView, where: str, width: int, images: str = "") -> list[Row]:
+    """Everything about a run, as rows of `width` cells; long text is wrapped, never cut.
+
+    `images`: how many there are, by split and class.
+    """
     run = view.state
     rows = [
         Row(()),
@@ -68,6 +77,8 @@ def details(view: RunView, where: str, width: int) -> list[Row]:
             "what now", "no process trains it any more; r on the dashboard takes the experiment up again", width
         )
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
+    if images:
+        rows += _wrapped("images", images, width)
     # Not wrapped at its spaces, of which a path may hold any number.
     rows += _labelled("folder", _chunks(safe_text(where, one_line=True), max(width - _LABEL - 1, 8)))
     for warning in run.warnings:
