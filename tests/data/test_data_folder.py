@@ -351,6 +351,7 @@ def test_images_are_counted_by_split_and_class(tmp_path: Path) -> None:
     assert counts_text(many.counts) == (
         "13 training images (13 classes, 1 in each), 13 test images (13 classes, 1 in each)"
     )
+    damaged: object
     for damaged in (None, [], {}, {"train": {}, "test": {}}, {"train": {"a": "x"}, "test": {"a": 1}}):
         assert counts_text(damaged) == ""
 
