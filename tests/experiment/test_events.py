@@ -185,7 +185,8 @@ def test_fields_of_a_later_version_are_kept() -> None:
 def test_a_line_of_more_than_the_most_is_no_event() -> None:
     room = events.MAX_LINE - len(events.encode("warning", {"message": ""}, seq=0, t=0.0)) + 1
     fits = events.encode("warning", {"message": "x" * room}, seq=0, t=0.0)[:-1]
-    longer = events.encode("warning", {"message": "x" * (room + 1)}, seq=0, t=0.0)[:-1]
+    head = fits.rpartition(b',"crc"')[0].replace(b'"xx', b'"xxx', 1)
+    longer = b'%s,"crc":"%08x"}' % (head, zlib.crc32(head))
 
     assert len(fits) == events.MAX_LINE
     assert events.decode(fits) is not None
@@ -215,3 +216,14 @@ def test_what_could_not_be_read_is_not_written(type_: str, payload: dict[str, An
 def test_what_is_no_number_is_refused_as_one(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         events.number(value)
+
+
+def test_a_text_too_long_to_be_read_is_cut_and_other_payloads_are_refused() -> None:
+    line = events.encode("warning", {"message": "x" * 2 * events.MAX_LINE}, seq=0, t=0.0)
+    event = events.decode(line[:-1])
+    assert event is not None
+    assert event["message"] == "x" * events.MOST_TEXT
+    with pytest.raises(ValueError, match="at most"):
+        events.encode(
+            "probe", {"epoch": 1, "file": "a.npz", "gates": {"layer": [0.123456789] * 1_000_000}}, seq=0, t=0.0
+        )

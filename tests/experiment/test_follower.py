@@ -20,10 +20,10 @@ from tests.history.histories import RUN_IDS, History, fold, histories, known, lo
 from tests.recorded import damage, record, scene, supervised
 from tui_attn.experiment import events
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.event_log import LogWriter, last_event
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.follower import Follower, read_state, read_states
+from tui_attn.experiment.follower import Follower, read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.writing import extend_manifest
 
@@ -313,7 +313,7 @@ def test_the_manifest_is_read_again_when_the_experiment_is_extended(tmp_path: Pa
     log.close()
 
 
-def test_what_is_no_experiment_is_refused_and_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_what_is_no_experiment_is_refused(tmp_path: Path) -> None:
     good = finished(tmp_path)
     bad = scene(tmp_path, "empty", experiment="bad")
     bad.manifest.write_bytes(b"{}")
@@ -321,10 +321,7 @@ def test_what_is_no_experiment_is_refused_and_does_not_hide_the_others(tmp_path:
         Follower(bad)
     with pytest.raises(RunsError):
         Follower(ExperimentDir(tmp_path / "nowhere"))
-    found = list(read_states([bad, good]))
-    assert isinstance(found[0], RunsError)
-    assert isinstance(found[1], Follower)
-    assert found[1].state.state == "finished"
+    assert read_state(good).state.state == "finished"
 
 
 def test_a_run_whose_end_was_lost_is_not_live_in_an_experiment_that_ended(tmp_path: Path) -> None:
@@ -337,3 +334,38 @@ def test_a_run_whose_end_was_lost_is_not_live_in_an_experiment_that_ended(tmp_pa
     assert (situation.experiment, situation.runs["se-s0"], situation.supervised) == ("finished", "lost", False)
     with supervised(folder):
         assert follower.situation() == replace(situation, supervised=False)
+
+
+def test_problems_are_those_of_the_last_poll_and_cost_no_look_at_the_disk(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    follower = read_state(folder)
+    assert follower.problems == {}
+    folder.run("se-s0").path.rename(tmp_path / "elsewhere")
+    assert follower.problems == {}
+    follower.poll()
+    assert follower.problems == {"se-s0/events.jsonl": "it is missing"}
+    folder.run("se-s0").path.symlink_to(tmp_path / "elsewhere")
+    follower.poll()
+    assert "symbolic link" in follower.problems["se-s0/events.jsonl"]
+    folder.run("se-s0").path.unlink()
+    (tmp_path / "elsewhere").rename(folder.run("se-s0").path)
+    follower.poll()
+    assert follower.problems == {}
+
+
+def test_a_log_of_a_tebibyte_of_nothing_is_passed_over(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    whole = read_state(folder).state.runs["se-s0"].epochs
+    path = folder.run("se-s0").events
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+    follower = read_state(folder)
+    assert follower.state.runs["se-s0"].epochs == whole
+    with path.open("ab") as file:
+        file.write(b"\n")
+    follower.poll()
+    assert follower.damaged == {"se-s0/events.jsonl": 1}
+    os.truncate(path, 1 << 40)
+    assert last_event(path) is None
+    with pytest.raises(OSError, match="no line"):
+        LogWriter(path)

@@ -133,6 +133,7 @@ def a_manifest(folder: ExperimentDir) -> Manifest:
         ("devices", "cpu", "is damaged"),
         ("devices", ["../../etc/x"], "is damaged"),
         ("devices", [5], "is damaged"),
+        ("devices", [f"cuda:{index}" for index in range(5000)], "is damaged"),
         ("precision", "fp8", "is damaged"),
         ("precision", ["fp32"], "is damaged"),
         ("threads", None, "is damaged"),
@@ -197,3 +198,10 @@ def test_texts_of_every_kind_come_back(spare: ExperimentDir, text: str) -> None:
     manifest = replace(a_manifest(spare), host=text, versions={text: text}, data={"root": text})
     write_manifest(spare, manifest)
     assert spare.manifest_data() == manifest
+
+
+def test_a_manifest_that_could_not_be_read_is_not_written(folder: ExperimentDir) -> None:
+    before = folder.manifest_data()
+    with pytest.raises(OSError, match="at most"):
+        write_manifest(folder, replace(before, data={"files": ["x" * 100] * 200_000}))
+    assert folder.manifest_data() == before

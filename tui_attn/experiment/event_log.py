@@ -17,6 +17,8 @@ from tui_attn.system.plain_file import open_to_read, open_to_write
 _CHUNK = 1 << 20
 MISSING = "it is missing"
 """What a `LogReader` says of a log that isn't there."""
+_FARTHEST = 64 * events.MAX_LINE
+"""Bytes from the end of a log in which its last line must be: a longer end without one is no log's."""
 _TRACE = 32
 """Bytes before a reader's place that are looked at again: a line's checksum is among them."""
 
@@ -134,6 +136,7 @@ class LogReader:
                     break
                 self._skipping = True
                 self._advance(chunk)
+                self._skip_hole(fd, status.st_size)
                 continue
             self._advance(chunk[: end + 1])
             for line in chunk[:end].split(b"\n"):
@@ -149,6 +152,16 @@ class LogReader:
         self._offset += len(passed)
         self._trace = (self._trace + passed[-_TRACE:])[-_TRACE:]
 
+    def _skip_hole(self, fd: int, size: int) -> None:
+        """Go on behind a hole in the file, in which there is no line."""
+        try:
+            data = os.lseek(fd, self._offset, os.SEEK_DATA)
+        except OSError as error:  # ENXIO: there is no data any more; else the file system knows of no holes
+            data = size if error.errno == errno.ENXIO else self._offset
+        if data > self._offset:
+            self._offset = data
+            self._trace = os.pread(fd, _TRACE, data - _TRACE)
+
     def _take(self, line: bytes, found: list[Event]) -> None:
         event = None if self._skipping else events.decode(line)
         self._skipping = False
@@ -159,7 +172,7 @@ class LogReader:
 
 
 def last_event(path: Path) -> Event | None:
-    """The last good event of the log at `path`, found from its end; None when there is none. Never raises."""
+    """The last good event of the log at `path`, near its end; None when there is none. Never raises."""
     try:
         fd = open_to_read(path)
     except OSError:
@@ -208,8 +221,10 @@ def _cut_torn_line(fd: int) -> int:
 
 
 def _length_of_whole_lines(fd: int) -> int:
-    position = os.fstat(fd).st_size
+    position = size = os.fstat(fd).st_size
     while position > 0:
+        if size - position > _FARTHEST:
+            raise OSError(errno.EFBIG, "its end holds no line")
         step = min(_CHUNK, position)
         position -= step
         end = os.pread(fd, step, position).rfind(b"\n")
@@ -221,7 +236,7 @@ def _length_of_whole_lines(fd: int) -> int:
 def _lines_backwards(fd: int, length: int) -> Iterator[bytes]:
     """The lines among the first `length` bytes, the last one first; something else for one that is too long."""
     position, rest = length, b""
-    while position > 0:
+    while position > max(0, length - _FARTHEST):
         step = min(_CHUNK, position)
         position -= step
         first, *others = (os.pread(fd, step, position) + rest).split(b"\n")

@@ -17,6 +17,8 @@ from typing import Any
 VERSION = 1
 MAX_LINE = 8 * 1024 * 1024
 """Bytes; a longer line is damage, not an event."""
+MOST_TEXT = 100_000
+"""Characters of a text that are kept where its line would be too long to be read."""
 
 MAX_WHOLE = 2**63 - 1
 """The largest magnitude of a whole number; a greater one is damage."""
@@ -140,7 +142,10 @@ class Event:
 
 
 def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> bytes:
-    """One whole line, newline included. Raises `ValueError` for a payload that its type doesn't allow."""
+    """One whole line, newline included, long texts cut where readers would take it for damage.
+
+    Raises `ValueError` for a payload that its type doesn't allow or that makes too long a line.
+    """
     if not _fits(type_, payload) or not 0 <= t < MAX_TIME:
         raise ValueError(f"not a valid '{type_}' event: {sorted(payload)}")
     record = {"v": VERSION, "seq": seq, "t": round(t, 3), "type": type_, **payload}
@@ -149,7 +154,12 @@ def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> byt
     except ValueError:
         body = json.dumps(_spell_non_finite(record), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     head = body[:-1].encode("utf-8", "backslashreplace")
-    return b'%s,"crc":"%08x"}\n' % (head, zlib.crc32(head))
+    line = b'%s,"crc":"%08x"}\n' % (head, zlib.crc32(head))
+    if len(line) - 1 > MAX_LINE:
+        if short := {key: value[:MOST_TEXT] for key, value in payload.items() if _is_long(value)}:
+            return encode(type_, {**payload, **short}, seq=seq, t=t)
+        raise ValueError(f"an event '{type_}' of {len(line):,} bytes: {MAX_LINE:,} at most")
+    return line
 
 
 def decode(line: bytes) -> Event | None:
@@ -170,6 +180,10 @@ def decode(line: bytes) -> Event | None:
     del record["v"], record["seq"], record["t"], record["type"]
     record.pop("crc", None)
     return Event(type_, seq, float(t), record) if _is(seq, int) and _fits(type_, record) else None
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and len(value) > MOST_TEXT
 
 
 def number(value: Any) -> float:

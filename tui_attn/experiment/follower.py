@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tui_attn.experiment import reducer
@@ -35,7 +34,7 @@ class Situation:
 
 
 class Follower:
-    """Reads what is new in the logs of one experiment and folds it into `state`.
+    """Reads what is new in the logs of one experiment and reduces it to `state`.
 
     Raises `RunsError` where the folder is no experiment. What is damaged is counted, never raised.
     """
@@ -58,6 +57,10 @@ class Follower:
         """Which of the runs that nobody trains are looked at next."""
         self.behind = False
         """Whether the last `poll` stopped at its limit, so that there is more to read."""
+        self._linked: set[str] = set()
+        """Runs whose folders are symbolic links."""
+        self._supervised_before = False
+        """Whether a supervisor left something although there is no log."""
         self._last: list[Event] = []
         """The experiment's last event, kept back until the logs of all runs are read to their ends."""
 
@@ -69,14 +72,14 @@ class Follower:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Log name -> why it can't be read, where one can't: its run is shown as the experiment's log tells it."""
+        """Log name -> why it couldn't be read the last time: its run is shown as the experiment's log tells it."""
         found = {}
-        if self._log.problem is not None and (self._log.problem != MISSING or self.folder.supervisor.exists()):
+        if self._log.problem is not None and (self._log.problem != MISSING or self._supervised_before):
             found["events.jsonl"] = self._log.problem
         for id_, run in self.state.runs.items():
             reader = self._run_logs.get(id_)
             begun = run.attempt > 0 and run.state != "queued"
-            if self.folder.run(id_).path.is_symlink():
+            if id_ in self._linked:
                 found[f"{id_}/events.jsonl"] = "its folder is a symbolic link, which is not followed"
             elif reader is not None and reader.problem is not None and (reader.problem != MISSING or begun):
                 found[f"{id_}/events.jsonl"] = reader.problem
@@ -109,6 +112,7 @@ class Follower:
         """
         news: list[tuple[str | None, Event]] = []
         own = self._log.read(limit)
+        self._supervised_before = self._log.problem == MISSING and self.folder.supervisor.exists()
         if self._restarted(None, self._log):
             self._start_over()
             return self.poll(limit=limit)
@@ -148,8 +152,10 @@ class Follower:
         while self._round and (limit is None or taken < limit):
             run_id = self._round.popleft()
             reader = self._run_logs.get(run_id)
-            if reader is None and self.folder.run(run_id).path.is_symlink():
+            if self.folder.run(run_id).path.is_symlink():
+                self._linked.add(run_id)
                 continue
+            self._linked.discard(run_id)
             if reader is None:
                 reader = self._run_logs[run_id] = LogReader(self.folder.run(run_id).events)
             before = reader.position
@@ -225,12 +231,3 @@ def read_state(folder: ExperimentDir) -> Follower:
     follower = Follower(folder)
     follower.poll()
     return follower
-
-
-def read_states(folders: Iterable[ExperimentDir]) -> Iterable[Follower | RunsError]:
-    """Each experiment's state, or why it can't be read: a damaged one doesn't hide the others."""
-    for folder in folders:
-        try:
-            yield read_state(folder)
-        except RunsError as error:
-            yield error

@@ -21,6 +21,9 @@ FORMAT = "tui-attn"
 FORMAT_VERSION = 1
 _DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
 """What a device may be called: the name becomes part of a lock file's."""
+_MOST_DEVICES = 256
+MOST_BYTES = 1 << 24
+"""Of the file: a larger one is not read, and so must not be written."""
 
 
 class RunsError(Exception):
@@ -70,7 +73,7 @@ class Manifest:
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Read it from `path`. Raises `RunsError`."""
-        data = read_json(path)
+        data = read_json(path, limit=MOST_BYTES)
         where = safe_text(path.parent, one_line=True)
         if data is None and looks_like_ours(path.parent):
             raise _unreadable(where, _why_unreadable(path))
@@ -108,7 +111,8 @@ def checksum(data: dict[str, Any]) -> str:
 
 
 def _devices(names: Any) -> tuple[str, ...]:
-    if not isinstance(names, list) or not names or not all(_DEVICE.fullmatch(name) for name in names):
+    some = isinstance(names, list) and 0 < len(names) <= _MOST_DEVICES
+    if not some or not all(_DEVICE.fullmatch(name) for name in names):
         raise ValueError("no list of devices")
     return tuple(names)
 

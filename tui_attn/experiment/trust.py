@@ -13,8 +13,6 @@ from pathlib import Path
 from tui_attn.system.files import state_folder
 from tui_attn.system.plain_file import open_to_read, open_to_write
 
-_MOST_BYTES = 1 << 22
-
 
 class TrustError(Exception):
     """The list can't be written; the message is one line and says what to do."""
@@ -33,8 +31,7 @@ def is_trusted(sha256: str) -> bool:
         about = os.fstat(fd)
         if about.st_uid != os.getuid() or about.st_mode & 0o022:
             return False
-        lines = file.read(_MOST_BYTES).splitlines()
-    return sha256.encode() in lines
+        return any(line.strip() == sha256.encode() for line in file)
 
 
 def trust(sha256: str) -> None:

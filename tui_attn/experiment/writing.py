@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import Manifest, RunsError, checksum
+from tui_attn.experiment.manifest import MOST_BYTES, Manifest, RunsError, checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import exclusive, make_folders, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
@@ -33,7 +34,10 @@ def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
     """Write `experiment.json` atomically. Raises `OSError`."""
     data = manifest.to_json()
     text = json.dumps(data | {"crc": checksum(data)}, indent=1, ensure_ascii=False)
-    write_atomically(folder.manifest, text.encode("utf-8", "backslashreplace") + b"\n")
+    encoded = text.encode("utf-8", "backslashreplace") + b"\n"
+    if len(encoded) > MOST_BYTES:
+        raise OSError(errno.EFBIG, f"experiment.json would hold {len(encoded):,} bytes of at most {MOST_BYTES:,}")
+    write_atomically(folder.manifest, encoded)
 
 
 def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
