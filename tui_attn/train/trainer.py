@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from tui_attn.train import networks, rng
 from tui_attn.train.accelerator import synchronise
 from tui_attn.train.progress import Point, Progress, Tally
 from tui_attn.train.step import Stepper
+from tui_attn.train.stopwatch import Stopwatch
 from tui_attn.train.tensors import Images, augment
 
 POINTS_PER_EPOCH = 50
@@ -123,7 +123,7 @@ class Trainer:
         if self._order is None:
             size = len(self.data.train_labels)
             self._order = rng.permutation(self.seed, progress.epoch + 1, size).to(self.device)
-        begin = time.perf_counter()
+        stopwatch = Stopwatch(progress)
         while not self.at_end_of_epoch:
             images, labels = self._batch(self._order)
             loss, correct = self._stepper.train_step(images, labels)
@@ -135,9 +135,9 @@ class Trainer:
             if self._at_point or interrupted():
                 break
         if self._at_point:
-            return self._point(begin)
+            return self._point(stopwatch)
         synchronise(self.device)
-        progress.train_seconds += time.perf_counter() - begin
+        stopwatch.add_to(progress)
         return None
 
     def _batch(self, order: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,10 +150,10 @@ class Trainer:
             images = augment(images, self.config.augment, seed)
         return images, labels
 
-    def _point(self, begin: float) -> Point:
+    def _point(self, stopwatch: Stopwatch) -> Point:
         progress = self.progress
         losses, correct = self._tally.read()  # waits for the device
-        progress.train_seconds += time.perf_counter() - begin
+        stopwatch.add_to(progress)
         for step, loss in enumerate(losses, progress.step - len(losses) + 1):
             if not math.isfinite(loss):
                 return Point(step, loss, math.nan)

@@ -25,6 +25,7 @@ from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Message
 from tui_attn.train.run_writer import NoRoomError
+from tui_attn.train.stopwatch import stops
 
 if TYPE_CHECKING:
     from tui_attn.train.worker_context import WorkerContext
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     pipe = CommandPipe(0, signals)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stops.install()
     folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]
     if device == "cpu":
         os.nice(5)
