@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests import recorded
+from tests import processes, recorded
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.finding import experiments, find_experiment
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.writing import extend_manifest
 from tui_attn.history import organize
 from tui_attn.history.organize import Remarks
 
@@ -158,3 +161,54 @@ def test_what_is_in_the_trash_is_found_by_its_display_name(tmp_path: Path) -> No
     folder = recorded.scene(tmp_path, "finished", config=ExperimentConfig(epochs=2, models=("se",), name="the lab"))
     organize.trash(folder)
     assert organize.find_trashed(tmp_path, "the lab").id == folder.id
+
+
+def test_threads_and_processes_that_change_one_experiment_lose_nothing(tmp_path: Path) -> None:
+    """Notes, pins and names, 200 times each, from two threads and another process; seeds are added meanwhile."""
+    folder = recorded.record(tmp_path, probes=False, predictions=False)
+    failures: list[BaseException] = []
+    rounds = 200
+
+    def keep(work: Callable[[int], object]) -> None:
+        try:
+            for number in range(rounds):
+                work(number)
+        except BaseException as error:
+            failures.append(error)
+
+    def note_and_name(number: int) -> None:
+        organize.note(folder, f"note {number}")
+        assert organize.read_remarks(folder).note == f"note {number}"
+        organize.rename(folder, f"name {number}")
+        assert folder.manifest_data().config.name == f"name {number}"
+
+    def pin_and_extend(number: int) -> None:
+        organize.pin(folder, number % 2 == 0)
+        assert organize.read_remarks(folder).pinned == (number % 2 == 0)
+        seeds = folder.manifest_data().config.seeds + 1
+        extend_manifest(folder, seeds)
+        assert folder.manifest_data().config.seeds == seeds
+
+    before = folder.manifest_data().config.seeds
+    other = """
+        import sys
+        from pathlib import Path
+        from dataclasses import replace
+        from tui_attn.experiment.folders import ExperimentDir
+        from tui_attn.experiment.writing import _change_manifest
+        folder = ExperimentDir(Path(sys.argv[1]))
+        for number in range(200):
+            _change_manifest(folder, lambda manifest: replace(manifest, threads=number % 8 + 1))
+            assert folder.manifest_data().threads == number % 8 + 1
+    """
+    with processes.python(other, folder.path) as process:
+        threads = [threading.Thread(target=keep, args=(work,)) for work in (note_and_name, pin_and_extend)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert process.wait(120) == 0
+    assert failures == []
+    manifest = folder.manifest_data()
+    assert (manifest.config.name, manifest.config.seeds, manifest.threads) == ("name 199", before + rounds, 8)
+    assert organize.read_remarks(folder) == organize.Remarks("note 199", False)
