@@ -100,7 +100,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     config = follower.manifest.config
     probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
     for model in (own.name for own in config.custom_models if own.name in probed):
-        problems.append(f"{model} is a model of one's own: only the attention of {joined(KINDS)} can be replaced")
+        problems.append(f"{model} is a custom model: only the attention of {joined(KINDS)} can be replaced")
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")

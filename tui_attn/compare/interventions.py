@@ -64,7 +64,7 @@ class Intervention:
     ci95: Interval
     """Of `delta`, paired over the test images; it speaks of this network alone. See `paired_change`."""
     lost: float
-    """Images that were classified rightly and no longer are."""
+    """Images that were classified correctly and no longer are."""
     gained: float
     draws: int
     """Random replacements that were averaged; 1 where nothing is random."""

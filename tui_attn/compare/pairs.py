@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from tui_attn.compare.t_test import PairedTest, VerdictLabel, paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.folders import run_id
+from tui_attn.experiment.folders import ExperimentDir, run_id
+from tui_attn.experiment.follower import Situation
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.system.text import safe_text
@@ -41,6 +42,28 @@ _SETTINGS = {
     "lr": "learning rate",
     "augment": "augmentation",
 }
+
+
+class Experiment(Protocol):
+    """What a comparison reads: the logs of an experiment, or of several as one."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """How it was started."""
+
+    @property
+    def folder(self) -> ExperimentDir:
+        """Where its files are."""
+
+    @property
+    def state(self) -> ExperimentState:
+        """What its logs say."""
+
+    def situation(self) -> Situation:
+        """The states of its runs now."""
+
+    def troubles(self) -> list[str]:
+        """What is wrong with its logs, safe to show."""
 
 
 def fraction(value: float | None) -> float | None:

@@ -10,7 +10,7 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import Follower, Situation, read_state
-from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.model_info import position
 from tui_attn.experiment.reducer import ExperimentState, RunState
 
@@ -19,69 +19,75 @@ _MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Homes(ExperimentDir):
+class _Folders(ExperimentDir):
     """Finds each run in the folder of the experiment that it belongs to."""
 
-    homes: Mapping[str, ExperimentDir] = field(default_factory=dict)
+    by_run: Mapping[str, ExperimentDir] = field(default_factory=dict)
 
     def run(self, run: str) -> RunDir:
         """The run with id `run`."""
-        return self.homes[run].run(run)
+        return self.by_run[run].run(run)
 
 
-class Pool(Follower):
-    """The runs of several experiments as those of one. It is read once, and follows nothing.
+@dataclass(frozen=True)
+class PooledExperiment:
+    """The runs of several experiments as those of one, as their logs stood when it was made."""
 
-    Raises `RunsError` with the reasons why they may not be compared.
-    """
-
-    def __init__(self, followers: Sequence[Follower]) -> None:
-        self._followers = followers
-        _refuse(why_not_together(followers), followers)
-        chosen = _chosen(followers)
-        first = followers[0]
-        ids = " + ".join(follower.folder.id for follower in followers)
-        configs = [follower.manifest.config for follower in followers]
-        models = dict.fromkeys(model for config in configs for model in config.models)
-        own = {each.name: each for config in configs for each in config.custom_models}
-        seeds = sorted({run.seed for run, _ in chosen.values()})
-        config = replace(
-            configs[0],
-            models=tuple(sorted(models, key=position)),
-            custom_models=tuple(own.values()),
-            seed=seeds[0],
-            seeds=1,
-            name=None,
-        )
-        self.manifest = replace(first.manifest, id=ids, config=config)
-        self.folder = _Homes(first.folder.path, {id_: follower.folder for id_, (_, follower) in chosen.items()})
-        self.state = ExperimentState(ids)
-        self.state.runs = {id_: run for id_, (run, _) in chosen.items()}
-        shown = [follower.situation() for follower in followers]
-        by_follower = dict(zip(map(id, followers), shown, strict=True))
-        states = {id_: by_follower[id(follower)].runs[id_] for id_, (_, follower) in chosen.items()}
-        kinds = [situation.experiment for situation in shown]
-        worst = next((kind for kind in kinds if kind != "finished"), "finished")
-        self._situation = Situation(worst, states, any(situation.supervised for situation in shown))
+    followers: Sequence[Follower]
+    manifest: Manifest
+    folder: ExperimentDir
+    state: ExperimentState
+    states: Situation
 
     def situation(self) -> Situation:
         """The states as they were when the logs were read."""
-        return self._situation
+        return self.states
 
     def troubles(self) -> list[str]:
         """What is wrong with the logs of any of them."""
-        return [f"{each.folder.id}/{trouble}" for each in self._followers for trouble in each.troubles()]
+        return [f"{each.folder.id}/{trouble}" for each in self.followers for trouble in each.troubles()]
+
+
+def pool(followers: Sequence[Follower]) -> PooledExperiment:
+    """Make one experiment of several. Raises `RunsError` with the reasons why they may not be compared."""
+    _refuse(why_not_together(followers), followers)
+    chosen = _chosen(followers)
+    ids = " + ".join(follower.folder.id for follower in followers)
+    configs = [follower.manifest.config for follower in followers]
+    models = dict.fromkeys(model for config in configs for model in config.models)
+    custom = {each.name: each for config in configs for each in config.custom_models}
+    config = replace(
+        configs[0],
+        models=tuple(sorted(models, key=position)),
+        custom_models=tuple(custom.values()),
+        seed=min(run.seed for run, _ in chosen.values()),
+        seeds=1,
+        name=None,
+    )
+    situations = {id(follower): follower.situation() for follower in followers}
+    states = {run: situations[id(follower)].runs[run] for run, (_, follower) in chosen.items()}
+    kinds = [situation.experiment for situation in situations.values()]
+    worst = next((kind for kind in kinds if kind != "finished"), "finished")
+    state = ExperimentState(ids)
+    state.runs = {id_: run for id_, (run, _) in chosen.items()}
+    return PooledExperiment(
+        followers=followers,
+        manifest=replace(followers[0].manifest, id=ids, config=config),
+        folder=_Folders(followers[0].folder.path, {run: follower.folder for run, (_, follower) in chosen.items()}),
+        state=state,
+        states=Situation(worst, states, any(situation.supervised for situation in situations.values())),
+    )
 
 
 def compare_together(folders: Sequence[ExperimentDir]) -> tuple[Summary, list[str]]:
-    """The comparison of several experiments and the remarks on it, as `summarise` and `remarks` give them for one.
+    """The comparison of several experiments, and the remarks on it.
 
-    `experiments` holds their ids besides. Raises `RunsError`, also where comparing them would be unfair.
+    Raises `RunsError`, also where comparing them would be unfair.
     """
-    pool = Pool([read_state(folder) for folder in dict.fromkeys(folders)])
-    ids = tuple(follower.folder.id for follower in pool._followers)
-    summary = replace(summarise(pool), experiments=ids)
-    return summary, [*_shares(pool), *find_remarks(pool, summary)]
+    pooled = pool([read_state(folder) for folder in dict.fromkeys(folders)])
+    ids = tuple(follower.folder.id for follower in pooled.followers)
+    summary = replace(summarise(pooled), experiments=ids)
+    return summary, [*_shares(pooled), *find_remarks(pooled, summary)]
 
 
 def why_not_together(followers: Sequence[Follower]) -> list[str]:
@@ -92,11 +98,11 @@ def why_not_together(followers: Sequence[Follower]) -> list[str]:
 
 
 def _unlike_models(followers: Sequence[Follower]) -> list[str]:
-    """Models of one's own that have one name and another code."""
+    """Custom models with one name and different code."""
     digests: dict[str, set[str | None]] = {}
     for follower in followers:
-        for own in follower.manifest.config.custom_models:
-            digests.setdefault(own.name, set()).add(own.sha256)
+        for custom in follower.manifest.config.custom_models:
+            digests.setdefault(custom.name, set()).add(custom.sha256)
     return [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
 
 
@@ -151,11 +157,11 @@ def _refuse(reasons: Sequence[str], followers: Sequence[Follower]) -> None:
         raise RunsError(f"comparing {names} would be unfair: they differ in {'; '.join(reasons[:_MOST])}{more}")
 
 
-def _shares(pool: Pool) -> list[str]:
+def _shares(pooled: PooledExperiment) -> list[str]:
     """Which runs come from which experiment."""
-    found: dict[str, list[RunState]] = {follower.folder.id: [] for follower in pool._followers}
-    for id_, run in pool.state.runs.items():
-        found[pool.folder.run(id_).path.parent.name].append(run)
+    found: dict[str, list[RunState]] = {follower.folder.id: [] for follower in pooled.followers}
+    for id_, run in pooled.state.runs.items():
+        found[pooled.folder.run(id_).path.parent.name].append(run)
     return [f"from {id_}: {_which(runs)}" for id_, runs in found.items()]
 
 

@@ -40,7 +40,7 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the images that are classified rightly."""
+        """Fraction of the images that are classified correctly."""
         return float(self.right.mean())
 
 
@@ -216,7 +216,7 @@ class Change:
     ci95: Interval
     """Of `delta`, over test images; it says nothing of other seeds."""
     lost: float
-    """Images that were classified rightly and no longer are, mean over the draws."""
+    """Images that were classified correctly and no longer are, mean over the draws."""
     gained: float
 
 

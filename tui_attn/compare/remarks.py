@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tui_attn.compare.pairs import BASE, same_seed, why_left_out, why_not_paired
+from tui_attn.compare.pairs import BASE, Experiment, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
-from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import attention_of
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
@@ -17,20 +16,20 @@ _MOST = 5
 """Runs that are named one by one; of more the number is told."""
 
 
-def find_remarks(follower: Follower, summary: Summary, *, commands: bool = True) -> list[str]:
-    """Sentences on what the comparison `summary` of `follower` lacks, the weightiest first; none when all is there.
+def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = True) -> list[str]:
+    """Sentences on what the comparison `summary` of `experiment` lacks, the weightiest first; none when all is there.
 
     Text from files is made safe. With `commands` they name those that mend it, where they are of one experiment.
     """
-    folder = follower.folder.path if commands and not summary.experiments else None
+    folder = experiment.folder.path if commands and not summary.experiments else None
     return [
-        *_models(summary, any(run.gates for run in follower.state.runs.values())),
+        *_models(summary, any(run.gates for run in experiment.state.runs.values())),
         *_unfinished(summary.runs, summary.epochs, folder),
-        *_left_out(follower),
-        *_not_paired(follower),
+        *_left_out(experiment),
+        *_not_paired(experiment),
         *_seeds(summary, folder),
-        *_predictions(follower, summary),
-        *_damaged(follower),
+        *_predictions(experiment, summary),
+        *_damaged(experiment),
     ]
 
 
@@ -82,30 +81,30 @@ def _names(runs: Sequence[str]) -> str:
     return named if len(runs) <= _MOST else f"{named} and {len(runs) - _MOST} more"
 
 
-def _left_out(follower: Follower) -> Iterable[str]:
+def _left_out(experiment: Experiment) -> Iterable[str]:
     """Finished runs that nevertheless don't count."""
-    epochs = follower.manifest.config.epochs
+    epochs = experiment.manifest.config.epochs
     found = [
         f"{safe_text(run.id, one_line=True)} {why}; it is left out of means and verdicts"
-        for run in follower.state.runs.values()
+        for run in experiment.state.runs.values()
         if run.state == "finished" and (why := why_left_out(run, epochs))
     ]
     yield from _first(found, "finished runs are left out for the like")
 
 
-def _not_paired(follower: Follower) -> Iterable[str]:
+def _not_paired(experiment: Experiment) -> Iterable[str]:
     """Runs of one seed that differ in more than their model."""
-    config = follower.manifest.config
+    config = experiment.manifest.config
     others = [model for model in config.models if model != BASE] if BASE in config.models else []
     found = [
         f"{other.id} is not compared with {base.id}: they differ in {why}"
         for model in others
-        for base, other in same_seed(follower.state, config, model)
+        for base, other in same_seed(experiment.state, config, model)
         if (why := why_not_paired(base, other))
     ]
     yield from _first(found, "pairs of runs are not compared for the like")
     unlike = {
-        key: len({str(run.about[key]) for run in follower.state.runs.values() if key in run.about})
+        key: len({str(run.about[key]) for run in experiment.state.runs.values() if key in run.about})
         for key in ("test_size", "train_size", "torch", "precision")
     }
     names = {"test_size": "numbers of test images", "train_size": "numbers of training images"}
@@ -127,21 +126,21 @@ def _seeds(summary: Summary, folder: Path | None) -> Iterable[str]:
         yield f"the means are over different numbers of seeds ({numbers}); verdicts only use seeds finished in both"
 
 
-def _predictions(follower: Follower, summary: Summary) -> Iterable[str]:
+def _predictions(experiment: Experiment, summary: Summary) -> Iterable[str]:
     problems: dict[str, None] = {}
     for entry in summary.models:
         if entry.versus_base is None:
             continue
-        pairs = same_seed(follower.state, follower.manifest.config, entry.model)
-        result, found = these_networks(follower.folder, pairs)
+        pairs = same_seed(experiment.state, experiment.manifest.config, entry.model)
+        result, found = these_networks(experiment.folder, pairs)
         problems |= dict.fromkeys(found)
         if result is None and found:
             problems[f"so the networks of {entry.model} and {BASE} can't be compared image by image"] = None
     yield from _first(list(problems), "predictions can't be used either")
 
 
-def _damaged(follower: Follower) -> Iterable[str]:
-    yield from _first(follower.troubles(), "logs are damaged as well")
+def _damaged(experiment: Experiment) -> Iterable[str]:
+    yield from _first(experiment.troubles(), "logs are damaged as well")
 
 
 def _first(sentences: Sequence[str], others: str) -> Iterable[str]:

@@ -107,7 +107,7 @@ def _signed_sums(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 MOST_SEEDS = 1_000_000
-"""More seeds than this nobody trains: `seeds_needed` says None."""
+"""Above this `seeds_needed` returns None."""
 
 
 def seeds_needed(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_attn.compare.pairs import (
+    Experiment,
     Pair,
     comparisons,
     counts,
@@ -21,7 +22,6 @@ from tui_attn.compare.predictions import Predictions, PredictionsError, load_pre
 from tui_attn.compare.t_test import Interval, VerdictLabel, mean_interval
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
-from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EpochResult, RunState
 
 _TOLERANCE = 0.005
@@ -153,16 +153,16 @@ class Summary:
         raise KeyError(model)
 
 
-def summarise(follower: Follower) -> Summary:
+def summarise(experiment: Experiment) -> Summary:
     """The comparison of an experiment as its logs stand.
 
     Means and verdicts are over runs that finished and whose last epoch is in their log. The interval of `versus_base`
     has the level 1 - 0.05/m and its p-value is multiplied by m, with m the number of models that are compared with
     base, whether or not all of them have results.
     """
-    manifest, config = follower.manifest, follower.manifest.config
-    situation = follower.situation()
-    by_model = runs_of(follower.state, config)
+    manifest, config = experiment.manifest, experiment.manifest.config
+    situation = experiment.situation()
+    by_model = runs_of(experiment.state, config)
     seeds = sorted({*config.seed_list, *(run.seed for found in by_model.values() for run in found)})
     missing = "lost" if situation.experiment == "lost" else "queued"
     models = []
@@ -174,7 +174,7 @@ def summarise(follower: Follower) -> Summary:
             else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
         ]
-        models.append(_model(follower, model, by_model[model], runs))
+        models.append(_model(experiment, model, by_model[model], runs))
     return Summary(
         experiment=manifest.id,
         state=situation.experiment,
@@ -205,8 +205,8 @@ def _run(run: RunState, state: str, epochs: int) -> RunSummary:
     )
 
 
-def _model(follower: Follower, model: str, begun: Sequence[RunState], runs: Sequence[RunSummary]) -> ModelSummary:
-    config: ExperimentConfig = follower.manifest.config
+def _model(experiment: Experiment, model: str, begun: Sequence[RunState], runs: Sequence[RunSummary]) -> ModelSummary:
+    config: ExperimentConfig = experiment.manifest.config
     about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
     found = [run.test_accuracy for run in runs if run.counts and run.test_accuracy is not None]
     mean, ci95 = mean_interval(found) if found else (None, None)
@@ -218,18 +218,18 @@ def _model(follower: Follower, model: str, begun: Sequence[RunState], runs: Sequ
         runs=tuple(runs),
         accuracy=mean,
         ci95=ci95,
-        versus_base=_versus_base(follower, model),
+        versus_base=_versus_base(experiment, model),
         code_sha256=next((custom.sha256 for custom in config.custom_models if custom.name == model), None),
     )
 
 
-def _versus_base(follower: Follower, model: str) -> Versus | None:
-    config = follower.manifest.config
-    paired = pair_by_seed(follower.state, config, model)
+def _versus_base(experiment: Experiment, model: str) -> Versus | None:
+    config = experiment.manifest.config
+    paired = pair_by_seed(experiment.state, config, model)
     if paired is None:
         return None
     found = paired.test()
-    networks, _ = these_networks(follower.folder, same_seed(follower.state, config, model))
+    networks, _ = these_networks(experiment.folder, same_seed(experiment.state, config, model))
     return Versus(
         delta=found.delta,
         ci95=found.ci95,

@@ -21,7 +21,7 @@ TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-
 _HUB = {"mnist": "mnist", "fashion-mnist": "fashion_mnist", "cifar10": "cifar10", "cifar100": "cifar100"}
 """What the hub calls the data sets that it has."""
 OWN_MODULE = "network"
-"""What the file of a model of one's own is called where it is exported."""
+"""Name of the exported file of a custom model, as a Python module."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BUCKETS = 40
 """Of a histogram of gates, equally wide between 0 and 1."""
 _MAX_STEP = 2**62
-"""A log that somebody else wrote may name any step."""
+"""Steps in foreign logs may be out of range."""
 
 
 def version(t: float) -> bytes:

@@ -17,7 +17,7 @@ from tui_attn.system.liveness import Lock
 from tui_attn.system.text import safe_text
 
 LOCK = "exporter.lock"
-"""Of an experiment: held by whoever writes event files into its runs' folders."""
+"""In an experiment's folder: held by the process that writes event files into its runs' folders."""
 NEEDS = "TensorBoard's event files need tensorboard: pip install 'tui-attn[tensorboard]'"
 
 

@@ -71,7 +71,7 @@ def _network_code() -> dict[str, bytes]:
 
 
 def _own_code(follower: Follower, model: str) -> dict[str, bytes]:
-    """The file of a model of one's own. Raises `CustomModelError` where it isn't what was trained any more."""
+    """The file of a custom model. Raises `CustomModelError` where it isn't what was trained any more."""
     source = read_source(follower.folder.custom_model(model), follow_links=False)
     if sha256(source) != follower.manifest.config.custom_model(model).sha256:
         raise CustomModelError("the code of its network was altered since it was trained")
