@@ -8,7 +8,7 @@ from pathlib import Path
 from tests import recorded
 from tests.ui.test_entry import snapshot
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.ui.curves import accuracy_curves, loss_curves
+from tui_attn.ui.curves import Curve, accuracy_curves, metric_curves
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.widgets.curves_panel import without_points
 
@@ -22,7 +22,7 @@ def test_one_seed_shows_training_and_test_of_each_model(tmp_path: Path) -> None:
     assert [len(curve.values) for curve in curves] == [125, 125, 125, 2, 2, 2]
     assert len({curve.id for curve in curves}) == 6
     assert all(curve.group is None for curve in curves)
-    losses = loss_curves(picture)
+    losses = _losses(picture)
     assert [curve.color for curve in losses] == ["base", "se", "self-attention"]
     assert all(len(curve.steps) == len(curve.values) == len(curve.times or ()) for curve in [*curves, *losses])
 
@@ -33,7 +33,7 @@ def test_many_seeds_are_grouped_by_model_and_only_the_test_set_shows(tmp_path: P
     assert title == "test accuracy"
     assert [curve.group for curve in curves] == ["base", "se", "self-attention"] * 4
     assert {len(curve.values) for curve in curves} == {3}
-    assert [curve.group for curve in loss_curves(picture)] == ["base", "se", "self-attention"] * 4
+    assert [curve.group for curve in _losses(picture)] == ["base", "se", "self-attention"] * 4
 
 
 def test_before_the_first_test_many_seeds_show_the_training(tmp_path: Path) -> None:
@@ -52,8 +52,12 @@ def test_ascii_has_markers_of_its_own(tmp_path: Path) -> None:
 
 def test_runs_without_points_have_no_curves(tmp_path: Path) -> None:
     picture = snapshot(recorded.scene(tmp_path, "empty"))
-    assert loss_curves(picture) == []
+    assert _losses(picture) == []
     assert accuracy_curves(picture, ascii_only=False) == ("accuracy", [])
+
+
+def _losses(picture: Snapshot) -> list[Curve]:
+    return metric_curves(picture, "loss", ascii_only=False)[1]
 
 
 def test_charts_without_points_say_whether_any_are_to_come() -> None:

@@ -109,7 +109,7 @@ def test_no_key_of_the_dashboard_is_left_out(tmp_path: Path) -> None:
 def test_an_action_of_a_panel_without_the_focus_reaches_that_panel(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         assert app.dashboard.curves is not None
-        plot = app.dashboard.curves.loss
+        plot = app.dashboard.curves.plots["loss"]
         await opened(pilot, app)
         await pilot.press(*"logarithmic")
         assert rows(app) == ["log"]

@@ -12,9 +12,23 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 VERSION = 1
+
+
+class StepMetric(NamedTuple):
+    """A metric that is logged for training steps: a column of the `metrics` event, a chart, a column of exports."""
+
+    name: str
+    unit: str
+    """What it counts in exports; fractions are shown as percentages."""
+    required: bool = True
+    """Whether every log has it; a later metric is missing in logs of earlier versions, and NaN there."""
+
+
+STEP_METRICS = (StepMetric("loss", "nats"), StepMetric("accuracy", "fraction"))
+"""The metrics of training steps, means over the steps since the point before."""
 MAX_LINE = 8 * 1024 * 1024
 """Bytes; a longer line is damage, not an event."""
 MOST_TEXT = 100_000
@@ -67,9 +81,14 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
         "parameters": int,
         "macs": (int, type(None)),
     },
-    # Columns of equal length: `step` (counted from 1 over the whole run), `loss` and `accuracy`, each the mean over
-    # the training steps since the point before; `epoch` is the epoch in progress, from 1.
-    "metrics": {"epoch": int, "step": list, "loss": list, "accuracy": list, "train_seconds": _NUMBER},
+    # Columns of equal length: `step` (counted from 1 over the whole run) and `STEP_METRICS`; `epoch` is the epoch in
+    # progress, from 1.
+    "metrics": {
+        "epoch": int,
+        "step": list,
+        **{metric.name: list for metric in STEP_METRICS if metric.required},
+        "train_seconds": _NUMBER,
+    },
     # The test set after each epoch. `images` and `train_seconds` count from the run's start.
     "epoch": {
         "epoch": int,

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tui_attn.experiment.events import Event, number
+from tui_attn.experiment.events import STEP_METRICS, Event, number
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.run_state import (
     RUN_ENDED,
@@ -289,17 +289,20 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
     data = event.data
     try:
         steps = [*map(number, data["step"])]
-        losses = [*map(number, data["loss"])]
-        accuracies = [*map(number, data["accuracy"])]
+        columns = {
+            metric.name: [*map(number, data[metric.name])] if metric.name in data else [math.nan] * len(steps)
+            for metric in STEP_METRICS
+        }
         seconds = number(data["train_seconds"])
     except (TypeError, ValueError):
         return
-    if not len(steps) == len(losses) == len(accuracies):
+    if any(len(values) != len(steps) for values in columns.values()):
         return
     last = run.steps[-1] if run.steps else 0.0
+    known = 0
     if steps and not steps[0] > last:
         known = next((index for index, step in enumerate(steps) if step > last), len(steps))
-        steps, losses, accuracies = steps[known:], losses[known:], accuracies[known:]
+        steps = steps[known:]
     newest = last
     for step in steps:
         if not newest < step < math.inf:
@@ -312,8 +315,8 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
     span = newest - last
     run.times.extend([before + spent * ((step - last) / span) for step in steps])
     run.steps.extend(steps)
-    run.losses.extend(losses)
-    run.accuracies.extend(accuracies)
+    for name, values in columns.items():
+        run.metrics[name].extend(values[known:])
     run.points_since_resume += len(steps)
 
 
@@ -356,7 +359,7 @@ def _checkpoint(state: ExperimentState, run: RunState, event: Event) -> None:
 def _resumed(state: ExperimentState, run: RunState, event: Event) -> None:
     step = event["from_step"]
     keep = bisect_right(run.steps, step)
-    for series in (run.steps, run.losses, run.accuracies, run.times):
+    for series in (run.steps, run.times, *run.metrics.values()):
         del series[keep:]
     run.epochs = [result for result in run.epochs if result.epoch <= event["epoch"] and result.step <= step]
     run.probes = [probe for probe in run.probes if probe[0] <= event["epoch"]]

@@ -7,6 +7,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui_attn.experiment.events import STEP_METRICS
+
 RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
 RUN_LIVE = frozenset({"starting", "running", "paused"})
 RUN_OPEN = frozenset({"queued", "starting", "running"})
@@ -55,8 +57,8 @@ class RunState:
     """When its last pause ended, unix seconds."""
     ended_at: float | None = None
     steps: array[float] = field(default_factory=_series)
-    losses: array[float] = field(default_factory=_series)
-    accuracies: array[float] = field(default_factory=_series)
+    metrics: dict[str, array[float]] = field(default_factory=lambda: {each.name: _series() for each in STEP_METRICS})
+    """By name, as long as `steps`."""
     times: array[float] = field(default_factory=_series)
     """Seconds of training at each point; pauses, evaluation and time between resumes not counted."""
     epochs: list[EpochResult] = field(default_factory=list)
@@ -79,6 +81,16 @@ class RunState:
     """The state to which it goes back when its pause ends."""
     last_words: tuple[float, str | None] = (-math.inf, None)
     """When its worker last recorded an end, and with what traceback."""
+
+    @property
+    def losses(self) -> array[float]:
+        """The training loss at each point."""
+        return self.metrics["loss"]
+
+    @property
+    def accuracies(self) -> array[float]:
+        """The training accuracy at each point."""
+        return self.metrics["accuracy"]
 
     @property
     def step(self) -> int:

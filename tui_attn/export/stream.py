@@ -78,7 +78,7 @@ class RunStream:
         found = bytearray()
         for index in range(first, len(run.steps)):
             t = event.t - (run.times[-1] - run.times[index])
-            values = {"loss/train": run.losses[index], "accuracy/train": run.accuracies[index]}
+            values = {f"{name}/train": series[index] for name, series in run.metrics.items()}
             found += records.scalars(t, int(run.steps[index]), values)
         seconds = run.times[-1] - (run.times[first - 1] if first else 0.0)
         images = self._images(run.steps[-1]) - (self._images(run.steps[first - 1]) if first else 0)

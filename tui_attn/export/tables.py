@@ -15,6 +15,7 @@ from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.compare.predictions import class_names
 from tui_attn.compare.results import Results, read_results
 from tui_attn.compare.summary import Versus, time_to_accuracy
+from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import RunState
 from tui_attn.export.outfolder import OutFolder
@@ -106,7 +107,7 @@ _HEATMAPS = (
 _CLASSES = ("model", "run", "class", "accuracy")
 _SEEN = ("predictions_changed", "loss_nats")
 _EFFECTS = ("model", "run", "kind", "layer", "accuracy", "delta", "delta_low", "delta_high", "interval_over", *_SEEN)
-_POINTS = (*_RUN, "step", "train_time_s", "train_loss_nats", "train_accuracy_fraction")
+_POINTS = (*_RUN, "step", "train_time_s", *(f"train_{metric.name}_{metric.unit}" for metric in STEP_METRICS))
 _GATES = (*_RUN, "epoch", "layer", "class", "channel", "gate_mean_fraction", "gate_sd_fraction")
 
 
@@ -207,7 +208,7 @@ def _epochs(begun: Iterable[RunState]) -> Iterator[Row]:
 
 def _points(begun: Iterable[RunState]) -> Iterator[Row]:
     for run in begun:
-        for step, *values in zip(run.steps, run.times, run.losses, run.accuracies, strict=True):
+        for step, *values in zip(run.steps, run.times, *run.metrics.values(), strict=True):
             yield [*_named(run), int(step), *values]
 
 

@@ -33,9 +33,13 @@ class Point:
 
     step: int
     """The last of these steps; of a loss that is not finite, the first step that had one."""
-    loss: float
-    accuracy: float
-    """NaN where the loss is not finite."""
+    metrics: dict[str, float]
+    """By name, `STEP_METRICS`; all but the loss are NaN where the loss is not finite."""
+
+    @property
+    def loss(self) -> float:
+        """The loss."""
+        return self.metrics["loss"]
 
 
 class Tally:

@@ -185,8 +185,7 @@ class Session:
             "metrics",
             epoch=self.progress.epoch + 1,
             step=[point.step],
-            loss=[round(point.loss, 6)],
-            accuracy=[round(point.accuracy, 6)],
+            **{name: [round(value, 6)] for name, value in point.metrics.items()},
             train_seconds=round(self.progress.train_seconds, 4),
         )
         fault("append")

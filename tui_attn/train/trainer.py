@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import networks, rng
@@ -156,7 +157,7 @@ class Trainer:
         stopwatch.add_to(progress)
         for step, loss in enumerate(losses, progress.step - len(losses) + 1):
             if not math.isfinite(loss):
-                return Point(step, loss, math.nan)
+                return Point(step, dict.fromkeys((metric.name for metric in STEP_METRICS), math.nan) | {"loss": loss})
         batch, size = self.config.batch_size, len(self.data.train_labels)
         start = (progress.position - len(losses)) * batch
         sizes = [min(batch, size - start - index * batch) for index in range(len(losses))]
@@ -164,7 +165,7 @@ class Trainer:
         progress.loss_sum += loss_sum
         progress.correct += correct
         self._tally.clear()
-        return Point(progress.step, loss_sum / sum(sizes), correct / sum(sizes))
+        return Point(progress.step, {"loss": loss_sum / sum(sizes), "accuracy": correct / sum(sizes)})
 
     def end_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy of the epoch's training steps, whose epoch is complete by this."""

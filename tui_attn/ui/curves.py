@@ -50,10 +50,13 @@ _HOLLOW = {"●": "○", "▲": "△", "■": "□", "◆": "◇", "▼": "▽",
 """The marker of a test curve by that of the training curve of the same model."""
 
 
-def loss_curves(snapshot: Snapshot) -> list[Curve]:
-    """The training loss of every run."""
+def metric_curves(snapshot: Snapshot, metric: str, *, ascii_only: bool) -> tuple[str, list[Curve]]:
+    """A title, and the curves of a metric of training steps: of accuracy also those on the test set."""
+    if metric == "accuracy":
+        return accuracy_curves(snapshot, ascii_only=ascii_only)
     seeds = _many_seeds(snapshot)
-    return [_train(view, view.state.losses, seeds) for view in snapshot.runs.values() if view.state.steps]
+    views = [view for view in snapshot.runs.values() if view.state.steps]
+    return metric, [_train(view, view.state.metrics[metric], seeds) for view in views]
 
 
 def accuracy_curves(snapshot: Snapshot, *, ascii_only: bool) -> tuple[str, list[Curve]]:

@@ -222,9 +222,9 @@ class Feed(threading.Thread):
 
 
 def _copy(run: RunState) -> RunState:
-    """A copy that the fold no longer touches."""
+    """A copy that the reducer no longer changes."""
     found = copy(run)
-    found.steps, found.losses = run.steps[:], run.losses[:]
-    found.accuracies, found.times = run.accuracies[:], run.times[:]
+    found.steps, found.times = run.steps[:], run.times[:]
+    found.metrics = {name: values[:] for name, values in run.metrics.items()}
     found.epochs, found.probes, found.warnings = run.epochs[:], run.probes[:], run.warnings[:]
     return found

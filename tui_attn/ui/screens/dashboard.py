@@ -164,7 +164,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """What has keys here, for the help."""
         parts: list[tuple[str, DOMNode]] = [("dashboard", self), ("run list", self.table)]
         if self.curves is not None and self.side is not None:
-            parts += [("charts", self.curves.loss), ("log", self.side.log_pane)]
+            parts += [("charts", self.curves.plots["loss"]), ("log", self.side.log_pane)]
         return parts
 
     def _tick(self) -> None:

@@ -10,8 +10,9 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
 
+from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.model_info import attention_of
-from tui_attn.ui.curves import accuracy_curves, loss_curves
+from tui_attn.ui.curves import metric_curves
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.messages import ChartsLoaded
 from tui_attn.ui.styles import drawing_mode
@@ -31,8 +32,10 @@ class CurvesPanel(Widget):
 
     def __init__(self, *, has_gates: bool, id: str) -> None:
         super().__init__(id=id)
-        self.loss = MetricPlot("loss", id="loss")
-        self.accuracy = MetricPlot("accuracy", percent=True, id="accuracy")
+        self.plots = {
+            metric.name: MetricPlot(metric.name, percent=metric.unit == "fraction", id=metric.name)
+            for metric in STEP_METRICS
+        }
         self.gates = GateStrip(id="gates") if has_gates else None
         self._snapshot: Snapshot | None = None
         self._timer: Timer | None = None
@@ -43,8 +46,7 @@ class CurvesPanel(Widget):
     def compose(self) -> ComposeResult:
         """The charts, and the gates below them."""
         with Plots(id="plots"):
-            yield self.loss
-            yield self.accuracy
+            yield from self.plots.values()
         if self.gates is not None:
             yield self.gates
 
@@ -84,11 +86,11 @@ class CurvesPanel(Widget):
         self._timer = None
         self._drawn = time.monotonic()
         if self._snapshot is not None:
-            self.loss.empty = self.accuracy.empty = without_points(self._snapshot)
-            self.loss.set_curves(loss_curves(self._snapshot))
             ascii_only = drawing_mode(self.app).ascii
-            self.accuracy.title, curves = accuracy_curves(self._snapshot, ascii_only=ascii_only)
-            self.accuracy.set_curves(curves)
+            for metric, plot in self.plots.items():
+                plot.empty = without_points(self._snapshot)
+                plot.title, curves = metric_curves(self._snapshot, metric, ascii_only=ascii_only)
+                plot.set_curves(curves)
 
     def show_gates(self, selected: RunView | None) -> None:
         """The gates of the selected run, or of one with gates and its seed, so that the strip stays where it is."""
