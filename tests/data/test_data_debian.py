@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -20,7 +21,6 @@ import pytest
 from tests.data.making import make_idx_set, names_in, with_debian
 from tui_attn.data import DATASETS, DataError, FetchOptions, load
 from tui_attn.data.base import DatasetInfo
-from tui_attn.data.download import connect
 from tui_attn.data.resolve import ensure_info
 
 CHECKOUT = Path(__file__).parents[2]
@@ -40,7 +40,8 @@ def why_not() -> str | None:
     addresses = {urlsplit(line.split("'")[1]) for line in output.splitlines() if line.startswith("'http")}
     for address in addresses:
         with suppress(OSError):
-            connect((address.hostname or "", address.port or (443 if address.scheme == "https" else 80)), 5.0).close()
+            port = address.port or (443 if address.scheme == "https" else 80)
+            socket.create_connection((address.hostname or "", port), 5.0).close()
             return None
     return "no Debian archive can be reached from here"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from tests.data.making import Server, serving
 from tests.waiting import eventually
 from tui_attn.data.base import Limits
-from tui_attn.data.download import DownloadError, allowed, connect, download, host_of
+from tui_attn.data.download import DownloadError, allowed, download, host_of
 
 CONTENT = bytes(range(256)) * 3000
 QUICK = Limits(connect=60.0, stall=60.0, retries=2, pause=0.001)
@@ -76,7 +77,7 @@ def test_a_server_that_always_breaks_off_is_given_up(server: Server, tmp_path: P
     with pytest.raises(DownloadError, match="broke off after 1,000 of 768,000 bytes"):
         fetch(server, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT[:1000]
-    assert len(server.asked) == 2 + QUICK.retries
+    assert len(server.asked) == 1 + QUICK.retries
 
 
 def test_a_server_that_says_nothing_is_given_up(server: Server, tmp_path: Path) -> None:
@@ -171,34 +172,79 @@ def test_a_port_where_nobody_listens(tmp_path: Path) -> None:
             download(url, tmp_path / "part", 10, QUICK)
 
 
-def test_a_host_that_never_answers_costs_the_connect_limit_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two addresses that swallow everything share the one limit; the time is what the sockets were given."""
-    given: list[float] = []
+@contextmanager
+def speaking(words: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server of sockets that does `words` to whoever connects; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-    class Silent:
-        def __init__(self, *_: object) -> None:
-            pass
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        words(connection)
 
-        def settimeout(self, seconds: float) -> None:
-            given.append(seconds)
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        listener.shutdown(socket.SHUT_RDWR)
 
-        def connect(self, where: object) -> None:
-            raise TimeoutError("timed out")
 
-        def close(self) -> None:
-            pass
+def drip(connection: socket.socket, text: bytes) -> None:
+    """Send a byte now and then, until the other side has had enough."""
+    pause = threading.Event()
+    for byte in text:
+        connection.sendall(bytes([byte]))
+        pause.wait(0.02)
 
-    two = [
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443)),
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.2", 443)),
-    ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: two)
-    monkeypatch.setattr(socket, "socket", Silent)
-    with pytest.raises(TimeoutError):
-        connect(("mirror.example", 443), 5.0)
-    first, second = given
-    assert first <= 2.5
-    assert second <= 5.0
+
+def test_a_mirror_whose_body_drips_is_given_up_at_once(tmp_path: Path) -> None:
+    asked = []
+
+    def words(connection: socket.socket) -> None:
+        asked.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        drip(connection, bytes(100_000))
+
+    limits = replace(QUICK, stall=0.3, least=2000.0)
+    with speaking(words) as url, pytest.raises(DownloadError, match="is too slow"):
+        download(url, tmp_path / "part", 100_000, limits)
+    assert len(asked) == 1
+    assert 0 < (tmp_path / "part").stat().st_size < 10_000
+
+
+def test_a_mirror_whose_headers_drip_is_given_up(tmp_path: Path) -> None:
+    def words(connection: socket.socket) -> None:
+        connection.recv(65536)
+        drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-More: 1\r\n" * 10_000)
+
+    limits = replace(QUICK, connect=0.3, stall=0.3)
+    with speaking(words) as url, pytest.raises(DownloadError, match="does not answer"):
+        download(url, tmp_path / "part", 100_000, limits)
+
+
+def test_a_mirror_that_breaks_off_after_each_byte_is_given_up(server: Server, tmp_path: Path) -> None:
+    server.break_after = [1] * 100
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch(server, tmp_path / "part")
+    assert len(server.asked) == 1 + QUICK.retries
+
+
+def test_redirects_in_a_circle_are_given_up(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda path: (302, {"Location": path}, b"")
+    with pytest.raises(DownloadError, match="circle"):
+        fetch(server, tmp_path / "part")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/1.1 2", b""]
+)
+def test_what_is_no_http_is_an_error(answer: bytes, tmp_path: Path) -> None:
+    def words(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with speaking(words) as url, pytest.raises(DownloadError):
+        download(url, tmp_path / "part", 1000, QUICK)
 
 
 def test_a_name_lookup_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -43,9 +43,11 @@ class Limits:
     connect: float = 5.0
     """For a name to be resolved and for a connection to be made, each."""
     stall: float = 20.0
-    """Without a single byte."""
+    """Without a single byte; also the time over which the rate is taken."""
+    least: float = 2000.0
+    """Bytes a second below which a server is given up."""
     retries: int = 4
-    """Attempts in a row that bring nothing new."""
+    """Attempts in a row that bring next to nothing."""
     pause: float = 0.5
     """Before the first further attempt; doubled for each that follows."""
 

@@ -1,31 +1,32 @@
-"""Downloads over https: capped, resumed by Range, with time-outs that do not keep an offline user waiting."""
+"""Downloads over https: capped, resumed by Range, with time limits that keep nobody waiting for a dead server."""
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import os
 import socket
-import ssl
 import stat
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from tui_attn.data.base import Limits
 from tui_attn.data.files import os_error_text
 
+if TYPE_CHECKING:
+    import httpx
+
 _BLOCK = 1 << 16
+"""Bytes read at a time. An attempt that brings less is no progress."""
 _SLACK = 1 << 16
 """Bytes that a mirror's recompressed file may be longer than the original."""
-_PARTIAL_CONTENT = 206
-_RANGE_NOT_SATISFIABLE = 416
+_REDIRECTS = 5
+
+Result = TypeVar("Result")
 
 
 class DownloadError(Exception):
@@ -37,7 +38,7 @@ class _UnreachableError(DownloadError):
 
 
 class _BrokenOffError(Exception):
-    """The connection broke; the message says how."""
+    """Another attempt may help; the message says what happened."""
 
 
 def allowed(url: str) -> bool:
@@ -61,10 +62,10 @@ def download(
     limits: Limits,
     tick: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Bring what `url` holds, about `size` bytes, into the file `part`, going on from what `part` holds already.
+    """Bring what `url` holds, about `size` bytes, into the file `part`, continuing after what `part` holds already.
 
     `tick` is called with the bytes that are there so far. What is there stays there when the download fails, so
-    that the next call goes on. Whether the content is right is for the caller to verify. Raises `DownloadError`
+    that the next call continues. Whether the content is right is for the caller to verify. Raises `DownloadError`
     (network, server), and `OSError` (disk).
     """
     if not allowed(url):
@@ -72,95 +73,194 @@ def download(
     barren, before, start = 0, _length(part), _length(part)
     while True:
         try:
-            reason = _attempt(url, part, size + _SLACK, tick, limits)
+            _attempt(url, part, size + _SLACK, tick, limits)
         except _UnreachableError as error:
             if _length(part) <= start:  # nothing came in this call: there is no use in waiting
                 raise
             reason = str(error)
-        if reason is None:
+        except _BrokenOffError as error:
+            reason = str(error)
+        else:
             return
         after = _length(part)
-        barren = 0 if after > before else barren + 1
+        barren = 0 if after - before >= _BLOCK else barren + 1
         before = after
         if barren > limits.retries:
             raise DownloadError(reason)
         time.sleep(limits.pause * 2**barren)
 
 
-def _attempt(url: str, part: Path, cap: int, tick: Callable[[int], None], limits: Limits) -> str | None:
-    """Fetch what is missing of `part`; None when it is whole, else what broke the connection off.
-
-    Raises `DownloadError` where a further attempt cannot help.
-    """
+def _attempt(url: str, part: Path, cap: int, tick: Callable[[int], None], limits: Limits) -> None:
+    """Fetch what is missing of `part`. Raises `_BrokenOffError`, and `DownloadError` where no attempt can help."""
     have = _length(part)
-    request = urllib.request.Request(url, headers=_headers(have))  # noqa: S310 - checked by allowed()
-    try:
-        with _opener(url, limits).open(request) as response, _open_part(part) as out:
+    headers = {"User-Agent": "tui-attn", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with _response(url, headers, limits) as response:
+        _check_status(response, part)
+        with _open_part(part) as out:
             if out.seek(0, os.SEEK_END) != have:
                 out.truncate(0)
-                return "could not be gone on with"
-            if have and not _continues(response, have):
+                raise _BrokenOffError("could not be continued")
+            described = response.headers.get("Content-Range", "")
+            if have and not (response.status_code == 206 and described.startswith(f"bytes {have}-")):
                 have = 0
                 out.truncate(0)
-            return _receive(response, out, have, cap, tick)
-    except urllib.error.HTTPError as error:
-        return _refused(error, part)
-    except urllib.error.URLError as error:
-        raise _UnreachableError(_reason(error.reason)) from None
-    except _BrokenOffError as error:
-        return str(error)
-    except http.client.HTTPException as error:  # nonsense instead of a status line
-        raise DownloadError(_reason(error)) from None
+            _receive(response, out, have, cap, tick, limits)
 
 
-def _receive(response: Any, out: IO[bytes], have: int, cap: int, tick: Callable[[int], None]) -> str | None:
-    expected = response.headers.get("Content-Length")
-    end = have + int(expected) if expected and expected.isdigit() else None
+def _receive(
+    response: httpx.Response, out: IO[bytes], have: int, cap: int, tick: Callable[[int], None], limits: Limits
+) -> None:
+    import httpx
+
+    expected = response.headers.get("Content-Length", "")
+    end = have + int(expected) if expected.isascii() and expected.isdigit() else None
     if end is not None and end > cap:
         raise DownloadError(f"offers {end:,} bytes, more than this data set has")
-    while block := _read(response):
-        have += len(block)
-        if have > cap:
-            out.truncate(0)
-            raise DownloadError("sends more bytes than this data set has")
-        out.write(block)
-        tick(have)
-    out.flush()
-    if end is not None and have < end:
-        return f"broke off after {have:,} of {end:,} bytes"
+    floor = _Floor(limits)
+    with _network_errors():
+        try:
+            for block in response.iter_raw():
+                have += len(block)
+                if have > cap:
+                    out.truncate(0)
+                    raise DownloadError("sends more bytes than this data set has")
+                out.write(block)
+                out.flush()
+                tick(have)
+                floor.check(len(block))
+        except httpx.RemoteProtocolError:
+            raise _BrokenOffError(f"broke off after {have:,} of {cap if end is None else end:,} bytes") from None
     os.fsync(out.fileno())
-    return None
 
 
-def _read(response: Any) -> bytes:
+class _Floor:
+    """Gives up a server that sends less than `Limits.least` bytes a second, over `Limits.stall` seconds."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._begun, self._bytes = time.monotonic(), 0
+
+    def check(self, received: int) -> None:
+        """Count bytes that arrived. Raises `DownloadError`."""
+        self._bytes += received
+        seconds = time.monotonic() - self._begun
+        if seconds >= self._limits.stall:
+            if self._bytes < self._limits.least * seconds:
+                raise DownloadError(f"is too slow: {self._bytes / seconds:,.0f} bytes a second")
+            self._begun, self._bytes = time.monotonic(), 0
+
+
+@contextmanager
+def _response(url: str, headers: dict[str, str], limits: Limits) -> Iterator[httpx.Response]:
+    """The answer to a request for `url`, its body unread. Follows redirects to https, from this machine also to it."""
+
+    for _ in range(_REDIRECTS + 1):
+        with _client(url, limits) as client, _network_errors():
+            request = client.build_request("GET", url, headers=headers)
+            response = _within(limits.connect + limits.stall, lambda: client.send(request, stream=True))  # noqa: B023
+            with closing(response):
+                if not response.has_redirect_location:
+                    yield response
+                    return
+                target = urljoin(url, response.headers["Location"])
+        if not allowed(target) or (_loopback(target) and not _loopback(url)):
+            raise DownloadError(f"answers {response.status_code}: redirects to {host_of(target)}")
+        url = target
+    raise DownloadError("redirects in a circle")
+
+
+def _client(url: str, limits: Limits) -> httpx.Client:
+    """A client for `url`, after its host, or that of the proxy, was found. Raises `_UnreachableError`."""
+    import ssl
+    from urllib.request import getproxies, proxy_bypass
+
+    import httpx
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    proxy = None if _loopback(url) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    server = urlsplit(proxy if proxy is None or "//" in proxy else f"http://{proxy}") if proxy else parts
+    with _network_errors():
+        port = server.port or 443
+        found = _within(limits.connect, lambda: socket.getaddrinfo(server.hostname, port, type=socket.SOCK_STREAM))
+    each = max(limits.connect / max(len(found), 1), 1.0)  # a dead route must not use up the next one's time
+    return httpx.Client(
+        verify=ssl.create_default_context() if parts.scheme == "https" else False,  # the system's certificates
+        proxy=None if proxy is None else server.geturl(),
+        trust_env=False,
+        timeout=httpx.Timeout(limits.stall, connect=each),
+    )
+
+
+def _within(seconds: float, work: Callable[[], Result]) -> Result:
+    """`work` done within a time limit that it does not have itself. Raises `TimeoutError` and what it raises."""
+    results: list[Result] = []
+    errors: list[Exception] = []
+
+    def do() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # to be raised again by the one who waits
+            errors.append(error)
+
+    thread = threading.Thread(target=do, daemon=True, name="network")
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    """Turn what the network raises into `_UnreachableError`, `_BrokenOffError` or `DownloadError`."""
+    import httpx
+
     try:
-        block: bytes = response.read(_BLOCK)
-    except (http.client.HTTPException, OSError) as error:
-        raise _BrokenOffError(_reason(error)) from None
-    return block
+        yield
+    except (TimeoutError, httpx.ConnectTimeout):
+        raise _UnreachableError("does not answer") from None
+    except socket.gaierror:
+        raise _UnreachableError("cannot be found (offline?)") from None
+    except (httpx.ConnectError, httpx.ProxyError) as error:
+        raise _UnreachableError(_reason(error)) from None
+    except httpx.ReadTimeout:
+        raise _BrokenOffError("does not answer") from None
+    except httpx.RemoteProtocolError as error:
+        raise _BrokenOffError(str(error) or "broke off") from None
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise _BrokenOffError(str(error) or type(error).__name__) from None
 
 
-def _refused(error: urllib.error.HTTPError, part: Path) -> str:
-    """What to make of an HTTP error: worth another attempt (the text is returned), or not (raises)."""
-    with error:
-        if error.code == _RANGE_NOT_SATISFIABLE:  # what is there is as long as the file, or of another one
-            part.unlink(missing_ok=True)
-            return "has no such part of the file"
-        text = f"answers {error.code} {error.reason}".strip()
-        if error.code in (408, 429) or error.code >= 500:
-            return text
+def _reason(error: BaseException) -> str:
+    """Why there is no connection, in a few words."""
+    import ssl
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"has a bad certificate ({cause.verify_message})"
+        if isinstance(cause, OSError):
+            return os_error_text(cause)
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
+
+
+def _check_status(response: httpx.Response, part: Path) -> None:
+    """Refuse an HTTP error. Raises `_BrokenOffError` where another attempt may help, else `DownloadError`."""
+    status = response.status_code
+    if status == 416:  # what is there is as long as the file, or of another one
+        part.unlink(missing_ok=True)
+        raise _BrokenOffError("has no such part of the file")
+    if status not in (200, 206):
+        text = f"answers {status} {response.reason_phrase}".strip()
+        if status in (408, 429) or status >= 500:
+            raise _BrokenOffError(text)
         raise DownloadError(text)
-
-
-def _headers(have: int) -> dict[str, str]:
-    headers = {"User-Agent": "tui-attn", "Accept-Encoding": "identity"}
-    return headers | {"Range": f"bytes={have}-"} if have else headers
-
-
-def _continues(response: Any, have: int) -> bool:
-    """Whether the server honoured the range that was asked for."""
-    described = response.headers.get("Content-Range", "")
-    return bool(response.status == _PARTIAL_CONTENT and described.startswith(f"bytes {have}-"))
 
 
 def _open_part(part: Path) -> IO[bytes]:
@@ -188,104 +288,3 @@ def _loopback(url: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects to https only; from this machine also to this machine."""
-
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        if not allowed(newurl) or (_loopback(newurl) and not _loopback(req.full_url)):
-            raise urllib.error.HTTPError(newurl, code, f"redirects to {host_of(newurl)}", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener(url: str, limits: Limits) -> urllib.request.OpenerDirector:
-    def plain(host: str, **_: Any) -> Any:
-        return _patient(http.client.HTTPConnection, limits)(host, timeout=limits.connect)
-
-    def secure(host: str, **_: Any) -> Any:
-        context = ssl.create_default_context()
-        return _patient(http.client.HTTPSConnection, limits)(host, timeout=limits.connect, context=context)
-
-    class Plain(urllib.request.HTTPHandler):
-        def http_open(self, req: urllib.request.Request) -> Any:
-            return self.do_open(plain, req)
-
-    class Secure(urllib.request.HTTPSHandler):
-        def https_open(self, req: urllib.request.Request) -> Any:
-            return self.do_open(secure, req)
-
-    proxies = urllib.request.ProxyHandler({} if _loopback(url) else None)
-    return urllib.request.build_opener(proxies, Plain, Secure, _Redirects)
-
-
-def _patient(kind: Any, limits: Limits) -> Any:
-    """`kind` of connection, quick to give up on connecting and slower on reading."""
-
-    class Connection(kind):  # type: ignore[misc]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._create_connection = lambda address, *_: connect(address, limits.connect)
-
-        def connect(self) -> None:
-            super().connect()  # resolves, connects and shakes hands within limits.connect each
-            self.sock.settimeout(limits.stall)
-
-    return Connection
-
-
-def connect(address: tuple[str, int], timeout: float) -> socket.socket:
-    """A connection to `address` within `timeout` seconds, over all its addresses together. Raises `OSError`."""
-    found = _resolve(address, timeout)
-    deadline = time.monotonic() + timeout
-    failure: OSError = OSError(f"no address for {address[0]}")
-    for position, (family, kind, protocol, _, where) in enumerate(found):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        last = position == len(found) - 1
-        attempt = socket.socket(family, kind, protocol)
-        try:
-            attempt.settimeout(left if last else left / 2)  # a dead route must not use up the next one's time
-            attempt.connect(where)
-            attempt.settimeout(timeout)
-            return attempt
-        except OSError as error:
-            attempt.close()
-            failure = error
-    raise failure
-
-
-def _resolve(address: tuple[str, int], timeout: float) -> list[Any]:
-    """`socket.getaddrinfo` with a time limit, which the system's own has not."""
-    answer: list[Any] = []
-
-    def ask() -> None:
-        try:
-            answer.append(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
-        except OSError as error:
-            answer.append(error)
-
-    asker = threading.Thread(target=ask, daemon=True, name="resolve")
-    asker.start()
-    asker.join(timeout)
-    if not answer:
-        raise TimeoutError("name lookup timed out")
-    if isinstance(answer[0], OSError):
-        raise answer[0]
-    found: list[Any] = answer[0]
-    return found
-
-
-def _reason(error: object) -> str:
-    if isinstance(error, socket.gaierror):
-        return "cannot be found (offline?)"
-    if isinstance(error, TimeoutError):
-        return "does not answer"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"has a bad certificate ({error.verify_message})"
-    if isinstance(error, OSError):
-        return os_error_text(error)
-    return str(error) or type(error).__name__
