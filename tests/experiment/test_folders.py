@@ -17,7 +17,7 @@ from tests.experiment.strategies import HOSTILE, texts
 from tests.processes import run_python
 from tests.recorded import scene
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.finding import experiments, find_experiment
+from tui_attn.experiment.finding import experiments, find_experiment, next_in_order
 from tui_attn.experiment.folders import ID, ExperimentDir, RunDir, run_id
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import run_silent, supervisor_alive
@@ -366,3 +366,27 @@ def test_a_run_is_silent_after_half_a_minute_without_a_sign_of_life(tmp_path: Pa
     run.heartbeat.touch()
     os.utime(run.heartbeat, (NOW, NOW))
     assert run_silent(run, now=NOW + age) == silent
+
+
+def test_a_name_with_blanks_is_found_and_case_matters_only_where_both_exist(tmp_path: Path) -> None:
+    make(tmp_path, "a", name="my  lab run")
+    assert find_experiment(tmp_path, "my  lab run").id == "a"
+    assert find_experiment(tmp_path, "My lab run ").id == "a"
+    make(tmp_path, "b", name="My lab run")
+    assert find_experiment(tmp_path, "My lab run").id == "b"
+    assert "fits 2 experiments" in refused(tmp_path, "MY LAB RUN")
+
+
+def test_a_path_that_can_t_be_shown_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path, "a")
+    folder.path.rename(tmp_path / "\x1b]0;title\x07")
+    assert "rename it" in refused(tmp_path, str(tmp_path / "\x1b]0;title\x07"))
+
+
+def test_a_later_experiment_is_the_newest_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    assert next_in_order(tmp_path / "nothing-here", NOW) == NOW
+    make(tmp_path, "a", created=NOW)
+    make(tmp_path, "b", created=next_in_order(tmp_path, NOW - 3600))
+    assert listed(tmp_path) == ["b", "a"]
+    assert next_in_order(tmp_path, NOW + 60) == NOW + 60
+    assert next_in_order(tmp_path, NOW - 10 * 86400) == NOW - 10 * 86400

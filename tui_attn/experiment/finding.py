@@ -10,7 +10,10 @@ from typing import Protocol, TypeVar
 from tui_attn.experiment.folders import ID, ExperimentDir
 from tui_attn.experiment.manifest import FORMAT, RunsError, is_there, looks_like_ours, point_in_time
 from tui_attn.system.files import read_json
-from tui_attn.system.text import safe_text
+from tui_attn.system.text import has_control_characters, safe_text
+
+_CLOCK_SET_BACK = 2 * 86_400.0
+"""Seconds by which a clock may have been set back."""
 
 
 def experiments(runs_dir: Path) -> Iterator[ExperimentDir]:
@@ -45,6 +48,18 @@ def candidates(runs_dir: Path) -> list[Path]:
         raise RunsError(f"can't read {where} ({error.strerror}): choose another folder with --runs-dir") from None
 
 
+def next_in_order(runs_dir: Path, now: float) -> float:
+    """When an experiment that begins at `now` (unix seconds) is said to have begun: after all others.
+
+    The clock may have been set back since the last one began. One that is far ahead was wrong then, not now.
+    """
+    try:
+        newest = max(map(_created, map(ExperimentDir, candidates(runs_dir))), default=0.0)
+    except (FileNotFoundError, RunsError):
+        return now
+    return newest + 0.001 if now <= newest < now + _CLOCK_SET_BACK else now
+
+
 def is_ours(folder: Path) -> bool:
     """Whether this program made `folder`, as an experiment that may be damaged."""
     data = read_json(folder / "experiment.json")
@@ -75,6 +90,8 @@ def find_experiment(runs_dir: Path, name: str | None) -> ExperimentDir:
             folder = ExperimentDir(Path(name).expanduser().resolve())
         except (OSError, RuntimeError, ValueError):
             raise RunsError(f"{safe_text(name, one_line=True)} can be no folder: check the path") from None
+        if has_control_characters(folder.id):
+            raise RunsError(f"{safe_text(folder.path, one_line=True)} has control characters in its name: rename it")
         folder.manifest_data()
         return folder
     if ID.fullmatch(name) and (runs_dir / name).is_symlink():
@@ -95,17 +112,23 @@ T = TypeVar("T", bound=_Identified)
 
 
 def only_match(name: str, among: Iterable[T], display: Callable[[T], str | None], *, where: str, lists: str) -> T:
-    """The one whose id begins with `name` or whose display name it is.
+    """The one whose id begins with `name` or whose display name it is; blanks and case matter only where both exist.
 
     Raises `RunsError` for none and for several, in `where` (safe to show), which the command `lists` lists.
     """
-    matches = [item for item in among if item.id.startswith(name) or display(item) == name] if name else []
+    items = list(among) if name else []
+    matches = [item for item in items if item.id.startswith(name) or display(item) == name]
+    matches = matches or [item for item in items if _loosely(display(item)) == _loosely(name)]
     if len(matches) == 1:
         return matches[0]
     shown = safe_text(name, one_line=True)
     if matches:
         raise RunsError(f"'{shown}' fits {len(matches)} experiments in {where}: give more of the id ('{lists}')")
     raise RunsError(f"no experiment '{shown}' in {where}: '{lists}' lists those there are")
+
+
+def _loosely(name: str | None) -> str | None:
+    return None if name is None else " ".join(name.casefold().split())
 
 
 def _display(folder: ExperimentDir) -> str | None:

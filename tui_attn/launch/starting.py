@@ -21,6 +21,7 @@ from tui_attn.data import Progress, silent
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError
+from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
@@ -177,10 +178,11 @@ def _create(
     located: data.Located,
     sources: Sequence[custom_models.Source],
 ) -> ExperimentDir:
+    created = next_in_order(runs_dir, time.time())
     folder = writing.make_experiment(runs_dir, config)
     manifest = Manifest(
         id=folder.id,
-        created=time.time(),
+        created=created,
         config=config,
         threads=devices.threads(),
         devices=chosen,
