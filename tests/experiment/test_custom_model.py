@@ -1,4 +1,4 @@
-"""Models of one's own as they are named: specs, names of runs, digests, and the list of what a user answers for."""
+"""Custom models as they are named: specs, names of runs, digests, and the list of what a user answers for."""
 
 import os
 from dataclasses import replace
@@ -144,7 +144,7 @@ def test_a_line_torn_by_a_full_disk_spoils_no_other(state: Path) -> None:
 
 
 def experiment(folder: Path, source: bytes) -> tuple[ExperimentDir, Manifest]:
-    """An experiment with a model of one's own, as one that came from elsewhere."""
+    """An experiment with a custom model, as one that came from elsewhere."""
     made = config("base", str(folder / "net.py:Net"))
     made = replace(made, custom_models=(replace(made.custom_models[0], sha256=sha256(source)),))
     where = make_experiment(folder / "runs", made)

@@ -390,7 +390,7 @@ def test_what_happened_is_told_in_words() -> None:
         (None, "started"),
         ("se-s0", "started on cuda:0"),
         ("se-s0", "paused"),
-        ("se-s0", "goes on"),
+        ("se-s0", "unpaused"),
         (None, "extended to 4 seeds"),
         ("se-s0", "taken up again: its worker was killed by SIGKILL"),
         ("se-s0", "slow disk"),

@@ -1,4 +1,4 @@
-"""A model of one's own from the command line to the comparison; the example is that of the documentation."""
+"""A custom model from the command line to the comparison; the example is that of the documentation."""
 
 import re
 import shutil

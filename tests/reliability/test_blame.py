@@ -1,4 +1,4 @@
-"""A model of one's own that takes its worker down with it: it fails, and what was trained beside it doesn't."""
+"""A custom model that takes its worker down with it: it fails, and what was trained beside it doesn't."""
 
 from pathlib import Path
 

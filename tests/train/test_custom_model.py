@@ -1,4 +1,4 @@
-"""A model of one's own in training: the same bits whatever interrupts it, and code from nowhere else."""
+"""A custom model in training: the same bits whatever interrupts it, and code from nowhere else."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_net(folder: Path, source: str = NET, *, trusted: bool = True, models: tuple[str, ...] = ()) -> ExperimentDir:
-    """An experiment with `source` as a model of one's own."""
+    """An experiment with `source` as a custom model."""
     experiment = make(folder, models=(*models, "/somewhere/net.py:Net"), train_limit=300, test_limit=50)
     manifest = experiment.manifest_data()
     content = source.encode()

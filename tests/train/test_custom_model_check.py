@@ -1,4 +1,4 @@
-"""Trying a model of one's own before anything is started: what is wrong, in which line, and nothing of it elsewhere."""
+"""Trying a custom model before anything is started: what is wrong, in which line, and nothing of it elsewhere."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Models of one's own on the dashboard."""
+"""Custom models on the dashboard."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The program's commands as typer knows them, and how their help looks."""
+"""The commands, built when they are called, and the layout of their help."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ ROOT_HELP = """Train the lab's three networks side by side and see what channel 
 
 An experiment is a set of models on one data set, each trained with one seed or several; each such training is a
 run. Without a command, tui-attn starts an experiment and shows it: a dashboard on a terminal, lines elsewhere or
-with --no-ui. The training belongs to no terminal: it goes on when this one closes, and 'tui-attn attach' shows
-it again.
+with --no-ui. Training runs in the background and continues when the terminal closes; 'tui-attn attach' shows it
+again.
 
 \b
 Examples:

@@ -1,4 +1,4 @@
-"""What the Tab key offers: names of experiments, runs, models, data sets. Quick, and silent whatever is wrong."""
+"""Shell completion: experiments, runs, models, data sets. Fast, and silent on errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _safe(found: Iterable[tuple[str, str]]) -> Found:
 
 
 def experiments(context: typer.Context, incomplete: str) -> Found:
-    """The experiments of the runs folder that is asked for: ids, and names that need no quotes."""
+    """Completes experiments: ids, and names that need no quotes."""
     try:
         named = context.params.get("experiments") or ()
         return _safe(found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named)

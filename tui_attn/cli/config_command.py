@@ -23,7 +23,7 @@ class ResolvedSetting:
 
     name: str
     value: Any
-    """In JSON types. None: nobody sets it, and what then happens has no value."""
+    """In JSON types; None where the default has no value."""
     shown: str
     source: str
     """`default`, `file`, `chosen`, `environment` or `command line`."""

@@ -1,4 +1,4 @@
-"""The configuration file: where it is, what it says, and what is wrong with it."""
+"""Finds, reads and checks the configuration file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tui_attn.system.text import safe_text
 KEYS = "keys"
 """The only table: ids of bindings -> keys."""
 _LARGEST = 1 << 20
-"""Bytes; a larger file is none of ours."""
+"""Bytes; a larger file is not read."""
 
 
 @dataclass(slots=True)
 class FileSettings:
-    """What a configuration file says. What is wrong in it is in `problems`; what is right is kept all the same."""
+    """The contents of a configuration file: right settings are kept whatever is wrong with others."""
 
     path: Path | None = None
     """None: no file was found."""
@@ -115,7 +115,7 @@ def _parsed(text: str, subject: str) -> dict[str, Any]:
 
 
 def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
-    """Take one setting in, or note what is wrong with it."""
+    """Add one setting, or a problem."""
     name = key.replace("_", "-")
     option = BY_NAME.get(name)
     if option is None:
@@ -138,7 +138,7 @@ def _place(found: FileSettings, subject: str, key: str) -> str:
 
 
 def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
-    """Take the table of keys in, or note what is wrong with it."""
+    """Add the table of keys, or problems."""
     from tui_attn.ui.keymap import check_key, check_keymap  # costs start-up time: it loads every table of keys
 
     if not isinstance(keys, dict):

@@ -1,4 +1,4 @@
-"""What this call of the program was given: the command line over the configuration file over what is built in."""
+"""The settings of this call: the command line wins over the configuration file, which wins over defaults."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def user_path(context: typer.Context, param: typer.CallbackParam, value: Path | 
 def before_command(context: typer.Context) -> None:
     """Check what stands before a command. Raises `ConfigError`.
 
-    What is wrong in the user's own file is told to those who can do without it: training must be stoppable. What is
-    wrong in a file that the command line names is a mistake of this call.
+    Mistakes in the user's own file are warnings here: training must be stoppable. Mistakes in a file that the command
+    line names are errors.
     """
     if context.invoked_subcommand == "config":
         return
@@ -107,7 +107,7 @@ def _misplaced(context: typer.Context, option: str) -> str:
 
 
 def ui_options(context: typer.Context) -> UiOptions:
-    """How the dashboard shall look and listen in this call; the theme as it was last where nobody names one."""
+    """The dashboard's options in this call; without a theme, the one that was chosen last."""
     from tui_attn.ui.options import UI_OPTIONS, UiOptions
     from tui_attn.ui.remembered import remembered_theme
 

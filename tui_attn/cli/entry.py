@@ -1,4 +1,4 @@
-"""The entry point, and what a mistake or a fault looks like."""
+"""The entry point, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -66,15 +66,11 @@ def run(arguments: list[str]) -> int:
 
 def _report(error: Exception, arguments: list[str]) -> int:
     """The exit code for `error`, after telling the user."""
-    from tui_attn.data import DataError
-    from tui_attn.experiment.manifest import RunsError
-    from tui_attn.launch.control import LaunchError
-
     if isinstance(error, output.OutputError):
         output.give_up_stdout()
         console.complain(str(error))
         return 1
-    if isinstance(error, DataError | LaunchError | RunsError):
+    if isinstance(error, _loaded_user_errors()):
         return _wrong(str(error))
     message = getattr(error, "format_message", None)
     if message is not None:  # typer's own: a wrong option or value
@@ -82,6 +78,13 @@ def _report(error: Exception, arguments: list[str]) -> int:
     if type(error).__name__ == "Abort":
         return 130
     return _crash(error)
+
+
+def _loaded_user_errors() -> tuple[type[Exception], ...]:
+    """The errors that say what the user can do. A module that isn't loaded raised none, and loading it takes time."""
+    places = {"tui_attn.data": "DataError", "tui_attn.experiment.manifest": "RunsError"}
+    places |= {"tui_attn.launch.control": "LaunchError"}
+    return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
 
 
 def _where_to_look(error: Any, arguments: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a model of one's own is: a class in a Python file of the user's, and the name that its runs go by."""
+"""Custom models: a class in a Python file of the user's, and the name in the ids of its runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST = 32
 
 
 class CustomModelError(ConfigError):
-    """A model of one's own that can't be used; the message is two lines at most and says what to do."""
+    """A custom model that can't be used; the message is two lines at most and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +109,7 @@ def from_spec(spec: str, taken: Collection[str]) -> CustomModel:
 def resolve(
     models: Sequence[Any], known: Sequence[CustomModel], ours: Collection[str]
 ) -> tuple[tuple[Any, ...], tuple[CustomModel, ...]]:
-    """The names of `models`, and those of one's own among them.
+    """The names of `models`, and the custom models among them.
 
     A model is one of `ours` or of `known` by its name, or a new one by `PATH.py:CLASS`; what is none of these is left
     as it is. The same class of the same file has the same name wherever it is named. Raises `CustomModelError`.
@@ -131,7 +131,7 @@ def from_json(data: object) -> CustomModel:
     if isinstance(data, CustomModel):
         return data
     if not isinstance(data, Mapping):
-        raise CustomModelError("a model of one's own can't be read: it is no table")
+        raise CustomModelError("a custom model can't be read: it is no table")
     values: dict[str, Any] = {key: data.get(key) for key in ("name", "file", "class_name", "sha256")}
     return CustomModel(**values)
 

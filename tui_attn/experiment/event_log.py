@@ -26,7 +26,7 @@ _TRACE = 32
 class LogWriter:
     """Appends events to a log that this process alone writes.
 
-    Opening it cuts a torn last line off, and numbering goes on after the last good event. Raises `OSError`.
+    Opening it removes a torn last line; numbering continues after the last good event. Raises `OSError`.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:

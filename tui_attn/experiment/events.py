@@ -104,7 +104,7 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
     # Arrays in `file` (probes/*.npz), and for a glance the mean gate of every channel by layer.
     "probe": {"epoch": int, "file": str, "gates": dict},
     "checkpoint": {"step": int, "epoch": int, "file": str, "bytes": int},
-    # Training goes on after `from_step`; points after it were lost and come again.
+    # Training continues after `from_step`; later points were lost and will be logged again.
     "resumed": {"from_step": int, "epoch": int, "skipped": list},
     "warning": {"message": str},
     # The worker's last word on this run. `state`: finished, stopped, skipped or failed.
@@ -127,7 +127,7 @@ CONTROL_EVENTS: dict[str, dict[str, Types]] = {
     "retry": {"id": str, "run": _OPTIONAL_TEXT},
     "extend": {"id": str, "seeds": int},
 }
-"""Commands of `control.jsonl`, written by whoever steers; a `run` of null means all of them."""
+"""Commands of `control.jsonl`, written by users and programs; a `run` of null means all runs."""
 
 _parse = json.JSONDecoder().raw_decode
 _SCHEMA: dict[str, list[list[tuple[str, frozenset[type], Types]]]] = {}

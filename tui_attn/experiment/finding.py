@@ -1,4 +1,4 @@
-"""Finding and listing the experiments of a folder; what isn't this program's is passed over."""
+"""Finding and listing the experiments of a folder; other folders are ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLOCK_SET_BACK = 2 * 86_400.0
 
 
 def experiments(runs_dir: Path) -> Iterator[ExperimentDir]:
-    """The experiments under `runs_dir`, newest first and damaged ones last; what isn't ours is passed over.
+    """The experiments under `runs_dir`, newest first and damaged ones last; other folders are ignored.
 
     Raises `RunsError` when `runs_dir` is there and can't be read.
     """

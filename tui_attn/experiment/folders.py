@@ -129,7 +129,7 @@ class ExperimentDir:
 
     @property
     def control(self) -> Path:
-        """The commands of whoever steers."""
+        """Commands from users and other programs."""
         return self.path / "control.jsonl"
 
     @property
@@ -148,7 +148,7 @@ class ExperimentDir:
         return self.path / "supervisor.log"
 
     def custom_model(self, model: str) -> Path:
-        """The experiment's copy of the file of a model of one's own."""
+        """The experiment's copy of a custom model's file."""
         return self.path / "models" / f"{model}.py"
 
     def run(self, run: str) -> RunDir:

@@ -1,4 +1,4 @@
-"""Follows an experiment's logs and keeps its state: what every reader, on a screen or not, builds on."""
+"""Follows an experiment's logs and keeps its state up to date: the base of every reader."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.system.text import safe_text
 
 _SHARE = 1 << 18
-"""Bytes of one log that are read in one turn, so that no log keeps the others waiting."""
+"""Bytes read from one log in a turn, so that no log delays the others."""
 _QUIET_SHARE = 64
-"""Logs of runs that nobody trains are looked at so many at a time: there may be thousands."""
+"""Logs of idle runs that are read in one round: there may be thousands."""
 _OF_THE_MANIFEST = frozenset({"experiment_started", "extended"})
-"""Events after which the manifest may be another."""
+"""Events after which the manifest may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is going on: the states of design.md, stalled and lost included."""
+    """The actual states, stalled and lost included."""
 
     experiment: str
     runs: dict[str, str]
@@ -36,7 +36,7 @@ class Situation:
 class Follower:
     """Reads what is new in the logs of one experiment and reduces it to `state`.
 
-    Raises `RunsError` where the folder is no experiment. What is damaged is counted, never raised.
+    Raises `RunsError` where the folder is no experiment. Damaged lines are counted and never raise.
     """
 
     def __init__(self, folder: ExperimentDir) -> None:
@@ -48,13 +48,13 @@ class Follower:
         self._run_logs: dict[str, LogReader] = {}
         self._restarts: dict[str | None, int] = {}
         self._round: deque[str] = deque()
-        """The runs whose logs are still to be read in the round that is under way."""
+        """Runs whose logs are still to be read in this round."""
         self._named: list[str] = []
-        """Runs of which the experiment's log said something since the round began."""
+        """Runs that the experiment's log mentioned since the round began."""
         self._everyone = True
         """Whether the next round must read the logs of all runs."""
         self._quiet = 0
-        """Which of the runs that nobody trains are looked at next."""
+        """Index of the idle run that the next round begins with."""
         self.behind = False
         """Whether the last `poll` stopped at its limit, so that there is more to read."""
         self._linked: set[str] = set()
@@ -105,10 +105,10 @@ class Follower:
         return self.manifest != before
 
     def poll(self, *, limit: int | None = None) -> list[tuple[str | None, Event]]:
-        """Fold in what is new and return it, each event with its run or None for the experiment's own.
+        """Apply new events and return them, each with its run, or None for the experiment's own log.
 
-        With a `limit` (bytes) the reading stops after about as much, and a later call goes on; the logs take turns.
-        Within one log the order is the log's; an ended experiment's last event comes after all of its runs' events.
+        With a `limit` in bytes, reading stops after about that many, and the next call continues; the logs take turns.
+        Events of one log keep its order; the last event of an ended experiment comes after all events of its runs.
         """
         news: list[tuple[str | None, Event]] = []
         own = self._log.read(limit)
@@ -141,13 +141,13 @@ class Follower:
         return news
 
     def _poll_runs(self, limit: int | None) -> list[tuple[str | None, Event]]:
-        """Read the logs of the runs from where the last call stopped, until all had their turn or the limit is met."""
+        """Continue reading the logs of the runs until each had its turn or the limit is reached."""
         news: list[tuple[str | None, Event]] = []
         taken = 0
         if limit is None and self._round:
             self._round.clear()
             self._everyone = True
-        self._round.extend(self._named if self._round else self._whose_turn())
+        self._round.extend(self._named if self._round else self._next_round())
         self._named = []
         while self._round and (limit is None or taken < limit):
             run_id = self._round.popleft()
@@ -170,8 +170,8 @@ class Follower:
                 news.append((run_id, event))
         return news
 
-    def _whose_turn(self) -> list[str]:
-        """The runs whose logs are read in the round that begins: those in which something may have happened."""
+    def _next_round(self) -> list[str]:
+        """The runs to read in the next round: those that may have new events."""
         known = self.state.runs
         if self._everyone:
             self._everyone = False
@@ -189,7 +189,7 @@ class Follower:
         return min(sum(reader.position for reader in readers) / max(sum(sizes), 1), 1.0)
 
     def situation(self) -> Situation:
-        """The experiment's and the runs' states as they really are, from the logs and from who is alive."""
+        """The actual states of experiment and runs, from the logs and from which processes are alive."""
         ended = self.state.state in reducer.EXPERIMENT_ENDED
         supervised = not ended and supervisor_alive(self.folder)
         silent = self._silent() if supervised else []
@@ -197,7 +197,7 @@ class Follower:
         return Situation(shown, by_run, supervised)
 
     def _silent(self) -> list[str]:
-        """The running runs whose worker shows no sign of life, in whichever of its runs it takes turns."""
+        """Running runs of workers that show no progress in any of their runs."""
         live = [run for run in self.state.runs.values() if run.state == "running" and ID.fullmatch(run.id)]
         signs = {run.worker for run in live if not run_silent(self.folder.run(run.id))}
         return [run.id for run in live if run.worker not in signs]
@@ -218,7 +218,7 @@ class Follower:
 
 
 def _signature(folder: ExperimentDir) -> tuple[int, int, int] | None:
-    """What is another after every write of the manifest, which is replaced as a whole."""
+    """A value that changes with every write of the manifest, which is always replaced as a whole."""
     try:
         status = folder.manifest.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether anybody looks after an experiment, and whether a run gets on."""
+"""Whether an experiment has a living supervisor, and whether a run makes progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STALLED_AFTER = 30.0
 
 
 def supervisor_identity(folder: ExperimentDir) -> liveness.Identity | None:
-    """Who supervises or last supervised `folder`."""
+    """The process that supervises `folder`, or did so last."""
     return liveness.Identity.from_json((read_json(folder.supervisor) or {}).get("identity"))
 
 

@@ -1,7 +1,7 @@
-"""The pure fold: from the events of an experiment's logs to the state that is shown.
+"""The reducer: a pure function from the events of an experiment's logs to the state that is shown.
 
-No clock, no file, no process: what depends on those (stalled, lost) is derived by `derive`, from facts that the
-caller brings.
+It uses no clock, no file and no process. What depends on those (stalled, lost) is added by `derive`, from facts that
+the caller passes in.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class ExperimentState:
         return self.seconds if self.state in EXPERIMENT_ENDED and self.unmeasured == 0 else None
 
     def apply(self, event: Event) -> None:
-        """Fold in one event of the experiment's log. What makes no sense is passed over."""
+        """Apply one event of the experiment's log. An event that contradicts the state is ignored."""
         self.revision += 1
         handler = _EXPERIMENT_HANDLERS.get(event.type)
         if handler is not None:
             handler(self, event)
 
     def apply_run(self, run_id: str, event: Event) -> None:
-        """Fold in one event of the log of run `run_id`. Events of a run that was never queued are passed over."""
+        """Apply one event of the log of run `run_id`. Events of a run that was never queued are ignored."""
         run = self.runs.get(run_id)
         if run is None:
             return
@@ -87,7 +87,7 @@ class ExperimentState:
             handler(self, run, event)
 
     def restart_run(self, run_id: str) -> None:
-        """Forget what the log of `run_id` said, because it is read from the start again."""
+        """Reset the run to what the experiment's log says, before its own log is read from the start again."""
         old = self.runs.get(run_id)
         if old is not None:
             fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
@@ -117,7 +117,7 @@ def outcome(states: Iterable[str]) -> str:
 
 
 def derive(state: ExperimentState, *, supervised: bool, silent: Iterable[str] = ()) -> tuple[str, dict[str, str]]:
-    """What is really going on: the experiment's state and each run's, with stalled and lost.
+    """The actual states of the experiment and of each run, stalled and lost included.
 
     `supervised`: whether a supervisor lives; `silent`: the ids of runs whose worker shows no progress.
     """
@@ -146,7 +146,7 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
 
 
 def _become(state: ExperimentState, run: RunState, now: str) -> None:
-    """Bring `run` into the state `now`; an experiment is paused when every run that hasn't ended is."""
+    """Set the state of `run`. An experiment is paused when every run that hasn't ended is."""
     state.tally[run.state] -= 1
     state.tally[now] += 1
     run.state = now
@@ -157,7 +157,7 @@ def _become(state: ExperimentState, run: RunState, now: str) -> None:
 
 
 def _advance(state: ExperimentState, run: RunState, now: str) -> None:
-    """As `_become`, but a run that is paused stays so and only goes back to another state."""
+    """As `_become`, but a paused run stays paused and has this state when it is resumed."""
     if run.state == "paused":
         run.behind_pause = now
     else:
@@ -224,7 +224,7 @@ def _run_unpaused(state: ExperimentState, event: Event) -> None:
     if run is not None and run.state == "paused":
         run.points_since_resume, run.unpaused_at = 0, event.t
         _become(state, run, run.behind_pause)
-        state.log.append((event.t, run.id, "goes on"))
+        state.log.append((event.t, run.id, "unpaused"))
 
 
 def _control_ack(state: ExperimentState, event: Event) -> None:

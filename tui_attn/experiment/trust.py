@@ -1,4 +1,4 @@
-"""Which code of their own a user has named on this machine: the digests of files, kept in the user's state folder.
+"""The code that a user trusts on this machine: digests of files, kept in the user's state folder.
 
 An experiment's folder may come from anywhere, and with it a model's file. Naming a file with `--models`, or answering
 for it with `--trust-code`, is the only way in which its digest comes to stand here.
@@ -40,7 +40,7 @@ def trust(sha256: str) -> None:
         return
     path = _path()
     if path is None:
-        raise TrustError("no home folder to keep in which code is yours: set XDG_STATE_HOME")
+        raise TrustError("there is no home folder to record trusted code in: set XDG_STATE_HOME")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = open_to_write(path, os.O_APPEND)

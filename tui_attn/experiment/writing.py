@@ -1,4 +1,4 @@
-"""Making an experiment's folder; writing and changing what its `experiment.json` holds."""
+"""Creates an experiment's folder; writes and changes its `experiment.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of one's own, from where they are named to where they are trained: tried, copied, trusted, looked after.
+"""Custom models, from where they are named to where they are trained: tried, copied, trusted, looked after.
 
 Nothing here runs their code. A process of its own does, `tui_attn.train.custom_model_check`, and later the workers.
 """
@@ -38,14 +38,14 @@ Tell = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model of one's own and the file that was read, once, for all that follows."""
+    """A custom model and the file that was read, once, for all that follows."""
 
     model: CustomModel
     content: bytes
 
 
 def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, list[Source]]:
-    """Read and try the models of one's own in `config`; the configuration comes back with their digests.
+    """Read and try the custom models in `config`; the configuration comes back with their digests.
 
     `tell` hears what goes on, and what is odd about them. Raises `ConfigError` for one that can't be trained; nothing
     is written but the user's own list of the code that they named.

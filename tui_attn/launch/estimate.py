@@ -61,7 +61,7 @@ class Pace:
     start_up: float
     """From the supervisor's start to the first step, of the whole experiment."""
     code: str | None = None
-    """The SHA-256 of the file of a model of one's own; None for the lab's."""
+    """The SHA-256 of the file of a custom model; None for the lab's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ def guess(
 def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]) -> dict[str, list[Pace]]:
     """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any.
 
-    Those of a model of one's own must have been of the same code: its digest is that in `config`.
+    Those of a custom model must have been of the same code: its digest is that in `config`.
     """
     sharing = max(slot.index for slot in _slots(config, devices)) + 1
     found = {}

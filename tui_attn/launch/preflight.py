@@ -38,7 +38,7 @@ class DataOutlook:
 
 @dataclass(frozen=True, slots=True)
 class OwnOutlook:
-    """What is known of the models of one's own that are asked for."""
+    """What is known of the custom models that are asked for."""
 
     remark: Remark
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def _of_set(found: data.SetStatus) -> Remark:
 
 
 def of_custom_models(specs: str) -> OwnOutlook:
-    """Whether the files of models of one's own, `PATH.py:CLASS` with commas between, can be read. Never raises."""
+    """Whether the files of custom models, `PATH.py:CLASS` with commas between, can be read. Never raises."""
     digests, names = {}, []
     try:
         for spec in split_list(specs):

@@ -15,7 +15,7 @@ from tui_attn.train.tensors import Images
 def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Images, *, seed: int) -> nn.Module:
     """The network called `model` for such images, its weights drawn from `seed`, in training mode.
 
-    Raises `CustomModelError`, and whatever the code of a model of one's own raises.
+    Raises `CustomModelError`, and whatever the code of a custom model raises.
     """
     classes = len(data.class_names)
     if model in MODELS:
@@ -37,7 +37,7 @@ def keeps_layout(model: str) -> bool:
 def macs(model: str, network: nn.Module, data: Images) -> int | None:
     """Multiply-accumulates of one image's forward pass, as `tui_attn.models.macs` counts; None where unknown.
 
-    Those of a model of one's own are what torch counts in one pass over one image: convolutions, products of matrices,
+    Those of a custom model are what torch counts in one pass over one image: convolutions, products of matrices,
     and attention by torch's own function.
     """
     if model in MODELS:

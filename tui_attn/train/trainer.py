@@ -59,7 +59,7 @@ class Trainer:
     def build(self) -> None:
         """Make the network as its seed makes it, with nothing trained.
 
-        Raises `CustomModelError`, and whatever the code of a model of one's own raises.
+        Raises `CustomModelError`, and whatever the code of a custom model raises.
         """
         seed = rng.derive_seed(self.seed, "init")
         self.network = networks.make(self._folder, self.config, self.model, self.data, seed=seed)

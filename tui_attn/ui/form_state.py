@@ -1,4 +1,4 @@
-"""The form for a new experiment without its widgets: what is entered, what is wrong with it, what it amounts to."""
+"""The state of the form for a new experiment, without widgets: entries, their errors, and defaults."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class FormState:
         return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"])})
 
     def hint(self, entry: str) -> str:
-        """What is said beside an entry while it is right."""
+        """The text beside a valid entry."""
         if entry == CUSTOM:
             return f"as in {EXAMPLE}"
         if entry == "seeds":

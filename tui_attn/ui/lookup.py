@@ -28,7 +28,7 @@ class Question:
     data_dir: str | None
     device: str
     own: str = ""
-    """The models of one's own, as they were typed."""
+    """The custom models, as they were typed."""
 
     @property
     def place(self) -> Question:

@@ -1,4 +1,4 @@
-"""What the user chose for the dashboard. Stdlib only, so that the command line can check it at no cost."""
+"""Options of the dashboard. Stdlib only, so that the command line can check them cheaply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UiOptions:
-    """How the dashboard looks and listens. Raises `ConfigError` for what doesn't exist."""
+    """How the dashboard looks and takes input. Raises `ConfigError`."""
 
     theme: str | None = option(
         None,
@@ -41,7 +41,7 @@ class UiOptions:
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Binding id -> keys, separated by commas."""
     theme_said_by: str = ""
-    """Who asks for `theme`, such as "--theme"; empty where it is only what was chosen last."""
+    """What sets `theme`, such as "--theme"; empty where it is the one chosen last."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration file says of new experiments: fields of `ExperimentConfig`, and `runs_dir`."""
 
