@@ -6,6 +6,7 @@ import gzip
 import io
 import stat
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 
 from tests.data.making import make_cifar_set, make_idx_set, names_in, sha256, tar_gz
 from tui_attn.data.base import DataFile
-from tui_attn.data.files import DamagedError, check_file, remove_leftovers, write_verified, written_beside
+from tui_attn.data.files import (
+    WRONG,
+    DamagedError,
+    check_file,
+    read_verified,
+    remove_leftovers,
+    write_verified,
+    written_beside,
+)
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz, unpack_tar
 
 CONTENT = bytes(range(256)) * 40
@@ -140,14 +149,39 @@ def test_a_bomb_is_stopped_at_the_known_size(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def forged(content: bytes) -> bytes:
+    """Another content of the same length and CRC-32: the sum is linear in the bits of the last four bytes."""
+    wrong = bytes([content[0] ^ 1]) + content[1:-4]
+    zero = zlib.crc32(wrong + bytes(4))
+    basis: dict[int, tuple[int, int]] = {}
+    for bit in range(32):
+        column, bits = zlib.crc32(wrong + (1 << bit).to_bytes(4, "little")) ^ zero, 1 << bit
+        while column and column.bit_length() in basis:
+            other, of = basis[column.bit_length()]
+            column, bits = column ^ other, bits ^ of
+        if column:
+            basis[column.bit_length()] = column, bits
+    wanted, chosen = zlib.crc32(content) ^ zero, 0
+    while wanted:
+        column, bits = basis[wanted.bit_length()]
+        wanted, chosen = wanted ^ column, chosen ^ bits
+    return wrong + chosen.to_bytes(4, "little")
+
+
 def test_a_set_whose_raw_digest_is_unpublished_is_proved_by_its_gz(tmp_path: Path) -> None:
     packed = gzip.compress(CONTENT, mtime=0)
     file = DataFile("numbers", len(CONTENT), "", len(packed), sha256(packed))
     assert unpacked(packed, tmp_path, file) == CONTENT
     assert check_file(tmp_path / "numbers", file) is None
     (tmp_path / "numbers").write_bytes(CONTENT[::-1])
-    assert check_file(tmp_path / "numbers", file) == "has the wrong CRC-32 (damaged)"
+    assert check_file(tmp_path / "numbers", file) == WRONG
+    (tmp_path / "numbers").write_bytes(forged(CONTENT))
+    assert zlib.crc32(forged(CONTENT)) == zlib.crc32(CONTENT)
+    assert check_file(tmp_path / "numbers", file) == WRONG
+    with pytest.raises(DamagedError, match="wrong SHA-256"):
+        read_verified(tmp_path / "numbers", file)
     (tmp_path / "numbers").write_bytes(CONTENT)
+    assert read_verified(tmp_path / "numbers", file) == CONTENT
     (tmp_path / "numbers.gz").write_bytes(gzip.compress(CONTENT, 1, mtime=0))
     assert "cannot be verified" in (check_file(tmp_path / "numbers", file) or "")
     with pytest.raises(DamagedError, match="SHA-256"):

@@ -6,14 +6,13 @@ stand-ins that only remember what they are told, so that no code runs and not ev
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.data.base import DataFile, DatasetInfo
-from tui_attn.data.files import DamagedError
+from tui_attn.data.files import DamagedError, read_verified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,10 +113,7 @@ def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[n
 
     Raises `DamagedError`, and `OSError`.
     """
-    content = path.read_bytes()
-    if len(content) != file.size or hashlib.sha256(content).hexdigest() != file.sha256:
-        raise DamagedError("is not the pinned one: its SHA-256 is wrong")
-    return decode_batch(loads(content), info)
+    return decode_batch(loads(read_verified(path, file)), info)
 
 
 def decode_batch(batch: Any, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

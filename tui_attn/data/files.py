@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
 import stat
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+WRONG = "has the wrong SHA-256 (damaged, or not this data set's)"
 
 
 class DamagedError(Exception):
@@ -66,32 +68,43 @@ def sha256_of(path: Path) -> str:
 def check_file(path: Path, file: DataFile) -> str | None:
     """What is wrong with `path` as the decompressed `file`, in words that follow its name; None if nothing is."""
     try:
-        length = path.stat().st_size
-        if length != file.size:
-            return f"is {length:,} bytes long, not {file.size:,} (cut off, or not this data set's)"
-        if file.sha256:
-            if sha256_of(path) != file.sha256:
-                return "has the wrong SHA-256 (damaged, or not this data set's)"
-            return None
-        return _check_by_archive(path, file)
+        with path.open("rb") as stream:
+            length = os.fstat(stream.fileno()).st_size
+            if length != file.size:
+                return f"is {length:,} bytes long, not {file.size:,} (cut off, or not this data set's)"
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return None if digest == _pinned(path, file) else WRONG
+    except DamagedError as error:
+        return str(error)
     except OSError as error:
         return f"cannot be read: {os_error_text(error)}"
 
 
-def _check_by_archive(path: Path, file: DataFile) -> str | None:
-    """Compare `path` with the NAME.gz beside it, which is pinned: by the CRC-32 and length in its trailer."""
-    packed = packed_path(path)
-    if not is_file(packed) or sha256_of(packed) != file.gz_sha256:
-        return f"cannot be verified: the original {packed.name} is not beside it"
-    with packed.open("rb") as stream:
-        stream.seek(-8, os.SEEK_END)
-        trailer = stream.read(8)
-    crc = 0
+def read_verified(path: Path, file: DataFile) -> bytes:
+    """The bytes of `path`, read once, if they are the decompressed `file`. Raises `DamagedError` and `OSError`."""
     with path.open("rb") as stream:
-        while block := stream.read(CHUNK):
-            crc = zlib.crc32(block, crc)
-    expected = crc.to_bytes(4, "little") + (file.size & 0xFFFFFFFF).to_bytes(4, "little")
-    return None if trailer == expected else "has the wrong CRC-32 (damaged)"
+        content = stream.read(file.size + 1)
+    if len(content) != file.size or hashlib.sha256(content).hexdigest() != _pinned(path, file):
+        raise DamagedError(check_file(path, file) or WRONG)
+    return content
+
+
+def _pinned(path: Path, file: DataFile) -> str:
+    """The SHA-256 of the decompressed `file`; where it was never published, of what the pinned NAME.gz beside it holds.
+
+    Raises `DamagedError` without that, and `OSError`.
+    """
+    if file.sha256:
+        return file.sha256
+    packed = packed_path(path)
+    if not is_file(packed):
+        raise DamagedError(f"cannot be verified: the original {packed.name} is not beside it")
+    with packed.open("rb") as stream:
+        content = stream.read(file.gz_size + 1)
+    if hashlib.sha256(content).hexdigest() != file.gz_sha256:
+        raise DamagedError(f"cannot be verified: the original {packed.name} beside it has the wrong SHA-256")
+    with gzip.open(io.BytesIO(content)) as stream:
+        return hashlib.sha256(stream.read(file.size + 1)).hexdigest()
 
 
 def packed_path(path: Path) -> Path:

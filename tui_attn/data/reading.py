@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_attn.data.base import Arrays, DataError, DataFile, DatasetInfo, Located, check_limits
-from tui_attn.data.files import DamagedError, check_file, os_error_text
+from tui_attn.data.files import DamagedError, os_error_text, read_verified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,15 +50,32 @@ def _idx_split(
     count: int,
     limit: int | None,
 ) -> Split:
-    from tui_attn.data import idx
-
+    wanted = count if limit is None else min(limit, count)
+    side = info.image_size
     with _blaming(paths[0]):
-        _check(paths[0], files[0])
-        images = idx.read_images(paths[0], count, info.image_size, limit)
+        images = read_idx(read_verified(paths[0], files[0]), (count, side, side), wanted)
     with _blaming(paths[1]):
-        _check(paths[1], files[1])
-        labels = idx.read_labels(paths[1], count, len(info.class_names), limit)
-    return images, labels
+        labels = read_idx(read_verified(paths[1], files[1]), (count,), wanted)
+        if wanted and int(labels.max()) >= len(info.class_names):
+            raise DamagedError(f"holds the label {int(labels.max())}, and there are {len(info.class_names)} classes")
+    return images.reshape(wanted, 1, side, side), labels.astype("int64")
+
+
+def read_idx(content: bytes, shape: tuple[int, ...], wanted: int) -> NDArray[np.uint8]:
+    """The first `wanted` entries of the array of `shape` in a file in the idx format of MNIST. Raises `DamagedError`.
+
+    The format: a big-endian header of magic number (two zeros, the type 8 for unsigned bytes, the number of
+    dimensions) and dimensions, then the bytes.
+    """
+    import numpy as np
+
+    header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+    if content[: len(header)] != header:
+        raise DamagedError(f"is not an idx file of {' x '.join(map(str, shape))} bytes")
+    if len(content) != len(header) + math.prod(shape):
+        raise DamagedError(f"is {len(content):,} bytes long, not {len(header) + math.prod(shape):,}")
+    taken = (wanted, *shape[1:])
+    return np.frombuffer(content, np.uint8, math.prod(taken), len(header)).reshape(taken).copy()
 
 
 def _is_train(file: DataFile) -> bool:
@@ -92,11 +111,6 @@ def _cifar_split(
     if have < wanted:
         raise DataError(f"{where.root} holds {have:,} of the {wanted:,} images wanted of {info.title}")
     return images, labels
-
-
-def _check(path: Path, file: DataFile) -> None:
-    if (wrong := check_file(path, file)) is not None:
-        raise DamagedError(wrong)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from tui_attn.data.base import DataFile, Progress, silent
-from tui_attn.data.files import CHUNK, DamagedError, sha256_of, write_verified
+from tui_attn.data.files import CHUNK, DamagedError, write_verified
 
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
 
@@ -54,8 +55,8 @@ def unpack_gz(
         done += n
         progress(f"unpacking {file.name}", done, file.size)
 
-    if not file.sha256 and isinstance(source, Path) and sha256_of(source) != file.gz_sha256:
-        raise DamagedError("has the wrong SHA-256")
+    if not file.sha256 and isinstance(source, Path):
+        source = _pinned_gz(source, file)
     try:
         with gzip.open(source, "rb") as stream:
             write_verified(
@@ -65,11 +66,19 @@ def unpack_gz(
         raise DamagedError(_why(error)) from None
 
 
+def _pinned_gz(source: Path, file: DataFile) -> IO[bytes]:
+    """The bytes of NAME.gz, read once, if they are the pinned ones. Raises `DamagedError` and `OSError`."""
+    with source.open("rb") as stream:
+        content = stream.read(file.gz_size + 1)
+    if hashlib.sha256(content).hexdigest() != file.gz_sha256:
+        raise DamagedError("has the wrong SHA-256")
+    return io.BytesIO(content)
+
+
 def check_gz(source: Path, file: DataFile) -> None:
     """Verify that the gzip `source` holds `file`, without writing anything. Raises `DamagedError` and `OSError`."""
     if not file.sha256:
-        if sha256_of(source) != file.gz_sha256:
-            raise DamagedError("has the wrong SHA-256")
+        _pinned_gz(source, file)
         return
     digest = hashlib.sha256()
     try:
@@ -125,8 +134,6 @@ def unpack_archive(
     The digest comes first, so that no decoder ever sees bytes that are not pinned. Raises `DamagedError`, `OSError`.
     """
     progress(f"verifying {source.name}", 0, None)
-    if sha256_of(source) != sha256:
-        raise DamagedError("has the wrong SHA-256")
     total, done = sum(file.size for file in files), 0
 
     def take(file: DataFile) -> Callable[[IO[bytes], int], None]:
@@ -142,7 +149,10 @@ def unpack_archive(
         done += n
         progress(f"unpacking {source.name}", done, total)
 
-    with gzip.open(source, "rb") as stream:
+    with source.open("rb") as packed, gzip.open(packed) as stream:
+        if hashlib.file_digest(packed, "sha256").hexdigest() != sha256:
+            raise DamagedError("has the wrong SHA-256")
+        packed.seek(0)
         wanted = {f"{member_folder}/{file.name}": take(file) for file in files}
         unpack_tar(cast("IO[bytes]", stream), wanted, limit=2 * total + (64 << 20))
 
