@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -16,9 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from tests.data.making import make_idx_set, names_in, with_debian
+from tests.waiting import eventually
 from tui_attn.data import DATASETS, DataError, FetchOptions, load
 from tui_attn.data.base import DatasetInfo
 from tui_attn.data.resolve import ensure_info
@@ -251,3 +254,26 @@ def test_an_interrupted_start_ends_apt(cache: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     assert not list(cache.glob(".apt-*"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tui_attn.data.base import DebianPackage, silent
+from tui_attn.data.debian import fetch_package
+fetch_package(DebianPackage("some", "/usr/share/some", 1000), (), Path(sys.argv[1]), Path(sys.argv[1]), silent)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="this machine has no setpriv")
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_apt_ends_with_a_start_that_is_killed(tmp_path: Path, signum: signal.Signals) -> None:
+    said = f"echo $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid"
+    path = fake_apt(tmp_path / "bin", f"{said}; exec sleep 600")
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    start = subprocess.Popen(command, cwd=CHECKOUT, env=os.environ | {"PATH": path})
+    eventually(lambda: (tmp_path / "pid").exists() or start.poll() is not None, "apt")
+    apt = psutil.Process(int((tmp_path / "pid").read_text()))
+    start.send_signal(signum)
+    start.wait()
+    eventually(lambda: not apt.is_running() or apt.status() == psutil.STATUS_ZOMBIE, "the end of apt")

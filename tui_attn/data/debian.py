@@ -140,7 +140,7 @@ def _run(
     with log.open("wb") as output, os.fdopen(reading, "rb", buffering=0) as status:
         try:
             process = subprocess.Popen(
-                [command[0], "-o", f"APT::Status-Fd={writing}", *command[1:]],
+                [*_mortal(), command[0], "-o", f"APT::Status-Fd={writing}", *command[1:]],
                 cwd=work,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -172,6 +172,11 @@ def _run(
                 _end(process)
                 process.wait()
     return log.read_text(errors="replace")
+
+
+def _mortal() -> list[str]:
+    """What a command begins with so that the kernel ends it with the thread that started it, however that ends."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
