@@ -7,17 +7,20 @@ value isn't known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.compare.heatmaps import HeatmapFacts
 from tui_attn.compare.predictions import class_names
 from tui_attn.compare.results import Results, read_results
-from tui_attn.compare.summary import Versus, time_to_accuracy
+from tui_attn.compare.summary import ModelSummary, RunSummary, Versus, time_to_accuracy
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.reducer import RunState
+from tui_attn.experiment.reducer import EpochResult, RunState
 from tui_attn.export.outfolder import OutFolder
 from tui_attn.system.csv_text import csv_blocks
 
@@ -28,85 +31,109 @@ Row = Sequence[object]
 Table = tuple[Sequence[str], Iterable[Row]]
 """The headings, and the rows, which can be read once."""
 _RUN = ("run", "model", "seed")
-_RUNS = (
-    "experiment",
-    "experiment_name",
-    "dataset",
-    *_RUN,
-    "state",
-    "counts",
-    "epochs_done",
-    "epochs_planned",
-    "batch_size",
-    "learning_rate",
-    "augment",
-    "train_images",
-    "test_images",
-    "parameters",
-    "macs",
-    "device",
-    "precision",
-    "test_accuracy_fraction",
-    "test_loss_nats",
-    "train_time_s",
-    "images_per_s",
-    "peak_memory_bytes",
-    "began_unix_s",
-    "weights_sha256",
-    "time_to_threshold_s",
-    "threshold_accuracy_fraction",
-)
-_EPOCHS = (
-    *_RUN,
-    "epoch",
-    "step",
-    "ended_unix_s",
-    "train_loss_nats",
-    "train_accuracy_fraction",
-    "test_loss_nats",
-    "test_accuracy_fraction",
-    "images",
-    "train_time_s",
-    "peak_memory_bytes",
-)
-_MODELS = (
-    "model",
-    "class",
-    "parameters",
-    "macs",
-    "runs_counted",
-    "test_accuracy",
-    "test_accuracy_low",
-    "test_accuracy_high",
-    "delta_from_base",
-    "delta_low",
-    "delta_high",
-    "delta_level",
-    "p_value",
-    "verdict",
-    "seeds_paired",
-)
-_HEATMAPS = (
-    "run",
-    "layer",
-    "epoch",
-    "learned",
-    "levels",
-    "levels_untrained",
-    "classes",
-    "classes_untrained",
-    "between_classes_median",
-    "between_classes_median_untrained",
-    "between_classes_chance",
-    "effective_rank",
-    "effective_rank_untrained",
-    "saturated_low",
-    "saturated_high",
-    "follows_start",
-)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A row of runs.csv."""
+
+    results: Results
+    model: ModelSummary
+    told: RunSummary
+    run: RunState | None
+    """None before it has begun."""
+
+    @property
+    def config(self) -> ExperimentConfig:
+        return self.results.manifest.config
+
+    def about(self, key: str) -> object:
+        return None if self.run is None else self.run.about.get(key)
+
+    @property
+    def time_to_threshold(self) -> float | None:
+        threshold = self.results.summary.common_accuracy
+        return None if self.run is None or threshold is None else time_to_accuracy(self.run.epochs, threshold)
+
+
+_RUNS: Mapping[str, Callable[[_Run], object]] = {
+    "experiment": lambda row: row.results.summary.experiment,
+    "experiment_name": lambda row: row.config.name,
+    "dataset": lambda row: row.config.dataset,
+    "run": lambda row: row.told.run,
+    "model": lambda row: row.model.model,
+    "seed": lambda row: row.told.seed,
+    "state": lambda row: row.told.state,
+    "counts": lambda row: int(row.told.counts),
+    "epochs_done": lambda row: row.told.epoch,
+    "epochs_planned": lambda row: row.config.epochs,
+    "batch_size": lambda row: row.config.batch_size,
+    "learning_rate": lambda row: row.config.lr,
+    "augment": lambda row: ",".join(row.config.augment),
+    "train_images": lambda row: row.about("train_size"),
+    "test_images": lambda row: row.about("test_size"),
+    "parameters": lambda row: row.model.parameters,
+    "macs": lambda row: row.model.macs,
+    "device": lambda row: row.about("device"),
+    "precision": lambda row: row.about("precision"),
+    "test_accuracy_fraction": lambda row: row.told.test_accuracy,
+    "test_loss_nats": lambda row: row.told.test_loss,
+    "train_time_s": lambda row: row.told.train_seconds,
+    "images_per_s": lambda row: row.told.images_per_second,
+    "peak_memory_bytes": lambda row: row.told.peak_memory,
+    "began_unix_s": lambda row: None if row.run is None else row.run.started_at,
+    "weights_sha256": lambda row: row.told.weights_sha256,
+    "time_to_threshold_s": lambda row: row.time_to_threshold,
+    "threshold_accuracy_fraction": lambda row: row.results.summary.common_accuracy,
+}
+_EPOCHS: Mapping[str, Callable[[EpochResult], object]] = {
+    "epoch": lambda result: result.epoch,
+    "step": lambda result: result.step,
+    "ended_unix_s": lambda result: result.t,
+    "train_loss_nats": lambda result: result.train_loss,
+    "train_accuracy_fraction": lambda result: result.train_accuracy,
+    "test_loss_nats": lambda result: result.test_loss,
+    "test_accuracy_fraction": lambda result: result.test_accuracy,
+    "images": lambda result: result.images,
+    "train_time_s": lambda result: result.train_seconds,
+    "peak_memory_bytes": lambda result: result.peak_memory,
+}
+_MODELS: Mapping[str, Callable[[ModelSummary], object]] = {
+    "model": lambda entry: entry.model,
+    "class": lambda entry: entry.class_name,
+    "parameters": lambda entry: entry.parameters,
+    "macs": lambda entry: entry.macs,
+    "runs_counted": lambda entry: len(entry.counted),
+    "test_accuracy": lambda entry: entry.accuracy,
+    "test_accuracy_low": lambda entry: entry.ci95 and entry.ci95[0],
+    "test_accuracy_high": lambda entry: entry.ci95 and entry.ci95[1],
+}
+_VERSUS: Mapping[str, Callable[[Versus], object]] = {
+    "delta_from_base": lambda versus: versus.delta,
+    "delta_low": lambda versus: versus.ci95 and versus.ci95[0],
+    "delta_high": lambda versus: versus.ci95 and versus.ci95[1],
+    "delta_level": lambda versus: versus.level,
+    "p_value": lambda versus: versus.p_value,
+    "verdict": lambda versus: versus.verdict,
+    "seeds_paired": lambda versus: len(versus.seeds),
+}
+_HEATMAPS: Mapping[str, Callable[[HeatmapFacts], object]] = {
+    "learned": lambda facts: None if facts.learned is None else int(facts.learned),
+    "levels": lambda facts: facts.levels.strength,
+    "levels_untrained": lambda facts: facts.levels.untrained,
+    "classes": lambda facts: facts.classes.strength,
+    "classes_untrained": lambda facts: facts.classes.untrained,
+    "between_classes_median": lambda facts: _median(facts.between),
+    "between_classes_median_untrained": lambda facts: _median(facts.between_untrained),
+    "between_classes_chance": lambda facts: facts.chance,
+    "effective_rank": lambda facts: facts.effective_rank,
+    "effective_rank_untrained": lambda facts: facts.effective_rank_untrained,
+    "saturated_low": lambda facts: facts.saturated and facts.saturated[0],
+    "saturated_high": lambda facts: facts.saturated and facts.saturated[1],
+    "follows_start": lambda facts: facts.follows_start,
+}
 _CLASSES = ("model", "run", "class", "accuracy")
-_SEEN = ("predictions_changed", "loss_nats")
-_EFFECTS = ("model", "run", "kind", "layer", "accuracy", "delta", "delta_low", "delta_high", "interval_over", *_SEEN)
+_INTERVAL = ("accuracy", "delta", "delta_low", "delta_high", "interval_over", "predictions_changed", "loss_nats")
 _POINTS = (*_RUN, "step", "train_time_s", *(f"train_{metric.name}_{metric.unit}" for metric in STEP_METRICS))
 _GATES = (*_RUN, "epoch", "layer", "class", "channel", "gate_mean_fraction", "gate_sd_fraction")
 
@@ -131,8 +158,8 @@ def csv_tables(
     """
     begun = [run for run in _in_order(follower) if only in {None, run.id} and (run.steps or run.epochs or run.probes)]
     tables: dict[str, Table] = {
-        "runs.csv": (_RUNS, _runs(follower, results, only)),
-        "epochs.csv": (_EPOCHS, _epochs(begun)),
+        "runs.csv": (tuple(_RUNS), _runs(follower, results, only)),
+        "epochs.csv": ((*_RUN, *_EPOCHS), _epochs(begun)),
         "gates.csv": (_GATES, _gates(follower, begun, problems, every=curves)),
     }
     if curves:
@@ -140,11 +167,11 @@ def csv_tables(
     if results.classes:
         tables["classes.csv"] = (_CLASSES, _classes(results, only))
     if results.heatmaps:
-        tables["heatmaps.csv"] = (_HEATMAPS, _heatmaps(results, only))
+        tables["heatmaps.csv"] = (("run", "layer", "epoch", *_HEATMAPS), _heatmaps(results, only))
     if results.effects:
-        tables["interventions.csv"] = (_EFFECTS, _effects(results, only))
+        tables["interventions.csv"] = (("model", "run", "kind", "layer", *_INTERVAL), _effects(results, only))
     if only is None:
-        tables["models.csv"] = (_MODELS, _models(results))
+        tables["models.csv"] = ((*_MODELS, *_VERSUS), _models(results))
         for found in results.classes:
             matrix = zip(found.names, found.confusion.tolist(), strict=True)
             tables[f"confusion-{found.model}.csv"] = (("class", *found.names), ([name, *row] for name, row in matrix))
@@ -161,49 +188,16 @@ def _named(run: RunState) -> Row:
 
 
 def _runs(follower: Follower, results: Results, only: str | None) -> Iterator[Row]:
-    summary, config = results.summary, follower.manifest.config
-    threshold = summary.common_accuracy
-    for entry in summary.models:
-        for told in entry.runs:
-            if only not in {None, told.run}:
-                continue
-            run = follower.state.runs.get(told.run)
-            about: dict[str, Any] = run.about if run is not None else {}
-            yield [
-                summary.experiment,
-                config.name,
-                config.dataset,
-                told.run,
-                entry.model,
-                told.seed,
-                told.state,
-                int(told.counts),
-                told.epoch,
-                config.epochs,
-                config.batch_size,
-                config.lr,
-                ",".join(config.augment),
-                about.get("train_size"),
-                about.get("test_size"),
-                entry.parameters,
-                entry.macs,
-                about.get("device"),
-                about.get("precision"),
-                *(getattr(told, key) for key in ("test_accuracy", "test_loss", "train_seconds")),
-                *(getattr(told, key) for key in ("images_per_second", "peak_memory")),
-                None if run is None else run.started_at,
-                told.weights_sha256,
-                None if run is None or threshold is None else time_to_accuracy(run.epochs, threshold),
-                threshold,
-            ]
+    for entry in results.summary.models:
+        for told in entry.runs if only is None else [run for run in entry.runs if run.run == only]:
+            row = _Run(results, entry, told, follower.state.runs.get(told.run))
+            yield [value(row) for value in _RUNS.values()]
 
 
 def _epochs(begun: Iterable[RunState]) -> Iterator[Row]:
-    keys = ("epoch", "step", "t", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "images")
     for run in begun:
         for result in run.epochs:
-            values = (getattr(result, key) for key in (*keys, "train_seconds", "peak_memory"))
-            yield [*_named(run), *values]
+            yield [*_named(run), *(value(result) for value in _EPOCHS.values())]
 
 
 def _points(begun: Iterable[RunState]) -> Iterator[Row]:
@@ -240,23 +234,9 @@ def _gates_of(run: RunState, mean: NDArray[Any], sd: NDArray[Any]) -> Iterator[R
 
 def _models(results: Results) -> Iterator[Row]:
     for entry in results.summary.models:
-        yield [
-            entry.model,
-            entry.class_name,
-            entry.parameters,
-            entry.macs,
-            len(entry.counted),
-            entry.accuracy,
-            *(entry.ci95 or (None, None)),
-            *_versus(entry.versus_base),
-        ]
-
-
-def _versus(versus: Versus | None) -> Row:
-    if versus is None:
-        return [None] * 7
-    ends = versus.ci95 or (None, None)
-    return [versus.delta, *ends, versus.level, versus.p_value, versus.verdict, len(versus.seeds)]
+        versus = entry.versus_base
+        against = [None if versus is None else value(versus) for value in _VERSUS.values()]
+        yield [*(value(entry) for value in _MODELS.values()), *against]
 
 
 def _classes(results: Results, only: str | None) -> Iterator[Row]:
@@ -270,23 +250,7 @@ def _heatmaps(results: Results, only: str | None) -> Iterator[Row]:
     found = [pair for heatmaps in results.heatmaps for pair in heatmaps.runs if only in {None, pair[0].id}]
     for run, probes in found:
         for facts in probes.facts:
-            yield [
-                run.id,
-                facts.layer,
-                probes.epoch,
-                None if facts.learned is None else int(facts.learned),
-                facts.levels.strength,
-                facts.levels.untrained,
-                facts.classes.strength,
-                facts.classes.untrained,
-                _median(facts.between),
-                _median(facts.between_untrained),
-                facts.chance,
-                facts.effective_rank,
-                facts.effective_rank_untrained,
-                *(facts.saturated or (None, None)),
-                facts.follows_start,
-            ]
+            yield [run.id, facts.layer, probes.epoch, *(value(facts) for value in _HEATMAPS.values())]
 
 
 def _median(values: NDArray[Any] | None) -> float | None:
