@@ -215,7 +215,7 @@ def _effect_cell(effect: Effect | None) -> str:
         change = Markup("<strong>{}</strong>").format(change)
     below = [interval_points(effect.ci95)]
     if effect.changed is not None:
-        below.append(f"{percent(effect.changed)} % change, loss {loss_text(effect.loss)}")
+        below += [f"{percent(effect.changed)} % change", f"loss {loss_text(effect.loss)}"]
     return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
 
 
