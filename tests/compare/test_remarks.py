@@ -188,3 +188,12 @@ def test_experiments_of_other_versions_are_refused(tmp_path: Path) -> None:
         "version of the data set: 1 and 2",
         "version of torch: 2.15.0 and 2.16.0",
     ]
+
+
+def test_seeds_that_began_with_the_same_weights_are_told(tmp_path: Path) -> None:
+    folder = record(tmp_path, config=ExperimentConfig(models=("base", "se"), epochs=3, seeds=3))
+    follower = read_state(folder)
+    for run in follower.state.runs.values():
+        run.about["start_sha256"] = "ab" if run.model == "se" else f"{run.seed}"
+    told = [text for text in find_remarks(follower, summarise(follower)) if "same weights" in text]
+    assert len(told) == 1 and told[0].startswith("se: 3 seeds began with the same weights")

@@ -25,6 +25,36 @@ def test_one_worker_gets_one_seeds_models_at_a_time(tmp_path: Path, monkeypatch:
     assert shop.made[0].held == ["base-s1", "se-s1", "self-attention-s1"]
 
 
+def test_a_custom_model_has_a_worker_that_no_other_model_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = ("base", "/nets/one.py:Net", "se", "/nets/two.py:Net")
+    supervisor, shop = make(tmp_path, monkeypatch, models=models, seeds=2)
+    held: dict[int, list[str]] = {}
+    while not supervisor.done:
+        alive = [worker for worker in shop.made if worker.code is None]
+        assert len(alive) <= 1  # one slot, one worker
+        for worker in alive:
+            held.setdefault(worker.pid, []).extend(worker.held)
+            for run in list(worker.held):
+                worker.end(run)
+        supervisor.tick()
+    assert sorted(map(sorted, held.values())) == [
+        ["base-s0", "base-s1", "se-s0", "se-s1"],
+        ["one-net-s0", "one-net-s1"],
+        ["two-net-s0", "two-net-s1"],
+    ]
+
+
+def test_a_paused_run_does_not_keep_a_custom_model_from_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base", "/nets/one.py:Net"), seeds=2)
+    command(shop.folder, "pause", "1", "base-s1")
+    ticks(supervisor)
+    shop.made[0].end("base-s0")
+    ticks(supervisor)
+    assert [worker.held for worker in shop.made] == [[], ["one-net-s0"]]
+
+
 def test_made_up_devices_each_get_a_worker_and_every_run_is_handed_out_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.waiting import eventually, lives
 from tui_attn import data
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel, CustomModelError
 from tui_attn.launch import custom_models
 from tui_attn.train import custom_model_check
@@ -76,7 +78,14 @@ WRONG = {
 
 def question(**others: object) -> custom_model_check.Question:
     usual: dict[str, object] = {"class_name": "Net", "channels": 1, "image_size": (28, 28), "classes": 10}
-    usual |= {"batch_size": 128, "precision": "fp32", "seconds": 9}
+    usual |= {
+        "batch_size": 128,
+        "precision": "fp32",
+        "seconds": 9,
+        "train_size": 256,
+        "test_size": 200,
+        "device": "cpu",
+    }
     return custom_model_check.Question(**usual | others)  # type: ignore[arg-type]
 
 
@@ -116,13 +125,54 @@ def test_a_batch_of_one_is_tried_where_one_is_asked_for() -> None:
     assert "more than 1 value per channel" in custom_model_check.examine(norm.encode(), question(batch_size=1))["error"]
 
 
+NORM = GOOD.replace("return self.fc(x.flatten(1))", "return nn.BatchNorm1d(10)(self.fc(x.flatten(1)))")
+CONSTANT = GOOD.replace("num_classes)\n", "num_classes)\n        nn.init.constant_(self.fc.weight, 0.01)\n")
+CONSTANT = CONSTANT.replace("0.01)\n", "0.01)\n        nn.init.zeros_(self.fc.bias)\n")
+FIXED = GOOD.replace("super().__init__()", "super().__init__(); torch.manual_seed(42)")
+MIXED = GOOD.replace("x.flatten(1))", "x.flatten(1)) + torch.ones(10)")
+ONLY_ONCE = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n" + GOOD
+
+
+def test_the_last_batch_of_an_epoch_is_tried_in_its_size() -> None:
+    one = custom_model_check.examine(NORM.encode(), question(train_size=129))
+    assert "the last batch of an epoch, 1 of 129 images, failed" in one["error"] or one["line"] == 8
+    assert "error" not in custom_model_check.examine(NORM.encode(), question(train_size=130))
+
+
+@pytest.mark.parametrize("source", [CONSTANT, FIXED])
+def test_seeds_that_do_not_change_the_start_are_told(source: str) -> None:
+    assert custom_model_check.examine(source.encode(), question())["warnings"] == [custom_model_check.ONE_START]
+
+
+def test_tensors_made_on_the_cpu_are_told_of_before_a_gpu_fails_on_them() -> None:
+    assert "line 8 mixes devices" in custom_model_check.examine(MIXED.encode(), question(device="cuda"))["error"]
+    [warning] = custom_model_check.examine(MIXED.encode(), question(device="auto"))["warnings"]
+    assert "line 8 mixes devices" in warning
+    assert custom_model_check.examine(MIXED.encode(), question())["warnings"] == []
+    assert custom_model_check.examine(GOOD.encode(), question(device="cuda"))["warnings"] == []
+
+
+def test_train_need_not_return_anything() -> None:
+    source = GOOD + "    def train(self, mode=True):\n        super().train(mode)\n"
+    assert "error" not in custom_model_check.examine(source.encode(), question())
+
+
+def test_what_can_be_run_once_only_is_run_for_every_seed() -> None:
+    assert "error" not in custom_model_check.examine(ONLY_ONCE.encode(), question())
+    twice = "import torch, sys\nif hasattr(torch, 'seen'):\n    raise RuntimeError('again')\ntorch.seen = 1\n" + GOOD
+    try:
+        assert "RuntimeError: again" in custom_model_check.examine(twice.encode(), question())["error"]
+    finally:
+        vars(torch).pop("seen", None)
+
+
 # ---- in a process of its own
 
 
 def ask(folder: Path, source: str, *, seconds: float = 240) -> list[str]:
     model = CustomModel(name="net", file=str(folder / "net.py"), class_name="Net")
     content = custom_models.Source(model, source.encode())
-    return custom_models.examine(content, data.dataset_info("synthetic"), 128, seconds=seconds)
+    return custom_models.examine(content, data.dataset_info("synthetic"), ExperimentConfig(), seconds=seconds)
 
 
 def test_prints_threads_and_settings_disturb_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_unfinished(summary.runs, summary.epochs, folder),
         *_left_out(experiment),
         *_not_paired(experiment),
+        *_one_start(experiment),
         *_seeds(summary, folder),
         *_predictions(experiment, summary),
         *_damaged(experiment),
@@ -112,6 +113,20 @@ def _not_paired(experiment: Experiment) -> Iterable[str]:
         if count > 1:
             what = names.get(key, f"settings of {key}" if key == "precision" else f"versions of {key}")
             yield f"the runs have {count} different {what}: their means mix these"
+
+
+def _one_start(experiment: Experiment) -> Iterable[str]:
+    """Models whose seeds began with the same weights."""
+    starts: dict[tuple[str, str], set[int]] = {}
+    for run in experiment.state.runs.values():
+        if isinstance(digest := run.about.get("start_sha256"), str):
+            starts.setdefault((run.model, digest), set()).add(run.seed)
+    for (model, _), seeds in starts.items():
+        if len(seeds) > 1:
+            yield (
+                f"{model}: {len(seeds)} seeds began with the same weights, so its interval and verdict lack the chance"
+                " of another start: let its weights depend on torch's random numbers"
+            )
 
 
 def _seeds(summary: Summary, folder: Path | None) -> Iterable[str]:

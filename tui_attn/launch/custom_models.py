@@ -60,7 +60,7 @@ def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, lis
             sources.append(Source(replace(model, sha256=sha256(content)), content))
         for source in sources:
             tell(f"trying {source.model.shown}")
-            for warning in examine(source, info, config.batch_size, config.precision):
+            for warning in examine(source, info, config):
                 tell(f"{source.model.shown}: {warning}")
         for source in sources:
             trust.trust(str(source.model.sha256))
@@ -120,7 +120,7 @@ def remarks(manifest: Manifest) -> list[str]:
 
 
 def examine(
-    source: Source, info: data.DatasetInfo, batch_size: int, precision: str = "auto", *, seconds: float = TRIED_WITHIN
+    source: Source, info: data.DatasetInfo, config: ExperimentConfig, *, seconds: float = TRIED_WITHIN
 ) -> list[str]:
     """Have the model tried on random images like those of the data set; returns what is odd about it.
 
@@ -132,8 +132,11 @@ def examine(
         "channels": info.channels,
         "image_size": [info.image_size, info.image_size],
         "classes": len(info.class_names),
-        "batch_size": batch_size,
-        "precision": precision,
+        "batch_size": config.batch_size,
+        "train_size": min(info.train_size, config.train_limit or info.train_size),
+        "test_size": min(info.test_size, config.test_limit or info.test_size),
+        "device": config.device,
+        "precision": config.precision,
         "seconds": seconds,
     }
     answer, code = _ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN)

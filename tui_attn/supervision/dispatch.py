@@ -47,6 +47,13 @@ class Dispatch:
         self._restarts = RestartPolicy()
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = workers.oom_kills()
+        self._code: dict[int, str] = {}
+        """By process id of a worker, the custom model that it trains, and no other; "" for the built-in models."""
+
+    def _code_of(self, run: str) -> str:
+        """The custom model of `run`, whose code may change the process that trains it; "" for a built-in model."""
+        model = run.rpartition("-s")[0]
+        return model if model in {own.name for own in self._follower.manifest.config.custom_models} else ""
 
     @property
     def _state(self) -> ExperimentState:
@@ -118,11 +125,15 @@ class Dispatch:
             able = [run for run in self._queue if run not in self._pauses]
             ready = [run for run in able if self._stale_workers.is_free(self._folder.run(run))]
         for number, taker in enumerate(takers):
-            taken = ready[: share(len(ready), len(takers) - number, models)]
-            ready = ready[len(taken) :]
+            first = self._code_of(ready[0]) if ready else ""
+            code = first if isinstance(taker, Slot) else self._code[taker.pid]
+            alike = [run for run in ready if self._code_of(run) == code]
+            most = min(models, len({run.rpartition("-s")[0] for run in alike}))
+            taken = alike[: share(len(alike), len(takers) - number, most)]
+            ready = [run for run in ready if run not in taken]
             if taken:
                 self._give(taker, taken)
-            elif not isinstance(taker, Slot) and (not self._queue or self._stopping.under_way):
+            elif not isinstance(taker, Slot) and (self._stopping.under_way or not self._queue or ready):
                 self._pool.dismiss(taker)
 
     def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
@@ -172,6 +183,7 @@ class Dispatch:
                 self._finish(run, "failed", f"no worker could be started: {error.strerror}")
             return None
         self._restarts.started(worker.pid, now)
+        self._code[worker.pid] = self._code_of(taken[0])
         return worker
 
     # ---- dead workers

@@ -1,4 +1,4 @@
-"""Networks of the user's own: a class from a Python file. Nothing else in the program runs such a file.
+"""Custom models: a network's class from a user's Python file. Nothing else in the program runs such a file.
 
 A worker runs the copy in the experiment's folder, and only if it is, byte for byte, what experiment.json's digest says
 and this user has named or trusted on this machine.
@@ -7,9 +7,15 @@ and this user has named or trusted on this machine.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +23,7 @@ from torch import nn
 from tui_attn.experiment import trust
 from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.train import rng
 
 
 def load_class(folder: ExperimentDir, model: CustomModel) -> type[nn.Module]:
@@ -64,26 +71,113 @@ def build(network: type[nn.Module], channels: int, image_size: tuple[int, int], 
     """
     height, width = image_size
     with kept_settings():
-        return network(channels, height if height == width else image_size, classes).train()
+        made = network(channels, height if height == width else image_size, classes)
+        made.train()  # whose own version may return nothing
+        return made
+
+
+def _streams() -> tuple[Any, ...]:
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+def _set_streams(streams: tuple[Any, ...]) -> None:
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(os.dup(number), mode) if stream is None or stream.closed else stream
+        for number, (mode, stream) in enumerate(zip("rww", streams, strict=True))
+    )
+
+
+def _set_threads(count: int) -> None:
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+def _set_device(device: torch.device) -> None:
+    if torch.get_default_device() != device:
+        torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _set_start_method(method: str | None) -> None:
+    if multiprocessing.get_start_method(allow_none=True) != method:
+        multiprocessing.set_start_method(method, force=True)
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    if dict(os.environ) != variables:
+        os.environ.clear()
+        os.environ.update(variables)
+
+
+def _set_warn_only(only: bool) -> None:
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled(), warn_only=only)
+
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_num_threads, _set_threads),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, _set_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.is_deterministic_algorithms_warn_only_enabled, _set_warn_only),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    (torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled),
+    (torch._C._get_cudnn_benchmark, torch._C._set_cudnn_benchmark),
+    (torch._C._get_cudnn_deterministic, torch._C._set_cudnn_deterministic),
+    (lambda: sys.path[:], lambda path: sys.path.__setitem__(slice(None), path)),
+    (lambda: dict(os.environ), _set_environment),
+    (lambda: multiprocessing.get_start_method(allow_none=True), _set_start_method),
+    (_streams, _set_streams),
+    (lambda: warnings.filters[:], lambda filters: warnings.filters.__setitem__(slice(None), filters)),  # type: ignore[index]
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+)
+"""How a setting of the process is read, and how it is set."""
 
 
 @contextlib.contextmanager
 def kept_settings() -> Iterator[None]:
-    """Undo what code in between does to settings of torch that other runs of this process depend on."""
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    gradients = torch.is_grad_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    """Undo what code in between does to settings of this process that training and the log depend on.
+
+    The random streams too are as before. The code finds an empty standard input.
+    """
+    settings = [(restore, read()) for read, restore in _SETTINGS]
+    cpu = torch.device("cpu")
+    streams = rng.capture(cpu)
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    saved = {number: os.dup(number) for number in range(3) if _is_open(number)}
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
     try:
         yield
     finally:
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.set_grad_enabled(gradients)
-        torch.backends.cudnn.benchmark = benchmark
+        for number, descriptor in saved.items():
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(null)
+        os.fchdir(folder)
+        os.close(folder)
+        os.umask(mask)
+        for number, handler in handlers.items():
+            if handler is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(number, handler)
+        for restore, value in settings:
+            restore(value)
+        rng.restore(streams, cpu)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _is_network(value: object) -> bool:

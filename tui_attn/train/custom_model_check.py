@@ -25,6 +25,7 @@ WHERE = "own-model.py"
 """What the file is called in tracebacks here."""
 MOST_PARAMETERS = 100_000_000
 """A checkpoint of so many, with the optimiser's averages, takes 1.2 GB."""
+ONE_START = "it begins with the same weights whatever the seed, so its seeds differ in the order of the images only"
 MOST_IMAGES = 8
 """Of the batch that is tried."""
 
@@ -38,6 +39,10 @@ class Question:
     image_size: tuple[int, int]
     classes: int
     batch_size: int
+    train_size: int
+    test_size: int
+    device: str
+    """As asked for."""
     precision: str
     """As asked for: auto is what the workers choose on this machine's CPU."""
     seconds: float
@@ -47,7 +52,7 @@ class Question:
     def from_json(cls, text: str) -> Question:
         """The inverse of `json.dumps`."""
         data = json.loads(text)
-        return cls(**data | {"image_size": tuple(data["image_size"])})
+        return cls(**data | {key: tuple(data[key]) for key in ("image_size",)})
 
 
 def main(arguments: list[str]) -> int:
@@ -77,7 +82,7 @@ def _warm_up() -> None:
     """Have torch import all that a training step needs: that time is not the file's."""
     network = b"from torch import nn\nclass Net(nn.Sequential):\n    def __init__(self, channels, size, classes):\n"
     network += b"        super().__init__(nn.Flatten(), nn.Linear(1, 1))\n"
-    examine(network, Question("Net", 1, (1, 1), 1, 2, "auto", 0))
+    examine(network, Question("Net", 1, (1, 1), 1, 2, 2, 2, "cpu", "auto", 0))
 
 
 def examine(source: bytes, question: Question) -> dict[str, Any]:
@@ -107,18 +112,19 @@ def _line(error: BaseException) -> int | None:
 def _try(source: bytes, question: Question) -> dict[str, Any]:
     import torch
 
-    from tui_attn.train import custom_model, networks
-    from tui_attn.train.step import Stepper, choose_precision
+    from tui_attn.train import custom_model, networks, rng
+    from tui_attn.train.step import EVALUATION_BATCH, Stepper, choose_precision
 
-    torch.manual_seed(0)
     network = custom_model.make_class(source, WHERE, question.class_name)
 
-    def build() -> torch.nn.Module:
+    def build(seed: int = 0) -> torch.nn.Module:
+        rng.seed_all(seed)
         return custom_model.build(network, question.channels, question.image_size, question.classes)
 
     with _named(f"{question.class_name}(in_channels, image_size, num_classes)"):
         model = build()
     _check_parameters(model)
+    warnings = list(_one_start(model, build))
     device = torch.device("cpu")
     mean, std = [0.5] * question.channels, [0.5] * question.channels
     precision = choose_precision(question.precision, device)
@@ -135,14 +141,27 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
         loss, _ = stepper.train_step(images, labels)
     if not math.isfinite(loss.item()):
         raise CustomModelError("the loss of an untrained network is not finite: check its layers and how they begin")
-    warnings = list(_untrained(model))
+    warnings += _untrained(model)
     with _named("forward in evaluation"):
         first, second = stepper.evaluate(images), stepper.evaluate(images)
     if first.shape != logits.shape:
         raise CustomModelError(f"in evaluation forward returns a tensor of shape {tuple(first.shape)}")
     if not torch.equal(first, second):
         warnings.append("its logits in evaluation differ from call to call: is something random outside training?")
+    last = question.train_size % question.batch_size
+    if last:
+        with _named(f"the last batch of an epoch, {last} of {question.train_size:,} images,"):
+            stepper.train_step(images[:last], labels[:last])
+    last = question.test_size % EVALUATION_BATCH
+    if last:
+        with _named(f"the last batch of an evaluation, {last} of {question.test_size:,} images,"):
+            stepper.evaluate(images[:last])
+    if question.device.startswith(("auto", "cuda")):
+        warnings += _on_gpu(build, question)
     _check_kept(stepper, build)
+    with _named("running the file a second time, as a worker does for another seed,"):
+        network = custom_model.make_class(source, WHERE, question.class_name)
+        build(1)
     return {"parameters": networks.count_parameters(model), "warnings": warnings}
 
 
@@ -177,6 +196,34 @@ def _check_parameters(model: Any) -> None:
         raise CustomModelError("it has no parameters: there is nothing to train")
     if count > MOST_PARAMETERS:
         raise CustomModelError(f"it has {count:,} parameters: {MOST_PARAMETERS:,} at most")
+
+
+def _one_start(model: Any, build: Any) -> Iterator[str]:
+    """Whether seeds change the weights that the network begins with."""
+    import torch
+
+    other = dict(build(seed=1).named_parameters())
+    if all(torch.equal(value, other[name]) for name, value in model.named_parameters() if name in other):
+        yield ONE_START
+
+
+def _on_gpu(build: Any, question: Question) -> Iterator[str]:
+    """Whether a forward pass mixes tensors of GPU and CPU: tried without a GPU, on tensors that hold no numbers."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        model = build()
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            fake = model.to("cuda")
+            fake(torch.zeros(MOST_IMAGES, question.channels, *question.image_size, device="cuda"))
+    except Exception as error:  # what this mode can't do says nothing of a GPU
+        text = str(error)
+        if "device" not in text.lower() or _line(error) is None:
+            return
+        if question.device.startswith("cuda"):
+            raise CustomModelError(f"on a GPU, line {_line(error)} mixes devices: make tensors on x.device") from None
+        yield f"line {_line(error)} mixes devices, which fails on a GPU: make tensors on x.device"
 
 
 def _untrained(model: Any) -> Iterator[str]:

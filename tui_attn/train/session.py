@@ -101,7 +101,14 @@ class Session:
             "dataset": self.config.dataset,
             "data_version": self._data_version,
             "torch": torch.__version__,
+            **self._start(),
         }
+
+    def _start(self) -> dict[str, Any]:
+        """The digest of the weights that a custom model begins with: its seeds may all begin alike."""
+        if networks.keeps_layout(self._trainer.model):
+            return {}
+        return {"start_sha256": weights_sha256(plain_weights(self._trainer.network))}
 
     def _resume(self) -> None:
         folder = self.folder.checkpoints
