@@ -102,7 +102,7 @@ def test_texts_from_files_are_made_safe(tmp_path: Path) -> None:
     data = json.loads(folder.manifest.read_text())
     del data["crc"]
     folder.manifest.write_text(json.dumps(data | {"host": "a\x1b[2Jb", "precision": "fp32"}))
-    organize.remarks_path(folder).write_text('{"note": "\\u202eevil", "pinned": true}')
+    organize.annotations_path(folder).write_text('{"note": "\\u202eevil", "pinned": true}')
     entry = listed(tmp_path / "runs")[folder.id]
     assert "\x1b" not in entry.facts
     assert "␛" in entry.facts
@@ -144,7 +144,7 @@ def test_notes_and_pins_are_never_taken_from_the_cache(tmp_path: Path) -> None:
     history = open_history(tmp_path / "runs")
     list(history.look())
     keep(history)
-    organize.write_remarks(folder, organize.Remarks("new", True))
+    organize.write_annotations(folder, organize.Annotations("new", True))
     (entry,) = open_history(tmp_path / "runs").look()
     assert (entry.note, entry.pinned) == ("new", True)
 

@@ -16,30 +16,30 @@ from tui_attn.experiment.finding import experiments, find_experiment
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.writing import extend_manifest
 from tui_attn.history import organize
-from tui_attn.history.organize import Remarks
+from tui_attn.history.organize import Annotations
 
 
 def test_note_and_pin_are_kept_and_everything_else_stays(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path, "finished")
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    assert organize.read_remarks(folder) == Remarks()
-    organize.write_remarks(folder, Remarks("the one with flips: é 中", True))
-    assert organize.read_remarks(folder) == Remarks("the one with flips: é 中", True)
+    assert organize.read_annotations(folder) == Annotations()
+    organize.write_annotations(folder, Annotations("the one with flips: é 中", True))
+    assert organize.read_annotations(folder) == Annotations("the one with flips: é 中", True)
     assert {path: path.read_bytes() for path in before} == before
-    assert organize.remarks_path(folder).stat().st_mode & 0o777 == 0o600
+    assert organize.annotations_path(folder).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"note": 3, "pinned": "yes"}', '{"note": null}', "\x00" * 100])
 def test_remarks_that_make_no_sense_are_none(tmp_path: Path, text: str) -> None:
     folder = recorded.scene(tmp_path, "finished")
-    organize.remarks_path(folder).write_text(text)
-    assert organize.read_remarks(folder) == Remarks()
+    organize.annotations_path(folder).write_text(text)
+    assert organize.read_annotations(folder) == Annotations()
 
 
 def test_a_note_from_elsewhere_is_made_safe(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path, "finished")
-    organize.remarks_path(folder).write_text(json.dumps({"note": "a\x1b[2J\nb" + "x" * 5000, "pinned": True}))
-    found = organize.read_remarks(folder)
+    organize.annotations_path(folder).write_text(json.dumps({"note": "a\x1b[2J\nb" + "x" * 5000, "pinned": True}))
+    found = organize.read_annotations(folder)
     assert found.pinned
     assert found.note.startswith("a␛[2J b")
     assert len(found.note) == organize.MOST_NOTE
@@ -49,19 +49,19 @@ def test_a_note_from_elsewhere_is_made_safe(tmp_path: Path) -> None:
 def test_a_note_that_cannot_be_shown_is_refused(tmp_path: Path, note: str) -> None:
     folder = recorded.scene(tmp_path, "finished")
     with pytest.raises(RunsError, match="the note"):
-        organize.write_remarks(folder, Remarks(note))
-    assert not organize.remarks_path(folder).exists()
+        organize.write_annotations(folder, Annotations(note))
+    assert not organize.annotations_path(folder).exists()
 
 
 def test_a_link_in_the_place_of_the_remarks_is_not_followed(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path / "runs", "finished")
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text('{"note": "secret"}')
-    organize.remarks_path(folder).symlink_to(elsewhere)
-    assert organize.read_remarks(folder) == Remarks()
-    organize.write_remarks(folder, Remarks("mine"))
+    organize.annotations_path(folder).symlink_to(elsewhere)
+    assert organize.read_annotations(folder) == Annotations()
+    organize.write_annotations(folder, Annotations("mine"))
     assert elsewhere.read_text() == '{"note": "secret"}'
-    assert organize.read_remarks(folder).note == "mine"
+    assert organize.read_annotations(folder).note == "mine"
 
 
 def test_a_name_is_changed_and_taken_away_again(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_what_is_thrown_away_comes_back_whole(tmp_path: Path) -> None:
 def test_two_of_one_id_are_both_kept_in_the_trash(tmp_path: Path) -> None:
     for note in ("first", "second"):
         folder = recorded.scene(tmp_path, "finished")
-        organize.write_remarks(folder, Remarks(note))
+        organize.write_annotations(folder, Annotations(note))
         organize.trash(folder)
     items = organize.trashed(tmp_path)
     assert [item.id for item in items] == [folder.id] * 2
-    assert {organize.read_remarks(item.folder).note for item in items} == {"first", "second"}
+    assert {organize.read_annotations(item.folder).note for item in items} == {"first", "second"}
     assert organize.restore(items[0]) == folder
     with pytest.raises(RunsError, match=f"there is another {folder.id}"):
         organize.restore(items[1])
@@ -129,7 +129,7 @@ def test_what_belongs_to_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RunsError, match="belongs to another user"):
         organize.rename(folder, "mine")
     with pytest.raises(RunsError, match="belongs to another user"):
-        organize.write_remarks(folder, Remarks("mine"))
+        organize.write_annotations(folder, Annotations("mine"))
     assert folder.manifest_data().config.name is None
 
 
@@ -178,13 +178,13 @@ def test_threads_and_processes_that_change_one_experiment_lose_nothing(tmp_path:
 
     def note_and_name(number: int) -> None:
         organize.note(folder, f"note {number}")
-        assert organize.read_remarks(folder).note == f"note {number}"
+        assert organize.read_annotations(folder).note == f"note {number}"
         organize.rename(folder, f"name {number}")
         assert folder.manifest_data().config.name == f"name {number}"
 
     def pin_and_extend(number: int) -> None:
         organize.pin(folder, number % 2 == 0)
-        assert organize.read_remarks(folder).pinned == (number % 2 == 0)
+        assert organize.read_annotations(folder).pinned == (number % 2 == 0)
         seeds = folder.manifest_data().config.seeds + 1
         extend_manifest(folder, seeds)
         assert folder.manifest_data().config.seeds == seeds
@@ -211,4 +211,4 @@ def test_threads_and_processes_that_change_one_experiment_lose_nothing(tmp_path:
     assert failures == []
     manifest = folder.manifest_data()
     assert (manifest.config.name, manifest.config.seeds, manifest.threads) == ("name 199", before + rounds, 8)
-    assert organize.read_remarks(folder) == organize.Remarks("note 199", False)
+    assert organize.read_annotations(folder) == organize.Annotations("note 199", False)

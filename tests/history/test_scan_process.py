@@ -19,7 +19,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.history import scan_process
 from tui_attn.history.entries import Entry, open_history
 from tui_attn.history.scan_process import Teller
-from tui_attn.history.updates import News, from_line, to_line
+from tui_attn.history.updates import HistoryUpdate, from_line, to_line
 
 MANY = 25
 
@@ -53,7 +53,7 @@ def on() -> bool:
 def look(teller: Teller) -> tuple[dict[str, Entry], set[str]]:
     """What one whole look tells as new, and as gone."""
     entries: dict[str, Entry] = {}
-    news = News()
+    news = HistoryUpdate()
     for news in teller.look(on):
         entries.update((entry.id, entry) for entry in news.entries)
     assert news.complete
@@ -188,7 +188,7 @@ def test_all_rows_are_told_before_the_first_verdict_is_decided(tmp_path: Path) -
 
 def test_news_survive_a_line(runs_dir: Path) -> None:
     entries = tuple(open_history(runs_dir).look())
-    for news in (News(entries, frozenset({"a", "b"}), True, "é\n"), News()):
+    for news in (HistoryUpdate(entries, frozenset({"a", "b"}), True, "é\n"), HistoryUpdate()):
         line = to_line(news)
         assert line.count(b"\n") == 1
         assert from_line(line) == news

@@ -12,7 +12,7 @@ from tui_attn.cli import run
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history import organize
-from tui_attn.history.organize import Remarks
+from tui_attn.history.organize import Annotations
 
 
 @pytest.fixture(autouse=True)
@@ -56,14 +56,14 @@ def test_a_note_and_a_pin_leave_each_other_alone(capsys: pytest.CaptureFixture[s
     folder = ExperimentDir(make("one"))
     assert run(["note", "one", "the one with flips"]) == 0
     assert run(["pin", "one"]) == 0
-    assert organize.read_remarks(folder) == Remarks("the one with flips", True)
+    assert organize.read_annotations(folder) == Annotations("the one with flips", True)
     assert capsys.readouterr().err == "noted on one\none is pinned\n"
     assert run(["note", "one", "another"]) == 0
     assert run(["unpin", "one"]) == 0
-    assert organize.read_remarks(folder) == Remarks("another", False)
+    assert organize.read_annotations(folder) == Annotations("another", False)
     assert capsys.readouterr().err == "noted on one, in place of: the one with flips\none is not pinned any more\n"
     assert run(["note", "one", ""]) == 0
-    assert organize.read_remarks(folder) == Remarks()
+    assert organize.read_annotations(folder) == Annotations()
     assert capsys.readouterr().err == "one has no note any more\n"
 
 
@@ -88,7 +88,7 @@ def test_what_can_t_be_remarked_is_refused_in_a_line(
     said = capsys.readouterr().err
     assert words in said
     assert 1 <= len(said.splitlines()) <= 2
-    assert not organize.remarks_path(folder).exists()
+    assert not organize.annotations_path(folder).exists()
     assert folder.manifest_data().config.name is None
 
 

@@ -154,7 +154,7 @@ def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
 def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, key: str, hint: str, what: str) -> None:
     config = ExperimentConfig(epochs=2, name=MARKUP)
     folder = recorded.record(tmp_path, experiment="one", config=config, probes=False, predictions=False)
-    organize.remarks_path(folder).write_text(json.dumps({"note": HOSTILE}))
+    organize.annotations_path(folder).write_text(json.dumps({"note": HOSTILE}))
     with opened(folder, command=["-c", HISTORY, str(tmp_path)]) as terminal:
         terminal.until("1 experiment")
         until_shown(terminal, SHOWN)
@@ -170,7 +170,7 @@ def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, ke
         assert not terminal.ended()
         assert_clean(terminal)
     assert folder.manifest_data().config.name == MARKUP
-    assert json.loads(organize.remarks_path(folder).read_text()) == {"note": HOSTILE}
+    assert json.loads(organize.annotations_path(folder).read_text()) == {"note": HOSTILE}
 
 
 def test_the_filter_of_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:

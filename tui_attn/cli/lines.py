@@ -86,7 +86,7 @@ def _watch(
             if not own:
                 reporter.close(follower)
                 show, stop = command_line("attach", folder.path), command_line("stop", folder.path)
-                say(f"training goes on: '{show}' shows it, '{stop}' stops it")
+                say(f"training continues: '{show}' shows it, '{stop}' stops it")
                 return exit_code(signals)
             _stop(folder, hard=obeyed > 1)
         signals.wait(TICK)

@@ -80,7 +80,7 @@ def note(
     from tui_attn.system import console
 
     folder = organize.find_any(runs_dir, experiment)
-    before = organize.read_remarks(folder).note
+    before = organize.read_annotations(folder).note
     organize.note(folder, text)
     if not text.strip():
         console.say(f"{folder.id} has no note any more")

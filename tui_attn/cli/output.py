@@ -41,7 +41,7 @@ def output_width() -> int:
 def open_standard_streams() -> None:
     """Open /dev/null in place of each standard stream that is closed.
 
-    Otherwise the next file to be opened would take its number, and be written to by whoever prints.
+    Otherwise the next file that is opened would take its number, and printed text would be written to it.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -35,7 +35,7 @@ class Reporter(Protocol):
         """Show what is new; called ten times a second, also without news."""
 
     def close(self, follower: Follower) -> None:
-        """The experiment has ended, or is left: show what comes last."""
+        """Show the result; the experiment has ended, or is left running."""
 
 
 def make_reporter(as_json: bool) -> Reporter:
@@ -96,7 +96,7 @@ class LineReporter:
 
 
 class LiveReporter:
-    """A table that is drawn over while training goes on, for a terminal."""
+    """A table on a terminal, redrawn while training continues."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -1,7 +1,7 @@
-"""All experiments of a folder in a line each: what they are, how they stand, what they came to.
+"""The list of experiments: an `Entry` for each, with its state and result.
 
-`History` reads what is new and remembers the rest; what can't change any more it also keeps in the user's cache
-folder, by the sizes and times of the files that it was read from.
+`History` reads what changed and remembers the rest. Ended experiments are also cached in the user's cache folder, keyed
+by the sizes and times of the files they were read from.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tui_attn.system.files import read_json, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
 _VERSION = 3
-"""Of what is kept; with another one all is read anew."""
+"""Of the cache's format; a cache of another version is ignored."""
 
 Stamp = tuple[int, ...]
-"""Sizes and times of the files of an experiment that say how it stands."""
+"""Sizes and times of the files that determine an entry."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Entry:
 
     id: str
     state: str
-    """As in design.md, lost included; `damaged` when it can't be read."""
+    """The experiment's state, lost included; `damaged` when it can't be read."""
     created: float
     """Unix seconds; 0 when unknown."""
     name: str = ""
@@ -75,7 +75,7 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """What a filter looks in, in small letters."""
+        """The text that a filter searches, in lower case."""
         models = " ".join(self.models)
         return f"{self.id} {self.name} {self.note} {self.dataset} {models} {self.state}".lower()
 
@@ -86,22 +86,19 @@ class History:
     def __init__(self, runs_dir: Path, *, kept: Mapping[str, tuple[Stamp, Entry]] | None = None) -> None:
         self.runs_dir = runs_dir.absolute()
         self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
-        """By id: what was read, and of which files."""
+        """By id: the files' stamp and the entry read from them."""
         self._undecided: dict[str, PairedRuns] = {}
 
     def look(self) -> Iterator[Entry]:
-        """Each experiment as it is now, newest first; what isn't ours is passed over. Raises `RunsError`.
+        """All experiments, newest first; foreign folders are skipped. Raises `RunsError`.
 
-        An experiment whose verdict has yet to be decided comes without it, and once more with it when all have come.
+        Entries whose verdict takes computing come without it first, and again with it after all others.
         """
         yield from self.rows()
         yield from self.verdicts()
 
     def rows(self) -> Iterator[Entry]:
-        """The first part of a look, without verdicts that have yet to be decided. Raises `RunsError`.
-
-        What was read before and is the same still is not read again.
-        """
+        """The first part of a scan, without new verdicts; unchanged entries are not read again. Raises `RunsError`."""
         try:
             folders = sorted(candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
         except FileNotFoundError:
@@ -116,17 +113,17 @@ class History:
 
     @property
     def undecided(self) -> bool:
-        """Whether verdicts of these rows have yet to be decided."""
+        """Whether verdicts of these rows are still missing."""
         return bool(self._undecided)
 
     def verdicts(self) -> Iterator[Entry]:
-        """The second part: what is decided now. The first verdict of a process takes a third of a second."""
+        """The second part: entries with new verdicts. The first verdict of a process takes a third of a second."""
         undecided, self._undecided = self._undecided, {}
         for id_ in [id_ for id_ in undecided if id_ in self.known]:
             stamp, entry = self.known[id_]
             entry = replace(entry, best=undecided[id_].result())
             self.known[id_] = (stamp, entry)
-            yield self._remarked(entry)
+            yield self._annotated(entry)
 
     def _entry(self, folder: ExperimentDir) -> Entry | None:
         stamp = _stamp(folder)
@@ -141,15 +138,15 @@ class History:
             if pairing is not None and len(pairing.base) > 1:
                 self._undecided[folder.id] = pairing
             self.known[folder.id] = (stamp, entry)
-        return self._remarked(entry)
+        return self._annotated(entry)
 
-    def _remarked(self, entry: Entry) -> Entry:
-        remarks = organize.read_remarks(ExperimentDir(self.runs_dir / entry.id))
-        return replace(entry, note=remarks.note, pinned=remarks.pinned)
+    def _annotated(self, entry: Entry) -> Entry:
+        annotations = organize.read_annotations(ExperimentDir(self.runs_dir / entry.id))
+        return replace(entry, note=annotations.note, pinned=annotations.pinned)
 
 
 def read_entry(folder: ExperimentDir) -> Entry | None:
-    """`folder` in a line, without its remarks; None when it is no experiment."""
+    """`folder` in a line, without its annotations; None when it is no experiment."""
     found = _read(folder)
     if found is None:
         return None
@@ -158,7 +155,7 @@ def read_entry(folder: ExperimentDir) -> Entry | None:
 
 
 def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
-    """The line without a verdict, and what decides it."""
+    """The entry without a verdict, and the runs that decide it."""
     try:
         manifest = folder.manifest_data()
     except RunsError as error:
@@ -193,7 +190,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
 
 
 def facts(manifest: Manifest) -> str:
-    """How it trains, in a few words."""
+    """The settings that matter, in a few words."""
     config = manifest.config
     words = [f"batch {config.batch_size}", f"lr {config.lr:g}"]
     words += [f"augment {','.join(config.augment)}"] if config.augment else []
@@ -212,12 +209,12 @@ def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | Non
 
 
 def _settled(entry: Entry) -> bool:
-    """Whether it stays as it is as long as its files do: who isn't trained may be again, and who is may die."""
+    """Whether the entry is valid as long as its files don't change: a live state also depends on processes."""
     return entry.ended or entry.state == "damaged"
 
 
 def _stamp(folder: ExperimentDir) -> Stamp:
-    """Of the files that the supervisor writes: no run changes once the experiment has ended without a word of these."""
+    """Of the manifest and the supervisor's log: they change with every change of an ended experiment."""
     found: list[int] = []
     for path in (folder.manifest, folder.events):
         try:
@@ -233,7 +230,7 @@ def _stamp(folder: ExperimentDir) -> Stamp:
 
 
 def open_history(runs_dir: Path) -> History:
-    """The experiments in `runs_dir`, with what was kept of them the last time."""
+    """The history of `runs_dir`, with what is cached of it."""
     path = _cache_file(runs_dir)
     data = (None if path is None else read_json(path)) or {}
     kept: dict[str, tuple[Stamp, Entry]] = {}
@@ -255,7 +252,7 @@ def read_history(runs_dir: Path) -> list[Entry]:
 
 
 def keep(history: History) -> None:
-    """Keep what can't change any more for the next time; where that can't be written, it is read anew then."""
+    """Cache ended experiments; errors are ignored."""
     path = _cache_file(history.runs_dir)
     entries = {
         id_: {"stamp": stamp, "entry": to_json(entry)} for id_, (stamp, entry) in history.known.items() if entry.ended
@@ -312,7 +309,7 @@ def from_json(data: Any) -> Entry:
 
 
 def _showable(entry: Entry) -> bool:
-    """Whether all that is shown of `entry` can be: a file in a cache may hold anything."""
+    """Whether texts and numbers are valid: a cache file may hold anything."""
     texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, *entry.models]
     texts += entry.troubles
     numbers = [entry.created, entry.accuracy or 0.0, entry.seconds or 0.0, entry.seeds, entry.epochs, entry.runs]

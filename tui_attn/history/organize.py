@@ -1,7 +1,7 @@
-"""What people do with experiments: name them, note something, pin them, throw them away, take them back.
+"""Organize experiments: names, notes, pins and the trash.
 
-Note and pin are in `user.json` of the experiment, which nothing else reads. What is thrown away is moved to `.trash`
-in the same folder, and stays there until someone removes it by hand.
+Note and pin are in the experiment's `user.json`, which nothing else reads. A deleted experiment is moved to `.trash`
+in the same folder and stays there until someone removes it by hand.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tui_attn.system.text import command_line, has_control_characters, safe_text
 MOST_NOTE = 1000
 """Characters of a note."""
 _ALLOWED = "you can read it, not change it"
-"""What the owner of an experiment lets others do."""
+"""What other users may do with an experiment."""
 _TRASH = ".trash"
 _AGAIN = "~"
-"""Stands between the id and a number where several experiments of one id were thrown away."""
+"""Separates the id from a number where several experiments of one id were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remarks:
-    """What people remarked on an experiment."""
+class Annotations:
+    """The user's note on an experiment, and whether it is pinned."""
 
     note: str = ""
     pinned: bool = False
@@ -48,53 +48,53 @@ class Trashed:
 
     folder: ExperimentDir
     id: str
-    """What it is called again once it is restored."""
+    """Its id before the deletion, and after a restore."""
     since: float
-    """When it was thrown away, unix seconds."""
+    """When it was deleted, unix seconds."""
     manifest: Manifest | None
     """None when it is damaged."""
 
 
-def remarks_path(folder: ExperimentDir) -> Path:
-    """Where the remarks on `folder` are."""
+def annotations_path(folder: ExperimentDir) -> Path:
+    """The file of annotations."""
     return folder.path / "user.json"
 
 
-def read_remarks(folder: ExperimentDir) -> Remarks:
-    """The remarks on `folder`; none where there are none that can be read."""
-    data = read_json(remarks_path(folder), limit=1 << 16) or {}
+def read_annotations(folder: ExperimentDir) -> Annotations:
+    """The annotations of an experiment; empty where none can be read."""
+    data = read_json(annotations_path(folder), limit=1 << 16) or {}
     note = data.get("note")
-    return Remarks(
+    return Annotations(
         safe_text(note, one_line=True)[:MOST_NOTE] if isinstance(note, str) else "", data.get("pinned") is True
     )
 
 
-def write_remarks(folder: ExperimentDir, remarks: Remarks) -> None:
-    """Keep `remarks`. Raises `RunsError`, also for a note that is too long or holds control characters."""
-    _change_remarks(folder, lambda _: remarks)
+def write_annotations(folder: ExperimentDir, annotations: Annotations) -> None:
+    """Write `annotations`. Raises `RunsError`, also for a note that is too long or holds control characters."""
+    _change_annotations(folder, lambda _: annotations)
 
 
-def _change_remarks(folder: ExperimentDir, change: Callable[[Remarks], Remarks]) -> None:
+def _change_annotations(folder: ExperimentDir, change: Callable[[Annotations], Annotations]) -> None:
     check_owner(folder, _ALLOWED)
     with _saying(folder, "write to"), exclusive(folder.path / "experiment.lock"):
-        remarks = change(read_remarks(folder))
-        check_note(remarks.note)
-        text = json.dumps({"note": remarks.note, "pinned": remarks.pinned}, ensure_ascii=False)
-        write_atomically(remarks_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
+        annotations = change(read_annotations(folder))
+        check_note(annotations.note)
+        text = json.dumps({"note": annotations.note, "pinned": annotations.pinned}, ensure_ascii=False)
+        write_atomically(annotations_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
 
 
 def pin(folder: ExperimentDir, pinned: bool) -> None:
-    """Pin `folder` to the top of the history, or let it go. Raises `RunsError`."""
-    _change_remarks(folder, lambda known: replace(known, pinned=pinned))
+    """Pin an experiment to the top of the history, or unpin it. Raises `RunsError`."""
+    _change_annotations(folder, lambda known: replace(known, pinned=pinned))
 
 
 def note(folder: ExperimentDir, text: str) -> None:
-    """Keep `text` as the note on `folder`; an empty one takes the note away. Raises `RunsError`."""
-    _change_remarks(folder, lambda known: replace(known, note=text.strip()))
+    """Set the note on an experiment; an empty `text` removes it. Raises `RunsError`."""
+    _change_annotations(folder, lambda known: replace(known, note=text.strip()))
 
 
 def check_note(note: str) -> None:
-    """Raise `RunsError` for what can't be a note."""
+    """Raise `RunsError` for an invalid note."""
     if has_control_characters(note):
         raise RunsError("the note holds control characters: use printable text")
     if len(note) > MOST_NOTE:
@@ -102,7 +102,7 @@ def check_note(note: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise `RunsError` for what can't be a display name; an empty one stands for none."""
+    """Raise `RunsError` for an invalid display name; an empty one means none."""
     try:
         BY_FIELD["name"].check(name.strip() or None)
     except ConfigError as error:
@@ -110,7 +110,7 @@ def check_name(name: str) -> None:
 
 
 def rename(folder: ExperimentDir, name: str) -> None:
-    """Let people see `folder` as `name`; an empty one takes its name away. Raises `RunsError`."""
+    """Set the display name of an experiment; an empty one removes it. Raises `RunsError`."""
     check_name(name)
     check_owner(folder, _ALLOWED)
     with _saying(folder, "write to"):
@@ -126,7 +126,7 @@ def find_any(runs_dir: Path, name: str) -> ExperimentDir:
 
 
 def trash(folder: ExperimentDir) -> Trashed:
-    """Throw `folder` away; `restore` takes it back. Raises `RunsError`, also while something trains in it."""
+    """Move an experiment to the trash. Raises `RunsError`, also while it is running."""
     check_owner(folder, _ALLOWED)
     with _saying(folder, "move"), _nobody_trains(folder):
         bin_ = folder.path.parent / _TRASH
@@ -141,7 +141,7 @@ def trash(folder: ExperimentDir) -> Trashed:
 
 
 def trashed(runs_dir: Path) -> list[Trashed]:
-    """What is in the trash of `runs_dir`, thrown away last first."""
+    """The experiments in the trash of `runs_dir`, the last deleted first."""
     bin_ = runs_dir.absolute() / _TRASH
     if bin_.is_symlink():
         return []
@@ -155,7 +155,7 @@ def trashed(runs_dir: Path) -> list[Trashed]:
 
 
 def restore(item: Trashed) -> ExperimentDir:
-    """Take `item` back from the trash. Raises `RunsError` when there is another experiment of its id again."""
+    """Move an experiment back from the trash. Raises `RunsError` when its id is taken again."""
     runs_dir = item.folder.path.parent.parent
     place = runs_dir / item.id
     if os.path.lexists(place):
@@ -168,7 +168,7 @@ def restore(item: Trashed) -> ExperimentDir:
 
 
 def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
-    """What is in the trash as `name`: an id, the start of one, a display name; None: thrown away last.
+    """The deleted experiment called `name` (id, start of one, or display name); the last deleted for None.
 
     Raises `RunsError`.
     """
@@ -205,7 +205,7 @@ def _trashed(folder: ExperimentDir) -> Trashed:
 
 
 def _free(bin_: Path, id_: str) -> Path:
-    """A name in the trash that isn't taken."""
+    """A free name in the trash."""
     names = [id_, *(f"{id_}{_AGAIN}{number}" for number in range(2, 1000))]
     for name in names:
         if not os.path.lexists(bin_ / name):
@@ -215,7 +215,7 @@ def _free(bin_: Path, id_: str) -> Path:
 
 @contextlib.contextmanager
 def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
-    """Keep supervisors out of `folder`. Raises `RunsError` when one is in it, or a worker that has yet to end."""
+    """Hold the supervisor's lock. Raises `RunsError` while a supervisor or a worker is alive."""
     refusal = f"{folder.id} is running: '{command_line('stop', folder.path)}' first"
     workers = [path / "lock" for path in folder.path.iterdir() if path.is_dir() and not path.is_symlink()]
     if supervisor_alive(folder) or any(liveness.holder(lock) is not None for lock in workers):
@@ -235,7 +235,7 @@ def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _saying(folder: ExperimentDir, what: str) -> Iterator[None]:
-    """Turn an `OSError` into a `RunsError` that says what can't be done."""
+    """Turn an `OSError` into a `RunsError` for the user."""
     try:
         yield
     except OSError as error:

@@ -1,9 +1,8 @@
-"""Reads a long history in a process of its own.
+"""Scans a long history in a process of its own.
 
-A thread that reads has to wait for its turn after each of the many files, while another draws and answers keys: with
-keys pressed without pause it comes to nothing. So a folder with many experiments is read by
-`python -m tui_attn.history.scan_process FOLDER`: for each byte on its stdin it looks once and writes what is new to
-stdout, a line a batch. It ends with its stdin, however the other side came to its end.
+A scanning thread competes with the one that draws and handles keys, and starves while keys are pressed. So a folder
+with many experiments is scanned by `python -m tui_attn.history.scan_process FOLDER`: for each byte on its stdin it
+scans once and writes the changes to stdout, a line a batch. It exits when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -19,45 +18,45 @@ from pathlib import Path
 
 from tui_attn.experiment.finding import candidates
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.history.updates import Looker, News, from_line, to_line
+from tui_attn.history.updates import HistoryScanner, HistoryUpdate, from_line, to_line
 from tui_attn.system import children
 
 _FEW = 20
-"""So many experiments are read in the thread that asks: that is sooner done than a process is started."""
+"""Up to this many experiments are scanned in the calling thread, faster than a process starts."""
 _BUFFER = 1 << 18
-"""Bytes: a batch comes in one piece, and its reader waits for its turn once."""
+"""Bytes of the pipe's buffer: a batch is read in one piece."""
 _GRACE_SECONDS = 2.0
-"""Within this time the process ends by itself."""
+"""Time for the process to exit by itself."""
 
 
 class Teller:
-    """Tells what is new in `runs_dir`, however many experiments there are. One thread looks, any may stop it.
+    """Reports changes in `runs_dir`, scanning in a process or in place. One thread scans, any thread may stop it.
 
-    `known`: the ids of experiments that were told before, by another.
+    `known`: ids of experiments that are shown already.
     """
 
     def __init__(self, runs_dir: Path, *, known: Iterable[str] = ()) -> None:
         self._runs_dir = runs_dir.absolute()
-        self._here: Looker | None = None
+        self._here: HistoryScanner | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._usable = True
-        """Whether a process can be had: not any more once one failed."""
+        """False once a process failed."""
         self._stopped = False
         self._lock = threading.Lock()
-        """Whoever holds it may write to the process, or close its stdin."""
+        """Guards the stdin of the process."""
         self._told = set(known)
 
     @property
     def pid(self) -> int | None:
-        """The process that looks; None where none does."""
+        """The id of the scanning process, or None."""
         process = self._process
         return None if process is None else process.pid
 
-    def look(self, between: Callable[[], bool]) -> Iterator[News]:
-        """What is new since the last look, in batches, the last of them complete; nothing more once it was stopped.
+    def look(self, between: Callable[[], bool]) -> Iterator[HistoryUpdate]:
+        """The changes since the last scan, in batches, the last one complete; nothing once stopped.
 
-        `between` is called now and then, and may take its time or say that enough was read. A process that fails is
-        done without from then on.
+        `between` is called from time to time, may block, and ends the scan by returning false. After a process failed,
+        scans run in place.
         """
         if self._process is not None or (self._usable and _many(self._runs_dir)):
             try:
@@ -70,36 +69,36 @@ class Teller:
                 return
         if not self._stopped:
             anew = self._here is None
-            self._here = self._here or Looker(self._runs_dir)
+            self._here = self._here or HistoryScanner(self._runs_dir)
             yield from self._whole(self._here.look(between), anew=anew)
 
     def stop(self) -> None:
-        """Let the process end. From any thread; the one that looks takes its leave of it with `close`."""
+        """Ask the process to exit, from any thread; the scanning thread calls `close`."""
         with self._lock:
             self._stopped = True
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
 
     def close(self) -> None:
-        """Stop, and see the process end."""
+        """Stop, and wait until the process has exited."""
         self.stop()
         self._end()
 
-    def _whole(self, source: Iterator[News], *, anew: bool) -> Iterator[News]:
-        """What `source` tells, and what is gone though it never knew of it, because another source told it."""
+    def _whole(self, source: Iterator[HistoryUpdate], *, anew: bool) -> Iterator[HistoryUpdate]:
+        """The updates of `source`, with experiments that are gone but were reported by another source."""
         seen: set[str] = set()
         for news in source:
             seen.update(entry.id for entry in news.entries)
             if news.complete:
                 gone = news.gone | (self._told - seen) if anew else news.gone
                 self._told = (self._told | seen) - gone
-                yield News(news.entries, gone, True, news.error)
+                yield HistoryUpdate(news.entries, gone, True, news.error)
             else:
                 self._told |= seen
                 yield news
 
-    def _from_process(self) -> Iterator[News]:
-        """One look of the process. Raises `OSError` and what `from_line` raises, `EOFError` where it is dead."""
+    def _from_process(self) -> Iterator[HistoryUpdate]:
+        """One scan by the process. Raises `OSError`, what `from_line` raises, and `EOFError` where it died."""
         process = self._process or self._start()
         with self._lock:
             if self._stopped or process.stdin is None:
@@ -148,17 +147,17 @@ def _many(runs_dir: Path) -> bool:
 
 
 def main() -> None:
-    """Look whenever asked, until nobody asks any more."""
-    looker = Looker(Path(sys.argv[1]))
+    """Scan for each byte on stdin until it is closed."""
+    scanner = HistoryScanner(Path(sys.argv[1]))
     with contextlib.suppress(OSError, KeyboardInterrupt):
         while os.read(0, 1):
-            for news in looker.look(_wanted):
+            for news in scanner.look(_wanted):
                 sys.stdout.buffer.write(to_line(news))
                 sys.stdout.buffer.flush()
 
 
 def _wanted() -> bool:
-    """Whether somebody still waits: nothing comes during a look but the end."""
+    """Whether stdin is still open: nothing but its end comes during a scan."""
     return not select.select([0], [], [], 0)[0]
 
 

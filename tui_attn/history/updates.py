@@ -1,4 +1,4 @@
-"""What is new in the history since it was told last, in batches, and as lines that one process writes to another."""
+"""Changes of the history since the last scan, in batches, and as lines of JSON from one process to another."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from tui_attn.history.entries import Entry, Stamp, from_json, keep, open_history
 from tui_attn.system.text import safe_text
 
 _BATCH_SECONDS = 0.1
-"""Time after which rows that were read are told while others are still to come."""
+"""Time after which the rows read so far are sent."""
 _BATCH_MOST = 250
-"""Rows told at once."""
+"""Rows sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """Experiments that are new or others than before, and those that are gone."""
+class HistoryUpdate:
+    """Experiments that are new or have changed, and those that are gone."""
 
     entries: tuple[Entry, ...] = ()
     gone: frozenset[str] = frozenset()
     complete: bool = False
-    """Whether this was the last of a look at the folder."""
+    """Whether this is the last update of a scan."""
     error: str = ""
     """Why the folder can't be read."""
 
 
-class Looker:
-    """Looks at the experiments in `runs_dir`, again and again. One thread at a time."""
+class HistoryScanner:
+    """Scans the experiments in `runs_dir` repeatedly. Use from one thread at a time."""
 
     def __init__(self, runs_dir: Path) -> None:
         self._history = open_history(runs_dir)
         self._kept = self._lasting()
         self._told: dict[str, Entry] = {}
 
-    def look(self, between: Callable[[], bool]) -> Iterator[News]:
-        """What is new, in batches, the last of them complete; then keeps what can't change any more.
+    def look(self, between: Callable[[], bool]) -> Iterator[HistoryUpdate]:
+        """The changes since the last scan, in batches, the last one complete; then caches ended experiments.
 
-        `between` is called after each experiment; where it says no, the look ends at once.
+        `between` is called after each experiment; the scan ends when it returns false.
         """
         batch: dict[str, Entry] = {}
         seen: set[str] = set()
@@ -58,7 +58,7 @@ class Looker:
                 full = len(batch) >= _BATCH_MOST or time.monotonic() - told >= _BATCH_SECONDS
                 if batch and (full or entry is None):
                     self._told |= batch
-                    yield News(tuple(batch.values()))
+                    yield HistoryUpdate(tuple(batch.values()))
                     batch, told = {}, time.monotonic()
         except RunsError as problem:
             error = safe_text(problem, one_line=True)
@@ -66,14 +66,14 @@ class Looker:
         gone = frozenset(self._told.keys() - seen)
         for id_ in gone:
             del self._told[id_]
-        yield News(tuple(batch.values()), gone, True, error)
+        yield HistoryUpdate(tuple(batch.values()), gone, True, error)
         lasting = self._lasting()
         if lasting != self._kept:
             keep(self._history)
             self._kept = lasting
 
     def _entries(self) -> Iterator[Entry | None]:
-        """What a look finds; None where what was found is to be told before the next comes."""
+        """The entries found; None where a batch shall be sent before the next one."""
         yield from self._history.rows()
         if self._history.undecided:
             yield None  # to load what decides takes longer than a batch
@@ -83,17 +83,17 @@ class Looker:
         return {id_: stamp for id_, (stamp, entry) in self._history.known.items() if entry.ended}
 
 
-def to_line(news: News) -> bytes:
+def to_line(news: HistoryUpdate) -> bytes:
     """`news` as a line of JSON, its newline included."""
     entries = [to_json(entry) for entry in news.entries]
     found = {"entries": entries, "gone": sorted(news.gone), "complete": news.complete, "error": news.error}
     return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
-def from_line(line: bytes) -> News:
+def from_line(line: bytes) -> HistoryUpdate:
     """The inverse of `to_line`. Raises `ValueError`, `TypeError` or `KeyError` for what it isn't."""
     found = json.loads(line)
     if not isinstance(found, dict):
         raise TypeError("not what was written")
     entries = tuple(from_json(entry) for entry in found["entries"])
-    return News(entries, frozenset(map(str, found["gone"])), bool(found["complete"]), str(found["error"]))
+    return HistoryUpdate(entries, frozenset(map(str, found["gone"])), bool(found["complete"]), str(found["error"]))

@@ -126,7 +126,7 @@ def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: 
 
 
 def check_owner(folder: ExperimentDir) -> None:
-    """Refuse to steer or resume another user's experiment. Raises `LaunchError`."""
+    """Refuse to change another user's experiment. Raises `LaunchError`."""
     try:
         writing.check_owner(folder, "you can watch it, not steer it")
     except RunsError as error:
