@@ -24,14 +24,14 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_must_be_downloaded_is_said_with_its_size() -> None:
     found = of_data("cifar10", None)
-    assert found.remark.text == "not here: 170.5 MB to download at the start"
-    assert found.remark.level == "warning"
+    assert found.status.text == "not here: 170.5 MB to download at the start"
+    assert found.status.level == "warning"
     assert found.sizes == (50_000, 10_000)
 
 
 def test_what_is_made_on_the_spot_needs_no_download() -> None:
     found = of_data("synthetic", None)
-    assert (found.remark.text, found.remark.level) == ("made on the spot, nothing to download", "ok")
+    assert (found.status.text, found.status.level) == ("generated, nothing to download", "ok")
 
 
 def test_a_folder_of_images_is_counted(tmp_path: Path) -> None:
@@ -40,15 +40,15 @@ def test_a_folder_of_images_is_counted(tmp_path: Path) -> None:
         for number in range(10):
             (tmp_path / "images" / name / f"{number}.png").write_bytes(b"x" * 100)
     found = of_data(f"folder:{tmp_path / 'images'}", None)
-    assert (found.remark.text, found.remark.level) == ("here, 20 images in 2 classes", "ok")
+    assert (found.status.text, found.status.level) == ("here, 20 images in 2 classes", "ok")
     assert found.sizes == (16, 4)
 
 
 def test_what_can_t_be_used_says_why(tmp_path: Path) -> None:
     missing = of_data(f"folder:{tmp_path / 'none'}", None)
-    assert missing.remark.level == "wrong"
+    assert missing.status.level == "wrong"
     assert missing.sizes is None
-    assert "does not exist" in of_data("fashion-mnist", str(tmp_path / "none")).remark.text
+    assert "does not exist" in of_data("fashion-mnist", str(tmp_path / "none")).status.text
 
 
 def test_choices_are_what_the_machine_has() -> None:

@@ -6,7 +6,9 @@ import contextlib
 import math
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.history import organize
-from tui_attn.ui.feed import Feed, Snapshot
+from tui_attn.ui.feed import Feed, Snapshot, _copy
 
 
 class Screen:
@@ -223,3 +225,16 @@ def test_another_name_makes_another_picture(tmp_path: Path) -> None:
         feed.nudge()
         after = screen.wait(lambda picture: picture.config is not None and picture.config.name == "the lab")
         assert list(after.runs.values()) == list(before.runs.values())
+
+
+def test_a_snapshot_shares_nothing_mutable_with_the_state(tmp_path: Path) -> None:
+    follower = Follower(recorded.scene(tmp_path, "running"))
+    while follower.poll():
+        pass
+    run = follower.state.runs["se-s0"]
+    shown = _copy(run)
+    assert shown == run
+    mutable = [name.name for name in fields(run) if isinstance(getattr(run, name.name), (array, list, dict))]
+    assert {"steps", "about", "gates", "metrics", "warnings"} <= set(mutable)
+    assert all(shown.metrics[name] is not values for name, values in run.metrics.items())
+    assert all(getattr(shown, name) is not getattr(run, name) for name in mutable)

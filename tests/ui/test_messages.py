@@ -78,8 +78,9 @@ def test_a_command_is_sent_before_its_answer_is_shown(tmp_path: Path) -> None:
         log.append("control_ack", id=command.id, command="pause", run="base-s0", result="done")
         log.close()
         await until(pilot, lambda: app.snapshot is not None and command.id in app.snapshot.acknowledged)
-        assert app.session is not None
-        assert app.session.steering.pending == {}
+        assert app.opened is not None
+        assert app.opened.steering is not None
+        assert app.opened.steering.pending == {}
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script, message_hook=heard)

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,13 +19,13 @@ from textual.pilot import Pilot
 
 from tests.experiment.test_options import of_command_line
 from tests.recorded import record
-from tests.ui.harness import Script, drive, make_app, screen_text, until
+from tests.ui.harness import DEADLINE, Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
-from tui_attn.launch import control
+from tui_attn.launch import control, preflight
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.form_state import CUSTOM
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -99,7 +100,7 @@ def test_entries_are_checked_as_they_are_typed(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await enter(pilot, app, "epochs", "many")
         assert note(app, "epochs") == "✗ must be a whole number from 1 to 1,000,000, not many"
-        assert "epochs must be put right first" in screen_text(app)
+        assert 'fix "epochs" first' in screen_text(app)
         form(app).row("name").control.focus()
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.focused is form(app).row("epochs").control)
@@ -149,7 +150,7 @@ def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
         assert note(app, CUSTOM) == "as in ./my_net.py:MyNet"
         await enter(pilot, app, CUSTOM, "my_net.py")
         assert note(app, CUSTOM) == "✗ my_net.py: name the class as well, as in ./my_net.py:MyNet"
-        assert "own models must be put right first" in screen_text(app)
+        assert 'fix "own models" first' in screen_text(app)
         await enter(pilot, app, CUSTOM, f"{file}:MyNet")
         await until(pilot, lambda: note(app, CUSTOM).startswith("✗ can't read my_net.py:MyNet (No such"))
         assert "looking" not in note(app, "dataset"), "what was known of the data is known still"
@@ -240,7 +241,54 @@ def test_a_folder_of_images_asks_where(tmp_path: Path) -> None:
         await pilot.press("tab", "tab", "left")
         await until(pilot, lambda: note(app, "folder").startswith("✗ needs the path of a folder of images"))
         await enter(pilot, app, "folder", str(tmp_path / "none"))
-        await until(pilot, lambda: "cannot be read" in note(app, "folder"))
+        await until(pilot, lambda: "can't be read" in note(app, "folder"))
+
+    opened(tmp_path, script)
+
+
+def test_a_path_is_looked_up_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    let_go, real = threading.Event(), preflight.of_data
+
+    def hang(dataset: str, data_dir: str | None) -> preflight.DataStatus:
+        if dataset.startswith("folder:"):
+            asked.append(dataset)
+            assert let_go.wait(DEADLINE)
+        return real(dataset, data_dir)
+
+    monkeypatch.setattr(preflight, "of_data", hang)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("tab", "tab", "left")
+        await enter(pilot, app, "folder", str(tmp_path / "a"))
+        await until(pilot, lambda: asked != [])
+        for letter in "bcdef":
+            await pilot.press(letter)
+        assert "looking" in note(app, "folder")
+        let_go.set()
+        await until(pilot, lambda: "can't be read" in note(app, "folder"))
+        assert asked[-1] == f"folder:{tmp_path / 'abcdef'}"
+        assert len(asked) <= 3, "not one for each letter"
+
+    opened(tmp_path, script)
+
+
+def test_a_lookup_that_fails_says_so_beside_the_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = preflight.of_data
+
+    def fail(dataset: str, data_dir: str | None) -> preflight.DataStatus:
+        if dataset.startswith("folder:"):
+            raise RecursionError("maximum recursion depth exceeded")
+        return real(dataset, data_dir)
+
+    monkeypatch.setattr(preflight, "of_data", fail)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("tab", "tab", "left")
+        await enter(pilot, app, "folder", str(tmp_path))
+        await until(pilot, lambda: note(app, "folder").startswith("✗ can't be looked up: RecursionError"))
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: note(app, "dataset").startswith("not here"))
 
     opened(tmp_path, script)
 
@@ -356,7 +404,7 @@ def test_why_it_can_t_be_started_is_said(tmp_path: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "it was not started" in screen_text(app))
+        await until(pilot, lambda: "not started" in screen_text(app))
         assert "set XDG_CACHE_HOME to a folder" in screen_text(app)
 
     runs_dir = opened(tmp_path, script)

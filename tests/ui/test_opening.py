@@ -27,7 +27,7 @@ def test_another_experiment_takes_the_place_of_the_first(tmp_path: Path) -> None
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
-        first = app.session
+        first = app.opened
         app.use_theme("light")
         await pilot.press("c")
         await until(pilot, lambda: app.screen is not app.dashboard)
@@ -40,7 +40,8 @@ def test_another_experiment_takes_the_place_of_the_first(tmp_path: Path) -> None
         assert (app.snapshot.experiment, app.snapshot.state) == ("other", "finished")
         assert app.theme == "light"
         assert first is not None
-        assert first is not app.session
+        assert first.feed is not None
+        assert first is not app.opened
         first.feed.join(DEADLINE)
         assert not first.feed.is_alive()
 
@@ -53,7 +54,7 @@ def test_a_late_picture_of_the_experiment_before_is_passed_over(tmp_path: Path) 
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         late = LogsAdvanced(app.snapshot)  # type: ignore[arg-type]
-        late.session = app.session
+        late.experiment = app.opened
         app.open_experiment(other)
         await until(pilot, lambda: whole(app))
         app.post_message(late)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
+from tests.ui.harness import DEADLINE, drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.launch import control, starting
@@ -61,6 +62,44 @@ def test_an_answer_is_told_of_the_command_it_answers(tmp_path: Path) -> None:
         log.close()
         await until(pilot, lambda: "pause se-s0: second" in screen_text(app))
         assert "pause base-s0: " not in screen_text(app).replace("pause base-s0: sent", "")
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_commands_are_given_in_the_order_of_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, real = threading.Event(), control.send
+
+    def slow(folder: ExperimentDir, command: str, run: str | None = None) -> str:
+        if command == "pause":
+            assert first.wait(DEADLINE)
+        return real(folder, command, run)
+
+    monkeypatch.setattr(control, "send", slow)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("p", "x", "y", "S", "y")
+        await until(pilot, lambda: len([worker for worker in app.workers if worker.group == "steering"]) == 3)
+        first.set()
+        await until(pilot, lambda: len(commands(folder)) == 3)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+        assert [command for command, _ in commands(folder)] == ["pause", "skip", "stop"]
+
+
+def test_an_unexpected_error_of_a_command_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise ValueError("broken\x1b[2J")
+
+    monkeypatch.setattr(control, "send", fail)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("p")
+        await until(pilot, lambda: "should not happen: ValueError: broken" in screen_text(app))
+        assert "\x1b" not in screen_text(app)
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script)

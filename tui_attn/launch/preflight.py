@@ -1,4 +1,4 @@
-"""What awaits an experiment on this machine: whether its data is here, which devices there are and what is free."""
+"""Checks before an experiment starts: whether its data and custom models are here, which devices are free."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ Memory = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """What is said beside a field."""
+class FieldStatus:
+    """What the form shows beside a field."""
 
     text: str
     level: str = "ok"
-    """ok, warning, or wrong: then nothing can be started."""
+    """ok, warning, or wrong, with which nothing can be started."""
 
 
 @dataclass(frozen=True, slots=True)
-class DataOutlook:
-    """What is known of the data set that is asked for."""
+class DataStatus:
+    """What is known about the requested data set."""
 
-    remark: Remark
+    status: FieldStatus
     sizes: tuple[int, int] | None = None
-    """Training and test images, of what was found."""
+    """Number of training and test images."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnOutlook:
-    """What is known of the custom models that are asked for."""
+class ModelsStatus:
+    """What is known about the requested custom models."""
 
-    remark: Remark
+    status: FieldStatus
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that could be read, by how the model is written on the command line."""
 
@@ -50,41 +50,41 @@ class OwnOutlook:
         return replace(config, custom_models=own)
 
 
-def of_data(dataset: str, data_dir: str | None) -> DataOutlook:
-    """Whether the data set is here, or how large it is to fetch. Looks at names and lengths, and not for long."""
+def of_data(dataset: str, data_dir: str | None) -> DataStatus:
+    """Return whether the data set is here, or how large its download is. Reads few names and sizes only."""
     try:
         found = data.glance(dataset, Path(data_dir) if data_dir else None)
     except data.DataError as error:
-        return DataOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"))
+        return DataStatus(FieldStatus(safe_text(str(error).splitlines()[0], one_line=True), "wrong"))
     except OSError as error:
-        return DataOutlook(Remark(safe_text(f"can't be looked at: {error.strerror}", one_line=True), "wrong"))
-    return DataOutlook(_of_folder(found) if isinstance(found, data.FolderGlance) else _of_set(found), found.sizes)
+        return DataStatus(FieldStatus(safe_text(f"can't be read: {error.strerror}", one_line=True), "wrong"))
+    return DataStatus(_of_folder(found) if isinstance(found, data.FolderGlance) else _of_set(found), found.sizes)
 
 
-def _of_folder(found: data.FolderGlance) -> Remark:
+def _of_folder(found: data.FolderGlance) -> FieldStatus:
     if found.problem is not None:
-        return Remark(safe_text(found.problem, one_line=True), "wrong")
+        return FieldStatus(safe_text(found.problem, one_line=True), "wrong")
     if not found.complete:
-        return Remark(f"a large folder, at least {found.images:,} images: counted at the start")
-    return Remark(f"here, {found.images:,} images in {found.classes:,} classes")
+        return FieldStatus(f"a large folder, at least {found.images:,} images: counted at the start")
+    return FieldStatus(f"here, {found.images:,} images in {found.classes:,} classes")
 
 
-def _of_set(found: data.SetStatus) -> Remark:
+def _of_set(found: data.SetStatus) -> FieldStatus:
     if found.state == "ready" and found.size == 0:
-        return Remark("made on the spot, nothing to download")
+        return FieldStatus("generated, nothing to download")
     if found.state == "ready":
         source = "" if found.located is None else f" ({found.located.source})"
-        return Remark(safe_text(f"here{source}, {size(found.size)}", one_line=True))
+        return FieldStatus(safe_text(f"here{source}, {size(found.size)}", one_line=True))
     if found.state == "packed":
-        return Remark(f"here, compressed: unpacked at the start to {size(found.size)}")
+        return FieldStatus(f"here, compressed: unpacked at the start to {size(found.size)}")
     if found.state == "damaged":
         problem = str(found.problems[0]) if found.problems else "is damaged"
-        return Remark(safe_text(problem, one_line=True), "warning")
-    return Remark(f"not here: {size(found.size)} to download at the start", "warning")
+        return FieldStatus(safe_text(problem, one_line=True), "warning")
+    return FieldStatus(f"not here: {size(found.size)} to download at the start", "warning")
 
 
-def of_custom_models(specs: str) -> OwnOutlook:
-    """Whether the files of custom models, `PATH.py:CLASS` with commas between, can be read. Never raises."""
+def of_custom_models(specs: str) -> ModelsStatus:
+    """Check that the files of custom models, `PATH.py:CLASS` separated by commas, can be read. Never raises."""
     digests, names = {}, []
     try:
         for spec in split_list(specs):
@@ -92,8 +92,8 @@ def of_custom_models(specs: str) -> OwnOutlook:
             digests[model.spec] = sha256(read_source(Path(model.file), called=model.shown))
             names.append(model.shown)
     except CustomModelError as error:
-        return OwnOutlook(Remark(safe_text(str(error).splitlines()[0], one_line=True), "wrong"), digests)
-    return OwnOutlook(Remark(f"tried at the start: {', '.join(names)}"), digests)
+        return ModelsStatus(FieldStatus(safe_text(str(error).splitlines()[0], one_line=True), "wrong"), digests)
+    return ModelsStatus(FieldStatus(f"tried at the start: {', '.join(names)}"), digests)
 
 
 def device_choices(machine: devices.Machine) -> tuple[str, ...]:
@@ -103,16 +103,16 @@ def device_choices(machine: devices.Machine) -> tuple[str, ...]:
     return ("auto", "cpu", *(["mps"] if machine.mps else []), *gpus, *together)
 
 
-def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> Remark:
-    """Which devices `requested` stands for and what is free of them. Never raises."""
+def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> FieldStatus:
+    """Return which devices `requested` stands for and how much of them is free. Never raises."""
     try:
         chosen = devices.choose(requested, machine)
     except ConfigError as error:
-        return Remark(safe_text(error.reason, one_line=True), "wrong")
+        return FieldStatus(safe_text(error.reason, one_line=True), "wrong")
     busy = slots.occupants(chosen)
     named = requested == "auto" or len(chosen) > 1
     texts = [(f"{device}: " if named else "") + _of_device(device, memory, busy) for device in chosen]
-    return Remark(safe_text("; ".join(texts), one_line=True), "warning" if busy else "ok")
+    return FieldStatus(safe_text("; ".join(texts), one_line=True), "warning" if busy else "ok")
 
 
 def _of_device(device: str, memory: Memory, busy: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
-"""The app: has one experiment open, or none; brings what the session's threads tell to the screens."""
+"""The app: shows one experiment or the history, and passes messages of background services on to the screens."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from textual.screen import ModalScreen, Screen
 
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.ui.app_protocol import Surroundings
+from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import Dependencies, HasHelp, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.jobs import Jobs
 from tui_attn.ui.keys import APP_KEYS
-from tui_attn.ui.open_experiment import Opened
+from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -24,7 +26,9 @@ from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
-    from tui_attn.ui.app_protocol import Host
+    import subprocess
+
+    from tui_attn.ui.app_protocol import AppProtocol
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.form_state import FormState
@@ -38,11 +42,11 @@ if TYPE_CHECKING:
         LogsAdvanced,
         SteeringFailed,
     )
-    from tui_attn.ui.services import Session
 
 _SAY_SECONDS = 6.0
 _PATIENCE = 5.0
-"""Seconds after which a command without an answer is remarked on."""
+"""Seconds after which a missing acknowledgement is reported."""
+_REAP_SECONDS = 0.5
 
 
 class DashboardApp(ThemedApp, inherit_bindings=False):
@@ -69,8 +73,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
     ) -> None:
         super().__init__(options)
         self.options = options
-        self.around = Surroundings(clock=clock, zone=zone, read_devices=read_devices, host=host)
-        self.opened = None if folder is None else Opened(folder, self.around)
+        self.dependencies = Dependencies(clock=clock, zone=zone, read_devices=read_devices, host=host)
+        self.opened = None if folder is None else OpenExperiment(folder, self)
         """The experiment that is open."""
         self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
         """Where experiments are kept."""
@@ -95,11 +99,6 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         return self.opened.dashboard
 
     @property
-    def session(self) -> Session | None:
-        """What reads the logs; None before the first frame, and when no experiment is open."""
-        return None if self.opened is None else self.opened.session
-
-    @property
     def snapshot(self) -> Snapshot | None:
         """The newest picture of the experiment that is open."""
         return None if self.opened is None else self.opened.snapshot
@@ -109,7 +108,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
         Raises `RunsError` when it can't be read; then all stays as it is.
         """
-        fresh = Opened(folder, self.around)
+        fresh = OpenExperiment(folder, self)
         if self.opened is not None:
             self.opened.stop()
         self.opened = fresh
@@ -125,8 +124,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def look_again(self) -> None:
         """Read the experiment that is open at once. From any thread."""
-        if self.session is not None:
-            self.session.feed.nudge()
+        if self.opened is not None and self.opened.feed is not None:
+            self.opened.feed.nudge()
 
     def _show_alone(self, screen: Screen[Any]) -> None:
         """Let `screen` be the only one."""
@@ -142,10 +141,10 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self._history_view = HistoryView()
         return HistoryScreen(self.runs_dir, self._history_view)
 
-    def _start(self, opened: Opened) -> None:
+    def _start(self, opened: OpenExperiment) -> None:
         """Start reading its logs, now that its dashboard is seen."""
         if self.opened is opened:
-            opened.start(self.post_message)
+            opened.start()
 
     # ---- the course of things
 
@@ -171,32 +170,31 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.jobs.stop()
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
-        """Show the newest picture everywhere, and ask for another."""
-        opened, session = self.opened, self.session
-        if opened is None or session is None or message.session is not session:
+        """Show the newest snapshot on all screens, and ask for the next one."""
+        opened = self.opened
+        if opened is None or message.experiment is not opened:
             return
         before, snapshot = opened.snapshot, message.snapshot
         opened.snapshot = snapshot
         dashboard = opened.dashboard
         dashboard.show(snapshot)
-        show = getattr(self.screen, "show", None)
-        if show is not None and self.screen is not dashboard:
-            show(snapshot)
-        if before is None:
-            self.call_after_refresh(dashboard.furnish, session.steering)
-        for text in session.take(snapshot, least_seconds=self.frame_seconds):
+        if self.screen is not dashboard and isinstance(self.screen, ShowsSnapshots):
+            self.screen.show(snapshot)
+        if before is None and opened.steering is not None:
+            self.call_after_refresh(dashboard.mount_panels, opened.steering)
+        for text in opened.taken(snapshot, least_seconds=self.frame_seconds):
             self.say(text)
-        if not session.sampling:
+        if not opened.sampling:
             dashboard.show_devices(None)
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             if self.screen is dashboard:
                 dashboard.action_comparison()
             else:
-                self.say(f"the training has ended: {snapshot.state}")
+                self.say(f"training has ended: {snapshot.state}")
 
     def on_devices_read(self, message: DevicesRead) -> None:
         """Show the machine's load."""
-        if message.session is self.session:
+        if message.experiment is self.opened:
             self.dashboard.show_devices(message.reading)
 
     def pace_changed(self, slow: bool) -> None:
@@ -218,10 +216,9 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.set_timer(_SAY_SECONDS, unsay)
 
     def on_job_advanced(self, message: JobAdvanced) -> None:
-        """Tell the screen that shows it, and everyone how it ended."""
-        show = getattr(self.screen, "job_advanced", None)
-        if show is not None:
-            show(message)
+        """Show the progress of a job, and how it ended."""
+        if isinstance(self.screen, ShowsJobs):
+            self.screen.job_advanced(message)
         if not message.job.working:
             self.say(message.result, "normal" if message.job.code == 0 else "failed")
 
@@ -229,36 +226,50 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def on_command_sent(self, message: CommandSent) -> None:
         """Wait for the acknowledgement."""
-        session = self.session
-        if session is None or message.session is not session:
+        opened = self.opened
+        if opened is None or message.experiment is not opened or opened.steering is None:
             return
-        steering = session.steering
+        steering = opened.steering
         pending = steering.sent(message)
         self.say(f"{pending.text}: sent", "muted")
-        session.feed.nudge()
+        self.look_again()
 
         def remark() -> None:
-            if message.id in steering.pending and self.session is session:
+            if message.id in steering.pending and self.opened is opened:
                 self.say(f"{pending.text}: no answer from the supervisor yet", "warning")
 
         self.set_timer(_PATIENCE, remark)
 
     def on_steering_failed(self, message: SteeringFailed) -> None:
-        """Say why."""
-        if message.session is self.session:
+        """Show the reason."""
+        if message.experiment is self.opened:
             self.say(message.reason, "failed")
 
     def on_experiment_resumed(self, message: ExperimentResumed) -> None:
-        """Say so."""
-        if self.session is not None and message.session is self.session:
-            self.say("resumed: a supervisor took the experiment up")
-            self.session.feed.nudge()
+        """Show that training goes on."""
+        if message.experiment is self.opened:
+            self.say("training resumed")
+            self.look_again()
 
     def on_feed_failed(self, message: FeedFailed) -> None:
-        """Leave: what would be shown from now on would be old."""
-        if message.session is self.session:
+        """Leave: what is shown would no longer be up to date."""
+        if message.experiment is self.opened:
             self.failure = message.failure
             self.exit(return_code=1)
+
+    def adopt(self, supervisor: subprocess.Popen[bytes]) -> None:
+        """Collect the exit status of a supervisor that this process started, while this process lives."""
+
+        async def reap() -> None:
+            while supervisor.poll() is None:
+                await asyncio.sleep(_REAP_SECONDS)
+
+        self.run_worker(reap(), group="supervisors")
+
+    def report(self, error: Exception) -> None:
+        """Show an unexpected error of background work."""
+        kind = type(error).__name__
+        self.say(f"an error that should not happen: {kind}: {safe_text(error, one_line=True)}", "failed")
 
     # ---- keys
 
@@ -288,7 +299,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
         if isinstance(self.screen, HelpScreen):
             return
-        described: list[Any] = [screen for screen in self.screen_stack if hasattr(screen, "help_parts")]
+        described = [screen for screen in self.screen_stack if isinstance(screen, HasHelp)]
         self.push_screen(HelpScreen(self, described[-1].help_parts()))
 
     def action_palette(self) -> None:
@@ -331,5 +342,5 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
 if TYPE_CHECKING:
 
-    def _as_host(app: DashboardApp) -> Host:  # which mypy checks
+    def _as_protocol(app: DashboardApp) -> AppProtocol:  # which mypy checks
         return app

@@ -1,27 +1,32 @@
-"""What a screen finds around it: the app that shows it, as far as screens may ask anything of it, and the machine."""
+"""What screens may use of the app, and what the app may use of screens."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from textual.dom import DOMNode
+    from textual.message import Message
     from textual.screen import Screen
+    from textual.worker import Worker
 
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.ui.devices import Reading
+    from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.form_state import FormState
+    from tui_attn.ui.messages import JobAdvanced
     from tui_attn.ui.options import UiOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """The clock, the time zone, the machine: what a test brings its own of."""
+class Dependencies:
+    """Clock, time zone and machine, which tests replace."""
 
     clock: Callable[[], float] = time.time
     zone: Callable[[float], time.struct_time] = time.localtime
@@ -30,10 +35,10 @@ class Surroundings:
     """None: this machine's name."""
 
 
-class Host(Protocol):
-    """The app, which has an experiment open or none."""
+class AppProtocol(Protocol):
+    """The app, with or without an open experiment."""
 
-    around: Surroundings
+    dependencies: Dependencies
     options: UiOptions
     runs_dir: Path
     """Where experiments are kept."""
@@ -53,6 +58,18 @@ class Host(Protocol):
     def look_again(self) -> None:
         """Read the experiment that is open at once. From any thread."""
 
+    def adopt(self, supervisor: subprocess.Popen[bytes]) -> None:
+        """Collect the exit status of a supervisor that this process started."""
+
+    def report(self, error: Exception) -> None:
+        """Show an unexpected error of background work."""
+
+    def post_message(self, message: Message) -> bool:
+        """Queue `message`. From any thread."""
+
+    def run_worker(self, work: Coroutine[Any, Any, None], *, group: str = ..., exclusive: bool = ...) -> Worker[None]:
+        """Run `work` until it ends or the app does."""
+
     def say(self, text: str, ink: str = "normal") -> None:
         """Show a line for a few seconds."""
 
@@ -66,6 +83,30 @@ class Host(Protocol):
         """Give the terminal `text` to keep."""
 
 
-def host_of(node: DOMNode) -> Host:
-    """The app that shows `node`. Raises what Textual raises for one that isn't shown."""
-    return cast("Host", node.app)
+@runtime_checkable
+class ShowsSnapshots(Protocol):
+    """A screen that shows the state of the open experiment."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show `snapshot`."""
+
+
+@runtime_checkable
+class ShowsJobs(Protocol):
+    """A screen that shows the progress of jobs."""
+
+    def job_advanced(self, message: JobAdvanced) -> None:
+        """Show the job's last line or its end."""
+
+
+@runtime_checkable
+class HasHelp(Protocol):
+    """A screen whose keys the help lists."""
+
+    def help_parts(self) -> list[tuple[str, DOMNode]]:
+        """The nodes that have keys, each with its title."""
+
+
+def app_of(node: DOMNode) -> AppProtocol:
+    """Return the app that shows `node`."""
+    return cast("AppProtocol", node.app)

@@ -1,8 +1,7 @@
-"""Follows the logs in a thread of its own and hands pictures of the state to the screen: the screen never reads a file.
+"""Follows the logs in a thread and hands snapshots of the state to the screen, which never reads a file.
 
-A picture (`Snapshot`) is made of copies of the runs that changed; the others are the same objects as before, so that
-what shows them sees at a glance that there is nothing to do. At most one picture waits for the screen at any time: a
-screen that is slow gets fewer of them, never old ones.
+A snapshot holds copies of the runs that changed. The others are the same objects as before, so that widgets can skip
+them. At most one snapshot is queued at any time: a slow screen gets fewer snapshots, never old ones.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from array import array
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import run_eta
@@ -21,20 +22,20 @@ from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
 
 FASTEST = 0.1
-"""Seconds between two looks at the logs while something happens."""
+"""Seconds between two reads of the logs while something happens."""
 SLOWEST = 0.5
 SLOWEST_ENDED = 2.0
 """The same when nothing happens, and when the experiment is over (it may be resumed or extended)."""
 _SHARE = 20.0
-"""Looking takes at most one part in so many of the time."""
+"""Reading takes at most one part in this many of the time."""
 _SLICE = 1 << 17
-"""Bytes read before the screen gets its turn."""
+"""Bytes read before the screen may draw."""
 _SITUATION_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as it is shown. Never changes once made."""
+    """One run as it is shown. Immutable."""
 
     state: RunState
     """A copy."""
@@ -48,7 +49,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An experiment at one moment. Never changes once made."""
+    """An experiment at one moment. Immutable."""
 
     experiment: str
     state: str
@@ -56,7 +57,7 @@ class Snapshot:
     supervised: bool
     runs: dict[str, RunView]
     log: list[tuple[float, str | None, str]]
-    """Shared with the feed, which only appends: the first `log_length` entries belong to this picture."""
+    """Shared with the feed, which only appends: the first `log_length` entries belong to this snapshot."""
     log_length: int
     warnings: list[tuple[float, str]]
     warnings_length: int
@@ -95,10 +96,9 @@ class _Known:
 
 
 class Feed(threading.Thread):
-    """Reads, folds and calls `listener` from its own thread, at most every `interval` seconds.
+    """Reads the logs and calls `listener` from its own thread, at most every `interval` seconds.
 
-    `failed` gets the traceback of an error that nobody foresaw. `interval` may be set at any time. Stop it with
-    `stop`; `nudge` makes it look at once.
+    `failed` gets the traceback of an unexpected error. `interval` may be changed at any time.
     """
 
     def __init__(
@@ -129,11 +129,11 @@ class Feed(threading.Thread):
         self._wake.set()
 
     def nudge(self) -> None:
-        """Look at the logs at once."""
+        """Read the logs at once."""
         self._wake.set()
 
     def taken(self) -> None:
-        """The screen has taken the last picture and is ready for another."""
+        """The screen has shown the last snapshot and is ready for another."""
         self._taken.set()
         self._wake.set()
 
@@ -147,7 +147,7 @@ class Feed(threading.Thread):
     def _follow(self) -> None:
         changed: set[str] = set()
         dirty, waiting, was_complete = True, FASTEST, False
-        at_once = False  # a long history has just been read to its end: nobody should wait any longer for its picture
+        at_once = False  # a long history has just been read to its end: show it at once
         published = situated = float("-inf")
         situation = self._follower.situation()
         while not self._stopping.is_set():
@@ -162,7 +162,7 @@ class Feed(threading.Thread):
                 situation, situated = fresh, begun
             if dirty and self._taken.is_set() and (at_once or begun - published >= self.interval):
                 self._taken.clear()
-                self._listener(self._picture(situation.experiment, situation.runs, situation.supervised, changed,
+                self._listener(self._snapshot(situation.experiment, situation.runs, situation.supervised, changed,
                                              complete))  # fmt: skip
                 changed, dirty, at_once, published = set(), False, False, begun
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
@@ -175,7 +175,7 @@ class Feed(threading.Thread):
             self._wake.clear()
 
     def _read(self, changed: set[str]) -> tuple[bool, bool]:
-        """Fold in a slice; whether it was the last one there is, and whether there was anything."""
+        """Read a slice; return whether it was the last one, and whether it held anything."""
         news = self._follower.poll(limit=_SLICE)
         for run, event in news:
             if run is not None:
@@ -185,7 +185,7 @@ class Feed(threading.Thread):
             self._last_t = event.t if self._last_t is None else max(self._last_t, event.t)
         return not self._follower.behind, bool(news)
 
-    def _picture(
+    def _snapshot(
         self, state: str, shown: dict[str, str], supervised: bool, changed: set[str], complete: bool
     ) -> Snapshot:
         source: ExperimentState = self._follower.state
@@ -222,9 +222,14 @@ class Feed(threading.Thread):
 
 
 def _copy(run: RunState) -> RunState:
-    """A copy that the reducer no longer changes."""
+    """A copy that shares nothing mutable with `run`, whatever fields it has."""
     found = copy(run)
-    found.steps, found.times = run.steps[:], run.times[:]
-    found.metrics = {name: values[:] for name, values in run.metrics.items()}
-    found.epochs, found.probes, found.warnings = run.epochs[:], run.probes[:], run.warnings[:]
+    for field_ in fields(run):
+        setattr(found, field_.name, _unshared(getattr(run, field_.name)))
     return found
+
+
+def _unshared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return copy(value) if isinstance(value, (array, list, set)) else value

@@ -1,4 +1,4 @@
-"""Has all experiments read beside the screen and tells it what is new, so that it never waits for a disk."""
+"""Reads all experiments outside the screen's thread and posts what is new."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from tui_attn.history.scan_process import Teller
 from tui_attn.ui.messages import ExperimentsListed
 
 _TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
-"""How long is read before the screen gets its turn, and for how long it has it."""
+"""How long is read before the screen gets its turn, and how long that lasts."""
 _LOOK_SECONDS = 2.0
-"""Least time from one look at the folder to the next."""
+"""Least time between two scans of the folder."""
 _SHARE = 20.0
-"""Looking again takes at most one part in so many of the time."""
+"""Scanning takes at most one part in this many of the time."""
 
 
-class HistoryReader(threading.Thread):
-    """Tells everything by `post`, from its own thread, and what is gone of the `known`, which are on the screen."""
+class HistoryReader:
+    """Lists experiments by `post` from the thread that calls `run`; `known` are the ids that the screen shows."""
 
     def __init__(
         self, runs_dir: Path, post: Callable[[ExperimentsListed], object], *, known: Iterable[str] = ()
     ) -> None:
-        super().__init__(name="history", daemon=True)
         self._teller = Teller(runs_dir, known=known)
         self._post = post
         self._paused = 0.0
@@ -41,18 +40,18 @@ class HistoryReader(threading.Thread):
         self._taken.set()
 
     def stop(self) -> None:
-        """End the thread soon."""
+        """Let `run` return soon."""
         self._stopping = True
         self._teller.stop()
         self._awake.set()
         self._wake.set()
 
     def nudge(self) -> None:
-        """Look at once."""
+        """Scan at once."""
         self._wake.set()
 
     def set_active(self, active: bool) -> None:
-        """Look at the folder from time to time, or not at all while nobody sees the list."""
+        """Scan from time to time, or not at all while the list is hidden."""
         if active:
             self._awake.set()
             self._wake.set()
@@ -60,7 +59,7 @@ class HistoryReader(threading.Thread):
             self._awake.clear()
 
     def run(self) -> None:
-        """Look until stopped."""
+        """Scan until stopped."""
         try:
             while not self._stopping:
                 begun = time.monotonic()
@@ -73,7 +72,7 @@ class HistoryReader(threading.Thread):
             self._teller.close()
 
     def _look(self) -> None:
-        """Tell what is new, in batches, and last that this is all."""
+        """Post what is new, in batches."""
         held: list[Entry] = []
         self._paused = time.monotonic()
         for news in self._teller.look(self._between):
@@ -86,7 +85,7 @@ class HistoryReader(threading.Thread):
                 held = []
 
     def _between(self) -> bool:
-        """Give the screen its turn; whether to read on."""
+        """Give the screen its turn; return whether to read on."""
         if time.monotonic() - self._paused >= _TURN_SECONDS:
             time.sleep(_PAUSE_SECONDS)
             self._paused = time.monotonic()

@@ -1,24 +1,90 @@
-"""Programs that the dashboard starts for a while, such as the interventions, and listens to while they work."""
+"""Background work: functions in threads, and programs that report their progress on stderr."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from textual.dom import DOMNode
+from textual.worker import Worker
 
 from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import app_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Node = TypeVar("Node", bound=DOMNode)
 
 KEPT = 50
-"""Lines of a job that are remembered."""
+"""Lines of a job that are kept."""
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `work` in a daemon thread and return what it returns, or raise what it raises.
+
+    `asyncio.to_thread` and Textual's thread workers are joined when the program ends. A call that hangs, for example on
+    a network drive, would then keep the user from leaving.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_outcome: Callable[[Any], None], outcome: object) -> None:
+        if not done.done():  # cancelled meanwhile
+            set_outcome(outcome)
+
+    def run() -> None:
+        try:
+            outcome, set_outcome = work(*args, **kwargs), done.set_result
+        except BaseException as error:
+            outcome, set_outcome = error, done.set_exception  # type: ignore[assignment]
+        with contextlib.suppress(RuntimeError):  # the program ended meanwhile
+            loop.call_soon_threadsafe(settle, set_outcome, outcome)
+
+    threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
+    return await done
+
+
+Async = Callable[Concatenate[Node, P], Coroutine[Any, Any, None]]
+Started = Callable[Concatenate[Node, P], Worker[None]]
+
+
+def background(group: str, *, exclusive: bool = False) -> Callable[[Async[Node, P]], Started[Node, P]]:
+    """Let calls of an async method return at once and run it as a Textual worker.
+
+    An exclusive worker cancels the earlier ones of its node and group. An unexpected exception is shown to the user.
+    """
+
+    def decorate(method: Async[Node, P]) -> Started[Node, P]:
+        @wraps(method)
+        def start(self: Node, *args: P.args, **kwargs: P.kwargs) -> Worker[None]:
+            async def guarded() -> None:
+                app = app_of(self)
+                try:
+                    await method(self, *args, **kwargs)
+                except Exception as error:  # whatever it is, the user must know
+                    app.report(error)
+
+            owner: Any = self
+            worker: Worker[None] = owner.run_worker(guarded(), name=method.__name__, group=group, exclusive=exclusive)
+            return worker
+
+        return cast("Started[Node, P]", start)
+
+    return decorate
 
 
 class Job:
-    """A program at work. Its lines and its end are told to `listener`, from a thread; it may be set at any time."""
+    """A running program. `listener` is called from a thread for each of its lines and when it ends."""
 
     def __init__(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.lines: list[str] = []
         self.code: int | None = None
-        """How it ended; None while it is at work."""
+        """The exit code; None while it runs."""
         self.listener: Callable[[Job], object] = lambda _: None
         self._start = start
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,7 +105,7 @@ class Job:
     def _work(self) -> None:
         try:
             process = self._process = self._start()
-        except Exception as error:  # whatever it is, it is the user who must know
+        except Exception as error:  # whatever it is, the user must know
             self._say(safe_text(error, one_line=True))
             self._close(1)
             return
@@ -60,17 +126,17 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a dashboard, by name; they end with it."""
+    """The jobs of a dashboard by name. They end with it."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
 
     def get(self, name: str) -> Job | None:
-        """The newest job called `name`, whether at work or not."""
+        """The newest job called `name`, running or ended."""
         return self._jobs.get(name)
 
     def start(self, name: str, start: Callable[[], subprocess.Popen[bytes]], listener: Callable[[Job], object]) -> Job:
-        """Start a job, or return the one that is at work under this name already."""
+        """Start a job, or return the one that runs under this name."""
         found = self._jobs.get(name)
         if found is None or not found.working:
             found = self._jobs[name] = Job(start)

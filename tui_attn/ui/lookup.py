@@ -1,122 +1,84 @@
-"""What is looked up while an experiment is being described, and its start, in threads: no disk holds the screen up."""
+"""Looks up what the form for a new experiment shows: data, custom models, devices and past runs. Knows no widget."""
 
 from __future__ import annotations
 
 import platform
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from textual.message import Message
-
-from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import devices, estimate, preflight
-from tui_attn.launch.preflight import DataOutlook, OwnOutlook, Remark
+from tui_attn.launch.preflight import DataStatus, FieldStatus, ModelsStatus
+from tui_attn.system.text import safe_text
 from tui_attn.ui.devices import reader
-
-Post = Callable[[Message], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Request:
     """What is to be looked up."""
 
     dataset: str
     data_dir: str | None
     device: str
     own: str = ""
-    """The custom models, as they were typed."""
+    """The custom models as entered."""
 
     @property
-    def place(self) -> Question:
-        """What it asks of data and devices."""
+    def place(self) -> Request:
+        """The part about data and devices."""
         return replace(self, own="")
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found out so far; None for what wasn't yet."""
+class Result:
+    """What is known so far; None for what was not looked up yet."""
 
-    question: Question | None = None
-    data: DataOutlook | None = None
-    own: OwnOutlook | None = None
-    device: Remark | None = None
+    request: Request | None = None
+    data: DataStatus | None = None
+    own: ModelsStatus | None = None
+    device: FieldStatus | None = None
     devices: tuple[str, ...] = ("cpu",)
     choices: tuple[str, ...] = ("auto", "cpu")
-    free: tuple[tuple[str, Remark], ...] = ()
-    """Every device of this machine, and what is free of it."""
+    free: tuple[tuple[str, FieldStatus], ...] = ()
+    """The devices of this machine, each with its status."""
     past: tuple[estimate.Pace, ...] | None = None
-    """How fast the past runs on this machine were."""
+    """Speeds of past runs on this machine."""
 
-    def answer_place(self, question: Question | None) -> bool:
-        """Whether they are of the data and the devices of `question`."""
-        return question is not None and self.question is not None and question.place == self.question.place
-
-
-@dataclass
-class LookedUp(Message, bubble=False):
-    """More was found out."""
-
-    findings: Findings
+    def same_place(self, request: Request | None) -> bool:
+        """Whether this is about the data and the devices of `request`."""
+        return request is not None and self.request is not None and request.place == self.request.place
 
 
-class Scout(threading.Thread):
-    """Answers the newest question by `LookedUp`, from its own thread."""
+class Lookup:
+    """Answers requests; calls may take as long as the disk does. Knows this machine once it was called."""
 
-    def __init__(self, runs_dir: Path, post: Post, *, host: str | None = None) -> None:
-        super().__init__(name="scout", daemon=True)
+    def __init__(self, runs_dir: Path, *, host: str | None = None) -> None:
         self._runs_dir = runs_dir
-        self._post = post
         self._host = platform.node() if host is None else host
-        self._question: Question | None = None
-        self._asked = threading.Event()
-        self._stopping = False
+        self._machine: devices.Machine | None = None
+        self._memory: Callable[[], preflight.Memory] = dict
 
-    def ask(self, question: Question) -> None:
-        """Look this up next; a question before it that wasn't begun is dropped."""
-        self._question = question
-        self._asked.set()
-
-    def stop(self) -> None:
-        """End the thread soon."""
-        self._stopping = True
-        self._asked.set()
-
-    def run(self) -> None:
-        """Answer until stopped; the past is read last, because that takes longest."""
-        machine = devices.probe()
-        findings = Findings(choices=preflight.device_choices(machine))
-        memory = _memory_reader(machine)
-        while True:
-            self._asked.wait()
-            self._asked.clear()
-            question = self._question
-            if self._stopping:
-                return
-            if question is not None:
-                findings = self._look(findings, question, machine, memory())
-                self._post(LookedUp(findings))
-            if findings.past is None:
-                findings = replace(findings, past=tuple(estimate.paces(self._runs_dir, self._host)))
-                self._post(LookedUp(findings))
-
-    @staticmethod
-    def _look(before: Findings, question: Question, machine: devices.Machine, memory: preflight.Memory) -> Findings:
-        before = replace(before, own=preflight.of_custom_models(question.own))
-        if before.answer_place(question):
-            return replace(before, question=question)
+    def answer(self, before: Result, request: Request) -> Result:
+        """Look up what `before` doesn't tell yet. Errors of data, models and devices are remarks of the result."""
+        if self._machine is None:
+            self._machine = devices.probe()
+            self._memory = _memory_reader(self._machine)
+            before = replace(before, choices=preflight.device_choices(self._machine))
+        machine, before = self._machine, replace(before, own=preflight.of_custom_models(request.own))
+        if before.same_place(request):
+            return replace(before, request=request)
         try:
-            chosen = devices.choose(question.device, machine)
+            chosen = devices.choose(request.device, machine)
         except ConfigError:
             chosen = ("cpu",)
+        memory = self._memory()
         return replace(
             before,
-            question=question,
-            data=preflight.of_data(question.dataset, question.data_dir),
-            device=preflight.of_devices(question.device, machine, memory),
+            request=request,
+            data=preflight.of_data(request.dataset, request.data_dir),
+            device=preflight.of_devices(request.device, machine, memory),
             devices=chosen,
             free=tuple(
                 (name, preflight.of_devices(name, machine, memory))
@@ -124,6 +86,18 @@ class Scout(threading.Thread):
                 if name != "auto" and "," not in name
             ),
         )
+
+    def past(self) -> tuple[estimate.Pace, ...]:
+        """How fast past runs on this machine were."""
+        return tuple(estimate.paces(self._runs_dir, self._host))
+
+    @staticmethod
+    def failed(before: Result, request: Request, error: Exception) -> Result:
+        """The result of a lookup that ended in an unexpected error."""
+        text = f"can't be looked up: {type(error).__name__}: {error}"
+        status = FieldStatus(safe_text(text, one_line=True), "wrong")
+        own = ModelsStatus(status) if request.own else before.own
+        return replace(before, request=request, data=DataStatus(status), device=status, own=own)
 
 
 def _memory_reader(machine: devices.Machine) -> Callable[[], preflight.Memory]:
@@ -141,65 +115,19 @@ def _memory_reader(machine: devices.Machine) -> Callable[[], preflight.Memory]:
     return memory
 
 
-# ---- the start
-
-
-@dataclass
-class StartAdvanced(Message, bubble=False):
-    """A start gets on: what it does, in a line."""
-
-    start: Start
-    line: str
-
-
-@dataclass
-class StartEnded(Message, bubble=False):
-    """A start is over: there is a folder, or a reason why there is none; neither when it was cancelled."""
-
-    start: Start
-    folder: Path | None = None
-    reason: str | None = None
-
-
-class Start:
-    """One start, which can be cancelled until its experiment's folder is there."""
+class StartProgress:
+    """Turns the progress of a start into lines, at most one every 0.2 s."""
 
     _EVERY = 0.2
-    """Seconds between two lines of progress."""
 
-    def __init__(self, config: ExperimentConfig, runs_dir: Path, post: Post) -> None:
-        from tui_attn.launch.starting import Attempt
-
-        self._attempt = Attempt(config, runs_dir)
-        self._post = post
+    def __init__(self, show: Callable[[str], object]) -> None:
+        self._show = show
         self._phase = ""
         self._begun = self._next = 0.0
         self._begun_at = 0
-        threading.Thread(target=self._run, name="start", daemon=True).start()
 
-    def cancel(self) -> bool:
-        """Break it off; False when it is too late."""
-        return self._attempt.cancel()
-
-    def _run(self) -> None:
-        from tui_attn.data import DataError
-        from tui_attn.experiment.manifest import RunsError
-        from tui_attn.launch.control import LaunchError
-        from tui_attn.launch.starting import CancelledError
-
-        try:
-            started = self._attempt.run(self._progress)
-        except CancelledError:
-            self._post(StartEnded(self))
-        except (ConfigError, DataError, RunsError, LaunchError) as error:
-            self._post(StartEnded(self, reason=str(error)))
-        except OSError as error:
-            self._post(StartEnded(self, reason=f"it could not be started: {error.strerror or error}"))
-        else:
-            self._post(StartEnded(self, folder=started.folder.path))
-            started.supervisor.wait()  # it is this process's child as long as this process lives
-
-    def _progress(self, phase: str, done: int, total: int | None) -> None:
+    def __call__(self, phase: str, done: int, total: int | None) -> None:
+        """Take the progress of `phase`."""
         from tui_attn.system.console import fetch_line
 
         now = time.monotonic()
@@ -208,4 +136,4 @@ class Start:
         if now >= self._next:
             self._next = now + self._EVERY
             line = fetch_line("", done, total, fresh=done - self._begun_at, seconds=now - self._begun)
-            self._post(StartAdvanced(self, f"{line}  {phase}".strip()))
+            self._show(f"{line}  {phase}".strip())

@@ -1,4 +1,4 @@
-"""What happens in the dashboard, as messages: past tense, and only the newest of those that supersede one another."""
+"""The messages of the dashboard."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
     from tui_attn.ui.jobs import Job
 
 
-class FromSession(Message, bubble=False):
-    """Comes from the threads of a session, which may have ended before it is taken."""
+class OfExperiment(Message, bubble=False):
+    """Comes from the services of an open experiment, which may have been closed before the message is handled."""
 
-    session: object = None
-    """Which one, to be told from others."""
+    experiment: object = None
+    """The `OpenExperiment`."""
 
 
 @dataclass
-class LogsAdvanced(FromSession, bubble=False):
-    """The logs, or who lives, changed; here is the newest picture."""
+class LogsAdvanced(OfExperiment, bubble=False):
+    """The logs or the state of processes changed: the newest snapshot."""
 
     snapshot: Snapshot
 
     def can_replace(self, message: Message) -> bool:
-        """A newer picture makes an older one pointless."""
-        return isinstance(message, LogsAdvanced) and message.session is self.session
+        """A newer snapshot replaces an older one."""
+        return isinstance(message, LogsAdvanced) and message.experiment is self.experiment
 
 
 @dataclass
-class DevicesRead(FromSession, bubble=False):
+class DevicesRead(OfExperiment, bubble=False):
     """The load of the devices was measured."""
 
     reading: Reading
 
     def can_replace(self, message: Message) -> bool:
-        """A newer reading makes an older one pointless."""
-        return isinstance(message, DevicesRead) and message.session is self.session
+        """A newer reading replaces an older one."""
+        return isinstance(message, DevicesRead) and message.experiment is self.experiment
 
 
 @dataclass
 class RunSelected(Message):
-    """The user went to another run."""
+    """Another run was selected."""
 
     run: str
 
 
 @dataclass
-class CommandSent(FromSession, bubble=False):
+class CommandSent(OfExperiment, bubble=False):
     """A command was appended to the control log."""
 
     id: str
@@ -62,25 +62,25 @@ class CommandSent(FromSession, bubble=False):
 
 
 @dataclass
-class SteeringFailed(FromSession, bubble=False):
+class SteeringFailed(OfExperiment, bubble=False):
     """A command could not be given; `reason` is one line and says what to do."""
 
     reason: str
 
 
 @dataclass
-class ExperimentResumed(FromSession, bubble=False):
-    """A new supervisor took the experiment up."""
+class ExperimentResumed(OfExperiment, bubble=False):
+    """A new supervisor was started."""
 
 
 @dataclass
 class ChartsLoaded(Message, bubble=False):
-    """The libraries that draw charts are there."""
+    """The chart libraries are imported."""
 
 
 @dataclass
-class FeedFailed(FromSession, bubble=False):
-    """Reading the logs failed in a way that nobody foresaw; `failure` is the traceback."""
+class FeedFailed(OfExperiment, bubble=False):
+    """Reading the logs failed unexpectedly; `failure` is the traceback."""
 
     failure: str
 
@@ -121,7 +121,7 @@ class JobAdvanced(Message, bubble=False):
         said = self.job.lines[-1] if self.job.lines else ""
         if self.job.code == 0:
             return said or f"{self.name}: done"
-        return said or f"{self.name}: it failed without saying why (exit code {self.job.code})"
+        return said or f"{self.name}: failed without a message (exit code {self.job.code})"
 
 
 @dataclass
@@ -137,4 +137,4 @@ class ExperimentsListed(Message, bubble=False):
 
 @dataclass
 class ExperimentChosen(Message):
-    """The user wants to see what they are at."""
+    """The selected experiment is to be opened."""

@@ -1,42 +1,82 @@
-"""An experiment that is open: its dashboard, what reads its logs, and the newest picture of it."""
+"""The open experiment: its dashboard, and the background services that read its logs and send its commands."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.screens.dashboard import Dashboard
 
 if TYPE_CHECKING:
-    from tui_attn.ui.app_protocol import Surroundings
-    from tui_attn.ui.feed import Snapshot
-    from tui_attn.ui.messages import FromSession
-    from tui_attn.ui.services import Session
+    from tui_attn.ui.app_protocol import AppProtocol
+    from tui_attn.ui.devices import Sampler
+    from tui_attn.ui.feed import Feed, Snapshot
+    from tui_attn.ui.messages import OfExperiment
+    from tui_attn.ui.steering import Steering
+
+_LIVE = frozenset({"starting", "running", "stalled"})
+_FEED_SECONDS = 0.5
+"""Least time between two snapshots."""
 
 
-class Opened:
-    """One experiment for as long as it is open. Raises `RunsError` when its folder can't be read."""
+class OpenExperiment:
+    """One experiment while it is open. Raises `RunsError` when its folder can't be read."""
 
-    def __init__(self, folder: ExperimentDir, around: Surroundings) -> None:
+    def __init__(self, folder: ExperimentDir, app: AppProtocol) -> None:
         self.folder = folder
         self._manifest = folder.manifest_data()
-        self._around = around
+        self._app = app
+        around = app.dependencies
         self._here = self._manifest.host == (platform.node() if around.host is None else around.host)
         self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=around.clock, zone=around.zone)
-        self.session: Session | None = None
         self.snapshot: Snapshot | None = None
+        """The newest snapshot."""
+        self.feed: Feed | None = None
+        self.steering: Steering | None = None
+        self._sampler: Sampler | None = None
+        self.sampling = False
+        """Whether device load is measured: only while something trains, so that an idle screen stays still."""
 
-    def start(self, post: Callable[[FromSession], object]) -> None:
-        """Start reading, now that there is something to see; `post` gets what is read."""
-        from tui_attn.ui.services import Session  # not needed for the first frame
+    def start(self) -> None:
+        """Start reading, once the first frame is shown."""
+        from tui_attn.ui.devices import Sampler  # not needed for the first frame
+        from tui_attn.ui.feed import Feed
+        from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
+        from tui_attn.ui.steering import Steering
 
-        read = self._around.read_devices
-        self.session = Session(self.folder, self._manifest, post, here=self._here, read_devices=read)
-        self.session.start()
+        self.feed = Feed(
+            self.folder,
+            lambda snapshot: self._post(LogsAdvanced(snapshot)),
+            failed=lambda failure: self._post(FeedFailed(failure)),
+            interval=_FEED_SECONDS,
+        )
+        self._sampler = Sampler(
+            lambda reading: self._post(DevicesRead(reading)),
+            devices=self._manifest.devices,
+            read=self._app.dependencies.read_devices,
+        )
+        self.steering = Steering(self.folder, self._app, self._post)
+        self.feed.start()
+        self._sampler.start()
 
     def stop(self) -> None:
-        """Let the threads end."""
-        if self.session is not None:
-            self.session.stop()
+        """Stop reading."""
+        if self.feed is not None and self._sampler is not None:
+            self.feed.stop()
+            self._sampler.stop()
+
+    def taken(self, snapshot: Snapshot, *, least_seconds: float = 0.0) -> list[str]:
+        """Have the next snapshot made, after `least_seconds` at the earliest; return the results of commands."""
+        live = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
+        self.sampling = live and self._here
+        if self.feed is None or self.steering is None or self._sampler is None:
+            return []
+        self._sampler.set_active(self.sampling)
+        self.feed.interval = max(_FEED_SECONDS, least_seconds)
+        self.feed.taken()
+        return [f"{pending.text}: {result}" for pending, result in self.steering.answers(snapshot.acknowledged)]
+
+    def _post(self, message: OfExperiment) -> None:
+        message.experiment = self
+        self._app.post_message(message)

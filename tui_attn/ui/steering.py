@@ -1,21 +1,22 @@
-"""Gives commands and watches for their acknowledgement, in threads: a slow file system never holds the screen up."""
+"""Sends commands to an experiment from background threads, one after the other."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.ui.messages import CommandSent, ExperimentResumed, FromSession, SteeringFailed
+from tui_attn.ui.jobs import in_thread
+from tui_attn.ui.messages import CommandSent, ExperimentResumed, OfExperiment, SteeringFailed
 
 if TYPE_CHECKING:
     from tui_attn.launch.starting import Started
+    from tui_attn.ui.app_protocol import AppProtocol
 
-Post = Callable[[FromSession], object]
-
-NAMES = {"pause": "pause", "unpause": "go on", "stop": "stop", "skip": "skip", "retry": "retry", "extend": "extend"}
+NAMES = {"unpause": "resume"}
+"""Commands that are shown under another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +28,31 @@ class Pending:
 
     @property
     def text(self) -> str:
-        """What was asked for."""
+        """Command and run, as shown."""
         return f"{NAMES.get(self.command, self.command)} {self.run or 'all runs'}"
 
 
 class Steering:
-    """Sends commands for one experiment; what becomes of them comes back as messages."""
+    """Sends commands to one experiment in the order in which they were given; outcomes arrive by `post`."""
 
-    def __init__(self, folder: ExperimentDir, post: Post) -> None:
+    def __init__(self, folder: ExperimentDir, app: AppProtocol, post: Callable[[OfExperiment], object]) -> None:
         self._folder = folder
+        self._app = app
         self._post = post
+        self._turn = asyncio.Lock()  # first come, first served
         self.pending: dict[str, Pending] = {}
 
     def send(self, command: str, run: str | None) -> None:
         """Append a command to the control log."""
-        self._in_thread(lambda: self._send(command, run))
+        self._in_turn(lambda: self._send(command, run))
 
     def resume(self) -> None:
-        """Start a new supervisor, which takes up what isn't finished."""
-        self._in_thread(self._resume)
+        """Start a new supervisor, which continues the unfinished runs."""
+        self._in_turn(self._resume)
 
     def extend(self, seeds: int) -> None:
-        """Bring the experiment to so many seeds, whether it runs or has ended."""
-        self._in_thread(lambda: self._extend(seeds))
+        """Bring the experiment to `seeds` seeds, whether it runs or has ended."""
+        self._in_turn(lambda: self._extend(seeds))
 
     def sent(self, message: CommandSent) -> Pending:
         """Remember a command until it is acknowledged."""
@@ -61,42 +64,38 @@ class Steering:
         done = [id_ for id_ in self.pending if id_ in acknowledged]
         return [(self.pending.pop(id_), acknowledged[id_][1]) for id_ in done]
 
-    def _send(self, command: str, run: str | None) -> None:
-        from tui_attn.launch import control  # 20 ms that the first frame doesn't wait for
+    def _send(self, command: str, run: str | None) -> CommandSent:
+        from tui_attn.launch import control
 
-        try:
-            id_ = control.send(self._folder, command, run)
-        except control.LaunchError as error:
-            self._post(SteeringFailed(str(error)))
-        else:
-            self._post(CommandSent(id_, command, run))
+        return CommandSent(control.send(self._folder, command, run), command, run)
 
-    def _resume(self) -> None:
+    def _resume(self) -> Started:
+        from tui_attn.launch import starting  # not needed for the first frame
+
+        return starting.resume(self._folder)
+
+    def _extend(self, seeds: int) -> Started | CommandSent:
         from tui_attn.launch import starting
 
-        self._launch(lambda: starting.resume(self._folder))
+        found = starting.extend(self._folder, seeds)
+        return CommandSent(found, "extend", None) if isinstance(found, str) else found
 
-    def _extend(self, seeds: int) -> None:
-        from tui_attn.launch import starting
+    def _in_turn(self, work: Callable[[], CommandSent | Started]) -> None:
+        async def give() -> None:
+            from tui_attn.data import DataError
+            from tui_attn.experiment.manifest import RunsError
+            from tui_attn.launch.control import LaunchError
 
-        self._launch(lambda: starting.extend(self._folder, seeds))
+            try:
+                async with self._turn:
+                    found = await in_thread(work)
+            except (DataError, RunsError, LaunchError) as error:
+                self._post(SteeringFailed(str(error)))
+            except Exception as error:  # whatever it is, the user must know
+                self._app.report(error)
+            else:
+                if not isinstance(found, CommandSent):
+                    self._app.adopt(found.supervisor)
+                self._post(found if isinstance(found, CommandSent) else ExperimentResumed())
 
-    def _launch(self, start: Callable[[], Started | str]) -> None:
-        from tui_attn.data import DataError
-        from tui_attn.experiment.manifest import RunsError
-        from tui_attn.launch.control import LaunchError
-
-        try:
-            started = start()
-        except (DataError, RunsError, LaunchError) as error:
-            self._post(SteeringFailed(str(error)))
-            return
-        if isinstance(started, str):
-            self._post(CommandSent(started, "extend", None))
-            return
-        self._post(ExperimentResumed())
-        started.supervisor.wait()  # it is this process's child as long as this process lives
-
-    @staticmethod
-    def _in_thread(work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name="steering", daemon=True).start()
+        self._app.run_worker(give(), group="steering")

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import attention_of
-from tui_attn.ui.app_protocol import host_of
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import DASHBOARD_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
@@ -42,8 +42,8 @@ class Box(Widget):
 class Dashboard(Screen[None], inherit_bindings=False):
     """Shows pictures of the state, and gives the commands that keys ask for.
 
-    The first frame holds the title, the run list and the keys; `furnish` brings the rest, whose code takes longer to
-    load than this first frame may take.
+    The first frame holds the title, the run list and the keys. `mount_panels` adds the rest, whose code takes longer
+    to import than this first frame may take.
     """
 
     BINDINGS = bindings(DASHBOARD_KEYS)
@@ -89,8 +89,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
         yield self.key_bar
         yield self.too_small
 
-    async def furnish(self, steering: Steering) -> None:
-        """Bring the panels that the first frame did without."""
+    async def mount_panels(self, steering: Steering) -> None:
+        """Mount the panels deferred from the first frame."""
         from tui_attn.ui.charts.palette import assign
         from tui_attn.ui.widgets.curves_panel import CurvesPanel
         from tui_attn.ui.widgets.side_panel import SidePanel
@@ -267,7 +267,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Describe a new experiment, starting from this one."""
         from tui_attn.ui.screens.new_experiment import open_form
 
-        open_form(host_of(self), self._folder)
+        open_form(app_of(self), self._folder)
 
     def action_heatmap(self) -> None:
         """Show gates by class and attention."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry
 from tui_attn.ui import history_words as words
-from tui_attn.ui.app_protocol import Host, host_of
+from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.messages import ExperimentsListed
 from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
@@ -63,7 +63,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, what is selected, keys."""
-        around = host_of(self).around
+        around = app_of(self).dependencies
         yield HistoryTitle(self._runs_dir, self.view)
         with Horizontal(id="filter"):
             yield Words(" /", "key")
@@ -76,10 +76,14 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Start reading."""
         self.query_one(Horizontal).display = bool(self.view.filter)
         self.query_one(HistoryTable).focus()
-        self._reader.start()
+        self._read()
+
+    @background("history")
+    async def _read(self) -> None:
+        await in_thread(self._reader.run)
 
     def on_unmount(self) -> None:
-        """Let the thread end."""
+        """Stop reading."""
         self._reader.stop()
 
     def on_screen_suspend(self) -> None:
@@ -194,15 +198,15 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Open the experiment."""
         if self.selected is not None:
             try:
-                host_of(self).open_experiment(self.folder(self.selected))
+                app_of(self).open_experiment(self.folder(self.selected))
             except RunsError as error:
-                host_of(self).say(str(error), "failed")
+                app_of(self).say(str(error), "failed")
 
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
         from tui_attn.ui.screens.new_experiment import open_form
 
-        open_form(host_of(self), None if self.selected is None else self.folder(self.selected))
+        open_form(app_of(self), None if self.selected is None else self.folder(self.selected))
 
     def action_mark(self) -> None:
         """Mark the experiment, or not any more, and go to the next."""
@@ -276,7 +280,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         if entry is None:
             return
 
-        app = host_of(self)
+        app = app_of(self)
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -285,7 +289,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
         self.app.push_screen(ConfirmScreen(*words.delete_question(entry, self.folder(entry))), answered)
 
-    def _throw_away(self, entry: Entry, app: Host) -> None:
+    def _throw_away(self, entry: Entry, app: AppProtocol) -> None:
         folder = self.folder(entry)
         self.view.thrown_away.append(organize.trash(folder))
         if app.folder is not None and app.folder.path == folder.path:
@@ -302,20 +306,21 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
         self.app.push_screen(TrashScreen(self._runs_dir))
 
-    def _do(self, work: Callable[[], object], said: str) -> None:
-        """Do something to a folder beside the screen; then look, and say how it went."""
+    def _do(self, work: Callable[[], object], done: str) -> None:
+        """Call `work` in a thread, then show `done` or the error."""
+        app = app_of(self)
 
-        app = host_of(self)  # this screen may be gone before the work is done
-
-        def in_thread() -> None:
+        async def tidy() -> None:  # a worker of the app: this screen may be closed before the work is done
             try:
-                work()
+                await in_thread(work)
             except RunsError as error:
-                app.call_later(app.say, str(error), "failed")
+                app.say(str(error), "failed")
+            except Exception as error:  # whatever it is, the user must know
+                app.report(error)
             else:
-                if said:
-                    app.call_later(app.say, said)
+                if done:
+                    app.say(done)
                 app.look_again()  # the dashboard below may have another name now
             self._reader.nudge()
 
-        threading.Thread(target=in_thread, name="tidy", daemon=True).start()
+        app.run_worker(tidy(), group="tidy")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -11,25 +13,21 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from tui_attn.data import DataError
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, arguments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.options import ConfigError, Number, Option, split_list
+from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
-from tui_attn.ui.app_protocol import Host, host_of
+from tui_attn.launch.starting import Attempt, CancelledError
+from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import FORM_KEYS
-from tui_attn.ui.lookup import (
-    Findings,
-    LookedUp,
-    Question,
-    Scout,
-    Start,
-    StartAdvanced,
-    StartEnded,
-)
+from tui_attn.ui.lookup import Lookup, Request, Result, StartProgress
 from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.launch_summary import Plan, StartButton
@@ -38,6 +36,9 @@ from tui_attn.ui.widgets.setup_details import Prospect
 _HEADINGS = {"models": "what is trained", "batch-size": "how it is trained", "device": "where"}
 """Option -> the heading above it."""
 _INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
+_LOOKED_UP = frozenset({"dataset", IMAGES, "data_dir", "device", CUSTOM})
+_TYPING_SECONDS = 0.15
+"""A request is looked up once nothing was typed for this time."""
 
 
 class NewExperimentScreen(Screen[None], inherit_bindings=False):
@@ -53,9 +54,12 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self.draft = draft
         self._runs_dir = runs_dir
         self._origin = origin
-        self._findings = Findings()
-        self._scout = Scout(runs_dir, self.post_message, host=host)
-        self._start: Start | None = None
+        self._result = Result()
+        self._lookup = Lookup(runs_dir, host=host)
+        self._looking = False
+        self._edited = False
+        """Whether an entry was edited since the last lookup, perhaps back to what it was: files may have changed."""
+        self._attempt: Attempt | None = None
         self._wrong = ""
         self._plan = Plan(id="plan")
         self._button = StartButton(id="start")
@@ -90,7 +94,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         entry, text, kind = option.field, self.draft.texts[option.field], option.kind
         if kind.many:
             return SomeOf(entry, kind.choices, split_list(text))
-        choices = {"dataset": (*kind.choices, IMAGES), "device": self._findings.choices}.get(entry, kind.choices)
+        choices = {"dataset": (*kind.choices, IMAGES), "device": self._result.choices}.get(entry, kind.choices)
         if choices:
             return OneOf(entry, choices, text)
         placeholder = f"({option.unset})" if option.default is None else ""
@@ -118,13 +122,13 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     # ---- the course of things
 
     def on_mount(self) -> None:
-        """Look around."""
-        self._scout.start()
+        """Check the entries and look up what they need."""
         self._renew()
 
     def on_unmount(self) -> None:
-        """Let the thread end."""
-        self._scout.stop()
+        """Cancel the start."""
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     def on_resize(self) -> None:
         """Leave the fields some room."""
@@ -134,68 +138,95 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Check it at once."""
         message.stop()
         self.draft.texts[message.entry] = message.text
+        self._edited = self._edited or message.entry in _LOOKED_UP
         self._wrong = ""
         self._renew()
 
-    def on_looked_up(self, message: LookedUp) -> None:
-        """Show what was found out."""
-        self._findings = message.findings
+    @background("lookup")
+    async def _look_up(self) -> None:
+        """Look up the newest request, in one thread at a time, until it is answered."""
+        if self._looking:
+            return
+        self._looking = True
+        try:
+            while request := self._wanted(self._request(self.draft.reasons())):
+                if self._result.request is not None:
+                    await asyncio.sleep(_TYPING_SECONDS)
+                if request == self._request(self.draft.reasons()):
+                    await self._answer(request)
+        finally:
+            self._looking = False
+        if self._result.past is None:
+            past = await in_thread(self._lookup.past)
+            self._result = replace(self._result, past=past)
+            self._renew()
+
+    def _wanted(self, request: Request | None) -> Request | None:
+        return request if self._edited or request != self._result.request else None
+
+    async def _answer(self, request: Request) -> None:
+        before, self._edited = self._result, False
+        try:
+            found = await in_thread(self._lookup.answer, before, request)
+        except Exception as error:  # shown beside the fields
+            found = Lookup.failed(before, request, error)
+        self._result = replace(found, past=self._result.past)
         device = self._rows["device"].control
         if isinstance(device, OneOf):
-            device.offer(message.findings.choices)
+            device.offer(found.choices)
         self._renew()
 
     def _renew(self) -> None:
         """Say beside every field what is to be said now."""
         reasons = self.draft.reasons()
         self._rows[IMAGES].display = self.draft.texts["dataset"] == IMAGES
-        question = self._question(reasons)
-        if question is not None and question != self._findings.question:
-            self._scout.ask(question)
+        request = self._request(reasons)
+        if self._wanted(request):
+            self._look_up()
         for entry in ENTRIES:
-            text, ink = self._remark(entry, reasons, question)
+            text, ink = self._remark(entry, reasons, request)
             self._rows[entry].note.say(text, ink)
         config = None if reasons else self.draft.config()
-        if config is not None and config.custom_models and self._findings.own is not None:
-            config = self._findings.own.signed(config)  # past runs of the same code are alike
-        self._plan.show(self._time(config, question), self._arguments(config), self._wrong)
-        self._prospect.show(config, self._findings if self._findings.answer_place(question) else None)
+        if config is not None and config.custom_models and self._result.own is not None:
+            config = self._result.own.signed(config)  # past runs of the same code are alike
+        self._plan.show(self._time(config, request), self._arguments(config), self._wrong)
+        self._prospect.show(config, self._result if self._result.same_place(request) else None)
         self._say_state(reasons)
 
-    def _question(self, reasons: dict[str, str]) -> Question | None:
+    def _request(self, reasons: dict[str, str]) -> Request | None:
         """What is to be looked up for these entries; None while one of them is wrong."""
         if not reasons.keys().isdisjoint({"dataset", IMAGES, "data_dir", "device"}):
             return None
         texts = self.draft.texts
         own = "" if CUSTOM in reasons else texts[CUSTOM]
-        return Question(self.draft.text("dataset"), texts["data_dir"] or None, texts["device"], own)
+        return Request(self.draft.text("dataset"), texts["data_dir"] or None, texts["device"], own)
 
-    def _remark(self, entry: str, reasons: dict[str, str], question: Question | None) -> tuple[str, str]:
+    def _remark(self, entry: str, reasons: dict[str, str], request: Request | None) -> tuple[str, str]:
         """Text and ink of what stands beside a field."""
         if entry in reasons:
             return f"✗ {reasons[entry]}", "failed"
-        found = self._findings
+        found = self._result
         asked = IMAGES if self.draft.texts["dataset"] == IMAGES else "dataset"
-        remarks = {asked: found.data.remark if found.data else None, "device": found.device}
-        known = found.answer_place(question)
-        if self.draft.texts[CUSTOM].strip() and question is not None:
-            remarks[CUSTOM] = found.own.remark if found.own else None
-            known = known and (entry != CUSTOM or question == found.question)
-        if entry in remarks:
-            remark = remarks[entry]
-            if not known or remark is None:
+        statuses = {asked: found.data.status if found.data else None, "device": found.device}
+        known = found.same_place(request)
+        if self.draft.texts[CUSTOM].strip() and request is not None:
+            statuses[CUSTOM] = found.own.status if found.own else None
+            known = known and (entry != CUSTOM or request == found.request)
+        if entry in statuses:
+            status = statuses[entry]
+            if not known or status is None:
                 return "looking …", "muted"
-            return ("✗ " if remark.level == "wrong" else "") + remark.text, _INKS[remark.level]
+            return ("✗ " if status.level == "wrong" else "") + status.text, _INKS[status.level]
         return self.draft.hint(entry), "muted"
 
-    def _time(self, config: ExperimentConfig | None, question: Question | None) -> str:
-        found = self._findings
+    def _time(self, config: ExperimentConfig | None, request: Request | None) -> str:
+        found = self._result
         if config is None:
-            return "known once every entry is right"
-        if found.past is None or found.data is None or not found.answer_place(question):
+            return "known once all entries are valid"
+        if found.past is None or found.data is None or not found.same_place(request):
             return "looking at past runs …"
         guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
-        return "can't be guessed: the data set can't be read" if guessed is None else guessed.words()
+        return "no estimate: the data set can't be read" if guessed is None else guessed.words()
 
     def _arguments(self, config: ExperimentConfig | None) -> list[str] | None:
         return None if config is None else self._command(config)
@@ -206,12 +237,12 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         )
 
     def _say_state(self, reasons: dict[str, str]) -> None:
-        if self._start is not None:
+        if self._attempt is not None:
             return
         if reasons:
             first = self._rows[next(iter(reasons))].label.text
             more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-            self._button.say(f"{first}{more} must be put right first", "failed")
+            self._button.say(f'fix "{first}"{more} first', "failed")
         else:
             self._button.say(self.draft.amount())
 
@@ -220,8 +251,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what can be done now."""
         if action in {"start", "back", "from_defaults"}:
-            return self._start is None
-        return self._start is not None if action == "cancel" else True
+            return self._attempt is None
+        return self._attempt is not None if action == "cancel" else True
 
     def _take_entries(self) -> None:
         """Take what stands in the fields: the news of the last letter may still be on its way."""
@@ -231,46 +262,55 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Start what is described."""
         self._take_entries()
         reasons = self.draft.reasons()
-        if reasons or self._start is not None:
+        if reasons or self._attempt is not None:
             if reasons:
                 self._rows[next(iter(reasons))].control.focus()
             return
         self._wrong = ""
-        self._start = Start(self.draft.config(), self._runs_dir, self.post_message)
+        self._attempt = Attempt(self.draft.config(), self._runs_dir)
         self._button.say("starting …")
+        self._run(self._attempt)
         self._renew()
         self.refresh_bindings()
 
-    def on_start_advanced(self, message: StartAdvanced) -> None:
-        """Show how far it is."""
-        if message.start is self._start:
-            self._button.say(message.line)
+    @background("start")
+    async def _run(self, attempt: Attempt) -> None:
+        """Run the start, then open the experiment or show why there is none."""
+        app = app_of(self)
 
-    def on_start_ended(self, message: StartEnded) -> None:
-        """Open the experiment, or say why there is none."""
-        if message.start is not self._start:
-            return
-        self._start = None
-        self._wrong = message.reason or ""
-        app = host_of(self)
-        if message.folder is not None:
-            try:
+        def show(line: str) -> None:
+            if attempt is self._attempt:
+                app.call_later(self._button.say, line)
+
+        reason = ""
+        try:
+            started = await in_thread(attempt.run, StartProgress(show))
+            app.adopt(started.supervisor)
+            if attempt is self._attempt:
+                self._attempt = None
                 app.drafts.pop(self._origin.id, None)
-                app.open_experiment(ExperimentDir(message.folder))
-                return
-            except RunsError as error:
-                self._wrong = str(error)
+                app.open_experiment(started.folder)
+            return
+        except CancelledError:
+            return
+        except (ConfigError, DataError, RunsError, LaunchError) as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"it could not be started: {error.strerror or error}"
+        finally:
+            if attempt is self._attempt:
+                self._attempt = None
+        self._wrong = reason
         self._renew()
-        if self._wrong:
-            self._button.say("it was not started:", "failed")
+        self._button.say("not started:", "failed")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
-        """Break the start off."""
-        if self._start is not None and self._start.cancel():
-            self._start = None
+        """Cancel the start."""
+        if self._attempt is not None and self._attempt.cancel():
+            self._attempt = None
             self._renew()
-            self._button.say("cancelled: nothing was started; what came of the data is kept for the next time")
+            self._button.say("cancelled: nothing was started; downloaded data is kept")
             self.refresh_bindings()
 
     def action_back(self) -> None:
@@ -292,14 +332,14 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def action_copy_command(self) -> None:
         """Copy the command line, by way of the terminal."""
         self._take_entries()
-        app = host_of(self)
+        app = app_of(self)
         try:
             line = shlex.join(["tui-attn", *self._command(self.draft.config())])
             line.encode()
         except ConfigError:
-            app.say("there is no command line before every entry is right", "failed")
+            app.say("no command line yet: fix the entries marked ✗ first", "failed")
         except UnicodeEncodeError:
-            app.say("a path in it is no valid text: it can't be copied", "failed")
+            app.say("a path in it is not valid UTF-8: it can't be copied", "failed")
         else:
             app.copy_to_clipboard(line)
             app.say("copied, if the terminal allows it")
@@ -317,8 +357,8 @@ class _Title(Lines):
         return [rule(self._text, width, focused=True)]
 
 
-def open_form(app: Host, folder: ExperimentDir | None) -> None:
+def open_form(app: AppProtocol, folder: ExperimentDir | None) -> None:
     """Open the form: with what was entered before, or with what `find_defaults` finds."""
     origin = find_defaults(app.runs_dir, folder, app.options.usual)
     draft = app.drafts.setdefault(origin.id, FormState.of(origin.config))
-    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin, host=app.around.host))
+    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin, host=app.dependencies.host))

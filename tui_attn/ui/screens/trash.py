@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
 from tui_attn.history.organize import Trashed
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import host_of
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row, fit
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.history_table import when_text
@@ -41,7 +41,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         """Start reading."""
         self.query_one(Pages).can_focus = False
         self.renew()
-        self._in_thread(None)
+        self._read(None)
 
     def page(self, width: int) -> Sequence[Row]:
         """A line for each."""
@@ -51,7 +51,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
             where = safe_text(self._runs_dir, one_line=True)
             return [Row(()), Row(((f" nothing is in the trash of {where}", "normal"),))]
         self._at = min(self._at, len(self._items) - 1)
-        around = host_of(self).around
+        around = app_of(self).dependencies
         now = around.clock()
         longest = min(max(cell_len(item.id) for item in self._items), 40)
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
@@ -86,28 +86,17 @@ class TrashScreen(PageScreen, inherit_bindings=False):
     def action_restore(self) -> None:
         """Take it back."""
         if self._items:
-            self._in_thread(self._items[self._at])
+            self._read(self._items[self._at])
 
-    def _in_thread(self, item: Trashed | None) -> None:
-        """Take `item` back, if any, and read the trash."""
-        app = host_of(self)  # this screen may be gone before the work is done
-
-        def work() -> None:
-            said, ink = "", "normal"
-            if item is not None:
-                try:
-                    said = f"{organize.restore(item).id} is back"
-                except RunsError as error:
-                    said, ink = str(error), "failed"
-            found = organize.trashed(self._runs_dir)
-            app.call_later(self._show, found, said, ink)
-
-        threading.Thread(target=work, name="trash", daemon=True).start()
-
-    def _show(self, items: list[Trashed], said: str, ink: str) -> None:
-        self._items = items
-        if self.is_attached:
-            self.renew()
-            self.refresh_bindings()
-        if said:
-            host_of(self).say(said, ink)
+    @background("trash")
+    async def _read(self, item: Trashed | None) -> None:
+        """Restore `item`, if any, and read the trash."""
+        app = app_of(self)
+        if item is not None:
+            try:
+                app.say(f"{(await in_thread(organize.restore, item)).id} is back")
+            except RunsError as error:
+                app.say(str(error), "failed")
+        self._items = await in_thread(organize.trashed, self._runs_dir)
+        self.renew()
+        self.refresh_bindings()

@@ -76,7 +76,7 @@ class Plan(Lines):
         rows = [rule("start", width)]
         rows += _labelled("time", wrap(self._time, room), "normal")
         if self._arguments is None:
-            rows += _labelled("command", ["once every entry is right"], "muted")
+            rows += _labelled("command", ["once all entries are valid"], "muted")
         else:
             lines = command_lines(self._arguments, room)
             if len(lines) > self.most_lines:

@@ -10,7 +10,7 @@ from tui_attn.launch import estimate
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.drawing import Lines, Row, fit, rule
 from tui_attn.ui.form_state import limited
-from tui_attn.ui.lookup import Findings
+from tui_attn.ui.lookup import Result
 from tui_attn.ui.styles import drawing_mode
 
 _LABEL = 18
@@ -23,9 +23,9 @@ class Prospect(Lines):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._config: ExperimentConfig | None = None
-        self._found: Findings | None = None
+        self._found: Result | None = None
 
-    def show(self, config: ExperimentConfig | None, found: Findings | None) -> None:
+    def show(self, config: ExperimentConfig | None, found: Result | None) -> None:
         """Show what was found out for this configuration; None for what isn't known."""
         self._config, self._found = config, found or self._found
         self.redraw()
@@ -45,7 +45,7 @@ class Prospect(Lines):
             rows += [Row(()), rule("past runs like these", width), *self._past(config, found, width)]
         return rows
 
-    def _past(self, config: ExperimentConfig, found: Findings, width: int) -> Sequence[Row]:
+    def _past(self, config: ExperimentConfig, found: Result, width: int) -> Sequence[Row]:
         past = estimate.alike(config, found.devices, found.past or ())
         rows = []
         for model in config.models:
@@ -69,7 +69,7 @@ class Prospect(Lines):
         return found.ascii_marker if drawing_mode(self.app).ascii else found.marker, f"model:{model}"
 
 
-def _images(config: ExperimentConfig, found: Findings, width: int) -> list[Row]:
+def _images(config: ExperimentConfig, found: Result, width: int) -> list[Row]:
     sizes = limited(config, None if found.data is None else found.data.sizes)
     channels, side = estimate.shape_of(config.dataset)
     info = DATASETS.get(config.dataset)
