@@ -1,6 +1,7 @@
 """Start-up: `--help`, `ls`, and from Enter to the first training step and the first logged point.
 
     python benchmarks/startup.py [--repeats 7]
+    python benchmarks/startup.py --before CHECKOUT    commands of this tree against those of another checkout
 
 Each figure is a median over interleaved repeats; beside them a bare interpreter and `import torch`, measured in turn,
 which bound what a program can do.
@@ -10,6 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -53,11 +57,52 @@ def first_times(folder: ExperimentDir) -> dict[str, float]:
     return found
 
 
+COMMANDS = (("--version",), ("--help",), ("stop", "--help"), ("attach", "--no-ui"))
+"""Commands that end at once; there is nothing to attach to."""
+
+
+def compare_trees(before: Path, repeats: int) -> None:
+    """Ratios of wall time, in turn, and with valgrind the instructions, which don't depend on the machine's load."""
+    trees = {"before": before.absolute(), "now": Path(__file__).resolve().parents[1]}
+    with tempfile.TemporaryDirectory() as scratch:
+        for command in COMMANDS:
+            whole = (sys.executable, "-P", "-m", "tui_attn", *command)
+            times: dict[str, list[float]] = {name: [] for name in trees}
+            for _ in range(repeats):
+                for name, tree in trees.items():
+                    begin = time.perf_counter()
+                    _run_from(tree, scratch, whole)
+                    times[name].append(time.perf_counter() - begin)
+            ratio = statistics.median(now / then for then, now in zip(times["before"], times["now"], strict=True))
+            text = f"{' '.join(command):<16} wall {ratio:.2f} (n={repeats})"
+            if shutil.which("valgrind"):
+                counts = {name: _instructions(tree, scratch, whole) for name, tree in trees.items()}
+                text += f"   M instructions {counts['before']:.0f} -> {counts['now']:.0f}"
+                text += f" ({counts['now'] / counts['before']:.2f})"
+            print(text, flush=True)
+
+
+def _run_from(tree: Path, scratch: str, command: tuple[str, ...]) -> str:
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONHASHSEED": "0", "XDG_CONFIG_HOME": scratch}
+    return subprocess.run(command, check=False, env=environment, cwd=scratch, capture_output=True, text=True).stderr
+
+
+def _instructions(tree: Path, scratch: str, command: tuple[str, ...]) -> float:
+    valgrind = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+    told = _run_from(tree, scratch, (*valgrind, *command))
+    found = re.search(r"I\s+refs:\s+([\d,]+)", told)
+    return float(found[1].replace(",", "")) / 1e6 if found else float("nan")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--dataset", default="fashion-mnist")
+    parser.add_argument("--before", type=Path, help="another checkout of the program, to compare this one with")
     arguments = parser.parse_args()
+    if arguments.before is not None:
+        compare_trees(arguments.before, arguments.repeats)
+        return
     program = (sys.executable, "-P", "-m", "tui_attn")
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
