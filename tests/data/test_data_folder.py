@@ -20,6 +20,7 @@ from tui_attn.data import (
     parse_dataset,
     verify,
 )
+from tui_attn.data import folder as folder_module
 from tui_attn.data.base import counts_text
 from tui_attn.data.folder import Cancelled, glance
 from tui_attn.data.folder_content import FolderImages
@@ -404,3 +405,84 @@ def test_folders_in_folders_1500_deep_are_no_fault(tmp_path: Path) -> None:
         os.fchdir(home)
         os.close(home)
         subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)  # Python's own would recurse
+
+
+# ---- hostile folders
+
+
+def test_a_class_that_is_a_link_upwards_is_left_out(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    (tmp_path / "up").symlink_to("/")
+    (tmp_path / "self").symlink_to(tmp_path)
+    assert list(ensure(f"folder:{tmp_path}").counts["train"]) == ["a", "b"]
+    assert glance(tmp_path).classes == 2
+
+
+def test_links_that_multiply_are_walked_once(tmp_path: Path) -> None:
+    labelled(tmp_path / "set")
+    before = tmp_path / "far"
+    picture(before / "deep.png", seed=77)
+    for number in range(30):
+        folder = tmp_path / f"d{number}"
+        folder.mkdir()
+        (folder / "p").symlink_to(before)
+        (folder / "q").symlink_to(before)
+        before = folder
+    (tmp_path / "set" / "a" / "in").symlink_to(before)
+    assert sum(counts["a"] for counts in ensure(f"folder:{tmp_path / 'set'}").counts.values()) == 6
+
+
+def test_names_of_any_bytes_are_read_and_shown_safely(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    content = picture(tmp_path / "a" / "0.png", seed=55).read_bytes()
+    for name in (b"\xff\xfe.png", b"new\nline.png", b"n" * 251 + b".png", "\u202egnp.png".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path / "a") + b"/" + name)).write_bytes(content + name)
+        Path(os.fsdecode(os.fsencode(tmp_path / "b") + b"/bad" + name[-200:])).write_bytes(name)
+    with pytest.raises(DataError, match="4 images can't be read") as caught:
+        check_images(ensure(f"folder:{tmp_path}"))
+    assert len(str(caught.value).splitlines()) == 2
+    assert "\u202e" not in str(caught.value)
+
+
+def test_a_thousand_classes_are_no_fault_and_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, *(f"c{number}/{n}.png" for number in range(1001) for n in range(2)))
+    assert len(ensure(f"folder:{tmp_path}").counts["train"]) == 1001
+    monkeypatch.setattr(folder_module, "MAX_CLASSES", 1000)
+    with pytest.raises(DataError, match="1,001 class folders, and at most 1,000"):
+        ensure(f"folder:{tmp_path}")
+    monkeypatch.setattr(folder_module, "MAX_FILES", 100)
+    with pytest.raises(DataError, match="more than 100 files"):
+        ensure(f"folder:{tmp_path}")
+
+
+def test_a_folder_that_goes_away_while_it_is_read_is_told(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    gone = tmp_path / "b"
+
+    def take_away(phase: str, done: int, total: int | None) -> None:
+        if phase.startswith("listing") and gone.exists() and len(list(gone.iterdir())) > 0:
+            for path in gone.iterdir():
+                path.unlink()
+
+    with pytest.raises(DataError, match=r"b holds no images|can't be read"):
+        check_images(ensure(f"folder:{tmp_path}", progress=take_away))
+
+
+def test_names_of_classes_that_differ_by_case_only_are_told(tmp_path: Path) -> None:
+    notes = ensure(labelled(tmp_path, ("Rose", "rose"))).notes
+    assert "warning: names of classes differ by upper and lower case only" in notes
+
+
+def test_classes_that_a_limit_leaves_without_images_are_told_in_one_message(tmp_path: Path) -> None:
+    where = ensure(labelled(tmp_path, ("a", "b", "c")))
+    assert check_images(where) == ()
+    assert check_images(where, test_limit=1) == ("warning: no test images of b, c",)
+
+
+def test_foreign_marks_are_no_fault(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    os.mkfifo(tmp_path / "a" / "experiment.json")
+    (tmp_path / "b" / "experiment.json").write_bytes(b"[" * 1_000_000)
+    assert ensure(f"folder:{tmp_path}").counts["train"] == {"a": 4, "b": 4}

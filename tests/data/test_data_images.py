@@ -327,3 +327,33 @@ def test_a_file_without_permission_is_named(root: Path) -> None:
     (root / "test" / "a" / "0.png").chmod(stat.S_IWUSR)
     with pytest.raises(DataError, match="permission denied"):
         check_images(located(root))
+
+
+def test_wide_images_without_any_among_the_training_images_are_named_before_a_start(tmp_path: Path) -> None:
+    labelled(tmp_path / "train")
+    labelled(tmp_path / "test")
+    save(tmp_path / "test" / "a" / "wide.tif", np.arange(64, dtype=np.int32).reshape(8, 8))
+    with pytest.raises(DataError, match=r"wide\.tif .is a 32-bit image, and no training image says"):
+        check_images(located(tmp_path))
+
+
+def test_a_sparse_file_of_a_tebibyte_is_not_read(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    with (tmp_path / "a" / "big.png").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataError, match="is too large: more than 256 MiB"):
+        check_images(located(tmp_path))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
+def test_odd_sizes_are_read(size: tuple[int, int]) -> None:
+    assert decode(as_bytes(Image.fromarray(noise(size)), "PNG"), {}).shape == (3, 32, 32)
+
+
+def test_damaged_metadata_costs_nothing() -> None:
+    image = Image.fromarray(noise((32, 32)))
+    plain = as_bytes(image, "JPEG")
+    for exif in (b"Exif\0\0II*\0" + b"\xff" * 54, b"Exif\0\0", b"\xff" * 60):
+        with decoding.quiet():
+            assert np.array_equal(decode(as_bytes(image, "JPEG", exif=exif), {}), decode(plain, {}))
+    assert np.array_equal(decode(plain + os.urandom(1000), {}), decode(plain, {}))

@@ -69,13 +69,14 @@ def read_file(path: str) -> bytes:
     """The bytes of the regular file at `path`. Raises `UnreadableImageError`."""
     try:
         with os.fdopen(open_to_read(Path(path), follow_links=True), "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+            too_large = os.fstat(file.fileno()).st_size > MAX_FILE_BYTES
+            content = b"" if too_large else file.read(MAX_FILE_BYTES + 1)
     except NotAFileError:
         raise UnreadableImageError("is not a file") from None
     except (OSError, ValueError) as error:
         reason = os_error_text(error) if isinstance(error, OSError) else str(error)
         raise UnreadableImageError(f"can't be read: {reason}") from None
-    if len(content) > MAX_FILE_BYTES:
+    if too_large or len(content) > MAX_FILE_BYTES:
         raise UnreadableImageError(f"is too large: more than {MAX_FILE_BYTES >> 20} MiB")
     return content
 

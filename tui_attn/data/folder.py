@@ -146,8 +146,8 @@ class _Subfolder:
     name: str
     files: list[str]
     """Paths of its images within the data set's folder."""
-    ours: bool
-    """It holds what this program wrote."""
+    not_a_class: bool
+    """It holds what this program wrote, or is a link that leads in a circle: without images it is left out."""
     inside: tuple[str, ...]
     """Names of its subfolders; empty where images lie beside them."""
 
@@ -211,21 +211,22 @@ class _Scan:
         found: list[str] = []
         inside: tuple[str, ...] = ()
         been = set(self.above)
-        ours = name == "runs"
+        not_a_class = name == "runs"
         stack, linked = [top], list[str]()
         while stack or linked:
             through_link = not stack
             path = stack.pop() if stack else linked.pop(0)
             key = _identity(path)
-            if through_link and (key in self.above or _leads_back(path)):
+            if (through_link or path == top) and (key in self.above or _leads_back(path)):
                 self.skipped["links that lead in a circle"] += 1
+                not_a_class = not_a_class or path == top
                 continue
             if key in been:
                 continue
             been.add(key)
             files, folders, links, made_here = self.entries(path)
             if made_here:
-                ours = True
+                not_a_class = True
                 self.skipped["folders of tui-attn's own"] += 1
                 continue
             images = [f"{path}/{file}" for file in files if _is_image(file)]
@@ -238,7 +239,7 @@ class _Scan:
                 inside = tuple(sorted((*folders, *links)))
         if found:
             self.classes.add(name)
-        return _Subfolder(name, [self._within(path) for path in found], ours, inside)
+        return _Subfolder(name, [self._within(path) for path in found], not_a_class, inside)
 
     def _within(self, path: str) -> str:
         return path[len(self.root) :].lstrip("/")
@@ -271,7 +272,7 @@ def _list(root: Path, scan: _Scan) -> FolderListing:
     if train is None or test is None:
         classes = _classes(root, [scan.subfolder(scan.root, name) for name in names], scan)
         _refuse_disguised_splits(root, classes)
-        _refuse_empty(root, {"": classes})
+        _refuse_empty(root, {"": classes}, dict(scan.unreadable))
         labelled = tuple((path, label) for label, its in enumerate(classes) for path in its.files)
         return FolderListing(
             root, tuple(its.name for its in classes), labelled, None, scan.said(), tuple(scan.unreadable)
@@ -282,7 +283,7 @@ def _list(root: Path, scan: _Scan) -> FolderListing:
         scan.above.add(_identity(where))
         found[split] = _classes(Path(where), [scan.subfolder(where, name) for name in scan.subfolders(where)], scan)
     _refuse_missing(root, found)
-    _refuse_empty(root, found)
+    _refuse_empty(root, found, dict(scan.unreadable))
     names = [its.name for its in found[train]]
     one, other = (
         tuple((path, label) for label, its in enumerate(found[split]) for path in its.files) for split in (train, test)
@@ -320,7 +321,7 @@ def _splits(root: Path, names: Sequence[str], scan: _Scan) -> tuple[str | None, 
 
 def _classes(root: Path, found: Sequence[_Subfolder], scan: _Scan) -> list[_Subfolder]:
     """The subfolders that are classes. Raises `DataError` where there are too few, or some have no usable name."""
-    classes = [its for its in found if its.files or not its.ours]
+    classes = [its for its in found if its.files or not its.not_a_class]
     where = safe_text(root, one_line=True)
     if len(classes) < 2:
         inner = [name for its in classes for name in its.inside]
@@ -372,9 +373,14 @@ def _refuse_missing(root: Path, found: Mapping[str, Sequence[_Subfolder]]) -> No
     )
 
 
-def _refuse_empty(root: Path, found: Mapping[str, Sequence[_Subfolder]]) -> None:
+def _refuse_empty(root: Path, found: Mapping[str, Sequence[_Subfolder]], unreadable: Mapping[str, str]) -> None:
     """Refuse classes without images, all in one message."""
     empty = [f"{split}/{its.name}".lstrip("/") for split, classes in found.items() for its in classes if not its.files]
+    if blocked := [name for name in empty if name in unreadable]:
+        raise DataError(
+            f"{safe_text(root, one_line=True)}: {shortened(blocked)} {unreadable[blocked[0]]}\n"
+            "make the folders readable, or move them elsewhere"
+        )
     if empty:
         holds = "holds" if len(empty) == 1 else "hold"
         raise DataError(

@@ -34,7 +34,7 @@ from tui_attn.data.decode import (
     quiet,
     read_file,
 )
-from tui_attn.data.folder import TEST_SHARE, FolderListing, Labelled, folder_path, list_folder, some
+from tui_attn.data.folder import TEST_SHARE, FolderListing, Labelled, folder_path, list_folder, shortened, some
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -134,13 +134,17 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
     train, test = (listing.train, listing.test) if listing.test is not None else _split(listing, digests)
     problems = [Problem(root / path, why) for path, why in listing.unreadable]
     problems += [Problem(root / path, look.problem) for path, look in looks.items() if look.problem]
+    scales = _scales(looks[path].facts for path, _ in train)
+    for path, _ in test or ():
+        if (kind := looks[path].facts.kind) != EIGHT_BITS and kind not in scales:
+            problems.append(Problem(root / path, f"is a {kind} image, and no training image says how to scale it"))
     images = FolderImages(
         root=str(root),
         class_names=listing.class_names,
         train=train,
         test=test,
         digests=digests,
-        scales=_scales(looks[path].facts for path, _ in train),
+        scales=scales,
         problems=tuple(problems),
         size=done,
     )
@@ -164,11 +168,14 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
 
 def check_images(
     where: Located, train_limit: int | None = None, test_limit: int | None = None, progress: Progress = silent
-) -> None:
-    """Decode each image that an experiment with these limits uses. Raises `DataError`, which names all that fail."""
+) -> tuple[str, ...]:
+    """Decode each image that an experiment with these limits uses. Raises `DataError`, which names all that fail.
+
+    Gives what a user should know of the classes that the limits leave.
+    """
     images = where.images
     if images is None:
-        return
+        return ()
     used = [*some(images.train, train_limit), *some(images.test, test_limit)]
     if len(used) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
@@ -183,6 +190,12 @@ def check_images(
             progress(f"checking {where.root.name}", done, None)
     if problems:
         raise UnreadableImagesError(where, sorted(problems, key=lambda problem: str(problem.path)))
+    notes = []
+    for split, word, limit in (("train", "training", train_limit), ("test", "test", test_limit)):
+        there = {label for _, label in some(images.train if split == "train" else images.test, limit)}
+        if without := [name for label, name in enumerate(images.class_names) if label not in there]:
+            notes.append(f"warning: no {word} images of {shortened(without)}")
+    return tuple(notes)
 
 
 def folder_status(name: str, progress: Progress = silent) -> SetStatus:
@@ -389,10 +402,13 @@ def _notes(images: FolderImages, looks: dict[str, _Look]) -> list[str]:
     if twice := sum(len(its) > 1 for its in labels.values()):
         pictures = "1 picture is" if twice == 1 else f"{twice:,} pictures are"
         notes.append(f"warning: {pictures} in more than one class")
+    if len({name.casefold() for name in images.class_names}) < len(images.class_names):
+        notes.append("warning: names of classes differ by upper and lower case only")
     facts = [look.facts for look in looks.values()]
     kinds = Counter(its.kind for its in facts)
     for kind, (low, high) in images.scales.items():
-        notes.append(f"{kinds[kind]:,} {kind} images: values {low:,.6g} to {high:,.6g} become 0 to 255")
+        plural = "" if kinds[kind] == 1 else "s"
+        notes.append(f"{kinds[kind]:,} {kind} image{plural}: values {low:,.6g} to {high:,.6g} become 0 to 255")
     for count, what in (
         (sum(its.transparent for its in facts), "with transparency, composed over mid-grey"),
         (sum(its.rotated for its in facts), "turned as their EXIF orientation says"),

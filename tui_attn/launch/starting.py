@@ -69,8 +69,8 @@ def start(
     machine = devices.probe()
     chosen = devices.choose(config.device, machine)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
-    data.check_images(located, config.train_limit, config.test_limit, progress)
-    for note in located.notes:
+    remarks = data.check_images(located, config.train_limit, config.test_limit, progress)
+    for note in (*located.notes, *remarks):
         tell(note)
     config, sources = custom_models.prepare(config, tell)
     if not may_create():

@@ -136,7 +136,7 @@ def _layer_name(name: str) -> str:
 
 
 def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
-    within = torch.stack([gates[probe.labels == label].std(0, correction=0) for label in range(probe.classes)])
+    within = torch.stack([some.std(0, correction=0) for some in _of_classes(gates, probe)])
     saturated = torch.stack([(gates < 0.05).float().mean(), (gates > 0.95).float().mean()])
     return {
         f"{layer}/by_class": _by_class(gates, probe),
@@ -151,8 +151,9 @@ def _attention_arrays(weights: Tensor, probe: ProbeSet, whole: bool) -> Arrays:
     if whole and 2 * probe.classes * weights[0].numel() <= MOST_WHOLE_BYTES:
         kept["attention/by_class_and_head"] = _by_class(weights, probe).astype(np.float16)
     mean = weights.mean(1)  # (P, C, C)
-    classes = [mean[probe.labels == label] for label in range(probe.classes)]
-    within = torch.stack([some.var(0, correction=0).mean(-1).sqrt() for some in classes])  # (classes, C)
+    within = torch.stack(
+        [some.var(0, correction=0).mean(-1).sqrt() for some in _of_classes(mean, probe)]
+    )  # (classes, C)
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
     return kept | {
@@ -163,9 +164,15 @@ def _attention_arrays(weights: Tensor, probe: ProbeSet, whole: bool) -> Arrays:
     }
 
 
+def _of_classes(values: Tensor, probe: ProbeSet) -> list[Tensor]:
+    """The part of `values` (P, ...) of each class; a single 0 for a class without images."""
+    parts = (values[probe.labels == label] for label in range(probe.classes))
+    return [part if len(part) else values.new_zeros((1, *values.shape[1:])) for part in parts]
+
+
 def _by_class(values: Tensor, probe: ProbeSet) -> NDArray[np.float32]:
     """The mean of `values` (P, ...) over the images of each class: (classes, ...); 0 for a class without any."""
-    means = torch.stack([values[probe.labels == label].mean(0) for label in range(probe.classes)])
+    means = torch.stack([some.mean(0) for some in _of_classes(values, probe)])
     result: NDArray[np.float32] = means.nan_to_num().cpu().numpy()
     return result
 
