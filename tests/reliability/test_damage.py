@@ -163,7 +163,7 @@ def resume(
         def wait(self) -> None:
             eventually(lambda: gone(self.pid), "the end of the supervisor")
 
-    def start(folder: ExperimentDir) -> Handle:
+    def start(folder: ExperimentDir, **_: object) -> Handle:
         handle = Handle(lab.start(folder))
         eventually(lambda: gone(handle.pid) or liveness.holder(folder.supervisor_lock) == handle.pid, "a supervisor")
         return handle

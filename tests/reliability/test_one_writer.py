@@ -148,7 +148,7 @@ def test_a_supervisor_on_another_host_is_known_by_its_heart(
     with pytest.raises(control.LaunchError, match="running on elsewhere: stop it there"):
         starting.resume(experiment, wait=beat)
     started: list[ExperimentDir] = []
-    monkeypatch.setattr(control, "start_supervisor", started.append)
+    monkeypatch.setattr(control, "start_supervisor", lambda folder, **_: started.append(folder))
     starting.resume(experiment, wait=lambda _: None)
     assert started == [experiment]
 

@@ -14,6 +14,8 @@ from tui_attn.cli.app import TIDY, WATCH, command
 from tui_attn.cli.options import RUNS, AsJson, Mouse, RunsDir, Theme
 from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import full_screen
+from tui_attn.system import console
+from tui_attn.system.text import command_line, safe_text
 
 Named = Annotated[
     list[str],
@@ -60,8 +62,6 @@ def rename(
 ) -> None:
     """Give an experiment another name; its id stays."""
     from tui_attn.history import organize
-    from tui_attn.system import console
-    from tui_attn.system.text import safe_text
 
     folder = organize.find_any(runs_dir, experiment)
     organize.rename(folder, name)
@@ -77,7 +77,6 @@ def note(
 ) -> None:
     """Note something on an experiment; the history finds it."""
     from tui_attn.history import organize
-    from tui_attn.system import console
 
     folder = organize.find_any(runs_dir, experiment)
     before = organize.read_annotations(folder).note
@@ -102,7 +101,6 @@ def unpin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
 
 def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
     from tui_attn.history import organize
-    from tui_attn.system import console
 
     for folder in dict.fromkeys(organize.find_any(runs_dir, name) for name in experiments):
         organize.pin(folder, pinned)
@@ -113,8 +111,6 @@ def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
 def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
     """Move experiments to the trash; 'restore' takes them back."""
     from tui_attn.history import organize
-    from tui_attn.system import console
-    from tui_attn.system.text import command_line
 
     for folder in dict.fromkeys(organize.find_any(runs_dir, name) for name in experiments):
         organize.trash(folder)
@@ -125,8 +121,6 @@ def delete(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
 def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     """List what was deleted, newest first."""
     from tui_attn.history import organize
-    from tui_attn.system import console
-    from tui_attn.system.text import safe_text
 
     items = organize.trashed(runs_dir)
     if as_json:
@@ -145,7 +139,6 @@ def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
 def restore(experiments: Trashed = None, runs_dir: RunsDir = RUNS) -> None:
     """Take experiments back from the trash."""
     from tui_attn.history import organize
-    from tui_attn.system import console
 
     found = [organize.find_trashed(runs_dir, name) for name in experiments or []]
     for item in found or [organize.find_trashed(runs_dir, None)]:

@@ -252,7 +252,7 @@ def _columns(entries: Sequence[Entry]) -> list[_Column]:
         _Column("DONE", cells([f"{entry.finished}/{entry.runs}" for entry in entries])),
         _Column("BEST", ["–" if entry.accuracy is None else f"{entry.accuracy:.4f}" for entry in entries], leave=3),
         _Column("TOOK", [duration(entry.seconds) for entry in entries], leave=2),
-        _Column("VERDICT", [_verdict(entry) for entry in entries], least=14),
+        _Column("VERDICT", [_verdict(entry) for entry in entries], least=24),
     ]
 
 
@@ -271,5 +271,5 @@ def _verdict(entry: Entry) -> str:
 
     if entry.best is None:
         return "–"
-    said = entry.best.verdict or "one seed"
+    said = (entry.best.verdict or "one seed").replace("no difference", "no diff.")
     return f"{entry.best.model} {points(entry.best.delta)} {said}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from tui_attn.cli.app import STEER, command
 from tui_attn.cli.options import RUNS, Experiment, OneRun, RunsDir
+from tui_attn.system.console import say
+from tui_attn.system.text import command_line, duration, safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.folders import ExperimentDir
@@ -53,8 +55,6 @@ def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.ownership import supervisor_alive
     from tui_attn.launch import control
-    from tui_attn.system.console import say
-    from tui_attn.system.text import command_line, safe_text
 
     folder = find_experiment(runs_dir, experiment)
     state = read_state(folder).state
@@ -75,7 +75,6 @@ def await_answer(folder: ExperimentDir, command_id: str) -> str:
     from tui_attn.experiment.event_log import LogReader
     from tui_attn.experiment.ownership import STALLED_AFTER, supervisor_alive
     from tui_attn.system import liveness
-    from tui_attn.system.text import command_line, duration, safe_text
 
     log = LogReader(folder.events)
     deadline = time.monotonic() + ACKNOWLEDGED_WITHIN
