@@ -16,11 +16,13 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
-from tui_attn.train import checkpoint
+from tui_attn.train import checkpoint, rng, step
 from tui_attn.train.probe import ProbeSet, collect
+from tui_attn.train.session import PrecisionChangedError
 from tui_attn.train.trainer import NotFiniteError
-from tui_attn.train.worker_context import WorkerContext
+from tui_attn.train.worker_context import WorkerContext, device_is_lost, explain
 
+CPU = torch.device("cpu")
 MODELS = ("base", "se", "self-attention")
 
 
@@ -366,3 +368,60 @@ def test_what_is_not_finite_in_evaluation_is_no_result(tmp_path: Path, which: st
     events = list(LogReader(made.folder.run("base-s0").events).read())
     assert "epoch" not in {event.type for event in events}
     assert events[-1]["state"] == "failed" and reason in events[-1]["reason"]
+
+
+def test_a_run_goes_on_in_the_precision_of_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = make(tmp_path, precision="auto", epochs=2)
+    monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: True)
+    made = context(experiment, probes=False)
+    made.open("base-s0")
+    made.session("base-s0").train_epoch(never)
+    made.session("base-s0").suspend()
+    monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: False)  # as on another machine
+    made = context(experiment, probes=False)
+    made.open("base-s0")
+    assert made.session("base-s0").progress.epoch == 1
+    events = list(LogReader(experiment.run("base-s0").events).read())
+    assert [event["precision"] for event in events if event.type == "started"] == ["bf16", "fp32", "bf16"]
+    assert events[-1]["skipped"] == []
+
+
+def test_checkpoints_that_a_device_can_not_take_up_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = make(tmp_path, precision="auto", epochs=2)
+    monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: True)
+    made = context(experiment, probes=False)
+    made.open("base-s0")
+    made.session("base-s0").train_epoch(never)
+    made.session("base-s0").suspend()
+    kept = sorted(path.name for path in experiment.run("base-s0").checkpoints.iterdir())
+
+    def choose(requested: str, device: torch.device) -> str:
+        if requested == "bf16":
+            raise step.PrecisionError("not here")
+        return "fp32"
+
+    monkeypatch.setattr("tui_attn.train.session.choose_precision", choose)
+    monkeypatch.setattr("tui_attn.train.worker_context.choose_precision", choose)
+    made = context(experiment, probes=False)
+    with pytest.raises(PrecisionChangedError, match="its checkpoints are in bf16, which cpu can't compute"):
+        made.open("base-s0")
+    assert sorted(path.name for path in experiment.run("base-s0").checkpoints.iterdir()) == kept
+
+
+def test_a_checkpoint_of_the_cpu_is_taken_up_on_a_gpu_whose_stream_it_lacks() -> None:
+    rng.seed_all(5)
+    states = rng.capture(CPU)
+    drawn = torch.rand(3)
+    rng.restore(states, torch.device("cuda"))
+    assert torch.equal(torch.rand(3), drawn)
+
+
+def test_errors_of_a_gpu_are_explained_and_a_lost_one_is_known() -> None:
+    memory = torch.AcceleratorError("CUDA error: out of memory")
+    assert explain(memory).startswith("out of memory: use a smaller --batch-size") and not device_is_lost(memory)
+    busy = torch.AcceleratorError("CUDA error: CUDA-capable device(s) is/are busy or unavailable")
+    assert "another program holds the GPU" in explain(busy)
+    assert device_is_lost(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
+    assert device_is_lost(RuntimeError("CUDA error: unspecified launch failure"))
+    assert not device_is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not device_is_lost(ValueError("CUDA error"))

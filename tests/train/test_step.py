@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base
 from tui_attn.train.memory import keep_freed_memory
-from tui_attn.train.step import EVALUATION_BATCH, PrecisionError, Stepper, choose_precision
+from tui_attn.train.step import EVALUATION_BATCH, PrecisionError, Stepper, choose_precision, use_exact_float32
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.3, 0.5), (0.2, 0.4)
@@ -233,3 +233,15 @@ def test_every_size_of_a_last_batch_and_of_a_test_set_can_be_computed(name: str,
         assert loss.isfinite()
     for count in (*range(1, 12), EVALUATION_BATCH - 1):
         assert stepper.evaluate(torch.cat([images, images[:count]])).shape == (EVALUATION_BATCH + count, 10)
+
+
+def test_float32_is_exact_on_a_gpu_and_every_switch_can_still_be_read() -> None:
+    conv, precision = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        use_exact_float32()
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = conv
+        torch.set_float32_matmul_precision(precision)

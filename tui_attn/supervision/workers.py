@@ -20,6 +20,8 @@ CANNOT_WORK = 70
 """Exit code of a worker that could not work at all, so that starting another makes no sense."""
 CANNOT_RECORD = 71
 """Exit code of a worker that could not write the end of a run into the run's log."""
+DEVICE_LOST = 72
+"""Exit code of a worker whose device fails at every call: another worker takes up its runs."""
 TERMINATED = 143
 """Exit code of a worker that was sent SIGTERM and kept what there was."""
 
@@ -129,6 +131,8 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
     if code == TERMINATED:
         return "its worker was ended by SIGTERM"
     last = last_lines(log).strip().splitlines()
+    if code == DEVICE_LOST:
+        return f"its device failed: {last[-1][:400]}" if last else "its device failed"
     if code == CANNOT_WORK and last:
         return f"its worker could not begin: {last[-1][:400]}"
     if code == CANNOT_RECORD:

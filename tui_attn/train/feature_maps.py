@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tui_attn.models import Trunk
+from tui_attn.train.step import use_exact_float32
 
 Network_co = TypeVar("Network_co", bound=Trunk, covariant=True)
 
@@ -70,8 +71,8 @@ class FeatureMaps(Generic[Network_co]):
         """Images that the device computes fast at once."""
         self._layout = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
         model.to(self.device).to(memory_format=self._layout)
-        if self.device.type == "cuda" and precision == "fp32":
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as in training: not TF32
+        if self.device.type == "cuda":
+            use_exact_float32()
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         scale = torch.tensor(data.std, dtype=torch.float64) * 255
         shape = (1, -1, 1, 1)

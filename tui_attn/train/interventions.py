@@ -248,8 +248,13 @@ def _device(manifest: Manifest) -> torch.device:
     import torch
 
     first = torch.device(manifest.devices[0])
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return first if here.get(first.type) else torch.device("cpu")
+    try:
+        if first.type == "cuda" and (first.index or 0) < torch.cuda.device_count():
+            torch.zeros(1, device=first)
+            return first
+    except RuntimeError:  # its driver or another program keeps it from computing
+        return torch.device("cpu")
+    return first if first.type == "mps" and torch.backends.mps.is_available() else torch.device("cpu")
 
 
 def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | CNN_SelfAttention:

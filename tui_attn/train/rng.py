@@ -40,16 +40,20 @@ def capture(device: torch.device) -> dict[str, Any]:
 
 
 def restore(states: dict[str, Any], device: torch.device) -> None:
-    """The inverse of `capture`. Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` on damage."""
+    """The inverse of `capture`; a device's stream that the states lack, as those of another device do, stays as it is.
+
+    Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` on damage.
+    """
     torch.set_rng_state(states["torch"])
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["device"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(states["device"])
+    own = states.get("device")
+    if own is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(own, device)
+    elif own is not None and device.type == "mps":
+        torch.mps.set_rng_state(own)
 
 
 def permutation(seed: int, epoch: int, size: int) -> torch.Tensor:

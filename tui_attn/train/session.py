@@ -21,11 +21,16 @@ from tui_attn.train.accelerator import device_name, peak_memory
 from tui_attn.train.final_weights import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
+from tui_attn.train.step import PrecisionError, choose_precision
 from tui_attn.train.tensors import Images
 from tui_attn.train.trainer import NotFiniteError, Trainer
 
 CHECKPOINT_EVERY = 60.0
 """Seconds of an epoch after which it is checkpointed in its middle."""
+
+
+class PrecisionChangedError(Exception):
+    """A run's good checkpoints are of a precision that this device can't compute in; the message is one line."""
 
 
 class Session:
@@ -119,7 +124,7 @@ class Session:
                 self._restore(state)
                 taken = name
                 break
-            except (MemoryError, torch.OutOfMemoryError):
+            except (MemoryError, torch.OutOfMemoryError, PrecisionChangedError):
                 raise
             except Exception as error:  # torch and numpy raise many kinds on what a checkpoint shouldn't hold
                 skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
@@ -129,9 +134,25 @@ class Session:
         self._writer.record("resumed", from_step=self.progress.step, epoch=self.progress.epoch, skipped=skipped)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        if state["identity"] != self._identity():
+        identity, precision = self._identity(), state["identity"].get("precision")
+        if precision != identity["precision"] and state["identity"] == identity | {"precision": precision}:
+            self._go_on_in(precision)
+            identity = self._identity()
+        if state["identity"] != identity:
             raise ValueError("of another run or configuration")
         self._trainer.load_state_dict(state)
+
+    def _go_on_in(self, precision: str) -> None:
+        """Train in the precision of a checkpoint from another device. Raises `PrecisionChangedError`."""
+        try:
+            self._trainer.precision = choose_precision(precision, self._trainer.device)
+        except PrecisionError:
+            raise PrecisionChangedError(
+                f"its checkpoints are in {precision}, which {self._trainer.device} can't compute: resume it where it"
+                " was begun; they are kept"
+            ) from None
+        self._trainer.build()
+        self._writer.record("started", **self._about())
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""

@@ -52,6 +52,12 @@ def _cpu_multiplies_bf16() -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
+def use_exact_float32() -> None:
+    """Multiply float32 as float32 on GPUs, not as TF32, in convolutions and matrix products alike."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+
 class Stepper:
     """Trains one network with Adam on one device and holds all that a checkpoint of it needs.
 
@@ -74,8 +80,8 @@ class Stepper:
     ) -> None:
         if device.type == "cpu":
             keep_freed_memory()
-        elif device.type == "cuda" and precision == "fp32":
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # not TF32
+        elif device.type == "cuda":
+            use_exact_float32()
         # Channels innermost is the order in which the convolutions compute.
         self._layout = torch.channels_last if channels_last and device.type != "mps" else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._layout)

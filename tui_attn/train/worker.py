@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
-from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED
+from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, TERMINATED
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
@@ -159,6 +159,8 @@ class Worker:
             text = traceback.format_exc()
             with contextlib.suppress(OSError):
                 print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
+            if self._context.device_is_lost(error):  # another process can still train what this one holds
+                os._exit(DEVICE_LOST)
             try:
                 self._context.fail(run, error, text)
             except Exception:  # no room, no folder, another's file: there is no telling

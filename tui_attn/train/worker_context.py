@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Callable
+from traceback import clear_frames
 
 import torch
 
@@ -14,11 +17,11 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.train import tensors
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
-from tui_attn.train.session import Session
+from tui_attn.train.session import PrecisionChangedError, Session
 from tui_attn.train.step import choose_precision
 from tui_attn.train.trainer import NotFiniteError
 
-_TOLD_IN_FULL = (NotFiniteError, DataError, LogGoneError, CustomModelError)
+_TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 
@@ -77,6 +80,7 @@ class WorkerContext:
             raise error
         reason = explain(error)
         shown = None if isinstance(error, _TOLD_IN_FULL) else traceback
+        clear_frames(error.__traceback__)  # their local variables hold the network and its activations
         session = self._sessions.get(run)
         if session is not None:
             session.fail(reason, shown)
@@ -85,25 +89,50 @@ class WorkerContext:
         log.append("ended", state="failed", reason=reason, traceback=shown, epoch=0, step=0, weights_sha256=None)
         log.close()
 
+    def device_is_lost(self, error: BaseException) -> bool:
+        """Whether every further call of the device would fail too, but not in another process."""
+        return device_is_lost(error)
+
     def close(self, run: str) -> None:
         """Let go of the run's files and memory."""
         session = self._sessions.pop(run, None)
         if session is None:
             return
         session.close()
+        del session
+        gc.collect()
         if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+            with contextlib.suppress(RuntimeError):  # after an error of the device; what comes next tells of it
+                torch.cuda.empty_cache()
 
 
 def explain(error: BaseException) -> str:
     """Why a run failed, in one line for the user."""
     text = str(error).strip().splitlines()
     first = text[0] if text else ""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return f"out of memory: use a smaller --batch-size or fewer --jobs ({first})"[:500]
+    if "busy or unavailable" in str(error):
+        return f"another program holds the GPU for itself: end it, or use another --device ({first})"[:500]
     if isinstance(error, _TOLD_IN_FULL):
         return str(error)
     return f"{type(error).__name__}: {first}"[:500]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of the device or of the machine."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def device_is_lost(error: BaseException) -> bool:
+    """Whether every further call of the device in this process would fail too."""
+    if is_out_of_memory(error):
+        return False
+    text = str(error)
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in text)
 
 
 def _be_reproducible() -> None:
