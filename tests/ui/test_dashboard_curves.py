@@ -16,10 +16,12 @@ from tui_attn.ui.widgets.curves_panel import without_points
 def test_one_seed_shows_training_and_test_of_each_model(tmp_path: Path) -> None:
     picture = snapshot(recorded.scene(tmp_path, "running"))
     title, curves = accuracy_curves(picture, ascii_only=False)
-    assert title == "accuracy"
-    assert [curve.label for curve in curves] == ["base", "se", "self-attention", "test", "test", "test"]
+    assert title == "test accuracy, training faint"
+    models = ["base", "se", "self-attention"]
+    assert [curve.label for curve in curves] == [*models, "train", "train", "train"]
     assert [curve.marker for curve in curves[3:]] == ["○", "△", "□"]
-    assert [len(curve.values) for curve in curves] == [125, 125, 125, 2, 2, 2]
+    assert [len(curve.values) for curve in curves] == [2, 2, 2, 125, 125, 125]
+    assert [curve.faint for curve in curves] == [False] * 3 + [True] * 3
     assert len({curve.id for curve in curves}) == 6
     assert all(curve.group is None for curve in curves)
     losses = _losses(picture)

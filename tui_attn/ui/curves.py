@@ -40,6 +40,8 @@ class Curve:
     """Curves of one group (the seeds of a model) are drawn as one mean line with a band; None stands alone."""
     revision: int = 0
     """Changes whenever the arrays do. Equal revisions and lengths mean: nothing new."""
+    faint: bool = False
+    """Whether it stands smoothed behind the others."""
     marker: str = ""
     """One character that tells the curve apart without colour; chosen by the chart when empty."""
 
@@ -47,7 +49,7 @@ class Curve:
 _HOLLOW = {"●": "○", "▲": "△", "■": "□", "◆": "◇", "▼": "▽", "★": "☆", "◧": "◨", "◍": "◌"} | dict(
     zip("o+x*%&@=", "O#X$?8Q~", strict=True)
 )
-"""The marker of a test curve by that of the training curve of the same model."""
+"""The marker of a training curve by that of the test curve of the same model."""
 
 
 def metric_curves(snapshot: Snapshot, metric: str, *, ascii_only: bool) -> tuple[str, list[Curve]]:
@@ -66,17 +68,21 @@ def accuracy_curves(snapshot: Snapshot, *, ascii_only: bool) -> tuple[str, list[
     """
     seeds = _many_seeds(snapshot)
     views = [view for view in snapshot.runs.values() if view.state.steps]
-    tests = [_test(view, seeds, ascii_only) for view in views if view.state.epochs]
+    tests = [_test(view, seeds) for view in views if view.state.epochs]
     if seeds and tests:
         return "test accuracy", tests
-    return "accuracy", [_train(view, view.state.accuracies, seeds) for view in views] + tests
+    trains = [_train(view, view.state.accuracies, seeds, ascii_only=ascii_only) for view in views]
+    return "test accuracy, training faint" if tests else "accuracy", tests + trains
 
 
-def _train(view: RunView, values: array[float], seeds: bool) -> Curve:
+def _train(view: RunView, values: array[float], seeds: bool, *, ascii_only: bool | None = None) -> Curve:
+    """`ascii_only`: given where the curve stands behind that of the test set, as soon as there is one."""
     run = view.state
+    behind = ascii_only is not None and bool(run.epochs) and not seeds
+    filled = ink(run.model).ascii_marker if ascii_only else ink(run.model).marker
     return Curve(
         id=run.id,
-        label=safe_text(run.id if seeds else run.model, one_line=True),
+        label="train" if behind else safe_text(run.id if seeds else run.model, one_line=True),
         color=run.model,
         steps=run.steps,
         values=values,
@@ -84,15 +90,16 @@ def _train(view: RunView, values: array[float], seeds: bool) -> Curve:
         steps_per_epoch=run.about.get("steps_per_epoch"),
         group=run.model if seeds else None,
         revision=view.revision,
+        faint=behind,
+        marker=_HOLLOW.get(filled, "") if behind else "",
     )
 
 
-def _test(view: RunView, seeds: bool, ascii_only: bool) -> Curve:
+def _test(view: RunView, seeds: bool) -> Curve:
     run = view.state
-    filled = ink(run.model).ascii_marker if ascii_only else ink(run.model).marker
     return Curve(
         id=f"{run.id} test",
-        label="test" if not seeds else safe_text(run.id, one_line=True),
+        label=safe_text(run.id if seeds else run.model, one_line=True),
         color=run.model,
         steps=[result.step for result in run.epochs],
         values=[result.test_accuracy for result in run.epochs],
@@ -100,7 +107,6 @@ def _test(view: RunView, seeds: bool, ascii_only: bool) -> Curve:
         steps_per_epoch=run.about.get("steps_per_epoch"),
         group=run.model if seeds else None,
         revision=view.revision,
-        marker="" if seeds else _HOLLOW.get(filled, ""),
     )
 
 

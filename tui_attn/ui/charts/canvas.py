@@ -224,6 +224,8 @@ def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str]
     every = max(frame.width // 5, 12)
     sparse: list[tuple[Floats, Floats, str, Style]] = []
     for index, (line, marker) in enumerate(zip(lines, markers, strict=True)):
+        if line.faint:
+            continue
         style = styles.curve(line.color, bold=True)
         y = frame.scaled(line.y)
         good = np.isfinite(y)

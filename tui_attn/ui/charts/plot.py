@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tui_attn.ui.charts.geometry import Floats, Pixels
 
 MIN_WIDTH, MIN_HEIGHT = 30, 6
+WARM_UP = 0.1
+"""The share of the x axis whose values a fitted y axis may leave out."""
 _POINTS = 6000
 """Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
 
@@ -53,6 +55,8 @@ class View:
     cursor: float | None = None
     smoothing: float = 0.0
     focused: bool = False
+    fit: bool = False
+    """Whether the y axis leaves out what only the first tenth of the curves reaches."""
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
 
@@ -104,8 +108,10 @@ def _prepare(view: View) -> tuple[Span, Span, Span, bool, list[str]] | None:
         return None
     full = history(float(min(a for a, _ in ends)), float(max(b for _, b in ends)))
     x = full if view.x is None else view.x.within(full)
-    notes = []
-    drawn = [part for line in view.lines for part in _drawn(line, x)]
+    notes: list[str] = []
+    fitted = view.fit and view.x is None and view.y is None and not view.log
+    after = Span(x.at(WARM_UP), x.upper) if fitted else x
+    drawn = [part for line in view.lines for part in _drawn(line, after)]
     finite = [part[np.isfinite(part)] for part in drawn]
     values = np.concatenate(finite) if finite else np.zeros(0)
     positive = values[values > 0]
@@ -177,7 +183,8 @@ def _layers(
     for line, marker in zip(lines, markers, strict=True):
         under = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
         jobs += [(x, y, styles.behind(line.color), ".", False) for x, y in under]
-        jobs.append((line.x, line.y, styles.curve(line.color), marker, True))
+        style = styles.behind(line.color) if line.faint else styles.curve(line.color)
+        jobs.append((line.x, line.y, style, marker, not line.faint))
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
     found: dict[tuple[Style, str, bool], list[Pixels]] = {}
     for x, y, style, marker, front in jobs:

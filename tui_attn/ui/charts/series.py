@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tui_attn.ui.charts.geometry import Floats, Indices
 
 
+BEHIND = 0.8
+"""The least smoothing of curves that stand behind others."""
+
+
 class Smoother:
     """The exponential moving average with bias correction, as TensorBoard and Adam use it (Kingma and Ba, 2015).
 
@@ -141,6 +145,8 @@ class Line:
     high: Floats | None = None
     """The band: lowest and highest of the group at each point."""
     members: int = 1
+    faint: bool = False
+    """Whether it stands behind the others."""
     tails: list[tuple[Floats, Floats]] = field(default_factory=list)
     """What curves of the group have beyond the points that all of them have."""
 
@@ -211,8 +217,8 @@ class SeriesStore:
 
     def sync(self, curves: Sequence[Curve]) -> bool:
         """Take over `curves`; return whether anything to be seen changed."""
-        dressed = [(c.id, c.label, c.color, c.group, c.marker) for c in curves]
-        changed = dressed != [(c.id, c.label, c.color, c.group, c.marker) for c in self._curves]
+        dressed = [(c.id, c.label, c.color, c.group, c.marker, c.faint) for c in curves]
+        changed = dressed != [(c.id, c.label, c.color, c.group, c.marker, c.faint) for c in self._curves]
         self._curves = list(curves)
         ids = {curve.id for curve in curves}
         self._series = {id_: series for id_, series in self._series.items() if id_ in ids}
@@ -237,6 +243,9 @@ class SeriesStore:
         x = series.x(axis)
         if x is None:
             return None
+        if curve.faint:
+            weight = max(smoothing, BEHIND)
+            return Line(curve.label, curve.color, curve.marker, x, series.smoothed(weight), faint=True)
         raw = series.values if smoothing and show_raw else None
         return Line(curve.label if len(members) == 1 else curve.group or curve.label, curve.color, curve.marker, x,
                     series.smoothed(smoothing), raw)  # fmt: skip

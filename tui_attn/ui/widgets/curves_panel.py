@@ -36,6 +36,8 @@ class CurvesPanel(Widget):
             metric.name: MetricPlot(metric.name, percent=metric.unit == "fraction", id=metric.name)
             for metric in STEP_METRICS
         }
+        for plot in self.plots.values():
+            plot.fit = True
         self.gates = GateStrip(id="gates") if has_gates else None
         self._snapshot: Snapshot | None = None
         self._timer: Timer | None = None

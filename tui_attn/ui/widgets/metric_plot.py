@@ -43,6 +43,8 @@ class MetricPlot(Lines, can_focus=True):
     """What runs along the x axis. Curves that don't know their place there are left out."""
     show_raw: reactive[bool] = reactive(True, init=False, repaint=False)
     """Whether raw values show faintly under smoothed ones."""
+    fit: reactive[bool] = reactive(False, init=False, repaint=False)
+    """Whether the y axis leaves out what only the first tenth of the curves reaches."""
     group_seeds: reactive[bool] = reactive(True, init=False, repaint=False)
     """Whether curves of one group are drawn as mean line and band."""
     cursor: reactive[float | None] = reactive[float | None](None, init=False, repaint=False)
@@ -97,7 +99,16 @@ class MetricPlot(Lines, can_focus=True):
         self._curves = list(curves)
         fingerprint: list[object] = [self.title, self.empty]
         fingerprint += [
-            (curve.id, curve.label, curve.color, curve.group, curve.marker, curve.revision, len(curve.values))
+            (
+                curve.id,
+                curve.label,
+                curve.color,
+                curve.group,
+                curve.marker,
+                curve.faint,
+                curve.revision,
+                len(curve.values),
+            )
             for curve in self._curves
         ]
         if fingerprint != self._fingerprint:
@@ -120,6 +131,7 @@ class MetricPlot(Lines, can_focus=True):
         axis = self._axis
         view = View([], self.title, self.y_label, self.percent, axis, self.log_scale, self._x, self._y, self.cursor)
         view.smoothing, view.empty, view.focused = self.smoothing, self.empty, self.has_focus
+        view.fit = self.fit
         if axis != self.x_axis:
             view.notes.append(f"{self.x_axis} not known")
         key = (width, height, styles, self.show_raw, self.group_seeds, repr(view))
@@ -218,6 +230,10 @@ class MetricPlot(Lines, can_focus=True):
         """Draw again."""
         self.redraw()
 
+    def watch_fit(self) -> None:
+        """Draw again."""
+        self.redraw()
+
     def watch_group_seeds(self) -> None:
         """Draw again."""
         self.redraw()
@@ -291,6 +307,10 @@ class MetricPlot(Lines, can_focus=True):
         """Take the next x axis that is known."""
         known = [axis for axis in X_AXES if self._store is None or self._store.knows(axis)] or ["step"]
         self.x_axis = known[(known.index(self._axis) + 1) % len(known)] if self._axis in known else known[0]
+
+    def action_toggle_range(self) -> None:
+        """Fit the y axis, or show all values."""
+        self.fit = not self.fit
 
     def action_toggle_seeds(self) -> None:
         """Show seeds one by one or together."""
