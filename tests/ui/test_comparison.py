@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
+from tui_attn import data
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
 from tui_attn.compare.t_test import paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
@@ -199,7 +200,11 @@ def test_more_seeds_are_trained_only_after_a_yes(tmp_path: Path) -> None:
         await pilot.press("e", "y")
         await until(pilot, folder.control.exists)
 
-    with staged(tmp_path, "running") as folder:
+    located = data.find("synthetic")
+    assert located is not None
+    config = ExperimentConfig(epochs=5, dataset="synthetic")
+    folder = recorded.scene(tmp_path, "running", config=config, data={"version": located.version})
+    with recorded.supervised(folder):
         drive(make_app(folder), script)
     command = json.loads(folder.control.read_text().splitlines()[0])
     assert (command["type"], command["seeds"]) == ("extend", 6)
@@ -224,8 +229,6 @@ def test_what_is_damaged_or_missing_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_images_are_drawn_where_the_test_set_is_that_of_the_runs(tmp_path: Path) -> None:
-    from tui_attn import data
-
     config = ExperimentConfig(epochs=2, dataset="synthetic", test_limit=500)
     located = data.find("synthetic")
     assert located is not None
