@@ -174,7 +174,7 @@ def index(data: bytes) -> None:
 def archive(data: bytes) -> None:
     """A checkpoint that no index vouches for, and arrays: all are zip archives."""
     try:
-        checkpoint._check_archive(data)
+        checkpoint._check_archive(data, checksums=True)
     except checkpoint.CheckpointError as error:
         _one_line(error)
     FILE.write_bytes(data)

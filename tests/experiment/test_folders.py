@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -22,6 +23,7 @@ from tui_attn.experiment.folders import ID, ExperimentDir, RunDir, run_id
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import run_silent, supervisor_alive
 from tui_attn.experiment.writing import make_experiment, write_manifest
+from tui_attn.system import liveness
 from tui_attn.system.text import has_control_characters
 
 NOW = 1_700_000_000.0
@@ -352,6 +354,27 @@ def test_without_a_lock_only_another_hosts_heartbeat_counts(tmp_path: Path, host
     folder.supervisor_lock.touch()
     os.utime(folder.supervisor_lock, (NOW, NOW))
     assert supervisor_alive(folder, now=NOW + age) == alive
+
+
+@pytest.mark.parametrize("since_boot", [True, False])
+def test_another_machine_of_the_same_name_is_told_by_its_boot(tmp_path: Path, since_boot: bool) -> None:
+    """What beat since this machine booted isn't this machine before its boot."""
+    folder = make(tmp_path, "one")
+    who = {"host": os.uname().nodename, "boot_id": "another machine's", **HERE}
+    folder.supervisor.write_text(json.dumps({"identity": who}))
+    folder.supervisor_lock.touch()
+    at = liveness.boot_time() + (1.0 if since_boot else -1.0)
+    os.utime(folder.supervisor_lock, (at, at))
+    assert supervisor_alive(folder, now=at + 5) == since_boot
+
+
+def test_a_manifest_of_thousands_of_devices_is_damaged(tmp_path: Path) -> None:
+    folder = make(tmp_path, "one")
+    data = json.loads(folder.manifest.read_text()) | {"devices": [f"cuda:{number}" for number in range(5000)]}
+    del data["crc"]
+    folder.manifest.write_text(json.dumps(data))
+    with pytest.raises(RunsError, match="damaged"):
+        folder.manifest_data()
 
 
 def test_a_folder_that_nobody_ever_supervised_is_not_alive(tmp_path: Path) -> None:

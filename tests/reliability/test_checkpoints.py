@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -335,3 +337,18 @@ def test_a_checkpoint_that_does_not_fit_into_memory_is_not_taken_for_damaged(
 )
 def test_out_of_memory_is_named(error: Exception) -> None:
     assert explain(error).startswith("out of memory: use a smaller --batch-size or fewer --jobs")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_one_that_unpacks_to_more_than_it_holds_is_passed_over(tmp_path: Path, listed: bool) -> None:
+    path = tmp_path / "whole.pt"
+    torch.save({"format": 1, "value": torch.zeros(1_000_000)}, path)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name))
+    path.unlink()
+    checkpoint.write(tmp_path, packed.getvalue(), step=1, epoch=0)
+    if not listed:
+        (tmp_path / "LATEST.json").unlink()
+    assert good(tmp_path) == ([], ["step-00000001.pt (is compressed, which no checkpoint of tui-attn is)"])

@@ -127,9 +127,29 @@ def test_a_pid_that_was_given_to_another_process_is_neither_believed_nor_signall
     for stranger in (replace(ours, start_time="1"), replace(ours, boot_id="of-the-boot-before")):
         experiment.supervisor.write_text(json.dumps({"identity": stranger.to_json(), "ready": True, "t": time.time()}))
         experiment.supervisor_lock.touch()
+        os.utime(experiment.supervisor_lock, (1e9, 1e9))  # before this boot: later ones are another machine's
         assert not stranger.runs()
         assert not supervisor_alive(experiment)
         control.kill(experiment)  # would end this test
+
+
+@pytest.mark.parametrize("host", ["elsewhere", liveness.identity().host])
+def test_a_frozen_supervisor_on_another_machine_is_known_by_the_hearts_of_its_runs(lab: Lab, host: str) -> None:
+    experiment = lab.make()
+    run = experiment.run("se-s0")
+    run.make()
+    who = replace(liveness.identity(), host=host, boot_id="another machine's")
+    experiment.supervisor.write_text(json.dumps({"identity": who.to_json(), "ready": True, "t": 0.0}))
+    for heart in (experiment.supervisor_lock, run.heartbeat):
+        heart.touch()
+    beats = iter(range(1, 1000))
+    begin = time.time()
+
+    def beat(_: float) -> None:
+        os.utime(run.heartbeat, (begin + next(beats),) * 2)
+
+    with pytest.raises(control.LaunchError, match=f"running on {host}: stop it there"):
+        starting.resume(experiment, wait=beat)
 
 
 def test_a_supervisor_on_another_host_is_known_by_its_heart(
@@ -195,6 +215,7 @@ def test_after_a_reboot_the_experiment_is_lost_and_taken_up(lab: Lab, undisturbe
     experiment.supervisor.write_text(json.dumps(data))
     for beat in (experiment.supervisor_lock, *experiment.path.glob("*/heartbeat")):
         beat.write_text("of-the-boot-before 0000000000999999.000\n")  # later than any time since this boot
+        os.utime(beat, (1e9, 1e9))
     assert read_state(experiment).situation().experiment == "lost"
     assert [folder.id for folder in control.interrupted(experiment.path.parent)] == [experiment.id]
     lab.finish(experiment)

@@ -29,6 +29,7 @@ class Fork(WorkerProcess):
     def __init__(self, slot: Slot, log: RunDir, experiment: str, fault: str) -> None:
         self.slot = slot
         self.held = []
+        self._unsent = bytearray()
         self._code: int | None = None
         reading, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)
@@ -45,6 +46,7 @@ class Fork(WorkerProcess):
         return self._pid
 
     def exit_code(self) -> int | None:
+        self._send()
         if self._code is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if pid else None

@@ -9,6 +9,7 @@ import pytest
 from tests.supervision.workshop import command, make, reopen, states, ticks
 from tui_attn.experiment import event_log
 from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.writing import extend_manifest
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 
 
@@ -91,3 +92,20 @@ def test_retry_queues_a_failed_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     shop.made[0].end("se-s0")
     ticks(supervisor)
     assert shop.made[0].held == ["base-s0"]
+
+
+@pytest.mark.parametrize(("seeds", "answer"), [(3, "done"), (9, "came too late: nothing was running")])
+def test_an_extension_that_took_effect_before_its_supervisor_died_is_not_called_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int, answer: str
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    shop.made[0].end("base-s0")
+    ticks(supervisor)
+    shop.made[0].code = 0
+    ticks(supervisor)
+    supervisor.end()
+    command(shop.folder, "extend", "c1", seeds=seeds)
+    extend_manifest(shop.folder, 3)  # by one that was killed between this and its acknowledgement
+    again, _ = reopen(shop.folder)
+    assert again.config.seeds == 3
+    assert read_state(shop.folder).state.acknowledged["c1"] == ("extend", answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -148,3 +149,22 @@ def test_a_process_freezes_where_it_is_ordered_to_and_goes_on_when_it_may() -> N
         output, _ = process.communicate()
     assert output.split() == ["0", "1", "2", "3", "4"]
     assert process.returncode == 0
+
+
+def test_a_pipe_that_is_full_loses_no_command() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    worker = WorkerProcess.__new__(WorkerProcess)
+    worker._pipe, worker._unsent = writing, bytearray()
+    sent = [f"run-s{number}" for number in range(5000)]
+    for run in sent:  # the worker is frozen and takes nothing
+        worker.tell("pause", run)
+    received = b""
+    while received.count(b"\n") < len(sent):
+        received += os.read(reading, 65536)
+        worker._send()
+    assert [json.loads(line)["run"] for line in received.splitlines()] == sent
+    os.close(reading)
+    worker.tell("pause", "after its end")
+    assert not worker._unsent
+    worker.close()

@@ -348,3 +348,29 @@ def test_a_disk_that_fails_is_told_and_one_that_cannot_sync_folders_is_not(
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError) if told else contextlib.nullcontext():
         sync_folder(tmp_path)
+
+
+def test_a_disk_without_inodes_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = Reserve(tmp_path)
+    assert reserve.room()
+    opened = os.open
+
+    def no_new_file(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_EXCL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", no_new_file)
+    assert not reserve.room()
+    monkeypatch.undo()
+    assert reserve.room()
+    assert names(tmp_path) == [".reserve"]
+
+
+def test_temporary_files_of_a_folder_that_is_in_use_stay(tmp_path: Path) -> None:
+    for folder in ("free", "used"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ".x.tmp").touch()
+    remove_stale_files(tmp_path, in_use=lambda path: path.name == "used")
+    assert names(tmp_path / "free") == []
+    assert names(tmp_path / "used") == [".x.tmp"]

@@ -29,7 +29,7 @@ def program() -> Group:
 
 def main() -> None:
     """The entry point of `tui-attn`."""
-    output.open_standard_streams()
+    console.open_standard_streams()
     if os.environ.get(VARIABLE, "").startswith("complete_"):
         sys.exit(_complete())
     sys.exit(run(sys.argv[1:]))

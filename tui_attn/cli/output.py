@@ -36,17 +36,3 @@ def give_up_stdout() -> None:
 def output_width() -> int:
     """Columns of the terminal that stdout is, or 100."""
     return (os.get_terminal_size(1).columns or 80) if os.isatty(1) else 100
-
-
-def open_standard_streams() -> None:
-    """Open /dev/null in place of each standard stream that is closed.
-
-    Otherwise the next file that is opened would take its number, and printed text would be written to it.
-    """
-    for fd, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `fd`
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115

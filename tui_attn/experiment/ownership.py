@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import liveness
@@ -23,12 +24,24 @@ def supervisor_alive(folder: ExperimentDir, *, now: float | None = None) -> bool
     if pid is not None:
         return True
     who = supervisor_identity(folder)
-    if who is None or who.here():
-        return False
-    if who.host == os.uname().nodename:  # this host, before its last boot
+    if who is None or not may_run_elsewhere(who, folder.supervisor_lock):
         return False
     age = liveness.age(folder.supervisor_lock, now=now)
     return age is not None and age < STALLED_AFTER
+
+
+def may_run_elsewhere(who: liveness.Identity, heart: Path) -> bool:
+    """Whether a process that is not of this boot of this host may still be alive, with `heart` as its sign of life.
+
+    Two machines may have one name, and differ in their boot ids. What last beat before this boot was this machine.
+    """
+    if who.here():
+        return False
+    try:
+        beaten = heart.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return False
+    return who.host != os.uname().nodename or beaten >= liveness.boot_time()
 
 
 def run_silent(run: RunDir, *, now: float | None = None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.finding import experiments
-from tui_attn.experiment.folders import ExperimentDir, run_id
+from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
 from tui_attn.system import children, files, liveness
@@ -148,18 +148,24 @@ def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep)
                 signalled.add(pid)
         while time.monotonic() < deadline:
             if not {liveness.holder(lock) for lock in _locks(folder)} - {None, 0, os.getpid()}:
+                files.Reserve(folder.path).free()
                 return
             wait(0.05)
 
 
 def _locks(folder: ExperimentDir) -> list[Path]:
     """The locks of the supervisor and of the manifest's runs; links are not followed."""
+    return [folder.supervisor_lock, *(run.lock for run in runs_of(folder))]
+
+
+def runs_of(folder: ExperimentDir) -> list[RunDir]:
+    """The runs of the manifest whose folders are no links; none where it can't be read."""
     try:
         config = folder.manifest_data().config
     except RunsError:
-        return [folder.supervisor_lock]
+        return []
     runs = [folder.run(run_id(model, seed)) for model in config.models for seed in config.seed_list]
-    return [folder.supervisor_lock, *(run.lock for run in runs if not run.path.is_symlink())]
+    return [run for run in runs if not run.path.is_symlink()]
 
 
 def _last_words(folder: ExperimentDir, begin: int) -> str:

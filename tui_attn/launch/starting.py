@@ -25,7 +25,7 @@ from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
-from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
+from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.launch import control, custom_models, devices
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.text import command_line, safe_text
@@ -249,15 +249,17 @@ def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
 def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
     """Refuse what a supervisor on another host runs, whatever that host's clock says.
 
-    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second.
+    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second,
+    and its workers the heartbeats of their runs, even while the supervisor is frozen.
     """
     who = supervisor_identity(folder)
-    if who is None or who.host == platform.node():
+    hearts = [folder.supervisor_lock, *(run.heartbeat for run in control.runs_of(folder))]
+    if who is None or not any(may_run_elsewhere(who, heart) for heart in hearts):
         return
-    before = _touched(folder.supervisor_lock)
+    before = [_touched(heart) for heart in hearts]
     for _ in range(round(ELSEWHERE_WITHIN / 0.1)):
         wait(0.1)
-        if _touched(folder.supervisor_lock) != before:
+        if [_touched(heart) for heart in hearts] != before:
             host = safe_text(who.host, one_line=True)
             raise LaunchError(
                 f"{folder.id} is running on {host}: stop it there ('{command_line('stop', folder.path)}') first"

@@ -45,10 +45,22 @@ class Control:
         for command in self._new():
             self._obey(command)
 
-    def refuse(self, why: str) -> None:
-        """Acknowledge the new commands without obeying them."""
+    def settle(self, why: str, *, seeds: int) -> None:
+        """Acknowledge the commands that no supervisor acknowledged, without obeying them.
+
+        One whose effect is there, as in an experiment of so many `seeds`, was obeyed by a supervisor that died before
+        it could say so.
+        """
         for command in self._new():
-            self._acknowledge(command, why)
+            self._acknowledge(command, "done" if self._has_effect(command, seeds) else why)
+
+    def _has_effect(self, command: Event, seeds: int) -> bool:
+        if command.type == "extend":
+            return bool(command["seeds"] <= seeds)
+        runs, named = self._follower.state.runs, command.get("run")
+        ended = {"stop": "stopped", "skip": "skipped"}.get(command.type)
+        known = runs.values() if named is None else [runs[named]] if named in runs else []
+        return any(run.state == ended for run in known)
 
     def _new(self) -> Iterator[Event]:
         """The commands that nobody has acknowledged; what else is in the control log is passed over."""

@@ -17,6 +17,7 @@ from tui_attn.supervision.exporter import Exporter
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import files, liveness
 from tui_attn.system.children import Folder
+from tui_attn.system.console import open_standard_streams
 from tui_attn.system.signals import Signals
 
 TICK = 0.05
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     The folder is held open, so that it may be renamed or moved meanwhile.
     """
     os.umask(0o077)
+    open_standard_streams()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signals = Signals([signal.SIGTERM, signal.SIGINT])
     signals.start()

@@ -84,7 +84,7 @@ class Supervisor:
 
         Raises `OSError` when it can't be recorded.
         """
-        files.remove_stale_files(self.folder.path)
+        self._remove_stale_files()
         resumed = bool(self.state.runs)
         self._log.record(
             "experiment_started",
@@ -93,7 +93,7 @@ class Supervisor:
             jobs=len(self._pool.slots),
             resumed=resumed,
         )
-        self._control.refuse("came too late: nothing was running")
+        self._control.settle("came too late: nothing was running", seeds=self._manifest.config.seeds)
         self._queue_runs()
         fault("queue")
         self._log.patient = True
@@ -128,7 +128,7 @@ class Supervisor:
             seconds=round(self._clock() - self._began, 3),
         )
         self._log.close()
-        files.remove_stale_files(self.folder.path)
+        self._remove_stale_files()
         self._locks.release()
         self._lock.release()
 
@@ -137,6 +137,10 @@ class Supervisor:
         self._stopping.let_go()
 
     # ---- what it is made of
+
+    def _remove_stale_files(self) -> None:
+        """But not those of a run that the worker of a dead supervisor still writes."""
+        files.remove_stale_files(self.folder.path, in_use=lambda run: liveness.holder(RunDir(run).lock) is not None)
 
     def _spawn_process(self, slot: Slot, log: RunDir) -> Worker:
         crowded = self._manifest.devices == ("cpu",) and len(self._pool.slots) > 1

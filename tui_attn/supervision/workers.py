@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -60,6 +59,7 @@ class WorkerProcess:
     def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
         self.slot = slot
         self.held: list[str] = []
+        self._unsent = bytearray()
         output = open_to_write(log.worker_log, os.O_APPEND)
         reading, self._pipe = os.pipe()
         try:
@@ -88,12 +88,22 @@ class WorkerProcess:
 
     def tell(self, do: str, run: str | None = None) -> None:
         """Send a command down the pipe; a dead worker's is dropped."""
-        line = json.dumps({"do": do, "run": run}) + "\n"
-        with contextlib.suppress(OSError):
-            os.write(self._pipe, line.encode())
+        self._unsent += json.dumps({"do": do, "run": run}).encode() + b"\n"
+        self._send()
+
+    def _send(self) -> None:
+        """Write what the pipe takes; a frozen worker's may be full."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._pipe, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
 
     def exit_code(self) -> int | None:
         """None while it lives, else its exit code, negative for a signal."""
+        self._send()
         return self._process.poll()
 
     def kill(self, signum: int) -> None:

@@ -10,6 +10,20 @@ from collections.abc import Callable
 from tui_attn.system.text import duration, safe_text, size
 
 
+def open_standard_streams() -> None:
+    """Open /dev/null in place of each standard stream that is closed.
+
+    Otherwise the next file to be opened would take its number, and be written to by whoever prints.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `fd`
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115
+
+
 def say(message: str) -> None:
     """Print a message; a closed stderr is no reason to stop."""
     try:

@@ -169,10 +169,10 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def remove_stale_files(folder: Path) -> None:
+def remove_stale_files(folder: Path, *, in_use: Callable[[Path], bool] = lambda _: False) -> None:
     """Remove what writers that died left beside their files in `folder` and the folders in it, links not followed.
 
-    Only for the owner of the folder, who knows that nobody else writes there.
+    Only for the owner of the folder, who knows that nobody else writes there but in folders that are `in_use`.
     """
     try:
         entries = list(os.scandir(folder))
@@ -181,7 +181,8 @@ def remove_stale_files(folder: Path) -> None:
     for entry in entries:
         with contextlib.suppress(OSError):
             if entry.is_dir(follow_symlinks=False):
-                remove_stale_files(Path(entry.path))
+                if not in_use(Path(entry.path)):
+                    remove_stale_files(Path(entry.path))
             elif entry.name.startswith(".") and entry.name.endswith(".tmp"):
                 Path(entry.path).unlink()
 
@@ -208,6 +209,7 @@ class Reserve:
             kept = os.fstat(fd).st_size >= self.SIZE
             _allocate(fd, self.SIZE * 2 if kept else self.SIZE * 4)
             os.ftruncate(fd, self.SIZE)
+            self._make_a_file()
         except OSError as error:
             if error.errno in FULL:
                 self._shrink(fd, kept=os.fstat(fd).st_size >= self.SIZE)
@@ -215,6 +217,12 @@ class Reserve:
         finally:
             os.close(fd)
         return True
+
+    def _make_a_file(self) -> None:
+        """Try whether there is an inode left, which neither room nor the reserve says."""
+        path = self._path.with_name(f".room.{os.urandom(8).hex()}.tmp")
+        os.close(open_to_write(path, os.O_EXCL))
+        path.unlink()
 
     def free(self) -> None:
         """Give the room away."""

@@ -213,7 +213,15 @@ class Identity:
 
     def runs(self) -> bool:
         """Whether this very process still runs here (a zombie does not)."""
-        return self.here() and process_start_time(self.pid) == self.start_time
+        if not self.here():
+            return False
+        if self.start_time:
+            return process_start_time(self.pid) == self.start_time
+        try:  # without /proc the pid is all that is known
+            os.kill(self.pid, 0)
+        except OSError:
+            return False
+        return True
 
 
 def identity(pid: int | None = None) -> Identity:
@@ -229,6 +237,12 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
+
+
+def boot_time() -> float:
+    """When this machine booted, in unix seconds."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.time() - time.clock_gettime(clock)
 
 
 def process_start_time(pid: int) -> str | None:

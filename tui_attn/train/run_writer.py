@@ -86,8 +86,18 @@ class RunWriter:
 
     def retry(self, write: Callable[[], T]) -> T:
         """Do `write`; while the disk is full, wait for room."""
+        told = False
+
+        def sign_of_life() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                with contextlib.suppress(OSError):  # a log may have room where nothing else has, such as without inodes
+                    self._log.append("warning", message="no room on the disk: this run waits")
+            self.beat()
+
         try:
-            return retry_on_full_disk(write, should_abort=self._should_abort, sign_of_life=self.beat)
+            return retry_on_full_disk(write, should_abort=self._should_abort, sign_of_life=sign_of_life)
         except NoRoomError:
             self.behind = True
             raise

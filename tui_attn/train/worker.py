@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, TERMINATED
+from tui_attn.system.console import open_standard_streams
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
@@ -37,6 +38,7 @@ IDLE = 0.5
 def main(arguments: list[str]) -> int:
     """Train what the supervisor hands out, until it says exit or is gone."""
     os.umask(0o077)
+    open_standard_streams()
     faulthandler.enable()
     signals = Signals([signal.SIGTERM])
     signals.start()
