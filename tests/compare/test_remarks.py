@@ -65,7 +65,7 @@ def test_failed_runs_say_why(tmp_path: Path) -> None:
     text = told(folder)
     assert "se-s0 failed after 1 of 3 epochs: the loss is nan at step 9␛[2J" in text
     assert "only finished runs enter means and verdicts" in text
-    assert f"'tui-attn resume {folder.id} --runs-dir {folder.path.parent}' takes up what failed" in text
+    assert f"'tui-attn resume {folder.id} --runs-dir {folder.path.parent}' continues what failed" in text
     assert "different numbers of seeds (base 2, se 1, self-attention 2)" in text
 
 

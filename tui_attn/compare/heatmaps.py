@@ -283,13 +283,13 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
         return [f"{facts.layer}: the untrained network's heatmap is missing, so nothing tells what training changed"]
     what = "attention of the heads" if facts.layer == "attention" else "levels of the channels"
     patterns = {f"the {what}": levels, "the differences between classes": classes}
-    told = {
+    words_of = {
         "stronger": "learned, stronger than before training",
         "flattened": "flattened by training",
         "similar": "no clearer than before training, don't interpret",
     }
     parts = []
-    for change, words in told.items():
+    for change, words in words_of.items():
         names = [f"{name} ({_times(pattern)})" for name, pattern in patterns.items() if pattern.change == change]
         parts += [f"{words}: {' and '.join(names)}"] if names else []
     found = [f"{facts.layer}: {'; '.join(parts)}"]

@@ -15,7 +15,7 @@ from tui_attn.experiment.model_info import position
 from tui_attn.experiment.reducer import ExperimentState, RunState
 
 _MOST = 4
-"""Reasons that are told; of more the number."""
+"""Reasons that are listed; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is missing or odd in a comparison, told in words."""
+"""Sentences on what is missing or odd in a comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
 
 _MOST = 5
-"""Runs that are named one by one; of more the number is told."""
+"""Runs that are named; further ones are counted."""
 
 
 def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = True) -> list[str]:
@@ -63,7 +63,7 @@ def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) ->
         states = ", ".join(f"{count} {state}" for state, count in waiting.items())
         yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
     if folder is not None and any(line.state in {"failed", "lost", "stopped"} for line in runs):
-        yield f"'{command_line('resume', folder)}' takes up what failed, was lost or stopped"
+        yield f"'{command_line('resume', folder)}' continues what failed, was lost or stopped"
 
 
 def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:

@@ -39,7 +39,7 @@ class _Run:
 
     results: Results
     model: ModelSummary
-    told: RunSummary
+    shown: RunSummary
     run: RunState | None
     """None before it has begun."""
 
@@ -60,12 +60,12 @@ _RUNS: Mapping[str, Callable[[_Run], object]] = {
     "experiment": lambda row: row.results.summary.experiment,
     "experiment_name": lambda row: row.config.name,
     "dataset": lambda row: row.config.dataset,
-    "run": lambda row: row.told.run,
+    "run": lambda row: row.shown.run,
     "model": lambda row: row.model.model,
-    "seed": lambda row: row.told.seed,
-    "state": lambda row: row.told.state,
-    "counts": lambda row: int(row.told.counts),
-    "epochs_done": lambda row: row.told.epoch,
+    "seed": lambda row: row.shown.seed,
+    "state": lambda row: row.shown.state,
+    "counts": lambda row: int(row.shown.counts),
+    "epochs_done": lambda row: row.shown.epoch,
     "epochs_planned": lambda row: row.config.epochs,
     "batch_size": lambda row: row.config.batch_size,
     "learning_rate": lambda row: row.config.lr,
@@ -76,13 +76,13 @@ _RUNS: Mapping[str, Callable[[_Run], object]] = {
     "macs": lambda row: row.model.macs,
     "device": lambda row: row.about("device"),
     "precision": lambda row: row.about("precision"),
-    "test_accuracy_fraction": lambda row: row.told.test_accuracy,
-    "test_loss_nats": lambda row: row.told.test_loss,
-    "train_time_s": lambda row: row.told.train_seconds,
-    "images_per_s": lambda row: row.told.images_per_second,
-    "peak_memory_bytes": lambda row: row.told.peak_memory,
+    "test_accuracy_fraction": lambda row: row.shown.test_accuracy,
+    "test_loss_nats": lambda row: row.shown.test_loss,
+    "train_time_s": lambda row: row.shown.train_seconds,
+    "images_per_s": lambda row: row.shown.images_per_second,
+    "peak_memory_bytes": lambda row: row.shown.peak_memory,
     "began_unix_s": lambda row: None if row.run is None else row.run.started_at,
-    "weights_sha256": lambda row: row.told.weights_sha256,
+    "weights_sha256": lambda row: row.shown.weights_sha256,
     "time_to_threshold_s": lambda row: row.time_to_threshold,
     "threshold_accuracy_fraction": lambda row: row.results.summary.common_accuracy,
 }
@@ -189,8 +189,8 @@ def _named(run: RunState) -> Row:
 
 def _runs(follower: Follower, results: Results, only: str | None) -> Iterator[Row]:
     for entry in results.summary.models:
-        for told in entry.runs if only is None else [run for run in entry.runs if run.run == only]:
-            row = _Run(results, entry, told, follower.state.runs.get(told.run))
+        for shown in entry.runs if only is None else [run for run in entry.runs if run.run == only]:
+            row = _Run(results, entry, shown, follower.state.runs.get(shown.run))
             yield [value(row) for value in _RUNS.values()]
 
 

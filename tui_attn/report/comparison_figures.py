@@ -119,7 +119,7 @@ def _spread(middle: float, count: int) -> Sequence[float]:
 
 
 MOST_CLASSES = 30
-"""Classes that can be told apart in a picture."""
+"""Most classes that a picture has room for."""
 
 
 def shortened(name: str, length: int = 16) -> str:
