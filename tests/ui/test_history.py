@@ -24,6 +24,7 @@ from tui_attn.history import organize
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
+from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.history import HistoryScreen
 from tui_attn.ui.screens.prompt import PromptScreen
 from tui_attn.ui.screens.trash import TrashScreen
@@ -344,6 +345,19 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
     drive(app_on(runs_dir), script)
     assert len(list(experiments(Path("runs")))) == 1
     assert len(organize.trashed(Path("runs"))) == 2
+
+
+def test_the_help_over_the_trash_describes_the_trash(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("D")
+        await until(pilot, lambda: shown(app) is TrashScreen)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: shown(app) is HelpScreen)
+        assert "Restore the experiment" in screen_text(app)
+        assert "Rename the experiment" not in screen_text(app)
+
+    drive(app_on(runs_dir), script)
 
 
 def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:

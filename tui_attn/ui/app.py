@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def on_ready(self) -> None:
         """Start reading, now that there is something to see."""
+        gc.enable()
         if self.opened is not None:
             self._start(self.opened)
 

@@ -37,6 +37,7 @@ def run_dashboard(
     """
     options = options or UiOptions()
     _prepare(options)
+    gc.disable()  # until the first frame: nothing that start-up makes is garbage soon
     from tui_attn.ui.app import DashboardApp
 
     # A thread that reads a long history must not hold a key press up for long.

@@ -41,35 +41,35 @@ APP_KEYS = (
         False,
         True,
     ),
-    Key("palette", "ctrl+p,colon", "palette", "do", "Do anything that can be done now, found by its name"),
+    Key("palette", "ctrl+p,colon", "palette", "do", "Command palette"),
     Key("theme", "T", "choose_theme", "theme", "Choose a theme; each shows itself while it is selected"),
-    Key("suspend", "ctrl+z", "suspend_process", "suspend", "Give the terminal back to the shell; fg comes back here"),
+    Key("suspend", "ctrl+z", "suspend_process", "suspend", "Suspend; fg returns"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
 )
 """Keys that work on every screen."""
 
 DASHBOARD_KEYS = (
-    Key("pause", "p", "steer('pause', True)", "pause", "Pause the selected run, or let it go on", True),
+    Key("pause", "p", "steer('pause', True)", "pause", "Pause or resume this run", True),
     Key("pause", "p", "steer('unpause', True)", "go on", "", True),
-    Key("stop", "s", "steer('stop', True)", "stop", "Stop the selected run and keep what it has reached", True),
+    Key("stop", "s", "steer('stop', True)", "stop", "Stop this run; what it has reached is kept", True),
     Key("skip", "x", "steer('skip', True)", "skip", "Skip the selected run and go on with the others", True),
-    Key("retry", "r", "steer('retry', True)", "retry", "Retry a failed run, or resume an experiment nobody runs", True),
+    Key("retry", "r", "steer('retry', True)", "retry", "Retry a failed run, or resume the experiment", True),
     Key("retry", "r", "resume", "resume", "", True),
     Key(
         "details",
         "enter,t",
         "details",
         "details",
-        "Show how the run stands, why it failed, its traceback",
+        "Run details and traceback",
         True,
     ),
     Key("comparison", "c", "comparison", "compare", "Compare the models", True),
     Key("heatmap", "h", "heatmap", "heatmaps", "Show gates by class and attention between channels", True),
-    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one"),
+    Key("new_experiment", "n", "new_experiment", "new", "New experiment, with this one's options"),
     Key("history", "b", "app.history", "experiments", "Show all experiments, to open, compare or tidy up", True),
-    Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause all runs, or let them go on"),
+    Key("pause_all", "P", "steer('pause', False)", "pause all", "Pause or resume all runs"),
     Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
-    Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs and keep what they have reached"),
+    Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs; what they have reached is kept"),
     Key("skip_all", "X", "steer('skip', False)", "skip all", "Skip all runs that have not ended"),
     Key("previous_run", "up,k", "select(-1)", "up", "Select the run above"),
     Key("next_run", "down,j", "select(1)", "down", "Select the run below"),
@@ -95,7 +95,7 @@ SCREEN_KEYS = (Key("back", "escape,backspace", "back", "back", "Go back to the d
 
 CONFIRM_KEYS = (
     Key("yes", "y", "answer(True)", "yes", "Do it", True),
-    Key("no", "n,escape", "answer(False)", "no", "Leave everything as it is", True),
+    Key("no", "n,escape", "answer(False)", "no", "Change nothing", True),
     Key("leave_instead", "q", "leave", "leave", "Leave the dashboard; the training goes on", True),
 )
 """Keys of a question."""
@@ -104,7 +104,7 @@ CHOICE_KEYS = (
     Key("previous_choice", "up,k", "move(-1)", "up", "Go to the one above"),
     Key("next_choice", "down,j,T", "move(1)", "down", "Go to the one below"),
     Key("choose", "enter,space", "choose", "keep", "Keep what is selected", True),
-    Key("cancel", "escape,q", "cancel", "as before", "Leave everything as it was", True),
+    Key("cancel", "escape,q", "cancel", "as before", "Discard changes", True),
 )
 """Keys of a short list of which one is chosen."""
 
@@ -131,7 +131,7 @@ HEATMAPS_KEYS = (
     Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
     Key("play_epochs", "space", "play", "play", "Go through the epochs by itself, from the first", True),
     Key("untrained", "u", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
-    Key("heatmap_scale", "z", "scale", "scale", "Spread the colours over the values in sight, or back", True),
+    Key("heatmap_scale", "z", "scale", "scale", "Auto-scale colours", True),
     Key("facts", "i", "facts", "facts", "Show or hide what the numbers say about the heatmap"),
 )
 """Keys of the heatmaps' screen."""
@@ -173,7 +173,7 @@ FORM_KEYS = (
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
     Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field", False, True),
     Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before", False, True),
-    Key("leave_form", "escape", "cancel", "cancel", "Break the start off", True),
+    Key("leave_form", "escape", "cancel", "cancel", "Cancel the start", True),
     Key("leave_form", "escape", "back", "back", "Go back; what was entered is kept while the program runs", True),
 )
 """Keys of the form for a new experiment."""
@@ -185,7 +185,7 @@ ONE_OF_KEYS = (
 """Keys of a choice of one."""
 
 SOME_OF_KEYS = (
-    Key("choose_item", "space,enter", "mark", "choose", "Choose, or choose no longer", True),
+    Key("choose_item", "space,enter", "mark", "choose", "Select or deselect", True),
     Key("item_next", "right", "item(1)", "next item", "Go to the next item"),
     Key("item_previous", "left", "item(-1)", "item before", "Go to the item before"),
 )
@@ -195,37 +195,37 @@ START_BUTTON_KEYS = (Key("press_start", "enter,space", "press", "start", "Start 
 """Keys of the button."""
 
 HISTORY_KEYS = (
-    Key("back", "escape,backspace", "back", "back", "Take the filter away, then go back to the dashboard", True),
+    Key("back", "escape,backspace", "back", "back", "Clear the filter, then go back", True),
     Key("open", "enter", "open", "open", "Open the experiment", True),
     Key(
         "filter", "slash", "filter", "filter", "Show only experiments with these words in id, name, note, data...", True
     ),
     Key("mark", "space", "mark", "mark", "Mark the experiment, to compare it with others", True),
     Key("compare_marked", "c", "compare", "compare", "Compare the marked experiments, or the models of this one", True),
-    Key("new_experiment", "n", "new_experiment", "new", "Describe a new experiment, starting from this one", True),
+    Key("new_experiment", "n", "new_experiment", "new", "New experiment, with this one's options", True),
     Key("sort", "s,right", "sort(1)", "sort", "Sort by the next column", True),
     Key("sort_before", "S,left", "sort(-1)", "sort before", "Sort by the column before"),
-    Key("turn", "r", "turn", "turn round", "Sort the other way round"),
-    Key("rename", "e", "rename", "name", "Give the experiment a name", True),
-    Key("note", "t", "note", "note", "Note something on the experiment", True),
-    Key("pin", "p", "pin", "pin", "Pin the experiment to the top, or let it go", True),
+    Key("turn", "r", "turn", "turn round", "Reverse the order"),
+    Key("rename", "e", "rename", "name", "Rename the experiment", True),
+    Key("note", "t", "note", "note", "Edit the experiment's note", True),
+    Key("pin", "p", "pin", "pin", "Pin or unpin the experiment", True),
     Key("delete", "d,delete", "delete", "delete", "Move the experiment to the trash", True),
-    Key("undo", "u", "undo", "undo", "Take back what was deleted last", True),
+    Key("undo", "u", "undo", "undo", "Undo the last deletion", True),
     Key("trash", "D", "trash", "trash", "Show the trash"),
-    Key("unmark", "M", "unmark", "unmark all", "Mark no experiment"),
+    Key("unmark", "M", "unmark", "unmark all", "Clear marks"),
     Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
     Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
 )
 """Keys of the history."""
 
 TYPING_KEYS = (
-    Key("accept", "enter,down", "accept", "done", "Keep what was typed", True),
-    Key("discard", "escape", "discard", "discard", "Leave everything as it was", True),
+    Key("accept", "enter,down", "accept", "done", "Accept the text", True),
+    Key("discard", "escape", "discard", "discard", "Discard changes", True),
 )
 """Keys of a line that is typed into."""
 
 TRASH_KEYS = (
-    Key("restore", "enter,u", "restore", "take back", "Take the experiment back from the trash", True),
+    Key("restore", "enter,u", "restore", "restore", "Restore the experiment", True),
     Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
     Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
     *SCREEN_KEYS,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
+from textual.dom import DOMNode
 
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
@@ -49,7 +50,7 @@ class TrashScreen(PageScreen, inherit_bindings=False):
             return [Row(()), Row(((" reading", "muted"),))]
         if not self._items:
             where = safe_text(self._runs_dir, one_line=True)
-            return [Row(()), Row(((f" nothing is in the trash of {where}", "normal"),))]
+            return [Row(()), Row(((f" the trash is empty: {where}", "normal"),))]
         self._at = min(self._at, len(self._items) - 1)
         around = app_of(self).dependencies
         now = around.clock()
@@ -71,6 +72,10 @@ class TrashScreen(PageScreen, inherit_bindings=False):
                 )
             )
         return rows
+
+    def help_parts(self) -> list[tuple[str, DOMNode]]:
+        """What the help describes."""
+        return [("trash", self)]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something now."""
