@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_one_out_of_reach_is_none(pr
     file.unlink()
     file.mkdir()
     done = program("--no-ui", *SMALL)
-    assert (done.code, done.err) == (2, f"tui-attn: can't read the configuration {file}: Is a directory\n")
+    assert (done.code, done.err) == (2, f"tui-attn: can't read the configuration {file}: it is no file\n")
     file.rmdir()
     file.parent.rmdir()
     file.parent.write_text("in the way")
