@@ -17,6 +17,7 @@ from tui_attn.data import (
     ensure,
     find,
     folder_status,
+    folder_walk,
     parse_dataset,
     verify,
 )
@@ -452,7 +453,7 @@ def test_a_thousand_classes_are_no_fault_and_too_many_are_refused(
     monkeypatch.setattr(folder_module, "MAX_CLASSES", 1000)
     with pytest.raises(DataError, match="1,001 class folders, and at most 1,000"):
         ensure(f"folder:{tmp_path}")
-    monkeypatch.setattr(folder_module, "MAX_FILES", 100)
+    monkeypatch.setattr(folder_walk, "MAX_FILES", 100)
     with pytest.raises(DataError, match="more than 100 files"):
         ensure(f"folder:{tmp_path}")
 

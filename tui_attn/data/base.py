@@ -23,22 +23,22 @@ SYNTHETIC_RECIPE = "tui-attn synthetic shapes 1"
 
 
 class DataError(Exception):
-    """A data set cannot be had; the message is for the user: at most two lines, and it says what to do."""
+    """A data set can't be found, fetched or read; the message has at most two lines and says what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__(safe_text(message))  # it may quote paths, and what servers and apt say
 
 
 class Progress(Protocol):
-    """Called while something long goes on."""
+    """Callback for long operations."""
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
-        """Take note of what goes on, the bytes done, and the bytes in all where they are known."""
+        """Report the current phase, the bytes done, and the bytes in all where they are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a download waits, in seconds, and how often it goes on."""
+    """Time limits of a download, in seconds, and how often it is retried."""
 
     connect: float = 5.0
     """For a name to be resolved and for a connection to be made, each."""
@@ -60,7 +60,7 @@ def check_limits(*limits: int | None) -> None:
 
 
 def silent(phase: str, done: int, total: int | None) -> None:
-    """Say nothing: the progress callback of a caller who gave none."""
+    """The progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A data set out of the Debian archive, through apt, without root and without touching the system's apt.
+"""Fetch a data set from the Debian archive through apt, without root and without changing the system's apt.
 
 apt verifies what it fetches against the archive's signatures; its lists, its cache and its state are kept in a
 folder of our own that goes away afterwards. Everything else is the machine's own configuration: its sources, keys,
@@ -37,7 +37,7 @@ Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
 # The hooks would act on the system's apt, and the indexes hold nothing that is needed here.
 
 _BEAT = 0.2
-"""Seconds of silence after which whoever waits for apt is heard."""
+"""Seconds between two calls of the progress callback while apt is silent."""
 _UPDATE_LIMIT = 300.0
 _DOWNLOAD_LIMIT = 3600.0
 _STATUS = re.compile(rb"dlstatus:[^:]*:([0-9.]+):")
@@ -130,7 +130,7 @@ def _run(
     tick: Callable[[float], None] = lambda _: None,
     beat: Callable[[], None] = lambda: None,
 ) -> str:
-    """Run an apt command in `work`; its output, whatever its exit status: what counts is what it brought.
+    """Run an apt command in `work` and give its output; the exit status is ignored, the fetched files are checked.
 
     `tick` gets the percentage of what is being fetched, `beat` is called while nothing is heard. Ends apt and its
     children when `limit` seconds are over or when the caller is interrupted.

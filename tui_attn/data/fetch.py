@@ -1,4 +1,4 @@
-"""The ways a data set gets into the cache: from files that are there, over https, and from the Debian archive."""
+"""Fill the cache: from files on this machine, over https, or from the Debian archive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tui_attn.data.files import (
     write_verified,
     written_beside,
 )
-from tui_attn.data.locate import Holding, archive_in
+from tui_attn.data.locate import FoundFiles, archive_in
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz
 from tui_attn.system.text import safe_text
 
@@ -40,7 +40,7 @@ def hosts(info: DatasetInfo) -> list[str]:
     return list(dict.fromkeys(host_of(url) for url in addresses))
 
 
-def check_given(info: DatasetInfo, given: Holding | Path) -> None:
+def check_given(info: DatasetInfo, given: FoundFiles | Path) -> None:
     """Verify what the user has in another form, without writing. Raises `DamagedError`, `OSError`."""
     if isinstance(given, Path):
         if info.archive is not None and sha256_of(given) != info.archive.sha256:
@@ -54,7 +54,7 @@ def check_given(info: DatasetInfo, given: Holding | Path) -> None:
                 raise DamagedError(wrong)
 
 
-def take_in(info: DatasetInfo, given: Holding | Path, target: Path, progress: Progress) -> None:
+def take_in(info: DatasetInfo, given: FoundFiles | Path, target: Path, progress: Progress) -> None:
     """Bring what the user has in another form into the cache folder `target`. Raises `DamagedError`, `OSError`."""
     if isinstance(given, Path):
         if info.archive is not None:
@@ -73,7 +73,7 @@ def take_in(info: DatasetInfo, given: Holding | Path, target: Path, progress: Pr
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say in a `DamagedError` which file of a folder it is about."""
+    """Name the file in a `DamagedError`."""
     try:
         yield
     except DamagedError as error:
@@ -81,7 +81,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def fetch(info: DatasetInfo, target: Path, options: FetchOptions) -> str:
-    """Bring what is missing or damaged in `target` there, from wherever it can be had; says from where.
+    """Fetch what is missing or damaged in `target` from the first source that works; gives its name.
 
     Raises `DataError`, which names every way out, and `OSError` where the disk fails.
     """
@@ -196,7 +196,7 @@ def _from_https(info: DatasetInfo, url: str, target: Path, progress: Progress, l
 def _obtain(
     url: str, part: Path, size: int, limits: Limits, *, use: Callable[[], None], tick: Callable[[int], None]
 ) -> None:
-    """Download `url` into `part`, going on from what is there, then `use` it and remove it.
+    """Download `url` into `part`, resuming a partial download, then `use` it and remove it.
 
     Where what was gone on from turns out damaged, once more from the start. Raises `DownloadError`, `OSError`.
     """

@@ -167,7 +167,7 @@ def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_
 
 
 def make_folder(folder: Path) -> None:
-    """Create `folder` and what is above it, for this user alone. Raises `DataError`."""
+    """Create `folder` and its missing parents with mode 0700. Raises `DataError`."""
     try:
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         for parent in reversed(missing):
@@ -183,7 +183,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what a killed process left in `folder`; called under the data set's lock, so no owner is alive."""
+    """Remove what a killed process left in `folder`. The caller holds the data set's lock, so no owner is alive."""
     import shutil
 
     for path in folder.glob(pattern):

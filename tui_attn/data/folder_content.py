@@ -34,7 +34,9 @@ from tui_attn.data.decode import (
     quiet,
     read_file,
 )
-from tui_attn.data.folder import TEST_SHARE, FolderListing, Labelled, folder_path, list_folder, shortened, some
+from tui_attn.data.folder import Labelled, folder_path, list_folder, some
+from tui_attn.data.folder_split import hold_out
+from tui_attn.data.folder_walk import shortened
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class _Look:
 def folder_info(name: str) -> DatasetInfo:
     """What is known of `folder:PATH` by the names in it. Raises `DataError`."""
     found = list_folder(name)
-    test = len(found.test) if found.test is not None else len(_split(found, {})[1])
+    test = len(found.test) if found.test is not None else len(hold_out(found, {})[1])
     return DatasetInfo(
         name=name,
         title=f"images in {safe_text(found.root, one_line=True)}",
@@ -131,7 +133,7 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
         if len(looks) % _AT_A_TIME == 1 or len(looks) == len(items):
             progress(f"reading {root.name}", done, None)
     digests = {path: look.digest for path, look in looks.items() if look.digest}
-    train, test = (listing.train, listing.test) if listing.test is not None else _split(listing, digests)
+    train, test = (listing.train, listing.test) if listing.test is not None else hold_out(listing, digests)
     problems = [Problem(root / path, why) for path, why in listing.unreadable]
     problems += [Problem(root / path, look.problem) for path, look in looks.items() if look.problem]
     scales = _scales(looks[path].facts for path, _ in train)
@@ -344,46 +346,6 @@ def _scales(facts: Iterable[ImageFacts]) -> Scales:
         elif low == high:
             ranges[kind] = low, low + 1
     return ranges
-
-
-def _split(listing: FolderListing, digests: dict[str, bytes]) -> tuple[tuple[Labelled, ...], tuple[Labelled, ...]]:
-    """Training and test images of a folder without splits: a fifth of each class, at least one, is for testing.
-
-    Test images are the first by the SHA-256 of their paths within the class, so that adding images moves few. Copies
-    of an image, by `digests`, stay on one side. Raises `DataError` for a class with less than two different images.
-    """
-    by_label: dict[int, list[str]] = defaultdict(list)
-    for path, label in listing.train:
-        by_label[label].append(path)
-    side: dict[bytes, bool] = {}
-    held_out: set[str] = set()
-    for label, paths in sorted(by_label.items()):
-        skip = len(listing.class_names[label]) + 1
-
-        def key(path: str, skip: int = skip) -> bytes:
-            return hashlib.sha256(os.fsencode(path[skip:])).digest()
-
-        copies: dict[bytes, list[str]] = defaultdict(list)
-        for path in sorted(paths, key=key):
-            copies[digests.get(path, os.fsencode(path))].append(path)
-        if len(copies) < 2:
-            what = "one image" if len(paths) == 1 else f"{len(paths):,} copies of one image"
-            name = safe_text(listing.root / listing.class_names[label], one_line=True)
-            raise DataError(f"{name} holds {what}: at least two different ones are needed, for training and testing")
-        target = max(1, len(paths) // TEST_SHARE)
-        chosen = [digest for digest in copies if side.get(digest)]
-        count = sum(len(copies[digest]) for digest in chosen)
-        free = [digest for digest in copies if digest not in side]
-        for digest in free:
-            if count + len(copies[digest]) <= target:
-                chosen.append(digest)
-                count += len(copies[digest])
-        if not chosen and free:
-            chosen.append(min(free, key=lambda digest: len(copies[digest])))
-        side |= {digest: digest in chosen for digest in free}
-        held_out.update(path for digest in chosen for path in copies[digest])
-    train = tuple(item for item in listing.train if item[0] not in held_out)
-    return train, tuple(item for item in listing.train if item[0] in held_out)
 
 
 def _notes(images: FolderImages, looks: dict[str, _Look]) -> list[str]:

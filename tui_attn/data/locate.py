@@ -1,4 +1,4 @@
-"""Where a data set may lie on this machine, and what of it lies there. Reads only."""
+"""Find the files of a data set on this machine. Reads only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CACHE = "cache"
 
 
 @dataclass
-class Holding:
-    """What one folder holds of a data set."""
+class FoundFiles:
+    """The files of a data set that one folder holds."""
 
     folder: Path
     raw: dict[str, Path] = field(default_factory=dict)
@@ -30,9 +30,9 @@ class Holding:
         return not self.raw and not self.packed
 
 
-def holding(info: DatasetInfo, folder: Path) -> Holding:
+def files_in(info: DatasetInfo, folder: Path) -> FoundFiles:
     """Look for the files of `info` in `folder`, by name."""
-    found = Holding(folder)
+    found = FoundFiles(folder)
     for file in info.files:
         path = folder / file.name
         if is_file(path):
@@ -72,13 +72,13 @@ def check_data_dir(data_dir: Path) -> Path:
     return folder
 
 
-def in_data_dir(info: DatasetInfo, data_dir: Path) -> Holding | None:
+def in_data_dir(info: DatasetInfo, data_dir: Path) -> FoundFiles | None:
     """What `data_dir` holds of `info`, in torchvision's layout or flat; None where it holds nothing of it.
 
     Raises `DataError` where it holds a part of the set only.
     """
     for folder in _folders(info, data_dir):
-        found = holding(info, folder)
+        found = files_in(info, folder)
         if found.nothing:
             continue
         if found.missing and archive_in(info, data_dir) is None:

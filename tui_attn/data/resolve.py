@@ -27,12 +27,12 @@ from tui_attn.data.folder import glance as glance_folder
 from tui_attn.data.folder_content import folder_info, locate_folder
 from tui_attn.data.locate import (
     DATA_DIR,
-    Holding,
+    FoundFiles,
     archive_in,
     check_data_dir,
     damaged,
+    files_in,
     find_known,
-    holding,
     in_cache,
     in_data_dir,
     located,
@@ -64,7 +64,7 @@ def parse_dataset(text: str) -> str:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """What is known of the data set `name`; of `folder:PATH`, what its folder says. Raises `DataError`."""
+    """Describe the data set `name`; `folder:PATH` is listed for it. Raises `DataError`."""
     name = parse_dataset(name)
     return folder_info(name) if name.startswith(PREFIX) else DATASETS[name]
 
@@ -89,7 +89,7 @@ def find_info(info: DatasetInfo, data_dir: Path | None = None) -> Located | None
 
 
 def verify(where: Located) -> list[Problem]:
-    """What is wrong with the files of `where`: lengths and SHA-256 digests; of a folder, whether it changed."""
+    """What is wrong with the files of `where`: lengths and digests; of a folder, whether it changed."""
     if where.name.startswith(PREFIX):
         try:
             now = locate_folder(where.name)
@@ -127,7 +127,7 @@ def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchO
     if info.layout == "synthetic":
         return _made_on_the_spot(info)
     given = None if data_dir is None else _given(info, check_data_dir(data_dir))
-    if isinstance(given, Holding) and not given.packed:
+    if isinstance(given, FoundFiles) and not given.packed:
         return _verified_in_place(info, given)
     try:
         if (ready := _ready(info)) is not None:
@@ -141,7 +141,7 @@ def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchO
 
 
 def status(data_dir: Path | None = None) -> list[SetStatus]:
-    """What is where, of every data set that is known by name; verified. Raises `DataError` for a bad `data_dir`."""
+    """Find and verify every data set that is known by name. Raises `DataError` for a bad `data_dir`."""
     if data_dir is not None:
         check_data_dir(data_dir)
     return [_status(info, data_dir) for info in DATASETS.values()]
@@ -150,7 +150,7 @@ def status(data_dir: Path | None = None) -> list[SetStatus]:
 def glance(
     name: str, data_dir: Path | None = None, *, cancelled: Callable[[], bool] = lambda: False
 ) -> SetStatus | FolderGlance:
-    """What is where of the data set `name`, going by names and lengths: quick, and silent about wrong bytes.
+    """Find the data set `name` by names and lengths of files, without verifying their bytes.
 
     Of a folder of images only the first files are looked at. Raises `DataError` for an unknown name and a bad
     `data_dir`, and `tui_attn.data.folder.Cancelled`.
@@ -187,13 +187,13 @@ def _status(info: DatasetInfo, data_dir: Path | None, *, by_digest: bool = True)
 def _packed_here(info: DatasetInfo) -> bool:
     """Whether the set lies compressed in the cache or where Debian's package puts it."""
     folders = [cache_dir() / info.folder, *([Path(info.debian.folder)] if info.debian else [])]
-    whole = [not found.missing for found in (holding(info, folder) for folder in folders)]
+    whole = [not found.missing for found in (files_in(info, folder) for folder in folders)]
     return any(whole) or archive_in(info, cache_dir()) is not None
 
 
 def _cut_off(info: DatasetInfo) -> list[Problem]:
     """The files of `info` in the cache that are not as long as they should be."""
-    there = holding(info, cache_dir() / info.folder).raw
+    there = files_in(info, cache_dir() / info.folder).raw
     return [
         Problem(there[file.name], "is cut off: it will be fetched again")
         for file in info.files
@@ -202,7 +202,7 @@ def _cut_off(info: DatasetInfo) -> list[Problem]:
 
 
 def how_to_fetch(info: DatasetInfo) -> str:
-    """How `info` can be had, in words: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
+    """Where `info` can be downloaded, in words: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
     from tui_attn.data.fetch import hosts
 
     if info.layout == "synthetic":
@@ -215,13 +215,13 @@ def _made_on_the_spot(info: DatasetInfo) -> Located:
     return Located(info.name, Path(), (), "made on the spot", info.version)
 
 
-def _given(info: DatasetInfo, data_dir: Path) -> Holding | Path | None:
+def _given(info: DatasetInfo, data_dir: Path) -> FoundFiles | Path | None:
     """What `data_dir` holds: the files, decompressed or not; or the archive; or nothing of this set."""
     found = in_data_dir(info, data_dir)
     return found if found is not None else archive_in(info, data_dir)
 
 
-def _verified_in_place(info: DatasetInfo, found: Holding) -> Located:
+def _verified_in_place(info: DatasetInfo, found: FoundFiles) -> Located:
     where = located(info, found.folder, DATA_DIR)
     if wrong := problems(info, where):
         raise damaged(info, wrong[0])
@@ -234,8 +234,8 @@ def _ready(info: DatasetInfo) -> Located | None:
     return where if where is not None and not problems(info, where) else None
 
 
-def _verified_against(info: DatasetInfo, given: Holding | Path | None, ready: Located) -> Located:
-    """`ready`, once what the user has given of the same data set in another form turns out sound as well."""
+def _verified_against(info: DatasetInfo, given: FoundFiles | Path | None, ready: Located) -> Located:
+    """`ready`, after the copy in another form that the user gave was verified too. Raises `DataError`."""
     from tui_attn.data.fetch import check_given
 
     if given is None:
@@ -247,8 +247,8 @@ def _verified_against(info: DatasetInfo, given: Holding | Path | None, ready: Lo
     return replace(ready, source=DATA_DIR)
 
 
-def _fill_cache(info: DatasetInfo, given: Holding | Path | None, options: FetchOptions) -> Located:
-    """Bring what is missing into the cache; called under the data set's lock."""
+def _fill_cache(info: DatasetInfo, given: FoundFiles | Path | None, options: FetchOptions) -> Located:
+    """Fetch what is missing into the cache. The caller holds the data set's lock."""
     from tui_attn.data import fetch
 
     target = cache_dir() / info.folder
@@ -263,7 +263,7 @@ def _fill_cache(info: DatasetInfo, given: Holding | Path | None, options: FetchO
     return located(info, target, DATA_DIR)
 
 
-def _place(given: Holding | Path) -> Path:
+def _place(given: FoundFiles | Path) -> Path:
     return given if isinstance(given, Path) else given.folder
 
 

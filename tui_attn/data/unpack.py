@@ -1,4 +1,4 @@
-"""Getting files out of .gz and .tar archives by name and size, without ever extracting what was not asked for."""
+"""Extract named files of known sizes from .gz and .tar archives, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
 
 
 class _Capped:
-    """A stream that gives at most `limit` bytes: archive headers cannot make a reader swallow more."""
+    """A stream that gives at most `limit` bytes, whatever an archive's headers say."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
