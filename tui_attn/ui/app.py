@@ -156,7 +156,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         return screen
 
     def on_mount(self) -> None:
-        """Leave properly whoever ends this."""
+        """Install signal handlers that restore the terminal on exit."""
         exit_on_signals(self)
 
     def on_ready(self) -> None:

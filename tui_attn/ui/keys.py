@@ -131,7 +131,7 @@ HEATMAPS_KEYS = (
     Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
     Key("play_epochs", "space", "play", "play", "Go through the epochs by itself, from the first", True),
     Key("untrained", "u", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
-    Key("heatmap_scale", "z", "scale", "scale", "Auto-scale colours", True),
+    Key("heatmap_scale", "z", "scale", "scale", "Colours from 0 to 1, or auto-scaled", True),
     Key("facts", "i", "facts", "facts", "Show or hide what the numbers say about the heatmap"),
 )
 """Keys of the heatmaps' screen."""

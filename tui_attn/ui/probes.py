@@ -89,12 +89,12 @@ def largest_difference(*found: Matrix | None) -> float:
 
 
 def matrices(arrays: Mapping[str, NDArray[Any]], classes: list[str]) -> list[Matrix]:
-    """What there is to show in a probe's arrays, gates first; arrays of unknown names or shapes are passed over."""
+    """The matrices in the arrays of a probe, gates first; arrays of unknown names or shapes are skipped."""
     found: list[Matrix] = []
     for name, values in arrays.items():
         found += _shown(name, values, classes)
     names = {matrix.name for matrix in found}
-    # What has no matrix over all images to belong to stands for itself.
+    # A matrix of one class whose matrix over all images is missing is listed by itself.
     found = [
         matrix if not matrix.part or matrix.part in names else replace(matrix, part="", group="") for matrix in found
     ]

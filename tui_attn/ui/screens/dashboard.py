@@ -1,4 +1,4 @@
-"""The dashboard itself: runs, curves, gates, devices and the log."""
+"""The dashboard: runs, curves, gates, devices and the log."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.snapshot: Snapshot | None = None
         self._reading: Reading | None = None
         self._compared: ExperimentSource | None = None
-        """What the comparison read, so that it opens at once the next time."""
+        """What the comparison read, kept for the next time."""
         self._keys_for: object = None
         self._told = False
-        """Whether anything was said about the devices, if only that they are not measured."""
+        """Whether the load of the devices was reported, if only as not measured."""
 
     def compose(self) -> ComposeResult:
         """What the first frame shows."""
@@ -115,7 +115,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.set_interval(1.0, self._tick)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Share the height out again."""
+        """Divide the height again."""
         width, height = event.size
         small = width < SMALLEST[0] or height < SMALLEST[1]
         self.set_class(small, "-small")

@@ -40,13 +40,13 @@ NO_ATTENTION = (
     f"{joined(attention_models())} have: 'tui-attn --models base,se' trains them side by side.",
 )
 BOTH = 120
-"""Cells from which on the untrained network's heatmap is shown with the trained one's, and not in its place."""
+"""From this width in cells on, the untrained network's heatmap stands beside the trained one's, not in its place."""
 PLAY_SECONDS = 0.8
-"""Between two epochs that are shown by themselves."""
+"""Between two epochs that are played."""
 
 
 class Words(Lines):
-    """What to say when there is nothing to show, and above the heatmap whose it is."""
+    """The title of the heatmap, or what to say when there is none."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -229,7 +229,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         self._draw()
 
     def action_scale(self) -> None:
-        """Spread the colours over the values in sight, for this matrix in all epochs, or take the usual scale again."""
+        """Colour this matrix, in all epochs, from 0 to 1, or over the values in sight."""
         if self._probed is not None:
             self._place.change_scale(self._probed)
             self._draw()

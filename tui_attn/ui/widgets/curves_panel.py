@@ -25,10 +25,10 @@ class Plots(Widget):
 
 
 class CurvesPanel(Widget):
-    """Shows pictures of the state; the curves a little later when they were drawn a moment ago."""
+    """Shows snapshots; curves are drawn at most once in `least_seconds`."""
 
     least_seconds: ClassVar[float] = 1.0
-    """Between two drawings of the curves."""
+    """Seconds between two drawings of the curves."""
 
     def __init__(self, *, has_gates: bool, id: str) -> None:
         super().__init__(id=id)
@@ -43,7 +43,7 @@ class CurvesPanel(Widget):
         self._timer: Timer | None = None
         self._drawn = float("-inf")
         self._loaded = False
-        """Whether the charts' libraries are there."""
+        """Whether the libraries of the charts are loaded."""
 
     def compose(self) -> ComposeResult:
         """The charts, and the gates below them."""
@@ -53,7 +53,7 @@ class CurvesPanel(Widget):
             yield self.gates
 
     def on_mount(self) -> None:
-        """Load the charts' libraries, which takes longer than the screen may stand still."""
+        """Load the libraries of the charts in a thread: this takes longer than the screen may be blocked."""
         threading.Thread(target=self._load, name="charts", daemon=True).start()
 
     def _load(self) -> None:
@@ -63,7 +63,7 @@ class CurvesPanel(Widget):
         self.post_message(ChartsLoaded())
 
     def on_charts_loaded(self) -> None:
-        """Draw what is there already."""
+        """Draw the newest snapshot."""
         self._loaded = True
         self._draw()
 

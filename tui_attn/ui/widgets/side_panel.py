@@ -15,7 +15,7 @@ from tui_attn.ui.widgets.log_pane import LogPane
 
 
 class SidePanel(Widget):
-    """Shows pictures of the state, and measurements."""
+    """Shows the load of the devices and the log."""
 
     def __init__(self, zone: Callable[[float], time.struct_time], elsewhere: str | None, *, id: str) -> None:
         super().__init__(id=id)
