@@ -1,1 +1,1 @@
-"""What a supervisor is made of: the workers it has, the runs it hands them, the commands it obeys."""
+"""The supervisor: worker pool, dispatch of runs, control log, restarts."""

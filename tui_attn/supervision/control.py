@@ -15,7 +15,7 @@ from tui_attn.supervision.stopping import Stopping
 
 
 class Control:
-    """Obeys what whoever steers has written; `extend` brings the experiment to more seeds and says what came of it."""
+    """Executes the commands of the control log; `extend` adds seeds and returns the answer."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Control:
             "skip": self._skip,
             "retry": self._retry,
         }
-        """What is done to one run; False where there was nothing to do."""
+        """Command -> action on one run, which returns False where there was nothing to do."""
 
     def obey(self) -> None:
-        """Do what the new commands say."""
+        """Execute the new commands."""
         for command in self._new():
             self._obey(command)
 

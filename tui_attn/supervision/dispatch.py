@@ -1,4 +1,4 @@
-"""Runs on their way: queued, handed to workers, taken back from dead ones, ended."""
+"""The life of a run: queued, handed to a worker, requeued after its death, ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tui_attn.system.fault_injection import fault
 
 
 class Dispatch:
-    """The queue of an experiment, and who trains what of it; every step is recorded before it is taken."""
+    """The queue of an experiment and the assignment of runs to workers; every step is recorded before it is taken."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The experiment's event log as its supervisor writes it: patient on a full disk, and watchful of its place."""
+"""The experiment's event log as its supervisor writes it: waits while the disk is full, and notices its removal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs train no further for now: those that somebody paused, and those that wait for room on the disk."""
+"""Paused runs: by a command, or because the disk is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a worker died: which of its runs to blame, and when to give one up. And whom a run must wait for."""
+"""Restart policy: which run a worker's death is attributed to, when a run is given up, and runs with stale workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GRAIN = 0.02
 
 
 class RestartPolicy:
-    """Remembers when workers began, and at which steps they died."""
+    """Counts the deaths of workers by run and step."""
 
     def __init__(self) -> None:
         self._births: dict[int, float] = {}
@@ -50,7 +50,7 @@ class RestartPolicy:
         return steps.count(step) > MAX_DEATHS
 
     def forget(self, run: str) -> None:
-        """Begin to count anew."""
+        """Reset the count of a run."""
         self._steps.pop(run, None)
 
 
@@ -61,7 +61,7 @@ def _last_sign(run: RunDir) -> float:
 
 
 class StaleWorkers:
-    """Sees to it that no run is handed out while another process writes it: it is given time, then ended.
+    """Keeps a run from being handed out while another process writes it, and ends that process after a grace period.
 
     Such a process is the worker of a dead supervisor. It checkpoints and exits by itself, unless it is frozen.
     """

@@ -1,4 +1,4 @@
-"""The end of a whole experiment before its time: asked for, waited for, and enforced."""
+"""Stopping a whole experiment: requested, waited for, then enforced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAUSE = 0.05
 
 
 class Stopping:
-    """Whether an experiment is to stop, and how hard its workers are pressed to."""
+    """Whether the experiment is to stop, and which signals its workers get."""
 
     def __init__(self, pool: WorkerPool, clock: Callable[[], float], signals: Signals) -> None:
         self._pool, self._clock = pool, clock
@@ -26,12 +26,12 @@ class Stopping:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came, and nothing follows from it yet."""
+        """Whether a signal came that was not acted on yet."""
         return bool(self._signals.received) and not self.under_way
 
     @property
     def at_once(self) -> bool:
-        """Whether a second signal came, so that nothing is waited for any more."""
+        """Whether a second signal came, which skips the grace period."""
         return len(self._signals.received) > 1
 
     @property
@@ -40,12 +40,12 @@ class Stopping:
         return self._since is not None
 
     def begin(self) -> None:
-        """From now on the workers' time runs."""
+        """Start the workers' grace period."""
         if self._since is None:
             self._since = self._clock()
 
     def press_on(self) -> None:
-        """End workers that had time enough: SIGTERM after `GRACE`, SIGKILL after `HARD_GRACE` more, or at once."""
+        """Send workers SIGTERM after `GRACE` and SIGKILL after `HARD_GRACE` more, or SIGKILL at once."""
         if self._since is None:
             return
         waited = self._clock() - self._since
@@ -58,7 +58,7 @@ class Stopping:
                     worker.kill(signal.SIGTERM)
 
     def let_go(self) -> None:
-        """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
+        """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`."""
         for worker in self._pool.workers:
             worker.close()
         deadline = self._clock() + GRACE

@@ -1,7 +1,7 @@
 """The supervisor: owns one experiment, hands its runs to workers, records how each ended.
 
-Everything it decides it writes to the experiment's event log first, so that another supervisor can go on from the
-log alone.
+Every decision is recorded in the experiment's event log before it is carried out, so that another supervisor can
+continue from the log alone.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Supervisor:
     # ---- the course of an experiment
 
     def begin(self) -> None:
-        """Take charge: record it, queue what isn't finished, and pass over commands that came too late.
+        """Record the start, queue what isn't finished, and settle the commands that nobody acknowledged.
 
         Raises `OSError` when it can't be recorded.
         """
@@ -102,7 +102,7 @@ class Supervisor:
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
     def tick(self) -> None:
-        """One look at everything, and what follows from it. Raises `FolderGoneError`."""
+        """Read logs and commands once, and act on them. Raises `FolderGoneError`."""
         self._dispatch.take_news()
         self._control.obey()
         self._dispatch.reap()
@@ -118,7 +118,7 @@ class Supervisor:
         return self._dispatch.done
 
     def end(self) -> None:
-        """Record how the experiment ended and let go of it."""
+        """Record how the experiment ended, and release its locks."""
         self._follower.poll()
         fault("finish")
         self._log.record(
@@ -133,7 +133,7 @@ class Supervisor:
         self._lock.release()
 
     def let_go(self) -> None:
-        """End the workers without a word in the logs: they checkpoint if they can, and are killed after `GRACE`."""
+        """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`."""
         self._stopping.let_go()
 
     # ---- what it is made of
@@ -173,13 +173,13 @@ class Supervisor:
             self._control.stop(run)
 
     def _while_waiting(self) -> None:
-        """Nothing can be recorded for want of room: show that this process lives, and end if told so twice."""
+        """While the disk is full: send heartbeats, and abort on a second signal."""
         self._lock.beat()
         if self._stopping.at_once:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _look_around(self) -> None:
-        """Once a second: leave a sign of life, and look after the disk and the folder. Raises `FolderGoneError`."""
+        """Once a second: send a heartbeat, and check the disk and the folder. Raises `FolderGoneError`."""
         now = self._clock()
         if now >= self._next_look:
             self._next_look = now + 1.0

@@ -1,4 +1,4 @@
-"""The workers of an experiment: who lives, who holds which run, who has nothing to do."""
+"""The workers of an experiment: which are alive, which runs they hold, which are idle."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WorkerPool:
         return [*idle, *(slot for slot in self.slots if slot not in busy)]
 
     def dismiss(self, worker: Worker) -> None:
-        """Tell a worker that it may exit."""
+        """Tell an idle worker to exit."""
         self._leaving.append(worker)
         worker.tell("exit")
 
@@ -48,7 +48,7 @@ class WorkerPool:
         return [worker for worker in self.workers if worker.exit_code() is not None]
 
     def remove(self, worker: Worker) -> None:
-        """Let go of a dead worker."""
+        """Remove a dead worker, and close its pipe."""
         worker.close()
         self.workers.remove(worker)
         if worker in self._leaving:

@@ -1,4 +1,4 @@
-"""Deliberate deaths, for the tests that prove that nothing is lost.
+"""Fault injection, for the tests that show that nothing is lost.
 
 `TUI_ATTN_FAULT=point:count` makes the process kill itself the `count`-th time it passes `fault(point)`, and
 `point:count:stop` makes it freeze there instead, so that a test can choose whom to kill at that very moment.

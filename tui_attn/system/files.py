@@ -1,4 +1,4 @@
-"""Files that survive crashes and full disks: written atomically, tidied up after the dead, with room kept back."""
+"""Atomic writes, locks for short sections, and a reserve of disk space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from tui_attn.system.plain_file import open_to_read, open_to_write
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says when there is no room, or none left for this user."""
+"""Error numbers of a full disk or an exceeded quota."""
 _TURN = 0.1
 """Seconds between two calls of `on_wait`."""
 
@@ -188,7 +188,7 @@ def remove_stale_files(folder: Path, *, in_use: Callable[[Path], bool] = lambda 
 
 
 class Reserve:
-    """Room kept back on the disk of a folder, to be freed when the disk is full so that this can be logged."""
+    """Disk space that is reserved in a folder, and freed when the disk is full so that this can be logged."""
 
     SIZE = 1 << 16
     """Bytes."""
@@ -225,12 +225,12 @@ class Reserve:
         path.unlink()
 
     def free(self) -> None:
-        """Give the room away."""
+        """Free the reserve."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def _shrink(self, fd: int, *, kept: bool) -> None:
-        """Take back what a failed attempt took."""
+        """Return what a failed attempt allocated."""
         with contextlib.suppress(OSError):
             os.ftruncate(fd, self.SIZE if kept else 0)
         if not kept:

@@ -1,4 +1,4 @@
-"""Who is alive: locks that the kernel frees with their owner, and the identity of a process.
+"""Liveness: locks that the kernel releases with their owner, heartbeats, and the identity of a process.
 
 POSIX record locks (lockf) are used, not flock: a flock outlives its owner in the owner's children. A lock is probed
 with F_GETLK, never by acquiring it. Closing any descriptor of a locked file drops the lock of the whole process, so
@@ -57,7 +57,7 @@ class Lock:
         _held.add(self._place)
 
     def write(self, text: str) -> None:
-        """Leave a note in the lock file, for those who find it held."""
+        """Write a note into the lock file, for processes that find it held."""
         data = text.encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, data, 0)
@@ -67,13 +67,13 @@ class Lock:
         _leave_pulse(self._fd)
 
     def release(self) -> None:
-        """Give the lock back before the process ends."""
+        """Release the lock before the process ends."""
         _held.discard(self._place)
         os.close(self._fd)
 
 
 class Heartbeat:
-    """Signs of life in a file of their own, one a second at most. A file that can't be written is done without."""
+    """A heartbeat file, written once a second at most. Does nothing where the file can't be written."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -181,7 +181,7 @@ def _signal_by_pid(pid: int, signum: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which process, beyond doubt: a pid is reused, a pid with its start time on one boot of one host is not."""
+    """Identifies a process: pids are reused, a pid with its start time on one boot of one host is not."""
 
     host: str
     boot_id: str

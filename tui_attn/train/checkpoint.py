@@ -1,4 +1,4 @@
-"""Checkpoints that survive whatever interrupts their writing: written beside, synced, renamed, digested, two kept."""
+"""Checkpoints that survive any interruption: temporary file, sync, rename, digest; two are kept."""
 
 from __future__ import annotations
 

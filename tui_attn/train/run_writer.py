@@ -1,4 +1,4 @@
-"""What a worker writes of one run: its log, its checkpoints, its files and its signs of life."""
+"""Everything that a worker writes of one run: log, checkpoints, files and heartbeat."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LogGoneError(Exception):
 
 
 class RunWriter:
-    """Owns the files of a run for as long as it is open, and is patient on a full disk.
+    """Owns the files of a run while it is open, and waits while the disk is full.
 
     Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `should_abort` tells
     whether there is no time any more to wait for room: then `NoRoomError` is raised instead.
@@ -85,7 +85,7 @@ class RunWriter:
             self._unsynced.append(path)
 
     def retry(self, write: Callable[[], T]) -> T:
-        """Do `write`; while the disk is full, wait for room."""
+        """Do `write`, and again while the disk is full."""
         told = False
 
         def sign_of_life() -> None:
@@ -160,7 +160,7 @@ class RunWriter:
             self.record("checkpoint", step=saved.step, epoch=saved.epoch, file=saved.file, bytes=saved.size)
 
     def close(self) -> None:
-        """Let go of the run's files."""
+        """Close the run's files and release its lock."""
         if self._open:
             self._open = False
             self._saver.close()

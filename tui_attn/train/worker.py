@@ -36,7 +36,7 @@ IDLE = 0.5
 
 
 def main(arguments: list[str]) -> int:
-    """Train what the supervisor hands out, until it says exit or is gone."""
+    """Train the runs that the supervisor sends, until it sends exit or is gone."""
     os.umask(0o077)
     open_standard_streams()
     faulthandler.enable()
@@ -78,7 +78,7 @@ def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: Comma
 
 
 class Worker:
-    """Gives each run it holds a turn, and attends to the supervisor's commands between two steps."""
+    """Trains its runs in turns of one epoch, and executes the supervisor's commands between two steps."""
 
     def __init__(self, folder: ExperimentDir, context: WorkerContext, pipe: CommandPipe) -> None:
         self._folder = folder

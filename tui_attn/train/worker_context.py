@@ -1,4 +1,4 @@
-"""What all sessions of a worker share: the device, the data, the precision."""
+"""The device, data and precision that all sessions of a worker share."""
 
 from __future__ import annotations
 
