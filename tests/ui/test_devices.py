@@ -12,8 +12,9 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import DEADLINE, READING, drawn, drive, make_app, screen_text, staged, until
+from tui_attn.launch.devices import visible
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.devices import Gpu, Reading, Sampler, _visible, reader
+from tui_attn.ui.devices import Gpu, Reading, Sampler, reader
 
 
 def test_this_machine_can_be_measured() -> None:
@@ -163,7 +164,7 @@ def test_only_the_gpus_that_train_are_shown(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_cuda_visible_devices_is_respected(variable: str | None, expected: list[int]) -> None:
-    assert _visible(["GPU-aa", "GPU-bb", "GPU-cc"], variable) == expected
+    assert visible(["GPU-aa", "GPU-bb", "GPU-cc"], variable) == expected
 
 
 def test_a_machine_that_is_not_this_one_is_not_measured(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def examine(runs_dir: Path) -> Iterator[Finding]:
     machine = devices.probe()
     yield torch_finding(machine, gpu_hardware=_gpu_hardware())
     yield _device(machine)
+    yield from _gpus(machine)
     yield _memory()
     yield from _data()
     yield _terminal(dict(os.environ), sys.stdout.isatty(), shutil.get_terminal_size())
@@ -93,6 +94,17 @@ def _device(machine: devices.Machine) -> Finding:
             "the GPU's driver doesn't answer or CUDA_VISIBLE_DEVICES hides it: nvidia-smi tells",
         )
     return Finding("device", "ok", text)
+
+
+def _gpus(machine: devices.Machine) -> Iterator[Finding]:
+    """Name, driver, capability and memory of each GPU, and why torch can't use it."""
+    for index, gpu in enumerate(machine.details):
+        facts = [f"cuda:{index}: {gpu.name}"]
+        facts += [f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"] if gpu.capability else []
+        facts += [f"{size(gpu.free or 0)} of {size(gpu.memory)} free"] if gpu.memory else []
+        facts += [f"driver for CUDA {machine.driver_cuda}"] if machine.driver_cuda else []
+        reason = devices.unusable(machine, index)
+        yield Finding("GPU", "warning" if reason else "ok", ", ".join(facts), reason)
 
 
 def _memory() -> Finding:

@@ -68,6 +68,8 @@ def start(
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
     machine = devices.probe()
     chosen = devices.choose(config.device, machine)
+    if config.device == "auto" and machine.gpus and machine.torch_cuda and not chosen[0].startswith("cuda"):
+        tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     remarks = data.check_images(located, config.train_limit, config.test_limit, progress)
     for note in (*located.notes, *remarks):
@@ -75,7 +77,7 @@ def start(
     config, sources = custom_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
-    folder = _create(config, runs_dir, chosen, located, sources)
+    folder = _create(config, runs_dir, chosen, devices.precision(config.precision, chosen, machine), located, sources)
     try:
         return Started(folder, control.start_supervisor(folder, wait=wait))
     except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
@@ -175,6 +177,7 @@ def _create(
     config: ExperimentConfig,
     runs_dir: Path,
     chosen: tuple[str, ...],
+    precision: str,
     located: data.Located,
     sources: Sequence[custom_models.Source],
 ) -> ExperimentDir:
@@ -186,7 +189,7 @@ def _create(
         config=config,
         threads=devices.threads(),
         devices=chosen,
-        precision=config.precision,
+        precision=precision,
         data=located.to_json(),
         versions=_versions(),
         host=platform.node(),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tui_attn.launch.devices import visible
+
 INTERVAL = 2.0
 """Seconds between two measurements."""
 
@@ -112,10 +114,12 @@ def _nvidia(devices: Sequence[str]) -> Callable[[], tuple[Gpu, ...]]:
 
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        visible = _visible([_uuid(pynvml, handle) for handle in handles], os.environ.get("CUDA_VISIBLE_DEVICES"))
+        seen = visible([_uuid(pynvml, handle) for handle in handles], os.environ.get("CUDA_VISIBLE_DEVICES"))
     except Exception:  # no library, no driver or no GPU: all the same here
         return tuple
-    chosen = [(index, handles[visible[index]]) for index in _indices(devices) if index < len(visible)]
+    chosen = [
+        (index, handles[at]) for index in _indices(devices) if index < len(seen) and (at := seen[index]) is not None
+    ]
     return lambda: tuple(_gpu(pynvml, index, handle) for index, handle in chosen)
 
 
@@ -128,24 +132,6 @@ def _indices(devices: Sequence[str]) -> list[int]:
 def _uuid(nvml: Any, handle: Any) -> str:
     found = _ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))
     return found.decode("ascii", "replace") if isinstance(found, bytes) else str(found or "")
-
-
-def _visible(uuids: Sequence[str], variable: str | None) -> list[int]:
-    """Which of the machine's GPUs CUDA programs see, in their order, by `CUDA_VISIBLE_DEVICES`.
-
-    Without it all of them, in the order of the PCI bus, which is CUDA's too unless the GPUs differ in speed.
-    """
-    if variable is None:
-        return list(range(len(uuids)))
-    found: list[int] = []
-    for item in (part.strip() for part in variable.split(",")):
-        matching = [index for index, uuid in enumerate(uuids) if item.startswith("GPU-") and uuid.startswith(item)]
-        if item.isdecimal() and int(item) < len(uuids):
-            matching = [int(item)]
-        if len(matching) != 1:  # CUDA stops at the first that it can't find
-            break
-        found += matching
-    return found
 
 
 def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
