@@ -109,6 +109,9 @@ def test_a_shell_leaves_a_tilde_after_an_equals_sign(program: Program) -> None:
     home = {"HOME": str(program.folder)}
     done = program("ls", "--runs-dir=~/mine", env=home)
     assert done.err.startswith(f"tui-attn: no experiment in {program.folder}/mine")
+    for arguments in (["data", "--data-dir=~no-such-user/x"], ["compare", "--report=~no-such-user/x"]):
+        assert "there is no such user" in program(*arguments).err
+    assert not (program.folder / "~no-such-user").exists()
     (program.folder / "lab.toml").write_text("epochs = 7\n")
     done = program("--config=~/lab.toml", "config", "--json", env=home)
     assert done.json()["settings"]["epochs"]["value"] == 7

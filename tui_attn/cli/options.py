@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperOption
 
 from tui_attn.cli.completion import complete, experiments, runs_of
-from tui_attn.cli.context import resolve
+from tui_attn.cli.context import resolve, user_path
 from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import SHOW, WHERE, Option, PathKind, Switch, option, options_of
 from tui_attn.ui.options import UI_OPTIONS
@@ -105,5 +105,5 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 OneRun = Annotated[
     str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.", autocompletion=runs_of)
 ]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Look here first.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Look here first.")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the code of its custom models, whoever wrote it.")]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_attn.cli.app import RESULTS, command
+from tui_attn.cli.context import user_path
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.system.console import complain, say
@@ -42,7 +43,10 @@ def compare(
     runs_dir: RunsDir = RUNS,
     as_json: AsJson = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Also write a page with tables and pictures to DIR.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="DIR", callback=user_path, help="Also write a page with tables and pictures to DIR."
+        ),
     ] = None,
 ) -> int:
     """Compare the models of an experiment, or of several together."""
@@ -123,7 +127,8 @@ def export(
         bool, typer.Option("--safetensors", help="Weights of finished runs, each with a model card.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where to, an empty folder. [EXPERIMENT-export]")
+        Path | None,
+        typer.Option("--out", metavar="DIR", callback=user_path, help="Where to, an empty folder. [EXPERIMENT-export]"),
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.context import ui_options
+from tui_attn.cli.context import ui_options, user_path
 from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
 MovedData = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where the data set is now, if it was moved.")
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Where the data set is now, if it was moved."),
 ]
 
 
