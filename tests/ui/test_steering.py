@@ -193,13 +193,21 @@ def test_a_lost_experiment_is_resumed_by_one_key(tmp_path: Path, monkeypatch: py
         assert asked == [folder]
 
 
-@pytest.mark.parametrize("scene", ["finished", "lost", "empty"])
-def test_keys_that_nobody_would_obey_do_nothing(tmp_path: Path, scene: str) -> None:
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        ("finished", "the experiment is finished: no run can be steered"),
+        ("lost", "no supervisor runs this experiment: resume it first"),
+        ("empty", "no runs to steer yet"),
+    ],
+)
+def test_keys_that_nobody_would_obey_say_why(tmp_path: Path, scene: str, reason: str) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
         for key in ("p", "P", "s", "S", "x", "X"):
             await pilot.press(key)
         assert isinstance(app.screen, Dashboard)
+        await until(pilot, lambda: reason in screen_text(app))
 
     with staged(tmp_path, scene) as folder:
         drive(make_app(folder), script)

@@ -18,6 +18,7 @@ from tui_attn.experiment.model_info import attention_of
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import DASHBOARD_KEYS
+from tui_attn.ui.textual_private import remapped_bindings
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
 from tui_attn.ui.widgets.small import SMALLEST, TooSmall
@@ -220,6 +221,23 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if command in {"pause", "unpause"}:
             return paused == (command == "unpause") and not (one and view.state.ended)
         return not (one and view.state.ended)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a steering key does nothing now."""
+        keys = remapped_bindings(self).key_to_bindings.get(event.key, [])
+        steering = any(binding.action.startswith(("steer", "resume")) for binding in keys)
+        if steering and event.key not in self.active_bindings:
+            app_of(self).say(self._why_idle(), "warning")
+
+    def _why_idle(self) -> str:
+        snapshot, view = self.snapshot, self.selected
+        if snapshot is None or view is None:
+            return "no runs to steer yet"
+        if snapshot.ended:
+            return f"the experiment is {snapshot.state}: no run can be steered"
+        if not snapshot.supervised:
+            return "no supervisor runs this experiment: resume it first"
+        return f"{view.state.id} is {view.shown}: the key does nothing now"
 
     def action_steer(self, command: str, one: bool) -> None:
         """Give a command for the selected run, or for all; ask before what can't be taken back."""
