@@ -239,3 +239,18 @@ def test_an_entry_survives_json(tmp_path: Path) -> None:
         with pytest.raises((TypeError, ValueError, KeyError)):
             from_json(to_json(entry) | {key: value})
     assert replace(entry, note="x").words != entry.words
+
+
+def test_damage_to_what_is_read_is_told(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, probes=False, predictions=False)
+    assert summarise_tail(folder)[1] == ()
+    for log in (folder.events, folder.run("se-s0").events):
+        data = log.read_bytes()
+        last = data.rfind(b'"type":')
+        log.write_bytes(data[: last + 9] + bytes([data[last + 9] ^ 1]) + data[last + 10 :])
+    folder.run("base-s0").events.unlink()
+    assert summarise_tail(folder)[1] == (
+        "events.jsonl has damaged lines, which were passed over",
+        "base-s0/events.jsonl can't be read: it is missing",
+        "se-s0/events.jsonl has damaged lines, which were passed over",
+    )

@@ -181,11 +181,17 @@ def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> byt
     return line
 
 
+def is_intact(line: bytes) -> bool:
+    """Whether the checksum of a line without its newline is right."""
+    head, mark, tail = line.rpartition(b',"crc":"')
+    return bool(mark) and len(line) <= MAX_LINE and tail == b'%08x"}' % zlib.crc32(head)
+
+
 def decode(line: bytes) -> Event | None:
     """The event of one line without its newline, or None when it is damaged or not of this vocabulary."""
-    head, mark, tail = line.rpartition(b',"crc":"')
-    if not mark or len(line) > MAX_LINE or tail != b'%08x"}' % zlib.crc32(head):
+    if not is_intact(line):
         return None
+    head = line.rpartition(b',"crc":"')[0]
     try:
         text = (head + b"}").decode("utf-8")
         record, end = _parse(text)

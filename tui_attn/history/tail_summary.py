@@ -19,6 +19,7 @@ from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
+_CANT_READ = "can't be read: "
 _HEAD = 1 << 13
 _TAIL = 1 << 13
 _MOST = 1 << 20
@@ -35,14 +36,15 @@ _ANY = re.compile(rb'"type":"')
 
 
 def summarise_tail(folder: ExperimentDir) -> tuple[ExperimentState, tuple[str, ...]]:
-    """The state of an experiment, of whose runs only the last epochs are known, and which logs can't be read and why.
+    """The state of an experiment, of whose runs only the last epochs are known, and what is wrong with its logs.
 
     Never raises on what it reads; the reasons are safe to show.
     """
     found = ExperimentState(folder.id)
     own, _, _, why = _read(folder.events, _MOST_OWN, 0)
-    problems = {folder.events.name: why if why != MISSING or folder.supervisor.exists() else ""}
+    problems = {folder.events.name: why if why != _CANT_READ + MISSING or folder.supervisor.exists() else ""}
     lines = own.split(b"\n")[:-1]
+    problems[folder.events.name] = problems[folder.events.name] or _damage(lines)
     ended = bool(lines) and _FINISHED in lines[-1]
     log = _decoded(lines, _OF_THE_ENDED if ended else _ANY)
     last = [log.pop()] if log and log[-1].type == "experiment_finished" else []
@@ -55,12 +57,12 @@ def summarise_tail(folder: ExperimentDir) -> tuple[ExperimentState, tuple[str, .
             continue
         events_, why = _ends(place.events)
         begun = run.attempt > 0 and run.state != "queued"
-        problems[f"{id_}/{place.events.name}"] = why if why != MISSING or begun else ""
+        problems[f"{id_}/{place.events.name}"] = why if why != _CANT_READ + MISSING or begun else ""
         for event in events_:
             found.apply_run(id_, event)
     for event in last:
         found.apply(event)
-    told = [safe_text(f"{name} can't be read: {why}", one_line=True) for name, why in problems.items() if why]
+    told = [safe_text(f"{name} {why}", one_line=True) for name, why in problems.items() if why]
     return found, tuple(told)
 
 
@@ -70,13 +72,19 @@ def _ends(path: Path) -> tuple[list[Event], str]:
     head, tail, whole, why = _read(path, _HEAD, size)
     first = _decoded(head.split(b"\n", 8)[:-1], _STARTED)[:1]
     while True:
-        last = _decoded(tail[_line_of_last(tail, _EPOCH) :].split(b"\n")[:-1], _LAST)
+        start = _line_of_last(tail, _EPOCH)
+        lines = tail[start:].split(b"\n")[0 if whole or start else 1 : -1]  # a tail begins within a line
+        last = _decoded(lines, _LAST)
         if whole or size >= _MOST or any(event.type == "epoch" for event in last):
             break
         size *= 8
         _, tail, whole, why = _read(path, _HEAD, size)
     begun = first[0].seq if first else -1
-    return first + [event for event in last if event.seq != begun], why
+    return first + [event for event in last if event.seq != begun], why or _damage([*head.split(b"\n", 8)[:-1], *lines])
+
+
+def _damage(lines: Iterable[bytes]) -> str:
+    return "" if all(map(events.is_intact, lines)) else "has damaged lines, which were passed over"
 
 
 def _line_of_last(data: bytes, mark: bytes) -> int:
@@ -97,9 +105,9 @@ def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool, str]:
     try:
         fd = open_to_read(path)
     except FileNotFoundError:
-        return b"", b"", True, MISSING
+        return b"", b"", True, _CANT_READ + MISSING
     except OSError as error:
-        return b"", b"", True, error.strerror or type(error).__name__
+        return b"", b"", True, _CANT_READ + (error.strerror or type(error).__name__)
     try:
         status = os.fstat(fd)
         if status.st_size <= head + tail:  # most logs: opening a file takes longer than reading it
@@ -107,6 +115,6 @@ def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool, str]:
             return found, found, True, ""
         return os.pread(fd, head, 0), os.pread(fd, tail, status.st_size - tail), False, ""
     except OSError as error:
-        return b"", b"", True, error.strerror or type(error).__name__
+        return b"", b"", True, _CANT_READ + (error.strerror or type(error).__name__)
     finally:
         os.close(fd)
