@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base
-from tui_attn.train.memory import keep_freed_memory
+from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.step import EVALUATION_BATCH, PrecisionError, Stepper, choose_precision, use_exact_float32
 
 CPU = torch.device("cpu")

@@ -239,7 +239,7 @@ def _check_kept(stepper: Any, build: Any) -> None:
     import torch
     from safetensors.torch import save
 
-    from tui_attn.train.final_weights import plain_weights
+    from tui_attn.train.networks import plain_weights
 
     state = stepper.state_dict()["model"]
     odd = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]

@@ -135,7 +135,7 @@ class _Laboratory:
         import torch
 
         from tui_attn.train import tensors
-        from tui_attn.train.memory import keep_freed_memory
+        from tui_attn.train.accelerator import keep_freed_memory
 
         torch.set_num_threads(manifest.threads)
         device = _device(manifest)

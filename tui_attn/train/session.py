@@ -18,7 +18,7 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, networks, probe
 from tui_attn.train.accelerator import device_name, peak_memory
-from tui_attn.train.final_weights import plain_weights, weights_sha256
+from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.step import PrecisionError, choose_precision

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.fast import fast_pass
-from tui_attn.train.memory import keep_freed_memory
 
 Precision = Literal["fp32", "bf16"]
 
