@@ -219,7 +219,7 @@ def test_the_end_of_the_training_doesnt_take_another_screen_away(tmp_path: Path)
         await until(pilot, lambda: app.snapshot is not None and app.snapshot.ended)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
-        assert "the training has ended: finished" in screen_text(app)
+        assert "training has ended: finished" in screen_text(app)
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script)
