@@ -40,6 +40,8 @@ GIF_FONTS = (
 )
 LONGEST_PAUSE = 1.2
 """Seconds that a frame of the recording is shown at most."""
+SHORTEST_FRAME = 0.35
+"""Seconds; a frame that was shown for less is replaced by the next."""
 NAMED = {
     "black": "#000000",
     "red": "#cd3131",
@@ -146,9 +148,10 @@ class Recording:
         self._frames: list[tuple[Frame, float]] = []
 
     def add(self, frame: Frame, seconds: float) -> None:
-        """Add a frame; one equal to the last only lengthens it, up to `LONGEST_PAUSE`."""
-        if self._frames and self._frames[-1][0] == frame:
-            self._frames[-1] = (frame, min(self._frames[-1][1] + seconds, LONGEST_PAUSE))
+        """Add a frame; one equal to the last, or soon after it, takes its place."""
+        last = self._frames[-1] if self._frames else None
+        if last is not None and (last[0] == frame or last[1] < SHORTEST_FRAME):
+            self._frames[-1] = (frame, min(last[1] + seconds, LONGEST_PAUSE))
         else:
             self._frames.append((frame, min(seconds, LONGEST_PAUSE)))
 
@@ -276,13 +279,13 @@ class Session:
 def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     """Train the lab's three models, leave, come back, and look around while they train."""
     session.recording = Recording()
-    session.start(*options, size=(110, 34))
+    session.start(*options, size=(100, 30))
     session.until("loss")
     session.rest(25.0)
     session.press("]", "]", rest=1.5)
     session.leave()
     session.recording.hold(2.5)
-    session.start("attach", size=(110, 34))
+    session.start("attach", size=(100, 30))
     session.until("loss")
     session.rest(6.0)
     session.recording.hold(2.5)
@@ -335,7 +338,7 @@ def compare_seeds(session: Session) -> None:
     session.press("\x1b", "h", rest=2.0)
     session.shoot("heatmaps", size=(110, 34))
     session.shoot("heatmaps-200x60", size=(200, 60))
-    session.press("\x1b", "H", rest=2.0)
+    session.press("\x1b", "b", rest=3.0)
     session.shoot("experiments", size=(120, 32))
     session.leave()
 
