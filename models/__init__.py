@@ -1,4 +1,4 @@
-"""The lab's three networks: a small CNN, the same with Squeeze-and-Excitation, the same with self-attention.
+"""The built-in networks: a small CNN, and the same CNN with different kinds of channel attention.
 
 Every file spells its shapes with the same letters:
 

@@ -1,4 +1,4 @@
-"""What the three networks share: two convolutions and a linear classifier."""
+"""What the networks share: two convolutions and a linear classifier."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ ImageSize = int | tuple[int, int]
 
 
 class Trunk(nn.Module):
-    """The layers common to the three networks, and the size of the images they take.
+    """The layers common to all networks, and the size of the images they take.
 
-    They are made before whatever a network adds, so that with the same seed all three networks start
+    They are made before whatever a network adds, so that with the same seed all networks start
     from the same convolutions and the same classifier: what differs between them is the attention alone.
 
     ValueError where a side of the image isn't a positive multiple of 4, since two poolings halve it twice.

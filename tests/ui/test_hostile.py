@@ -13,6 +13,7 @@ import pytest
 from tests import recorded
 from tests.ui.harness import alive
 from tests.ui.terminal import Terminal, opened
+from tui_attn import data
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -219,7 +220,10 @@ def test_warnings_and_class_names_are_whole(tmp_path: Path) -> None:
 
 
 def test_a_hostile_reason_of_the_launcher_is_shown_safely(tmp_path: Path) -> None:
-    folder = recorded.scene(tmp_path, "lost")
+    located = data.find("synthetic")
+    assert located is not None
+    config = ExperimentConfig(epochs=5, dataset="synthetic")
+    folder = recorded.scene(tmp_path, "lost", config=config, data={"version": located.version})
     folder.supervisor_log.mkdir()  # nothing can be written there
     with opened(folder) as terminal:
         terminal.until("r resume")

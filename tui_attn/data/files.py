@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
@@ -103,6 +102,8 @@ def _pinned(path: Path, file: DataFile) -> str:
         content = stream.read(file.gz_size + 1)
     if hashlib.sha256(content).hexdigest() != file.gz_sha256:
         raise DamagedError(f"cannot be verified: the original {packed.name} beside it has the wrong SHA-256")
+    import gzip  # takes time that most commands have no use for
+
     with gzip.open(io.BytesIO(content)) as stream:
         return hashlib.sha256(stream.read(file.size + 1)).hexdigest()
 

@@ -112,7 +112,7 @@ class ExperimentConfig:
         "fashion-mnist", _Dataset("data set", *DATASETS), f"{', '.join(DATASETS)} or folder:PATH.", label="data set"
     )
     epochs: int = option(15, Number(1, 1_000_000), "Passes over the training images.")
-    seeds: int = option(1, Number(1, 10_000), "How many seeds of each model.", example="5")
+    seeds: int = option(1, Number(1, 10_000), "Number of seeds per model.", example="5")
     seed: int = option(0, Number(0, _MAX_SEED - 10_000), "The first seed; the others follow it.", label="first seed")
     batch_size: int = option(128, Number(1, 1_000_000), "Images in a training step.")
     lr: float = option(0.001, Number(0, 1000, whole=False), "Adam's learning rate.", label="learning rate")
@@ -130,7 +130,7 @@ class ExperimentConfig:
         Number(1, 256),
         "Number of workers.",
         heading=WHERE,
-        unset="one a device",
+        unset="1 per device",
         unset_words=("auto", "none"),
         example="1",
     )

@@ -56,9 +56,10 @@ class OpenFolders:
     def shown(self, path: object) -> str:
         """`path` as the user knows it, safe to show."""
         text = str(path)
-        for name, folder in self._open.items():
-            if text == str(folder.path) or text.startswith(f"{folder.path}/"):
-                text = str(self.root / name) + text.removeprefix(str(folder.path))
+        opened = {str(folder.path): self.root / name for name, folder in self._open.items()}
+        for held, known in {**opened, str(self.root.resolve()): self.root}.items():
+            if text == held or text.startswith(f"{held}/"):
+                text = str(known) + text.removeprefix(held)
                 break
         return safe_text(text, one_line=True)
 

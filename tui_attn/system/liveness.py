@@ -219,7 +219,7 @@ class Identity:
             return process_start_time(self.pid) == self.start_time
         try:  # without /proc the pid is all that is known
             os.kill(self.pid, 0)
-        except OSError:
+        except (OSError, OverflowError):  # a log may hold any number
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The network of a run: one of the lab's three, or one of the user's own."""
+"""The network of a run: a built-in model, or one of the user's own."""
 
 from __future__ import annotations
 

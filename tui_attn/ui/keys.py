@@ -42,7 +42,7 @@ APP_KEYS = (
         True,
     ),
     Key("palette", "ctrl+p,colon", "palette", "do", "Command palette"),
-    Key("theme", "T", "choose_theme", "theme", "Choose a theme; each shows itself while it is selected"),
+    Key("theme", "T", "choose_theme", "theme", "Choose a theme (previewed as you move)"),
     Key("suspend", "ctrl+z", "suspend_process", "suspend", "Suspend; fg returns"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
 )
@@ -129,7 +129,7 @@ HEATMAPS_KEYS = (
     Key("previous_group", "C", "group(-1)", "class before", "Show the attention on images of the class before"),
     Key("next_epoch", "e", "epoch(1)", "later", "Show the next epoch", True),
     Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
-    Key("play_epochs", "space", "play", "play", "Go through the epochs by itself, from the first", True),
+    Key("play_epochs", "space", "play", "play", "Play the epochs from the first", True),
     Key("untrained", "u", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
     Key("heatmap_scale", "z", "scale", "scale", "Colours from 0 to 1, or auto-scaled", True),
     Key("facts", "i", "facts", "facts", "Show or hide what the numbers say about the heatmap"),
@@ -146,7 +146,7 @@ COMPARISON_KEYS = (
                 ("overview", "models and verdicts"),
                 ("runs", "seeds and runs"),
                 ("classes", "accuracy by class"),
-                ("confusion", "what is mistaken for what"),
+                ("confusion", "the confusion matrices"),
                 ("images", "the images on which two models disagree"),
                 ("interventions", "what attention matters"),
             ),
@@ -169,7 +169,7 @@ COMPARISON_KEYS = (
 
 FORM_KEYS = (
     Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
-    Key("copy_command", "ctrl+y", "copy_command", "copy", "Copy the command line that starts the same", True),
+    Key("copy_command", "ctrl+y", "copy_command", "copy", "Copy the equivalent command line", True),
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
     Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field", False, True),
     Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before", False, True),

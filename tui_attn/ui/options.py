@@ -30,13 +30,13 @@ class UiOptions:
         Switch(),
         "Draw with ASCII characters only.",
         heading=SHOW,
-        unset="as the locale says",
+        unset="depends on the locale",
         example="true",
     )
     """The theme `ascii` does so in any case."""
-    mouse: bool = option(True, Switch(), "Listen to the mouse.", heading=SHOW, example="false")
+    mouse: bool = option(True, Switch(), "Enable mouse support.", heading=SHOW, example="false")
     animations: bool | None = option(
-        None, Switch(), "Let panels glide.", heading=SHOW, unset="not over SSH", example="false"
+        None, Switch(), "Animate panels.", heading=SHOW, unset="not over SSH", example="false"
     )
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Binding id -> keys, separated by commas."""

@@ -1,4 +1,4 @@
-"""The run list: one line a run."""
+"""The run table: one row per run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Column(NamedTuple):
     width: int
     cell: Callable[[RunView, ExperimentConfig], Piece]
     from_width: int = 0
-    """Narrower tables, in cells, leave the column out."""
+    """Omitted when the table is narrower than this, in cells."""
     left: bool = False
 
 
