@@ -117,6 +117,12 @@ def test_a_shell_leaves_a_tilde_after_an_equals_sign(program: Program) -> None:
     assert done.json()["settings"]["epochs"]["value"] == 7
 
 
+def test_a_set_without_files_has_no_place(program: Program) -> None:
+    lines = program("data").out.splitlines()
+    (line,) = [line for line in lines if line.startswith("synthetic")]
+    assert line.endswith("made on the spot")
+
+
 @pytest.mark.parametrize("columns", ["0", "1", "-5", "wide", "9" * 30])
 def test_help_and_errors_on_a_terminal_of_no_width(program: Program, columns: str) -> None:
     done = program("--help", env={"COLUMNS": columns})

@@ -180,6 +180,15 @@ def test_it_sorts_by_keys_and_by_a_click_on_the_header(runs_dir: Path) -> None:
         drive(app_on(runs_dir), script)
 
 
+def test_models_beyond_the_column_are_counted(runs_dir: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        assert "● ▲ +2" in screen_text(app)
+
+    make("20231114-220000-four", 0, models=("base", "se", "self-attention", "eca"))
+    drive(app_on(runs_dir), script)
+
+
 def test_what_comes_and_goes_in_the_folder_comes_and_goes_in_the_list(runs_dir: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)

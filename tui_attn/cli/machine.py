@@ -15,7 +15,7 @@ from tui_attn.system.console import FetchProgress, complain, say
 from tui_attn.system.text import safe_text, size
 
 if TYPE_CHECKING:
-    from tui_attn.data import SetStatus
+    from tui_attn.data import Located, SetStatus
     from tui_attn.experiment.model_info import ModelInfo
 
 
@@ -48,7 +48,7 @@ def data(
             complain(str(error))
             failed = 1
         else:
-            say(f"{located.name} is ready ({located.source}): {located.root}")
+            say(f"{located.name} is ready ({_place(located)})")
     found += sets.status(data_dir)
     if as_json:
         print_line(json.dumps([_set_json(item) for item in found]))
@@ -59,8 +59,12 @@ def data(
     return failed
 
 
+def _place(located: Located) -> str:
+    return f"{located.source}: {located.root}" if located.root.parts else located.source
+
+
 def _set_lines(item: SetStatus) -> list[str]:
-    where = "" if item.located is None else f"  {item.located.source}: {item.located.root}"
+    where = "" if item.located is None else f"  {_place(item.located)}"
     amount = "" if item.size == 0 else f"  {size(item.size)}"
     lines = [f"{item.name:<14} {item.state:<8}{amount:>11}{where}"]
     lines += [f"{'':15}{text}" for text in (*item.notes, *item.problems)]

@@ -226,9 +226,12 @@ class HistoryTable(Lines, can_focus=True):
             return [(fit(", ".join(entry.models), size), "normal")]
         ascii_only = drawing_mode(self.app).ascii
         pieces: list[Piece] = []
-        for model in entry.models[:3]:
+        shown = entry.models if len(entry.models) <= 3 else entry.models[:2]
+        for model in shown:
             marker = ink(model)
             pieces.append((f"{marker.ascii_marker if ascii_only else marker.marker} ", f"model:{model}"))
+        if len(shown) < len(entry.models):
+            pieces.append((fit(f"+{len(entry.models) - len(shown)}", size - 4), "muted"))
         used = sum(cell_len(text) for text, _ in pieces)
         return [*pieces, (" " * max(size - used, 0), "normal")]
 
