@@ -109,3 +109,19 @@ def test_an_extension_that_took_effect_before_its_supervisor_died_is_not_called_
     again, _ = reopen(shop.folder)
     assert again.config.seeds == 3
     assert read_state(shop.folder).state.acknowledged["c1"] == ("extend", answer)
+
+
+def test_the_reserve_of_a_supervisor_that_was_killed_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    ticks(supervisor)
+    assert (shop.folder.path / ".reserve").exists()
+    supervisor._lock.release()  # as by a kill: nothing is cleaned up
+    supervisor, shop = reopen(shop.folder)
+    command(shop.folder, "stop", "c1")
+    ticks(supervisor)
+    shop.made[0].code = 0
+    ticks(supervisor)
+    supervisor.end()
+    assert not (shop.folder.path / ".reserve").exists()
