@@ -3,8 +3,8 @@
     python -m docs.make_pictures [--to FOLDER] [--png] [NAME]...
 
 Two experiments are trained on Fashion-MNIST, in a folder that is deleted afterwards (about 12 minutes on two CPU
-cores): the lab's three models for 15 epochs, watched while they train, and five seeds of a short training for the
-comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's screen, cell by
+cores): the lab's three models for 15 epochs on 12,000 images, watched while they train, and five seeds of a shorter
+training for the comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's screen, cell by
 cell. `recording.gif` is the first minutes of the same session, with the waiting cut short.
 
 Needs the test extra (pyte) and, for the recording, the font DejaVu Sans Mono (Debian: fonts-dejavu). `--png` also makes
@@ -355,7 +355,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         session = Session(place, chosen.to, chosen.names, png=chosen.png)
-        watch_the_lab(session, chosen.to, ["--train-limit", "6000"] if chosen.quick else [])
+        watch_the_lab(session, chosen.to, ["--train-limit", "3000" if chosen.quick else "12000"])
         session.start("resume", "--no-ui")  # waits until the lab has finished
         session.terminal.wait()
         short = (
