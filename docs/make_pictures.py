@@ -4,8 +4,8 @@
 
 Two experiments are trained on Fashion-MNIST, in a folder that is deleted afterwards (about 12 minutes on two CPU
 cores): the lab's three models for 15 epochs on 12,000 images, watched while they train, and five seeds of a shorter
-training for the comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's screen, cell by
-cell. `recording.gif` is the first minutes of the same session, with the waiting cut short.
+training for the comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's
+screen, cell by cell. `recording.gif` is the first minutes of the same session, with the waiting cut short.
 
 Needs the test extra (pyte) and, for the recording, the font DejaVu Sans Mono (Debian: fonts-dejavu). `--png` also makes
 a PNG of each SVG with rsvg-convert (Debian: librsvg2-bin).
@@ -267,6 +267,12 @@ class Session:
             self.terminal.resize(*before)
             self.rest(1.0)
 
+    def finish(self) -> None:
+        """Wait for the program to end by itself."""
+        while not self.terminal.ended():
+            self._read(1.0)
+        self.terminal.close()
+
     def leave(self) -> None:
         """Leave with q and wait for the end; the terminal's last screen stays."""
         self.terminal.press("q")
@@ -347,6 +353,7 @@ def main() -> None:
     """Make all pictures, or those that are named."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", help="pictures to make; by default all")
+    parser.add_argument("--parts", nargs="*", default=["lab", "seeds"], choices=["lab", "seeds"])
     parser.add_argument("--png", action="store_true", help="a PNG of each as well")
     parser.add_argument("--to", type=Path, default=HERE, help="folder to write to")
     parser.add_argument("--quick", action="store_true", help="train on few images, to try this script")
@@ -355,24 +362,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         session = Session(place, chosen.to, chosen.names, png=chosen.png)
-        watch_the_lab(session, chosen.to, ["--train-limit", "3000" if chosen.quick else "12000"])
-        session.start("resume", "--no-ui")  # waits until the lab has finished
-        session.terminal.wait()
-        short = (
-            "--seeds",
-            "5",
-            "--epochs",
-            "3",
-            "--train-limit",
-            "3000" if chosen.quick else "12000",
-            "--name",
-            "five seeds",
-        )
-        session.start("--no-ui", *short)
-        session.terminal.wait()
-        session.start("probe")
-        session.terminal.wait()
-        compare_seeds(session)
+        if "lab" in chosen.parts:
+            watch_the_lab(session, chosen.to, ["--train-limit", "3000" if chosen.quick else "12000"])
+            session.start("resume", "--no-ui")  # waits until the lab has finished
+            session.finish()
+        if "seeds" in chosen.parts:
+            short = ("--seeds", "5", "--epochs", "3", "--train-limit", "3000" if chosen.quick else "6000")
+            session.start("--no-ui", *short, "--name", "five seeds")
+            session.finish()
+            session.start("probe")
+            session.finish()
+            compare_seeds(session)
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def _cells(item: ClassResults, label: int, room: int, page: Page) -> list[Row]:
 
 
 def _mistakes(item: ClassResults) -> list[tuple[int, float, str, str]]:
-    """The most frequent mistakes: images, their share of the class, what it is, what it was taken for."""
+    """The most frequent mistakes: number of images, their share of the class, its name, the predicted class."""
     shares = _shares(item)
     found = [
         (int(item.confusion[row, column]), shares[row][column], item.names[row], item.names[column])
@@ -206,14 +206,14 @@ def _mistakes(item: ClassResults) -> list[tuple[int, float, str, str]]:
 def _listing(mistakes: Sequence[tuple[int, float, str, str]], page: Page) -> list[Row]:
     if not mistakes:
         return text(page, "no mistakes", "muted")
-    rows = [heading("most frequent mistakes")]
+    rows = [heading("most frequent mistakes: images (share of the class)")]
     most = mistakes[0][0]
     for count, share, true, taken in mistakes:
         bar = "━" * max(round(6 * count / most), 1)
         cells: tuple[Piece, ...] = (
-            (f" {fit(f'{100 * share:.1f} %', 7, right=True)} ", "bold"),
+            (f" {fit(f'{count:,}', 6, right=True)} ", "bold"),
             (fit(bar, 7), "warning"),
-            (f"{true} → {taken}", "normal"),
+            (f"{true} → {taken} ({100 * share:.1f} %)", "normal"),
         )
         rows.append(Row(cells))
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,15 +183,18 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         request = self._request(reasons)
         if self._wanted(request):
             self._look_up()
+        wrong = []
         for entry in ENTRIES:
             text, ink = self._remark(entry, reasons, request)
             self._rows[entry].note.say(text, ink)
+            if ink == "failed":
+                wrong.append(entry)
         config = None if reasons else self.draft.config()
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
         self._plan.show(self._time(config, request), self._arguments(config), self._wrong)
         self._prospect.show(config, self._result if self._result.same_place(request) else None)
-        self._say_state(reasons)
+        self._say_state(wrong)
 
     def _request(self, reasons: dict[str, str]) -> Request | None:
         """What is to be looked up for these entries; None while one of them is wrong."""
@@ -236,12 +239,13 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             config, usual=self._origin.usual, runs_dir=self._runs_dir, usual_runs_dir=self._origin.usual_runs_dir
         )
 
-    def _say_state(self, reasons: dict[str, str]) -> None:
+    def _say_state(self, wrong: Sequence[str]) -> None:
+        """Say what would be started, or which entries keep it from being started."""
         if self._attempt is not None:
             return
-        if reasons:
-            first = self._rows[next(iter(reasons))].label.text
-            more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        if wrong:
+            first = self._rows[wrong[0]].label.text
+            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             self._button.say(f'fix "{first}"{more} first', "failed")
         else:
             self._button.say(self.draft.amount())
