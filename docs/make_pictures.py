@@ -23,6 +23,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyte
 from PIL import Image, ImageDraw, ImageFont
 from rich.cells import cell_len
 
@@ -42,6 +43,8 @@ LONGEST_PAUSE = 1.2
 """Seconds that a frame of the recording is shown at most."""
 SHORTEST_FRAME = 0.35
 """Seconds; a frame that was shown for less is replaced by the next."""
+_DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+"""Column and row of the dot that each bit of a braille character stands for."""
 NAMED = {
     "black": "#000000",
     "red": "#cd3131",
@@ -163,7 +166,16 @@ class Recording:
         """Write the recording."""
         found = next(font for font in GIF_FONTS if Path(font).exists())
         font = ImageFont.truetype(found, 13)
-        images = [_image(frame, font) for frame, _ in self._frames]
+        drawn = [_image(frame, font) for frame, _ in self._frames]
+        # One palette for all frames, from a few of them one above the other: else colours drift.
+        some = drawn[:: max(len(drawn) // 6, 1)]
+        sheet = Image.new("RGB", (some[0].width, sum(image.height for image in some)))
+        top = 0
+        for image in some:
+            sheet.paste(image, (0, top))
+            top += image.height
+        palette = sheet.quantize(64, dither=Image.Dither.NONE)
+        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in drawn]
         images[0].save(
             path,
             save_all=True,
@@ -190,9 +202,14 @@ def _image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
                     draw.rectangle(
                         (x + offset * wide, y, x + (offset + 1) * wide - 1, y + high // 2 - 1), fill=run.color
                     )
+                elif "\u2800" <= character <= "\u28ff":  # braille, which the font lacks
+                    for dot, (across, down) in enumerate(_DOTS):
+                        if ord(character) >> dot & 1:
+                            left, upper = x + offset * wide + 1 + across * wide // 2, y + 1 + down * high // 4
+                            draw.rectangle((left, upper, left + 1, upper + 1), fill=run.color)
                 elif character != " ":
                     draw.text((x + offset * wide, y), character, font=font, fill=run.color)
-    return image.quantize(48, dither=Image.Dither.NONE)
+    return image
 
 
 class Session:
@@ -278,7 +295,12 @@ class Session:
         self.terminal.press("q")
         self.terminal.wait()
         if self.recording is not None:
-            self.recording.add(frame_of(self.terminal), LONGEST_PAUSE)
+            screen = pyte.Screen(self.terminal.screen.columns, self.terminal.screen.lines)
+            pyte.Stream(screen).feed(self.terminal.after_leaving().replace("\n", "\r\n"))
+            self.recording.add(
+                tuple(tuple(_runs(screen.buffer[row], screen.columns)) for row in range(screen.lines)), 3.0
+            )
+            self.recording.hold(3.0)
         self.terminal.close()
 
 
@@ -290,7 +312,6 @@ def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     session.rest(25.0)
     session.press("]", "]", rest=1.5)
     session.leave()
-    session.recording.hold(2.5)
     session.start("attach", size=(100, 30))
     session.until("loss")
     session.rest(6.0)
