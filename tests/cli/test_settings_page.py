@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tui_attn.cli import config_file
-from tui_attn.cli.options import SETTINGS
+from tui_attn.cli.option_types import SETTINGS
 from tui_attn.ui.keys import TABLES
 from tui_attn.ui.options import THEMES
 

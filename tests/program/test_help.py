@@ -6,7 +6,7 @@ import pytest
 
 from tui_attn import cli
 from tui_attn.cli.entry import program
-from tui_attn.cli.options import SETTINGS
+from tui_attn.cli.option_types import SETTINGS
 from tui_attn.ui.options import THEMES
 
 COMMANDS = sorted(program().commands)

@@ -15,7 +15,7 @@ from tui_attn import cli
 from tui_attn.cli import config_file, entry
 from tui_attn.cli.config_command import template
 from tui_attn.cli.context import ui_options
-from tui_attn.cli.options import SETTINGS
+from tui_attn.cli.option_types import SETTINGS
 from tui_attn.ui.keymap import binding_ids
 
 Write = Callable[[str], Path]

@@ -11,7 +11,7 @@ import typer
 
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.context import expanded, file_settings, given
-from tui_attn.cli.options import SETTINGS, AsJson
+from tui_attn.cli.option_types import SETTINGS, AsJson
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import safe_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui_attn.cli.options import BY_NAME
+from tui_attn.cli.option_types import BY_NAME
 from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import ConfigError, Option, shown, suggest
 from tui_attn.system.plain_file import open_to_read

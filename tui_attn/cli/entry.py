@@ -14,7 +14,7 @@ from tui_attn.cli import output
 from tui_attn.cli.app import Group
 from tui_attn.cli.completion import VARIABLE, make_safe
 from tui_attn.cli.context import BEFORE_ANY
-from tui_attn.cli.options import root_parameters
+from tui_attn.cli.option_types import root_parameters
 from tui_attn.cli.start import CALL_OPTIONS, begin
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console

@@ -9,7 +9,7 @@ import typer
 
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.completion import datasets
-from tui_attn.cli.options import RUNS, AsJson, DataDir, RunsDir
+from tui_attn.cli.option_types import RUNS, AsJson, DataDir, RunsDir
 from tui_attn.cli.output import print_line
 from tui_attn.system.console import FetchProgress, complain, say
 from tui_attn.system.text import safe_text, size

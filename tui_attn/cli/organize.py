@@ -11,7 +11,7 @@ import typer
 
 from tui_attn.cli import completion
 from tui_attn.cli.app import TIDY, WATCH, command
-from tui_attn.cli.options import RUNS, AsJson, Mouse, RunsDir, Theme
+from tui_attn.cli.option_types import RUNS, AsJson, Mouse, RunsDir, Theme
 from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import full_screen
 from tui_attn.system import console

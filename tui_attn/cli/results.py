@@ -13,7 +13,7 @@ import typer
 
 from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.context import user_path
-from tui_attn.cli.options import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
+from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.system.console import complain, say
 from tui_attn.system.text import command_line, duration, safe_text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_attn.cli.app import STEER, command
-from tui_attn.cli.options import RUNS, Experiment, OneRun, RunsDir
+from tui_attn.cli.option_types import RUNS, Experiment, OneRun, RunsDir
 from tui_attn.system.console import say
 from tui_attn.system.text import command_line, duration, safe_text
 

@@ -15,7 +15,7 @@ import typer
 
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import ui_options, user_path
-from tui_attn.cli.options import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
