@@ -26,6 +26,9 @@ from tui_attn.data.base import counts_text
 from tui_attn.data.folder import Cancelled, glance
 from tui_attn.data.folder_content import FolderImages
 
+LONG = 600.0
+"""Seconds, so that no slow machine ends a quick look early."""
+
 
 def lay_out(root: Path, *names: str) -> Path:
     for name in names:
@@ -372,16 +375,16 @@ def test_data_tells_what_is_in_a_folder(tmp_path: Path) -> None:
 
 def test_a_quick_look_counts(tmp_path: Path) -> None:
     labelled(tmp_path, each=10)
-    seen = glance(tmp_path)
+    seen = glance(tmp_path, seconds=LONG)
     assert (seen.classes, seen.images, seen.complete, seen.problem, seen.sizes) == (2, 20, True, None, (16, 4))
 
 
 def test_a_quick_look_has_bounds(tmp_path: Path) -> None:
     lay_out(tmp_path, *(f"{label}/{n}.png" for label in "abc" for n in range(400)))
-    seen = glance(tmp_path, limit=600)
+    seen = glance(tmp_path, limit=600, seconds=LONG)
     assert not seen.complete
     assert seen.images < 1200
-    assert not glance(tmp_path, folders=2).complete
+    assert not glance(tmp_path, folders=2, seconds=LONG).complete
     assert not glance(tmp_path, seconds=-1.0).complete
     with pytest.raises(Cancelled):
         glance(tmp_path, cancelled=lambda: True)
@@ -400,7 +403,7 @@ def test_folders_in_folders_1500_deep_are_no_fault(tmp_path: Path) -> None:
         picture(Path("last.png"), seed=99)
         os.fchdir(home)
         where = ensure(f"folder:{tmp_path}")
-        assert glance(tmp_path).classes == 2
+        assert glance(tmp_path, seconds=LONG).classes == 2
         assert sum(counts["a"] for counts in where.counts.values()) == 6
     finally:
         os.fchdir(home)
@@ -416,7 +419,7 @@ def test_a_class_that_is_a_link_upwards_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "up").symlink_to("/")
     (tmp_path / "self").symlink_to(tmp_path)
     assert list(ensure(f"folder:{tmp_path}").counts["train"]) == ["a", "b"]
-    assert glance(tmp_path).classes == 2
+    assert glance(tmp_path, seconds=LONG).classes == 2
 
 
 def test_links_that_multiply_are_walked_once(tmp_path: Path) -> None:
