@@ -174,7 +174,7 @@ class Recording:
         for image in some:
             sheet.paste(image, (0, top))
             top += image.height
-        palette = sheet.quantize(64, dither=Image.Dither.NONE)
+        palette = sheet.quantize(160, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in drawn]
         images[0].save(
             path,
@@ -385,7 +385,7 @@ def main() -> None:
         session = Session(place, chosen.to, chosen.names, png=chosen.png)
         if "lab" in chosen.parts:
             watch_the_lab(session, chosen.to, ["--train-limit", "3000" if chosen.quick else "12000"])
-            session.start("resume", "--no-ui")  # waits until the lab has finished
+            session.start("attach", "--no-ui")  # waits until the lab has finished
             session.finish()
         if "seeds" in chosen.parts:
             short = ("--seeds", "5", "--epochs", "3", "--train-limit", "3000" if chosen.quick else "6000")
