@@ -52,7 +52,7 @@ def tests_of(root: Path, room: str) -> list[str]:
     """The tests that are run against a mutant of `room`: the folder of its name, else all quick ones."""
     folder = root / "tests" / room
     if folder.is_dir():
-        return [f"tests/{room}"]
+        return [f"tests/{room}", *(["tests/program"] if room in {"cli", "launch"} else [])]
     return ["tests/core", "tests/program"] if (root / "tests/core").is_dir() else ["tests/program"]
 
 
