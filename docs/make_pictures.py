@@ -2,7 +2,7 @@
 
     python -m docs.make_pictures [--to FOLDER] [--png] [NAME]...
 
-Two experiments are trained on Fashion-MNIST, in a folder that is deleted afterwards (about 12 minutes on two CPU
+Two experiments are trained on Fashion-MNIST, in a folder that is deleted afterwards (some minutes on two CPU
 cores): the lab's three models for 15 epochs on 12,000 images, watched while they train, and five seeds of a shorter
 training for the comparison. The program runs in a pseudo-terminal that pyte emulates; every picture is that terminal's
 screen, cell by cell. `recording.gif` is the first minutes of the same session, with the waiting cut short.
