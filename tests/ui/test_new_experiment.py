@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Button
 
 from tests.experiment.test_options import of_command_line
 from tests.recorded import record
 from tests.ui.harness import DEADLINE, Script, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
-from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.config import OPTIONS, ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
@@ -31,6 +32,7 @@ from tui_attn.ui.form_state import CUSTOM
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
+from tui_attn.ui.widgets.form import SomeOf
 
 KEPT = Path(__file__).parent / "snapshots_form"
 PAST = ExperimentConfig(models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000, name="my lab")
@@ -74,19 +76,20 @@ async def enter(pilot: Pilot[int], app: DashboardApp, entry: str, text: str) -> 
     row.control.focus()
     await pilot.pause()
     await pilot.press("ctrl+u", *text)
-    await until(pilot, lambda: form(app).draft.texts[entry] == text)
+    await until(pilot, lambda: form(app).state.texts[entry] == text)
 
 
 def note(app: DashboardApp, entry: str) -> str:
-    return form(app).row(entry).note.text
+    return form(app).row(entry).note
 
 
 def test_it_starts_from_the_experiment_that_is_open(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         text = screen_text(app)
         assert "new experiment, starting from 20231114-221320-fashion-mnist" in text
-        assert "[x] base  [x] se  [ ] self-attention" in text.replace("›", " ")
-        assert form(app).draft.config() == ExperimentConfig(
+        for model in ("[x] base", "[x] se", "[ ] self-attention"):
+            assert model in text
+        assert form(app).state.config() == ExperimentConfig(
             models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000
         ), "another experiment has another name"
         assert note(app, "dataset") == "not here: 30.9 MB to download at the start"
@@ -115,12 +118,42 @@ def test_entries_are_checked_as_they_are_typed(tmp_path: Path) -> None:
 
 def test_no_model_is_a_mistake_too(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await pilot.press("space", "right", "space")
+        await pilot.press("space", "down", "space")
         await until(pilot, lambda: note(app, "models").startswith("✗ is empty: choose from base"))
-        await pilot.press("right", "space")
-        await until(pilot, lambda: form(app).draft.texts["models"] == "self-attention")
+        await pilot.press("down", "space")
+        await until(pilot, lambda: form(app).state.texts["models"] == "self-attention")
 
     opened(tmp_path, script)
+
+
+def test_letters_find_a_model_and_arrows_leave_the_list_at_its_ends(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        models = form(app).row("models").control
+        assert isinstance(models, SomeOf)
+        await pilot.press("s", "e", "l")
+        assert models.current == "self-attention"
+        await until(pilot, lambda: note(app, "models").startswith("self-attention: "))
+        await pilot.press("space")
+        await until(pilot, lambda: form(app).state.texts["models"] == "base,se,self-attention")
+        await pilot.press("home", "down")
+        assert (app.focused, models.current) == (models, "se")
+        await pilot.press("end", "down")
+        await until(pilot, lambda: app.focused is form(app).row(CUSTOM).control)
+
+    opened(tmp_path, script)
+
+
+def test_all_choices_open_in_a_list(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        form(app).row("dataset").control.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "kmnist" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: form(app).state.texts["dataset"] == "cifar10")
+        await pilot.press("down")
+        await until(pilot, lambda: app.focused is form(app).row("epochs").control)
+
+    opened(tmp_path, script, size=(80, 24))
 
 
 def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> None:
@@ -132,7 +165,7 @@ def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> N
         for key in burst:
             app.post_message(events.Key(key, key if len(key) == 1 else None))
         await until(pilot, lambda: bool(app.clipboard))
-        texts = form(app).draft.texts
+        texts = form(app).state.texts
         assert (texts["epochs"], texts["seeds"], texts["seed"]) == ("7", "12", "098")
         assert " --epochs 7 --seeds 12 --seed 98 " in app.clipboard
 
@@ -140,9 +173,7 @@ def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
-def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+def test_a_new_custom_model_is_named_and_looked_at_while_it_is_typed(tmp_path: Path, size: tuple[int, int]) -> None:
     file = tmp_path / "a folder with quite a long name as people have them" / "my_net.py"
     file.parent.mkdir()
 
@@ -150,7 +181,7 @@ def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
         assert note(app, CUSTOM) == "as in ./my_net.py:MyNet"
         await enter(pilot, app, CUSTOM, "my_net.py")
         assert note(app, CUSTOM) == "✗ my_net.py: name the class as well, as in ./my_net.py:MyNet"
-        assert 'fix "own models" first' in screen_text(app)
+        assert 'fix "custom models" first' in screen_text(app)
         await enter(pilot, app, CUSTOM, f"{file}:MyNet")
         await until(pilot, lambda: note(app, CUSTOM).startswith("✗ can't read my_net.py:MyNet (No such"))
         assert "looking" not in note(app, "dataset"), "what was known of the data is known still"
@@ -158,14 +189,14 @@ def test_a_new_file_of_one_s_own_is_named_and_looked_at_while_it_is_typed(
         await pilot.press("t", "backspace")
         await until(pilot, lambda: note(app, CUSTOM) == "tried at the start: my_net.py:MyNet")
         shown = screen_text(app)
-        assert "my_net.py:MyNet" in shown.split("own models")[1].splitlines()[0]
+        assert "my_net.py:MyNet" in shown.split("custom models")[1].splitlines()[0]
         assert "3 runs: 3 models x 1 seed" in shown
-        assert form(app).draft.config().model_specs == ("base", "se", f"{file}:MyNet")
+        assert form(app).state.config().model_specs == ("base", "se", f"{file}:MyNet")
 
     opened(tmp_path, script, size=size)
 
 
-def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_custom_model_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tui_attn.experiment import trust
 
     digest = "0" * 64
@@ -174,10 +205,10 @@ def test_one_s_own_that_is_carried_over_keeps_its_place(tmp_path: Path, monkeypa
     config = ExperimentConfig(models=("base", "my_net-mynet", "se"), custom_models=(own,), epochs=2)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        assert form(app).draft.texts[CUSTOM] == "/nets/my_net.py:MyNet"
-        assert form(app).draft.config().model_specs == ("base", "/nets/my_net.py:MyNet", "se")
+        assert form(app).state.texts[CUSTOM] == "/nets/my_net.py:MyNet"
+        assert form(app).state.config().model_specs == ("base", "/nets/my_net.py:MyNet", "se")
         await pilot.press("ctrl+r")
-        await until(pilot, lambda: form(app).draft.config() == ExperimentConfig())
+        await until(pilot, lambda: form(app).state.config() == ExperimentConfig())
 
     opened(tmp_path, script, config=config)
 
@@ -196,7 +227,7 @@ def test_the_help_tells_the_form_s_keys(tmp_path: Path) -> None:
 def test_letters_in_a_choice_leave_nothing(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("q", "T", "p")
-        assert form(app).draft.texts["models"] == "base,se"
+        assert form(app).state.texts["models"] == "base,se"
         assert app.theme == "dark"
 
     opened(tmp_path, script)
@@ -211,7 +242,7 @@ def test_the_command_line_makes_the_same_and_can_be_copied(tmp_path: Path) -> No
         program, *arguments = shlex.split(app.clipboard)
         assert program == "tui-attn"
         assert arguments[-2:] == ["--runs-dir", str(app.runs_dir)]
-        config = form(app).draft.config()
+        config = form(app).state.config()
         assert of_command_line(shlex.join(arguments)) == config
         assert (config.name, config.lr) == ("it's; $(mine)", 3e-4)
         shown = screen_text(app).partition("command")[2].partition("[ start ]")[0]
@@ -227,9 +258,9 @@ def test_what_was_entered_is_there_again(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewExperimentScreen))
-        assert form(app).draft.texts["epochs"] == "77"
+        assert form(app).state.texts["epochs"] == "77"
         await pilot.press("ctrl+r")
-        await until(pilot, lambda: form(app).draft.config() == ExperimentConfig())
+        await until(pilot, lambda: form(app).state.config() == ExperimentConfig())
         await until(pilot, lambda: "[x] self-attention" in screen_text(app))
 
     opened(tmp_path, script)
@@ -296,17 +327,14 @@ def test_a_lookup_that_fails_says_so_beside_the_field(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 def test_every_field_can_be_reached_and_seen(tmp_path: Path, size: tuple[int, int]) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        labels = []
-        for _ in range(18):
+        seen = []
+        while not isinstance(app.focused, Button):
             await pilot.pause()
-            marked = [line for line in screen_text(app).splitlines() if line.startswith("› ")]
-            assert len(marked) == 1
-            labels.append(marked[0][2:16].strip())
-            await pilot.press("down")
-        assert labels[0] == "models"
-        assert labels[-1] == "[ start ]"
-        assert labels[1] == "own models"
-        assert len(set(labels)) == 18
+            marked = [line for line in screen_text(app).splitlines() if line.startswith("▌")]
+            seen.append(marked[0][1:16].strip())
+            await pilot.press("tab")
+        assert seen[:3] == ["models", "custom models", "data set"]
+        assert [label for label in seen if label not in {"custom models"}] == [option.label for option in OPTIONS]
         assert len(screen_text(app).splitlines()) == size[1]
 
     opened(tmp_path, script, size=size)

@@ -171,23 +171,26 @@ FORM_KEYS = (
     Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
     Key("copy_command", "ctrl+y", "copy_command", "copy", "Copy the equivalent command line", True),
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
-    Key("next_field", "tab,down", "app.focus_next", "next", "Go to the next field", False, True),
-    Key("previous_field", "shift+tab,up", "app.focus_previous", "previous", "Go to the field before", False, True),
+    Key("next_field", "tab", "app.focus_next", "next", "Go to the next field", False, True),
+    Key("previous_field", "shift+tab", "app.focus_previous", "previous", "Go to the field before", False, True),
+    Key("field_below", "down", "field(1)", "below", "Go to the field below", False, True),
+    Key("field_above", "up", "field(-1)", "above", "Go to the field above", False, True),
     Key("leave_form", "escape", "cancel", "cancel", "Cancel the start", True),
     Key("leave_form", "escape", "back", "back", "Go back; what was entered is kept while the program runs", True),
 )
 """Keys of the form for a new experiment."""
 
 ONE_OF_KEYS = (
-    Key("choose_next", "right,space,enter", "choose(1)", "next choice", "Take the next choice", True),
+    Key("open_choices", "space,enter", "show_overlay", "choices", "Show all choices", True),
+    Key("choose_next", "right", "choose(1)", "next choice", "Take the next choice"),
     Key("choose_previous", "left", "choose(-1)", "choice before", "Take the choice before"),
 )
 """Keys of a choice of one."""
 
 SOME_OF_KEYS = (
-    Key("choose_item", "space,enter", "mark", "choose", "Select or deselect", True),
-    Key("item_next", "right", "item(1)", "next item", "Go to the next item"),
-    Key("item_previous", "left", "item(-1)", "item before", "Go to the item before"),
+    Key("choose_item", "space,enter", "select", "choose", "Select or deselect", True),
+    Key("item_next", "right,down", "cursor_down", "next item", "Go to the next item"),
+    Key("item_previous", "left,up", "cursor_up", "item before", "Go to the item before"),
 )
 """Keys of a choice of some."""
 

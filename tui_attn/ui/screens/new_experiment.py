@@ -10,48 +10,48 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Button, Label, OptionList, SelectionList, Static
 
 from tui_attn.data import DataError
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, arguments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, Number, Option, split_list
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
 from tui_attn.launch.starting import Attempt, CancelledError
+from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
 from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import Lookup, Request, Result, StartProgress
-from tui_attn.ui.widgets.form import EntryChanged, FieldRow, Heading, OneOf, SomeOf, TextEntry
+from tui_attn.ui.widgets.form import Control, EntryChanged, FieldRow, OneOf, SomeOf, StartButton, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.launch_summary import Plan, StartButton
-from tui_attn.ui.widgets.setup_details import Prospect
+from tui_attn.ui.widgets.launch_summary import LaunchSummary
+from tui_attn.ui.widgets.setup_details import SetupDetails
 
-_HEADINGS = {"models": "what is trained", "batch-size": "how it is trained", "device": "where"}
-"""Option -> the heading above it."""
-_INKS = {"ok": "muted", "warning": "warning", "wrong": "failed"}
 _LOOKED_UP = frozenset({"dataset", IMAGES, "data_dir", "device", CUSTOM})
 _TYPING_SECONDS = 0.15
 """A request is looked up once nothing was typed for this time."""
 
 
 class NewExperimentScreen(Screen[None], inherit_bindings=False):
-    """The form. `draft` is kept by whoever opened it, so that the entries are there when it is opened again."""
+    """The form. `state` is kept by whoever opened it, so that the entries are there when it is opened again."""
 
     BINDINGS = bindings(FORM_KEYS)
-    AUTO_FOCUS = "SomeOf"
+    AUTO_FOCUS = "SelectionList"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
 
-    def __init__(self, runs_dir: Path, draft: FormState, origin: FormDefaults, *, host: str | None = None) -> None:
+    def __init__(self, runs_dir: Path, state: FormState, origin: FormDefaults, *, host: str | None = None) -> None:
         super().__init__()
-        self.draft = draft
+        self.state = state
         self._runs_dir = runs_dir
         self._origin = origin
         self._result = Result()
@@ -61,9 +61,9 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Whether an entry was edited since the last lookup, perhaps back to what it was: files may have changed."""
         self._attempt: Attempt | None = None
         self._wrong = ""
-        self._plan = Plan(id="plan")
-        self._button = StartButton(id="start")
-        self._prospect = Prospect(id="prospect")
+        self._summary = LaunchSummary(id="summary")
+        self._status = Static(markup=False, id="status")
+        self._details = SetupDetails(id="details")
         self._rows: dict[str, FieldRow] = {}
 
     # ---- what is on it
@@ -71,40 +71,45 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """The fields, and under them what they amount to."""
         title = f"new experiment, starting from {self._origin.id}" if self._origin.id else "new experiment"
-        yield _Title(title)
-        with Horizontal(id="sheet"):
+        with Horizontal(id="sheet") as sheet:
+            sheet.border_title = f" {title} "
             with VerticalScroll(id="fields", can_focus=False):
                 yield from self._fields()
-            yield self._prospect
-        yield self._plan
-        yield self._button
+            yield self._details
+        self._summary.border_title = " start "
+        yield self._summary
+        with Horizontal(id="start-line"):
+            yield StartButton(Content("[ start ]"), id="start", compact=True)
+            yield self._status
         yield KeyBar()
 
-    def _fields(self) -> Iterable[FieldRow | Heading]:
+    def _fields(self) -> Iterable[FieldRow | Label]:
+        heading = ""
         for option in OPTIONS:
-            if option.name in _HEADINGS:
-                yield Heading(_HEADINGS[option.name])
-            yield self._row(option.label, self._control(option))
+            if option.heading != heading:
+                heading = option.heading
+                yield Label(heading.partition(": ")[2], classes="heading")
+            yield self._row(option.field, option.label, self._control(option))
             if option.name == "models":
-                yield self._row("own models", self._typed(CUSTOM, "(none)"))
+                yield self._row(CUSTOM, "custom models", self._typed(CUSTOM, "(none)"))
             elif option.name == "dataset":
-                yield self._row("image folder", self._typed(IMAGES, "(one subfolder a class)"))
+                yield self._row(IMAGES, "image folder", self._typed(IMAGES, "(one subfolder a class)"))
 
-    def _control(self, option: Option) -> TextEntry | OneOf | SomeOf:
-        entry, text, kind = option.field, self.draft.texts[option.field], option.kind
-        if kind.many:
-            return SomeOf(entry, kind.choices, split_list(text))
+    def _control(self, option: Option) -> Control:
+        entry, text, kind = option.field, self.state.texts[option.field], option.kind
         choices = {"dataset": (*kind.choices, IMAGES), "device": self._result.choices}.get(entry, kind.choices)
+        if kind.many and choices:
+            return SomeOf(choices, split_list(text))
         if choices:
-            return OneOf(entry, choices, text)
+            return OneOf(choices, text)
         placeholder = f"({option.unset})" if option.default is None else ""
         return self._typed(entry, placeholder, width=15 if isinstance(kind, Number) else 34)
 
     def _typed(self, entry: str, placeholder: str, width: int = 34) -> TextEntry:
-        return TextEntry(entry, self.draft.texts[entry], width=width, placeholder=placeholder)
+        return TextEntry(self.state.texts[entry], width=width, placeholder=placeholder)
 
-    def _row(self, label: str, control: TextEntry | OneOf | SomeOf) -> FieldRow:
-        row = self._rows[control.entry] = FieldRow(label, control)
+    def _row(self, entry: str, label: str, control: Control) -> FieldRow:
+        row = self._rows[entry] = FieldRow(entry, label, control)
         return row
 
     def help_parts(self) -> list[tuple[str, DOMNode]]:
@@ -131,15 +136,21 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             self._attempt.cancel()
 
     def on_resize(self) -> None:
-        """Leave the fields some room."""
-        self._plan.most_lines = 4 if self.size.height < 30 else 12
+        """Wrap the command line for the new width."""
+        self._renew()
 
     def on_entry_changed(self, message: EntryChanged) -> None:
         """Check it at once."""
         message.stop()
-        self.draft.texts[message.entry] = message.text
+        if message.text == self.state.texts[message.entry]:
+            return
+        self.state.texts[message.entry] = message.text
         self._edited = self._edited or message.entry in _LOOKED_UP
         self._wrong = ""
+        self._renew()
+
+    def on_selection_list_selection_highlighted(self, message: SelectionList.SelectionHighlighted[str]) -> None:
+        """Describe the model at the cursor."""
         self._renew()
 
     @background("lookup")
@@ -149,10 +160,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return
         self._looking = True
         try:
-            while request := self._wanted(self._request(self.draft.reasons())):
+            while request := self._wanted(self._request(self.state.reasons())):
                 if self._result.request is not None:
                     await asyncio.sleep(_TYPING_SECONDS)
-                if request == self._request(self.draft.reasons()):
+                if request == self._request(self.state.reasons()):
                     await self._answer(request)
         finally:
             self._looking = False
@@ -178,49 +189,54 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     def _renew(self) -> None:
         """Say beside every field what is to be said now."""
-        reasons = self.draft.reasons()
-        self._rows[IMAGES].display = self.draft.texts["dataset"] == IMAGES
+        reasons = self.state.reasons()
+        self._rows[IMAGES].display = self.state.texts["dataset"] == IMAGES
         request = self._request(reasons)
         if self._wanted(request):
             self._look_up()
         wrong = []
         for entry in ENTRIES:
-            text, ink = self._remark(entry, reasons, request)
-            self._rows[entry].note.say(text, ink)
-            if ink == "failed":
+            text, level = self._note(entry, reasons, request)
+            self._rows[entry].say(text, level)
+            if level == "wrong":
                 wrong.append(entry)
-        config = None if reasons else self.draft.config()
+        config = None if reasons else self.state.config()
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
-        self._plan.show(self._time(config, request), self._arguments(config), self._wrong)
-        self._prospect.show(config, self._result if self._result.same_place(request) else None)
+        estimates = [("time", self._time(config, request))]
+        self._summary.summarise(estimates, None if config is None else self._command(config), self._wrong)
+        self._details.describe(config, self._result if self._result.same_place(request) else None)
         self._say_state(wrong)
 
     def _request(self, reasons: dict[str, str]) -> Request | None:
         """What is to be looked up for these entries; None while one of them is wrong."""
         if not reasons.keys().isdisjoint({"dataset", IMAGES, "data_dir", "device"}):
             return None
-        texts = self.draft.texts
+        texts = self.state.texts
         own = "" if CUSTOM in reasons else texts[CUSTOM]
-        return Request(self.draft.text("dataset"), texts["data_dir"] or None, texts["device"], own)
+        return Request(self.state.text("dataset"), texts["data_dir"] or None, texts["device"], own)
 
-    def _remark(self, entry: str, reasons: dict[str, str], request: Request | None) -> tuple[str, str]:
-        """Text and ink of what stands beside a field."""
+    def _note(self, entry: str, reasons: dict[str, str], request: Request | None) -> tuple[str, str]:
+        """Text and level of the note beside a field."""
         if entry in reasons:
-            return f"✗ {reasons[entry]}", "failed"
+            return f"✗ {reasons[entry]}", "wrong"
         found = self._result
-        asked = IMAGES if self.draft.texts["dataset"] == IMAGES else "dataset"
+        asked = IMAGES if self.state.texts["dataset"] == IMAGES else "dataset"
         statuses = {asked: found.data.status if found.data else None, "device": found.device}
         known = found.same_place(request)
-        if self.draft.texts[CUSTOM].strip() and request is not None:
+        if self.state.texts[CUSTOM].strip() and request is not None:
             statuses[CUSTOM] = found.own.status if found.own else None
             known = known and (entry != CUSTOM or request == found.request)
         if entry in statuses:
             status = statuses[entry]
             if not known or status is None:
-                return "looking …", "muted"
-            return ("✗ " if status.level == "wrong" else "") + status.text, _INKS[status.level]
-        return self.draft.hint(entry), "muted"
+                return "looking …", "ok"
+            return ("✗ " if status.level == "wrong" else "") + status.text, status.level
+        models = self._rows["models"].control
+        if entry == "models" and isinstance(models, SomeOf):
+            info = MODELS[models.current]
+            return f"{info.name}: {info.description}", "ok"
+        return self.state.hint(entry), "ok"
 
     def _time(self, config: ExperimentConfig | None, request: Request | None) -> str:
         found = self._result
@@ -230,9 +246,6 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return "looking at past runs …"
         guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
         return "no estimate: the data set can't be read" if guessed is None else guessed.words()
-
-    def _arguments(self, config: ExperimentConfig | None) -> list[str] | None:
-        return None if config is None else self._command(config)
 
     def _command(self, config: ExperimentConfig) -> list[str]:
         return arguments(
@@ -244,11 +257,16 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if self._attempt is not None:
             return
         if wrong:
-            first = self._rows[wrong[0]].label.text
+            first = self._rows[wrong[0]].label
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            self._button.say(f'fix "{first}"{more} first', "failed")
+            self._say(f'fix "{first}"{more} first', "wrong")
         else:
-            self._button.say(self.draft.amount())
+            self._say(self.state.amount())
+
+    def _say(self, text: str, level: str = "ok") -> None:
+        """Show `text` beside the button."""
+        self._status.set_classes([f"-{level}"])
+        self._status.update(safe_text(text, one_line=True))
 
     # ---- what the keys do
 
@@ -256,23 +274,34 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Offer what can be done now."""
         if action in {"start", "back", "from_defaults"}:
             return self._attempt is None
+        if action == "field" and isinstance(self.focused, OptionList):  # up and down move in a list, to its ends
+            by = parameters[0]
+            return isinstance(self.focused, SomeOf) and isinstance(by, int) and self.focused.at_end(by)
         return self._attempt is not None if action == "cancel" else True
+
+    def action_field(self, by: int) -> None:
+        """Go to the next field, or to the one before."""
+        self.focus_next() if by > 0 else self.focus_previous()
+
+    def on_button_pressed(self, message: Button.Pressed) -> None:
+        """Start."""
+        self.action_start()
 
     def _take_entries(self) -> None:
         """Take what stands in the fields: the news of the last letter may still be on its way."""
-        self.draft.texts |= {entry: row.control.text for entry, row in self._rows.items()}
+        self.state.texts |= {entry: row.control.text for entry, row in self._rows.items()}
 
     def action_start(self) -> None:
         """Start what is described."""
         self._take_entries()
-        reasons = self.draft.reasons()
+        reasons = self.state.reasons()
         if reasons or self._attempt is not None:
             if reasons:
                 self._rows[next(iter(reasons))].control.focus()
             return
         self._wrong = ""
-        self._attempt = Attempt(self.draft.config(), self._runs_dir)
-        self._button.say("starting …")
+        self._attempt = Attempt(self.state.config(), self._runs_dir)
+        self._say("starting …")
         self._run(self._attempt)
         self._renew()
         self.refresh_bindings()
@@ -284,7 +313,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
         def show(line: str) -> None:
             if attempt is self._attempt:
-                app.call_later(self._button.say, line)
+                app.call_later(self._say, line)
 
         reason = ""
         try:
@@ -306,7 +335,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
                 self._attempt = None
         self._wrong = reason
         self._renew()
-        self._button.say("not started:", "failed")
+        self._say("not started:", "wrong")
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
@@ -314,7 +343,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if self._attempt is not None and self._attempt.cancel():
             self._attempt = None
             self._renew()
-            self._button.say("cancelled: nothing was started; downloaded data is kept")
+            self._say("cancelled: nothing was started; downloaded data is kept")
             self.refresh_bindings()
 
     def action_back(self) -> None:
@@ -325,7 +354,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     async def action_from_defaults(self) -> None:
         """Set every entry to its default."""
         usual = FormState.of(self._origin.usual)
-        self.draft.texts, self.draft.order = usual.texts, usual.order
+        self.state.texts, self.state.order = usual.texts, usual.order
         self._wrong = ""
         fields = self.query_one("#fields")
         await fields.remove_children()
@@ -338,7 +367,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._take_entries()
         app = app_of(self)
         try:
-            line = shlex.join(["tui-attn", *self._command(self.draft.config())])
+            line = shlex.join(["tui-attn", *self._command(self.state.config())])
             line.encode()
         except ConfigError:
             app.say("no command line yet: fix the entries marked ✗ first", "failed")
@@ -349,20 +378,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             app.say("copied, if the terminal allows it")
 
 
-class _Title(Lines):
-    """The title."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def lines(self, width: int, height: int) -> list[Row]:
-        """A rule with the title."""
-        return [rule(self._text, width, focused=True)]
-
-
 def open_form(app: AppProtocol, folder: ExperimentDir | None) -> None:
     """Open the form: with what was entered before, or with what `find_defaults` finds."""
     origin = find_defaults(app.runs_dir, folder, app.options.usual)
-    draft = app.drafts.setdefault(origin.id, FormState.of(origin.config))
-    app.push_screen(NewExperimentScreen(app.runs_dir, draft, origin, host=app.dependencies.host))
+    state = app.drafts.setdefault(origin.id, FormState.of(origin.config))
+    app.push_screen(NewExperimentScreen(app.runs_dir, state, origin, host=app.dependencies.host))

@@ -1,74 +1,214 @@
-"""The rows of a form: a label, something to type into or to choose from, and a remark beside it."""
+"""The fields of a form: a label, one of Textual's inputs and a note beside it; and lines of facts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.message import Message
+from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Button, Input, Label, Select, SelectionList, Static
+from textual.widgets.selection_list import Selection
 
-from tui_attn.compare.textfit import wrap
+from tui_attn.experiment.options import join_list
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Piece, Row, fit
-from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS
+from tui_attn.ui.drawing import Pieces
+from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS, START_BUTTON_KEYS
+from tui_attn.ui.styles import Styles
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
 
-LABEL = 15
-_MOST_LINES = 3
+if TYPE_CHECKING:
+    _Mixed = Widget
+else:  # a second widget among the bases would hide the component classes of the first
+    _Mixed = object
+
+LABEL = 16
+"""Width of the labels, in cells."""
 
 
 @dataclass
 class EntryChanged(Message):
-    """The user entered something else."""
+    """The user changed an entry."""
 
     entry: str
     text: str
 
 
-async def obeyed(widget: Widget, event: events.Key) -> bool:
-    """Whether `event` is a key of `widget` itself; then what it does is done at once.
+class _Immediate(_Mixed):
+    """Obeys its own keys at once and keeps letters from the app's bindings.
 
-    Textual looks keys up once they came back up to the app: until then the next letter may be typed already, and the
-    next field have the focus.
+    Textual looks bindings up after a key has bubbled up to the app. By then the next letter may have been typed
+    already, or the next field may have the focus.
     """
-    for binding in bindings_of(widget).key_to_bindings.get(event.key, ()):
-        event.stop()
-        event.prevent_default()
-        await widget.run_action(binding.action)
-        return True
-    return False
+
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        return character is not None and character.isprintable() and character != " "
+
+    async def on_key(self, event: events.Key) -> None:
+        if not self.has_focus or (isinstance(self, Input) and event.is_printable):
+            return  # a key of a choice's open list, a letter that is typed
+        for binding in bindings_of(self).key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
+            return
+        if self.check_consume_key(event.key, event.character):
+            event.stop()
 
 
-class TextEntry(SafeInput):
-    """Something to type into."""
+class TextEntry(_Immediate, SafeInput):
+    """A field of text."""
 
-    def __init__(self, entry: str, text: str, *, width: int, placeholder: str = "") -> None:
+    def __init__(self, text: str, *, width: int, placeholder: str = "") -> None:
         super().__init__(text, placeholder=placeholder, compact=True, select_on_focus=False)
-        self.entry = entry
-        self.cursor_blink = False  # nothing is drawn again while nothing happens
+        self.cursor_blink = False  # an idle screen draws nothing
         self.styles.width = width
 
     @property
     def text(self) -> str:
-        """What is entered now."""
+        """The entry as text."""
         return self.value
 
-    async def on_key(self, event: events.Key) -> None:
-        """Edit at once."""
-        if not event.is_printable:
-            await obeyed(self, event)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell the form."""
+class OneOf(_Immediate, Select[str]):
+    """A choice of one; left and right choose without opening the list."""
+
+    BINDINGS = bindings(ONE_OF_KEYS)
+
+    def __init__(self, choices: Sequence[str], chosen: str) -> None:
+        self._choices = _with(choices, chosen)
+        super().__init__(_prompts(self._choices), value=chosen, allow_blank=False, compact=True)
+        self._fit()
+
+    @property
+    def text(self) -> str:
+        """The entry as text."""
+        return str(self.value)
+
+    def offer(self, choices: Sequence[str]) -> None:
+        """Offer these and the current value."""
+        value = self.text
+        self._choices = _with(choices, value)
+        with self.prevent(Select.Changed):
+            self.set_options(_prompts(self._choices))
+            self.value = value
+        self._fit()
+
+    def _fit(self) -> None:
+        self.styles.width = max(cell_len(safe_text(choice, one_line=True)) for choice in self._choices) + 4
+
+    def action_choose(self, by: int) -> None:
+        """Take the choice `by` places on."""
+        self.value = self._choices[(self._choices.index(self.text) + by) % len(self._choices)]
+
+
+def _with(choices: Sequence[str], chosen: str) -> list[str]:
+    return [*choices, *([] if chosen in choices else [chosen])]
+
+
+def _prompts(choices: Sequence[str]) -> list[tuple[Text, str]]:
+    return [(Text(safe_text(choice, one_line=True)), choice) for choice in choices]
+
+
+class SomeOf(_Immediate, SelectionList[str]):
+    """A list of choices that scrolls; letters go to the next name that begins with them."""
+
+    BINDINGS = bindings(SOME_OF_KEYS)
+
+    def __init__(self, choices: Sequence[str], chosen: Sequence[str]) -> None:
+        # Chosen items keep their order: it is the order in which results are shown.
+        self._choices = [*chosen, *(choice for choice in choices if choice not in chosen)]
+        self._typed = ""
+        super().__init__(*(Selection(Content(choice), choice, choice in chosen) for choice in self._choices),
+                         compact=True)  # fmt: skip
+        self.styles.width = max(map(cell_len, self._choices), default=0) + 7
+        self.styles.max_height = 5
+
+    @property
+    def text(self) -> str:
+        """The entry as text."""
+        return join_list(choice for choice in self._choices if choice in self.selected)
+
+    @property
+    def current(self) -> str:
+        """The choice at the cursor."""
+        return self._choices[self.highlighted or 0]
+
+    def at_end(self, by: int) -> bool:
+        """Whether the cursor is at the last item, or for `by` -1 at the first."""
+        return self.highlighted in {None, len(self._choices) - 1 if by > 0 else 0}
+
+    async def on_key(self, event: events.Key) -> None:
+        """Search with letters."""
+        if not self.check_consume_key(event.key, event.character):
+            self._typed = ""
+            return
+        letter = event.character or ""
+        for typed in (self._typed + letter, letter):
+            start = (self.highlighted or 0) + (len(typed) == 1)
+            for at in (*range(start, len(self._choices)), *range(start)):
+                if self._choices[at].startswith(typed):
+                    self._typed, self.highlighted = typed, at
+                    return
+
+    def render_line(self, y: int) -> Strip:
+        """Textual's line with `[x]` for its mark, which differs from the unselected one by colour only."""
+        line = super().render_line(y)
+        at = self.scroll_offset.y + y
+        if at >= len(self._choices):
+            return line
+        mark = "x" if self._choices[at] in self.selected else " "
+        style = next(iter(line)).style if len(line) < 5 else list(line)[4].style
+        return Strip([Segment(f"[{mark}]", style), *list(line)[3:]])
+
+
+class StartButton(_Immediate, Button):
+    """Starts the experiment."""
+
+    BINDINGS = bindings(START_BUTTON_KEYS)
+
+
+Control = TextEntry | OneOf | SomeOf
+
+
+class FieldRow(Widget):
+    """A field with its label and a note beside it. Posts `EntryChanged`."""
+
+    def __init__(self, entry: str, label: str, control: Control) -> None:
+        super().__init__()
+        self.entry, self.label, self.control = entry, label, control
+        self.note = ""
+        self._note = Static(markup=False, classes="note")
+
+    def compose(self) -> ComposeResult:
+        """Label, control and note, side by side."""
+        yield Label(self.label, markup=False, classes="label")
+        yield self.control
+        yield self._note
+
+    def say(self, text: str, level: str) -> None:
+        """Show a note; `level` is that of a `FieldStatus`."""
+        self.set_classes([f"-{level}"])
+        if text != self.note:
+            self.note = text
+            self._note.update(text)
+
+    def _changed(self, event: Message) -> None:
         event.stop()
-        self.post_message(EntryChanged(self.entry, event.value))
+        self.post_message(EntryChanged(self.entry, self.control.text))
+
+    on_input_changed = on_select_changed = on_selection_list_selected_changed = _changed
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go to the next field."""
@@ -76,204 +216,26 @@ class TextEntry(SafeInput):
         self.screen.focus_next()
 
 
-class Chooser(Lines, can_focus=True):
-    """What a choice by keys has in common: plain letters do nothing here, as in a field of text."""
+class Facts(Widget):
+    """Lines with a label each; long ones wrap beside it."""
 
-    @property
-    def text(self) -> str:
-        """What is entered now."""
-        raise NotImplementedError
+    def __init__(self, *, id: str, label: int = LABEL) -> None:
+        super().__init__(id=id)
+        self._label = label
+        self._rows: Sequence[tuple[Pieces, Pieces]] = ()
 
-    def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Keep letters from what they do elsewhere."""
-        return character is not None and character.isprintable() and character != " "
+    def show(self, rows: Sequence[tuple[Pieces, Pieces]]) -> None:
+        """Show `rows`: the label and the text of each, in styled pieces."""
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh(layout=True)
 
-    async def on_key(self, event: events.Key) -> None:
-        """Choose at once, and keep letters from what they do elsewhere."""
-        if not await obeyed(self, event) and self.check_consume_key(event.key, event.character):
-            event.stop()
-            event.prevent_default()
-
-
-class OneOf(Chooser):
-    """One of several choices."""
-
-    BINDINGS = bindings(ONE_OF_KEYS)
-
-    def __init__(self, entry: str, choices: Sequence[str], chosen: str) -> None:
-        super().__init__()
-        self.entry = entry
-        self._choices = list(choices)
-        self._chosen = chosen
-        self.offer(choices)
-
-    @property
-    def text(self) -> str:
-        """What is chosen."""
-        return self._chosen
-
-    def offer(self, choices: Sequence[str]) -> None:
-        """Offer these, and what is chosen."""
-        self._choices = [*choices, *([] if self._chosen in choices else [self._chosen])]
-        self.styles.width = max(cell_len(safe_text(choice, one_line=True)) for choice in self._choices) + 10
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The choice between two arrows, and which of how many it is."""
-        at = f"{self._choices.index(self._chosen) + 1}/{len(self._choices)}"
-        arrow = "key" if self.has_focus else "faint"
-        text = fit(safe_text(self._chosen, one_line=True), max(width - 10, 1))
-        shown = text.rstrip()
-        pad = " " * (len(text) - len(shown))
-        ink = "bold" if self.has_focus else "normal"
-        return [Row((("‹ ", arrow), (shown, ink), (" ›", arrow), (f"{pad} {at}", "faint")), selected=self.has_focus)]
-
-    def action_choose(self, by: int) -> None:
-        """Take the choice that many places on."""
-        self._chosen = self._choices[(self._choices.index(self._chosen) + by) % len(self._choices)]
-        self.redraw()
-        self.post_message(EntryChanged(self.entry, self._chosen))
-
-    def on_click(self, event: events.Click) -> None:
-        """Take the next, or the one before by a click on its arrow."""
-        self.action_choose(-1 if event.x < 2 else 1)
-
-
-class SomeOf(Chooser):
-    """Any of several choices, in their order."""
-
-    BINDINGS = bindings(SOME_OF_KEYS)
-
-    def __init__(self, entry: str, choices: Sequence[str], chosen: Sequence[str]) -> None:
-        super().__init__()
-        self.entry = entry
-        # What is chosen already keeps its order, which is the order in which it is shown later.
-        self._choices = [*chosen, *(choice for choice in choices if choice not in chosen)]
-        self._chosen = set(chosen)
-        self._at = 0
-        self.styles.width = sum(cell_len(self._word(choice)) + 6 for choice in self._choices)
-
-    @property
-    def text(self) -> str:
-        """What is chosen, in order."""
-        return ",".join(item for item in self._choices if item in self._chosen)
-
-    @staticmethod
-    def _word(choice: str) -> str:
-        return fit(name, 40).rstrip() if cell_len(name := safe_text(choice, one_line=True)) > 40 else name
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """Each with a mark before it."""
-        pieces: list[Piece] = []
-        for index, choice in enumerate(self._choices):
-            here = self.has_focus and index == self._at
-            on = choice in self._chosen
-            ink = "bold" if here else "normal" if on else "muted"
-            pieces += [("›" if here else " ", "key"), ("[x] " if on else "[ ] ", ink), (self._word(choice) + " ", ink)]
-        return [Row(tuple(pieces), selected=self.has_focus)]
-
-    def action_item(self, by: int) -> None:
-        """Go to another one."""
-        self._at = (self._at + by) % len(self._choices)
-        self.redraw()
-
-    def action_mark(self) -> None:
-        """Choose the one that the cursor is at, or no longer."""
-        self._chosen ^= {self._choices[self._at]}
-        self.redraw()
-        self.post_message(EntryChanged(self.entry, self.text))
-
-    def on_click(self, event: events.Click) -> None:
-        """Choose what was clicked at, or no longer."""
-        start = 0
-        for index, choice in enumerate(self._choices):
-            start += cell_len(self._word(choice)) + 6
-            if event.x < start:
-                self._at = index
-                self.action_mark()
-                return
-
-
-class _Label(Lines):
-    """The name of a field; the one in use has a mark."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-        self.in_use = False
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row."""
-        mark, ink = ("›", "focused") if self.in_use else (" ", "muted")
-        return [Row(((mark, "key"), (f" {self.text}", ink)))]
-
-
-class Note(Lines):
-    """A remark, in as many lines as it needs, up to three."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text, self._ink = "", "muted"
-
-    def say(self, text: str, ink: str = "muted") -> None:
-        """Show `text` in the colour `ink`."""
-        if (text, ink) != (self.text, self._ink):
-            self.text, self._ink = text, ink
-            self._fit_height()
-            self.redraw()
-
-    def on_resize(self) -> None:
-        """Wrap for the new width."""
-        self._fit_height()
-
-    def _fit_height(self) -> None:
-        height = len(self._wrapped(self.size.width))
-        if self.size and self.styles.height is not None and self.styles.height.value != height:
-            self.styles.height = height
-
-    def _wrapped(self, width: int) -> list[str]:
-        found = wrap(self.text, max(width - 1, 8))
-        return found if len(found) <= _MOST_LINES else [*found[: _MOST_LINES - 1], f"{found[_MOST_LINES - 1]} …"]
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The remark, wrapped."""
-        return [Row(((line, self._ink),)) for line in self._wrapped(width)]
-
-
-class FieldRow(Widget):
-    """One field with its label and its remark."""
-
-    def __init__(self, label: str, control: TextEntry | OneOf | SomeOf) -> None:
-        super().__init__()
-        self.entry = control.entry
-        self.control = control
-        self.label = _Label(label)
-        self.note = Note()
-
-    def compose(self) -> ComposeResult:
-        """Beside one another."""
-        yield self.label
-        yield self.control
-        yield self.note
-
-    def on_descendant_focus(self) -> None:
-        """Mark the label."""
-        self.label.in_use = True
-        self.label.redraw()
-
-    def on_descendant_blur(self) -> None:
-        """Unmark it."""
-        self.label.in_use = False
-        self.label.redraw()
-
-
-class Heading(Lines):
-    """The name of a group of fields; not shown where rows are few."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """A blank line and the name."""
-        return [Row(()), Row(((f"  {self._text}", "bold"),))]
+    def render(self) -> Table:
+        """A table of two columns."""
+        styles = cast(Styles, self.app.drawing)  # type: ignore[attr-defined]
+        table = Table.grid()
+        table.add_column(width=self._label, no_wrap=True)
+        table.add_column(ratio=1, overflow="fold")
+        for row in self._rows:
+            table.add_row(*(Text.assemble(*((text, styles(style)) for text, style in pieces)) for pieces in row))
+        return table
