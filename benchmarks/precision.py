@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tui_attn.compare.t_test import paired_t_test
+from tui_attn.compare import verdict
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.follower import read_state
 
@@ -29,7 +29,7 @@ def main() -> None:
     for name, accuracies in by_precision.items():
         values = [accuracies[seed] for seed in seeds]
         print(f"{name}: {', '.join(f'{value:.4f}' for value in values)}   mean {sum(values) / len(values):.4f}")
-    found = paired_t_test([fp32[seed] for seed in seeds], [bf16[seed] for seed in seeds])
+    found = verdict([fp32[seed] for seed in seeds], [bf16[seed] for seed in seeds])
     print(f"bf16 - fp32: {100 * found.delta:+.3f} points, 95 % interval", end=" ")
     print("none" if found.ci95 is None else f"[{100 * found.ci95[0]:+.3f}, {100 * found.ci95[1]:+.3f}]", end=" ")
     print(f"over {len(seeds)} seeds: {found.verdict}")

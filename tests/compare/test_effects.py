@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.recorded import record
+from tui_attn.compare import verdict
 from tui_attn.compare.effects import (
     dependence_sentence,
     effect_rows,
@@ -28,7 +29,6 @@ from tui_attn.compare.interventions import (
     path_in,
     to_json,
 )
-from tui_attn.compare.t_test import paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import RunDir
 from tui_attn.experiment.follower import read_state
@@ -132,7 +132,7 @@ def test_over_several_seeds_the_interval_is_the_paired_t_interval() -> None:
     runs = [results(seed=seed, mean=delta) for seed, delta in enumerate((-0.010, -0.012, -0.011))]
     effect = over_runs(runs).get("mean")
     assert effect is not None
-    expected = paired_t_test([0.9] * 3, [0.890, 0.888, 0.889]).ci95
+    expected = verdict([0.9] * 3, [0.890, 0.888, 0.889]).ci95
     assert effect.ci95 == pytest.approx(expected)
     assert effect.delta == pytest.approx(-0.011)
     assert effect.deltas == (-0.010, -0.012, -0.011)

@@ -74,4 +74,4 @@ def test_the_ends() -> None:
 )
 def test_nonsense_is_refused(arguments: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must"):
-        seeds_needed(*arguments)
+        seeds_needed(*arguments)  # type: ignore[arg-type]

@@ -68,11 +68,11 @@ def test_the_labs_accuracies_stand_where_they_apply(tmp_path: Path) -> None:
 
 def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
     text = text_of(five_seeds)
-    assert "se is better than base by 0.47 points (95 % interval +0.37 to +0.57, p<0.001, 5 seeds)" in text
+    assert "se is better than base by 0.47 points (95 % interval +0.37 to +0.57, p<0.001, five seeds)" in text
     assert "self-attention is worse than base by 0.93 points" in text
     assert "se was ahead in 5 of 5 seeds" in text
     assert "the two networks of seed 0 alone" in text
-    assert "5 seeds are enough to detect 1 point: it takes 3" in text
+    assert "to detect 1 point takes 6 to 7 seeds (80 % power" in text
     assert "adjusted for 2 comparisons" in text
     assert "the lab's figures on CIFAR-10, as differences from base" in text
 
@@ -82,15 +82,15 @@ def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
     config = ExperimentConfig(epochs=3, seeds=3, models=("base", "se"))
     folder = record(tmp_path, config=config, accuracies=given)
     text = text_of(folder)
-    assert "se: no difference from base shown, +0.67 points" in text
-    assert "measured spread of 2.52 points, from 3 seeds only" in text
-    assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 52' trains them" in text
+    assert "se: undecided, +0.67 points from base" in text
+    assert "measured spread of 2.52 points and at its upper 80 % limit" in text
+    assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 1334' trains them" in text
     assert "adjusted" not in text
 
 
 def test_one_seed_speaks_of_its_two_networks_only(tmp_path: Path) -> None:
     text = text_of(record(tmp_path, config=ExperimentConfig(epochs=3)))
-    assert "with one seed, too few for a verdict on the models" in text
+    assert "with one seed, too few for a verdict" in text
     assert "exact McNemar test, p=" in text
     assert "95 % interval" not in text
     assert "p-value" not in text

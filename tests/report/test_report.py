@@ -288,7 +288,7 @@ def great_effects(made: ExperimentDir) -> None:
         ({}, great_effects, "at most this much of its"),
         ({"class_names": [f"class {index}" for index in range(40)]}, None, "There are too many classes to draw"),
         ({"class_names": ["a", "b"]}, None, "a taken for b"),
-        ({"accuracies": {"se": [0.5, 0.5], "base": [0.5, 0.5]}}, None, "no difference shown"),
+        ({"accuracies": {"se": [0.5, 0.5], "base": [0.5, 0.5]}}, None, "undecided"),
     ],
 )
 def test_what_is_missing_or_odd_is_told_in_words(

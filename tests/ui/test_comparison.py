@@ -15,8 +15,8 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn import data
+from tui_attn.compare import verdict
 from tui_attn.compare.interventions import KINDS, LAYERS, Intervention, Interventions, path_in, to_json
-from tui_attn.compare.t_test import paired_t_test
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -69,7 +69,7 @@ async def opened(pilot: Pilot[int], app: DashboardApp, *keys: str) -> None:
 
 def test_the_overview_says_verdict_interval_and_seeds(five: ExperimentDir) -> None:
     rows = overview.rows(ExperimentSource(five).overview(), overview.Choices(), page(), can_extend=True)
-    found = paired_t_test(BASE, SE, comparisons=2, resolution=1 / 500)
+    found = verdict(BASE, SE, comparisons=2, resolution=1 / 500)
     assert found.verdict == "better" and found.ci95 is not None
     shown = plain(rows)
     assert f"{100 * found.ci95[0]:+.2f} to {100 * found.ci95[1]:+.2f}" in shown
@@ -94,7 +94,7 @@ def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: Exper
 def test_seeds_are_counted_for_the_chosen_difference(five: ExperimentDir) -> None:
     summary = ExperimentSource(five).overview().summary
     few, many = (overview.more_seeds(summary, overview.Choices(difference=size)) for size in (0.01, 0.001))
-    assert few == 5 and many > 10  # five are enough for a point: then five more are offered
+    assert few == 1 and many > 10  # a sixth seed is needed for a point
     assert overview.more_seeds(summary, overview.Choices(more=7)) == 7
 
 

@@ -276,5 +276,5 @@ def _verdict(entry: Entry) -> str:
 
     if entry.best is None:
         return "–"
-    said = (entry.best.verdict or "one seed").replace("no difference", "no diff.")
+    said = (entry.best.verdict or "no look yet").replace("no difference", "no diff.")
     return f"{entry.best.model} {points(entry.best.delta)} {said}"

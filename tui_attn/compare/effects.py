@@ -16,8 +16,9 @@ from tui_attn.compare.interventions import (
     InterventionsError,
     load_interventions,
 )
-from tui_attn.compare.t_test import Interval, paired_t_test
+from tui_attn.compare.t_test import Interval
 from tui_attn.compare.textfit import cells, columns, cut, wrap
+from tui_attn.compare.verdicts import verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import joined, replaced_words
@@ -131,7 +132,7 @@ def _effect(kind: str, layer: str, runs: Sequence[Interventions]) -> Effect | No
     if len(known) > 1:
         before = [run.accuracy for run in runs]
         after = [item.accuracy for item in known]
-        ci95 = paired_t_test(before, after, resolution=1 / min(run.test_size for run in runs)).ci95 or ci95
+        ci95 = verdict(before, after, resolution=1 / min(run.test_size for run in runs)).ci95 or ci95
     return Effect(
         kind=kind,
         layer=layer,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from tui_attn.compare.t_test import PairedTest, VerdictLabel, paired_t_test
+from tui_attn.compare.t_test import differences
+from tui_attn.compare.verdicts import MARGIN, Label, Verdict, judge
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Situation
 from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.model_info import MODELS, is_control
 from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.system.text import safe_text
 
@@ -74,7 +76,7 @@ def fraction(value: float | None) -> float | None:
 def why_left_out(run: RunState, epochs: int) -> str | None:
     """Why a finished `run` of an experiment of `epochs` epochs doesn't count; None when it does.
 
-    Only finished runs count at all: what a stopped run had reached says nothing of what it would have come to.
+    What a run that did not finish had reached says nothing of what it would have come to.
     """
     trained = run.about.get("epochs", epochs)
     if trained != epochs:
@@ -83,15 +85,23 @@ def why_left_out(run: RunState, epochs: int) -> str | None:
         return f"has no result of its last epoch in its log (the newest is of epoch {run.epoch} of {epochs})"
     if fraction(run.epochs[-1].test_accuracy) is None:
         return "has a test accuracy that is not a fraction"
-    loss = run.epochs[-1].test_loss
-    if loss is not None and not math.isfinite(loss):
-        return "has a test loss that is not finite: its logits are no result"
     return None
+
+
+def final_accuracy(run: RunState, epochs: int) -> float | None:
+    """The accuracy with which `run` enters means and verdicts; None where it has no result.
+
+    That of its last epoch; a run that diverged has the accuracy of guessing.
+    """
+    if run.diverged:
+        classes = run.about.get("class_names")
+        return 1 / len(classes) if isinstance(classes, list | tuple) and classes else None
+    return run.epochs[-1].test_accuracy if run.state == "finished" and why_left_out(run, epochs) is None else None
 
 
 def counts(run: RunState, epochs: int) -> bool:
     """Whether `run` enters means and verdicts."""
-    return run.state == "finished" and why_left_out(run, epochs) is None
+    return final_accuracy(run, epochs) is not None
 
 
 def why_not_paired(base: RunState, other: RunState) -> str | None:
@@ -164,47 +174,70 @@ class QuickResult:
     delta: float
     """Mean difference of the test accuracies, a fraction."""
     seeds: int
-    verdict: str | None
-    """A `VerdictLabel`; None with one seed."""
+    """Pairs that it is of."""
+    verdict: Label | None
+    """Of the newest look; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedRuns:
-    """The test accuracies of one model and of base, paired by seed."""
+    """The test accuracies of two models, seed by seed."""
 
     model: str
+    against: str
+    """Base, or the model's blind control."""
     seeds: tuple[int, ...]
-    """Ascending; at least one."""
-    base: tuple[float, ...]
-    other: tuple[float, ...]
-    """Fractions, in the order of `seeds`."""
+    """All of the experiment, in their order."""
+    pairs: tuple[tuple[float, float] | None, ...]
+    """Of `against` and `model` by seed, fractions; None without a result of both. At least one is complete."""
+    ended: int
+    """So many of the first seeds have ended, with a result or without."""
     comparisons: int
-    """Number of models that are compared with base."""
+    """Number of models that share the error rate."""
+    looks: tuple[int, ...] | None
+    """Numbers of seeds; empty where none were planned, None where the number of seeds was fixed."""
+    margin: float
+    decides: bool
+    """Whether there may be a verdict; else there is only an interval."""
     resolution: float | None
     """1 / number of test images: the smallest difference that the test set can show."""
 
     @property
-    def delta(self) -> float:
-        """Mean difference, a fraction."""
-        return math.fsum(b - a for a, b in zip(self.base, self.other, strict=True)) / len(self.base)
+    def complete(self) -> tuple[int, ...]:
+        """The seeds with a pair."""
+        return tuple(seed for seed, pair in zip(self.seeds, self.pairs, strict=True) if pair)
 
-    def test(self) -> PairedTest:
-        """The paired t test. It imports scipy where there are several seeds."""
-        return paired_t_test(self.base, self.other, self.comparisons, resolution=self.resolution)
+    def test(self) -> Verdict:
+        """The verdict at the newest look. It imports scipy from the first look on."""
+        found = [None if pair is None else differences(*([value] for value in pair))[0] for pair in self.pairs]
+        ended = found[: self.ended] if self.looks is not None or self.ended == len(found) else []
+        complete = [value for value in found if value is not None]
+        said = Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), self.margin)
+        if any(value is not None for value in ended):
+            now = judge(ended, self.comparisons, looks=self.looks, margin=self.margin, resolution=self.resolution)
+            said = said if now.p_value is None else now
+        return said if self.decides else replace(said, verdict=None, p_value=None)
 
     def without_verdict(self) -> QuickResult:
         """The result without its verdict, which needs scipy."""
-        return QuickResult(self.model, self.delta, len(self.seeds), None)
+        found = [other - base for base, other in filter(None, self.pairs)]
+        return QuickResult(self.model, math.fsum(found) / len(found), len(found), None)
 
     def result(self) -> QuickResult:
         """The result with its verdict."""
-        label: VerdictLabel | None = self.test().verdict
-        return QuickResult(self.model, self.delta, len(self.seeds), label)
+        found = self.test()
+        return QuickResult(self.model, found.delta, found.pairs, found.verdict)
 
 
 def comparisons(models: Iterable[str]) -> int:
-    """m, the number of `models` that are compared with base; at least 1."""
-    return max(1, sum(model != BASE for model in models))
+    """m, the number of `models` whose verdicts against base share the error rate; at least 1."""
+    return max(1, sum(model != BASE and not is_control(model) for model in models))
+
+
+def blind_control(model: str, models: Collection[str]) -> str | None:
+    """The blind control of `model` where it is among `models`."""
+    control = MODELS[model].blind_control if model in MODELS else None
+    return control if control in models else None
 
 
 def runs_of(state: ExperimentState, config: ExperimentConfig) -> dict[str, list[RunState]]:
@@ -216,34 +249,59 @@ def runs_of(state: ExperimentState, config: ExperimentConfig) -> dict[str, list[
     return found
 
 
-def same_seed(state: ExperimentState, config: ExperimentConfig, model: str) -> list[Pair]:
-    """The runs of base and of `model` that have one seed and both count, by seed."""
+def same_seed(state: ExperimentState, config: ExperimentConfig, model: str, against: str = BASE) -> list[Pair]:
+    """The runs of `against` and of `model` that have one seed and both count, by seed."""
     runs = runs_of(state, config)
-    base = {run.seed: run for run in runs.get(BASE, []) if counts(run, config.epochs)}
+    base = {run.seed: run for run in runs.get(against, []) if counts(run, config.epochs)}
     return [(base[run.seed], run) for run in runs[model] if run.seed in base and counts(run, config.epochs)]
 
 
-def pair_by_seed(state: ExperimentState, config: ExperimentConfig, model: str) -> PairedRuns | None:
-    """The pairs of `model` and base that may be compared; None where there are none, and for base itself."""
-    pairs = [pair for pair in same_seed(state, config, model) if why_not_paired(*pair) is None]
-    if not pairs or model == BASE:
+def pair_by_seed(
+    state: ExperimentState, manifest: Manifest, model: str, against: str = BASE, *, over: bool, pooled: bool = False
+) -> PairedRuns | None:
+    """The pairs of `model` and `against`; None where no seed has one, and for a model against itself.
+
+    `over`: whether the experiment has ended, so that no seed is on its way. `pooled`: experiments chosen afterwards.
+    """
+    config = manifest.config
+    pairs = {pair[0].seed: pair for pair in same_seed(state, config, model, against) if why_not_paired(*pair) is None}
+    if not pairs or model == against:
         return None
-    sizes = [run.about.get("test_size") for pair in pairs for run in pair]
+    runs = runs_of(state, config)
+    ended = [{run.seed for run in runs.get(name, []) if run.ended} for name in (against, model)]
+    seeds = (
+        sorted(pairs) if pooled else sorted({*config.seed_list, *(run.seed for each in runs.values() for run in each)})
+    )
+    open_ = (place for place, seed in enumerate(seeds) if not over and not all(seed in each for each in ended))
+    sizes = [run.about.get("test_size") for pair in pairs.values() for run in pair]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
+    family = sum(blind_control(each, config.models) is not None for each in config.models)
+    control = is_control(model) and against == BASE
+    plan = manifest.plan
     return PairedRuns(
         model=model,
-        seeds=tuple(base.seed for base, _ in pairs),
-        base=tuple(base.epochs[-1].test_accuracy for base, _ in pairs),
-        other=tuple(other.epochs[-1].test_accuracy for _, other in pairs),
-        comparisons=comparisons(config.models),
+        against=against,
+        seeds=tuple(seeds),
+        pairs=tuple(_accuracies(pairs[seed], config.epochs) if seed in pairs else None for seed in seeds),
+        ended=next(open_, len(seeds)),
+        comparisons=1 if control else comparisons(config.models) if against == BASE else family,
+        looks=None if pooled else plan.looks if plan else () if state.extended else None,
+        margin=plan.margin if plan else MARGIN,
+        decides=not pooled and not control,
         resolution=1 / min(known) if known else None,
     )
 
 
-def best_pair(state: ExperimentState, config: ExperimentConfig) -> PairedRuns | None:
-    """The model of an experiment with the greatest difference from base; None without a pair.
+def _accuracies(pair: Pair, epochs: int) -> tuple[float, float] | None:
+    first, second = (final_accuracy(run, epochs) for run in pair)
+    return None if first is None or second is None else (first, second)
+
+
+def best_pair(state: ExperimentState, manifest: Manifest, *, over: bool) -> PairedRuns | None:
+    """The model of an experiment, no control, with the greatest difference from base; None without a pair.
 
     A state without curves is enough.
     """
-    found = [pair_by_seed(state, config, model) for model in config.models]
-    return max((pair for pair in found if pair), key=lambda pair: pair.delta, default=None)
+    models = [model for model in manifest.config.models if not is_control(model)]
+    found = [pair_by_seed(state, manifest, model, over=over) for model in models]
+    return max((pair for pair in found if pair), key=lambda pair: pair.without_verdict().delta, default=None)

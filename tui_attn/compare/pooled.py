@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tui_attn.compare.pairs import comparable, counts, why_not_paired
+from tui_attn.compare.pairs import comparable, counts, final_accuracy, why_not_paired
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.folders import ExperimentDir, RunDir
@@ -86,7 +86,7 @@ def compare_together(folders: Sequence[ExperimentDir]) -> tuple[Summary, list[st
     """
     pooled = pool([read_state(folder) for folder in dict.fromkeys(folders)])
     ids = tuple(follower.folder.id for follower in pooled.followers)
-    summary = replace(summarise(pooled), experiments=ids)
+    summary = replace(summarise(pooled, pooled=True), experiments=ids)
     return summary, [*_shares(pooled), *find_remarks(pooled, summary)]
 
 
@@ -129,7 +129,7 @@ def _same(first: RunState, second: RunState) -> bool:
     one, two = first.weights_sha256, second.weights_sha256
     if one is not None and two is not None:
         return one == two
-    return first.epochs[-1].test_accuracy == second.epochs[-1].test_accuracy
+    return final_accuracy(first, first.epoch) == final_accuracy(second, second.epoch)
 
 
 def _chosen(followers: Sequence[Follower]) -> dict[str, tuple[RunState, Follower]]:

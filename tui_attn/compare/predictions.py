@@ -175,7 +175,7 @@ def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
         runs: list[RunState] = []
         matrices: list[NDArray[np.int64]] = []
         for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
-            if run.model != model or not counts(run, epochs):
+            if run.model != model or run.diverged or not counts(run, epochs):
                 continue
             try:
                 saved = load_predictions(follower.folder.run(run.id).predictions)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_attn.compare.t_test import ERROR_RATE, Interval, differences
+from tui_attn.compare.verdicts import critical_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,11 +112,19 @@ MOST_SEEDS = 1_000_000
 
 
 def seeds_needed(
-    spread: float, difference: float = 0.01, power: float = 0.8, level: float = 1 - ERROR_RATE
+    spread: float,
+    difference: float = 0.01,
+    power: float = 0.8,
+    level: float = 1 - ERROR_RATE,
+    looks: Sequence[int] | None = None,
+    *,
+    equal: bool = False,
 ) -> int | None:
-    """How many seeds in all would show `difference` with probability `power`, by a paired t interval of `level`.
+    """How many seeds in all would show `difference` with probability `power`, by an interval of `level`.
 
+    With `equal`: would show that there is no difference above `difference`, if there is none at all.
     `spread` is the standard deviation of the differences between the two models, a fraction like `difference`.
+    `looks` as for a verdict: the answer is one of the planned numbers of seeds, or lies beyond them.
     None for more than a million. Raises `ValueError` for what makes no sense.
     """
     if not (math.isfinite(spread) and spread >= 0):
@@ -124,29 +133,62 @@ def seeds_needed(
         raise ValueError("the difference to show must be above 0")
     if not 0 < 1 - level < power < 1:
         raise ValueError("level must lie between 0 and 1, and power between 1 - level and 1")
-    if spread == 0 or power_of(2, spread, difference, level) >= power:
-        return 2
-    enough = 4
-    while power_of(enough, spread, difference, level) < power:
-        enough *= 2
-        if enough > MOST_SEEDS:
+
+    def enough(seeds: int) -> bool:
+        critical = critical_value(seeds, 1 - level, looks)
+        return critical is not None and (
+            spread == 0 or _power(seeds, difference * math.sqrt(seeds) / spread, critical, equal=equal) >= power
+        )
+
+    planned = next((seeds for seeds in looks or () if enough(seeds)), None)
+    if planned is not None:
+        return planned
+    too_few = max(looks, default=1) if looks else 1
+    many = too_few + 1
+    while not enough(many):
+        too_few, many = many, 2 * many
+        if many > MOST_SEEDS:
             return None
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        if power_of(middle, spread, difference, level) < power:
-            too_few = middle
-        else:
-            enough = middle
-    return enough
+    while many - too_few > 1:
+        middle = (too_few + many) // 2
+        too_few, many = (too_few, middle) if enough(middle) else (middle, many)
+    return many
+
+
+def detectable(seeds: int, spread: float, power: float, critical: float) -> float:
+    """The difference that a look at so many seeds shows with probability `power`."""
+    low, high = 0.0, 1.0
+    while _power(seeds, high, critical) < power:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _power(seeds, middle, critical) >= power else (middle, high)
+    return high * spread / math.sqrt(seeds)
+
+
+def spread_limit(spread: float, pairs: int) -> float:
+    """The upper 80 % limit of a spread that was measured over so many pairs, at least two."""
+    from scipy.special import chdtri
+
+    return spread * math.sqrt((pairs - 1) / float(chdtri(pairs - 1, 0.8)))
 
 
 def power_of(seeds: int, spread: float, difference: float, level: float = 1 - ERROR_RATE) -> float:
     """Probability that the paired t interval of `level` over `seeds` (2 or more) seeds excludes 0."""
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import stdtrit
 
-    critical = float(stdtrit(seeds - 1, (1 + level) / 2))
-    shift = difference * math.sqrt(seeds) / spread
+    return _power(seeds, difference * math.sqrt(seeds) / spread, float(stdtrit(seeds - 1, (1 + level) / 2)))
+
+
+def _power(seeds: int, shift: float, critical: float, *, equal: bool = False) -> float:
+    """Probability that an interval of `critical` standard errors excludes 0, if the true mean is `shift` of them.
+
+    With `equal`: that it lies within +-`shift` standard errors if the true mean is 0, their estimate taken for exact.
+    """
+    from scipy.special import nctdtr, stdtr
+
+    if equal:
+        return 1 - 2 * float(stdtr(seeds - 1, critical - shift)) if shift > critical else 0.0
     # Where scipy's series gives up (NaN), both values are below 1e-12.
     below_upper = float(nctdtr(seeds - 1, shift, critical))
     below_lower = float(nctdtr(seeds - 1, shift, -critical)) if shift < 7 else 0.0

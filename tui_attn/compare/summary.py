@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tui_attn.compare.pairs import (
+    BASE,
     Experiment,
     Pair,
+    PairedRuns,
+    blind_control,
     comparisons,
-    counts,
+    final_accuracy,
     fraction,
     pair_by_seed,
     runs_of,
@@ -19,10 +22,11 @@ from tui_attn.compare.pairs import (
     why_not_paired,
 )
 from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions, mcnemar
-from tui_attn.compare.t_test import Interval, VerdictLabel, mean_interval
+from tui_attn.compare.t_test import ERROR_RATE, Interval, mean_interval
+from tui_attn.compare.verdicts import Label, Look
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
-from tui_attn.experiment.reducer import EpochResult, RunState
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED, EpochResult, RunState
 
 _TOLERANCE = 0.005
 """Largest difference between the accuracy of saved predictions and the logged one; more means another network."""
@@ -50,6 +54,8 @@ class RunSummary:
     """Bytes."""
     counts: bool
     """Whether it enters means and verdicts."""
+    diverged: bool
+    """Whether its training diverged: it counts with the accuracy of guessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +71,44 @@ class NetworkTest:
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """One model against base, paired by seed. See `tui_attn.compare.t_test.Verdict`."""
+    """One model against base or against its blind control, at the newest look. See `tui_attn.compare.verdicts.Verdict`.
+
+    Controls against base, and experiments compared together, have an interval and neither p-value nor verdict.
+    """
 
     delta: float
     ci95: Interval | None
     p_value: float | None
-    verdict: VerdictLabel | None
+    margin: float
+    look: Look | None
+    pairs: int
+    verdict: Label | None
     these_networks: NetworkTest | None
     """Of the first seed whose predictions allow it."""
     seeds: tuple[int, ...]
+    """Of the pairs."""
     level: float
+    """At which the interval holds, at all looks together."""
     spread: float | None
+    looks: tuple[int, ...] | None
+    """The planned numbers of seeds; empty without a plan, None where the number of seeds was fixed."""
+    next_look: int | None
+    """The number of seeds of the next planned look; None after the last, and without a plan."""
+    missing: tuple[int, ...]
+    """Seeds that ended without a pair."""
+    margin_set_afterwards: bool
+    contradiction: bool
+    """Whether the intervals of the looks exclude each other, so that there is no verdict."""
+    comparisons: int
+    """Number of models that share the error rate."""
+    decides: bool
+    """Whether there may be a verdict."""
+    against: str
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether the interval excludes differences above the margin."""
+        return self.ci95 is not None and -self.margin < self.ci95[0] <= self.ci95[1] < self.margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +127,8 @@ class ModelSummary:
     """Of `accuracy`; None with fewer than two runs."""
     versus_base: Versus | None
     """None for base itself, without base, and without a pair of runs that may be compared."""
+    versus_control: Versus | None
+    """The same against its blind control; None where the experiment has none for it."""
     code_sha256: str | None
     """Digest of the file of a custom model."""
 
@@ -153,18 +188,20 @@ class Summary:
         raise KeyError(model)
 
 
-def summarise(experiment: Experiment) -> Summary:
+def summarise(experiment: Experiment, *, pooled: bool = False) -> Summary:
     """The comparison of an experiment as its logs stand.
 
-    Means and verdicts are over runs that finished and whose last epoch is in their log. The interval of `versus_base`
-    has the level 1 - 0.05/m and its p-value is multiplied by m, with m the number of models that are compared with
-    base, whether or not all of them have results.
+    Means and verdicts are over runs that finished and whose last epoch is in their log, and over those that diverged.
+    The models that are compared with base and are no controls have the error rate of 5 % together, whether or not all
+    of them have results; so have the models that are compared with a blind control. `pooled`: the experiments were
+    chosen afterwards, so there are intervals but no verdicts.
     """
     manifest, config = experiment.manifest, experiment.manifest.config
     situation = experiment.situation()
     by_model = runs_of(experiment.state, config)
     seeds = sorted({*config.seed_list, *(run.seed for found in by_model.values() for run in found)})
     missing = "lost" if situation.experiment == "lost" else "queued"
+    over = situation.experiment in {*EXPERIMENT_ENDED, "lost"}
     models = []
     for model in config.models:
         have = {run.seed: run for run in by_model[model]}
@@ -174,7 +211,13 @@ def summarise(experiment: Experiment) -> Summary:
             else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
         ]
-        models.append(_model(experiment, model, by_model[model], runs))
+        against = (BASE, blind_control(model, config.models))
+        pairs = [
+            name and pair_by_seed(experiment.state, manifest, model, name, over=over, pooled=pooled) for name in against
+        ]
+        models.append(
+            _model(experiment, model, by_model[model], runs, *(_versus(experiment, pair or None) for pair in pairs))
+        )
     return Summary(
         experiment=manifest.id,
         state=situation.experiment,
@@ -188,24 +231,33 @@ def summarise(experiment: Experiment) -> Summary:
 
 def _run(run: RunState, state: str, epochs: int) -> RunSummary:
     last = run.epochs[-1] if run.epochs else None
+    accuracy = final_accuracy(run, epochs)
     memory = [result.peak_memory for result in run.epochs if result.peak_memory is not None]
     return RunSummary(
         run=run.id,
         seed=run.seed,
         state=state,
         epoch=run.epoch,
-        test_accuracy=fraction(last.test_accuracy) if last else None,
+        test_accuracy=fraction(last.test_accuracy) if accuracy is None and last else accuracy,
         test_loss=_finite(last.test_loss) if last else None,
         train_seconds=_finite(run.train_seconds) if run.steps or last else None,
         images_per_second=_finite(run.images_per_second),
         weights_sha256=run.weights_sha256 if run.ended else None,
         reason=run.reason,
         peak_memory=max(memory, default=None),
-        counts=counts(run, epochs),
+        counts=accuracy is not None,
+        diverged=run.diverged,
     )
 
 
-def _model(experiment: Experiment, model: str, begun: Sequence[RunState], runs: Sequence[RunSummary]) -> ModelSummary:
+def _model(
+    experiment: Experiment,
+    model: str,
+    begun: Sequence[RunState],
+    runs: Sequence[RunSummary],
+    versus_base: Versus | None,
+    versus_control: Versus | None,
+) -> ModelSummary:
     config: ExperimentConfig = experiment.manifest.config
     about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
     found = [run.test_accuracy for run in runs if run.counts and run.test_accuracy is not None]
@@ -218,27 +270,32 @@ def _model(experiment: Experiment, model: str, begun: Sequence[RunState], runs: 
         runs=tuple(runs),
         accuracy=mean,
         ci95=ci95,
-        versus_base=_versus_base(experiment, model),
+        versus_base=versus_base,
+        versus_control=versus_control,
         code_sha256=next((custom.sha256 for custom in config.custom_models if custom.name == model), None),
     )
 
 
-def _versus_base(experiment: Experiment, model: str) -> Versus | None:
-    config = experiment.manifest.config
-    paired = pair_by_seed(experiment.state, config, model)
+def _versus(experiment: Experiment, paired: PairedRuns | None) -> Versus | None:
     if paired is None:
         return None
-    found = paired.test()
-    networks, _ = these_networks(experiment.folder, same_seed(experiment.state, config, model))
+    manifest, found = experiment.manifest, paired.test()
+    pairs = same_seed(experiment.state, manifest.config, paired.model, paired.against)
+    networks, _ = these_networks(experiment.folder, pairs)
+    known = {field.name: getattr(found, field.name) for field in fields(found) if field.name in Versus.__slots__}
     return Versus(
-        delta=found.delta,
-        ci95=found.ci95,
-        p_value=found.p_value,
-        verdict=found.verdict,
+        **known | {"seeds": paired.complete[: found.pairs]},
         these_networks=networks,
-        seeds=paired.seeds,
-        level=found.level,
-        spread=found.spread,
+        level=1 - ERROR_RATE / paired.comparisons,
+        looks=paired.looks,
+        next_look=next((look for look in paired.looks or () if look > paired.ended), None),
+        missing=tuple(
+            seed for seed, pair in zip(paired.seeds[: paired.ended], paired.pairs, strict=False) if pair is None
+        ),
+        margin_set_afterwards=manifest.plan is None,
+        comparisons=paired.comparisons,
+        decides=paired.decides,
+        against=paired.against,
     )
 
 
@@ -246,7 +303,7 @@ def these_networks(folder: ExperimentDir, pairs: Sequence[Pair]) -> tuple[Networ
     """The exact McNemar test on the first of `pairs` whose predictions can be used, and why earlier ones could not."""
     problems: list[str] = []
     for base, other in pairs:
-        if why_not_paired(base, other) is not None:
+        if why_not_paired(base, other) is not None or base.diverged or other.diverged:
             continue
         first, second = _predictions(folder, base, problems), _predictions(folder, other, problems)
         if first is None or second is None:
@@ -302,7 +359,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
 
 
 def _model_json(entry: ModelSummary) -> dict[str, Any]:
-    versus = entry.versus_base
+    versus, control = entry.versus_base, entry.versus_control
     return {
         "model": entry.model,
         "class": entry.class_name,
@@ -311,18 +368,18 @@ def _model_json(entry: ModelSummary) -> dict[str, Any]:
         "runs": [{name: getattr(run, name) for name in RunSummary.__slots__} for run in entry.runs],
         "test_accuracy": {"mean": entry.accuracy, "ci95": _ends(entry.ci95)},
         "versus_base": None if versus is None else _versus_json(versus),
+        "versus_control": None if control is None else {"control": control.against} | _versus_json(control),
         "code_sha256": entry.code_sha256,
     }
 
 
 def _versus_json(versus: Versus) -> dict[str, Any]:
     networks = versus.these_networks
-    return {name: getattr(versus, name) for name in Versus.__slots__} | {
-        "ci95": _ends(versus.ci95),
-        "seeds": list(versus.seeds),
-        "these_networks": None
-        if networks is None
-        else {"test": "mcnemar"} | {name: getattr(networks, name) for name in NetworkTest.__slots__},
+    known = {name: getattr(versus, name) for name in Versus.__slots__ if name != "against"}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()} | {
+        "look": versus.look and {"number": versus.look.number, "of": versus.look.of},
+        "these_networks": networks
+        and {"test": "mcnemar"} | {name: getattr(networks, name) for name in NetworkTest.__slots__},
     }
 
 

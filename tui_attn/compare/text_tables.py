@@ -183,7 +183,7 @@ def footnotes(summary: Summary) -> list[str]:
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
         notes.append(f"* the lab's figures {where}, after 15 epochs; its self-attention has no residual connection")
     if any(entry.versus_base and entry.versus_base.ci95 for entry in summary.models):
-        text = "** paired by seed, t distribution, for a number of seeds fixed beforehand"
+        text = "** paired by seed; valid at all planned looks and beyond them together"
         if summary.comparisons > 1:
             which = "both" if summary.comparisons == 2 else "all"
             text += f"; adjusted for {summary.comparisons} comparisons: {which} intervals hold at once in 95 % of "

@@ -22,6 +22,8 @@ PLANNED_SHARE = 0.9
 """Of the error rate; the rest is for what comes after the plan."""
 
 Label = Literal["better", "worse", "no difference above margin", "undecided"]
+Differences = Sequence[float | None]
+"""other - base by seed, fractions in the order of the seeds; None for a seed that ended without a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class Verdict:
     pairs: int
     """Complete pairs at the newest look; all of them before the first."""
     margin: float
+    seeds: int = 0
+    """Seeds at the newest look, those without a pair included; 0 before the first."""
+    spread: float | None = None
+    """Standard deviation of the differences at the newest look, that of the resolution at least."""
     contradiction: bool = False
     """Whether the intervals of the looks exclude each other, so that there is no verdict."""
 
@@ -69,51 +75,89 @@ def verdict(
 ) -> Verdict:
     """The verdict on accuracies that are paired by position, in the order of the seeds.
 
-    `comparisons`: the number of models that share the error rate of 5 %. `looks`: the numbers of seeds at which the
-    comparison was planned to be looked at, ascending; empty where there was no plan; None where the number of seeds was
-    fixed beforehand. `margin`: see `MARGIN`. `missing`: pairs that are missing among the first
-    `len(base) + missing` seeds; with k of n missing, the complete ones are tested at the level divided by C(n, k). That
-    holds at any one look, whatever they are missing for. `resolution`: 1 / number of test images; the spread
-    is never taken for less than rounding to it causes.
-
-    Raises `ValueError` for no pairs, unequal lengths, values that aren't finite, and arguments out of range.
+    `missing`: pairs that are missing among the first `len(base) + missing` seeds; which ones isn't known, so every look
+    takes them for missing. See `judge` for the rest. Raises `ValueError` for no pairs, unequal lengths, values that
+    aren't finite, and arguments out of range.
     """
     found = differences(base, other)
-    if comparisons < 1 or missing < 0 or not 0 <= margin < math.inf:
-        raise ValueError("comparisons must be at least 1, missing and margin at least 0")
+    if missing < 0:
+        raise ValueError("missing must be at least 0")
+    return judge([*[None] * missing, *found], comparisons, looks=looks, margin=margin, resolution=resolution)
+
+
+def judge(
+    found: Differences,
+    comparisons: int = 1,
+    *,
+    looks: Sequence[int] | None = None,
+    margin: float = MARGIN,
+    resolution: float | None = None,
+) -> Verdict:
+    """The verdict on the differences of all seeds that have ended.
+
+    `comparisons`: the number of models that share the error rate of 5 %. `looks`: the numbers of seeds at which the
+    comparison was planned to be looked at, ascending; empty where there was no plan; None where the number of seeds was
+    fixed beforehand. `margin`: see `MARGIN`. With k of the first n pairs missing, the complete ones are tested at the
+    level divided by C(n, k). That holds at any one look, whatever they are missing for. `resolution`: 1 / number of
+    test images; the spread is never taken for less than rounding to it causes.
+
+    Raises `ValueError` where no pair is complete, and for arguments out of range.
+    """
+    complete = [value for value in found if value is not None]
+    if comparisons < 1 or not 0 <= margin < math.inf or not complete:
+        raise ValueError("comparisons must be at least 1, margin at least 0, and one pair complete")
     plan = None if looks is None else [int(look) for look in looks]
     if plan and (plan[0] < 2 or any(first >= second for first, second in pairwise(plan))):
         raise ValueError(f"looks must be ascending numbers of at least 2 seeds, not {plan}")
-    low, high, p_value = -math.inf, math.inf, 1.0
+    low, high, p_value, spread = -math.inf, math.inf, 1.0, 0.0
     newest: _Stage | None = None
-    for stage in _stages(len(found) + missing, missing, comparisons, plan):
+    for stage in _stages([value is None for value in found], comparisons, plan):
         newest = stage
-        sample = found[: stage.pairs]
+        sample = complete[: stage.pairs]
         spread = max(standard_deviation(sample), resolution / math.sqrt(6) if resolution else 0.0)
         mean, error = math.fsum(sample) / stage.pairs, spread / math.sqrt(stage.pairs)
         critical = stage.critical
         if critical is not None:
             low, high = max(low, mean - critical * error), min(high, mean + critical * error)
         p_value = min(p_value, stage.p_value(abs(mean) / error if error else math.inf if mean else 0.0))
-    look = None
-    if newest is not None and plan:
-        look = Look(sum(number <= newest.seeds for number in plan), len(plan))
-    pairs = len(found) if newest is None else newest.pairs
-    delta = math.fsum(found[:pairs]) / pairs
     if newest is None:
-        return Verdict(delta, None, None, None, None, pairs, margin)
-    if low > high:
-        return Verdict(delta, None, p_value, None, look, pairs, margin, contradiction=True)
-    ends = None if math.isinf(low) else (low, high)
-    return Verdict(delta, ends, p_value, _label(low, high, margin), look, pairs, margin)
+        return Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), margin)
+    taken = sum(number <= newest.seeds for number in plan or ())
+    return Verdict(
+        delta=math.fsum(complete[: newest.pairs]) / newest.pairs,
+        ci95=None if low > high or math.isinf(low) else (low, high),
+        p_value=p_value,
+        verdict=None if low > high else _label(low, high, margin),
+        look=Look(taken, len(plan)) if plan and taken else None,
+        pairs=newest.pairs,
+        margin=margin,
+        seeds=newest.seeds,
+        spread=spread,
+        contradiction=low > high,
+    )
 
 
 def critical_values(
     seeds: int, comparisons: int = 1, looks: Sequence[int] | None = None, missing: int = 0
 ) -> list[tuple[int, float]]:
     """For each look with an interval: the complete pairs, and half the interval's width in standard errors."""
-    stages = _stages(seeds, missing, comparisons, looks)
+    stages = _stages([place < missing for place in range(seeds)], comparisons, looks)
     return [(stage.pairs, critical) for stage in stages if (critical := stage.critical) is not None]
+
+
+def critical_value(seeds: int, error_rate: float, looks: Sequence[int] | None) -> float | None:
+    """Half the interval's width in standard errors at a look at so many seeds, none missing.
+
+    `error_rate`: of all looks together. None where no look is planned, and where the interval is infinite.
+    """
+    share, anytime = 1.0, False
+    if looks is not None and seeds in looks:
+        share = PLANNED_SHARE * (seeds - max((look for look in looks if look < seeds), default=0)) / looks[-1]
+    elif looks is not None:
+        if seeds < max(looks, default=2):
+            return None
+        share, anytime = 1 - PLANNED_SHARE if looks else 1.0, True
+    return _Stage(seeds, seeds, share * error_rate, share, anytime).critical
 
 
 def _label(low: float, high: float, margin: float) -> Label:
@@ -160,15 +204,16 @@ class _Stage:
         return min(1.0, math.exp(-log_evidence) / self.share)
 
 
-def _stages(seeds: int, missing: int, comparisons: int, plan: Sequence[int] | None) -> Iterator[_Stage]:
-    """The looks at a comparison of which so many `seeds` have ended, `missing` of them without a pair."""
+def _stages(missing: Sequence[bool], comparisons: int, plan: Sequence[int] | None) -> Iterator[_Stage]:
+    """The looks at seeds that have ended, some of them without a pair."""
 
     def stage(number: int, share: float, *, anytime: bool = False) -> Iterator[_Stage]:
-        pairs = number - missing
-        if pairs >= 2:
-            share /= comparisons * math.comb(number, missing)
-            yield _Stage(number, pairs, share * ERROR_RATE, share, anytime)
+        without = sum(missing[:number])
+        if number - without >= 2:
+            share /= comparisons * math.comb(number, without)
+            yield _Stage(number, number - without, share * ERROR_RATE, share, anytime)
 
+    seeds = len(missing)
     if plan is None:
         yield from stage(seeds, 1.0)
         return

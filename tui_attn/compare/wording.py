@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from tui_attn.compare.pairs import BASE
-from tui_attn.compare.resampling import beside, seeds_needed
+from tui_attn.compare.resampling import beside, detectable, seeds_needed, spread_limit
 from tui_attn.compare.summary import Summary, Versus
+from tui_attn.compare.verdicts import critical_value
 from tui_attn.system.text import command_line
 
 UNKNOWN = "–"
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def counted(number: int, what: str) -> str:
@@ -54,18 +57,99 @@ def p_value(value: float | None) -> str:
 
 
 def verdict_sentence(summary: Summary, model: str) -> str | None:
-    """The verdict on `model` in one sentence; None where it is not compared with base."""
+    """The verdict on `model` against base in one sentence; None where it is not compared with base."""
     if model == BASE or BASE not in summary.names:
         return None
     versus = _versus(summary, model)
     if versus is None:
         return f"{model}: no comparison with {BASE}, because no seed has a result of both"
-    if versus.verdict is None or versus.p_value is None:
-        return f"{model}: {points(versus.delta)} points from {BASE} with one seed, too few for a verdict on the models"
-    facts = f"95 % interval {interval_points(versus.ci95)}, {_p(versus.p_value)}, {len(versus.seeds)} seeds"
-    if versus.verdict == "no difference shown":
-        return f"{model}: no difference from {BASE} shown, {points(versus.delta)} points ({facts})"
-    return f"{model} is {versus.verdict} than {BASE} by {abs(100 * versus.delta):.2f} points ({facts})"
+    return _verdict(versus, model, pooled=bool(summary.experiments))
+
+
+def control_sentence(summary: Summary, model: str) -> str | None:
+    """The verdict on `model` against its blind control; None where there is none."""
+    versus = summary.get(model).versus_control
+    return None if versus is None else f"against the same blind to the image: {_verdict(versus, model)}"
+
+
+def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
+    other, label = versus.against, versus.verdict
+    if versus.p_value is None and versus.ci95 is None:
+        seeds = words(versus.pairs, "seed")
+        if versus.pairs == 1 or not versus.next_look:
+            return f"{model}: {points(versus.delta)} points from {other} with {seeds}, too few for a verdict"
+        return (
+            f"{model}: {points(versus.delta)} points from {other} with {seeds} so far; the first look is at"
+            f" {versus.next_look} seeds"
+        )
+    facts = f"95 % interval {interval_points(versus.ci95)}, {look_words(versus)}"
+    if not versus.decides:
+        why = "the experiments were chosen afterwards" if pooled else f"{model} is a control"
+        return f"{model}: {points(versus.delta)} points from {other} ({facts}); no verdict, because {why}"
+    facts = f"95 % interval {interval_points(versus.ci95)}, {_p(versus.p_value or 0.0)}, {look_words(versus)}"
+    margin = f"{100 * versus.margin:g} {'point' if versus.margin == 0.01 else 'points'}"
+    if versus.contradiction:
+        said = "no verdict, because the intervals of its looks exclude each other"
+        return f"{model}: {said}, {points(versus.delta)} points from {other} ({look_words(versus)})"
+    if label == "no difference above margin":
+        return f"{model}: no difference from {other} above {margin}, {points(versus.delta)} points ({facts})"
+    if label == "undecided":
+        return f"{model}: undecided, {points(versus.delta)} points from {other} ({facts})"
+    less = f"; the difference is below the margin of {margin}" if versus.within_margin else ""
+    return f"{model} is {label} than {other} by {abs(100 * versus.delta):.2f} points ({facts}){less}"
+
+
+def look_words(versus: Versus) -> str:
+    """Which look the numbers are of: `look 1 of 2, five seeds`."""
+    seeds = words(versus.pairs, "seed")
+    if versus.look is None:
+        return seeds if versus.looks is None or not versus.decides else f"{seeds}, no planned looks"
+    beyond = (
+        versus.look.number == versus.look.of and versus.next_look is None and versus.pairs > (versus.looks or (0,))[-1]
+    )
+    return f"{'beyond ' if beyond else ''}look {versus.look.number} of {versus.look.of}, {seeds}"
+
+
+def words(number: int, what: str) -> str:
+    """`five seeds`, `12 seeds`."""
+    return (
+        counted(number, what).replace(str(number), _NUMBERS[number], 1)
+        if number < len(_NUMBERS)
+        else counted(number, what)
+    )
+
+
+def open_sentence(summary: Summary, model: str) -> str | None:
+    """What would decide an undecided verdict; None where it isn't undecided."""
+    versus = _versus(summary, model)
+    if versus is None or versus.verdict != "undecided" or versus.spread is None:
+        return None
+    margin = f"{100 * versus.margin:g}"
+    seeds = seeds_range(versus, versus.margin, equal=True)
+    if versus.next_look:
+        following = f"the next look is at {versus.next_look} seeds"
+    elif versus.looks:
+        following = "the plan is used up, so further seeds are looked at with the last tenth of the error rate"
+    else:
+        following = "no further look is planned"
+    return (
+        f"an interval that excludes 0, or lies within the margin of {margin} points, would decide it: {following}; for"
+        f" the margin it takes {seeds} (80 % power if there is no difference)"
+    )
+
+
+def missing_sentence(summary: Summary, model: str) -> str | None:
+    """Which pairs are missing, and what that costs; None where none is."""
+    versus = _versus(summary, model)
+    if versus is None or not versus.missing or summary.experiments:
+        return None
+    number, total = len(versus.missing), len(versus.missing) + len(versus.seeds)
+    seeds = ", ".join(map(str, versus.missing[:8])) + (", ..." if number > 8 else "")
+    cost = math.comb(total, number)
+    return (
+        f"{number} of {total} pairs {'is' if number == 1 else 'are'} missing (seed {seeds}): the others are tested at"
+        f" 1/{cost:,} of the level, so that what is missing can't make a verdict"
+    )
 
 
 def networks_sentence(summary: Summary, model: str) -> str | None:
@@ -98,27 +182,64 @@ def beside_sentence(summary: Summary, model: str) -> str | None:
     return f"{'; '.join(parts)} (not used for the verdict)"
 
 
-def seeds_sentence(
-    summary: Summary, model: str, difference: float = 0.01, power: float = 0.8, folder: Path | None = None
-) -> str | None:
-    """How many seeds would show `difference` with this power at the measured spread; None while none is measured.
+def seeds_range(versus: Versus, difference: float, *, equal: bool = False) -> str:
+    """How many seeds show `difference`, at the measured spread and at its upper limit: `9 to 24 seeds`.
 
-    It names the command that trains them in the experiment in `folder`, if any.
+    `equal`: how many show that there is none above it.
+    """
+    found = [
+        seeds_needed(spread, difference, level=versus.level, looks=versus.looks or (), equal=equal)
+        for spread in (versus.spread or 0.0, spread_limit(versus.spread or 0.0, versus.pairs))
+    ]
+    low, high = ("more than a million" if number is None else f"{number:,}" for number in found)
+    return f"{low} seeds" if low == high else f"{low} to {high} seeds"
+
+
+def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> str | None:
+    """How many seeds would show `difference` with 80 % power; None while no spread is measured.
+
+    A range: from the measured spread to its upper 80 % limit. It names the command that trains them in the experiment
+    in `folder`, if any.
     """
     versus = _versus(summary, model)
     if versus is None or versus.spread is None:
         return None
     what = f"{100 * difference:g} {'point' if difference == 0.01 else 'points'}"
-    needed = seeds_needed(versus.spread, difference, power, versus.level)
-    rough = f", from {counted(len(versus.seeds), 'seed')} only" if len(versus.seeds) < 5 else ""
-    basis = f"{100 * power:.0f} % power at the measured spread of {100 * versus.spread:.2f} points{rough}"
-    if needed is None:
-        return f"no feasible number of seeds can detect {what} ({basis})"
-    planned = len(summary.seeds)
-    if needed <= planned:
-        return f"{planned} seeds are enough to detect {what}: it takes {needed} ({basis})"
-    more = f"it takes {needed} seeds to detect {what}, {needed - planned} more ({basis})"
-    return more if folder is None else f"{more}: '{command_line('extend', folder, f'--seeds {needed}')}' trains them"
+    limit = spread_limit(versus.spread, versus.pairs)
+    said = (
+        f"to detect {what} takes {seeds_range(versus, difference)} (80 % power, at the measured spread of"
+        f" {100 * versus.spread:.2f} points and at its upper 80 % limit, {100 * limit:.2f})"
+    )
+    most = seeds_needed(limit, difference, level=versus.level, looks=versus.looks or ())
+    if folder is None or most is None or most <= len(summary.seeds):
+        return said
+    return f"{said}: '{command_line('extend', folder, f'--seeds {most}')}' trains them"
+
+
+def extension_sentences(summary: Summary, seeds: int) -> list[str]:
+    """What a look at so many `seeds` in all costs and can show, for each compared model."""
+    found = []
+    for entry in summary.models:
+        versus = entry.versus_base
+        if versus is None or not versus.decides or versus.spread is None or seeds <= len(summary.seeds):
+            continue
+        looks = versus.looks or ()
+        reached = max((look for look in looks if look <= seeds), default=0)
+        if looks and (not reached or reached <= versus.pairs + len(versus.missing) < seeds <= looks[-1]):
+            found.append(f"{entry.model}: {seeds} seeds are no planned look: the next is at {versus.next_look} seeds")
+            continue
+        at = seeds if seeds > (looks[-1] if looks else 0) else reached
+        critical = critical_value(at, 1 - versus.level, looks)
+        number = looks.index(at) + 1 if at in looks else 0
+        share = 0.9 * (at - (looks[number - 2] if number > 1 else 0)) / looks[-1] if number else 0.1 if looks else 1.0
+        what = f"look {number} of {len(looks)}" if number else "beyond the plan" if looks else "without planned looks"
+        shows = "can show nothing yet"
+        if critical is not None:
+            size = 100 * detectable(at, versus.spread, 0.8, critical)
+            shows = f"shows a difference of {size:.2f} points or more with 80 % power at the measured spread"
+        spent = f"{words(at, 'seed')}, {what}, has {100 * share:.0f} % of the error rate"
+        found.append(f"{entry.model}: {spent} and {shows}")
+    return found
 
 
 def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> list[str]:
@@ -126,8 +247,9 @@ def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Pa
 
     `folder`: the experiment's, where more seeds can be trained in it.
     """
-    found = [say(summary, model) for say in (verdict_sentence, networks_sentence, beside_sentence)]
-    return [text for text in (*found, seeds_sentence(summary, model, difference, folder=folder)) if text is not None]
+    before = (verdict_sentence, control_sentence, open_sentence, missing_sentence, networks_sentence, beside_sentence)
+    found = [say(summary, model) for say in before]
+    return [text for text in (*found, seeds_sentence(summary, model, difference, folder)) if text is not None]
 
 
 def _versus(summary: Summary, model: str) -> Versus | None:

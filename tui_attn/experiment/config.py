@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
-from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, with_controls
 from tui_attn.experiment.options import (
     WHERE,
     Choice,
@@ -24,6 +25,7 @@ from tui_attn.experiment.options import (
     option,
     options_of,
     shown,
+    split_list,
     suggest,
 )
 from tui_attn.system.text import has_control_characters, safe_text
@@ -37,6 +39,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
+_MAX_SEEDS = 10_000
 _JSON_KEYS = {"custom_models": "own_models"}
 """Field -> its key in files, where the two differ."""
 
@@ -80,6 +83,29 @@ class _Device(Kind):
             raise ConfigError(f"unknown device '{shown(value)}': {hint}")
 
 
+class _Looks(Kind):
+    metavar = "LIST"
+
+    def parse(self, text: str) -> Any:
+        words = () if text.strip().casefold() == "none" else split_list(text)
+        return tuple(int(word) if word.isdecimal() and len(word) < 9 else word for word in words)
+
+    def from_toml(self, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else super().from_toml(value)
+
+    def check(self, value: Any) -> None:
+        numbers = value if isinstance(value, tuple) else ()
+        whole = all(
+            isinstance(look, int) and not isinstance(look, bool) and 2 <= look <= _MAX_SEEDS for look in numbers
+        )
+        if not isinstance(value, tuple) or not whole or any(one >= two for one, two in pairwise(numbers)):
+            wrong = shown(self.show(value) if isinstance(value, tuple) else value)
+            raise ConfigError(f"must be ascending numbers of at least 2 seeds, such as 5,10, not {wrong}")
+
+    def show(self, value: Any) -> str:
+        return ",".join(map(str, value)) or "none"
+
+
 _IMAGES: dict[str, Any] = {"unset": "all", "unset_words": ("all", "none"), "example": "1000"}
 _MODELS = _Models(
     "model",
@@ -90,6 +116,26 @@ _AUGMENT = Several("augmentation", *AUGMENTATIONS)
 _PRECISION = Choice("precision", *PRECISIONS, float32="fp32", bfloat16="bf16")
 _DATA_DIR = "Where the data set is, in torchvision's layout."
 _TENSORBOARD = "Keep event files for TensorBoard up to date."
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How verdicts are reached: recorded before training, and kept when the experiment is extended."""
+
+    looks: tuple[int, ...]
+    """Numbers of seeds, ascending; empty for none."""
+    margin: float
+    """Differences up to this, a fraction, don't matter."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The inverse of `asdict`. Raises `ConfigError`, `KeyError`, `TypeError` or `ValueError`."""
+        looks = tuple(data["looks"])
+        _Looks().check(looks)
+        margin = float(data["margin"])
+        if not 0 <= margin <= 1:
+            raise ConfigError(f"the margin must be a fraction, not {shown(margin)}")
+        return cls(looks, margin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +158,10 @@ class ExperimentConfig:
         "fashion-mnist", _Dataset("data set", *DATASETS), f"{', '.join(DATASETS)} or folder:PATH.", label="data set"
     )
     epochs: int = option(15, Number(1, 1_000_000), "Passes over the training images.")
-    seeds: int = option(1, Number(1, 10_000), "Number of seeds per model.", example="5")
-    seed: int = option(0, Number(0, _MAX_SEED - 10_000), "The first seed; the others follow it.", label="first seed")
+    seeds: int = option(1, Number(1, _MAX_SEEDS), "Number of seeds per model.", example="5")
+    seed: int = option(
+        0, Number(0, _MAX_SEED - _MAX_SEEDS), "The first seed; the others follow it.", label="first seed"
+    )
     batch_size: int = option(128, Number(1, 1_000_000), "Images in a training step.")
     lr: float = option(0.001, Number(0, 1000, whole=False), "Adam's learning rate.", label="learning rate")
     augment: tuple[str, ...] = option((), _AUGMENT, "crop, flip, or crop,flip.", unset="none", label="augmentation")
@@ -123,6 +171,18 @@ class ExperimentConfig:
     test_limit: int | None = option(
         None, Number(1, 100_000_000), "Use only the first N test images.", label="test on", **_IMAGES
     )
+    looks: tuple[int, ...] | None = option(
+        None,
+        _Looks(),
+        "Numbers of seeds at which verdicts are planned.",
+        unset="--seeds and twice as many",
+        unset_words=("auto",),
+        example="[5, 10]",
+    )
+    """Numbers of seeds, ascending; empty for no plan, None for the usual one: see `plan`."""
+    margin: float = option(0.5, Number(0, 100, whole=False), "Differences up to this many points don't matter.")
+    """Percentage points."""
+    controls: bool = option(False, Switch(), "Train the controls of these models too.")
     device: str = option("auto", _Device(), "auto, cpu, mps, cuda, or cuda:0,cuda:1.", heading=WHERE)
     precision: str = option("auto", _PRECISION, "auto, fp32 or bf16 (auto: bf16 where fast).", heading=WHERE)
     jobs: int | None = option(
@@ -147,6 +207,7 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         models, custom_models = _resolved(self.models, self.custom_models)
+        models = with_controls(models) if self.controls is True else models
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "custom_models", custom_models)
         for each in OPTIONS:
@@ -157,6 +218,12 @@ class ExperimentConfig:
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, in the order in which they are handed out."""
         return tuple(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def plan(self) -> Plan:
+        """What is laid down before training. Without `looks`: N and 2N for N seeds, 5 and 10 for fewer than 3."""
+        first = self.seeds if self.seeds >= 3 else 5
+        return Plan((first, 2 * first) if self.looks is None else self.looks, self.margin / 100)
 
     @property
     def model_specs(self) -> tuple[str, ...]:

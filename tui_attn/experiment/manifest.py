@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.config import PRECISIONS, ExperimentConfig
+from tui_attn.experiment.config import PRECISIONS, ExperimentConfig, Plan
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
@@ -53,6 +53,8 @@ class Manifest:
     """The data set's `root`, `source` and `version`."""
     versions: dict[str, str]
     host: str
+    plan: Plan | None = None
+    """None in experiments of 0.1.0."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
@@ -68,7 +70,7 @@ class Manifest:
             "data": self.data,
             "versions": self.versions,
             "host": self.host,
-        }
+        } | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -94,6 +96,7 @@ class Manifest:
                 data=dict(data["data"]),
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
                 host=str(data["host"]),
+                plan=Plan.from_json(data["plan"]) if "plan" in data else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
             raise _unreadable(where, "is damaged") from None

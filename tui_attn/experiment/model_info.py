@@ -58,6 +58,12 @@ class ModelInfo:
     layers: tuple[str, ...] = ()
     """The names of the layers with attention, as probes and interventions use them."""
     paper: str | None = None
+    control: bool = False
+    """Whether it is there to explain another model: compared with base by an interval, without a verdict."""
+    blind_control: str | None = None
+    """The control that is the same but for its attention being blind to the image; None where there is none."""
+    controls: tuple[str, ...] = ()
+    """The models that `--controls` adds where this one is compared."""
     lab_accuracy: float | None = None
     """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for what is not in the lab."""
 
@@ -83,6 +89,8 @@ _ALL = (
         style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
         attention="channel gates",
         layers=("se1", "se2"),
+        blind_control="static",
+        controls=("half", "static", "se2x", "base-wide-se"),
         paper="Hu et al. 2018, arXiv:1709.01507",
         lab_accuracy=0.71,
     ),
@@ -104,6 +112,8 @@ _ALL = (
         ),
         attention="channel matrix",
         layers=("attention",),
+        blind_control="self-attention-static",
+        controls=("self-attention-lab", "self-attention-static", "base-wide"),
         paper="Vaswani et al. 2017, arXiv:1706.03762",
         lab_accuracy=0.67,
     ),
@@ -143,6 +153,19 @@ CUSTOM_STYLES = (
 def attention_of(model: str) -> Attention:
     """The kind of attention of a built-in model; "none" for any other name."""
     return MODELS[model].attention if model in MODELS else "none"
+
+
+def is_control(model: str) -> bool:
+    """Whether `model` is a control."""
+    return model in MODELS and MODELS[model].control
+
+
+def with_controls(models: Iterable[str]) -> tuple[str, ...]:
+    """`models`, and after them the controls that they have."""
+    found = dict.fromkeys(models)
+    for model in [name for name in found if name in MODELS]:
+        found |= dict.fromkeys(control for control in MODELS[model].controls if control in MODELS)
+    return tuple(found)
 
 
 def attention_models() -> list[str]:

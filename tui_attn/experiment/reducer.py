@@ -51,6 +51,8 @@ class ExperimentState:
     ended_at: float | None = None
     seconds: float = 0.0
     """What supervisors measured from when they took charge to the end."""
+    extended: bool = False
+    """Whether seeds were added after the start."""
     unmeasured: int = 0
     """How many supervisors took charge and did not say how long they had it."""
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -233,6 +235,7 @@ def _control_ack(state: ExperimentState, event: Event) -> None:
 
 
 def _extended(state: ExperimentState, event: Event) -> None:
+    state.extended = True
     state.log.append((event.t, None, f"extended to {event['seeds']} seeds"))
 
 

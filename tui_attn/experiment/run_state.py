@@ -10,6 +10,8 @@ from typing import Any
 from tui_attn.experiment.events import STEP_METRICS
 
 RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
+NOT_FINITE = ("not finite", "the loss became")
+"""What the reason of a failed run says where its training diverged."""
 RUN_LIVE = frozenset({"starting", "running", "paused"})
 RUN_OPEN = frozenset({"queued", "starting", "running"})
 
@@ -127,6 +129,13 @@ class RunState:
         if self.times and self.times[-1] > 0:
             return self.steps[-1] * float(self.about.get("batch_size", 0)) / self.times[-1]
         return None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended because its loss, weights or logits became NaN or infinite."""
+        if self.state == "failed":
+            return any(words in (self.reason or "") for words in NOT_FINITE)
+        return self.state == "finished" and bool(self.epochs) and not math.isfinite(self.epochs[-1].test_loss)
 
     @property
     def ended(self) -> bool:

@@ -29,7 +29,7 @@ from tui_attn.history.tail_summary import summarise_tail
 from tui_attn.system.files import read_json, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
-_VERSION = 3
+_VERSION = 4
 """Of the cache's format; a cache of another version is ignored."""
 
 Stamp = tuple[int, ...]
@@ -135,7 +135,7 @@ class History:
             if found is None:
                 return None
             entry, pairing = found
-            if pairing is not None and len(pairing.base) > 1:
+            if pairing is not None and len(pairing.complete) > 1:
                 self._undecided[folder.id] = pairing
             self.known[folder.id] = (stamp, entry)
         return self._annotated(entry)
@@ -168,7 +168,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
     shown, _ = reducer.derive(found, supervised=supervised)
     config = manifest.config
     accuracies = [run.epochs[-1].test_accuracy for run in found.runs.values() if run.epochs]
-    pairing = best_pair(found, manifest.config)
+    pairing = best_pair(found, manifest, over=shown in {*reducer.EXPERIMENT_ENDED, "lost"})
     entry = Entry(
         id=folder.id,
         state=shown,

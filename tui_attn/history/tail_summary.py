@@ -30,7 +30,7 @@ _EPOCH = b'"type":"epoch"'
 _STARTED = re.compile(rb'"type":"started"')
 _LAST = re.compile(rb'"type":"(?:epoch|started|resumed|ended)"')
 _FINISHED = b'"type":"experiment_finished"'
-_OF_THE_ENDED = re.compile(rb'"type":"(?:experiment_started|run_queued|run_ended|experiment_finished)"')
+_OF_THE_ENDED = re.compile(rb'"type":"(?:experiment_started|run_queued|run_ended|extended|experiment_finished)"')
 """What counts in the log of an experiment that has ended."""
 _ANY = re.compile(rb'"type":"')
 

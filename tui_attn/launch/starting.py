@@ -193,6 +193,7 @@ def _create(
         data=located.to_json(),
         versions=_versions(),
         host=platform.node(),
+        plan=config.plan,
     )
     with _saying_why(folder):
         custom_models.keep(folder, sources)

@@ -118,7 +118,7 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
         "model": entry.model,
         "ink": variable(entry.model),
         "delta": f"{points(versus.delta)} points" if versus else UNKNOWN,
-        "badge": verdict or ("one seed: no verdict" if versus else "not compared"),
+        "badge": verdict or ("not compared" if not versus else "no look yet" if versus.decides else "no verdict"),
         "kind": _BADGES.get(verdict or "", "open"),
         "lead": _sentence(first.removeprefix(f"{entry.model}: ")),
         "more": [_sentence(sentence) for sentence in rest],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui_attn.compare.wording import points
+from tui_attn.compare.wording import points, words
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import command_line, duration, safe_text
@@ -43,8 +43,16 @@ def _result(entry: Entry) -> list[Piece]:
     if best is None:
         return [("no difference from base to show", "muted")]
     if best.verdict is None:
-        return [(f"{best.model}: {points(best.delta)} points from base with one seed, no verdict", "normal")]
-    said = f"{best.verdict} than base" if best.verdict != "no difference shown" else "no difference from base shown"
+        return [
+            (
+                f"{best.model}: {points(best.delta)} points from base over {words(best.seeds, 'seed')}, no look yet",
+                "normal",
+            )
+        ]
+    said = {
+        "undecided": "undecided against base",
+        "no difference above margin": "no difference from base above the margin",
+    }.get(best.verdict, f"{best.verdict} than base")
     inks = {"better": "running", "worse": "failed"}
     over = f", {points(best.delta)} points over {best.seeds} seeds"
     return [(f"{best.model}: {said}", inks.get(best.verdict, "bold")), (over, "normal")]

@@ -12,7 +12,7 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import seeds_needed
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.text_tables import footnotes, model_rows, time_cells
-from tui_attn.compare.wording import interval_points, p_value, points, sentences
+from tui_attn.compare.wording import interval_points, look_words, p_value, points, sentences
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.comparison.parts import (
     LONGEST,
@@ -35,7 +35,7 @@ DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 STEP = 0.005
 """Between two accuracies that one can choose, a fraction."""
 
-VERDICT_INKS = {"better": "running", "worse": "failed", "no difference shown": "bold"}
+VERDICT_INKS = {"better": "running", "worse": "failed", "no difference above margin": "bold", "undecided": "bold"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,10 @@ def more_seeds(summary: Summary, choices: Choices) -> int:
     for entry in summary.models:
         versus = entry.versus_base
         if versus and versus.spread is not None:
-            needed = max(needed, seeds_needed(versus.spread, choices.difference, 0.8, versus.level) or 0)
+            needed = max(
+                needed,
+                seeds_needed(versus.spread, choices.difference, level=versus.level, looks=versus.looks or ()) or 0,
+            )
     return needed - planned if needed > planned else 5 - planned if planned < 5 else 5
 
 
@@ -178,9 +181,16 @@ def _missing(summary: Summary) -> tuple[str, str]:
 def _facts(versus: Versus) -> list[Piece]:
     verdict = versus.verdict
     if verdict is None:
-        return [("no verdict: one seed", "held"), (f"  {points(versus.delta):>6}", "bold")]
-    seeds = len(versus.seeds)
-    facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}, {seeds} seeds"
+        why = (
+            "control: no verdict"
+            if not versus.decides
+            else "no verdict: one seed"
+            if versus.pairs == 1
+            else "no look yet"
+        )
+        facts = f"  {interval_points(versus.ci95)}, {look_words(versus)}" if versus.ci95 else ""
+        return [(why, "held"), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
+    facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}, {look_words(versus)}"
     return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
 
 

@@ -20,8 +20,8 @@ from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import ExperimentChosen
 from tui_attn.ui.styles import drawing_mode
 
-VERDICT_GLYPHS = {"better": "▲", "worse": "▼", "no difference shown": "≈"}
-VERDICT_INKS = {"better": "running", "worse": "failed", "no difference shown": "muted"}
+VERDICT_GLYPHS = {"better": "▲", "worse": "▼", "no difference above margin": "≈", "undecided": "?"}
+VERDICT_INKS = {"better": "running", "worse": "failed", "no difference above margin": "muted", "undecided": "muted"}
 _LEFT = frozenset({"experiment", "state", "data", "models", "note"})
 _HEAD = 5
 """Cells of the pointer, the mark and the pin."""
