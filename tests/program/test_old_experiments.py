@@ -35,6 +35,8 @@ def same(found: Any, expected: Any) -> bool:
         return isinstance(found, dict) and all(key in found and same(found[key], expected[key]) for key in expected)
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(same, found, expected))
+    if expected == "no difference shown":  # the third verdict of 0.1.0 is two today
+        return found in {"undecided", "no difference above margin"}
     return bool(found == pytest.approx(expected) if isinstance(expected, float) else found == expected)
 
 
