@@ -225,6 +225,20 @@ def test_what_is_damaged_or_missing_is_told_in_words(tmp_path: Path) -> None:
     drive(make_app(folder), script)
 
 
+def test_an_error_that_nobody_expected_is_shown(five: ExperimentDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: ExperimentSource) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(ExperimentSource, "overview", fails)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("c")
+        await until(pilot, lambda: "RuntimeError: no such thing" in screen_text(app))
+
+    drive(make_app(five), script)
+
+
 # ---- images
 
 

@@ -14,7 +14,6 @@ from tui_attn import data
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.comparison import disagreements
-from tui_attn.ui.comparison.image_page import OTHERS
 from tui_attn.ui.comparison.source import ExperimentSource
 
 
@@ -81,4 +80,4 @@ def test_a_picture_that_cannot_be_shown_is_told_in_its_place(folder: ExperimentD
 def test_predictions_on_other_images_get_no_pictures(folder: ExperimentDir) -> None:
     for run in ("base-s0", "se-s0"):
         recorded.write_predictions(folder.run(run), run.split("-")[0], 0, 0.6, np.repeat(np.arange(2), 11), 2)
-    assert disagreement(folder).problem == OTHERS
+    assert disagreement(folder).problem == disagreements.OTHERS

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from textual.message import Message
 from textual.pilot import Pilot
 
 from tests import recorded
@@ -14,9 +13,10 @@ from tests.ui.harness import drawn, drive, make_app, screen_text, until
 from tui_attn.compare.heatmaps import heatmap_facts
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.reducer import RunState
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.charts.matrix import matrix, signed
-from tui_attn.ui.probes import largest_difference, matrices
+from tui_attn.ui.probes import Probed, largest_difference, matrices, read_probe
 from tui_attn.ui.screens import heatmaps
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
@@ -62,16 +62,18 @@ def test_it_plays_from_the_untrained_network_to_the_last_epoch(
     monkeypatch.setattr(heatmaps, "PLAY_SECONDS", 0.01)  # nobody watches
     read: list[int] = []
 
-    def heard(message: Message) -> None:
-        if isinstance(message, heatmaps.HeatmapsScreen.Loaded) and message.epoch not in read[-1:]:
-            read.append(message.epoch)
+    def counted(folder: ExperimentDir, run: RunState, epoch: int) -> Probed:
+        read.append(epoch)
+        return read_probe(folder, run, epoch)
+
+    monkeypatch.setattr(heatmaps, "read_probe", counted)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
         await pilot.press("space")
         await until(pilot, lambda: read[-1:] == [3] and len(read) > 1 and "epoch 3" in screen_text(app))
 
-    drive(make_app(folder), script, message_hook=heard)
+    drive(make_app(folder), script)
     assert read == [3, 0, 1, 2, 3]
 
 
@@ -285,3 +287,17 @@ def test_the_facts_speak_of_the_network_in_sight(folder: ExperimentDir) -> None:
         await until(pilot, lambda: "the untrained network;" in screen_text(app))
 
     drive(make_app(folder), script, size=(100, 40))
+
+
+def test_an_error_that_nobody_expected_is_shown(folder: ExperimentDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Probed:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(heatmaps, "read_probe", fails)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("h")
+        await until(pilot, lambda: "RuntimeError: no such thing" in screen_text(app))
+
+    drive(make_app(folder), script)

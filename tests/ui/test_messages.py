@@ -14,15 +14,13 @@ from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.messages import (
     ChartsLoaded,
     CommandSent,
-    ComparisonReady,
-    DetailsReady,
     DevicesRead,
     LogsAdvanced,
     RunSelected,
 )
 from tui_attn.ui.screens.comparison import ComparisonScreen
 
-OURS = (ChartsLoaded, CommandSent, ComparisonReady, DetailsReady, DevicesRead, LogsAdvanced, RunSelected)
+OURS = (ChartsLoaded, CommandSent, DevicesRead, LogsAdvanced, RunSelected)
 
 
 class Heard(list[Message]):
@@ -54,12 +52,12 @@ def test_from_the_first_picture_to_the_comparison(tmp_path: Path) -> None:
         log.append("experiment_finished", experiment=folder.id, state="finished")
         log.close()
         await until(pilot, lambda: isinstance(app.screen, ComparisonScreen))
-        await until(pilot, lambda: "DetailsReady" in heard.names)
+        await until(pilot, lambda: not app.screen.busy)  # type: ignore[attr-defined]
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script, message_hook=heard)
     names = [name for name in heard.names if name not in {"DevicesRead", "ChartsLoaded"}]
-    assert names == ["LogsAdvanced", "RunSelected", "LogsAdvanced", "ComparisonReady", "DetailsReady"]
+    assert names == ["LogsAdvanced", "RunSelected", "LogsAdvanced"]
     pictures = [message.snapshot for message in heard if isinstance(message, LogsAdvanced)]
     assert next(picture.state for picture in pictures if picture.complete) == "running"
     assert pictures[-1].state == "finished"

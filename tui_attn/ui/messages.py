@@ -9,8 +9,6 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from tui_attn.history.entries import Entry
-    from tui_attn.ui.comparison.disagreements import Disagreement
-    from tui_attn.ui.comparison.source import Details, Overview
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.jobs import Job
@@ -83,29 +81,6 @@ class FeedFailed(OfExperiment, bubble=False):
     """Reading the logs failed unexpectedly; `failure` is the traceback."""
 
     failure: str
-
-
-@dataclass
-class ComparisonReady(Message, bubble=False):
-    """The comparison was computed, or can't be: then there is an `error` instead of an overview."""
-
-    overview: Overview | None
-    error: str = ""
-
-
-@dataclass
-class DetailsReady(Message, bubble=False):
-    """Predictions and interventions were read."""
-
-    details: Details | None
-
-
-@dataclass
-class DisagreementReady(Message, bubble=False):
-    """What two runs disagree on was read, or in words why not."""
-
-    pair: tuple[str, str]
-    found: Disagreement | str
 
 
 @dataclass

@@ -104,8 +104,7 @@ class ExperimentSource(Source):
 
     def disagreement(self, first: str, second: str) -> Disagreement | str:
         """Read both runs' predictions, and once the test images."""
-        from tui_attn.ui.comparison.disagreements import read_disagreement
-        from tui_attn.ui.comparison.image_page import find_test_images
+        from tui_attn.ui.comparison.disagreements import find_test_images, read_disagreement
 
         with self._one_at_a_time:
             follower = self._follower
@@ -134,8 +133,3 @@ def pairs_of(summary: Summary) -> list[list[tuple[str, str]]]:
         [(first[seed], second[seed]) for seed in first if seed in second] for first, second in combinations(counted, 2)
     ]
     return [pairs for pairs in found if pairs]
-
-
-def in_thread(work: Callable[[], object]) -> None:
-    """Do `work` beside the screen."""
-    threading.Thread(target=work, name="comparison", daemon=True).start()

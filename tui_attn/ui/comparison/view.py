@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tui_attn.system.text import safe_text
 from tui_attn.ui.comparison.source import Details, Overview, pairs_of
 from tui_attn.ui.drawing import EMPTY, Row
-from tui_attn.ui.messages import ComparisonReady, DisagreementReady
 
 if TYPE_CHECKING:
+    from tui_attn.ui.comparison.disagreements import Disagreement
     from tui_attn.ui.comparison.overview import Choices
     from tui_attn.ui.comparison.parts import Page
     from tui_attn.ui.jobs import Job
@@ -30,17 +30,16 @@ class View:
         self.page = OVERVIEW
         self.model = self.seed = self.group = 0
         """Which model or pair of models, whose seed, and which images: counted on and on."""
-        self.ready: ComparisonReady | None = None
+        self.overview: Overview | None = None
+        """The comparison, as soon as it is computed."""
+        self.error = ""
+        """Why it can't be computed."""
         self.details: Details | None = None
         self.detailed = False
         """Whether the details were read, be it that there are none."""
-        self.disagreement: DisagreementReady | None = None
+        self.disagreement: tuple[tuple[str, str], Disagreement | str] | None = None
+        """Two runs, and what they disagree on or why that can't be shown."""
         self._choices: Choices | None = None
-
-    @property
-    def overview(self) -> Overview | None:
-        """The comparison, as soon as it is computed."""
-        return None if self.ready is None else self.ready.overview
 
     @property
     def choices(self) -> Choices:
@@ -66,7 +65,7 @@ class View:
     @property
     def has_pair(self) -> bool:
         """Whether the images of this pair are read."""
-        return self.disagreement is not None and self.disagreement.pair == self.pair()
+        return self.disagreement is not None and self.disagreement[0] == self.pair()
 
     def missing_pair(self) -> tuple[str, str] | None:
         """The two runs whose images this page needs and doesn't have yet."""
@@ -75,10 +74,10 @@ class View:
     @property
     def incomplete(self) -> bool:
         """Whether the page in sight still lacks what is being read for it."""
-        if self.ready is None:
-            return True
+        if self.overview is None:
+            return not self.error
         if self.page in {CLASSES, CONFUSION, INTERVENTIONS}:
-            return not self.detailed and self.overview is not None
+            return not self.detailed
         return self.page == IMAGES and self.pair() is not None and not self.has_pair
 
     def title(self) -> str:
@@ -97,8 +96,7 @@ class View:
         from tui_attn.ui.comparison.parts import text
 
         if self.overview is None:
-            error = "" if self.ready is None else self.ready.error
-            return [EMPTY, *text(page, safe_text(error, one_line=True), "failed")]
+            return [EMPTY, *text(page, safe_text(self.error, one_line=True), "failed")]
         if self.page == OVERVIEW:
             return overview.rows(self.overview, self.choices, page, can_extend=can_extend)
         if self.page == RUNS:
@@ -128,5 +126,5 @@ class View:
             return [EMPTY, *text(page, _NO_PAIR, "muted")]
         if self.disagreement is None or not self.has_pair:
             return [EMPTY, Row(((" reading", "muted"),))]
-        found = self.disagreement.found
+        found = self.disagreement[1]
         return [EMPTY, *text(page, found, "warning")] if isinstance(found, str) else rows(found, self.group, page)

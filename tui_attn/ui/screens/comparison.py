@@ -15,11 +15,12 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.system import children
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.comparison.source import ExperimentSource, Source, in_thread
+from tui_attn.ui.comparison.source import ExperimentSource, Source
 from tui_attn.ui.comparison.view import CONFUSION, IMAGES, INTERVENTIONS, OVERVIEW, PAGES, View
 from tui_attn.ui.drawing import EMPTY, Row
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
-from tui_attn.ui.messages import ComparisonReady, DetailsReady, DisagreementReady, JobAdvanced
+from tui_attn.ui.messages import JobAdvanced
 from tui_attn.ui.screens.page import Pages
 from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.key_bar import KeyBar
@@ -62,7 +63,6 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._jobs = jobs
         self._view = View(single=self._source.folder is not None)
         self._ended: frozenset[str] | None = None
-        self._computing = False
 
     # ---- the parts of the screen
 
@@ -95,8 +95,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     @property
     def busy(self) -> bool:
         """Whether the page in sight is still being computed."""
-        view = self._view
-        return view.incomplete or (self._computing and view.overview is None)
+        return self._view.incomplete
 
     def renew(self) -> None:
         """Make the rows of the page in sight again."""
@@ -106,7 +105,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             self.query_one(Pages).show(self._rows())
 
     def _rows(self) -> Sequence[Row]:
-        if self._view.ready is None:
+        if self._view.overview is None and not self._view.error:
             return [EMPTY, Row(((" comparing", "muted"),))]
         from tui_attn.ui.comparison.parts import Page
 
@@ -116,45 +115,34 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     # ---- what is computed
 
-    def _compute(self) -> None:
-        if self._computing:
-            return
-        self._computing = True
-
-        def work() -> None:
-            try:
-                self.post_message(ComparisonReady(self._source.overview()))
-            except RunsError as error:
-                self.post_message(ComparisonReady(None, str(error)))
-            else:
-                self.post_message(DetailsReady(self._source.details()))
-
-        in_thread(work)
-
-    def on_comparison_ready(self, message: ComparisonReady) -> None:
-        """Show what was computed."""
-        self._view.ready = message
-        self._view.disagreement = None
-        self._computing = False
+    @background("comparison", exclusive=True)
+    async def _compute(self) -> None:
+        view = self._view
+        try:
+            view.overview, view.error = await in_thread(self._source.overview), ""
+        except RunsError as error:
+            view.overview, view.error = None, str(error)
+        view.disagreement = None
         self._read_images()
         self.renew()
         self.refresh_bindings()
+        if view.overview is not None:
+            await self._take_details()
 
-    def on_details_ready(self, message: DetailsReady) -> None:
-        """Show what was read."""
-        self._view.details, self._view.detailed = message.details, True
+    @background("details", exclusive=True)
+    async def _read_details(self) -> None:
+        await self._take_details()
+
+    async def _take_details(self) -> None:
+        self._view.details, self._view.detailed = await in_thread(self._source.details), True
         self.renew()
 
-    def on_disagreement_ready(self, message: DisagreementReady) -> None:
-        """Show it, unless the reader is elsewhere by now."""
-        if message.pair == self._view.pair():
-            self._view.disagreement = message
-            self.renew()
-
-    def _read_images(self) -> None:
+    @background("images", exclusive=True)
+    async def _read_images(self) -> None:
         pair = self._view.missing_pair()
         if pair is not None:
-            in_thread(lambda: self.post_message(DisagreementReady(pair, self._source.disagreement(*pair))))
+            self._view.disagreement = pair, await in_thread(self._source.disagreement, *pair)
+            self.renew()
 
     # ---- keys
 
@@ -284,7 +272,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         """Show how it gets on; read its results when it has ended."""
         if message.name == "interventions":
             if not message.job.working:
-                in_thread(lambda: self.post_message(DetailsReady(self._source.details())))
+                self._read_details()
             self.renew()
         elif message.job.working:
             self.query_one(KeyBar).say("writing the report")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.dom import DOMNode
-from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import attention_models, attention_of, joined
+from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
 from tui_attn.ui.terminal import over_ssh
@@ -80,26 +80,27 @@ class Maps(Widget):
         self.set_class(untrained.display and trained.legibility(width, (height - 1) // 2) > beside, "-below")
 
 
+@dataclass
+class Loaded:
+    """A probe was read: what it holds, or why it can't be read."""
+
+    run: str
+    epoch: int
+    probed: Probed | None
+    error: str | None = None
+
+
 class HeatmapsScreen(Screen[None], inherit_bindings=False):
     """Goes through runs, epochs and matrices; files are read in a thread."""
 
     BINDINGS = bindings((*SCREEN_KEYS, *HEATMAPS_KEYS))
-
-    @dataclass
-    class Loaded(Message, bubble=False):
-        """A probe was read: what it holds, or why it can't be read."""
-
-        run: str
-        epoch: int
-        probed: Probed | None
-        error: str | None
 
     def __init__(self, folder: ExperimentDir, snapshot: Snapshot | None, run: str | None) -> None:
         super().__init__()
         self._folder = folder
         self._place = Place(run)
         self._loading: tuple[str, int] | None = None
-        self._found: HeatmapsScreen.Loaded | None = None
+        self._found: Loaded | None = None
         self._snapshot = snapshot
         self._untrained: bool | None = None
         """Whether the untrained network's is shown; None: where there is room beside the trained one's."""
@@ -259,21 +260,15 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         if self._loading == (run.id, epoch):
             return
         self._loading = (run.id, epoch)
+        self._read(run, epoch)
 
-        def work() -> None:
-            try:
-                found, error = read_probe(self._folder, run, epoch), None
-            except (OSError, ValueError) as problem:
-                found, error = None, str(problem)
-            self.post_message(self.Loaded(run.id, epoch, found, error))
-
-        threading.Thread(target=work, name="probe", daemon=True).start()
-
-    def on_heatmaps_screen_loaded(self, message: Loaded) -> None:
-        """Show what was read, unless the user is elsewhere by now."""
-        if self._loading == (message.run, message.epoch):
-            self._found = message
-            self._draw()
+    @background("probe", exclusive=True)
+    async def _read(self, run: RunState, epoch: int) -> None:
+        try:
+            self._found = Loaded(run.id, epoch, await in_thread(read_probe, self._folder, run, epoch))
+        except (OSError, ValueError) as problem:
+            self._found = Loaded(run.id, epoch, None, str(problem))
+        self._draw()
 
     # ---- drawing
 
