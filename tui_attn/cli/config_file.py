@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui_attn.cli.option_types import BY_NAME
 from tui_attn.experiment.config import OPTIONS
@@ -15,8 +15,13 @@ from tui_attn.experiment.options import ConfigError, Option, shown, suggest
 from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
+if TYPE_CHECKING:
+    from tui_attn.supervision.notify_settings import NotifySettings
+
 KEYS = "keys"
-"""The only table: ids of bindings -> keys."""
+"""A table: ids of bindings -> keys."""
+NOTIFY = "notify"
+"""A table: where notices are sent."""
 _LARGEST = 1 << 20
 """Bytes; a larger file is not read."""
 
@@ -30,6 +35,8 @@ class FileSettings:
     values: dict[str, Any] = field(default_factory=dict)
     """By the names of `SETTINGS`, checked."""
     keymap: dict[str, str] = field(default_factory=dict)
+    notify: NotifySettings | None = None
+    """Where notices are sent; None where the file does not say."""
     lines: dict[str, int] = field(default_factory=dict)
     """The line in which each setting stands, where that could be found out; bindings as `keys.ID`."""
     problems: list[str] = field(default_factory=list)
@@ -79,11 +86,13 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         found.problems.append(str(error))
         return found
     found.lines = _lines(text)
-    keys = table.pop(KEYS, {})
+    keys, notify = table.pop(KEYS, {}), table.pop(NOTIFY, None)
     for key, value in table.items():
         _take(found, subject, key, value)
     if keys != {}:
         _take_keys(found, subject, keys)
+    if notify is not None:
+        _take_notify(found, subject, notify)
     return found
 
 
@@ -120,7 +129,7 @@ def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
     option = BY_NAME.get(name)
     if option is None:
         what = "table" if isinstance(value, dict) else "key"
-        hint = suggest(shown(key), [*BY_NAME, KEYS], lister="tui-attn config")
+        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY], lister="tui-attn config")
         found.problems.append(f"{subject} has an unknown {what} '{shown(key)}': {hint}")
         return
     if name in found.values:
@@ -155,6 +164,15 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
     except ConfigError as error:
         found.problems.append(f"{subject}: {error}")
         found.keymap = {}
+
+
+def _take_notify(found: FileSettings, subject: str, table: Any) -> None:
+    from tui_attn.supervision.notify_settings import parse  # costs start-up time, and few files have the table
+
+    try:
+        found.notify = parse(table)
+    except ConfigError as error:
+        found.problems.append(f"{_place(found, subject, error.option or NOTIFY)}{error.option}: {error.reason}")
 
 
 def _lines(text: str) -> dict[str, int]:

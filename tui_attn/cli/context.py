@@ -118,4 +118,6 @@ def ui_options(context: typer.Context) -> UiOptions:
     by = "" if values["theme"] is None else by
     values["theme"] = values["theme"] or remembered_theme()
     runs_dir = {"runs_dir": found.values["runs-dir"]} if "runs-dir" in found.values else {}
-    return UiOptions(**values, keymap=found.keymap, theme_said_by=by, usual=found.experiment() | runs_dir)
+    return UiOptions(
+        **values, keymap=found.keymap, theme_said_by=by, usual=found.experiment() | runs_dir, notify=found.notify
+    )

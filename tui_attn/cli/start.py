@@ -71,6 +71,7 @@ def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> 
                 progress=progress,
                 tell=console.say,
                 may_create=signals.start,
+                notify=file_settings(context).notify,
                 wait=signals.pause,
             )
         greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.context import ui_options, user_path
+from tui_attn.cli.context import file_settings, ui_options, user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
@@ -146,6 +146,7 @@ def resume(
                 progress=progress,
                 tell=console.say,
                 before_start=signals.start,
+                notify=file_settings(context).notify,
                 wait=signals.pause,
             )
         return show(
@@ -191,6 +192,7 @@ def extend(
                 progress=progress,
                 tell=console.say,
                 before_start=signals.start,
+                notify=file_settings(context).notify,
                 wait=signals.pause,
             )
         if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":

@@ -192,12 +192,12 @@ class Follower:
         """The actual states of experiment and runs, from the logs and from which processes are alive."""
         ended = self.state.state in reducer.EXPERIMENT_ENDED
         supervised = not ended and supervisor_alive(self.folder)
-        silent = self._silent() if supervised else []
+        silent = self.silent_runs() if supervised else []
         shown, by_run = reducer.derive(self.state, supervised=supervised, silent=silent)
         return Situation(shown, by_run, supervised)
 
-    def _silent(self) -> list[str]:
-        """Running runs of workers that show no progress in any of their runs."""
+    def silent_runs(self) -> list[str]:
+        """The ids of running runs whose worker shows no progress in any of its runs."""
         live = [run for run in self.state.runs.values() if run.state == "running" and ID.fullmatch(run.id)]
         signs = {run.worker for run in live if not run_silent(self.folder.run(run.id))}
         return [run.id for run in live if run.worker not in signs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.finding import experiments
@@ -19,6 +21,9 @@ from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
 from tui_attn.system import children, files, liveness
 from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.text import command_line, safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.supervision.notify_settings import NotifySettings
 
 READY_WITHIN = 60.0
 """Seconds that a supervisor gets to say that it is ready."""
@@ -30,10 +35,13 @@ class LaunchError(Exception):
     """An experiment can't be started, resumed or commanded; the message is one line and says what to do."""
 
 
-def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
+def start_supervisor(
+    folder: ExperimentDir, *, notify: NotifySettings | None = None, wait: Callable[[float], object] = time.sleep
+) -> subprocess.Popen[bytes]:
     """Start a supervisor that outlives this process and every terminal; return once it is ready.
 
-    Checks nothing but that no other supervisor runs it: see `starting`. Raises `LaunchError`.
+    `notify`: where it sends notices; handed over through a pipe, since it may hold secrets. Checks nothing
+    but that no other supervisor runs it: see `starting`. Raises `LaunchError`.
     """
     check_not_running(folder)
     log = _open_log(folder)
@@ -42,7 +50,8 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
         process = children.python(
             "tui_attn.supervision.process",
             folder.path.absolute(),
-            stdin=subprocess.DEVNULL,
+            *(["--notify"] if notify else []),
+            stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -51,6 +60,9 @@ def start_supervisor(folder: ExperimentDir, *, wait: Callable[[float], object] =
         os.close(log)
     deadline = time.monotonic() + READY_WITHIN
     try:
+        if notify is not None and process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
+                pipe.write(json.dumps(notify.table).encode())
         while time.monotonic() < deadline:
             who = supervisor_identity(folder)
             # The pid alone may be that of an earlier one, from before it was given to this process.

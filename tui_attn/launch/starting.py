@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui_attn import __version__, data, export
 from tui_attn.data import Progress, silent
@@ -29,6 +30,9 @@ from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, s
 from tui_attn.launch import control, custom_models, devices
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.text import command_line, safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.supervision.notify_settings import NotifySettings
 
 ELSEWHERE_WITHIN = 5.0
 """Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
@@ -55,13 +59,15 @@ def start(
     progress: Progress = silent,
     may_create: Callable[[], bool] = lambda: True,
     tell: Tell = lambda _: None,
+    notify: NotifySettings | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Started:
     """Check everything, fetch the data set, create the experiment's folder and start its supervisor.
 
     Nothing is created in `runs_dir` before the data is here, the custom models passed their check and `may_create`
-    agreed. `tell` gets remarks on the custom models. `progress` and `tell` may raise to cancel. Raises `ConfigError`,
-    `DataError`, `RunsError`, `ExportError`, `LaunchError` and `CancelledError`.
+    agreed. `tell` gets remarks on the custom models, `notify` says where notices are sent. `progress` and
+    `tell` may raise to cancel. Raises `ConfigError`, `DataError`, `RunsError`, `ExportError`, `LaunchError` and
+    `CancelledError`.
     """
     if config.tensorboard:
         export.require_tensorboard()
@@ -79,7 +85,7 @@ def start(
         raise CancelledError
     folder = _create(config, runs_dir, chosen, devices.precision(config.precision, chosen, machine), located, sources)
     try:
-        return Started(folder, control.start_supervisor(folder, wait=wait))
+        return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
     except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
@@ -93,16 +99,17 @@ def resume(
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
+    notify: NotifySettings | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Started:
     """Continue what is not finished in an experiment that nobody runs.
 
     `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `tell` gets
-    remarks for the user. Raises `DataError`, `RunsError` and `LaunchError`.
+    remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError` and `LaunchError`.
     """
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
     before_start()
-    return Started(folder, control.start_supervisor(folder, wait=wait))
+    return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
 
 
 def extend(
@@ -114,6 +121,7 @@ def extend(
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
+    notify: NotifySettings | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Started | str:
     """Bring an experiment to `seeds` seeds and train what is missing; parameters and errors as for `resume`.
@@ -130,14 +138,15 @@ def extend(
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
     before_start()
-    return Started(folder, control.start_supervisor(folder, wait=wait))
+    return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
 
 
 class Attempt:
     """A start that can be cancelled until its folder is created. Its methods may be called from any thread."""
 
-    def __init__(self, config: ExperimentConfig, runs_dir: Path) -> None:
+    def __init__(self, config: ExperimentConfig, runs_dir: Path, *, notify: NotifySettings | None = None) -> None:
         self._config = config
+        self._notify = notify
         self._runs_dir = runs_dir
         self._lock = threading.Lock()
         self._cancelled = self._created = False
@@ -156,6 +165,7 @@ class Attempt:
             progress=heard,
             may_create=self._may_create,
             tell=lambda text: heard(text, 0, None),
+            notify=self._notify,
         )
 
     def cancel(self) -> bool:

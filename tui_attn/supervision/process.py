@@ -1,4 +1,6 @@
-"""The process that owns an experiment and outlives every terminal: `python -m tui_attn.supervision.process FOLDER`."""
+"""The process that owns an experiment and outlives every terminal: `python -m tui_attn.supervision.process FOLDER`.
+
+With `--notify` after the folder it reads a `[notify]` table as JSON from stdin."""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.supervision.experiment_log import FolderGoneError
 from tui_attn.supervision.exporter import Exporter
+from tui_attn.supervision.notifier import Notifier
+from tui_attn.supervision.notify_settings import NotifySettings, parse
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import files, liveness
 from tui_attn.system.children import Folder
@@ -35,13 +39,14 @@ def main(arguments: list[str]) -> int:
     signals = Signals([signal.SIGTERM, signal.SIGINT])
     signals.start()
     path = Path(arguments[0])
+    notify = parse(json.load(sys.stdin)) if "--notify" in arguments[1:] else None
     try:
         folder = Folder(path)
         if folder.owner != os.getuid():
             return _give_up(f"the folder belongs to another user (uid {folder.owner})")
         with contextlib.suppress(OSError):  # some file systems have no modes
             folder.keep_private()
-        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name), signals=signals))
+        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name), signals=signals), notify)
     except BlockingIOError:
         return _give_up("another supervisor owns this experiment")
     except OSError as error:
@@ -57,9 +62,10 @@ def _give_up(reason: str) -> int:
     return 1
 
 
-def _supervise(supervisor: Supervisor) -> int:
+def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
     supervisor.begin()
     _say_ready(supervisor.folder)
+    notifier = None if notify is None else Notifier(notify, supervisor.folder, supervisor.warn)
     exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
     try:
         supervisor.tick()
@@ -68,7 +74,12 @@ def _supervise(supervisor: Supervisor) -> int:
             supervisor.tick()
             if exporter is not None:
                 exporter.look()
+            if notifier is not None:
+                notifier.look(supervisor.follower)
         supervisor.end()
+        if notifier is not None:
+            notifier.warn = lambda message: print(message, file=sys.stderr)  # noqa: T201 - the event log is closed
+            notifier.finish(supervisor.state)
         if exporter is not None:
             exporter.finish()
     except FolderGoneError:

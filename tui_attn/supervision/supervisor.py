@@ -46,7 +46,8 @@ class Supervisor:
         self.signals = signals or Signals([])
         """SIGTERM or SIGINT stops everything; the second ends it at once."""
         self._lock = liveness.Lock(folder.supervisor_lock)
-        self._follower = follower = Follower(folder)
+        self.follower = follower = Follower(folder)
+        """Reads the logs."""
         follower.poll()
         self._manifest = follower.manifest
         self._clock = clock
@@ -66,7 +67,7 @@ class Supervisor:
     @property
     def state(self) -> reducer.ExperimentState:
         """The experiment as its logs tell it."""
-        return self._follower.state
+        return self.follower.state
 
     @property
     def config(self) -> ExperimentConfig:
@@ -119,7 +120,7 @@ class Supervisor:
 
     def end(self) -> None:
         """Record how the experiment ended, and release its locks."""
-        self._follower.poll()
+        self.follower.poll()
         fault("finish")
         self._log.record(
             "experiment_finished",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textual.events import Event
 from textual.screen import ModalScreen, Screen
 
 from tui_attn.experiment.folders import ExperimentDir
@@ -22,6 +23,7 @@ from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
+from tui_attn.ui.terminal_notices import TerminalNotices
 from tui_attn.ui.textual_private import make_replaceable
 from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
@@ -83,6 +85,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.jobs = Jobs()
         self.drafts: dict[str, FormState] = {}
         """What was entered for new experiments, by the id of the one that it started from."""
+        self._notices = TerminalNotices()
         self.set_keymap(dict(options.keymap))
 
     # ---- the experiment that is open
@@ -171,6 +174,11 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.opened.stop()
         self.jobs.stop()
 
+    async def on_event(self, event: Event) -> None:
+        """Note whether the user is there, and pass the event on."""
+        self._notices.saw(event)
+        await super().on_event(event)
+
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest snapshot on all screens, and ask for the next one."""
         opened = self.opened
@@ -188,6 +196,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.say(text)
         if not opened.sampling:
             dashboard.show_devices(None)
+        self.write_to_terminal(self._notices.look(snapshot))
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             if self.screen is dashboard:
                 dashboard.action_comparison()

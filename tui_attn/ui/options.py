@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui_attn.experiment.options import SHOW, Choice, Switch, option, options_of
+
+if TYPE_CHECKING:
+    from tui_attn.supervision.notify_settings import NotifySettings
 
 THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
 """Names of the themes, in the order in which a key takes them in turn."""
@@ -44,6 +47,9 @@ class UiOptions:
     """What sets `theme`, such as "--theme"; empty where it is the one chosen last."""
     usual: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration file says of new experiments: fields of `ExperimentConfig`, and `runs_dir`."""
+
+    notify: NotifySettings | None = None
+    """Where supervisors that the dashboard starts send notices."""
 
     def __post_init__(self) -> None:
         for each in UI_OPTIONS:

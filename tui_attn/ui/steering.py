@@ -72,12 +72,12 @@ class Steering:
     def _resume(self) -> Started:
         from tui_attn.launch import starting  # not needed for the first frame
 
-        return starting.resume(self._folder)
+        return starting.resume(self._folder, notify=self._app.options.notify)
 
     def _extend(self, seeds: int) -> Started | CommandSent:
         from tui_attn.launch import starting
 
-        found = starting.extend(self._folder, seeds)
+        found = starting.extend(self._folder, seeds, notify=self._app.options.notify)
         return CommandSent(found, "extend", None) if isinstance(found, str) else found
 
     def _in_turn(self, work: Callable[[], CommandSent | Started]) -> None:

@@ -110,6 +110,11 @@ class BufferedApp(App[int]):
         """The driver; None in tests without a terminal."""
         return self._driver if isinstance(self._driver, OutputDriver) else None
 
+    def write_to_terminal(self, sequences: str) -> None:
+        """Send control sequences that draw nothing, between two frames."""
+        if sequences and self._driver is not None:
+            self._driver.write(sequences)
+
     @property
     def synchronized(self) -> bool:
         """Whether the terminal supports synchronized output."""

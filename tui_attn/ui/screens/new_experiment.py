@@ -300,7 +300,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
                 self._rows[next(iter(reasons))].control.focus()
             return
         self._wrong = ""
-        self._attempt = Attempt(self.state.config(), self._runs_dir)
+        self._attempt = Attempt(self.state.config(), self._runs_dir, notify=app_of(self).options.notify)
         self._say("starting …")
         self._run(self._attempt)
         self._renew()

@@ -1,0 +1,117 @@
+"""The supervisor's side of notices: decides when one is due and starts a process that sends it.
+
+Training must not notice a notice that fails: nothing here raises, and nothing waits but `finish`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.notices import Notice, NoticeWatch, RunReport, end_notice
+from tui_attn.experiment.reducer import ExperimentState
+from tui_attn.supervision.notify_settings import NotifySettings
+from tui_attn.system import children
+from tui_attn.system.text import safe_text
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks."""
+LEAST_BETWEEN = 60.0
+"""Seconds between two notices of a kind; those in between are merged."""
+FINISH_WITHIN = 15.0
+"""Seconds that the notices at the end of an experiment get to be sent."""
+
+
+class Notifier:
+    """Sends notices of one experiment."""
+
+    def __init__(
+        self,
+        settings: NotifySettings,
+        folder: ExperimentDir,
+        warn: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._folder, self._clock = settings, folder, clock
+        self.warn = warn
+        """Told when a notice could not be sent."""
+        self._watch = NoticeWatch()
+        self._waiting: dict[str, Notice] = {}
+        self._sent_at: dict[str, float] = {}
+        self._senders: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._next = clock()
+
+    def look(self, follower: Follower) -> None:
+        """Once a second: find what is new, and send what is due."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + LOOK_EVERY
+        silent = set(follower.silent_runs())
+        for notice in self._watch.look("running", reports(follower.state, silent)):
+            self._waiting[notice.kind] = notice
+        for kind, notice in list(self._waiting.items()):
+            if now - self._sent_at.get(kind, -LEAST_BETWEEN) >= LEAST_BETWEEN:
+                del self._waiting[kind]
+                self._send(notice, with_verdict=False)
+        self._reap()
+
+    def finish(self, state: ExperimentState) -> None:
+        """Send the notice of the end, and give all that are on their way some time."""
+        self._send(end_notice(state.state, reports(state)), with_verdict=True)
+        deadline = self._clock() + FINISH_WITHIN
+        for _, process in self._senders:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(deadline - self._clock(), 0.0))
+        self._reap()
+
+    def _send(self, notice: Notice, *, with_verdict: bool) -> None:
+        if notice.kind not in self._settings.on:
+            return
+        self._sent_at[notice.kind] = self._clock()
+        asked = notice._asdict() | {"settings": self._settings.table, "with_verdict": with_verdict}
+        try:
+            process = children.python(
+                "tui_attn.supervision.notify_process",
+                self._folder.path.absolute(),
+                self._folder.id,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            if process.stdin is not None:
+                with process.stdin as pipe:
+                    pipe.write(json.dumps(asked).encode())
+        except OSError as error:
+            self._failed(notice.kind, error.strerror or "it could not be started")
+        else:
+            self._senders.append((notice.kind, process))
+
+    def _reap(self) -> None:
+        for sender in [each for each in self._senders if each[1].poll() is not None]:
+            self._senders.remove(sender)
+            kind, process = sender
+            said = process.stderr.read(2000).decode("utf-8", "replace") if process.stderr is not None else ""
+            if process.stderr is not None:
+                process.stderr.close()
+            if process.returncode:
+                last = said.strip().splitlines()
+                self._failed(kind, last[-1][:300] if last else "the server or the command took too long")
+
+    def _failed(self, kind: str, why: str) -> None:
+        self.warn(f"the notice '{kind}' was not sent: {safe_text(why, one_line=True)}")
+
+
+def reports(state: ExperimentState, silent: Iterable[str] = ()) -> list[RunReport]:
+    """What a `NoticeWatch` needs to know of the runs in `state`; `silent` ones count as stalled."""
+    return [
+        RunReport(run.id, "stalled" if run.id in silent else run.state, run.reason, run.diverged)
+        for run in state.runs.values()
+    ]

@@ -1,0 +1,152 @@
+"""Send one notice: `python -m tui_attn.supervision.notify_process FOLDER ID`, the notice and settings as JSON on stdin.
+
+It is a process of its own, so that no server, no command and no import can hold the supervisor up. Its exit code is 0
+when every way worked; otherwise stderr says which did not, without addresses or tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.supervision.notify_settings import NotifySettings, SecretError, Source, address_problem, parse
+from tui_attn.system.console import open_standard_streams
+from tui_attn.system.text import safe_text
+
+HTTP_SECONDS = 10.0
+"""Seconds that a server gets for each step of an exchange."""
+COMMAND_SECONDS = 20.0
+PROCESS_SECONDS = 30
+"""Seconds after which the whole process ends, whatever it waits for."""
+
+
+class SendError(Exception):
+    """A notice was not delivered; the message holds no address and no token."""
+
+
+def main(arguments: list[str]) -> int:
+    """Send the notice that stdin describes."""
+    open_standard_streams()
+    signal.alarm(PROCESS_SECONDS)
+    asked = json.load(sys.stdin)
+    folder = ExperimentDir(Path(arguments[0]), name=arguments[1])
+    name, sentence = _name(folder), verdict_sentence(folder) if asked["with_verdict"] else ""
+    text = f"{asked['text']}. {sentence}" if sentence else asked["text"]
+    problems = send(parse(asked["settings"]), asked["kind"], folder.id, name, text)
+    sys.stderr.write("; ".join(problems))
+    return 1 if problems else 0
+
+
+def send(settings: NotifySettings, kind: str, experiment: str, name: str, text: str) -> list[str]:
+    """Send a notice by every way in `settings`; return what went wrong, safe to log."""
+    ways: dict[str, Callable[[], None]] = {
+        "command": lambda: _run(settings.command, kind, experiment, f"{name}: {text}\n"),
+        "ntfy": lambda: _post_ntfy(settings, kind, name, text),
+        "webhook": lambda: _post_webhook(settings, kind, experiment, name, text),
+    }
+    problems = []
+    for channel in settings.channels:
+        try:
+            ways[channel]()
+        except (SendError, SecretError) as error:
+            problems.append(f"{channel}: {safe_text(error, one_line=True)}")
+        except Exception as error:  # other ways must still be tried
+            problems.append(f"{channel}: {type(error).__name__}")
+    return problems
+
+
+def verdict_sentence(folder: ExperimentDir) -> str:
+    """The sentence with the verdict; empty where the experiment has no results."""
+    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.wording import verdict_sentence as sentence_of
+    from tui_attn.experiment.follower import read_state
+
+    with contextlib.suppress(Exception):  # a notice without it is better than none
+        summary = summarise(read_state(folder))
+        sentences = [sentence_of(summary, model) for model in summary.names]
+        return safe_text(". ".join(each for each in sentences if each), one_line=True)
+    return ""
+
+
+def _name(folder: ExperimentDir) -> str:
+    with contextlib.suppress(RunsError):
+        return safe_text(folder.manifest_data().config.name or folder.id, one_line=True)
+    return folder.id
+
+
+# ---- the ways
+
+
+def _run(words: tuple[str, ...], kind: str, experiment: str, message: str) -> None:
+    """Run the user's command without a shell, the message on its stdin."""
+    environment = os.environ | {"TUI_ATTN_EVENT": kind, "TUI_ATTN_EXPERIMENT": experiment}
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SendError(f"it can't be run: {error.strerror}") from None
+    try:
+        process.communicate(message.encode(), timeout=COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise SendError(f"it did not end within {COMMAND_SECONDS:.0f} s") from None
+    if process.returncode:
+        raise SendError(f"it ended with exit code {process.returncode}")
+
+
+def _post_ntfy(settings: NotifySettings, kind: str, name: str, text: str) -> None:
+    """Publish as JSON: names and texts stand in the body, never in a header."""
+    server, _, topic = _address("ntfy", settings.ntfy).rpartition("/")
+    urgent = {"failed": 4, "nan": 4, "stalled": 4}
+    body = {"topic": topic, "title": f"tui-attn: {name}", "message": text, "priority": urgent.get(kind, 3)}
+    _post(server, body, settings.ntfy_token)
+
+
+def _post_webhook(settings: NotifySettings, kind: str, experiment: str, name: str, text: str) -> None:
+    body = {"text": f"tui-attn: {name}: {text}", "event": kind, "experiment": experiment, "name": name}
+    _post(_address("webhook", settings.webhook), body, settings.webhook_token)
+
+
+def _address(key: str, source: Source | None) -> str:
+    if source is None:
+        raise SendError("it has no address")
+    text = source.read()
+    if problem := address_problem(key, text):
+        raise SendError(f"its address {problem}")
+    return text
+
+
+def _post(address: str, body: Mapping[str, object], token: Source | None) -> None:
+    import httpx  # costs start-up time, and a command doesn't need it
+
+    headers = {} if token is None else {"Authorization": f"Bearer {token.read()}"}
+    try:
+        answer = httpx.post(address, json=body, headers=headers, timeout=HTTP_SECONDS, follow_redirects=False)
+    except httpx.TimeoutException:
+        raise SendError("the server did not answer in time") from None
+    except httpx.ConnectError:
+        raise SendError("the server can't be reached") from None
+    except httpx.HTTPError as error:
+        raise SendError(f"the exchange failed ({type(error).__name__})") from None
+    if not answer.is_success:
+        raise SendError(f"the server answered {answer.status_code}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
