@@ -80,17 +80,34 @@ def test_a_notice_that_fails_changes_nothing_and_its_reason_holds_no_address(pro
     assert files_with(SECRET, tmp_path / "runs") == []
 
 
+def test_a_test_notice_shows_what_is_wrong(program: Program, tmp_path: Path) -> None:
+    with notice_server() as server:
+        config = settings(tmp_path, f'webhook = "{server.address}/hook"', 'ntfy = { env = "NOT_SET" }')
+        done = program("--config", config, "config", "--test-notify")
+        assert [each.body["event"] for each in server.requests] == ["finished"]
+    assert (done.code, done.out) == (1, "")
+    assert "ntfy: the environment variable NOT_SET is not set" in done.err
+    assert "sent by webhook" in done.err
+    shown = program("--config", config, "config")
+    assert "notify.webhook" in shown.out
+    assert server.address not in shown.out
+    nothing = program("config", "--test-notify")
+    assert nothing.code == 2
+    assert "[notify]" in nothing.err
+
+
 def test_an_experiment_cannot_say_where_notices_go(program: Program, tmp_path: Path, finished: Program) -> None:
     with notice_server() as server:
         manifest = finished.newest().manifest
         data = json.loads(manifest.read_text())
-        data["notify"] = data["config"]["notify"] = {"webhook": f"{server.address}/hook"}
+        data["notify"] = {"webhook": f"{server.address}/hook"}
         copy = tmp_path / "runs" / finished.newest().id
         copy.parent.mkdir()
         shutil.copytree(finished.newest().path, copy)
         (copy / "experiment.json").write_text(json.dumps(data))
         done = program("extend", "--seeds", "2", "--no-ui")
-        assert done.code == 0, done.err
+        assert done.code == 2
+        assert "experiment.json is damaged" in done.err
         assert server.requests == []
 
 

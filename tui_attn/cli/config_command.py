@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from tui_attn.cli.option_types import SETTINGS, AsJson
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.cli.config_file import FileSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ class ResolvedSetting:
     "config                    every setting, its value, and who says so",
     "config --write            begin a file with all of them as comments",
     "config --keys             the keys that can be changed",
+    "config --test-notify      a test notice by every way in [notify]",
 )
 def config(
     context: typer.Context,
     path: Annotated[bool, typer.Option("--path", help="Only where the file is looked for.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write a commented file where there is none.")] = False,
     keys: Annotated[bool, typer.Option("--keys", help="Every key of the dashboard: its id, its keys.")] = False,
+    test_notify: Annotated[bool, typer.Option("--test-notify", help="Send a test by every way in [notify].")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what is set and by whom; begin a configuration file."""
@@ -52,11 +57,29 @@ def config(
         _write(file)
         return
     found = file_settings(context)
+    if test_notify:
+        raise typer.Exit(_test_notify(found))
     _print_keys(found.keymap, as_json=as_json) if keys else _print(context, file, as_json=as_json)
     if not as_json:
         for problem in found.problems:
             console.complain(problem)
     raise typer.Exit(2 if found.problems else 0)
+
+
+def _test_notify(found: FileSettings) -> int:
+    """Send a test notice by every way that the file sets, from this process, so that errors are seen."""
+    from tui_attn.supervision.notify_process import send
+
+    found.check()
+    if found.notify is None or not found.notify.channels:
+        raise ConfigError("no way is set: name a command, ntfy or a webhook in the table [notify] of the file")
+    problems = send(found.notify, "finished", "test", "test", "this is what a notice looks like")
+    for problem in problems:
+        console.complain(problem)
+    sent = [name for name in found.notify.channels if not any(each.startswith(f"{name}:") for each in problems)]
+    if sent:
+        console.say(f"sent by {', '.join(sent)}")
+    return 1 if problems else 0
 
 
 def _file(context: typer.Context) -> Path:
@@ -85,6 +108,7 @@ def _write(file: Path) -> None:
 
 def template() -> str:
     """A configuration file with every setting in it, each with what it means, and none of them in force."""
+    from tui_attn.supervision.notify_settings import KEYS
     from tui_attn.ui.keys import ALL_KEYS
 
     lines = ["# Settings of tui-attn. The command line wins over this file; 'tui-attn config' shows what holds.", ""]
@@ -96,6 +120,12 @@ def template() -> str:
         "# [keys]",
     ]
     lines += [f'# {id_} = "{keys}"' for id_, keys in {key.id: key.keys for key in ALL_KEYS}.items()]
+    lines += [
+        "",
+        "# Notices when an experiment ends, fails or stalls; 'tui-attn config --test-notify' tries them.",
+        "# [notify]",
+    ]
+    lines += [f"# {key} = {example}" for key, example in KEYS.items()]
     return "\n".join([*lines, ""])
 
 
@@ -140,7 +170,15 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
     if as_json:
         settings = {row.name: {"value": row.value, "from": row.source, "where": row.where} for row in rows}
         there = None if found.path is None else str(file)
-        typer.echo(json.dumps({"file": there, "settings": settings, "keys": found.keymap, "problems": found.problems}))
+        notify = [] if found.notify is None else [*found.notify.table]
+        report = {
+            "file": there,
+            "settings": settings,
+            "keys": found.keymap,
+            "notify": notify,
+            "problems": found.problems,
+        }
+        typer.echo(json.dumps(report))
         return
     state = "" if found.path is not None else "  (not there: 'tui-attn config --write' begins it)"
     typer.echo(f"file: {safe_text(file, one_line=True)}{state}\n")
@@ -148,6 +186,8 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
     for row in rows:
         source = {"file": row.where, "environment": f"environment: {row.where}"}.get(row.source)
         typer.echo(f"{row.name:<12}  {row.shown:<{width}}  {source or f'{row.source} {row.where}'.rstrip()}")
+    for name in found.notify.table if found.notify is not None else ():  # the values may be secrets
+        typer.echo(f"{f'notify.{name}':<12}  {'set':<{width}}  {_place(context, f'notify.{name}')}")
     for id_, keys in found.keymap.items():
         typer.echo(f"{f'keys.{id_}':<12}  {safe_text(keys, one_line=True):<{width}}  {_place(context, f'keys.{id_}')}")
 

@@ -47,6 +47,12 @@ class Notifier:
         self._senders: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._next = clock()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no notice is on its way."""
+        self._reap()
+        return not self._senders
+
     def look(self, follower: Follower) -> None:
         """Once a second: find what is new, and send what is due."""
         now = self._clock()
@@ -63,8 +69,11 @@ class Notifier:
         self._reap()
 
     def finish(self, state: ExperimentState) -> None:
-        """Send the notice of the end, and give all that are on their way some time."""
-        self._send(end_notice(state.state, reports(state)), with_verdict=True)
+        """Send what is new and the notice of the end, and give all that are on their way some time."""
+        *others, end = self._watch.look(state.state, reports(state)) or [end_notice(state.state, reports(state))]
+        for notice in others:
+            self._send(notice, with_verdict=False)
+        self._send(end, with_verdict=True)
         deadline = self._clock() + FINISH_WITHIN
         for _, process in self._senders:
             with contextlib.suppress(subprocess.TimeoutExpired):

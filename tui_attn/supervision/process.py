@@ -68,6 +68,8 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
     notifier = None if notify is None else Notifier(notify, supervisor.folder, supervisor.warn)
     exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
     try:
+        if notifier is not None:
+            notifier.look(supervisor.follower)
         supervisor.tick()
         while not supervisor.done:
             supervisor.signals.wait(TICK)
@@ -79,6 +81,7 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
         supervisor.end()
         if notifier is not None:
             notifier.warn = lambda message: print(message, file=sys.stderr)  # noqa: T201 - the event log is closed
+            supervisor.follower.poll()
             notifier.finish(supervisor.state)
         if exporter is not None:
             exporter.finish()
