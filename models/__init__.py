@@ -23,6 +23,7 @@ from .baseline import CNN_Base
 from .eca import CNN_ECA, ECABlock
 from .fold import fold_attention, fold_gates
 from .gates import ChannelGate, GatedTrunk
+from .mixing import ChannelMixing, MixingTrunk
 from .replace import Replacement
 from .se import CNN_SE, SEBlock
 from .self_attention import ChannelSelfAttention, CNN_SelfAttention
@@ -57,10 +58,12 @@ __all__ = [
     "CNN_Base",
     "CNN_SelfAttention",
     "ChannelGate",
+    "ChannelMixing",
     "ChannelSelfAttention",
     "ECABlock",
     "GatedTrunk",
     "ImageSize",
+    "MixingTrunk",
     "Replacement",
     "SEBlock",
     "Trunk",

@@ -22,7 +22,7 @@ class ECABlock(ChannelGate):
         mixed: Tensor = self.conv(averages[:, None])  # (B, C) -> (B, 1, C)
         return mixed[:, 0].sigmoid()  # -> (B, C)
 
-    def macs(self, channels: int) -> int:
+    def macs(self, channels: int, height: int, width: int) -> int:
         """Multiply-accumulates of the gates of one image: each channel reads `kernel_size` averages."""
         return channels * self.conv.weight.numel()
 

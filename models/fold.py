@@ -1,4 +1,4 @@
-"""Attention that is the same for every image is no attention: it folds into the weights of a network without any."""
+"""Attention that is the same for every image folds into the weights of a network without attention."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from .baseline import CNN_Base
-from .gates import GatedTrunk
-from .self_attention import CNN_SelfAttention
+from .gates import ChannelGate, GatedTrunk
+from .mixing import MixingTrunk
 from .trunk import Trunk
 
 
@@ -20,8 +20,11 @@ def fold_gates(model: GatedTrunk, gates: Mapping[str, Tensor]) -> CNN_Base:
     into the weights and the bias of the convolution before. Hence whatever a network gains by its gates, beyond what
     they do for the training, it gains by computing them anew for every image.
 
-    ValueError for a layer that is missing, and for gates that are negative or of another shape.
+    ValueError for a layer that is missing, for gates that are negative or of another shape, and for a block that does
+    more than multiply each map by its gate.
     """
+    if any(type(block).forward is not ChannelGate.forward for block in model.gate_blocks):
+        raise ValueError(f"{type(model).__name__} does more than multiply each map by its gate")
     folded = _without_attention(model)
     for layer, name in zip(model.GATE_LAYERS, ("conv1", "conv2"), strict=True):
         if layer not in gates:
@@ -36,41 +39,28 @@ def fold_gates(model: GatedTrunk, gates: Mapping[str, Tensor]) -> CNN_Base:
     return folded
 
 
-@torch.no_grad()
-def fold_attention(model: CNN_SelfAttention, weights: Tensor) -> CNN_Base:
+def fold_attention(model: MixingTrunk, weights: Tensor) -> CNN_Base:
     """The network without attention that computes what `model` does with the same weights for every image.
 
-    `weights` broadcasts to (A, 64, 64): one matrix for each head, or one for all. The logits are those of
-    `model(x, attention=weights)`, but for rounding: values, weighted sums, `to_map` and the classifier are linear
-    in the feature maps, one after the other, and a product of matrices is a matrix.
+    `weights` broadcasts to `model.attn.shape`, (A, 64, 64) for self-attention: one matrix for each head, or one for
+    all. The logits are those of `model(x, attention=weights)`, but for rounding: with constant weights everything
+    from the last feature maps to the logits is one affine function, and so its value at 0 and its gradients are it.
 
     ValueError for weights of another shape.
     """
-    attn = model.attn
     folded = _without_attention(model)
-    classes = model.num_classes
-    channels = model.fc.in_features // model.pixels
     try:
-        weights = weights.to(model.fc.weight).broadcast_to(attn.num_heads, channels, channels)
+        weights = weights.broadcast_to(model.attn.shape)
     except RuntimeError:
-        raise ValueError(f"the weights must broadcast to {(attn.num_heads, channels, channels)}") from None
-    # How a map's pixels become the value of its token, by head: (A, D, N) and (A, D)
-    embed = attn.mha.embed_dim
-    to_value, value_bias = attn.mha.in_proj_weight[2 * embed :], attn.mha.in_proj_bias[2 * embed :]
-    enter = (to_value @ attn.to_token.weight).view(attn.num_heads, attn.head_dim, -1)
-    enter_bias = (to_value @ attn.to_token.bias + value_bias).view(attn.num_heads, attn.head_dim)
-    # How a mixed token becomes an update of its map: (N, A, D) and (N,)
-    leave = (attn.to_map.weight @ attn.mha.out_proj.weight).view(-1, attn.num_heads, attn.head_dim)
-    leave_bias = attn.to_map.weight @ attn.mha.out_proj.bias + attn.to_map.bias
-    # What the classifier reads from the update of channel i: (classes, C, A, D)
-    read = model.fc.weight.view(classes, channels, -1)
-    heads = torch.einsum("kin,nad->kiad", read, leave)
-    # ... and so, through the weights from i to j, from the map of channel j: (classes, C, N)
-    from_maps = torch.einsum("kiad,aij,adn->kjn", heads, weights, enter)
-    bias = model.fc.bias + torch.einsum("kin,n->k", read, leave_bias)
-    bias += torch.einsum("kiad,aij,ad->k", heads, weights, enter_bias)
-    folded.fc.weight.copy_((read + from_maps if attn.residual else from_maps).flatten(1))
-    folded.fc.bias.copy_(bias)
+        raise ValueError(f"the weights must broadcast to {model.attn.shape}") from None
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        fixed = weights.detach().clone().to(model.fc.weight)
+        maps = model.fc.weight.new_zeros(model.num_classes, model.fc.in_features // model.pixels, model.pixels)
+        logits = model.classify(model.attn(maps.requires_grad_(), fixed))  # (classes, classes): equal rows
+        (gradient,) = torch.autograd.grad(logits.trace(), maps)  # (classes, 64, N): that of each logit
+    with torch.no_grad():
+        folded.fc.weight.copy_(gradient.flatten(1))
+        folded.fc.bias.copy_(logits[0])
     return folded
 
 

@@ -12,8 +12,12 @@ from .trunk import Trunk, conv_pool_relu
 class ChannelGate(nn.Module):
     """Multiplies each feature map by a gate that is computed from all of them.
 
-    A block overrides `excite`, which sees the average of each map, or `gate`, which sees the maps.
+    A block overrides `excite`, which sees the average of each map, or `gate`, which sees the maps. One whose
+    gates differ from pixel to pixel returns (B, C, H, W) from `gate`.
     """
+
+    RANGE: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    """Between which the gates lie."""
 
     def excite(self, averages: Tensor) -> Tensor:
         """The gates (B, C) of feature maps with these averages (B, C)."""
@@ -29,10 +33,10 @@ class ChannelGate(nn.Module):
         A tensor of gates may be (B, C), one for each image, or (C,), the same for all.
         """
         gates = replaced(self.gate, x, gate)
-        return x * gates[..., None, None]  # (B, C, H, W) * (B, C, 1, 1)
+        return x * (gates if gates.dim() == 4 else gates[..., None, None])  # (B, C, H, W) * (B, C, 1, 1)
 
-    def macs(self, channels: int) -> int:
-        """Multiply-accumulates of the gates of one image; by default one for each weight."""
+    def macs(self, channels: int, height: int, width: int) -> int:
+        """Multiply-accumulates of the gates of one image's maps (C, H, W); by default one for each weight."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
@@ -63,7 +67,7 @@ class GatedTrunk(Trunk):
         return self.classify(x)  # -> (B, classes)
 
     def gates(self, x: Tensor) -> dict[str, Tensor]:
-        """The gates of both layers, (B, 32) and (B, 64) by name, for images (B, K, H, W)."""
+        """The gates of both layers by name, for images (B, K, H, W): (B, 32) and (B, 64), or one for each pixel."""
         found = {}
         for conv, layer, block in zip((self.conv1, self.conv2), self.GATE_LAYERS, self.gate_blocks, strict=True):
             x = conv_pool_relu(conv, x)
@@ -73,7 +77,6 @@ class GatedTrunk(Trunk):
 
     def macs(self) -> int:
         """Multiply-accumulates of one image's forward pass; `tui_attn.models.macs` says what is counted."""
-        convolutions = (self.conv1, self.conv2)
-        return super().macs() + sum(
-            block.macs(conv.out_channels) for conv, block in zip(convolutions, self.gate_blocks, strict=True)
-        )
+        first, second = self.gate_blocks
+        first_macs = first.macs(self.conv1.out_channels, self.height // 2, self.width // 2)
+        return super().macs() + first_macs + second.macs(self.conv2.out_channels, self.height // 4, self.width // 4)

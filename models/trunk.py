@@ -13,13 +13,19 @@ ImageSize = int | tuple[int, int]
 class Trunk(nn.Module):
     """The layers common to all networks, and the size of the images they take.
 
-    They are made before whatever a network adds, so that with the same seed all networks start
-    from the same convolutions and the same classifier: what differs between them is the attention alone.
+    They are made before whatever a network adds, so that with the same seed all networks of the same
+    `widths` start from the same convolutions and the same classifier: only the attention differs.
 
     ValueError where a side of the image isn't a positive multiple of 4, since two poolings halve it twice.
     """
 
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
+    def __init__(
+        self,
+        in_channels: int = 1,
+        image_size: ImageSize = 28,
+        num_classes: int = 10,
+        widths: tuple[int, int] = WIDTHS,
+    ) -> None:
         super().__init__()
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
         if min(height, width) < 4 or height % 4 or width % 4:
@@ -33,10 +39,19 @@ class Trunk(nn.Module):
         self.height, self.width = height, width
         self.pixels = (height // 4) * (width // 4)  # N, of a map when both poolings are done
 
-        first, second = WIDTHS
+        first, second = widths
         self.conv1 = nn.Conv2d(in_channels, first, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, padding=1)
         self.fc = nn.Linear(second * self.pixels, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The feature maps (B, 64, H/4, W/4) that the trunk alone makes of normalised images (B, K, H, W)."""
+        x = conv_pool_relu(self.conv1, x)  # (B, K, H, W) -> (B, 32, H/2, W/2)
+        return conv_pool_relu(self.conv2, x)  # -> (B, 64, H/4, W/4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits (B, classes) of normalised images (B, K, H, W)."""
+        return self.classify(self.features(x))
 
     def classify(self, maps: Tensor) -> Tensor:  # (B, 64, H/4, W/4) -> (B, classes)
         """The logits that the linear classifier reads from the last feature maps."""

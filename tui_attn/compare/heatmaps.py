@@ -265,7 +265,8 @@ def _levels(layer: str, arrays: Arrays) -> float:
 
     if layer == "attention":
         heads = arrays.get("attention/by_head", arrays["attention/by_class"]).astype(np.float64)
-        return _rms(heads - 1 / heads.shape[-1])
+        looks = heads > 0  # a head with its own channels can't look at others
+        return _rms(heads - looks / np.maximum(looks.sum(-1, keepdims=True), 1))
     return float(arrays[f"{layer}/by_class"].astype(np.float64).mean(axis=0).std())
 
 

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from tui_attn.models import CNN_SelfAttention, fold_attention
+from tui_attn.models import MixingTrunk, fold_attention
 from tui_attn.train import rng
 from tui_attn.train.feature_maps import Answers, FeatureMaps
 from tui_attn.train.gate_interventions import DRAWS, Outcome
@@ -22,7 +21,7 @@ LAYER = "attention"
 
 @torch.inference_mode()
 def attention_interventions(
-    maps: FeatureMaps[CNN_SelfAttention], seed: int, tick: Callable[[], object]
+    maps: FeatureMaps[MixingTrunk], seed: int, tick: Callable[[], object]
 ) -> tuple[Answers, list[Outcome]]:
     """What the network says of each test image, and what it says under every intervention.
 
@@ -49,7 +48,7 @@ def attention_interventions(
 
 
 def _own_and_another_images(
-    maps: FeatureMaps[CNN_SelfAttention], seed: int, tick: Callable[[], object]
+    maps: FeatureMaps[MixingTrunk], seed: int, tick: Callable[[], object]
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Answers (3, M) by the own weights, the mean weights (A, 64, 64), and answers by another image's.
 
@@ -57,23 +56,23 @@ def _own_and_another_images(
     that every other image is equally likely.
     """
     model, count = maps.model, len(maps.data)
-    attend = _Attend(model)
+    attn = model.attn.merged()
     generator = torch.Generator().manual_seed(rng.derive_seed(seed, "interventions", "shuffled-images", LAYER))
     order = torch.randperm(count, generator=generator)
     own: list[Tensor] = []
     shuffled: list[list[Tensor]] = [[] for _ in range(DRAWS)]
-    total = torch.zeros(attend.heads, attend.channels, attend.channels, dtype=torch.float64)
+    total = torch.zeros(model.attn.shape, dtype=torch.float64)
     for index in order.tensor_split(-(-count // maps.block)):  # blocks of one image would have no other
         block = index.to(maps.device)
         features = maps.second(maps.first(block)).flatten(2)  # (B, 64, N)
-        weights, value = attend.weights_and_values(features)
+        weights, value = attn.look(features)
         total += weights.sum(0).cpu()
-        own.append(maps.answers(attend.logits(features, weights @ value), block))
+        own.append(maps.answers(model.classify(attn.leave(features, weights @ value)), block))
         for draw, found in enumerate(shuffled):
             shift = 1 + draw * max(1, (len(block) - 1) // DRAWS)
             # Image i takes the weights of image i - shift; values move, for they are the smaller.
             mixed = (weights @ value.roll(-shift, 0)).roll(shift, 0)
-            found.append(maps.answers(attend.logits(features, mixed), block))
+            found.append(maps.answers(model.classify(attn.leave(features, mixed)), block))
         tick()
 
     def in_order(parts: list[Tensor]) -> Tensor:
@@ -84,29 +83,3 @@ def _own_and_another_images(
     mean = (total / count).float().to(maps.device)
     return in_order(own), mean, [in_order(parts) for parts in shuffled]
 
-
-class _Attend:
-    """A network's attention and classifier, with linear layers in a row made one."""
-
-    def __init__(self, model: CNN_SelfAttention) -> None:
-        attn = model.attn
-        self._attn, self._classify = attn, model.classify
-        self.heads, self.channels = attn.num_heads, model.fc.in_features // model.pixels
-        self._enter = attn.mha.in_proj_weight @ attn.to_token.weight  # (3 * E, E) x (E, N)
-        self._enter_bias = attn.mha.in_proj_weight @ attn.to_token.bias + attn.mha.in_proj_bias
-        self._leave = attn.to_map.weight @ attn.mha.out_proj.weight  # (N, E) x (E, E)
-        self._leave_bias = attn.to_map.weight @ attn.mha.out_proj.bias + attn.to_map.bias
-
-    def weights_and_values(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention weights (B, A, 64, 64) and values (B, A, 64, D) of feature maps (B, 64, N)."""
-        batch, channels, _ = features.shape
-        qkv = F.linear(features, self._enter, self._enter_bias)
-        qkv = qkv.view(batch, channels, 3, self.heads, -1).permute(2, 0, 3, 1, 4).contiguous()
-        query, key, value = qkv
-        return self._attn.weigh(query, key), value
-
-    def logits(self, features: Tensor, mixed: Tensor) -> Tensor:
-        """The logits (B, classes) of feature maps (B, 64, N) and mixed tokens (B, A, 64, D)."""
-        tokens = mixed.transpose(1, 2).flatten(2)  # (B, 64, E)
-        update = F.linear(tokens, self._leave, self._leave_bias)
-        return self._classify(features + update if self._attn.residual else update)

@@ -102,16 +102,13 @@ def _recalibrate(block: ChannelGate, maps: Tensor) -> Tensor:
 
 def _mix(block: ChannelSelfAttention, maps: Tensor) -> Tensor:
     """The maps (B, C, N) after each has looked at the others: `block(maps)`."""
-    mha, dtype = block.mha, maps.dtype
-    enter = block.to_token.weight.t() @ mha.in_proj_weight.t()  # (N, E) x (E, 3 * E)
-    enter_bias = mha.in_proj_weight @ block.to_token.bias + mha.in_proj_bias
-    leave = mha.out_proj.weight.t() @ block.to_map.weight.t()  # (E, E) x (E, N)
-    leave_bias = block.to_map.weight @ mha.out_proj.bias + block.to_map.bias
+    dtype = maps.dtype
+    enter, enter_bias, leave, leave_bias = block.merged_layers()
     batch, channels, pixels = maps.shape
     flat = maps.reshape(batch * channels, pixels)
-    qkv = torch.addmm(enter_bias.to(dtype), flat, enter.to(dtype))  # (B * C, 3 * E)
+    qkv = torch.addmm(enter_bias.to(dtype), flat, enter.t().to(dtype))  # (B * C, 3 * E)
     mixed: Tensor = _Attention.apply(qkv, batch, block.num_heads)  # (B * C, E)
-    update = torch.addmm(leave_bias.to(dtype), mixed, leave.to(dtype))  # (B * C, N)
+    update = torch.addmm(leave_bias.to(dtype), mixed, leave.t().to(dtype))  # (B * C, N)
     return (flat + update if block.residual else update).view(batch, channels, pixels)
 
 

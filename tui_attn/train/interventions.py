@@ -43,7 +43,7 @@ from tui_attn.system.text import safe_text
 if TYPE_CHECKING:
     import torch
 
-    from tui_attn.models import CNN_SelfAttention, GatedTrunk
+    from tui_attn.models import GatedTrunk, MixingTrunk
     from tui_attn.train.feature_maps import Answers
     from tui_attn.train.tensors import Images
 
@@ -175,7 +175,7 @@ class _Laboratory:
 
 
 def intervene(
-    model: GatedTrunk | CNN_SelfAttention, run: RunState, images: Images, tick: Callable[[], object]
+    model: GatedTrunk | MixingTrunk, run: RunState, images: Images, tick: Callable[[], object]
 ) -> Interventions:
     """All interventions on the trained network `model` of `run`, over the test images."""
     from tui_attn.models import GatedTrunk
@@ -257,7 +257,7 @@ def _device(manifest: Manifest) -> torch.device:
     return first if first.type == "mps" and torch.backends.mps.is_available() else torch.device("cpu")
 
 
-def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | CNN_SelfAttention:
+def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | MixingTrunk:
     """The trained network of `run`. Raises `ProbeError` where its weights are missing or not those of the log."""
     from safetensors.torch import load
 
@@ -266,7 +266,7 @@ def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | CNN_
     try:
         weights = load(read_weights(folder, run.weights_sha256))
         network = models.MODELS[run.model](images.channels, images.image_size, len(images.class_names))
-        assert isinstance(network, models.GatedTrunk | models.CNN_SelfAttention)  # noqa: S101  `KINDS` has no others
+        assert isinstance(network, models.GatedTrunk | models.MixingTrunk)  # noqa: S101  `KINDS` has no others
         network.load_state_dict(weights)
     except ArchiveError as error:
         raise ProbeError(f"weights.safetensors {error}: restore it from a copy, or train this run again") from None

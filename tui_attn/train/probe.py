@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tui_attn.models import ChannelGate, ChannelSelfAttention, CNN_SelfAttention, GatedTrunk
+from tui_attn.models import ChannelGate, ChannelMixing, GatedTrunk, MixingTrunk
 from tui_attn.train.tensors import Images
 
 PROBE_IMAGES = 500
@@ -59,8 +59,10 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
     - `classes/images` (classes,): the number of images.
     - For each layer with gates: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within`
       (classes, C), the standard deviation between images of a class; `<layer>/saturated` (2,), the shares of gates
-      below 0.05 and above 0.95.
-    - For self-attention: `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean weights;
+      in the lowest and in the highest 5 % of their range. Gates that differ from pixel to pixel are averaged over the
+      pixels first.
+    - For a matrix of attention weights: `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean
+      weights (of heads that have their own channels one matrix, whose blocks along the diagonal are the heads);
       `attention/within` (classes, 64), the standard deviations between images of a class of the weights in a row, the
       heads' mean, as a root mean square over the row; `attention/saturated` (2,), the shares of rows (of single heads
       and images) that give no channel more than twice its even share, and that give one channel more than half; and
@@ -68,7 +70,7 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
       exceed `MOST_WHOLE_BYTES`.
 
     A custom model gives the same for the blocks of `tui_attn.models` in it: for each `ChannelGate`, called as the model
-    calls it, and for the first `ChannelSelfAttention`. A network without such attention gives nothing. No random number
+    calls it, and for the first `ChannelMixing`. A network without such attention gives nothing. No random number
     is drawn and no weight is changed, unless a custom model does so.
     """
     was_training = model.training
@@ -76,18 +78,19 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
     arrays: Arrays = {}
     glance: dict[str, list[float]] = {}
     if isinstance(model, GatedTrunk):
-        for layer, gates in model.gates(probe.images).items():
-            arrays |= _gate_arrays(layer, gates.float(), probe)
-            glance[layer] = [round(value, 4) for value in gates.float().mean(0).tolist()]
-    elif isinstance(model, CNN_SelfAttention):
-        arrays |= _attention_arrays(model.attention(probe.images).float(), probe, whole)
+        ranges = {layer: block.RANGE for layer, block in zip(model.GATE_LAYERS, model.gate_blocks, strict=True)}
+        gates_of = {layer: (gates, ranges[layer]) for layer, gates in model.gates(probe.images).items()}
+        attention = None
+    elif isinstance(model, MixingTrunk):
+        gates_of, attention = {}, (model.attention(probe.images).float(), model.attn.grouped)
     else:
         gates_of, attention = _seen(model, probe.images)
-        for layer, gates in gates_of.items():
-            arrays |= _gate_arrays(layer, gates, probe)
-            glance[layer] = [round(value, 4) for value in gates.mean(0).tolist()]
-        if attention is not None:
-            arrays |= _attention_arrays(attention, probe, whole)
+    for layer, (gates, limits) in gates_of.items():
+        by_channel = gates.float() if gates.dim() == 2 else gates.float().mean((2, 3))
+        arrays |= _gate_arrays(layer, by_channel, limits, probe)
+        glance[layer] = [round(value, 4) for value in by_channel.mean(0).tolist()]
+    if attention is not None:
+        arrays |= _attention_arrays(*attention, probe, whole)
     if arrays:
         counts = torch.bincount(probe.labels, minlength=probe.classes)
         arrays["classes/images"] = counts.float().cpu().numpy()
@@ -95,13 +98,17 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
     return arrays, glance
 
 
-def _seen(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-    """What the lab's blocks in a custom model do: gates (P, C) by layer, and attention weights (P, A, C, C).
+_Gates = dict[str, tuple[Tensor, tuple[float, float]]]
+"""By layer, gates (P, C) or (P, C, H, W), and between which they lie."""
+
+
+def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool] | None]:
+    """The gates, and the attention weights (P, A, C, C) and whether they are grouped, of our blocks in a custom model.
 
     A block that is called more than once for an image is seen at its first call.
     """
     blocks = [(name, block) for name, block in model.named_modules() if isinstance(block, ChannelGate)][:MOST_LAYERS]
-    mixing = [block for block in model.modules() if isinstance(block, ChannelSelfAttention)][:1]
+    mixing = [block for block in model.modules() if isinstance(block, ChannelMixing)][:1]
     if not blocks and not mixing:
         return {}, None
     inputs: dict[nn.Module, Tensor] = {}
@@ -124,10 +131,11 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor |
     finally:
         for hook in hooks:
             hook.remove()
+    ranges = {_layer_name(name): block.RANGE for name, block in blocks}
     gates = {name: torch.cat(parts) for name, parts in found.items()}
-    whole = {name: gate for name, gate in gates.items() if len(gate) == len(images)}
-    attention = torch.cat(weights) if weights else None
-    return whole, attention if attention is not None and len(attention) == len(images) else None
+    whole = {name: (gate, ranges[name]) for name, gate in gates.items() if len(gate) == len(images)}
+    attention = torch.cat(weights) if weights else torch.empty(0)
+    return whole, (attention, mixing[0].grouped) if len(attention) == len(images) else None
 
 
 def _layer_name(name: str) -> str:
@@ -135,9 +143,12 @@ def _layer_name(name: str) -> str:
     return f"gates.{name}" if name in {"", "attention", "classes"} else name[-40:]
 
 
-def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
+def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: ProbeSet) -> Arrays:
+    """What is kept of gates (P, C) that lie between `limits`."""
     within = torch.stack([some.std(0, correction=0) for some in _of_classes(gates, probe)])
-    saturated = torch.stack([(gates < 0.05).float().mean(), (gates > 0.95).float().mean()])
+    low, high = limits
+    shares = (gates - low) / (high - low)
+    saturated = torch.stack([(shares < 0.05).float().mean(), (shares > 0.95).float().mean()])
     return {
         f"{layer}/by_class": _by_class(gates, probe),
         f"{layer}/within": within.nan_to_num().cpu().numpy(),
@@ -145,8 +156,12 @@ def _gate_arrays(layer: str, gates: Tensor, probe: ProbeSet) -> Arrays:
     }
 
 
-def _attention_arrays(weights: Tensor, probe: ProbeSet, whole: bool) -> Arrays:
-    """What is kept of attention weights (P, A, C, C)."""
+def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bool) -> Arrays:
+    """What is kept of attention weights (P, A, C, C), or (P, A, C/A, C/A) where each head has a group of channels."""
+    largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
+    saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
+    if grouped:
+        weights = torch.stack([torch.block_diag(*heads) for heads in weights])[:, None]  # (P, 1, C, C)
     kept: Arrays = {}
     if whole and 2 * probe.classes * weights[0].numel() <= MOST_WHOLE_BYTES:
         kept["attention/by_class_and_head"] = _by_class(weights, probe).astype(np.float16)
@@ -154,8 +169,6 @@ def _attention_arrays(weights: Tensor, probe: ProbeSet, whole: bool) -> Arrays:
     within = torch.stack(
         [some.var(0, correction=0).mean(-1).sqrt() for some in _of_classes(mean, probe)]
     )  # (classes, C)
-    largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
-    saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
     return kept | {
         "attention/by_head": weights.mean(0).cpu().numpy(),
         "attention/by_class": _by_class(mean, probe),
