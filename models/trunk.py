@@ -44,6 +44,13 @@ class Trunk(nn.Module):
         self.conv2 = nn.Conv2d(first, second, kernel_size=3, padding=1)
         self.fc = nn.Linear(second * self.pixels, num_classes)
 
+    def constant_gates(self) -> tuple[Tensor, Tensor] | None:
+        """The gates (32,) and (64,), of at least 0, of a network that multiplies its maps by the same for all images.
+
+        They fold into the convolutions: weight and bias times the gate. None where no gates are constant.
+        """
+        return None
+
     def features(self, x: Tensor) -> Tensor:
         """The feature maps (B, 64, H/4, W/4) that the trunk alone makes of normalised images (B, K, H, W)."""
         x = conv_pool_relu(self.conv1, x)  # (B, K, H, W) -> (B, 32, H/2, W/2)

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from tui_attn.experiment.model_info import CUSTOM_STYLES, DEFAULT_MODELS, MODELS
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, further_style, has_gates
 from tui_attn.models import MODELS as NETWORKS
-from tui_attn.models import CNN_SelfAttention, GatedTrunk
+from tui_attn.models import GatedTrunk, MixingTrunk
 
 
 def test_every_network_has_its_info_in_the_same_order() -> None:
@@ -20,15 +20,24 @@ def test_class_parameters_and_kind_of_attention_are_the_networks(name: str) -> N
     info, network = MODELS[name], NETWORKS[name]()
     assert type(network).__name__ == info.class_name
     assert sum(parameter.numel() for parameter in network.parameters()) == info.parameters
-    assert isinstance(network, GatedTrunk) == (info.attention == "channel gates")
-    assert isinstance(network, CNN_SelfAttention) == (info.attention == "channel matrix")
+    assert isinstance(network, GatedTrunk) == has_gates(name)
+    assert isinstance(network, MixingTrunk) == (info.attention == "channel matrix")
     if isinstance(network, GatedTrunk):
-        assert tuple(network.gates(torch.zeros(1, 1, 28, 28))) == info.layers
+        gates = network.eval().gates(torch.zeros(2, 1, 28, 28))
+        assert tuple(gates) == info.layers
+        for gate, block in zip(gates.values(), network.gate_blocks, strict=True):
+            assert gate.dim() == (2 if info.attention == "channel gates" else 4)
+            assert info.gate_range == block.RANGE
 
 
 def test_no_two_models_look_alike() -> None:
-    styles = [*(info.style for info in MODELS.values()), *CUSTOM_STYLES]
+    styles = [*(info.style for info in MODELS.values() if info.style is not None), *map(further_style, range(5))]
     for one, other in itertools.combinations(styles, 2):
         assert one.dark != other.dark and one.light != other.light
         assert one.marker != other.marker and one.ascii_marker != other.ascii_marker
         assert one.plot_marker != other.plot_marker
+
+
+def test_further_styles_differ_until_colours_and_markers_are_used_up() -> None:
+    looks = [(style.dark, style.marker) for style in map(further_style, range(25))]
+    assert len(set(looks)) == 25

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.experiment.folders import ID, ExperimentDir
+from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.experiment.reducer import RunState
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class HeatmapFacts:
     layer: str
     """ "se1", "se2", "attention"."""
     saturated: tuple[float, float] | None
-    """Of gates, the shares below 0.05 and above 0.95. Of rows of attention weights, the shares that give no channel
-    more than twice its even share, and that give one channel more than half."""
+    """Of gates, the shares below and above `saturation_limits`. Of rows of attention weights, the shares that give no
+    channel more than twice its even share, and that give one channel more than half."""
     between: NDArray[np.float64] | None
     """[C], the share of each channel's variance over the images that lies between classes; see `between_classes`."""
     between_untrained: NDArray[np.float64] | None
@@ -92,6 +93,12 @@ class HeatmapFacts:
         """Whether either pattern is stronger than before training; None where that isn't known."""
         known = [pattern.change for pattern in (self.levels, self.classes)]
         return None if None in known else "stronger" in known
+
+
+def saturation_limits(layer: str) -> tuple[float, float]:
+    """Below and above which the gates of a layer count as saturated: within 5 % of an end of their range."""
+    low, high = gate_range_of(layer)
+    return low + 0.05 * (high - low), high - 0.05 * (high - low)
 
 
 def heatmap_facts(arrays: Arrays, untrained: Arrays | None = None) -> list[HeatmapFacts]:
@@ -324,10 +331,11 @@ def _numbers(facts: HeatmapFacts) -> list[str]:
         found.append(f"{share} (median{'; ' if beside else ''}{', '.join(beside)})")
     if facts.saturated is not None:
         low, high = (f"{100 * value:.1f} %" for value in facts.saturated)
+        below, above = saturation_limits(facts.layer)
         found.append(
             f"{low} of the rows give no channel more than twice its even share, {high} give one more than half"
             if facts.layer == "attention"
-            else f"{low} of the gates are below 0.05 and {high} above 0.95"
+            else f"{low} of the gates are below {below:g} and {high} above {above:g}"
         )
     before = facts.effective_rank_untrained
     beside_rank = "" if before is None else f", {before:.1f} in the untrained network"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tui_attn.compare.pairs import BASE, Experiment, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
-from tui_attn.experiment.model_info import attention_of
+from tui_attn.experiment.model_info import has_gates
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
 
@@ -40,7 +40,7 @@ def _models(summary: Summary, gates: bool) -> Iterable[str]:
         yield f"{models[0]} is the only model of this experiment: there is nothing to compare it with"
     elif BASE not in models:
         yield f"{BASE} is not in this experiment: no differences from it, and no verdicts"
-    if not gates and all(attention_of(model) != "channel gates" for model in models):
+    if not gates and not any(map(has_gates, models)):
         yield "no model with channel gates in this experiment: there are no gates to look at"
 
 

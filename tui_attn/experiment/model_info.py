@@ -6,12 +6,12 @@ No torch here: `tui_attn.models` holds the networks, `MODELS` there has the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-Attention = Literal["channel gates", "channel matrix", "none"]
-"""A gate for each channel of a layer; a matrix of weights between the channels; neither."""
+Attention = Literal["channel gates", "pixel gates", "channel matrix", "none"]
+"""A gate for each channel of a layer; one for each of its pixels, too; a matrix of weights between channels; none."""
 
 RGB = tuple[int, int, int]
 
@@ -53,10 +53,15 @@ class ModelInfo:
     """What its attention weighs, and by what."""
     parameters: int
     """On Fashion-MNIST."""
-    style: CurveStyle
+    style: CurveStyle | None = None
+    """None: the next of `further_style` that is free in an experiment."""
     attention: Attention = "none"
     layers: tuple[str, ...] = ()
     """The names of the layers with attention, as probes and interventions use them."""
+    gate_range: tuple[float, float] = (0.0, 1.0)
+    """Between which its gates lie."""
+    attends_to_image: bool = True
+    """Whether its attention depends on the image."""
     paper: str | None = None
     control: bool = False
     """Whether it is there to explain another model: compared with base by an interval, without a verdict."""
@@ -138,7 +143,7 @@ DEFAULT_MODELS = tuple(info.name for info in _ALL if info.lab_accuracy is not No
 
 # Each as far as can be from all before it, in the worst case of normal vision and of simulated colour blindness;
 # what 16 colours can't tell apart, the markers do.
-CUSTOM_STYLES = (
+FURTHER_STYLES = (
     CurveStyle((113, 143, 255), (35, 46, 160), ANSI_BRIGHT_GREEN, ANSI_GREEN, (ANSI_GREEN, ANSI_GREEN), "◆", "*", "D"),
     CurveStyle((242, 245, 166), (143, 6, 0), ANSI_BRIGHT_RED, ANSI_RED, (ANSI_RED, ANSI_RED), "▼", "%", "v"),
     CurveStyle((149, 150, 0), (115, 88, 121), ANSI_BRIGHT_BLUE, ANSI_CYAN, (ANSI_BLUE, ANSI_CYAN), "★", "&", "P"),
@@ -147,7 +152,19 @@ CUSTOM_STYLES = (
         (193, 252, 247), (109, 120, 110), ANSI_GREEN, ANSI_BRIGHT_RED, (ANSI_GREEN, ANSI_BRIGHT_RED), "◍", "=", "X"
     ),
 )
-"""Styles of custom models, in the order in which an experiment names them."""
+"""Styles of models that have none of their own, in the order in which an experiment names them."""
+
+
+def further_style(number: int) -> CurveStyle:
+    """The style of the model at index `number` among those without one; from the sixth on, colours come again.
+
+    Models of one colour have other markers, up to 25 models.
+    """
+    again, at = divmod(number, len(FURTHER_STYLES))
+    other = FURTHER_STYLES[(at + again) % len(FURTHER_STYLES)]
+    return replace(
+        FURTHER_STYLES[at], marker=other.marker, ascii_marker=other.ascii_marker, plot_marker=other.plot_marker
+    )
 
 
 def attention_of(model: str) -> Attention:
@@ -169,8 +186,23 @@ def with_controls(models: Iterable[str]) -> tuple[str, ...]:
 
 
 def attention_models() -> list[str]:
-    """The built-in models with attention of any kind."""
+    """The built-in models with attention that a probe shows."""
     return [info.name for info in _ALL if info.attention != "none"]
+
+
+def has_style(model: str) -> bool:
+    """Whether `model` is built in and has a style of its own."""
+    return model in MODELS and MODELS[model].style is not None
+
+
+def gate_range_of(layer: str) -> tuple[float, float]:
+    """Between which the gates of a layer of the built-in models lie; (0, 1) for any other layer."""
+    return next((info.gate_range for info in _ALL if layer in info.layers), (0.0, 1.0))
+
+
+def has_gates(model: str) -> bool:
+    """Whether `model` is built in and has gates."""
+    return attention_of(model) in {"channel gates", "pixel gates"}
 
 
 def position(model: str) -> int:
@@ -180,7 +212,7 @@ def position(model: str) -> int:
 
 def replaced_words(model: str) -> str:
     """What interventions on the built-in `model` replace: "gates" or "attention weights"."""
-    return "gates" if attention_of(model) == "channel gates" else "attention weights"
+    return "attention weights" if attention_of(model) == "channel matrix" else "gates"
 
 
 def hex_color(color: RGB) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, hex_color
+from tui_attn.experiment.model_info import FURTHER_STYLES, MODELS, further_style, has_style, hex_color
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ INK, FAINT, GRID, PAPER = "#1b1f24", "#5d6673", "#d8dde3", "#fefefe"
 OTHER_INK = "#50545a"
 
 STYLES = {
-    **{name: info.style for name, info in MODELS.items()},
-    **{f"custom-{number}": style for number, style in enumerate(CUSTOM_STYLES, start=1)},
+    **{name: info.style for name, info in MODELS.items() if info.style is not None},
+    **{f"custom-{number}": style for number, style in enumerate(FURTHER_STYLES, start=1)},
 }
 """The dashboard's styles, by the names of variables in the style sheet."""
 _VARIABLES = {
@@ -118,7 +118,7 @@ def look(models: Iterable[str], texts: Iterable[str] = ()) -> Iterator[str]:
     Yields the characters that no installed font has.
     """
     fonts, missing = fonts_for(texts)
-    token = _look.set(Look(tuple(model for model in models if model not in MODELS), tuple(fonts)))
+    token = _look.set(Look(tuple(model for model in models if not has_style(model)), tuple(fonts)))
     try:
         yield missing
     finally:
@@ -158,8 +158,8 @@ def variable(model: str) -> str:
     """What the page's style sheet calls the colour of a model: `se`, `custom-1`."""
     custom = _look.get().custom_models
     if model in custom:
-        return f"custom-{custom.index(model) % len(CUSTOM_STYLES) + 1}"
-    return model if model in MODELS else "other"
+        return f"custom-{custom.index(model) % len(FURTHER_STYLES) + 1}"
+    return model if has_style(model) else "other"
 
 
 def ink(model: str) -> str:
@@ -175,7 +175,8 @@ def is_name(word: str) -> bool:
 
 def marker(model: str) -> str:
     """The marker of a model's points."""
-    style = STYLES.get(variable(model))
+    custom = _look.get().custom_models
+    style = further_style(custom.index(model)) if model in custom else STYLES.get(model)
     return style.plot_marker if style else "D"
 
 

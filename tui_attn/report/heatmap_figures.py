@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.heatmaps import Probes
+from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
 from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain
 
@@ -30,11 +31,12 @@ def gates_picture(run: str, layer: str, probes: Probes, classes: Sequence[str]) 
     shown = [("trained", trained), ("untrained", untrained)]
     known = [(which, matrix[:, order]) for which, matrix in shown if matrix is not None]
     most = max(float(abs(trained - trained.mean(axis=0)).max()), 1e-6)
+    low, high = gate_range_of(layer)
 
     def draw(figure: Figure) -> None:
         rows: Any = figure.subplots(2 * len(known), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (which, matrix) in zip(rows[: len(known)], known, strict=True):
-            image = _show(axes, matrix, classes, cmap=GATES, low=0.0, high=1.0)
+            image = _show(axes, matrix, classes, cmap=GATES, low=low, high=high)
             axes.set_title(f"{layer}, {which}: mean gate")
             _scale(figure, axes, image)
         for axes, (which, matrix) in zip(rows[len(known) :], known, strict=True):

@@ -82,4 +82,3 @@ def _own_and_another_images(
 
     mean = (total / count).float().to(maps.device)
     return in_order(own), mean, [in_order(parts) for parts in shuffled]
-

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tui_attn.models import MODELS, ChannelGate, ChannelSelfAttention, CNN_Base, CNN_SelfAttention, GatedTrunk
+from tui_attn.models import MODELS, ChannelGate, ChannelSelfAttention, GatedTrunk, MixingTrunk, Trunk
 
 Pass = Callable[[Tensor], Tensor]
 """From normalised images, float32 (B, K, H, W), to logits, float32 (B, classes)."""
@@ -47,16 +47,20 @@ def fast_pass(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Pas
 def _body(model: nn.Module) -> Callable[..., Tensor] | None:
     if type(model) not in MODELS.values():  # a class derived from one of ours may compute something else
         return None
-    if isinstance(model, GatedTrunk) and type(model).forward is GatedTrunk.forward:
-        # A block that sees more of the maps than their averages computes its gates by itself.
-        averages_only = all(type(block).gate is ChannelGate.gate for block in model.gate_blocks)
-        return _gated if averages_only else None
-    return _PASSES.get(type(model))
+    if isinstance(model, Trunk) and model.constant_gates() is not None:
+        return _plain
+    passes: dict[Any, Callable[..., Tensor]] = {
+        Trunk.forward: _plain,
+        GatedTrunk.forward: _gated,
+        MixingTrunk.forward: _mixing,
+    }
+    return passes.get(type(model).forward)
 
 
-def _base(net: CNN_Base, dtype: torch.dtype, x: Tensor) -> Tensor:
-    maps = F.relu(_conv_pool(net.conv1, x.to(dtype).to_mkldnn()))
-    maps = F.relu(_conv_pool(net.conv2, maps))
+def _plain(net: Trunk, dtype: torch.dtype, x: Tensor) -> Tensor:
+    first, second = net.constant_gates() or (None, None)
+    maps = F.relu(_conv_pool(net.conv1, x.to(dtype).to_mkldnn(), first))
+    maps = F.relu(_conv_pool(net.conv2, maps, second))
     return _linear(net.fc, maps.to_dense().flatten(1)).float()
 
 
@@ -69,23 +73,26 @@ def _gated(net: GatedTrunk, dtype: torch.dtype, x: Tensor) -> Tensor:
     return _linear(net.fc, maps.flatten(1)).float()
 
 
-def _self_attention(net: CNN_SelfAttention, dtype: torch.dtype, x: Tensor) -> Tensor:
+def _mixing(net: MixingTrunk, dtype: torch.dtype, x: Tensor) -> Tensor:
     maps = F.relu(_conv_pool(net.conv1, x.to(dtype).to_mkldnn()))
-    maps = F.relu(_conv_pool(net.conv2, maps))
-    maps = _mix(net.attn, maps.to_dense().flatten(2))
+    maps = F.relu(_conv_pool(net.conv2, maps)).to_dense().flatten(2)
+    if isinstance(net.attn, ChannelSelfAttention):
+        maps = _mix(net.attn, maps)
+    else:
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+            maps = net.attn(maps).to(dtype)
     return _linear(net.fc, maps.flatten(1)).float()
 
 
-_PASSES: dict[type[nn.Module], Callable[..., Tensor]] = {
-    CNN_Base: _base,
-    CNN_SelfAttention: _self_attention,
-}
+def _conv_pool(conv: nn.Conv2d, x: Tensor, gate: Tensor | None = None) -> Tensor:
+    """Convolution and max pooling 2 x 2 of a oneDNN tensor (B, K, H, W): (B, C, H/2, W/2), a oneDNN tensor.
 
-
-def _conv_pool(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolution and max pooling 2 x 2 of a oneDNN tensor (B, K, H, W): (B, C, H/2, W/2), a oneDNN tensor."""
-    weight = conv.weight.to(x.dtype)
-    bias = None if conv.bias is None else conv.bias.to(x.dtype)
+    Gates (C,) of at least 0 multiply the weights, which equals multiplying the maps after pooling and ReLU.
+    """
+    weight, bias = conv.weight, conv.bias
+    if gate is not None:
+        weight, bias = weight * gate[:, None, None, None], None if bias is None else bias * gate
+    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
     maps = torch.mkldnn_convolution(x, weight, bias, [1, 1], [1, 1], [1, 1], 1)  # padding, stride, dilation, groups
     return F.max_pool2d(maps, kernel_size=2, stride=2)
 
@@ -95,7 +102,13 @@ def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 def _recalibrate(block: ChannelGate, maps: Tensor) -> Tensor:
-    """The maps (B, C, H, W), each multiplied by its gate, which is computed in float32."""
+    """The maps (B, C, H, W) as `block` changes them, its gates computed in float32."""
+    if type(block).forward is not ChannelGate.forward:
+        found: Tensor = block(maps.float())
+        return found.to(maps.dtype)
+    if type(block).gate is not ChannelGate.gate:
+        gate = block.gate(maps.float()).to(maps.dtype)
+        return maps * (gate if gate.dim() == 4 else gate[..., None, None])
     gate = block.excite(maps.mean((2, 3)).float())  # (B, C)
     return maps * gate.to(maps.dtype)[..., None, None]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tui_attn.models import GatedTrunk
+from tui_attn.models import ChannelGate, GatedTrunk
 from tui_attn.train import rng
 from tui_attn.train.feature_maps import Answers, FeatureMaps, another_image
 
@@ -86,7 +86,7 @@ def _own_gates(maps: FeatureMaps[GatedTrunk], tick: Callable[[], object]) -> tup
     for block in maps.blocks:
         first = maps.first(block)
         gates[0].append(blocks[0].gate(first.float()))
-        gates[1].append(blocks[1].gate(maps.second(_gated(first, gates[0][-1]))))
+        gates[1].append(blocks[1].gate(maps.second(_gated(blocks[0], first, gates[0][-1]))))
         tick()
     return torch.cat(gates[0]), torch.cat(gates[1])
 
@@ -100,6 +100,8 @@ def _replaced(
 ) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
     """The answers of the network as it is, (3, M), and those under replacements, (D, 3, M) by (kind, layer)."""
     model, layers = maps.model, maps.model.GATE_LAYERS
+    block_before, block_after = model.gate_blocks
+    linear = type(block_after).forward is ChannelGate.forward
     classify = _Classifier(model)
     before: list[Tensor] = []
     found: dict[tuple[str, str], list[list[Tensor]]] = {
@@ -107,13 +109,18 @@ def _replaced(
     }
     for block in maps.blocks:
         features = maps.first(block)
-        parts = classify.parts(maps.second(_gated(features, own[0][block])))
-        before.append(maps.answers(classify.sum(parts, own[1][block]), block))
+        unchanged = maps.second(_gated(block_before, features, own[0][block]))
+        parts = classify.parts(unchanged) if linear else None
+
+        def logits_of(gates: Tensor, parts: Tensor | None = parts, unchanged: Tensor = unchanged) -> Tensor:
+            return classify(unchanged, gates) if parts is None else classify.sum(parts, gates)
+
+        before.append(maps.answers(logits_of(own[1][block]), block))
         for kind, draw, replacement, other in _pairs(first, second):
-            changed = maps.second(_gated(features, replacement.of(block)))
+            changed = maps.second(_gated(block_before, features, replacement.of(block)))
             logits = {
-                layers[0]: classify(changed, model.gate_blocks[1].gate(changed)),
-                layers[1]: classify.sum(parts, other.of(block)),
+                layers[0]: classify(changed, block_after.gate(changed)),
+                layers[1]: logits_of(other.of(block)),
                 "all": classify(changed, other.of(block)),
             }
             for layer, values in logits.items():
@@ -127,12 +134,16 @@ class _Classifier:
     """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
 
     def __init__(self, model: GatedTrunk) -> None:
+        self._block, self._classify = model.gate_blocks[1], model.classify
+        self._linear = type(self._block).forward is ChannelGate.forward
         weights = model.fc.weight.view(model.num_classes, -1, model.pixels)  # (classes, 64, N)
         self._weights = weights.transpose(1, 2).contiguous()  # (classes, N, 64)
         self._bias = model.fc.bias
 
     def __call__(self, maps: Tensor, gates: Tensor) -> Tensor:
         """The logits (B, classes) of maps (B, 64, H/4, W/4) and gates (B, 64) or (1, 64)."""
+        if not self._linear:
+            return self._classify(self._block(maps, gates))
         gated = (_pixels(maps) * gates[:, None]).flatten(1)  # (B, N, 64) -> (B, N * 64)
         return torch.nn.functional.linear(gated, self._weights.flatten(1), self._bias)
 
@@ -145,9 +156,12 @@ class _Classifier:
         return torch.matmul(parts, gates.expand(len(parts), -1)[..., None])[..., 0] + self._bias
 
 
-def _gated(maps: Tensor, gates: Tensor) -> Tensor:
-    """Maps (B, C, H, W), each multiplied by its gate, (B, C) or (1, C)."""
-    return maps * gates.to(maps.dtype)[..., None, None]
+def _gated(block: ChannelGate, maps: Tensor, gates: Tensor) -> Tensor:
+    """What `block` makes of maps (B, C, H, W) with these gates, (B, C) or (1, C)."""
+    if type(block).forward is ChannelGate.forward:
+        return maps * gates.to(maps.dtype)[..., None, None]
+    found: Tensor = block(maps.float(), gates)
+    return found.to(maps.dtype)
 
 
 def _pixels(maps: Tensor) -> Tensor:

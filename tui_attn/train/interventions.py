@@ -33,7 +33,7 @@ from tui_attn.compare.predictions import PredictionsError, load_predictions, pai
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
-from tui_attn.experiment.model_info import MODELS, attention_models, joined
+from tui_attn.experiment.model_info import MODELS, has_gates, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
@@ -110,8 +110,10 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
         if run not in known:
             raise ProbeError(f"{folder.id} has no run '{safe_text(run, one_line=True)}'")
         if known[run].model not in MODELS:
-            raise ProbeError(f"{run} is a custom model: only {joined(attention_models())} can be intervened on")
+            raise ProbeError(f"{run} is a custom model: only {joined(KINDS)} can be intervened on")
         if known[run].model not in KINDS:
+            if has_gates(known[run].model):
+                raise ProbeError(f"{run} gates single pixels: there is no gate of a whole channel to replace")
             raise ProbeError(f"{run} has no attention to intervene on")
         if known[run].state != "finished":
             raise ProbeError(f"{run} is {known[run].state}: only a finished run has its final weights")

@@ -61,8 +61,8 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
       (classes, C), the standard deviation between images of a class; `<layer>/saturated` (2,), the shares of gates
       in the lowest and in the highest 5 % of their range. Gates that differ from pixel to pixel are averaged over the
       pixels first.
-    - For a matrix of attention weights: `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64), mean
-      weights (of heads that have their own channels one matrix, whose blocks along the diagonal are the heads);
+    - For a matrix of attention weights: `attention/by_head` (A, 64, 64) and `attention/by_class` (classes, 64, 64),
+      mean weights (of heads that have their own channels one matrix, whose blocks along the diagonal are the heads);
       `attention/within` (classes, 64), the standard deviations between images of a class of the weights in a row, the
       heads' mean, as a root mean square over the row; `attention/saturated` (2,), the shares of rows (of single heads
       and images) that give no channel more than twice its even share, and that give one channel more than half; and
@@ -161,7 +161,10 @@ def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bo
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
     if grouped:
-        weights = torch.stack([torch.block_diag(*heads) for heads in weights])[:, None]  # (P, 1, C, C)
+        count, heads, size, _ = weights.shape
+        whole_matrix = weights.new_zeros(count, heads, size, heads, size)
+        whole_matrix[:, range(heads), :, range(heads)] = weights.transpose(0, 1)  # one block a head on the diagonal
+        weights = whole_matrix.view(count, 1, heads * size, heads * size)
     kept: Arrays = {}
     if whole and 2 * probe.classes * weights[0].numel() <= MOST_WHOLE_BYTES:
         kept["attention/by_class_and_head"] = _by_class(weights, probe).astype(np.float16)

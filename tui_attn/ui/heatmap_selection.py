@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.experiment.reducer import RunState
 from tui_attn.ui.probes import Matrix, Probed
 
@@ -111,12 +112,12 @@ class Place:
         return self._scales.get(matrix.name) or _ends(matrix, before)
 
     def change_scale(self, probed: Probed) -> None:
-        """Show this matrix from 0 to 1 (attention: to the largest weight), or spread the scale over its values."""
+        """Show this matrix over the range of its gates (weights: from 0 to the largest), or of its values."""
         matrix, before = self.matrix(probed)
         if matrix.name in self._scales:
             del self._scales[matrix.name]
         else:
-            self._scales[matrix.name] = 0.0, 1.0 if matrix.unit else _ends(matrix, before)[1]
+            self._scales[matrix.name] = gate_range_of(matrix.layer) if matrix.unit else (0.0, _ends(matrix, before)[1])
 
 
 def _ends(*matrices: Matrix | None) -> tuple[float, float]:

@@ -11,17 +11,17 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tui_attn.experiment.model_info import CUSTOM_STYLES, MODELS, RGB, CurveStyle
+from tui_attn.experiment.model_info import MODELS, RGB, CurveStyle, further_style, has_style
 from tui_attn.ui.styles import Colors, DrawingMode
 
 _given: dict[str, CurveStyle] = {}
-"""Styles of custom models, in the order in which they were asked for."""
+"""Styles of models that have none of their own, in the order in which they were asked for."""
 MARKERS = "●▲■◆▼◇○□△▽"
 ASCII_MARKERS = "o+x*#%@=&~"
 
 
 def assign(models: Sequence[str]) -> None:
-    """Give the custom models among `models` the next free styles, in their order."""
+    """Give those of `models` that have no style of their own the next free ones, in their order."""
     for model in models:
         ink(model)
 
@@ -31,14 +31,13 @@ def ink(key: str) -> CurveStyle:
 
     After the last style the first is given again.
     """
-    if key in MODELS:
-        return MODELS[key].style
-    return _given.setdefault(key, CUSTOM_STYLES[len(_given) % len(CUSTOM_STYLES)])
+    own = MODELS[key].style if key in MODELS else None
+    return own or _given.setdefault(key, further_style(len(_given)))
 
 
 def is_known(key: str) -> bool:
     """Whether `key` has a style already, whose marker its curve takes."""
-    return key in MODELS or key in _given
+    return has_style(key) or key in _given
 
 
 def curve_color(key: str, mode: DrawingMode, dark: bool) -> RGB:

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
-from tui_attn.experiment.model_info import attention_of
+from tui_attn.experiment.model_info import has_gates
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import DASHBOARD_KEYS
@@ -98,10 +98,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
         self.steering = steering
         assign(self._config.models)
-        has_gates = any(attention_of(model) == "channel gates" for model in self._config.models) or bool(
-            self._config.custom_models
-        )
-        self.curves = CurvesPanel(has_gates=has_gates, id="curves")
+        gates = any(map(has_gates, self._config.models)) or bool(self._config.custom_models)
+        self.curves = CurvesPanel(has_gates=gates, id="curves")
         self.side = SidePanel(self._zone, self._elsewhere, id="side")
         await self.query_one("#main").mount(self.curves)
         await self.query_one("#body").mount(self.side)

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from tui_attn.experiment.events import STEP_METRICS
-from tui_attn.experiment.model_info import attention_of
+from tui_attn.experiment.model_info import has_gates
 from tui_attn.ui.curves import metric_curves
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.messages import ChartsLoaded
@@ -122,4 +122,4 @@ def without_points(snapshot: Snapshot) -> str:
 
 def _has_gates(view: RunView) -> bool:
     """Whether the run has gates, or will have them as soon as it has begun."""
-    return bool(view.state.gates) or attention_of(view.state.model) == "channel gates"
+    return bool(view.state.gates) or has_gates(view.state.model)

@@ -57,8 +57,11 @@ def in_short(facts: HeatmapFacts) -> list[str]:
         beside += [] if facts.chance is None else [f"chance {_percent(facts.chance)}"]
         found.append(f"between classes {_percent(np.median(facts.between))} of variance{_brackets(beside)}")
     if facts.saturated is not None:
+        from tui_attn.compare.heatmaps import saturation_limits
+
         low, high = facts.saturated
-        ends = ("even", "one-sided") if facts.layer == "attention" else ("below 0.05", "above 0.95")
+        below, above = saturation_limits(facts.layer)
+        ends = ("even", "one-sided") if facts.layer == "attention" else (f"below {below:g}", f"above {above:g}")
         found.append(f"saturated: {_percent(low)} {ends[0]}, {_percent(high)} {ends[1]}")
     rank = facts.effective_rank_untrained
     beside = [] if rank is None else [f"untrained {rank:.1f}"]
