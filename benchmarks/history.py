@@ -4,7 +4,8 @@ Makes recorded experiments (3 models, 1 to 3 seeds, 15 epochs) in a temporary fo
 each, a first look, which reads the ends of all logs; a look at what was kept from the time before; and a second look of
 the same process. With `--keys`, opens the history in the dashboard without a terminal, nothing kept, presses keys
 without pause, and says how long the rows took to come in and the keys to be obeyed meanwhile. With `--ls`, compares
-`tui-attn ls` with a bare look at 100 experiments of 9 runs each, in processor time of whole processes, in turn.
+`tui-attn ls` with a bare look at 100 experiments of 9 runs each, in processor time of whole processes, in turn. With
+`--data-table`, tells for how long Textual's DataTable keeps the event loop from keys, with as many rows of 11 columns.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,8 +135,12 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--keys", action="store_true", help="also press keys while the rows come in")
+    parser.add_argument("--data-table", action="store_true", help="only measure Textual's DataTable")
     parser.add_argument("--ls", action="store_true", help="only compare tui-attn ls with the history's reader")
     chosen = parser.parse_args()
+    if chosen.data_table:
+        asyncio.run(data_table(chosen.experiments, chosen.times))
+        return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         root = Path(folder)
         if chosen.ls:
@@ -191,6 +197,57 @@ async def press(root: Path, number: int) -> None:
     )
     print(f"{len(waits)} keys, median {1000 * statistics.median(waits):.0f} ms, ", end="")
     print(f"95 % within {1000 * statistics.quantiles(waits, n=20)[-1]:.0f} ms, longest {1000 * max(waits):.0f} ms")
+
+
+async def data_table(count: int, times: int) -> None:
+    """Print how long a DataTable of `count` rows blocks the event loop when its rows change."""
+    from rich.text import Text
+    from textual.app import App
+    from textual.widgets import DataTable
+
+    class TableApp(App[None]):
+        def compose(self) -> Iterator[DataTable[Text]]:
+            yield DataTable(cursor_type="row")
+
+    rows = [[Text(f"cell {row} {column}") for column in range(11)] for row in range(count)]
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.0005)
+            now = time.perf_counter()
+            gaps.append(now - last)
+            last = now
+
+    app = TableApp()
+    async with app.run_test(size=(120, 40)):
+        table = app.query_one(DataTable)
+        for column in range(11):
+            table.add_column(f"column {column}", width=9, key=str(column))
+
+        def rebuild(number: int) -> None:
+            table.clear()
+            for key, row in enumerate(rows):
+                table.add_row(*row, key=str(key), height=1)
+
+        def verdicts(number: int) -> None:
+            for key in range(count // 4):
+                table.update_cell(str(key), "7", Text(f"+0.{number}"))
+
+        ticking = asyncio.create_task(tick())
+        for name, change in (("all rows anew", rebuild), ("verdicts of a quarter", verdicts)):
+            found = []
+            for number in range(max(times, 3)):
+                await asyncio.sleep(0.2)
+                gaps.clear()
+                change(number)
+                await asyncio.sleep(0.5)
+                found.append(1000 * max(gaps))
+            print(
+                f"DataTable, {count} rows, {name}: median {statistics.median(found):.0f} ms, longest {max(found):.0f}"
+            )
+        ticking.cancel()
 
 
 if __name__ == "__main__":

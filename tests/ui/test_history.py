@@ -386,8 +386,7 @@ def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
             heard.append((len(message.entries), message.complete))  # type: ignore[attr-defined]
 
     drive(app_on(runs_dir), script, message_hook=hook)
-    assert heard[0] == (1, True)
-    assert all(news == (0, True) for news in heard[1:])
+    assert sum(entries for entries, _ in heard) == 1, "in one batch or, where reading takes long, in an earlier one"
 
 
 def test_the_dashboard_below_has_the_new_name_at_once(runs_dir: Path) -> None:

@@ -14,7 +14,7 @@ from tui_attn.ui.drawing import Piece, Row
 from tui_attn.ui.history_view import HistoryView
 
 
-def about(entry: Entry, width: int) -> list[Row]:
+def about(entry: Entry) -> list[Row]:
     """What an experiment is and came to, the most important line first."""
     if entry.state == "damaged":
         return [_row("", (entry.reason, "failed")), _row("", ("what is left of it is untouched", "muted"))]

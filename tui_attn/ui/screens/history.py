@@ -21,12 +21,11 @@ from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.history_reader import HistoryReader
-from tui_attn.ui.history_view import HistoryView
+from tui_attn.ui.history_view import HistoryView, columns
 from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.messages import ExperimentsListed
-from tui_attn.ui.widgets.history_details import HistoryDetails, HistoryTitle
-from tui_attn.ui.widgets.history_table import HistoryTable
+from tui_attn.ui.widgets.history_table import HistoryDetails, HistoryTable, HistoryTitle
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
 
@@ -171,7 +170,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def action_sort(self, by: int) -> None:
         """Sort by the next column that is shown, or the one before."""
-        shown = self.query_one(HistoryTable).visible_columns
+        shown = [column.name for column, _ in columns(self.size.width)]
         at = shown.index(self.view.sort) if self.view.sort in shown else -by
         self.view.sort_by(shown[(at + by) % len(shown)])
         self.renew()

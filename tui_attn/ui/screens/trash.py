@@ -15,10 +15,10 @@ from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row, fit
+from tui_attn.ui.history_view import when_text
 from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
-from tui_attn.ui.widgets.history_table import when_text
 
 
 class TrashScreen(PageScreen, inherit_bindings=False):
