@@ -24,8 +24,8 @@ from tui_attn.history import organize
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
-from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.history import HistoryScreen
+from tui_attn.ui.screens.palette import PaletteScreen
 from tui_attn.ui.screens.prompt import PromptScreen
 from tui_attn.ui.screens.trash import TrashScreen
 
@@ -362,7 +362,7 @@ def test_the_help_over_the_trash_describes_the_trash(runs_dir: Path) -> None:
         await pilot.press("D")
         await until(pilot, lambda: shown(app) is TrashScreen)
         await pilot.press("question_mark")
-        await until(pilot, lambda: shown(app) is HelpScreen)
+        await until(pilot, lambda: shown(app) is PaletteScreen)
         assert "Restore the experiment" in screen_text(app)
         assert "Rename the experiment" not in screen_text(app)
 

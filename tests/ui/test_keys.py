@@ -14,7 +14,7 @@ from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.keymap import binding_ids
 from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS
 from tui_attn.ui.options import UiOptions
-from tui_attn.ui.screens.help import HelpScreen
+from tui_attn.ui.screens.palette import PaletteScreen
 
 
 def test_every_key_has_an_id_a_label_and_a_tooltip() -> None:
@@ -33,9 +33,9 @@ def test_a_keymap_changes_a_binding(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
         await pilot.press("question_mark")
-        assert not isinstance(app.screen, HelpScreen)
+        assert not isinstance(app.screen, PaletteScreen)
         await pilot.press("f5")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
         assert "F5" in screen_text(app) or "f5" in screen_text(app)
 
     with staged(tmp_path, "running") as folder:
@@ -74,7 +74,7 @@ def test_the_help_lists_every_binding_of_the_dashboard(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
         await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
         shown.append(screen_text(app))
 
     with staged(tmp_path, "running") as folder:
@@ -87,3 +87,41 @@ def test_the_help_lists_every_binding_of_the_dashboard(tmp_path: Path) -> None:
 
 def test_ids_of_all_bindings_are_known_to_the_configuration() -> None:
     assert {"leave", "pause", "stop", "chart_log", "heatmap_sort"} <= binding_ids()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_footer_ends_alike_on_every_screen_whatever_is_said(tmp_path: Path, width: int) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert screen_text(app).splitlines()[-1].endswith("q leave  tab panels  : commands  ? help")
+        for opener, out in (("", "q leave"), ("enter", "esc back"), ("c", "esc back"), ("h", "esc back"), ("b", "esc")):
+            if opener:
+                await pilot.press(opener)
+                await until(pilot, lambda: app.screen is not app.dashboard)
+            for notice in ("", "a long notice " * 20):
+                app.say(notice)
+                await pilot.pause()
+                last = screen_text(app).splitlines()[-1]
+                assert last.endswith(": commands  ? help")
+                assert out in last
+                assert not notice or "a long notice" in last
+            if opener:
+                await pilot.press("escape")
+                await until(pilot, lambda: app.screen is app.dashboard)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script, size=(width, 24))
+
+
+def test_a_key_that_can_do_nothing_says_why(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("s")
+        await until(pilot, lambda: "the experiment is finished" in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("g")
+        await until(pilot, lambda: "group: " in screen_text(app).splitlines()[-1])
+
+    with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)

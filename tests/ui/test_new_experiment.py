@@ -30,8 +30,8 @@ from tui_attn.launch import control, preflight
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.form_state import CUSTOM
 from tui_attn.ui.screens.dashboard import Dashboard
-from tui_attn.ui.screens.help import HelpScreen
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
+from tui_attn.ui.screens.palette import PaletteScreen
 from tui_attn.ui.widgets.form import SomeOf
 
 KEPT = Path(__file__).parent / "snapshots_form"
@@ -216,7 +216,7 @@ def test_a_custom_model_that_is_carried_over_keeps_its_place(tmp_path: Path, mon
 def test_the_help_tells_the_form_s_keys(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
         assert "Start the experiment that is described" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, NewExperimentScreen))

@@ -9,27 +9,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textual import events
 from textual.events import Event
 from textual.screen import ModalScreen, Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import Dependencies, HasHelp, ShowsJobs, ShowsSnapshots
+from tui_attn.ui.app_protocol import Dependencies, ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.jobs import Jobs
-from tui_attn.ui.keys import APP_KEYS
+from tui_attn.ui.keys import ALL_KEYS, APP_KEYS
 from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
 from tui_attn.ui.terminal_notices import TerminalNotices
-from tui_attn.ui.textual_private import make_replaceable
+from tui_attn.ui.textual_private import make_replaceable, remapped_bindings
 from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     import subprocess
+
+    from textual.dom import DOMNode
 
     from tui_attn.ui.app_protocol import AppProtocol
     from tui_attn.ui.devices import Reading
@@ -305,24 +308,35 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.push_screen(ConfirmScreen(*LEAVE_QUESTION, may_leave=True), answered)
 
     def action_help(self) -> None:
-        """Show every key."""
-        from tui_attn.ui.screens.help import HelpScreen
+        """Show every key of this screen, to search and to run."""
+        from tui_attn.ui.screens.palette import PaletteScreen, commands
 
-        if isinstance(self.screen, HelpScreen):
-            return
-        described = [screen for screen in self.screen_stack if isinstance(screen, HasHelp)]
-        self.push_screen(HelpScreen(self, described[-1].help_parts()))
+        if not isinstance(self.screen, PaletteScreen):
+            self.push_screen(PaletteScreen(commands(self.screen), everything=True))
 
     def action_palette(self) -> None:
         """Offer everything that can be done on this screen now."""
-        from tui_attn.ui.actions import Action, possible
-        from tui_attn.ui.screens.palette import PaletteScreen
+        from tui_attn.ui.screens.palette import PaletteScreen, possible
 
-        async def chosen(action: Action | None) -> None:
-            if action is not None and not await self.run_action(action.action, action.node):
-                self.say(f"{action.label}: not possible any more", "warning")
+        self.push_screen(PaletteScreen(possible(self.screen)))
 
-        self.push_screen(PaletteScreen(possible(self.screen)), chosen)
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key that nothing took does nothing now."""
+        screen = self.screen
+        if event.key in screen.active_bindings:
+            return
+        nodes = [screen] if screen.focused is None else screen.focused.ancestors_with_self
+        for node in nodes:
+            for binding in remapped_bindings(node).key_to_bindings.get(event.key, ()):
+                if binding.id is not None:
+                    self.say_why_not(binding.id, node)
+                    return
+
+    def say_why_not(self, id_: str, node: DOMNode) -> None:
+        """Say why the key with this id can't do anything now."""
+        label = next(key.label for key in ALL_KEYS if key.id == id_)
+        reason = node.why_not(id_) if isinstance(node, ExplainsKeys) else ""
+        self.say(reason or f"{label}: nothing to do now", "warning")
 
     def action_history(self) -> None:
         """Show all experiments, over the dashboard."""

@@ -73,6 +73,9 @@ class AppProtocol(Protocol):
     def say(self, text: str, ink: str = "normal") -> None:
         """Show a line for a few seconds."""
 
+    def say_why_not(self, id_: str, node: DOMNode) -> None:
+        """Say why the key with this id can't do anything now."""
+
     def call_later(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Call `callback` from the app's own thread. From any thread."""
 
@@ -100,11 +103,11 @@ class ShowsJobs(Protocol):
 
 
 @runtime_checkable
-class HasHelp(Protocol):
-    """A screen whose keys the help lists."""
+class ExplainsKeys(Protocol):
+    """A screen or panel that knows why a key of it does nothing now."""
 
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """The nodes that have keys, each with its title."""
+    def why_not(self, id_: str) -> str:
+        """Return the reason for the key with this id; empty where there is none to give."""
 
 
 def app_of(node: DOMNode) -> AppProtocol:

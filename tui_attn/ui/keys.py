@@ -29,9 +29,12 @@ class Key:
     """Whether it comes before what the focused panel does with the key."""
 
 
+HELP_KEY = Key("help", "question_mark,f1", "app.help", "help", "Show every key; search them, and run one", True)
+"""Works on every screen, also over a question."""
+
 APP_KEYS = (
     Key("leave", "q,ctrl+q", "leave", "leave", "Leave; the training goes on, and attach brings this screen back", True),
-    Key("help", "question_mark,f1", "help", "help", "Show every key", True),
+    HELP_KEY,
     Key(
         "interrupt",
         "ctrl+c",
@@ -41,7 +44,7 @@ APP_KEYS = (
         False,
         True,
     ),
-    Key("palette", "ctrl+p,colon", "palette", "do", "Command palette"),
+    Key("palette", "colon,ctrl+p", "palette", "commands", "Command palette", True),
     Key("theme", "T", "choose_theme", "theme", "Choose a theme (previewed as you move)"),
     Key("suspend", "ctrl+z", "suspend_process", "suspend", "Suspend; fg returns"),
     Key("redraw", "ctrl+l", "redraw", "redraw", "Draw the whole screen again, after something else wrote on it"),
@@ -73,7 +76,7 @@ DASHBOARD_KEYS = (
     Key("skip_all", "X", "steer('skip', False)", "skip all", "Skip all runs that have not ended"),
     Key("previous_run", "up,k", "select(-1)", "up", "Select the run above"),
     Key("next_run", "down,j", "select(1)", "down", "Select the run below"),
-    Key("next_panel", "tab", "app.focus_next", "next panel", "Go to the next panel"),
+    Key("next_panel", "tab", "app.focus_next", "panels", "Go to the next panel", True),
     Key("previous_panel", "shift+tab", "app.focus_previous", "previous panel", "Go to the panel before"),
     Key("maximize", "f", "maximize_panel", "full screen", "Give the focused panel the whole screen, and back"),
     Key("minimize", "escape", "minimize", "all panels", "Show all panels again", True),
@@ -97,6 +100,7 @@ CONFIRM_KEYS = (
     Key("yes", "y", "answer(True)", "yes", "Do it", True),
     Key("no", "n,escape", "answer(False)", "no", "Change nothing", True),
     Key("leave_instead", "q", "leave", "leave", "Leave the dashboard; the training goes on", True),
+    HELP_KEY,
 )
 """Keys of a question."""
 
@@ -105,18 +109,19 @@ CHOICE_KEYS = (
     Key("next_choice", "down,j,T", "move(1)", "down", "Go to the one below"),
     Key("choose", "enter,space", "choose", "keep", "Keep what is selected", True),
     Key("cancel", "escape,q", "cancel", "as before", "Discard changes", True),
+    HELP_KEY,
 )
 """Keys of a short list of which one is chosen."""
 
 PALETTE_KEYS = (
-    Key("palette_up", "up,ctrl+k,shift+tab", "move(-1)", "up", "Go to the action above"),
-    Key("palette_down", "down,ctrl+j,ctrl+n,tab", "move(1)", "down", "Go to the action below", True),
-    Key("palette_page_up", "pageup", "page(-1)", "page up", "Go a page up"),
-    Key("palette_page_down", "pagedown", "page(1)", "page down", "Go a page down"),
-    Key("palette_do", "enter", "choose", "do it", "Do what is selected", True),
-    Key("palette_close", "escape,ctrl+p", "cancel", "close", "Do nothing", True),
+    Key("palette_up", "up,ctrl+k,shift+tab", "command_list('cursor_up')", "up", "Go to the entry above", False, True),
+    Key("palette_down", "down,ctrl+j,ctrl+n,tab", "cursor_down", "down", "Go to the entry below", True, True),
+    Key("palette_page_up", "pageup", "command_list('page_up')", "page up", "Go a page up"),
+    Key("palette_page_down", "pagedown", "command_list('page_down')", "page down", "Go a page down"),
+    Key("palette_do", "enter", "choose", "do it", "Do what is selected", True, True),
+    Key("palette_close", "escape,ctrl+p", "escape", "close", "Do nothing", True, True),
 )
-"""Keys of the palette; every other key is typed into it."""
+"""Keys of the palette and the help; every other key is typed into them."""
 
 PALETTE_OPENERS = ("palette", "interrupt")
 """What the palette has no use for: to open itself, and what Ctrl+C asks."""
@@ -171,7 +176,7 @@ FORM_KEYS = (
     Key("start_experiment", "ctrl+s", "start", "start", "Start the experiment that is described", True),
     Key("copy_command", "ctrl+y", "copy_command", "copy", "Copy the equivalent command line", True),
     Key("start_from_defaults", "ctrl+r", "from_defaults", "defaults", "Set every entry to its default", True),
-    Key("next_field", "tab", "app.focus_next", "next", "Go to the next field", False, True),
+    Key("next_field", "tab", "app.focus_next", "fields", "Go to the next field", True, True),
     Key("previous_field", "shift+tab", "app.focus_previous", "previous", "Go to the field before", False, True),
     Key("field_below", "down", "field(1)", "below", "Go to the field below", False, True),
     Key("field_above", "up", "field(-1)", "above", "Go to the field above", False, True),

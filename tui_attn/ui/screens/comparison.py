@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
@@ -157,10 +156,6 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     @property
     def _can_extend(self) -> bool:
         return self._commands() is not None and self._source.folder is not None
-
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What the help describes."""
-        return [("comparison", self), ("pages", self.query_one(Pages))]
 
     def action_back(self) -> None:
         """Leave this screen."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
-from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -18,7 +17,6 @@ from tui_attn.experiment.model_info import has_gates
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import DASHBOARD_KEYS
-from tui_attn.ui.textual_private import remapped_bindings
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
 from tui_attn.ui.widgets.small import SMALLEST, TooSmall
@@ -159,13 +157,6 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self.side is not None:
             self.side.show_devices(reading)
 
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What has keys here, for the help."""
-        parts: list[tuple[str, DOMNode]] = [("dashboard", self), ("run list", self.table)]
-        if self.curves is not None and self.side is not None:
-            parts += [("charts", self.curves.plots["loss"]), ("log", self.side.log_pane)]
-        return parts
-
     def _tick(self) -> None:
         """Let the clock go on while something is being trained."""
         if self.snapshot is not None and self.snapshot.supervised and not self.snapshot.ended:
@@ -220,15 +211,11 @@ class Dashboard(Screen[None], inherit_bindings=False):
             return paused == (command == "unpause") and not (one and view.state.ended)
         return not (one and view.state.ended)
 
-    def on_key(self, event: events.Key) -> None:
+    def why_not(self, id_: str) -> str:
         """Say why a steering key does nothing now."""
-        keys = remapped_bindings(self).key_to_bindings.get(event.key, [])
-        steering = any(binding.action.startswith(("steer", "resume")) for binding in keys)
-        if steering and event.key not in self.active_bindings:
-            app_of(self).say(self._why_idle(), "warning")
-
-    def _why_idle(self) -> str:
         snapshot, view = self.snapshot, self.selected
+        if id_ == "minimize":
+            return "all panels are shown"
         if snapshot is None or view is None:
             return "no runs to steer yet"
         if snapshot.ended:

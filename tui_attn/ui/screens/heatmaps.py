@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
-from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -161,10 +160,6 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         )
 
     # ---- keys
-
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What the help describes."""
-        return [("heatmaps", self), ("heatmap", self._maps()[0])]
 
     def action_back(self) -> None:
         """Leave this screen."""

@@ -9,7 +9,6 @@ from typing import Any
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
@@ -118,10 +117,6 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def _empty(self) -> Sequence[Row]:
         return words.nothing_to_show(self.view, self._runs_dir)
-
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What has keys here, for the help."""
-        return [("experiments", self), ("lines", self.query_one(HistoryTable))]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something now."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Button, Label, OptionList, SelectionList, Static
 
@@ -111,14 +110,6 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def _row(self, entry: str, label: str, control: Control) -> FieldRow:
         row = self._rows[entry] = FieldRow(entry, label, control)
         return row
-
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What has keys here, for the help."""
-        return [
-            ("new experiment", self),
-            ("choice of several", self._rows["models"].control),
-            ("choice of one", self._rows["dataset"].control),
-        ]
 
     def row(self, entry: str) -> FieldRow:
         """The row of an entry."""

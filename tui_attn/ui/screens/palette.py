@@ -1,194 +1,192 @@
-"""Everything that can be done now, found by typing a few letters of it."""
+"""The command palette and the help: Textual's palette on our keys.
+
+The palette lists what can be done now, the help every key of the screen. Both run what is chosen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-from rich.cells import cell_len
-from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.binding import Binding
+from textual.command import CommandInput, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import Screen
+from textual.style import Style
+from textual.widgets import LoadingIndicator
 
-from tui_attn.system.text import safe_text
-from tui_attn.ui.actions import Action
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Piece, Row, fit
-from tui_attn.ui.fuzzy import match
-from tui_attn.ui.keys import PALETTE_KEYS
-from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.drawing import fit
+from tui_attn.ui.keys import ALL_KEYS, PALETTE_KEYS, PALETTE_OPENERS, PANEL_KEYS, TABLES, Key
+from tui_attn.ui.styles import drawing_mode
+from tui_attn.ui.textual_private import ControlStandIns, is_allowed, remapped_bindings
+from tui_attn.ui.widgets.key_bar import KeyBar, key_name
 
-_LABEL = 16
-_LONGEST_QUERY = 60
-_AROUND = 8
-"""Lines of the screen that the list leaves free."""
+_KEYS_WIDTH = 12
+_KEYS = {key.id: key for key in reversed(ALL_KEYS) if key.tooltip}
+_PLACES = {key.id: place for place, keys in reversed(TABLES.items()) for key in keys}
+_MOVES = frozenset(key.id for key in PANEL_KEYS)
 
 
-class Found(Lines):
-    """What is typed, and the actions that match it."""
+class Command(NamedTuple):
+    """One thing that a key does."""
 
-    def __init__(self, actions: Sequence[Action], on_click: Callable[[int], None]) -> None:
-        super().__init__(id="found")
-        self._actions = actions
-        self._clicked = on_click
-        self._top = 0
-        self.typed = ""
-        self.at = 0
-        self.shown: list[tuple[Action, tuple[int, ...]]] = [(action, ()) for action in actions]
+    id: str
+    keys: str
+    """Its keys as they are written for people, separated by blanks."""
+    action: str
+    node: DOMNode
+    """Whose action it is."""
+    possible: bool
+    """Whether it can be done now."""
 
-    def type(self, typed: str) -> None:
-        """Show what matches `typed`, the best first."""
-        self.typed, self.at = typed[:_LONGEST_QUERY], 0
-        scored = [found for action in self._actions if (found := _scored(self.typed, action)) is not None]
-        scored.sort(key=lambda found: -found[0])
-        self.shown = [(action, places) for _, action, places in scored]
-        self.redraw()
+    @property
+    def key(self) -> Key:
+        """Its row in the table of keys."""
+        return _KEYS[self.id]
 
-    def move(self, by: int, *, round_and_round: bool = True) -> None:
-        """Select another row."""
-        if self.shown:
-            at = self.at + by
-            self.at = at % len(self.shown) if round_and_round else min(max(at, 0), len(self.shown) - 1)
-            self.redraw()
 
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The typed text, and the rows around the selected one."""
-        room = max(height - 2, 1)
-        self._top = min(max(self._top, self.at - room + 1), self.at, max(len(self.shown) - room, 0))
-        count = f"{len(self.shown)} of {len(self._actions)}"
-        typed: tuple[Piece, ...] = ((fit(self.typed, min(cell_len(self.typed), width - 16)), "bold"), ("▏", "focused"))
-        if not self.typed:
-            typed = (("▏", "focused"), ("type what you want to do", "faint"))
-        used = sum(cell_len(text) for text, _ in typed) + 2
-        rows = [
-            Row((("› ", "focused"), *typed, (fit(count, max(width - used, 0), right=True), "muted"))),
-            Row(()),
-        ]
-        if not self.shown:
-            return [*rows, Row((("  nothing here is called so; backspace takes a letter back", "muted"),))]
-        last = self._top + room
-        return rows + [
-            self._row(action, places, width, selected=index == self.at)
-            for index, (action, places) in enumerate(self.shown[self._top : last], start=self._top)
-        ]
+def commands(screen: Screen[Any]) -> list[Command]:
+    """Everything that keys do on `screen`: what the footer shows first, moves in a panel last."""
+    here = [screen] if screen.focused is None else [*screen.focused.ancestors_with_self]
+    if screen.is_modal:
+        here = [node for node in here if node is not screen.app]
+    found: dict[str, list[tuple[str, Binding, DOMNode]]] = {}
+    for node in dict.fromkeys([*here, screen, *screen.focus_chain]):
+        for key, binding in remapped_bindings(node):
+            if binding.id in _KEYS:
+                found.setdefault(binding.id or "", []).append((key, binding, node))
+    made = [_command(id_, pairs, drawing_mode(screen.app).ascii) for id_, pairs in found.items()]
+    return sorted(made, key=lambda command: _rank(command, here, screen))
 
-    def _row(self, action: Action, places: tuple[int, ...], width: int, *, selected: bool) -> Row:
-        keys = f" {action.keys} "
-        room = max(width - 2 - _LABEL - cell_len(keys), 0)
-        label = fit(action.label, _LABEL)
-        marked = frozenset(places)
-        plain = "focused" if selected else "normal"
-        letters = [(letter, "key" if at in marked else plain) for at, letter in enumerate(label)]
-        return Row(
-            (
-                ("› " if selected else "  ", "focused"),
-                *_joined(letters),
-                (fit(action.tooltip, room), "muted"),
-                (keys, "key"),
-            ),
-            selected=selected,
+
+def _command(id_: str, pairs: Sequence[tuple[str, Binding, DOMNode]], ascii_only: bool) -> Command:
+    allowed = next((pair for pair in pairs if is_allowed(pair[1], pair[2])), None)
+    _, binding, node = allowed or pairs[0]
+    names = dict.fromkeys(key_name(key, ascii_only=ascii_only) for key, _, owner in pairs if owner is node)
+    return Command(id_, " ".join(names), binding.action, node, allowed is not None)
+
+
+def _rank(command: Command, here: Sequence[DOMNode], screen: Screen[Any]) -> int:
+    if command.id in _MOVES:
+        return 4
+    if command.node is screen.app:
+        return 3
+    if command.node not in here:
+        return 2
+    return 0 if command.key.show else 1
+
+
+def possible(screen: Screen[Any]) -> list[Command]:
+    """What can be done on `screen` now."""
+    return [
+        command
+        for command in commands(screen)
+        if command.possible
+        and command.id not in PALETTE_OPENERS
+        and (command.id not in _MOVES or command.node in {screen, screen.focused})
+    ]
+
+
+class _Found(Provider):
+    """Finds commands by their sentence, their label, or the place where they work."""
+
+    def __init__(
+        self, listed: Sequence[Command], palette: PaletteScreen, screen: Screen[Any], match_style: Style | None = None
+    ) -> None:
+        super().__init__(screen, match_style)
+        self._listed = listed
+        self._palette = palette
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for command in self._listed:
+            text = command.key.tooltip
+            yield DiscoveryHit(self._row(command, Content(text)), self._run(command), text)
+
+    async def search(self, query: str) -> Hits:
+        """Those that match."""
+        matcher = self.matcher(query)
+        for command in self._listed:
+            key, text = command.key, command.key.tooltip
+            score = max(matcher.match(text), matcher.match(key.label) * 2, matcher.match(_PLACES[command.id]) / 2)
+            if score:
+                yield Hit(score, self._row(command, matcher.highlight(text)), self._run(command), text)
+
+    def _row(self, command: Command, text: Content) -> Content:
+        def style(name: str) -> Style:
+            return Style.from_styles(self.app.get_component_styles(name))
+
+        plain = "normal" if command.possible else "faint"
+        keys = fit(command.keys, max(_KEYS_WIDTH, len(command.keys)))
+        return Content.assemble(
+            (f"{keys} ", style("key")), text.stylize_before(style(plain)), (f"  {_PLACES[command.id]}", style("faint"))
         )
 
-    def on_click(self, event: events.Click) -> None:
-        """Do what was clicked at."""
-        event.stop()
-        at = self._top + event.y - 2
-        if event.y >= 2 and at < len(self.shown):
-            self._clicked(at)
+    def _run(self, command: Command) -> Any:
+        return partial(self._palette.run_command, command)
 
 
-def _scored(typed: str, action: Action) -> tuple[int, Action, tuple[int, ...]] | None:
-    """How well an action matches; its label counts for more than the sentence about it."""
-    by_label = match(typed, action.label)
-    if by_label is not None:
-        return by_label[0] * 2, action, by_label[1]
-    text = f"{action.label} {action.tooltip}".lower()
-    words = typed.lower().split()
-    return (50, action, ()) if all(word in text for word in words) else None
+class _Input(ControlStandIns, CommandInput):
+    """Textual's input, with stand-ins for control characters."""
 
 
-def _joined(letters: Sequence[Piece]) -> list[Piece]:
-    """Neighbours of one ink as one piece."""
-    found: list[Piece] = []
-    for letter, ink in letters:
-        if found and found[-1][1] == ink:
-            found[-1] = (found[-1][0] + letter, ink)
-        else:
-            found.append((letter, ink))
-    return found
-
-
-class PaletteScreen(ModalScreen[Action | None], inherit_bindings=False):
-    """Closes with the action that was chosen."""
+class PaletteScreen(CommandPalette, inherit_bindings=False):
+    """The palette over a screen; with `everything`, the help."""
 
     BINDINGS = bindings(PALETTE_KEYS)
+    DEFAULT_CSS = """
+    PaletteScreen { align: center top; background: transparent; }
+    PaletteScreen > Vertical, PaletteScreen:dark > Vertical {
+        width: 100; max-width: 100%; height: auto; max-height: 100%; margin: 1 0 0 0; padding: 0 1;
+        border: round $primary; background: $background; visibility: visible;
+    }
+    PaletteScreen CommandInput, PaletteScreen CommandInput:focus {
+        width: 1fr; height: 1; border: none; padding: 0 1; visibility: visible; background: $background;
+        color: $foreground;
+    }
+    PaletteScreen #--input { height: 1; border: none; visibility: visible; }
+    PaletteScreen #--results { overlay: none; height: auto; max-height: 78vh; visibility: visible; margin: 1 0; }
+    PaletteScreen CommandList {
+        border: none; height: auto; max-height: 70vh; text-wrap: nowrap; text-overflow: ellipsis;
+        scrollbar-size-vertical: 1; background: $background;
+    }
+    PaletteScreen CommandList > .option-list--option { padding: 0 1; text-style: none; }
+    PaletteScreen CommandList > .option-list--option-highlighted {
+        background: $selected; color: $foreground; text-style: bold;
+    }
+    PaletteScreen CommandList:ansi > .option-list--option-highlighted { text-style: reverse; }
+    PaletteScreen LoadingIndicator { display: none; }
+    PaletteScreen KeyBar { visibility: visible; }
+    """
 
-    def __init__(self, actions: Sequence[Action]) -> None:
-        super().__init__()
-        self._count = len(actions)
-        self._found = Found(actions, self._choose)
+    def __init__(self, listed: Sequence[Command], *, everything: bool = False) -> None:
+        super().__init__(
+            [lambda: partial(_Found, listed, self)],  # type: ignore[list-item,return-value]
+            placeholder="type a word to find a key" if everything else "type what you want to do",
+        )
+        self.everything = everything
 
     def compose(self) -> ComposeResult:
-        """The list over its keys."""
-        with Vertical(id="palette"):
-            yield self._found
+        """What is typed, what is found, the keys."""
+        with Vertical(id="--container"):
+            with Horizontal(id="--input"):
+                yield _Input(placeholder=self._placeholder, select_on_focus=False)
+            with Vertical(id="--results"):
+                yield CommandList()
+                yield LoadingIndicator()
             yield KeyBar()
 
-    def on_mount(self) -> None:
-        """Take the height that the list needs, where the screen has it."""
-        self.on_resize()
-
-    def on_resize(self) -> None:
-        """Take the height that the list needs, where the screen has it."""
-        self._found.styles.height = max(min(self._count, self.app.size.height - _AROUND, 20), 3) + 2
-
-    def on_key(self, event: events.Key) -> None:
-        """Type."""
-        typed = self._found.typed
-        if event.key in {"backspace", "ctrl+h"}:
-            typed = typed[:-1]
-        elif event.key == "ctrl+u":
-            typed = ""
-        elif event.key == "ctrl+w":
-            typed = typed.rstrip().rpartition(" ")[0]
-        elif event.is_printable and event.character:
-            typed += event.character
-        else:
-            return
-        event.stop()
-        self._found.type(typed)
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Type what was pasted."""
-        event.stop()
-        self._found.type(self._found.typed + safe_text(event.text, one_line=True))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Go down."""
-        event.stop()
-        self._found.move(1, round_and_round=False)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Go up."""
-        event.stop()
-        self._found.move(-1, round_and_round=False)
-
-    def action_move(self, by: int) -> None:
-        """Select the row above or below."""
-        self._found.move(by)
-
-    def action_page(self, direction: int) -> None:
-        """Select a row a page away."""
-        self._found.move(direction * max(self._found.size.height - 3, 1), round_and_round=False)
+    async def run_command(self, command: Command) -> None:
+        """Do `command`, or say why it can't be done."""
+        if not await self.app.run_action(command.action, command.node):
+            app_of(self).say_why_not(command.id, command.node)
 
     def action_choose(self) -> None:
-        """Do what is selected."""
-        self._choose(self._found.at)
-
-    def action_cancel(self) -> None:
-        """Do nothing."""
-        self.dismiss(None)
-
-    def _choose(self, at: int) -> None:
-        if self._found.shown:
-            self.dismiss(self._found.shown[at][0])
+        """Run what is selected."""
+        self._select_or_command()

@@ -9,12 +9,16 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.ui.bindings import bindings
+from tui_attn.ui.keys import HELP_KEY
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
 
 
 class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
     """Asks for a line and closes with it, or with None. `check` raises `RunsError` for what can't be taken."""
+
+    BINDINGS = bindings((HELP_KEY,))
 
     def __init__(self, title: str, value: str, hint: str, check: Callable[[str], None]) -> None:
         super().__init__()

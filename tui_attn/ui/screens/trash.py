@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
-from textual.dom import DOMNode
 
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
@@ -72,10 +71,6 @@ class TrashScreen(PageScreen, inherit_bindings=False):
                 )
             )
         return rows
-
-    def help_parts(self) -> list[tuple[str, DOMNode]]:
-        """What the help describes."""
-        return [("trash", self)]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something now."""

@@ -13,8 +13,13 @@ from tui_attn.system.text import safe_text
 from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.styles import drawing_mode
 
-_ALWAYS = frozenset({"leave", "help"})
-"""Keys that are shown whatever else fits."""
+_LAST = (
+    *("yes", "no", "leave_instead", "cancel", "discard", "palette_close", "minimize", "back", "leave_form", "leave"),
+    *("compare_next_page", "next_field", "next_panel", "palette", "help"),
+)
+"""The keys that the footer ends in at any width, those first that go first when even these don't fit."""
+_Shown = tuple[str, str, ActiveBinding]
+"""A key and its label as written, and what it does."""
 _NAMES = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
 
 
@@ -50,52 +55,47 @@ class KeyBar(Lines):
             self.say("")
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row."""
-        said, ink = self._said
-        said = f" {fit(said, min(cell_len(said), max(width - 2, 0)))} " if said else ""
-        room = width - cell_len(said)
-        pieces: list[Piece] = [(" ", "normal")]
-        used = 1
-        self._spans = []
-        for name, label, active in self._fitting(room):
-            length = _length((name, label, active))
-            pieces += [(name, "key"), (f" {label}  ", "muted")]
-            self._spans.append((used, used + length - 2, active))
-            used += length
-        pieces = pieces if used <= room else [*pieces[:-1], (pieces[-1][0].rstrip(), "muted")]
-        used = sum(cell_len(text) for text, _ in pieces)
-        return [Row((*pieces, (" " * max(room - used, 0), "normal"), (said, ink)))]
-
-    def _fitting(self, room: int) -> list[tuple[str, str, ActiveBinding]]:
-        """As many keys as fit `room` cells, those that lead out and to the help at the end in any case."""
+        """One row: keys, what was said, and at the end the ways out and to everything else."""
         keys = self._keys()
-        last = [key for key in keys if key[2].binding.id in _ALWAYS]
-        found: list[tuple[str, str, ActiveBinding]] = []
-        left = room + 1 - sum(_length(key) for key in last)
+        last = [key for id_ in _LAST for key in keys if key[2].binding.id == id_]
+        while last and _length(last) > width - 1:
+            last.pop(0)
+        room = width - 1 - _length(last)
+        said, ink = self._said
+        said = fit(said, min(cell_len(said), max(room - 1, 0)))
+        left = room - (cell_len(said) + 2 if said else 0)
+        first: list[_Shown] = []
         for key in keys:
-            if key in last:
+            if key[2].binding.id in _LAST:
                 continue
-            left -= _length(key)
-            if left < 0:
+            if _length([*first, key]) > left:
                 break
-            found.append(key)
-        shown, used = [], 1
-        for key in [*found, *last]:
-            used += _length(key)
-            if used - 2 > room:
-                break
-            shown.append(key)
-        return shown
+            first.append(key)
+        gap = room - _length(first) - cell_len(said)
+        pieces: list[Piece] = [(" ", "normal")]
+        self._spans = []
+        self._put(first, pieces, 1)
+        pieces += [(" " * max(gap - 2, 0), "normal"), (said, ink), (" " * min(gap, 2), "normal")]
+        self._put(last, pieces, width - _length(last))
+        return [Row(tuple(pieces))]
 
-    def _keys(self) -> list[tuple[str, str, ActiveBinding]]:
-        found: list[tuple[str, str, ActiveBinding]] = []
+    def _put(self, keys: Sequence[_Shown], pieces: list[Piece], at: int) -> None:
+        for name, label, active in keys:
+            end = at + cell_len(name) + 1 + cell_len(label)
+            pieces += [(name, "key"), (f" {label}  ", "muted")]
+            self._spans.append((at, end, active))
+            at = end + 2
+
+    def _keys(self) -> list[_Shown]:
+        found: list[_Shown] = []
         seen: set[str] = set()
         ascii_only = drawing_mode(self.app).ascii
         typed = self.screen.focused
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if typed is not None and typed.check_consume_key(binding.key, key_to_character(binding.key)):
-                continue  # what is typed into takes it
+            consumes = typed is not None and typed.check_consume_key(binding.key, key_to_character(binding.key))
+            if consumes and not binding.priority:
+                continue  # it is typed
             if binding.show and active.enabled and binding.action not in seen:
                 seen.add(binding.action)
                 found.append((key_name(binding.key, ascii_only=ascii_only), binding.description, active))
@@ -109,6 +109,6 @@ class KeyBar(Lines):
                 return
 
 
-def _length(key: tuple[str, str, ActiveBinding]) -> int:
-    """Cells of a key, its label and the blanks after it."""
-    return cell_len(key[0]) + cell_len(key[1]) + 3
+def _length(keys: Sequence[_Shown]) -> int:
+    """Cells of keys and labels, with two blanks after each."""
+    return sum(cell_len(name) + cell_len(label) + 3 for name, label, _ in keys)
