@@ -35,7 +35,17 @@ def test_they_hold_what_the_logs_say(folder: ExperimentDir, tmp_path: Path) -> N
     found = tables(folder, tmp_path)
     state = read_state(folder).state
     confusions = {f"confusion-{model}" for model in CONFIG.models}
-    assert set(found) == {"runs", "epochs", "points", "gates", "models", "classes", "heatmaps", *confusions}
+    assert set(found) == {
+        "runs",
+        "epochs",
+        "points",
+        "gates",
+        "models",
+        "classes",
+        "calibration",
+        "heatmaps",
+        *confusions,
+    }
     assert [row["run"] for row in found["runs"]] == [f"{model}-s{seed}" for model in CONFIG.models for seed in (0, 1)]
     for run in state.runs.values():
         (row,) = [row for row in found["runs"] if row["run"] == run.id]
@@ -60,7 +70,7 @@ def test_every_gate_of_every_probe_has_a_row(folder: ExperimentDir, tmp_path: Pa
 
 def test_of_one_run_there_is_only_that(folder: ExperimentDir, tmp_path: Path) -> None:
     found = tables(folder, tmp_path, "se-s1")
-    assert set(found) == {"runs", "epochs", "points", "gates", "classes", "heatmaps"}
+    assert set(found) == {"runs", "epochs", "points", "gates", "classes", "calibration", "heatmaps"}
     assert {row["run"] for rows in found.values() for row in rows} == {"se-s1"}
 
 

@@ -125,8 +125,10 @@ def test_the_page_says_what_the_comparison_says(whole: tuple[ExperimentDir, Path
 
 def test_every_section_is_there_and_reachable(whole: tuple[ExperimentDir, Path]) -> None:
     page = read(whole[1])
-    assert page.tags.count("section") == 9
-    assert {"answer", "models", "curves", "classes", "attention", "interventions", "runs"} <= set(page.ids)
+    assert page.tags.count("section") == 10
+    assert {"answer", "models", "curves", "classes", "calibration", "attention", "interventions", "runs"} <= set(
+        page.ids
+    )
     assert page.tags.count("svg") == len(list((whole[1] / "pictures").glob("*.svg")))
 
 
@@ -139,6 +141,8 @@ def test_every_picture_comes_as_png_and_svg(whole: tuple[ExperimentDir, Path]) -
         "curve-test-loss",
         "curve-training-loss",
         "classes",
+        "reliability",
+        "cost",
         "confusion-base",
         "confusion-se",
         "gates-se-s0-se1",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.compare.calibration import Calibration, run_calibration, summarise_calibration
 from tui_attn.compare.pairs import counts
 from tui_attn.compare.t_test import ERROR_RATE, Interval
 from tui_attn.experiment.follower import Follower
@@ -159,6 +160,7 @@ class ClassResults:
     """[K, K], images of class i (row) that were taken for class j (column), summed over the runs."""
     accuracy: NDArray[np.float64]
     """[R, K], of each run and class; NaN for a class without images."""
+    calibration: Calibration
 
 
 def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
@@ -174,6 +176,7 @@ def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
     for model in follower.manifest.config.models:
         runs: list[RunState] = []
         matrices: list[NDArray[np.int64]] = []
+        predictions: list[Predictions] = []
         for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
             if run.model != model or run.diverged or not counts(run, epochs):
                 continue
@@ -188,11 +191,22 @@ def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
                 continue
             runs.append(run)
             matrices.append(matrix)
+            predictions.append(saved)
         if runs:
             names = class_names(runs[0], len(matrices[0]))
             total = np.sum(matrices, axis=0)
             by_run = np.array([per_class(matrix) for matrix in matrices])
-            found.append(ClassResults(model, tuple(run.id for run in runs), names, total, by_run))
+            calibrated = [run_calibration(saved, interval=len(runs) == 1) for saved in predictions]
+            found.append(
+                ClassResults(
+                    model=model,
+                    runs=tuple(run.id for run in runs),
+                    names=names,
+                    confusion=total,
+                    accuracy=by_run,
+                    calibration=summarise_calibration(calibrated),
+                )
+            )
     return found, problems
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 
 from tui_attn.compare.archives import ArchiveError
@@ -13,7 +14,7 @@ from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.pairs import runs_of
 from tui_attn.compare.predictions import ClassResults, class_names, class_results
 from tui_attn.compare.remarks import find_remarks
-from tui_attn.compare.summary import Summary, summarise
+from tui_attn.compare.summary import ModelSummary, Summary, summarise
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.reducer import RunState
@@ -64,6 +65,14 @@ class Results:
     def begun(self) -> dict[str, RunState]:
         """The runs that have begun, by id."""
         return {run.id: run for runs in self.runs.values() for run in runs}
+
+
+def step_seconds(results: Results, entry: ModelSummary) -> float | None:
+    """Mean seconds of a training step of a model, over its runs that count; None where unknown."""
+    begun = results.begun
+    runs = [begun[run.run] for run in entry.counted if run.run in begun]
+    known = [run.train_seconds / run.step for run in runs if run.step and run.train_seconds]
+    return fsum(known) / len(known) if known else None
 
 
 def read_results(follower: Follower) -> Results:

@@ -133,6 +133,7 @@ _HEATMAPS: Mapping[str, Callable[[HeatmapFacts], object]] = {
     "follows_start": lambda facts: facts.follows_start,
 }
 _CLASSES = ("model", "run", "class", "accuracy")
+_CALIBRATION = ("model", "run", "nll_nats", "ece_fraction")
 _INTERVAL = ("accuracy", "delta", "delta_low", "delta_high", "interval_over", "predictions_changed", "loss_nats")
 _POINTS = (*_RUN, "step", "train_time_s", *(f"train_{metric.name}_{metric.unit}" for metric in STEP_METRICS))
 _GATES = (*_RUN, "epoch", "layer", "class", "channel", "gate_mean_fraction", "gate_sd_fraction")
@@ -166,6 +167,7 @@ def csv_tables(
         tables["points.csv"] = (_POINTS, _points(begun))
     if results.classes:
         tables["classes.csv"] = (_CLASSES, _classes(results, only))
+        tables["calibration.csv"] = (_CALIBRATION, _calibration(results, only))
     if results.heatmaps:
         tables["heatmaps.csv"] = (("run", "layer", "epoch", *_HEATMAPS), _heatmaps(results, only))
     if results.effects:
@@ -244,6 +246,13 @@ def _classes(results: Results, only: str | None) -> Iterator[Row]:
         for run, accuracies in zip(found.runs, found.accuracy.tolist(), strict=True):
             for name, accuracy in zip(found.names, accuracies, strict=True) if only in {None, run} else ():
                 yield [found.model, run, name, None if accuracy != accuracy else accuracy]  # noqa: PLR0124  NaN
+
+
+def _calibration(results: Results, only: str | None) -> Iterator[Row]:
+    for found in results.classes:
+        for run, calibration in zip(found.runs, found.calibration.runs, strict=True):
+            if only in {None, run}:
+                yield [found.model, run, calibration.nll, calibration.ece]
 
 
 def _heatmaps(results: Results, only: str | None) -> Iterator[Row]:

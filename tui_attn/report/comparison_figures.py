@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tui_attn.compare.effects import Effects, dependence_sentence, kind_words, layer_words
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.predictions import ClassResults
+from tui_attn.compare.results import Results, step_seconds
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
 from tui_attn.compare.wording import percent
 from tui_attn.experiment.model_info import replaced_words
@@ -116,6 +117,59 @@ def _draw_difference(axes: Axes, place: int, model: str, versus: Versus, summary
 def _spread(middle: float, count: int) -> Sequence[float]:
     """Places a little apart, so that equal points don't hide each other."""
     return [middle + 0.05 * (index % 3 - 1) for index in range(count)]
+
+
+def reliability_picture(results: Sequence[ClassResults]) -> Picture | None:
+    """Accuracy against confidence, all runs of a model together."""
+    if not results:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+        for result in results:
+            points = [point for point in result.calibration.points if point[2] >= _FEW_IMAGES]
+            places, heights = [100 * point[0] for point in points], [100 * point[1] for point in points]
+            axes.plot(places, heights, marker=marker(result.model), color=ink(result.model), label=result.model)
+        axes.set_xlabel("mean confidence of the bin, %")
+        axes.set_title("accuracy by confidence, %")
+        figure.legend(loc="outside lower center", ncols=3)
+
+    errors = ", ".join(f"{result.model} {percent(result.calibration.ece)} %" for result in results)
+    caption = (
+        f"Below the dashed line a network is overconfident. Bins of {_FEW_IMAGES} images or more. "
+        f"Expected calibration error: {errors}."
+    )
+    return picture("reliability", f"Reliability diagram. {caption}", caption, draw, height=3.1)
+
+
+_FEW_IMAGES = 10
+"""A bin with fewer images shows chance alone."""
+
+
+def cost_picture(results: Results) -> Picture | None:
+    """Mean accuracy with its interval against the time of a training step."""
+    found = [(entry, cost) for entry in results.summary.models if (cost := step_seconds(results, entry)) is not None]
+    shown = [(entry, cost) for entry, cost in found if entry.accuracy is not None]
+    if len(shown) < 2:
+        return None
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for entry, cost in shown:
+            color, height = ink(entry.model), 100 * (entry.accuracy or 0.0)
+            if entry.ci95 is not None:
+                axes.plot([1000 * cost] * 2, [100 * end for end in entry.ci95], color=color, linewidth=1.2, zorder=2)
+            axes.plot([1000 * cost], [height], linestyle="none", marker=marker(entry.model), color=color, zorder=3)
+            label = shortened(entry.model, 24)
+            axes.annotate(label, (1000 * cost, height), (5, 4), textcoords="offset points", color=color, fontsize=7.5)
+        axes.set_xlabel("training step, ms")
+        axes.margins(x=0.3)
+        axes.set_title("test accuracy by cost, %")
+
+    costs = ", ".join(f"{entry.model} {1000 * cost:.3g} ms" for entry, cost in shown)
+    caption = "Accuracy against the time of a training step, mean over the runs; bars are 95 % intervals over seeds."
+    return picture("cost", f"{caption} {costs}.", caption, draw, height=2.9)
 
 
 MOST_CLASSES = 30

@@ -10,8 +10,10 @@ from tui_attn.report.comparison_figures import (
     accuracies_picture,
     class_picture,
     confusion_picture,
+    cost_picture,
     differences_picture,
     effects_picture,
+    reliability_picture,
 )
 from tui_attn.report.curve_figures import by_epoch, curves_picture, training_loss
 from tui_attn.report.figures import Picture
@@ -25,6 +27,7 @@ class Drawn:
     accuracies: tuple[Picture, ...]
     curves: tuple[Picture, ...]
     classes: tuple[Picture, ...]
+    calibration: tuple[Picture, ...]
     heatmaps: dict[str, tuple[Picture, ...]]
     """By model."""
     effects: dict[str, Picture]
@@ -37,6 +40,7 @@ class Drawn:
             *self.accuracies,
             *self.curves,
             *self.classes,
+            *self.calibration,
             *(picture for pictures in self.heatmaps.values() for picture in pictures),
             *self.effects.values(),
         ]
@@ -48,6 +52,7 @@ def draw(results: Results) -> Drawn:
         accuracies=_known([accuracies_picture(results.summary), differences_picture(results.summary)]),
         curves=_curves(results),
         classes=_known([class_picture(results.classes), *map(confusion_picture, results.classes)]),
+        calibration=_known([reliability_picture(results.classes), cost_picture(results)]),
         heatmaps={heatmaps.model: _heatmaps(heatmaps) for heatmaps in results.heatmaps},
         effects={found.model: effects_picture(found) for found in results.effects},
     )

@@ -17,10 +17,10 @@ from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_
 from tui_attn.compare.heatmaps import heatmap_sentences
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
-from tui_attn.compare.results import ModelHeatmaps, Results
+from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
-from tui_attn.compare.wording import UNKNOWN, counted, interval_points, percent, points, sentences
+from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, percent, points, sentences
 from tui_attn.experiment.model_info import MODELS, RGB, hex_color, replaced_words
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, is_name, plain, variable
@@ -56,6 +56,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             ],
             model_rows=_model_rows(results),
             footnotes=footnotes(results.summary),
+            calibration_rows=_calibration_rows(results),
             attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
             interventions=[_effects(found) for found in results.effects],
             missing_effects=[_sentence(text) for text in results.effect_problems],
@@ -137,6 +138,25 @@ def _model_rows(results: Results) -> list[list[str]]:
     if accuracy is not None:
         cells = time_cells(results.summary, results.begun, accuracy)
         rows.append([f"training time to {100 * accuracy:g} %", *cells])
+    return rows
+
+
+def _calibration_rows(results: Results) -> list[list[str]]:
+    rows = [["model", "NLL", "calibration error, %", "95 % interval", "parameters", "MACs", "training step, ms"]]
+    by_model = {found.model: found.calibration for found in results.classes}
+    for entry in results.summary.models:
+        found, cost = by_model.get(entry.model), step_seconds(results, entry)
+        rows.append(
+            [
+                entry.model,
+                UNKNOWN if found is None else f"{found.nll:.4f}",
+                percent(None if found is None else found.ece),
+                interval_percent(None if found is None else found.ece_interval),
+                UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
+                UNKNOWN if entry.macs is None else f"{entry.macs / 1e6:.2f} M",
+                UNKNOWN if cost is None else f"{1000 * cost:.2f}",
+            ]
+        )
     return rows
 
 

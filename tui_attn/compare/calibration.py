@@ -1,0 +1,126 @@
+"""How far a network's confidence can be trusted: negative log-likelihood and expected calibration error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui_attn.compare.t_test import ERROR_RATE, Interval, mean_interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tui_attn.compare.predictions import Predictions
+
+BINS = 15
+"""Bins of equal width in confidence, as in the paper."""
+_RESAMPLES = 999
+
+
+@dataclass(frozen=True, slots=True)
+class RunCalibration:
+    """The calibration of one trained network on the test images.
+
+    C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 2.
+    """
+
+    nll: float
+    """Mean negative log-likelihood of the labels, nats."""
+    images: NDArray[np.int64]
+    """[BINS], images by confidence: the largest softmax probability, bins (0, 1/15], ..., (14/15, 1]."""
+    confidence: NDArray[np.float64]
+    """[BINS], sum of the confidences."""
+    right: NDArray[np.int64]
+    """[BINS], images classified correctly."""
+    interval: Interval | None = None
+    """95 % interval of `ece` over the test images; None where it was not asked for."""
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error, a fraction: mean over the images of |accuracy - confidence| of their bin."""
+        return _ece(self.images, self.confidence, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibration of a model's runs; means over the runs."""
+
+    runs: tuple[RunCalibration, ...]
+    nll: float
+    ece: float
+    ece_interval: Interval | None
+    """95 %: over the seeds where there are several, else over the test images."""
+
+    @property
+    def points(self) -> list[tuple[float, float, int]]:
+        """(mean confidence, accuracy, images) of each bin that holds images, all runs together."""
+        import numpy as np
+
+        images = np.sum([run.images for run in self.runs], axis=0)
+        confidence = np.sum([run.confidence for run in self.runs], axis=0)
+        right = np.sum([run.right for run in self.runs], axis=0)
+        return [
+            (float(confidence[index] / images[index]), float(right[index] / images[index]), int(images[index]))
+            for index in np.flatnonzero(images)
+        ]
+
+
+def run_calibration(found: Predictions, *, interval: bool = False) -> RunCalibration:
+    """The calibration of one run. `interval`: compute the interval over the test images, too."""
+    import numpy as np
+
+    logits = found.logits.astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    log_sums = np.log(np.exp(logits).sum(axis=1))
+    nll = float((log_sums - logits[np.arange(len(logits)), found.labels]).mean())
+    confidence = np.exp(-log_sums)  # the largest logit is 0
+    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    counts = _counts(bins, confidence, found.right)
+    return RunCalibration(nll, *counts, _over_images(bins, confidence, found.right) if interval else None)
+
+
+def summarise_calibration(runs: Sequence[RunCalibration]) -> Calibration:
+    """The calibration of a model from that of its runs, at least one."""
+    errors = [run.ece for run in runs]
+    nll = math.fsum(run.nll for run in runs) / len(runs)
+    mean, over_seeds = mean_interval(errors)
+    if over_seeds is not None:
+        over_seeds = (max(0.0, over_seeds[0]), min(1.0, over_seeds[1]))
+    return Calibration(tuple(runs), nll, mean, over_seeds if len(runs) > 1 else runs[0].interval)
+
+
+def _counts(
+    bins: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    import numpy as np
+
+    return (
+        np.bincount(bins, minlength=BINS),
+        np.bincount(bins, weights=confidence, minlength=BINS).astype(np.float64),
+        np.bincount(bins[right], minlength=BINS),
+    )
+
+
+def _ece(images: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.int64]) -> float:
+    return float(abs(right - confidence).sum() / images.sum())
+
+
+def _over_images(bins: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> Interval:
+    """Basic bootstrap interval of the error over the images; the same predictions give the same interval.
+
+    The error of a sample is biased upwards, and that of a resample once more: the basic interval (Davison and Hinkley,
+    Bootstrap Methods and their Application, 1997, section 5.2) reflects the resamples and so takes one bias off.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    error = _ece(*_counts(bins, confidence, right))
+    draws = np.empty(_RESAMPLES)
+    for index in range(_RESAMPLES):
+        chosen = rng.integers(0, len(bins), len(bins))
+        draws[index] = _ece(*_counts(bins[chosen], confidence[chosen], right[chosen]))
+    low, high = np.quantile(draws, [ERROR_RATE / 2, 1 - ERROR_RATE / 2])
+    return max(0.0, 2 * error - float(high)), max(0.0, 2 * error - float(low))
