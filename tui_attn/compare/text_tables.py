@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import fsum
 from pathlib import Path
 
+from tui_attn.compare.headline import headline
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import ModelSummary, RunSummary, Summary, Versus, time_to_accuracy
 from tui_attn.compare.textfit import cells, columns, cut, plain, wrap
@@ -47,7 +48,7 @@ def comparison_table(
     """
     width = max(width, LEAST_WIDTH)
     show: Callable[[str], str] = plain if ascii else str
-    lines = wrap(show(title(summary)), width)
+    lines = [*wrap(show(headline(summary)), width), "", *wrap(show(title(summary)), width)]
     lines += ["", *_models(summary, width, show)]
     lines += ["", *_runs(summary, width, show)] if _runs(summary, width, show) else []
     verdicts = [sentences(summary, entry.model, folder=folder) for entry in summary.models]

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from tui_attn import __version__
 from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
+from tui_attn.compare.headline import headline
 from tui_attn.compare.heatmaps import heatmap_sentences
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
@@ -45,6 +46,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
         .render(
             results=results,
             drawn=drawn,
+            headline=headline(results.summary),
             names=names,
             style=Markup(style + model_colors()),  # noqa: S704  our own file
             version=__version__,

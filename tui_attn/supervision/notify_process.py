@@ -65,14 +65,12 @@ def send(settings: NotifySettings, kind: str, experiment: str, name: str, text: 
 
 def verdict_sentence(folder: ExperimentDir) -> str:
     """The sentence with the verdict; empty where the experiment has no results."""
+    from tui_attn.compare.headline import headline
     from tui_attn.compare.summary import summarise
-    from tui_attn.compare.wording import verdict_sentence as sentence_of
     from tui_attn.experiment.follower import read_state
 
     with contextlib.suppress(Exception):  # a notice without it is better than none
-        summary = summarise(read_state(folder))
-        sentences = [sentence_of(summary, model) for model in summary.names]
-        return safe_text(". ".join(each for each in sentences if each), one_line=True)
+        return headline(summarise(read_state(folder)))
     return ""
 
 

@@ -1,0 +1,116 @@
+"""The result of a comparison in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.textfit import cells, cut
+from tui_attn.compare.wording import counted, percent, points
+from tui_attn.experiment.model_info import joined
+from tui_attn.system.text import safe_text
+
+LONGEST = 110
+"""Cells of a headline at most."""
+_NAME = 20
+"""Cells of a model's name at most."""
+
+
+def headline(summary: Summary) -> str:
+    """What the verdicts say, in at most `LONGEST` cells; where nothing is decided, how far the experiment is."""
+    entries = [entry for entry in summary.models if entry.model != BASE]
+    compared = [(name_of(entry), entry.versus_base) for entry in entries if entry.versus_base]
+    found = [(name, versus) for name, versus in compared if versus is not None]
+    deciding = [(name, versus) for name, versus in found if versus.decides]
+    if not entries or BASE not in summary.names:
+        return _alone(summary)
+    if not found:
+        over = summary.state in {"finished", "stopped", "failed", "lost"}
+        return "No seed has a result of both base and another model" + ("." if over else " yet: nothing decided.")
+    if not deciding:
+        why = "the experiments were chosen afterwards" if summary.experiments else "these are controls"
+        return _first([f"No verdict, because {why}: {_deltas(found)}.", f"No verdict, because {why}."])
+    decided = [(name, versus) for name, versus in deciding if versus.verdict is not None]
+    if not decided:
+        return _open(summary, deciding)
+    still = _progress(decided[0][1])
+    return _first([f"{said}{still}." for said in _verdicts(decided)])
+
+
+def name_of(entry: ModelSummary) -> str:
+    """The model's name on a screen, short enough for a sentence."""
+    return cut(safe_text(entry.model, one_line=True), _NAME)
+
+
+def _alone(summary: Summary) -> str:
+    known = [entry for entry in summary.models if entry.accuracy is not None]
+    if not known:
+        return "No run has finished yet: nothing decided."
+    best = max(known, key=lambda entry: entry.accuracy or 0.0)
+    what = "nothing to compare it with" if len(summary.models) == 1 else f"{BASE} is missing, so no verdicts"
+    return f"{name_of(best)} reached {percent(best.accuracy)} % test accuracy; {what}."
+
+
+def _open(summary: Summary, found: Sequence[tuple[str, Versus]]) -> str:
+    """Before the first look."""
+    if len(summary.seeds) == 1:
+        start = "One seed: nothing decided yet"
+    else:
+        versus = min((versus for _, versus in found), key=_done)
+        look = f", first look at {versus.next_look}" if versus.next_look else ""
+        start = f"{_done(versus)} of {counted(len(summary.seeds), 'seed')}{look}: nothing decided yet"
+        if any(versus.contradiction for _, versus in found):
+            start = "No verdict, because the intervals of the looks exclude each other"
+    return _first([f"{start}. {_deltas(found)}.", f"{start}. {_deltas(_extremes(found))}.", f"{start}."])
+
+
+def _done(versus: Versus) -> int:
+    return len(versus.seeds) + len(versus.missing)
+
+
+def _extremes(found: Sequence[tuple[str, Versus]]) -> list[tuple[str, Versus]]:
+    ordered = sorted(found, key=lambda item: -item[1].delta)
+    return [ordered[0], ordered[-1]] if len(ordered) > 2 else ordered
+
+
+def _deltas(found: Sequence[tuple[str, Versus]]) -> str:
+    return ", ".join(f"{name} {points(versus.delta)}" for name, versus in found) + f" points from {BASE}"
+
+
+def _progress(versus: Versus) -> str:
+    """Of which look the verdicts are, while another is planned."""
+    look = versus.look
+    return f" (look {look.number} of {look.of}, {versus.pairs} seeds)" if look and look.number < look.of else ""
+
+
+def _verdicts(found: Sequence[tuple[str, Versus]]) -> list[str]:
+    """The same with ever less detail."""
+    margin = f"{100 * found[0][1].margin:g} {'point' if found[0][1].margin == 0.01 else 'points'}"
+    by_label: dict[str, list[tuple[str, Versus]]] = {}
+    for item in found:
+        by_label.setdefault(str(item[1].verdict), []).append(item)
+
+    def told(detail: int) -> str:
+        said = []
+        for label in ("better", "worse", "no difference above margin", "undecided"):
+            some = by_label.get(label, [])
+            if not some:
+                continue
+            names = joined([name for name, _ in some]) if detail else counted(len(some), "model")
+            many, be = len(some) > 1, "are" if len(some) > 1 else "is"
+            if label in {"better", "worse"}:
+                by = f" by {abs(100 * some[0][1].delta):.2f} points" if detail > 1 and not many else ""
+                said.append(f"{names} {be} {label} than {BASE}{by}")
+            elif label == "undecided":
+                said.append(f"{names} {be} undecided")
+            else:
+                said.append(f"{names} {'make' if many else 'makes'} no difference above {margin}")
+        return "; ".join(said)
+
+    return [told(2), told(1), told(0)]
+
+
+def _first(sentences: Sequence[str]) -> str:
+    """The first that is short enough."""
+    return next((text for text in sentences if cells(text) <= LONGEST), cut(sentences[-1], LONGEST))
