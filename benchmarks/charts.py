@@ -19,13 +19,13 @@ import time
 from array import array
 from collections.abc import Callable
 
+import numpy as np
 from rich.style import Style
 from textual.strip import Strip
 
 from tui_attn.ui.charts.matrix import MatrixView, compose_matrix, matrix
 from tui_attn.ui.charts.plot import View, compose
-from tui_attn.ui.charts.series import SeriesStore
-from tui_attn.ui.curves import Curve
+from tui_attn.ui.charts.series import Curve, CurveStore
 from tui_attn.ui.styles import DrawingMode, Styles
 from tui_attn.ui.widgets.gate_strip import compose_gates
 
@@ -47,45 +47,40 @@ def losses(points: int, seeds: int = 1) -> list[Curve]:
             steps = array("d", (9.38 * (i + 1) for i in range(points)))
             values = array("d", (level + 2 * math.exp(-14 * i / points) + rng.gauss(0, 0.04) for i in range(points)))
             group = model if seeds > 1 else None
-            curves.append(Curve(f"{model}-s{seed}", model, model, steps, values, None, 469.0, group, revision=1))
+            curves.append(
+                Curve.of(
+                    f"{model}-s{seed}", model, model, steps, values, steps_per_epoch=469.0, group=group, revision=1
+                )
+            )
     return curves
 
 
 def chart(curves: list[Curve], width: int, height: int, smoothing: float = 0.0) -> Callable[[], list[Strip]]:
     """Return what draws a chart of `curves`, as it does after each change."""
-    store, dressed = SeriesStore(), dark_styles()
+    store, dressed = CurveStore(), dark_styles()
 
     def draw() -> list[Strip]:
-        store.sync(curves)
-        return compose(View(store.lines("step", smoothing=smoothing), "Loss"), width, height, dressed).strips
+        return compose(View(store.lines(curves, "step", smoothing=smoothing), "Loss"), width, height, dressed).strips
 
     return draw
 
 
 def anew(points: int) -> Callable[[], object]:
     """Smoothing of whole series, as after a change of the weight."""
-    curves, weights = losses(points), (0.6, 0.8)
-
-    def smooth() -> object:
-        store = SeriesStore()
-        store.sync(curves)
-        return [store.lines("step", smoothing=weight) for weight in weights[:1]]
-
-    return smooth
+    curves = losses(points)
+    return lambda: CurveStore().lines(curves, "step", smoothing=0.6)
 
 
 def grown(points: int) -> Callable[[], object]:
     """Smoothing of one more point of each series."""
-    store, curves = SeriesStore(), losses(points)
-    store.sync(curves)
-    store.lines("step", smoothing=0.6)
+    store, curves = CurveStore(), losses(points)
+    store.lines(curves, "step", smoothing=0.6)
 
     def smooth() -> object:
         for curve in curves:
-            curve.steps.append(curve.steps[-1] + 9.38)  # type: ignore[attr-defined]
-            curve.values.append(0.3)  # type: ignore[attr-defined]
-        store.sync(curves)
-        return store.lines("step", smoothing=0.6)
+            curve.steps = np.append(curve.steps, curve.steps[-1] + 9.38)
+            curve.values = np.append(curve.values, 0.3)
+        return store.lines(curves, "step", smoothing=0.6)
 
     return smooth
 

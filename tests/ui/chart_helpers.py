@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_attn.ui.curves import Curve
+from tui_attn.ui.charts.series import Curve
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.styles import DrawingMode, Styles
 from tui_attn.ui.theming import ThemedApp
@@ -51,7 +51,7 @@ def curve(
     xs = array("d", [10.0 * (i + 1) for i in range(len(ys))] if steps is None else steps)
     times = array("d", [x / 2 for x in xs])
     model = id_.rpartition("-s")[0] or id_
-    return Curve(id_, id_, model, xs, ys, times, 100.0, group, revision)
+    return Curve.of(id_, id_, model, xs, ys, times, steps_per_epoch=100.0, group=group, revision=revision)
 
 
 def text(strips: Sequence[Strip]) -> str:

@@ -168,7 +168,7 @@ def test_the_models_colours_stay_apart_for_every_kind_of_colour_vision(kind: str
         linear = np.array(DEFICIENCIES[kind]) @ linear if kind != "none" else linear
         return [ramp_colors._gamma(min(max(channel, 0.0), 1.0)) for channel in linear.tolist()]
 
-    colors = [palette.curve_color(key, TRUE, dark) for key in ("base", "se", "self-attention")]
+    colors = [palette.curve_color(styles().ink(key), TRUE, dark) for key in ("base", "se", "self-attention")]
     pairs = [(0, 1), (0, 2), (1, 2)]
     assert all(math.dist(seen(colors[a]), seen(colors[b])) > 0.25 for a, b in pairs)
     background = (16, 21, 27) if dark else (252, 252, 250)
@@ -181,25 +181,30 @@ def test_the_models_colours_stay_apart_for_every_kind_of_colour_vision(kind: str
 @pytest.mark.parametrize("dark", [True, False])
 def test_models_of_ones_own_stay_apart_too(kind: str, dark: bool) -> None:
     keys = ["base", "se", "self-attention", *(f"own-{number}" for number in range(5))]
+    dressed = {ascii_only: styles(DrawingMode(ascii=ascii_only)) for ascii_only in (False, True)}
     matrix = np.eye(3) if kind == "none" else np.array(DEFICIENCIES[kind])
 
     def seen(key: str) -> tuple[float, float, float]:
-        linear = matrix @ [palette._linear(channel / 255) for channel in palette.curve_color(key, TRUE, dark)]
+        color = palette.curve_color(dressed[False].ink(key), TRUE, dark)
+        linear = matrix @ [palette._linear(channel / 255) for channel in color]
         red, green, blue = (round(255 * ramp_colors._gamma(min(max(channel, 0.0), 1.0))) for channel in linear)
         return palette._oklab((red, green, blue))
 
     colors = [seen(key) for key in keys]
     assert min(math.dist(one, other) for one, other in itertools.combinations(colors, 2)) > 0.07
     for ascii_only in (False, True):
-        marks = [palette.ink(key).ascii_marker if ascii_only else palette.ink(key).marker for key in keys]
+        marks = [dressed[ascii_only].marker(key) for key in keys]
         assert len(set(marks)) == len(marks)
 
 
 def test_a_model_keeps_its_ink_and_others_get_one_by_name() -> None:
-    assert len({palette.ink(key).marker for key in ("base", "se", "self-attention")}) == 3
-    assert palette.ink("someone's model") == palette.ink("someone's model")
+    ink = styles().ink
+    assert len({ink(key).marker for key in ("base", "se", "self-attention")}) == 3
+    assert ink("someone's model") == ink("someone's model") != ink("another's")
     for key in ("base", "se", "self-attention", "other"):
-        sixteen = Color.from_rgb(*palette.curve_color(key, DrawingMode("16"), True)).downgrade(ColorSystem.STANDARD)
+        sixteen = Color.from_rgb(*palette.curve_color(ink(key), DrawingMode("16"), True)).downgrade(
+            ColorSystem.STANDARD
+        )
         assert sixteen.number in range(9, 15)
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tests.ui.chart_helpers import ASCII, HOSTILE, INF, MODES, NAN, TRUE, curve, styles, text
 from tui_attn.ui.charts.geometry import Span
 from tui_attn.ui.charts.plot import MIN_HEIGHT, MIN_WIDTH, Picture, View, compose
-from tui_attn.ui.charts.series import SeriesStore
-from tui_attn.ui.curves import Curve, XAxis
+from tui_attn.ui.charts.series import Curve, CurveStore, XAxis
 from tui_attn.ui.styles import DrawingMode
 
 
@@ -24,9 +23,8 @@ def picture(
     smoothing: float = 0.0,
     **options: object,
 ) -> Picture:
-    store = SeriesStore()
-    store.sync(curves)
-    view = View(store.lines(axis, smoothing=smoothing), "Loss", axis=axis, smoothing=smoothing)
+    lines = CurveStore().lines(curves, axis, log=bool(options.get("log_x")), smoothing=smoothing)
+    view = View(lines, "Loss", axis=axis, smoothing=smoothing)
     for name, value in options.items():
         setattr(view, name, value)
     return compose(view, width, height, styles(mode))
@@ -110,14 +108,14 @@ def test_without_points_it_says_what_it_waits_for() -> None:
 
 def test_a_small_chart_in_ascii_looks_like_this() -> None:
     curves = [curve("base", [4, 3, 2, 1, 0]), curve("se", [0, 1, 2, 3, 4])]
-    assert text(picture(curves, 40, 12, ASCII, cursor=30.0).strips).splitlines() == [
-        "Loss                             step 30",
+    assert text(picture(curves, 40, 12, ASCII, cursor=30.0, fit=False).strips).splitlines() == [
+        "Loss  - train        step 30  full range",
         "o base 2.0000  + se 2.0000",
         "4 +ooo               |               +++",
         "  |   oooo           |           ++++",
         "  |       ooooo      |      +++++",
         "  |            oooo  |  ++++",
-        "2 +              ++oo++ooo",
+        "2 +              ++oo+oooo",
         "  |       +++++++    |    ooooooo",
         "  |   ++++           |           oooo",
         "0 ++++               |               ooo",
@@ -135,54 +133,190 @@ def test_ascii_drawings_hold_ascii_only_and_no_colour() -> None:
     assert all(style.color is None and style.bgcolor is None for style in styles)
 
 
-def test_curves_have_their_own_marker_in_the_legend_and_on_the_canvas() -> None:
-    curves = [curve("base", [1.0] * 60), curve("se", [2.0] * 60), curve("self-attention", [3.0] * 60)]
-    lines = text(picture(curves, 100, 30).strips).splitlines()
-    assert all(f"{marker} {name}" in lines[1] for marker, name in (("●", "base"), ("▲", "se"), ("■", "self-attention")))
-    canvas = "\n".join(lines[2:-2])
-    assert all(canvas.count(marker) >= 3 for marker in "●▲■")
+def canvas(drawn: Picture) -> list[str]:
+    """The lines between the axes, with the values at the ends of lines."""
+    assert drawn.frame is not None
+    return text(drawn.strips).splitlines()[drawn.frame.top : drawn.frame.top + drawn.frame.height]
 
 
-def test_points_far_apart_have_their_marker_where_they_are() -> None:
-    train = curve("base", falling())
-    few = Curve("t", "test", "se", [100.0, 200.0, 300.0, 400.0], [0.5, 2.5, 0.5, 2.5], marker="△")
-    found = picture([train, few], 100, 30)
-    assert found.frame is not None
-    canvas = text(found.strips).splitlines()[found.frame.top : -2]
-    places = {(x, y) for y, line in enumerate(canvas) for x, glyph in enumerate(line) if glyph == "△"}
-    frame = found.frame
-    assert places == {(frame.left + frame.column(x), frame.row(y)) for x, y in zip(few.steps, few.values, strict=True)}
+def places_of(glyph: str, drawn: Picture) -> set[tuple[int, int]]:
+    """Column and row on the canvas of every `glyph`."""
+    frame = drawn.frame
+    assert frame is not None
+    return {
+        (x - frame.left, y)
+        for y, line in enumerate(canvas(drawn))
+        for x, found in enumerate(line[: frame.left + frame.width])
+        if found == glyph
+    }
 
 
-def test_a_few_points_side_by_side_are_no_crowd_of_markers() -> None:
-    long = curve("base", falling(400))
-    short = Curve("s", "short", "se", [10.0 * n for n in range(1, 13)], [1.0] * 12, marker="△")
-    canvas = "\n".join(text(picture([long, short], 100, 30).strips).splitlines()[2:-2])
-    assert canvas.count("△") <= 2
+def test_a_marker_stands_in_the_legend_and_at_the_end_of_its_line_and_nowhere_else() -> None:
+    curves = [curve("base", falling()), curve("se", [3.0] * 60), curve("self-attention", [5.0] * 30)]
+    drawn = picture(curves, 100, 30)
+    legend = text(drawn.strips).splitlines()[1]
+    assert all(f"{marker} {name}" in legend for marker, name in (("●", "base"), ("▲", "se"), ("■", "self-attention")))
+    frame = drawn.frame
+    assert frame is not None
+    for each, marker in zip(curves, "●▲■", strict=True):
+        x, y = float(each.steps[-1]), float(each.values[-1])
+        assert places_of(marker, drawn) == {(frame.column(x), frame.row(y))}
+
+
+def test_values_stand_at_the_ends_of_lines_apart_from_each_other() -> None:
+    curves = [curve("base", [1.0, 0.9101]), curve("se", [1.0, 0.9102]), curve("self-attention", [1.0, 0.2])]
+    drawn = picture(curves, 80, 20, percent=True)
+    ends = [line.rstrip()[-7:] for line in canvas(drawn) if line.rstrip().endswith("%")]
+    assert ends == ["▲91.02%", "●91.01%", "■20.00%"]
+    assert "91.02" not in text(drawn.strips).splitlines()[1], "nothing is told twice"
+
+
+def test_a_narrow_chart_has_its_values_in_the_legend() -> None:
+    drawn = picture([curve("base", [1.0, 0.9101])], 40, 20, percent=True)
+    assert "● base 91.01%" in text(drawn.strips).splitlines()[1]
+    assert not any("91.01%" in line for line in canvas(drawn))
+
+
+def test_more_curves_than_rows_keep_the_values_of_the_selected() -> None:
+    curves = [curve(f"run-{i}", [1.0, i / 100]) for i in range(60)]
+    for each in curves[:-1]:
+        each.dimmed = True
+    drawn = picture(curves, 80, 20, percent=True)
+    ends = [line for line in canvas(drawn) if line.rstrip().endswith("%")]
+    assert len(ends) == len(canvas(drawn))
+    assert "59.00%" in "".join(ends)
 
 
 def test_a_single_point_is_seen() -> None:
-    few = Curve("t", "test", "base", [200.0], [1.0], marker="○")
-    canvas = "\n".join(text(picture([curve("base", falling()), few], 80, 24).strips).splitlines()[2:-2])
-    assert canvas.count("○") == 1
+    few = Curve.of("t", "test", "base", [200.0], [1.0])
+    assert len(places_of("▲", picture([few, curve("se", falling())], 80, 24))) == 1
+    assert len(places_of("●", picture([few, curve("se", falling())], 80, 24))) == 1
 
 
-def test_points_of_several_curves_on_one_place_take_turns() -> None:
-    steps, values = [100.0, 200.0, 300.0, 400.0], [1.0] * 4
-    curves = [Curve(name, name, name, steps, values, marker=marker) for name, marker in (("a", "△"), ("b", "□"))]
-    canvas = "\n".join(text(picture(curves, 80, 24).strips).splitlines()[2:-2])
-    assert canvas.count("△") == canvas.count("□") == 2
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_the_selected_curve_lies_over_the_others(mode: DrawingMode) -> None:
+    curves = [curve("base", falling()), curve("se", falling()), curve("self-attention", falling())]
+    for chosen in range(3):
+        for index, each in enumerate(curves):
+            each.dimmed = index != chosen
+        dressed = styles(mode)
+        drawn = picture(curves, 80, 20, mode, fit=False)
+        frame = drawn.frame
+        assert frame is not None
+        front = dressed.curve(curves[chosen].color)
+        on_canvas = [
+            segment.style
+            for strip in drawn.strips[frame.top : frame.top + frame.height]
+            for segment in strip.crop(frame.left, frame.left + frame.width)
+            if segment.text.strip(" ┈") and segment.style
+        ]
+        assert {style.color for style in on_canvas} == {front.color}
+        marker = dressed.marker(curves[chosen].color)
+        assert places_of(marker, drawn)
+
+
+def test_what_is_faint_lies_under_everything_and_has_no_marker_and_no_value() -> None:
+    test, train = curve("base", [1.0] * 60), curve("base-train", [1.0] * 60)
+    train.faint = True
+    drawn = picture([train, test], 80, 20)
+    assert places_of("●", drawn)
+    legend = text(drawn.strips).splitlines()[1]
+    assert "base-train" not in legend
+    assert sum("1.0000" in line for line in canvas(drawn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("smooth", "faint", "said"), [(True, False, "━ train, smoothed 0.9"), (False, False, "━ test")]
+)
+def test_the_key_says_what_lines_are(smooth: bool, faint: bool, said: str) -> None:
+    line = curve("base", falling())
+    line.smooth, line.faint = smooth, faint
+    assert said in text(picture([line], 80, 20, smoothing=0.9).strips)
+
+
+def test_the_key_names_test_training_seeds_and_what_is_not_finite() -> None:
+    curves = [curve(f"se-s{seed}", [1.0, 2.0, NAN, 2.0], group="se") for seed in range(2)]
+    train = [curve(f"se-s{seed} train", [3.0] * 9, group="se") for seed in range(2)]
+    for each in curves:
+        each.smooth = False
+    for each in train:
+        each.faint = True
+    head = text(picture([*curves, *train], 120, 24, smoothing=0.9, fit=False).strips)
+    assert "Loss  ━ test  ━ train, smoothed 0.9  ░ all seeds  ✗ not finite" in head
+    ascii_head = text(picture([*curves, *train], 120, 24, ASCII, smoothing=0.9, fit=False).strips)
+    assert "- test  . train, smoothed 0.9  : all seeds  ! not finite" in ascii_head
+
+
+@pytest.mark.parametrize(("mode", "down"), [(TRUE, "↓"), (ASCII, "v")])
+def test_what_a_fitted_range_leaves_out_has_an_arrow_at_the_edge(mode: DrawingMode, down: str) -> None:
+    values = [0.1, 0.2, 0.3, *([0.9] * 60)]
+    drawn = picture([curve("base", values)], 80, 20, mode, fit=True)
+    assert drawn.frame is not None
+    assert drawn.frame.y.lower > 0.3
+    (place,) = places_of(down, drawn)
+    assert place == (drawn.frame.column(30.0), drawn.frame.height - 1)
+    assert "outside" in text(drawn.strips)
+    whole = picture([curve("base", values)], 80, 20, mode, fit=False)
+    assert not places_of(down, whole)
+    assert "outside" not in text(whole.strips)
+    assert "full range" in text(whole.strips)
+
+
+def test_the_first_epoch_of_the_test_curve_is_not_lost_without_a_mark() -> None:
+    epochs = Curve.of("t", "base", "base", [100.0 * n for n in range(1, 16)], [0.5, *([0.9] * 14)], smooth=False)
+    train = curve("base-train", [0.9] * 150)
+    train.faint = True
+    drawn = picture([epochs, train], 80, 20, fit=True)
+    assert drawn.frame is not None
+    assert (drawn.frame.column(100.0), drawn.frame.height - 1) in places_of("↓", drawn)
+
+
+def test_a_zoomed_range_has_arrows_on_both_sides() -> None:
+    drawn = picture([curve("base", [0.0, 0.0, 0.5, 1.0, 1.0])], 80, 20, y=Span(0.4, 0.6))
+    assert len(places_of("↑", drawn)) == len(places_of("↓", drawn)) == 1
+
+
+def test_the_x_axis_can_be_logarithmic() -> None:
+    drawn = picture([curve("base", falling(1000))], 100, 20, log_x=True, cursor=2.0)
+    shown = text(drawn.strips).splitlines()
+    assert shown[-1].rstrip().endswith("step (log)")
+    assert "100" in shown[-1]
+    assert "1000" in shown[-1]
+    assert "step 100" in shown[0]
+    assert "log x" in shown[0]
+    assert drawn.frame is not None
+    assert abs(drawn.frame.column(2.0) - drawn.frame.width // 3) <= 1
+
+
+def test_bands_that_overlap_keep_their_own_colours() -> None:
+    curves = [
+        curve(f"{model}-s{seed}", [1.0 + seed + shift] * 30, group=model)
+        for model, shift in (("base", 0.0), ("se", 0.3))
+        for seed in range(2)
+    ]
+    for each in curves[:2]:
+        each.dimmed = True
+    dressed = styles()
+    tints = {
+        segment.style.bgcolor.triplet
+        for strip in picture(curves, 80, 20).strips
+        for segment in strip
+        if segment.style and segment.style.bgcolor and segment.style.bgcolor.triplet
+    }
+    assert {tuple(tint) for tint in tints} == {dressed.tint("base", 0.12), dressed.tint("se", 0.25)}
+
+
+def test_a_narrow_chart_still_names_its_lines_and_has_every_value() -> None:
+    curves = [curve("base", falling()), curve("se", falling()), curve("self-attention", falling())]
+    curves[0].smooth = False
+    head = text(picture(curves, 39, 10, percent=True, smoothing=0.9, fit=False).strips).splitlines()[:2]
+    assert head == ["Loss  ━ test  ━ train        full range", "● 32.04%  ▲ 41.58%  ■ 41.58%"]
 
 
 @pytest.mark.parametrize("rows", [12, 16, 24, 40])
 def test_a_scale_has_more_than_one_label(rows: int) -> None:
     lines = text(picture([curve("base", [0.21, 1.3, 2.4])], 60, rows).strips).splitlines()
     assert sum("┤" in line for line in lines) >= 2
-
-
-def test_curves_that_lie_on_each_other_are_all_seen_in_ascii() -> None:
-    canvas = text(picture([curve("base", falling()), curve("se", falling())], 80, 20, ASCII).strips).splitlines()[2:-2]
-    assert all("\n".join(canvas).count(marker) > 10 for marker in "o+")
 
 
 def test_the_cursor_reads_every_series_at_its_step() -> None:
@@ -207,11 +341,9 @@ def test_nan_is_marked_where_it_happened_and_the_line_goes_on_after_it() -> None
     values = [1.0] * 40 + [NAN] + [1.0] * 40
     drawn = picture([curve("base", values)], 80, 20)
     assert drawn.frame is not None
-    row = next(strip.text for strip in drawn.strips if "✗" in strip.text)
-    column = row.index("✗") - drawn.frame.left
+    ((column, row),) = places_of("✗", drawn)
     assert abs(drawn.frame.x_at(column) - 410) < 20
-    assert row.count("✗") == 1
-    assert row[drawn.frame.left + column + 3] not in " ┈"
+    assert canvas(drawn)[row][drawn.frame.left + column + 3] not in " ┈"
 
 
 def test_a_log_scale_is_refused_where_nothing_is_positive_and_counts_what_it_hides() -> None:
@@ -257,13 +389,13 @@ def test_the_axis_names_what_it_counts(axis: XAxis) -> None:
 def test_hostile_labels_are_shown_and_never_obeyed() -> None:
     for label in HOSTILE:
         for mode in (TRUE, ASCII):
-            bad = Curve(label, label, label, [1.0, 2.0], [1.0, 2.0], marker=label)
-            drawn = picture([bad], 120, 20, mode, title=label, y_label=label, empty=label)
+            bad = Curve.of(label, label, label, [1.0, 2.0], [1.0, 2.0])
+            drawn = picture([bad], 120, 20, mode, title=label, empty=label)
             shown = text(drawn.strips)
             assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown.replace("\n", ""))
             assert "\u202e" not in shown
             assert [strip.cell_length for strip in drawn.strips] == [120] * 20
-    assert "acc[/bold]" in text(picture([Curve("a", "acc[/bold]", "a", [1.0], [1.0])]).strips)
+    assert "acc[/bold]" in text(picture([Curve.of("a", "acc[/bold]", "a", [1.0], [1.0])]).strips)
 
 
 def test_many_curves_are_counted_where_the_legend_is_full() -> None:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from tests.ui.chart_helpers import OneWidget, curve, run, settled, three
 from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
-from tui_attn.ui.curves import Curve
+from tui_attn.ui.charts.series import Curve
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.metric_plot import MetricPlot
 
@@ -29,15 +29,15 @@ def test_the_cursor_goes_from_point_to_point_and_reads_out_every_series() -> Non
         for key in ("left", "left", "left", "left", "right", "end", "home"):
             await pilot.press(key)
             await settled(pilot)
-            places.append(plot.cursor)
+            places.append(plot.shared.cursor)
         assert places == [30.0, 20.0, 10.0, 10.0, 20.0, 30.0, 10.0]
-        assert "● base 3.0000  ▲ se 6.0000" in app.screen_text()
+        assert "● base 3.0000 (raw 3.0000)  ▲ se 6.0000 (raw 6.0000)" in app.screen_text()
         assert "step 10" in app.screen_text()
         await pilot.press("end")
         await settled(pilot)
-        assert "● base 1.0000  ▲ se –" in app.screen_text()
+        assert "● base 1.9299 (raw 1.0000)  ▲ se –" in app.screen_text()
         await pilot.press("escape")
-        assert plot.cursor is None
+        assert plot.shared.cursor is None
 
     run(plot, do)
 
@@ -50,9 +50,9 @@ def test_the_cursor_moves_at_least_a_column_where_points_are_dense() -> None:
         await settled(pilot)
         plot.focus()
         await pilot.press("end", "left")
-        one = plot.cursor
+        one = plot.shared.cursor
         await pilot.press("shift+left")
-        ten = plot.cursor
+        ten = plot.shared.cursor
         assert one is not None
         assert ten is not None
         cell = 50000 / 75
@@ -111,7 +111,7 @@ def test_zooming_keeps_the_cursor_in_its_place() -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
-        plot.cursor = 800.0
+        plot.shared.change(cursor=800.0)
         await settled(pilot)
         before = plot.shown_x
         await pilot.press("plus")
@@ -169,12 +169,16 @@ def test_switches_by_keyboard() -> None:
         plot.set_curves([curve("se-s0", [1.0] * 9, group="se"), curve("se-s1", [2.0] * 9, group="se")])
         await settled(pilot)
         plot.focus()
-        await pilot.press("right_square_bracket", "right_square_bracket", "l")
+        assert "smoothed 0.9" in app.screen_text()
+        await pilot.press("left_square_bracket", "left_square_bracket", "l")
         await settled(pilot)
-        assert (plot.smoothing, plot.log_scale) == (0.6, True)
-        assert "smoothing 0.60 · log" in app.screen_text()
-        await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket", "l", "w")
-        assert (plot.smoothing, plot.log_scale, plot.show_raw) == (0.0, False, False)
+        assert (plot.shared.smoothing, plot.log_scale) == (0.6, True)
+        assert "smoothed 0.6" in app.screen_text()
+        assert "log y" in app.screen_text()
+        await pilot.press("right_square_bracket", "l", "w", "y")
+        await settled(pilot)
+        assert (plot.shared.smoothing, plot.log_scale, plot.shared.show_raw, plot.fit) == (0.8, False, False, False)
+        assert "full range" in app.screen_text()
         axes = []
         for _ in range(3):
             await pilot.press("a")
@@ -196,17 +200,39 @@ def test_cursor_and_view_go_along_to_another_axis() -> None:
         plot.set_curves(three())
         await settled(pilot)
         plot.focus()
-        plot.cursor = 500.0
+        plot.shared.change(cursor=500.0)
         plot.action_zoom(0.5)
         await settled(pilot)
         steps = plot.shown_x
-        plot.x_axis = "time"
+        plot.show_axis("time", False)
         await settled(pilot)
         seconds = plot.shown_x
-        assert plot.cursor == 250.0
+        assert plot.shared.cursor == 250.0
         assert steps is not None
         assert seconds is not None
         assert (seconds.lower, seconds.upper) == pytest.approx((steps.lower / 2, steps.upper / 2), rel=0.02)
+
+    run(plot, do)
+
+
+def test_the_x_axis_turns_logarithmic_and_takes_the_cursor_along() -> None:
+    plot = MetricPlot("Loss")
+
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
+        plot.set_curves(three())
+        await settled(pilot)
+        plot.focus()
+        await pilot.press("end", "L")
+        await settled(pilot)
+        assert "log x" in app.screen_text()
+        assert "step 1,000" in app.screen_text()
+        await pilot.press("home")
+        await settled(pilot)
+        assert "step 10" in app.screen_text()
+        await pilot.press("a", "L")
+        await settled(pilot)
+        assert "epoch 0.10" in app.screen_text()
+        assert "log x" not in app.screen_text()
 
     run(plot, do)
 
@@ -215,8 +241,8 @@ def test_an_axis_that_is_not_known_is_said_and_steps_are_taken() -> None:
     plot = MetricPlot("Loss")
 
     async def do(app: OneWidget, pilot: Pilot[int]) -> None:
-        plot.set_curves([Curve("a", "a", "base", [1.0, 2.0], [1.0, 2.0])])
-        plot.x_axis = "epoch"
+        plot.set_curves([Curve.of("a", "a", "base", [1.0, 2.0], [1.0, 2.0])])
+        plot.show_axis("epoch", False)
         await settled(pilot)
         assert "epoch not known" in app.screen_text()
         assert app.screen_text().splitlines()[-1].split()[-1] == "step"
@@ -238,8 +264,8 @@ def test_the_mouse_zooms_drags_and_puts_the_cursor() -> None:
         await settled(pilot)
         await pilot.click(plot, Offset(40, 10))
         await settled(pilot)
-        assert plot.cursor is not None
-        assert 400 < plot.cursor < 600
+        assert plot.shared.cursor is not None
+        assert 400 < plot.shared.cursor < 600
         whole = plot.shown_x
         plot.post_message(events.MouseScrollUp(plot, 40, 10, 0, -1, 0, False, False, False, screen_x=40, screen_y=10))
         await settled(pilot)

@@ -8,18 +8,19 @@ from array import array
 from collections.abc import Sequence
 
 import pytest
+from textual.containers import Vertical
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.strip import Strip
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, run, settled, three
 from tests.ui.harness import until
-from tui_attn.ui.curves import Curve
+from tui_attn.ui.charts.series import Curve, Smoother
 from tui_attn.ui.options import THEMES
 from tui_attn.ui.styles import DrawingMode
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.heatmap import Heatmap
-from tui_attn.ui.widgets.metric_plot import MetricPlot
+from tui_attn.ui.widgets.metric_plot import MetricPlot, SharedView
 
 
 class Painted(MetricPlot):
@@ -35,17 +36,18 @@ class Painted(MetricPlot):
 
 
 def test_the_chart_shows_its_curves() -> None:
-    plot = MetricPlot("Training loss", y_label="nats")
+    plot = MetricPlot("Training loss")
 
     async def steps(app: OneWidget, pilot: Pilot[int]) -> None:
         assert "waiting for the first points" in app.screen_text()
         plot.set_curves(three())
         await settled(pilot)
         shown = app.screen_text()
-        assert "Training loss  nats" in shown
-        assert "● base 0.3500" in shown
-        assert "■ self-attention 0.3857" in shown
-        assert "▲ se 0.2500" in shown
+        assert "Training loss  ━ train, smoothed 0.9" in shown
+        assert "● base  ▲ se  ■ self-attention" in shown
+        for marker, each in zip("●▲■", three(), strict=True):
+            smoothed = Smoother(0.9).extend(each.values)[-1]
+            assert f"{marker}{smoothed:.4f}" in shown
 
     run(plot, steps)
 
@@ -55,20 +57,18 @@ def test_nothing_is_drawn_when_nothing_changed() -> None:
     steps, values = array("d", range(1, 102)), array("d", [1.0] * 51 + [2.0] * 50)
 
     def given(revision: int) -> list[Curve]:
-        return [Curve("base", "base", "base", steps, values, revision=revision)]
+        return [Curve.of("base", "base", "base", steps[:], values[:], revision=revision)]
 
     async def do(app: OneWidget, pilot: Pilot[int]) -> None:
         plot.set_curves(given(1))
         await settled(pilot)
         drawn = plot.drawings
         plot.set_curves(given(1))
-        plot.set_curves(given(2))  # a new revision of the same points
-        plot.redraw()
         await settled(pilot)
         assert plot.drawings == drawn
         steps.append(102.0)
         values.append(1.5)
-        plot.set_curves(given(3))
+        plot.set_curves(given(2))
         await settled(pilot)
         assert plot.drawings == drawn + 1
 
@@ -82,9 +82,9 @@ def test_many_changes_at_once_are_one_drawing() -> None:
         plot.set_curves(three())
         await settled(pilot)
         drawn = plot.drawings
-        plot.smoothing = 0.5
+        plot.shared.change(smoothing=0.5)
         plot.log_scale = True
-        plot.cursor = 500.0
+        plot.shared.change(cursor=500.0)
         await settled(pilot)
         assert plot.drawings == drawn + 1
 
@@ -103,7 +103,7 @@ def test_a_hidden_chart_draws_nothing_and_catches_up_when_shown() -> None:
         assert plot.drawings == drawn
         plot.display = True
         await settled(pilot)
-        assert "● base 0.3500" in app.screen_text()
+        assert "● base" in app.screen_text()
 
     run(plot, do)
 
@@ -134,10 +134,10 @@ def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
 
     async def in_chart(app: OneWidget, pilot: Pilot[int]) -> None:
         for label in HOSTILE:
-            plot.title = plot.y_label = plot.empty = label
+            plot.title = plot.empty = label
             plot.set_curves([])
             await harmless(app, pilot)
-            plot.set_curves([Curve(label, label, label, [1.0, 2.0], [1.0, NAN], group=label)])
+            plot.set_curves([Curve.of(label, label, label, [1.0, 2.0], [1.0, NAN], group=label)])
             await harmless(app, pilot)
 
     async def in_gates(app: OneWidget, pilot: Pilot[int]) -> None:
@@ -205,7 +205,8 @@ def test_a_resize_is_followed() -> None:
             await until(pilot, lambda size=size: (plot.size.width, plot.size.height) == size)  # type: ignore[misc]
             await settled(pilot)
             assert ("too small" in app.screen_text()) == (size == (20, 4))
-        assert len(app.screen_text().splitlines()[-2]) == 80
+        assert app.screen_text().splitlines()[-1].endswith(" step")
+        assert len(app.screen_text().splitlines()[-1]) == 80
 
     run(plot, do)
 
@@ -217,3 +218,30 @@ def test_importing_the_widgets_loads_neither_numpy_nor_plotext() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_linked_charts_share_cursor_axis_zoom_and_smoothing_but_no_range_of_values() -> None:
+    shared = SharedView()
+    one, other = (MetricPlot(name, shared=shared) for name in ("Loss", "Accuracy"))
+
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
+        for plot in (one, other):
+            plot.set_curves(three())
+        await settled(pilot)
+        one.focus()
+        await pilot.press("home", "right", "plus", "a", "right_square_bracket", "l")
+        await settled(pilot)
+        assert one.shown_x == other.shown_x
+        assert one.shown_x is not None
+        assert one.zoomed
+        assert all(line.endswith(" epoch") for line in app.screen_text().splitlines()[11::12])
+        assert app.screen_text().count("smoothed 0.95") == 2
+        assert app.screen_text().count("● base") == 2
+        assert app.screen_text().count("epoch 0.20") == 2, "the value cursor is in both"
+        assert app.screen_text().count("log y") == 1
+        await pilot.press("0", "escape")
+        await settled(pilot)
+        assert not other.zoomed
+        assert shared.cursor is None
+
+    run(Vertical(one, other), do)

@@ -9,7 +9,6 @@ from tests.recorded import record
 from tests.ui.harness import drive, make_app, until
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.charts import palette
 from tui_attn.ui.screens.run_details import details
 from tui_attn.ui.widgets.curves_panel import CurvesPanel
 
@@ -28,6 +27,6 @@ def test_without_gates_there_is_no_strip_and_the_details_say_why(tmp_path: Path)
         text = "\n".join("".join(piece[0] for piece in row.pieces) for row in details(view, "runs/x", 100))
         assert "MyNet, a model of your own" in text
         assert "no block of tui_attn.models in it, so it has no heatmaps" in text
-        assert palette.ink("my_net-mynet") != palette.ink("other-other")
+        assert app.drawing.ink("my_net-mynet") != app.drawing.ink("other-other")
 
     drive(app, script, size=(120, 40))

@@ -12,7 +12,6 @@ from tui_attn.experiment.event_log import LogWriter
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.messages import (
-    ChartsLoaded,
     CommandSent,
     DevicesRead,
     LogsAdvanced,
@@ -20,7 +19,7 @@ from tui_attn.ui.messages import (
 )
 from tui_attn.ui.screens.comparison import ComparisonScreen
 
-OURS = (ChartsLoaded, CommandSent, DevicesRead, LogsAdvanced, RunSelected)
+OURS = (CommandSent, DevicesRead, LogsAdvanced, RunSelected)
 
 
 class Heard(list[Message]):
@@ -56,7 +55,7 @@ def test_from_the_first_picture_to_the_comparison(tmp_path: Path) -> None:
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script, message_hook=heard)
-    names = [name for name in heard.names if name not in {"DevicesRead", "ChartsLoaded"}]
+    names = [name for name in heard.names if name != "DevicesRead"]
     assert names == ["LogsAdvanced", "RunSelected", "LogsAdvanced"]
     pictures = [message.snapshot for message in heard if isinstance(message, LogsAdvanced)]
     assert next(picture.state for picture in pictures if picture.complete) == "running"
@@ -90,5 +89,5 @@ def test_newer_pictures_replace_older_ones_and_nothing_else() -> None:
     picture = Snapshot("x", "running", True, {}, [], 0, [], 0, {}, None, None, None, True, 0)
     older, newer = LogsAdvanced(picture), LogsAdvanced(picture)
     assert older.can_replace(newer)
-    assert not older.can_replace(RunSelected("se-s0"))
+    assert not older.can_replace(RunSelected())
     assert not CommandSent("id", "pause", None).can_replace(CommandSent("id2", "pause", None))

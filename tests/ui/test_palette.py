@@ -117,8 +117,8 @@ def test_an_action_of_a_panel_without_the_focus_reaches_that_panel(tmp_path: Pat
         assert app.dashboard.curves is not None
         plot = app.dashboard.curves.plots["loss"]
         await opened(pilot, app)
-        await typed(pilot, app, "logarithmic")
-        assert "Logarithmic scale" in rows(app)[0]
+        await typed(pilot, app, "logarithmic y")
+        assert "Logarithmic y axis" in rows(app)[0]
         before = screen_text(app)
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.dashboard)

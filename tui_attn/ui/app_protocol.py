@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.form_state import FormState
+    from tui_attn.ui.jobs import Jobs
     from tui_attn.ui.messages import JobAdvanced
     from tui_attn.ui.options import UiOptions
+    from tui_attn.ui.styles import Styles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +41,10 @@ class AppProtocol(Protocol):
     """The app, with or without an open experiment."""
 
     dependencies: Dependencies
+    drawing: Styles
+    """The styles of the theme in use."""
     options: UiOptions
+    jobs: Jobs
     runs_dir: Path
     """Where experiments are kept."""
     drafts: dict[str, FormState]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.styles import Styles
 
 Piece: TypeAlias = tuple[str, str | Style]
@@ -109,7 +110,7 @@ class Lines(Widget):
     @property
     def drawing(self) -> Styles:
         """The styles of the theme in use."""
-        return cast(Styles, self.app.drawing)  # type: ignore[attr-defined]
+        return app_of(self).drawing
 
     def lines(self, width: int, height: int) -> Sequence[Row | Strip]:
         """The lines to show in `width` x `height` cells; missing ones stay blank."""

@@ -77,6 +77,19 @@ def rate_text(value: float | None) -> str:
     return f"{value / 1000:.0f}k" if value < 1_000_000 else f"{value / 1e6:.2f}M"
 
 
+def waiting_for_turn(views: Sequence[RunView]) -> set[str]:
+    """The runs that wait while another run of their worker trains: workers train runs in turns of an epoch."""
+    workers: dict[int | None, list[RunView]] = {}
+    for view in views:
+        if view.shown == "running":
+            workers.setdefault(view.state.worker, []).append(view)
+    waiting = set()
+    for held in workers.values():
+        active = max(held, key=lambda view: view.state.last_t)
+        waiting |= {view.state.id for view in held if view is not active}
+    return waiting
+
+
 def state_style(view: RunView) -> str:
     """The style of the state of a run."""
     return STATE_INKS.get(view.shown, "normal")
@@ -136,6 +149,12 @@ def counts_text(runs: Mapping[str, RunView]) -> str:
         found[view.shown] = found.get(view.shown, 0) + 1
     order = ("failed", "lost", "stalled", "running", "starting", "paused", "queued", "finished", "stopped", "skipped")
     return " · ".join(f"{found[state]} {state}" for state in order if state in found)
+
+
+def reading(snapshot: Snapshot) -> str:
+    """What stands where something isn't read yet."""
+    runs = len(snapshot.runs)
+    return f"reading {runs} {'run' if runs == 1 else 'runs'} ... {100 * snapshot.share:.0f} %"
 
 
 def elapsed(snapshot: Snapshot, now: float) -> float | None:

@@ -30,7 +30,8 @@ class Context(NamedTuple):
 
     now: float
     zone: Callable[[float], time.struct_time]
-    ascii: bool
+    marker: Callable[[str], str]
+    """The marker of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,14 @@ def _state(entry: Entry, size: int, context: Context) -> Pieces:
 
 
 def _models(entry: Entry, size: int, context: Context) -> Pieces:
-    from tui_attn.ui.charts.palette import ink  # not needed for the first frame
-
     if size > 6:
         return [(", ".join(entry.models), "normal")]
     shown = entry.models if len(entry.models) <= 3 else entry.models[:2]
-    marker = {model: ink(model).ascii_marker if context.ascii else ink(model).marker for model in shown}
     more = len(entry.models) - len(shown)
-    return [*((f"{marker[model]} ", f"model:{model}") for model in shown), (f"+{more}" if more else "", "muted")]
+    return [
+        *((f"{context.marker(model)} ", f"model:{model}") for model in shown),
+        (f"+{more}" if more else "", "muted"),
+    ]
 
 
 def _versus_base(entry: Entry, size: int, context: Context) -> Pieces:

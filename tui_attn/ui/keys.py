@@ -93,6 +93,13 @@ PANEL_KEYS = (
 )
 """Keys of everything that scrolls."""
 
+RUN_TABLE_KEYS = (
+    Key("hide_run", "space", "hide", "hide", "Hide the curves of this run or model, or show them again"),
+    Key("unfold", "right", "fold(True)", "unfold", "Show the runs of this model (enter too)"),
+    Key("fold", "left", "fold(False)", "fold", "Show one row for all runs of this model"),
+)
+"""Keys of the run table."""
+
 SCREEN_KEYS = (Key("back", "escape,backspace", "back", "back", "Go back to the dashboard", True),)
 """Keys of the screens that cover the dashboard."""
 
@@ -243,6 +250,7 @@ TRASH_KEYS = (
 TABLES: dict[str, tuple[Key, ...]] = {
     "everywhere": APP_KEYS,
     "dashboard": DASHBOARD_KEYS,
+    "run table": RUN_TABLE_KEYS,
     "what scrolls": PANEL_KEYS,
     "other screens": SCREEN_KEYS,
     "questions": CONFIRM_KEYS,

@@ -45,9 +45,7 @@ class DevicesRead(OfExperiment, bubble=False):
 
 @dataclass
 class RunSelected(Message):
-    """Another run was selected."""
-
-    run: str
+    """Another run or model was selected, or other runs are hidden."""
 
 
 @dataclass
@@ -69,11 +67,6 @@ class SteeringFailed(OfExperiment, bubble=False):
 @dataclass
 class ExperimentResumed(OfExperiment, bubble=False):
     """A new supervisor was started."""
-
-
-@dataclass
-class ChartsLoaded(Message, bubble=False):
-    """The chart libraries are imported."""
 
 
 @dataclass

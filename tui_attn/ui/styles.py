@@ -11,7 +11,7 @@ from rich.color import Color
 from rich.style import Style
 from textual.color import Color as ThemeColor
 
-from tui_attn.experiment.model_info import RGB
+from tui_attn.experiment.model_info import MODELS, RGB, CurveStyle, further_style
 
 Colors = Literal["true", "256", "16", "none"]
 """True colour, the 256-colour palette, the 16 ANSI colours, or none at all (NO_COLOR)."""
@@ -64,9 +64,20 @@ class Styles:
     """
 
     def __init__(
-        self, look_up: Callable[[str], Style], mode: DrawingMode, *, dark: bool, background: str, selected: str
+        self,
+        look_up: Callable[[str], Style],
+        mode: DrawingMode,
+        *,
+        dark: bool,
+        background: str,
+        selected: str,
+        given: dict[str, CurveStyle] | None = None,
     ) -> None:
-        """`look_up` returns the style of a component class; the others are colours of the theme."""
+        """`look_up` returns the style of a component class; `background` and `selected` are colours of the theme.
+
+        `given` keeps the styles of models without one of their own from theme to theme, in the order of their use.
+        """
+        self._given = {} if given is None else given
         self.mode = mode
         self.dark = dark
         under, chosen = ThemeColor.parse(background), ThemeColor.parse(selected)
@@ -118,23 +129,27 @@ class Styles:
         grey = len(set(color)) == 1  # the 256 have enough greys, and Rich finds the nearest
         return color if grey or self.mode.colors != "256" else of_256(color)
 
-    def curve(self, key: str, *, bold: bool = False) -> Style:
-        """Return the style of a curve with palette key `key`."""
-        from tui_attn.ui.charts.palette import curve_color  # not needed for the first frame
+    def curve(self, key: str, *, bold: bool = False, share: float = 1.0) -> Style:
+        """Return the style of a curve with palette key `key`; a `share` below 1 fades it into the background."""
+        from tui_attn.ui.charts.palette import faded  # not needed for the first frame
 
-        return self.style(curve_color(key, self.mode, self.dark), bold=bold)
+        color = faded(self.ink(key), self.mode, self.dark, self.background, share)
+        return self.style(color, bold=bold, dim=share < 1 and self.mode.colors == "none")
 
-    def behind(self, key: str) -> Style:
-        """Return the faint style of what stands behind that curve."""
-        from tui_attn.ui.charts.palette import faint_color
+    def tint(self, key: str, share: float) -> RGB:
+        """Return the background of that curve's band, `share` of its colour."""
+        from tui_attn.ui.charts.palette import blend
 
-        return self.style(faint_color(key, self.mode, self.dark, self.background), dim=self.mode.colors == "none")
+        return blend(self.background, self.ink(key).dark if self.dark else self.ink(key).light, share)
 
-    def tint(self, key: str, under: RGB | None = None) -> RGB:
-        """Return the background of that curve's band, on `under` where bands overlap."""
-        from tui_attn.ui.charts.palette import blend, curve_color
+    def ink(self, key: str) -> CurveStyle:
+        """Return the style of palette key `key`: that of a model, for any other key the next free one from then on."""
+        own = MODELS[key].style if key in MODELS else None
+        return own or self._given.setdefault(key, further_style(len(self._given)))
 
-        return blend(under or self.background, curve_color(key, self.mode, self.dark), 0.22)
+    def marker(self, key: str) -> str:
+        """Return the character that tells that curve apart without colour."""
+        return self.ink(key).ascii_marker if self.mode.ascii else self.ink(key).marker
 
 
 def _rgb(text: str) -> RGB:

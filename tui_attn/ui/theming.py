@@ -7,6 +7,7 @@ from typing import ClassVar
 from rich.color import ColorSystem
 from rich.style import Style
 
+from tui_attn.experiment.model_info import CurveStyle
 from tui_attn.ui import themes
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.options import UiOptions
@@ -51,6 +52,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         self._wants_ascii = ascii_only() if options.ascii is None else options.ascii
         super().__init__(ascii_only=self._wants_ascii)
         self._terminal_colors = self.color_system
+        self._model_styles: dict[str, CurveStyle] = {}
         light = light_background()
         for theme in themes.ALL.values():
             self.register_theme(themes.on_light(theme) if theme.ansi and light else theme)
@@ -77,6 +79,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
             dark=self.current_theme.dark,
             background=variables["background"],
             selected=variables["selected"],
+            given=self._model_styles,
         )
 
     def refresh_css(self, animate: bool = True) -> None:

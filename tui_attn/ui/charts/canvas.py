@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotext
@@ -18,14 +17,25 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui_attn.experiment.model_info import RGB
-from tui_attn.ui.charts.geometry import Frame, dots
+from tui_attn.ui.charts.geometry import Floats, Frame, Pixels, dots
 from tui_attn.ui.charts.legend import index_at
-from tui_attn.ui.charts.series import Line
+from tui_attn.ui.charts.series import Curve
 from tui_attn.ui.styles import Styles
 
-if TYPE_CHECKING:
-    from tui_attn.ui.charts.geometry import Floats, Pixels
+BAND, BAND_DIMMED = 0.25, 0.12
+"""How much of its colour the band of a group has."""
+FAINT = (0.4, 0.55)
+"""How much of its colour a faint curve has: dimmed, and not."""
+DIMMED = 0.7
+"""How much of its colour a strong curve has where another one is selected."""
+RAW = 0.35
+
+
+def share_of(line: Curve) -> float:
+    """Return how much of its colour `line` is drawn in."""
+    if line.faint:
+        return FAINT[not line.dimmed]
+    return DIMMED if line.dimmed else 1.0
 
 
 class Grid:
@@ -140,24 +150,22 @@ def _drawn(
 
 _EMPTY = " \u2800┈░:"
 """What a line may be drawn over: nothing, the grid, a band."""
-_POINT_CELLS = 3
-"""Cells of width that a point of its own takes at least."""
 
 
-def bands(grid: Grid, frame: Frame, lines: list[Line], styles: Styles) -> None:
-    """Fill what lies between the lowest and the highest of a group."""
-    tints: dict[tuple[int, int], RGB] = {}
-    for line in lines:
+def bands(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
+    """Fill what lies between the lowest and the highest of a group. Where bands overlap, the upper one hides others."""
+    for line in sorted(lines, key=lambda line: line.rank):
         if line.low is None or line.high is None:
             continue
+        share = BAND_DIMMED if line.dimmed else BAND
+        tinted = styles.style(None, styles.tint(line.color, share))
         for column, (top, bottom) in enumerate(_band_rows(frame, line.x, line.low, line.high)):
             for row in range(max(top, 0), min(bottom, frame.height - 1) + 1):
                 if styles.mode.colors == "true":
-                    tints[column, row] = styles.tint(line.color, tints.get((column, row)))
+                    grid.styles[row][column] = tinted
                 else:
-                    grid.put(column, row, ":" if styles.mode.ascii else "░", styles.behind(line.color))
-    for (column, row), color in tints.items():
-        grid.styles[row][column] = styles.style(None, color)
+                    glyph = ":" if styles.mode.ascii else "░"
+                    grid.put(column, row, glyph, styles.curve(line.color, share=FAINT[not line.dimmed]))
 
 
 def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[tuple[int, int]]:
@@ -183,22 +191,16 @@ def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[
 
 
 def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
-    """Put drawn layers into what is still empty. Where several meet they take turns, so that none hides another."""
-    for row in range(grid.height):
-        glyphs, styles = grid.glyphs[row], grid.styles[row]
-        present: dict[int, list[tuple[str, Style]]] = {}
-        for drawn, style in layers:
-            line = drawn[row]
-            if not line.isspace():
-                for column, glyph in enumerate(line):
-                    if glyph not in _EMPTY:
-                        present.setdefault(column, []).append((glyph, style))
-        for column, found in present.items():
-            if glyphs[column] in _EMPTY:
-                glyph, style = found[(column // 2) % len(found)]
-                glyphs[column] = glyph
-                under = styles[column]
-                styles[column] = under + style if under.bgcolor else style
+    """Put drawn layers, the uppermost first, into what is still empty."""
+    for drawn, style in layers:
+        for row, line in enumerate(drawn):
+            if line.isspace():
+                continue
+            glyphs, styles = grid.glyphs[row], grid.styles[row]
+            for column, glyph in enumerate(line):
+                if glyph not in _EMPTY and glyphs[column] in _EMPTY:
+                    under = styles[column]
+                    glyphs[column], styles[column] = glyph, under + style if under.bgcolor else style
 
 
 def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> None:
@@ -213,61 +215,45 @@ def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> 
                     grid.styles[row][column] = grid.styles[row][column] + styles("grid")
 
 
-def line_markers(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], styles: Styles) -> None:
-    """The marker of each line on it, so that lines are told apart without colour.
-
-    On every point where points are far apart, such as those of a test set after each epoch, else here and there.
-    """
-    if styles.mode.ascii:
-        return
-    every = max(frame.width // 5, 12)
-    sparse: list[tuple[Floats, Floats, str, Style]] = []
-    for index, (line, marker) in enumerate(zip(lines, markers, strict=True)):
-        if line.faint:
-            continue
-        style = styles.curve(line.color, bold=True)
-        y = frame.scaled(line.y)
-        good = np.isfinite(y)
-        x, y = line.x[good], y[good]
-        first, last = np.searchsorted(x, [frame.x.lower, frame.x.upper + frame.x.width * 1e-9])
-        places = frame.columns(x[first:last])
-        if len(places) and (places[-1] - places[0]) >= _POINT_CELLS * (len(places) - 1):
-            sparse.append((x[first:last], y[first:last], marker, style))
-        elif len(x) and len(lines) > 1:
-            for column in range(every // 2 + index * every // len(lines), frame.width, every):
-                place = frame.x_at(column)
-                if x[0] <= place <= x[-1]:
-                    _stamp(grid, column, frame.row(float(np.interp(place, x, y))), marker, style)
-    _put_points(grid, frame, sparse)
+def end_markers(grid: Grid, frame: Frame, lines: list[Curve], markers: list[str], styles: Styles) -> None:
+    """The marker of each strong line at its last point in the picture, so that lines are told apart without colour."""
+    for line, marker in sorted(zip(lines, markers, strict=True), key=lambda pair: pair[0].rank):
+        end = None if line.faint else last_point(line, frame)
+        if end is not None:
+            column, row = frame.column(end[0]), frame.row(end[1])
+            style = styles.curve(line.color, bold=True, share=share_of(line))
+            grid.put(column, row, marker, grid.styles[min(max(row, 0), grid.height - 1)][column] + style)
 
 
-def _put_points(grid: Grid, frame: Frame, lines: list[tuple[Floats, Floats, str, Style]]) -> None:
-    """A marker on every point. Where those of several lines meet they take turns."""
-    found: dict[tuple[int, int], list[tuple[int, str, Style]]] = {}
-    for x, y, marker, style in lines:
-        for order, (column, height) in enumerate(zip(frame.columns(x).tolist(), y.tolist(), strict=True)):
-            row = frame.row(height)
-            if 0 <= row < grid.height:
-                found.setdefault((column, row), []).append((order, marker, style))
-    for (column, row), points in found.items():
-        _, marker, style = points[points[0][0] % len(points)]
-        grid.put(column, row, marker, grid.styles[row][column] + style)
+def last_point(line: Curve, frame: Frame) -> tuple[float, float] | None:
+    """Return place and height of the last finite point of `line` in the picture; None where there is none."""
+    heights = frame.scaled(line.y)
+    inside = (line.x >= frame.x.lower) & (line.x <= frame.x.upper + frame.x.width * 1e-9)
+    good = np.flatnonzero(np.isfinite(heights) & inside)
+    return (float(line.x[good[-1]]), float(heights[good[-1]])) if len(good) else None
 
 
-def _stamp(grid: Grid, column: int, row: int, marker: str, style: Style) -> None:
-    """Put a marker on the cell of its line nearest to `row`, if the line is there at all."""
-    color = style.color
-    for distance in range(3):
-        for near in {row - distance, row + distance}:
-            if 0 <= near < grid.height:
-                under = grid.styles[near][column]
-                if grid.glyphs[near][column] not in _EMPTY and under.color == color:
-                    grid.glyphs[near][column] = marker
-                    grid.styles[near][column] = under + style
-                    return
+def outside_marks(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
+    """An arrow at the edge for each stretch of a line that lies above or below the range shown."""
+    for line in sorted(lines, key=lambda line: -line.rank):
+        heights = frame.scaled(line.y)
+        inside = (line.x >= frame.x.lower) & (line.x <= frame.x.upper)
+        style = styles.curve(line.color, bold=True, share=share_of(line))
+        for beyond, row, glyph in (
+            (heights > frame.y.upper, 0, "^" if styles.mode.ascii else "↑"),
+            (heights < frame.y.lower, frame.height - 1, "v" if styles.mode.ascii else "↓"),
+        ):
+            out = beyond & inside
+            # The last point of each stretch: where the line comes back, or ends.
+            ends = np.flatnonzero(out & ~np.r_[out[1:], False])
+            for column in dict.fromkeys(frame.columns(line.x[ends]).tolist()):
+                taken = grid.glyphs[row][column] in "↑↓^v" and grid.glyphs[row][column] != " "
+                at = column + 1 if taken and column + 1 < grid.width else column
+                if not taken or at != column:
+                    grid.put(at, row, glyph, grid.styles[row][at] + style)
 
 
-def nan_marks(grid: Grid, frame: Frame, lines: list[Line], styles: Styles) -> None:
+def nan_marks(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
     """A cross where a value wasn't a number, at the height of the last that was."""
     glyph = "!" if styles.mode.ascii else "✗"
     for line in lines:
@@ -289,11 +275,13 @@ def nan_marks(grid: Grid, frame: Frame, lines: list[Line], styles: Styles) -> No
             if column != previous + 1:
                 grid.put(column, row, glyph, styles.curve(line.color, bold=True))
             elif grid.glyphs[row][column] in _EMPTY:
-                grid.put(column, row, glyph, styles.behind(line.color))
+                grid.put(column, row, glyph, styles.curve(line.color, share=FAINT[0]))
             previous = column
 
 
-def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str], cursor: float, styles: Styles) -> None:
+def cursor_line(
+    grid: Grid, frame: Frame, lines: list[Curve], markers: list[str], cursor: float, styles: Styles
+) -> None:
     """A line through the canvas at the cursor, and every curve's marker on it."""
     column = frame.column(cursor)
     if not 0 <= column < frame.width:
@@ -303,8 +291,11 @@ def cursor_line(grid: Grid, frame: Frame, lines: list[Line], markers: list[str],
             grid.glyphs[row][column] = "|" if styles.mode.ascii else "│"
             grid.styles[row][column] = grid.styles[row][column] + styles("cursor")
     reach = frame.x.width / frame.width
-    for line, marker in zip(lines, markers, strict=True):
+    for line, marker in sorted(zip(lines, markers, strict=True), key=lambda pair: pair[0].rank):
+        if line.faint:
+            continue
         index = index_at(line.x, cursor, reach)
         height = frame.scaled(line.y[index : index + 1])[0] if index is not None else np.nan
         if np.isfinite(height) and 0 <= (row := frame.row(float(height))) < frame.height:
-            grid.put(column, row, marker, grid.styles[row][column] + styles.curve(line.color, bold=True))
+            style = styles.curve(line.color, bold=True, share=share_of(line))
+            grid.put(column, row, marker, grid.styles[row][column] + style)

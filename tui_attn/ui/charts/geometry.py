@@ -10,17 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Indices = NDArray[np.intp]
-    Pixels = NDArray[np.int64]
-
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Pixels = NDArray[np.int64]
 
 HUGE = 1e300
 """Beyond this, values are drawn at the edge, so that differences stay finite."""
@@ -115,6 +111,14 @@ def dots(ascii_only: bool) -> tuple[int, int]:
     return (1, 1) if ascii_only else (2, 4)
 
 
+def scaled(values: Floats, log: bool) -> Floats:
+    """Return `values` as heights along an axis; NaN where a logarithm doesn't exist."""
+    if log:
+        with np.errstate(all="ignore"):
+            return np.where(values > 0, np.log10(values), np.nan)
+    return np.where(np.isfinite(values), np.clip(values, -HUGE, HUGE), values)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A canvas of `width` x `height` cells at (left, top) of its chart. `y` is in powers of ten when `log`."""
@@ -140,10 +144,7 @@ class Frame:
 
     def scaled(self, values: Floats) -> Floats:
         """Return `values` as heights along `y`; NaN where a logarithm doesn't exist."""
-        if self.log:
-            with np.errstate(all="ignore"):
-                return np.where(values > 0, np.log10(values), np.nan)
-        return np.where(np.isfinite(values), np.clip(values, -HUGE, HUGE), values)
+        return scaled(values, self.log)
 
     def column(self, x: float) -> int:
         """Return the canvas column of `x`, 0 at the left; outside the canvas where `x` is."""

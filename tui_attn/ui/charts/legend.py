@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.style import Style
 
-from tui_attn.ui.charts.geometry import Frame
-from tui_attn.ui.charts.series import Line
+from tui_attn.ui.charts.geometry import Floats, Frame
+from tui_attn.ui.charts.series import Curve, XAxis
 from tui_attn.ui.charts.ticks import clock, short
-from tui_attn.ui.curves import XAxis
 from tui_attn.ui.drawing import Pieces, row_width, shown, trimmed
 from tui_attn.ui.styles import Styles
-
-if TYPE_CHECKING:
-    from tui_attn.ui.charts.geometry import Floats
 
 GAP = 2
 
@@ -37,8 +32,9 @@ def value_text(value: float, percent: bool) -> str:
     return f"{value:.1f}" if 100 <= size < 1e5 else short(value)
 
 
-def place_text(x: float, axis: XAxis) -> str:
-    """Return a place on the x axis in words: `step 1,200`, `epoch 2.50`, `5m12s`."""
+def place_text(x: float, axis: XAxis, *, log: bool = False) -> str:
+    """Return a place on the x axis in words: `step 1,200`, `epoch 2.50`, `5m12s`. `log`: `x` is a power of ten."""
+    x = 10**x if log else x
     if axis == "time":
         return f"{x:.2f}s" if 0 < x < 10 else clock(x)
     if axis == "epoch":
@@ -71,20 +67,59 @@ class Entry:
 
 
 def entries(
-    lines: list[Line], markers: list[str], cursor: float | None, reach: float, percent: bool, styles: Styles
+    lines: list[Curve],
+    markers: list[str],
+    cursor: float | None,
+    reach: float,
+    percent: bool,
+    styles: Styles,
+    *,
+    values: bool = True,
 ) -> list[Entry]:
-    """Return what the legend says of each line: its value at the cursor, or else its last one."""
+    """Return what the legend says of each strong line: its value at the cursor, or else its last one.
+
+    Without `values` only at a cursor: they stand at the lines' ends.
+    """
     found = []
     for line, marker in zip(lines, markers, strict=True):
+        if line.faint:
+            continue
         label = shown(line.label, styles.mode.ascii)
         if line.members > 1:
             label += f" {'x' if styles.mode.ascii else '×'}{line.members}"
-        value, detail = _read(line, cursor, reach, percent, styles)
+        told = values or cursor is not None
+        value, detail = _read(line, cursor, reach, percent, styles) if told else ("", "")
         found.append(Entry(marker, label, value, detail, styles.curve(line.color, bold=True)))
     return found
 
 
-def _read(line: Line, cursor: float | None, reach: float, percent: bool, styles: Styles) -> tuple[str, str]:
+def key_of(lines: list[Curve], smoothing: float, outside: bool, styles: Styles, width: int) -> Pieces:
+    """Return what the signs of the chart mean, as far as it holds them and there is room, the important ones first."""
+    ascii_only = styles.mode.ascii
+    stroke = "-" if ascii_only else "━"
+    smoothed = f", smoothed {smoothing:g}" if smoothing and any(line.smooth for line in lines) else ""
+    parts: list[Pieces] = []
+    strong = [line for line in lines if not line.faint]
+    if any(not line.smooth for line in strong):
+        parts.append([(f"{stroke} test", "title")])
+    if any(line.smooth for line in strong):
+        parts.append([(f"{stroke} train", "title"), (smoothed, "muted")])
+    if len(strong) < len(lines):
+        parts.append([(f"{'.' if ascii_only else stroke} train", "faint"), (smoothed, "muted")])
+    if outside:
+        parts.append([("^v outside" if ascii_only else "↑↓ outside", "muted")])
+    if any(line.low is not None for line in strong):
+        parts.append([(f"{':' if ascii_only else '░'} all seeds", "muted")])
+    if any(not np.isfinite(line.y).all() for line in lines):
+        parts.append([("! not finite" if ascii_only else "✗ not finite", "muted")])
+    if row_width(_joined(parts, styles)) > width:
+        parts = [part[:1] for part in parts]
+    while parts and row_width(_joined(parts, styles)) > width:
+        parts.pop()
+    return _joined(parts, styles)
+
+
+def _read(line: Curve, cursor: float | None, reach: float, percent: bool, styles: Styles) -> tuple[str, str]:
     """The value of `line` at the cursor, or its last one, and what belongs to it."""
     index = (len(line.x) - 1 if len(line.x) else None) if cursor is None else index_at(line.x, cursor, reach)
     if index is not None:
@@ -97,7 +132,7 @@ def _read(line: Line, cursor: float | None, reach: float, percent: bool, styles:
     return "-" if styles.mode.ascii else "–", ""
 
 
-def _detail(line: Line, index: int, percent: bool, styles: Styles) -> str:
+def _detail(line: Curve, index: int, percent: bool, styles: Styles) -> str:
     """The band, or the raw value under a smoothed one."""
     if line.low is not None and line.high is not None:
         low, high = value_text(float(line.low[index]), percent), value_text(float(line.high[index]), percent)
@@ -107,8 +142,8 @@ def _detail(line: Line, index: int, percent: bool, styles: Styles) -> str:
     return f"raw {value_text(float(line.raw[index]), percent)}"
 
 
-_FORMS = ((True, 40), (False, 40), (False, 14), (False, 8), (False, 4))
-"""With or without details, and how long a label may be: from all there is to hardly anything."""
+_FORMS = ((True, 40), (False, 40), (False, 14), (False, 8), (False, 0))
+"""With or without details, and how long a label may be: from all there is to the marker alone."""
 
 
 def whole_legend(found: list[Entry], width: int, styles: Styles) -> Pieces | None:
@@ -121,7 +156,7 @@ def whole_legend(found: list[Entry], width: int, styles: Styles) -> Pieces | Non
 
 
 def legend_rows(found: list[Entry], width: int, most: int, styles: Styles) -> list[Pieces]:
-    """Return the legend in at most `most` lines: first details go, then labels are cut, then the rest is counted."""
+    """Return the legend in at most `most` lines: first details go, then labels, then the rest is counted."""
     rows: list[list[Pieces]] = []
     for detail, limit in _FORMS:
         rows = _wrapped([_piece(entry, detail, limit, styles) for entry in found], width)
@@ -141,9 +176,9 @@ def legend_rows(found: list[Entry], width: int, most: int, styles: Styles) -> li
 
 def _piece(entry: Entry, detail: bool, limit: int, styles: Styles) -> Pieces:
     row: Pieces = [
-        (entry.marker + " ", entry.style),
-        (trimmed(entry.label, limit, styles), "normal"),
-        (" " + entry.value, "title"),
+        (entry.marker, entry.style),
+        (f" {trimmed(entry.label, limit, styles)}" if limit else "", "normal"),
+        (f" {entry.value}" if entry.value else "", "title"),
     ]
     if detail and entry.detail:
         row.append((f" ({entry.detail})", "muted"))
@@ -175,14 +210,14 @@ def _joined(pieces: list[Pieces], styles: Styles) -> Pieces:
 # ---- the value cursor
 
 
-def places(lines: Sequence[Line]) -> Floats:
+def places(lines: Sequence[Curve]) -> Floats:
     """Return every x at which any of `lines` has a point, ascending."""
     parts = [line.x for line in lines] + [x for line in lines for x, _ in line.tails]
     found = np.concatenate(parts) if parts else np.zeros(0)
     return np.unique(found[np.isfinite(found)])
 
 
-def moved(lines: Sequence[Line], frame: Frame, cursor: float | None, columns: int) -> float | None:
+def moved(lines: Sequence[Curve], frame: Frame, cursor: float | None, columns: int) -> float | None:
     """Return the place of a point about `columns` to the right (left when negative) of `cursor`, and never none nearer.
 
     Without a cursor it is the last point in the picture; at the end it stays. None: there are no points.

@@ -8,51 +8,29 @@ Simulation of Color Vision Deficiency", 2009), with a contrast of at least 4.5 t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
-from tui_attn.experiment.model_info import MODELS, RGB, CurveStyle, further_style, has_style
+from tui_attn.experiment.model_info import ANSI_DARK_GREY, ANSI_GREY, RGB, CurveStyle
 from tui_attn.ui.styles import Colors, DrawingMode
 
-_given: dict[str, CurveStyle] = {}
-"""Styles of models that have none of their own, in the order in which they were asked for."""
-MARKERS = "●▲■◆▼◇○□△▽"
-ASCII_MARKERS = "o+x*#%@=&~"
+FAINT16 = 0.7
+"""Below this share a colour of 16 gives way to its faint neighbour, below half of it to grey."""
 
 
-def assign(models: Sequence[str]) -> None:
-    """Give those of `models` that have no style of their own the next free ones, in their order."""
-    for model in models:
-        ink(model)
-
-
-def ink(key: str) -> CurveStyle:
-    """Return the style of palette key `key`: that of a model, for any other key the next free one, from then on.
-
-    After the last style the first is given again.
-    """
-    own = MODELS[key].style if key in MODELS else None
-    return own or _given.setdefault(key, further_style(len(_given)))
-
-
-def is_known(key: str) -> bool:
-    """Whether `key` has a style already, whose marker its curve takes."""
-    return has_style(key) or key in _given
-
-
-def curve_color(key: str, mode: DrawingMode, dark: bool) -> RGB:
-    """Return the colour of a curve with palette key `key`, on a dark or a light background."""
-    found = ink(key)
+def curve_color(style: CurveStyle, mode: DrawingMode, dark: bool) -> RGB:
+    """Return the colour of a curve on a dark or a light background."""
     if mode.colors == "16":
-        return found.dark16 if dark else found.light16
-    return found.dark if dark else found.light
+        return style.dark16 if dark else style.light16
+    return style.dark if dark else style.light
 
 
-def faint_color(key: str, mode: DrawingMode, dark: bool, background: RGB) -> RGB:
-    """Return the colour for what stands behind a curve: raw values, seeds beyond the mean."""
-    if mode.colors == "16":
-        return ink(key).faint16[0 if dark else 1]
-    return blend(background, curve_color(key, mode, dark), 0.5)
+def faded(style: CurveStyle, mode: DrawingMode, dark: bool, background: RGB, share: float) -> RGB:
+    """Return `share` of the colour of a curve over the background."""
+    if mode.colors != "16":
+        return blend(background, curve_color(style, mode, dark), share)
+    if share >= FAINT16:
+        return curve_color(style, mode, dark)
+    return style.faint16[0 if dark else 1] if share >= FAINT16 / 2 else ANSI_DARK_GREY if dark else ANSI_GREY
 
 
 def blend(under: RGB, over: RGB, share: float) -> RGB:

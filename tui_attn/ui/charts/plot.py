@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import (
+    RAW,
     Grid,
     Layer,
     bands,
     cursor_line,
     draw,
+    end_markers,
     grid_lines,
     inlay,
-    line_markers,
+    last_point,
     nan_marks,
+    outside_marks,
+    share_of,
 )
-from tui_attn.ui.charts.geometry import HUGE, Frame, Span, decimate, history, padded, polylines
-from tui_attn.ui.charts.legend import GAP, Entry, entries, legend_rows, place_text, whole_legend
-from tui_attn.ui.charts.palette import ASCII_MARKERS, MARKERS, ink, is_known
-from tui_attn.ui.charts.series import Line
+from tui_attn.ui.charts.geometry import HUGE, Floats, Frame, Pixels, Span, decimate, history, padded, polylines, scaled
+from tui_attn.ui.charts.legend import GAP, Entry, entries, key_of, legend_rows, place_text, value_text, whole_legend
+from tui_attn.ui.charts.series import Curve, XAxis
 from tui_attn.ui.charts.ticks import Ticks, linear_ticks, log_ticks, time_ticks
-from tui_attn.ui.curves import XAxis
-from tui_attn.ui.drawing import Pieces, centred, row_width, shown, spread, strip_of, trimmed
+from tui_attn.ui.drawing import Pieces, centred, row_width, spread, strip_of, trimmed
 from tui_attn.ui.styles import Styles
 
-if TYPE_CHECKING:
-    from tui_attn.ui.charts.geometry import Floats, Pixels
-
 MIN_WIDTH, MIN_HEIGHT = 30, 6
-WARM_UP = 0.1
-"""The share of the x axis whose values a fitted y axis may leave out."""
+WARM_UP, WARM_UP_FAINT = 0.1, 0.3
+"""The share of the x axis whose values a fitted y axis leaves out, of strong and of faint lines."""
+_LABELLED = 52
+"""Cells of width from which on values stand at the ends of lines."""
 _POINTS = 6000
 """Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
 
@@ -44,19 +43,20 @@ _POINTS = 6000
 class View:
     """What to show. Spans of None follow the data; `y` is in powers of ten on a logarithmic axis."""
 
-    lines: list[Line]
+    lines: list[Curve]
     title: str = ""
-    y_label: str = ""
     percent: bool = False
     axis: XAxis = "step"
+    log_x: bool = False
+    """Whether `x`, `cursor` and the lines' places are powers of ten."""
     log: bool = False
     x: Span | None = None
     y: Span | None = None
     cursor: float | None = None
     smoothing: float = 0.0
     focused: bool = False
-    fit: bool = False
-    """Whether the y axis leaves out what only the first tenth of the curves reaches."""
+    fit: bool = True
+    """Whether the y axis leaves out what only the warm-up of the curves reaches."""
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
 
@@ -82,17 +82,21 @@ def compose(view: View, width: int, height: int, styles: Styles) -> Picture:
             title = strip_of(_header(_title(view, width, styles), [], view, width, styles), width, styles)
             return Picture([title, *centred(view.empty, width, height - 1, styles)])
         full, x, y, log, notes = prepared
-        markers = [_marker(line, index, styles) for index, line in enumerate(view.lines)]
-        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, styles)
-        head = _head(view, found, notes, width, height, styles)
+        markers = [_marker(line, styles) for line in view.lines]
+        labelled = width >= _LABELLED
+        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, styles, values=not labelled)
+        outside = _reaches_outside(view.lines, x, y, log)
+        head = _head(view, found, outside, notes, width, height, styles)
         axis_line = height >= 8
         rows = height - len(head) - 1 - axis_line
         y_ticks = _y_ticks(view, y, log, rows)
         margin = max((len(label) for _, label in y_ticks), default=0) + 1
-        frame = Frame(margin + 1, len(head), width - margin - 1, rows, x, y, log, styles.mode.ascii)
+        room = 2 + max((len(_value(line, view)) for line in view.lines if not line.faint), default=0) if labelled else 0
+        frame = Frame(margin + 1, len(head), width - margin - 1 - room, rows, x, y, log, styles.mode.ascii)
         body = _canvas(view, frame, markers, [at for at, _ in y_ticks], styles)
+        labels = _end_labels(view, frame, markers, room, styles)
         strips = [strip_of(row, width, styles) for row in head]
-        strips += _with_axis(body, frame, y_ticks, width, styles)
+        strips += _with_axis(body, labels, frame, y_ticks, width, styles)
         strips += _x_axis(view, frame, width, axis_line, styles)
     return Picture(strips, frame, full)
 
@@ -109,30 +113,48 @@ def _prepare(view: View) -> tuple[Span, Span, Span, bool, list[str]] | None:
     full = history(float(min(a for a, _ in ends)), float(max(b for _, b in ends)))
     x = full if view.x is None else view.x.within(full)
     notes: list[str] = []
-    fitted = view.fit and view.x is None and view.y is None and not view.log
-    after = Span(x.at(WARM_UP), x.upper) if fitted else x
-    drawn = [part for line in view.lines for part in _drawn(line, after)]
-    finite = [part[np.isfinite(part)] for part in drawn]
-    values = np.concatenate(finite) if finite else np.zeros(0)
+    values = _values(view, x, fit=view.fit)
     positive = values[values > 0]
     log = view.log and len(positive) > 0
     if view.log and not log:
         notes.append("log: nothing positive")
-    elif log and len(positive) < len(values):
-        notes.append(f"{len(values) - len(positive)} not positive")
+    elif log and (hidden := int((_values(view, x, fit=False) <= 0).sum())):
+        notes.append(f"{hidden} not positive")
     shown_values = np.log10(positive) if log else np.clip(values, -HUGE, HUGE)
     y = view.y or (padded(float(shown_values.min()), float(shown_values.max())) if len(shown_values) else Span(0, 1))
     return full, x, y, log, notes
 
 
-def _drawn(line: Line, x: Span) -> list[Floats]:
-    """The values of `line` that are seen within `x`, all kinds together."""
+def _values(view: View, x: Span, *, fit: bool) -> Floats:
+    """All finite values within `x`, or with `fit` those that the range of values should hold."""
+    drawn = [part for line in view.lines for part in _drawn(line, _fitted(line, x) if fit else x)]
+    finite = [part[np.isfinite(part)] for part in drawn]
+    return np.concatenate(finite) if finite else np.zeros(0)
+
+
+def _fitted(line: Curve, x: Span) -> Span:
+    """The part of the x axis where the values of `line` should be in sight: after the warm-up, and its last value."""
+    start = x.at(WARM_UP_FAINT if line.faint else WARM_UP)
+    return Span(min(start, max(float(line.x[-1]), x.lower)) if len(line.x) else start, x.upper)
+
+
+def _drawn(line: Curve, x: Span) -> list[Floats]:
+    """The values of `line` that are seen within `x`, all kinds together but for the raw ones."""
     first, last = np.searchsorted(line.x, [x.lower, x.upper])
-    window = slice(max(int(first) - 1, 0), int(last) + 1)
-    parts = [part[window] for part in (line.y, line.raw, line.low, line.high) if part is not None]
+    window = slice(int(first), int(last) + 1)
+    parts = [part[window] for part in (line.y, line.low, line.high) if part is not None]
     for place, values in line.tails:
         parts.append(values[(place >= x.lower) & (place <= x.upper)])
     return parts
+
+
+def _reaches_outside(lines: list[Curve], x: Span, y: Span, log: bool) -> bool:
+    """Whether any of `lines` leaves the range of values shown."""
+    for line in lines:
+        heights = scaled(line.y[(line.x >= x.lower) & (line.x <= x.upper)], log)
+        if ((heights < y.lower) | (heights > y.upper)).any():
+            return True
+    return False
 
 
 def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
@@ -145,15 +167,36 @@ def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
     return [(at, label[:12]) for at, label in ticks]
 
 
-def _marker(line: Line, index: int, styles: Styles) -> str:
-    """A character that tells this line apart: its own, its palette key's, or the next one free."""
-    if line.marker and (line.marker.isascii() or not styles.mode.ascii):
-        return shown(line.marker, styles.mode.ascii)[:1]
-    if is_known(line.color):
-        found = ink(line.color)
-        return found.ascii_marker if styles.mode.ascii else found.marker
-    series = ASCII_MARKERS if styles.mode.ascii else MARKERS
-    return series[index % len(series)]
+def _marker(line: Curve, styles: Styles) -> str:
+    return styles.marker(line.color)
+
+
+def _value(line: Curve, view: View) -> str:
+    finite = np.flatnonzero(np.isfinite(line.y))
+    return value_text(float(line.y[finite[-1]]), view.percent) if len(finite) else ""
+
+
+def _end_labels(view: View, frame: Frame, markers: list[str], room: int, styles: Styles) -> list[Pieces]:
+    """The values of strong lines at the height of their ends, moved apart; the upper lines come first."""
+    if not room:
+        return []
+    found: list[tuple[float, int, Pieces]] = []
+    lines = sorted(zip(view.lines, markers, strict=True), key=lambda pair: -pair[0].rank)
+    for line, marker in lines:
+        end = None if line.faint else last_point(line, frame)
+        if end is not None and len(found) < frame.height:
+            style = styles.curve(line.color, bold=not line.dimmed)
+            row = min(max(frame.row(end[1]), 0), frame.height - 1)
+            found.append((-end[1], row, [(" " + marker, style), (_value(line, view), style)]))
+    found.sort(key=lambda label: label[0])
+    rows: list[Pieces] = [[] for _ in range(frame.height)]
+    free = 0
+    for left, (_, row, pieces) in zip(range(len(found) - 1, -1, -1), found, strict=True):
+        # As low as its line, but with a row left for each label below.
+        at = min(max(row, free), frame.height - 1 - left)
+        rows[at] = pieces
+        free = at + 1
+    return rows
 
 
 # ---- the canvas
@@ -163,39 +206,34 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], st
     """Everything between the axes."""
     grid = Grid(frame.width, frame.height, styles)
     bands(grid, frame, view.lines, styles)
-    behind, before = _layers(view.lines, frame, markers, styles)
-    drawn = draw([layer for layer, _ in behind + before], frame.width, frame.height)
-    inlay(grid, list(zip(drawn[len(behind) :], (style for _, style in before), strict=True)))
-    inlay(grid, list(zip(drawn, (style for _, style in behind), strict=False)))
+    layers = _layers(view.lines, frame, markers, styles)
+    drawn = draw([layer for layer, _ in layers], frame.width, frame.height)
+    inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)))
     grid_lines(grid, frame, ticks, styles)
-    line_markers(grid, frame, view.lines, markers, styles)
+    end_markers(grid, frame, view.lines, markers, styles)
     nan_marks(grid, frame, view.lines, styles)
+    outside_marks(grid, frame, view.lines, styles)
     if view.cursor is not None:
         cursor_line(grid, frame, view.lines, markers, view.cursor, styles)
     return grid
 
 
-def _layers(
-    lines: list[Line], frame: Frame, markers: list[str], styles: Styles
-) -> tuple[list[tuple[Layer, Style]], list[tuple[Layer, Style]]]:
-    """All that is drawn as lines, what is faint and what is not, with one layer for each style and marker."""
-    jobs: list[tuple[Floats, Floats, Style, str, bool]] = []
+def _layers(lines: list[Curve], frame: Frame, markers: list[str], styles: Styles) -> list[tuple[Layer, Style]]:
+    """All that is drawn as lines, the uppermost first, with one layer for each style and marker."""
+    jobs: list[tuple[int, Floats, Floats, Style, str]] = []
     for line, marker in zip(lines, markers, strict=True):
         under = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
-        jobs += [(x, y, styles.behind(line.color), ".", False) for x, y in under]
-        style = styles.behind(line.color) if line.faint else styles.curve(line.color)
-        jobs.append((line.x, line.y, style, marker, not line.faint))
+        jobs += [(-1, x, y, styles.curve(line.color, share=RAW), ".") for x, y in under]
+        style = styles.curve(line.color, share=share_of(line))
+        jobs.append((line.rank, line.x, line.y, style, "." if line.faint else marker))
+    jobs.sort(key=lambda job: -job[0])
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
-    found: dict[tuple[Style, str, bool], list[Pixels]] = {}
-    for x, y, style, marker, front in jobs:
-        key = (style, marker if styles.mode.ascii else "", front)
-        # What stands behind is drawn in half the columns: still with every extreme, in half the time.
-        found.setdefault(key, []).extend(_pieces(x, y, frame, columns if front else (columns + 1) // 2))
-    layers = [(Layer(pieces, marker), style, front) for (style, marker, front), pieces in found.items()]
-    return (
-        [(layer, style) for layer, style, front in layers if not front],
-        [(layer, style) for layer, style, front in layers if front],
-    )
+    found: dict[tuple[int, Style, str], list[Pixels]] = {}
+    for rank, x, y, style, marker in jobs:
+        # Raw values are drawn in half the columns: still with every extreme, in half the time.
+        pieces = _pieces(x, y, frame, columns if rank >= 0 else (columns + 1) // 2)
+        found.setdefault((rank, style, marker if styles.mode.ascii else ""), []).extend(pieces)
+    return [(Layer(pieces, marker), style) for (_, style, marker), pieces in found.items()]
 
 
 def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[Pixels]:
@@ -208,23 +246,26 @@ def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[Pixels]:
 # ---- around the canvas
 
 
-def _head(view: View, found: list[Entry], notes: list[str], width: int, height: int, styles: Styles) -> list[Pieces]:
-    """Title and legend: in one line where lines are few and it fits, else the legend below."""
+def _head(
+    view: View, found: list[Entry], outside: bool, notes: list[str], width: int, height: int, styles: Styles
+) -> list[Pieces]:
+    """Title with the key to signs, and legend: in one line where lines are few and it fits, else the legend below."""
     title, state = _title(view, width, styles), _state(view, notes, styles)
+    gap: Pieces = [(" " * GAP, "normal")]
+    room = width - row_width(title) - GAP - (row_width(state) + GAP if state else 0)
+    key = key_of(view.lines, view.smoothing, outside, styles, room)
+    if key:
+        title = [*title, *gap, *key]
     if height < 11:
-        together = [*title, ("  ", "normal")]
-        legend = whole_legend(found, width - row_width(together) - row_width(state) - GAP, styles)
+        legend = whole_legend(found, width - row_width(title) - row_width(state) - 2 * GAP, styles)
         if legend is not None:
-            return [spread([*together, *legend], state, width)]
+            return [spread([*title, *gap, *legend], state, width)]
     rows = legend_rows(found, width, max(1, min(height // 6, 4)), styles)
     return [_header(title, state, view, width, styles), *rows]
 
 
 def _header(title: Pieces, state: Pieces, view: View, width: int, styles: Styles) -> Pieces:
     """The line on top; what there is no room for goes, the place of the cursor last."""
-    label = f"  {shown(view.y_label, styles.mode.ascii)}" if view.y_label else ""
-    if label and row_width(title) + cell_len(label) + row_width(state) < width:
-        title = [*title, (label, "muted")]
     if row_width(title) + row_width(state) + 1 > width:
         state = state[:1] if view.cursor is not None else []
     return spread(title, state, width)
@@ -237,20 +278,25 @@ def _title(view: View, width: int, styles: Styles) -> Pieces:
 def _state(view: View, notes: list[str], styles: Styles) -> Pieces:
     """Where the cursor is and what is switched on."""
     said = [*view.notes, *notes]
-    if view.smoothing:
-        said.append(f"smoothing {view.smoothing:.2f}")
+    if view.log_x:
+        said.append("log x")
     if view.log and not any(note.startswith("log:") for note in notes):
-        said.append("log")
+        said.append("log y")
+    if not view.fit and view.y is None:
+        said.append("full range")
     if view.x is not None or view.y is not None:
         said.append("zoomed")
     state: Pieces = [((" . " if styles.mode.ascii else " · ").join(said), "muted")] if said else []
     if view.cursor is None:
         return state
-    return [(place_text(view.cursor, view.axis), "cursor"), *([("  ", "muted"), *state] if state else [])]
+    return [
+        (place_text(view.cursor, view.axis, log=view.log_x), "cursor"),
+        *([("  ", "muted"), *state] if state else []),
+    ]
 
 
-def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, styles: Styles) -> list[Strip]:
-    """The canvas with the y axis on its left."""
+def _with_axis(body: Grid, ends: list[Pieces], frame: Frame, ticks: Ticks, width: int, styles: Styles) -> list[Strip]:
+    """The canvas with the y axis on its left and the values of lines on its right."""
     line, tick = ("|", "+") if styles.mode.ascii else ("│", "┤")
     labels = {frame.row(at): label for at, label in ticks}
     margin = frame.left - 1
@@ -261,7 +307,8 @@ def _with_axis(body: Grid, frame: Frame, ticks: Ticks, width: int, styles: Style
             ((label or "").rjust(margin - 1) + " ", "muted"),
             (line if label is None else tick, "rule"),
         ]
-        strips.append(Strip([*strip_of(axis, frame.left, styles), *strip], width))
+        right = strip_of(ends[row] if ends else [], width - frame.left - frame.width, styles)
+        strips.append(Strip([*strip_of(axis, frame.left, styles), *strip, *right], width))
     return strips
 
 
@@ -269,7 +316,10 @@ def _x_axis(view: View, frame: Frame, width: int, with_line: bool, styles: Style
     """The line under the canvas, and the labels of its ticks with what they count at the right end."""
     name = {"step": "step", "epoch": "epoch", "time": "time"}[view.axis]
     count = max(2, min(frame.width // 9, 12))
-    if view.axis == "time":
+    if view.log_x:
+        ticks = log_ticks(frame.x, count)
+        name = f"{name} (log)"
+    elif view.axis == "time":
         ticks = time_ticks(frame.x, count)
     else:
         ticks = linear_ticks(frame.x, count, whole=view.axis == "step")

@@ -1,24 +1,98 @@
-"""Curves as arrays: copied once when they changed, smoothed as they grow, seeds gathered to mean and band."""
+"""Curves: points over training, smoothed as they grow, and seeds of a model gathered to their mean and range."""
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from tui_attn.ui.charts.geometry import HUGE
-from tui_attn.ui.curves import Curve, XAxis
+from tui_attn.ui.charts.geometry import HUGE, Floats, Indices
 
-if TYPE_CHECKING:
-    from tui_attn.ui.charts.geometry import Floats, Indices
+XAxis = Literal["step", "epoch", "time"]
+X_AXES: tuple[XAxis, ...] = ("step", "epoch", "time")
+_NONE = np.zeros(0)
 
 
-BEHIND = 0.8
-"""The least smoothing of curves that stand behind others."""
+@dataclass(slots=True)
+class Curve:
+    """A named series of points over training steps, or the mean of a group of such series.
+
+    Made of points with `of`; `CurveStore.lines` returns copies that also have what is drawn: `x` and `y` and the
+    fields after them.
+    """
+
+    id: str
+    """Smoothed values are kept by it."""
+    label: str
+    """What the legend says. Data, never markup."""
+    color: str
+    """A palette key: the model."""
+    steps: Floats
+    values: Floats
+    """As long as `steps`; NaN and infinities are marked where they happened."""
+    times: Floats | None = None
+    """Seconds of training at each point; without them the curve isn't drawn over time."""
+    steps_per_epoch: float | None = None
+    """Without it the curve isn't drawn over epochs."""
+    group: str | None = None
+    """Curves of one group (the seeds of a model) are drawn as one mean curve; None stands alone."""
+    revision: int = 0
+    """Changes whenever the points do."""
+    faint: bool = False
+    """Whether it stands behind the others, without a label and without a band."""
+    dimmed: bool = False
+    """Whether another curve is selected."""
+    smooth: bool = True
+    """Whether smoothing applies: values of an epoch are drawn as they are."""
+    x: Floats = field(default_factory=lambda: _NONE)
+    """Ascending and finite; decimal logarithms where the axis is logarithmic."""
+    y: Floats = field(default_factory=lambda: _NONE)
+    raw: Floats | None = None
+    """The raw values under smoothed ones."""
+    low: Floats | None = None
+    high: Floats | None = None
+    """The band: lowest and highest of the group at each point."""
+    members: int = 1
+    tails: list[tuple[Floats, Floats]] = field(default_factory=list)
+    """What curves of the group have beyond the points that all of them have."""
+
+    @classmethod
+    def of(
+        cls,
+        id: str,
+        label: str,
+        color: str,
+        steps: ArrayLike,
+        values: ArrayLike,
+        times: ArrayLike | None = None,
+        **options: Any,
+    ) -> Curve:
+        """Return the curve of these points, without copying arrays of floats; the shortest column counts."""
+        columns = [np.asarray(column, dtype=np.float64) for column in (steps, values, times) if column is not None]
+        columns = [column[: min(map(len, columns))] for column in columns]
+        return cls(id, label, color, columns[0], columns[1], None if times is None else columns[2], **options)
+
+    @property
+    def rank(self) -> int:
+        """The drawing order: higher ranks cover lower ones."""
+        return 2 * (not self.faint) + (not self.dimmed)
+
+    def along(self, axis: XAxis, *, log: bool = False) -> Floats | None:
+        """The places of the points along `axis`; None where they aren't known."""
+        if axis == "time":
+            found = self.times
+        elif axis == "epoch":
+            found = self.steps / self.steps_per_epoch if self.steps_per_epoch else None
+        else:
+            found = self.steps
+        if found is None or not log:
+            return found
+        with np.errstate(all="ignore"):
+            return np.where(found > 0, np.log10(found), np.nan)
 
 
 class Smoother:
@@ -55,104 +129,8 @@ class Smoother:
         return smoothed
 
 
-def _copied(values: Sequence[float], start: int, stop: int) -> Floats:
-    """Copy a stretch of `values`. A slice first: a view of the array itself would forbid it to grow meanwhile."""
-    part = values[start:stop]
-    return np.frombuffer(part if isinstance(part, array) else array("d", part), dtype=np.float64)
-
-
-def _same(one: Floats, other: Floats) -> bool:
-    """Whether both are equal bit for bit, NaN included."""
-    return bool(np.array_equal(one.view(np.int64), other.view(np.int64)))
-
-
-_NONE = np.zeros(0)
-
-
-class Series:
-    """The points of one curve and its smoothed values, which are computed once for each point."""
-
-    def __init__(self) -> None:
-        self.steps: Floats = _NONE
-        self.values: Floats = _NONE
-        self.times: Floats | None = None
-        self.steps_per_epoch: float | None = None
-        self._seen: tuple[object, ...] = ()
-        self._smoother = Smoother(0.0)
-        self._smoothed: Floats = _NONE
-
-    def sync(self, curve: Curve) -> bool:
-        """Take over what is new in `curve`; return whether anything was."""
-        n = min(len(curve.steps), len(curve.values))
-        if curve.times is not None:
-            n = min(n, len(curve.times))
-        seen = (curve.revision, n, id(curve.steps), id(curve.values), id(curve.times), curve.steps_per_epoch)
-        if seen == self._seen:
-            return False
-        self._seen = seen
-        steps, values = _copied(curve.steps, 0, n), _copied(curve.values, 0, n)
-        times = None if curve.times is None else _copied(curve.times, 0, n)
-        kept = min(len(self.values), n)
-        grown = kept == len(self.values) and _same(steps[:kept], self.steps) and _same(values[:kept], self.values)
-        if grown and n == kept and self._about_equal(times, curve.steps_per_epoch):
-            return False
-        if not grown:
-            self._forget()
-        self.steps, self.values, self.times = steps, values, times
-        self.steps_per_epoch = curve.steps_per_epoch
-        return True
-
-    def _about_equal(self, times: Floats | None, steps_per_epoch: float | None) -> bool:
-        if steps_per_epoch != self.steps_per_epoch or (times is None) != (self.times is None):
-            return False
-        return times is None or self.times is None or _same(times, self.times)
-
-    def _forget(self) -> None:
-        self._smoother, self._smoothed = Smoother(self._smoother.weight), _NONE
-
-    def smoothed(self, weight: float) -> Floats:
-        """Return the debiased moving average over the full series; only points not yet seen cost anything."""
-        if weight == 0:
-            return self.values
-        if weight != self._smoother.weight:
-            self._smoother, self._smoothed = Smoother(weight), _NONE
-        if len(self._smoothed) < len(self.values):
-            fresh = self._smoother.extend(self.values[len(self._smoothed) :].tolist())
-            self._smoothed = np.concatenate([self._smoothed, fresh])
-        return self._smoothed
-
-    def x(self, axis: XAxis) -> Floats | None:
-        """Return the points' places along `axis`; None where they aren't known."""
-        if axis == "time":
-            return self.times
-        if axis == "epoch":
-            return self.steps / self.steps_per_epoch if self.steps_per_epoch else None
-        return self.steps
-
-
-@dataclass(slots=True)
-class Line:
-    """One thing to draw: a curve, or the mean of a group of curves with its band."""
-
-    label: str
-    color: str
-    marker: str
-    x: Floats
-    y: Floats
-    raw: Floats | None = None
-    """The raw values under smoothed ones."""
-    low: Floats | None = None
-    high: Floats | None = None
-    """The band: lowest and highest of the group at each point."""
-    members: int = 1
-    faint: bool = False
-    """Whether it stands behind the others."""
-    tails: list[tuple[Floats, Floats]] = field(default_factory=list)
-    """What curves of the group have beyond the points that all of them have."""
-
-
-def sorted_line(line: Line) -> Line:
-    """Return `line` with x ascending and of a size that can be drawn: what drawing and the cursor rely on."""
+def _sorted(line: Curve) -> Curve:
+    """`line` with finite places in ascending order, which drawing and the cursor rely on."""
     line.tails = [(x[at], y[at]) for x, y in line.tails for at in [_ascending(x)]]
     at = _ascending(line.x)
     if isinstance(at, slice):
@@ -173,29 +151,6 @@ def _ascending(x: Floats) -> Indices | slice:
     return order[usable[order]]
 
 
-def mean_line(members: Sequence[tuple[Series, Curve]], axis: XAxis, weight: float) -> Line | None:
-    """Return mean, lowest and highest over the steps that all `members` have, and what each has beyond them.
-
-    The mean is NaN where a member isn't finite. None when the members know no place along `axis`.
-    """
-    xs = [series.x(axis) for series, _ in members]
-    if any(x is None for x in xs):
-        return None
-    where = _common_steps([series.steps for series, _ in members])
-    values = np.stack([series.smoothed(weight)[at] for (series, _), at in zip(members, where, strict=True)])
-    x = np.mean([x[at] for x, at in zip(xs, where, strict=True) if x is not None], axis=0)
-    finite = np.isfinite(values).all(axis=0)
-    values = np.where(finite, values, np.nan)
-    curve = members[0][1]
-    line = Line(curve.group or curve.label, curve.color, curve.marker, x, values.mean(axis=0), members=len(members))
-    line.low, line.high = values.min(axis=0), values.max(axis=0)
-    for (series, _), place, at in zip(members, xs, where, strict=True):
-        start = int(at[-1]) if len(at) else 0
-        if place is not None and start + 1 < len(series.values):
-            line.tails.append((place[start:], series.smoothed(weight)[start:]))
-    return line
-
-
 def _common_steps(all_steps: Sequence[Floats]) -> list[Indices]:
     """Return, for each, the indices of the steps that all have."""
     shortest = min(all_steps, key=len)
@@ -208,56 +163,95 @@ def _common_steps(all_steps: Sequence[Floats]) -> list[Indices]:
     return [np.flatnonzero(np.isin(steps, common)) for steps in all_steps]
 
 
-class SeriesStore:
-    """All curves of a chart, by id, and the lines made of them."""
+class CurveStore:
+    """Makes the curves to draw, and keeps smoothed values, so that each point is smoothed once."""
 
     def __init__(self) -> None:
-        self._series: dict[str, Series] = {}
-        self._curves: list[Curve] = []
+        self._smoothed: dict[str, tuple[Smoother, Floats, Floats]] = {}
+        """The smoother after its last value, the values, and the smoothed values, by curve."""
 
-    def sync(self, curves: Sequence[Curve]) -> bool:
-        """Take over `curves`; return whether anything to be seen changed."""
-        dressed = [(c.id, c.label, c.color, c.group, c.marker, c.faint) for c in curves]
-        changed = dressed != [(c.id, c.label, c.color, c.group, c.marker, c.faint) for c in self._curves]
-        self._curves = list(curves)
+    def lines(
+        self,
+        curves: Sequence[Curve],
+        axis: XAxis,
+        *,
+        log: bool = False,
+        smoothing: float = 0.0,
+        show_raw: bool = True,
+        grouped: bool = True,
+    ) -> list[Curve]:
+        """Return what to draw, in the order of `curves`. Curves without a place along `axis` are left out."""
         ids = {curve.id for curve in curves}
-        self._series = {id_: series for id_, series in self._series.items() if id_ in ids}
-        for curve in curves:
-            changed = self._series.setdefault(curve.id, Series()).sync(curve) or changed
-        return changed
+        self._smoothed = {id_: known for id_, known in self._smoothed.items() if id_ in ids}
+        groups: dict[object, list[Curve]] = {}
+        for each in curves:
+            key = (each.group, each.faint) if grouped and each.group is not None else each.id
+            groups.setdefault(key, []).append(each)
+        found = []
+        for members in groups.values():
+            begun = [member for member in members if len(member.values)] or members[:1]
+            xs = [x for member in begun if (x := member.along(axis, log=log)) is not None]
+            if len(xs) == len(begun):
+                ys = [self._smooth(member, smoothing) for member in begun]
+                line = (
+                    _mean(begun, xs, ys) if len(begun) > 1 else _single(begun[0], len(members), xs[0], ys[0], show_raw)
+                )
+                found.append(_sorted(line))
+        return found
 
-    def lines(self, axis: XAxis, *, smoothing: float = 0.0, show_raw: bool = True, grouped: bool = True) -> list[Line]:
-        """Return what to draw, in the order of the curves. Curves that know no place along `axis` are left out."""
-        groups: dict[str, list[tuple[Series, Curve]]] = {}
-        for curve in self._curves:
-            key = f"g{curve.group}" if grouped and curve.group is not None else f"c{curve.id}"
-            groups.setdefault(key, []).append((self._series[curve.id], curve))
-        found = [self._line(members, axis, smoothing, show_raw) for members in groups.values()]
-        return [sorted_line(line) for line in found if line is not None]
+    def _smooth(self, curve: Curve, weight: float) -> Floats:
+        """The debiased moving average over all points; only points that are new cost anything."""
+        if weight == 0 or not curve.smooth:
+            return curve.values
+        smoother, values, smoothed = self._smoothed.get(curve.id, (Smoother(weight), _NONE, _NONE))
+        known = len(values)
+        if smoother.weight != weight or not np.array_equal(curve.values[:known], values, equal_nan=True):
+            smoother, known, smoothed = Smoother(weight), 0, _NONE
+        if known < len(curve.values):
+            smoothed = np.concatenate([smoothed, smoother.extend(curve.values[known:].tolist())])
+        self._smoothed[curve.id] = smoother, curve.values, smoothed
+        return smoothed
 
-    def _line(self, members: list[tuple[Series, Curve]], axis: XAxis, smoothing: float, show_raw: bool) -> Line | None:
-        begun = [member for member in members if len(member[0].values)] or members[:1]
-        if len(begun) > 1:
-            return mean_line(begun, axis, smoothing)
-        series, curve = begun[0]
-        x = series.x(axis)
-        if x is None:
-            return None
-        if curve.faint:
-            weight = max(smoothing, BEHIND)
-            return Line(curve.label, curve.color, curve.marker, x, series.smoothed(weight), faint=True)
-        raw = series.values if smoothing and show_raw else None
-        return Line(curve.label if len(members) == 1 else curve.group or curve.label, curve.color, curve.marker, x,
-                    series.smoothed(smoothing), raw)  # fmt: skip
 
-    def knows(self, axis: XAxis) -> bool:
-        """Whether any curve has a place along `axis`."""
-        return any(series.x(axis) is not None for series in self._series.values())
+def _single(curve: Curve, members: int, x: Floats, y: Floats, show_raw: bool) -> Curve:
+    """One curve; raw values show only under the selected one, because they hide the others."""
+    raw = curve.values if show_raw and not curve.dimmed and y is not curve.values else None
+    return replace(curve, label=curve.label if members == 1 else curve.group or curve.label, x=x, y=y, raw=raw)
 
-    def convert(self, x: float, old: XAxis, new: XAxis) -> float | None:
-        """Return where along `new` the point at `x` along `old` lies, by the curve that reaches furthest."""
-        for series in sorted(self._series.values(), key=lambda series: -len(series.steps)):
-            before, after = series.x(old), series.x(new)
-            if before is not None and after is not None and len(before):
-                return float(np.interp(x, before, after))
-        return None
+
+def _mean(members: Sequence[Curve], xs: Sequence[Floats], ys: Sequence[Floats]) -> Curve:
+    """Mean, lowest and highest over the steps that all `members` have, and what each has beyond them.
+
+    The mean is NaN where a member isn't finite.
+    """
+    where = _common_steps([member.steps for member in members])
+    values = np.stack([y[at] for y, at in zip(ys, where, strict=True)])
+    x = np.mean([x[at] for x, at in zip(xs, where, strict=True)], axis=0)
+    values = np.where(np.isfinite(values).all(axis=0), values, np.nan)
+    first = members[0]
+    line = replace(first, label=first.group or first.label, x=x, y=values.mean(axis=0), members=len(members))
+    line.dimmed = all(member.dimmed for member in members)
+    if not first.faint:
+        line.low, line.high = values.min(axis=0), values.max(axis=0)
+        starts = [int(at[-1]) if len(at) else 0 for at in where]
+        line.tails = [(x[at:], y[at:]) for x, y, at in zip(xs, ys, starts, strict=True) if at + 1 < len(y)]
+    return line
+
+
+def known_axes(curves: Sequence[Curve]) -> list[XAxis]:
+    """Return the axes along which any of `curves` has a place."""
+    return [axis for axis in X_AXES if any(curve.along(axis) is not None for curve in curves)]
+
+
+def convert(curves: Sequence[Curve], x: float, old: tuple[XAxis, bool], new: tuple[XAxis, bool]) -> float | None:
+    """Return where along `new` the point at `x` along `old` lies, by the longest curve.
+
+    An axis is its name and whether it is logarithmic.
+    """
+    for each in sorted(curves, key=lambda curve: -len(curve.steps)):
+        before, after = each.along(old[0], log=old[1]), each.along(new[0], log=new[1])
+        if before is not None and after is not None:
+            good = np.isfinite(before) & np.isfinite(after)
+            if good.any():
+                return float(np.interp(x, before[good], after[good]))
+    return None

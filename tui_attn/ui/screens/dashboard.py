@@ -90,12 +90,12 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     async def mount_panels(self, steering: Steering) -> None:
         """Mount the panels deferred from the first frame."""
-        from tui_attn.ui.charts.palette import assign
         from tui_attn.ui.widgets.curves_panel import CurvesPanel
         from tui_attn.ui.widgets.side_panel import SidePanel
 
         self.steering = steering
-        assign(self._config.models)
+        for model in self._config.models:
+            self.table.drawing.ink(model)  # models without a style take the free ones in this order
         gates = any(map(has_gates, self._config.models)) or bool(self._config.custom_models)
         self.curves = CurvesPanel(has_gates=gates, id="curves")
         self.side = SidePanel(self._zone, self._elsewhere, id="side")
@@ -129,8 +129,14 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     @property
     def selected(self) -> RunView | None:
-        """The run that the user is at."""
+        """The run that the user is at; None at a row for all runs of a model."""
         return self.table.selected
+
+    @property
+    def _nearest(self) -> RunView | None:
+        """The run that the user is at, or one of the model's."""
+        entry = self.table.entry
+        return None if entry is None else entry.view
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
@@ -142,8 +148,9 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.title_bar.show(snapshot)
         self.too_small.show(snapshot)
         if self.curves is not None and self.side is not None:
-            self.curves.show(snapshot, self.selected)
+            self.curves.show(snapshot, self._nearest)
             self.side.show(snapshot)
+            self._show_runs()
         self._renew_keys()
 
     @property
@@ -163,16 +170,25 @@ class Dashboard(Screen[None], inherit_bindings=False):
             self.title_bar.redraw()
 
     def on_run_selected(self, message: RunSelected) -> None:
-        """Show the gates of the run, and the keys that work for it."""
+        """Show the gates and curves of the run, and the keys that work for it."""
         message.stop()
+        self._share_height(self.size.height)
         if self.curves is not None:
-            self.curves.show_gates(self.selected)
+            self.curves.show_gates(self._nearest)
+        self._show_runs()
         self._renew_keys()
+
+    def _show_runs(self) -> None:
+        entry = self.table.entry
+        if self.curves is not None:
+            selected = frozenset(view.state.id for view in entry.views) if entry else frozenset()
+            self.curves.show_runs(selected, self.table.hidden)
 
     def _renew_keys(self) -> None:
         """Show the keys that do something now, when these are others than before."""
-        snapshot, view = self.snapshot, self.selected
-        now = None if snapshot is None else (snapshot.state, snapshot.supervised, view and (view.state.id, view.shown))
+        snapshot, entry = self.snapshot, self.table.entry
+        shown = entry and (entry.id, entry.view.shown)
+        now = None if snapshot is None else (snapshot.state, snapshot.supervised, shown)
         if now != self._keys_for:
             self._keys_for = now
             self.refresh_bindings()
@@ -202,27 +218,30 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     def _may_steer(self, command: str, *, one: bool) -> bool:
         snapshot, view = self.snapshot, self.selected
-        if snapshot is None or not snapshot.supervised or snapshot.ended or view is None:
+        if snapshot is None or not snapshot.supervised or snapshot.ended or (one and view is None):
             return False
-        if command == "retry":
-            return view.shown == "failed"
-        paused = view.shown == "paused" if one else snapshot.state == "paused"
         if command in {"pause", "unpause"}:
-            return paused == (command == "unpause") and not (one and view.state.ended)
-        return not (one and view.state.ended)
+            state = view.shown if one and view else snapshot.state
+            if (state == "paused") != (command == "unpause"):
+                return False
+        if one and view is not None:
+            return view.shown == "failed" if command == "retry" else not view.state.ended
+        return True
 
     def why_not(self, id_: str) -> str:
         """Say why a steering key does nothing now."""
-        snapshot, view = self.snapshot, self.selected
+        snapshot, entry = self.snapshot, self.table.entry
         if id_ == "minimize":
             return "all panels are shown"
-        if snapshot is None or view is None:
+        if snapshot is None or entry is None:
             return "no runs to steer yet"
         if snapshot.ended:
             return f"the experiment is {snapshot.state}: no run can be steered"
         if not snapshot.supervised:
             return "no supervisor runs this experiment: resume it first"
-        return f"{view.state.id} is {view.shown}: the key does nothing now"
+        if entry.is_model:
+            return f"the keys steer one run: enter shows those of {entry.model}"
+        return f"{entry.id} is {entry.view.shown}: the key does nothing now"
 
     def action_steer(self, command: str, one: bool) -> None:
         """Give a command for the selected run, or for all; ask before what can't be taken back."""
@@ -250,10 +269,10 @@ class Dashboard(Screen[None], inherit_bindings=False):
             self.steering.resume()
 
     def action_details(self) -> None:
-        """Show the selected run in full."""
+        """Show the selected run in full, or the runs of the selected model."""
         from tui_attn.ui.screens.run_details import RunDetailsScreen
 
-        if self.selected is not None:
+        if not self.table.unfold() and self.selected is not None:
             self.app.push_screen(RunDetailsScreen(self._folder, self.selected))
 
     def action_comparison(self) -> None:
@@ -263,7 +282,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
         if self._compared is None:
             self._compared = ExperimentSource(self._folder)
-        jobs = getattr(self.app, "jobs", None)
+        jobs = app_of(self).jobs
         self.app.push_screen(ComparisonScreen(self._compared, steering=lambda: self.steering, jobs=jobs))
 
     def action_new_experiment(self) -> None:
@@ -276,5 +295,5 @@ class Dashboard(Screen[None], inherit_bindings=False):
         """Show gates by class and attention."""
         from tui_attn.ui.screens.heatmaps import HeatmapsScreen
 
-        selected = None if self.selected is None else self.selected.state.id
-        self.app.push_screen(HeatmapsScreen(self._folder, self.snapshot, selected))
+        nearest = None if self._nearest is None else self._nearest.state.id
+        self.app.push_screen(HeatmapsScreen(self._folder, self.snapshot, nearest))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Set
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,12 +12,11 @@ from textual.widget import Widget
 
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.model_info import has_gates
-from tui_attn.ui.curves import metric_curves
 from tui_attn.ui.feed import RunView, Snapshot
-from tui_attn.ui.messages import ChartsLoaded
-from tui_attn.ui.styles import drawing_mode
+from tui_attn.ui.formatting import reading
+from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.widgets.gate_strip import GateStrip
-from tui_attn.ui.widgets.metric_plot import MetricPlot
+from tui_attn.ui.widgets.metric_plot import MetricPlot, SharedView
 
 
 class Plots(Widget):
@@ -32,14 +31,15 @@ class CurvesPanel(Widget):
 
     def __init__(self, *, has_gates: bool, id: str) -> None:
         super().__init__(id=id)
+        shared = SharedView()
         self.plots = {
-            metric.name: MetricPlot(metric.name, percent=metric.unit == "fraction", id=metric.name)
+            metric.name: MetricPlot(metric.name, percent=metric.unit == "fraction", shared=shared, id=metric.name)
             for metric in STEP_METRICS
         }
-        for plot in self.plots.values():
-            plot.fit = True
         self.gates = GateStrip(id="gates") if has_gates else None
         self._snapshot: Snapshot | None = None
+        self._selected: Set[str] = frozenset()
+        self._hidden: Set[str] = frozenset()
         self._timer: Timer | None = None
         self._drawn = float("-inf")
         self._loaded = False
@@ -53,17 +53,13 @@ class CurvesPanel(Widget):
             yield self.gates
 
     def on_mount(self) -> None:
-        """Load the libraries of the charts in a thread: this takes longer than the screen may be blocked."""
-        threading.Thread(target=self._load, name="charts", daemon=True).start()
+        """Load the libraries of the charts."""
+        self._load()
 
-    def _load(self) -> None:
-        import tui_attn.ui.charts.plot
-        import tui_attn.ui.charts.series  # noqa: F401  numpy and plotext come with them
-
-        self.post_message(ChartsLoaded())
-
-    def on_charts_loaded(self) -> None:
-        """Draw the newest snapshot."""
+    @background("charts")
+    async def _load(self) -> None:
+        """Load them in a thread, because it takes longer than the screen may be blocked; then draw."""
+        await in_thread(_import_charts)
         self._loaded = True
         self._draw()
 
@@ -84,15 +80,24 @@ class CurvesPanel(Widget):
         elif self._timer is None:
             self._timer = self.set_timer(wait, self._draw)
 
+    def show_runs(self, selected: Set[str], hidden: Set[str]) -> None:
+        """Draw the curves of the `selected` runs over the others, and none of the `hidden` ones."""
+        if (selected, hidden) != (self._selected, self._hidden):
+            self._selected, self._hidden = selected, hidden
+            if self._loaded:
+                self._draw()
+
     def _draw(self) -> None:
+        from tui_attn.ui.curves import metric_curves
+
         self._timer = None
         self._drawn = time.monotonic()
         if self._snapshot is not None:
-            ascii_only = drawing_mode(self.app).ascii
+            hidden = self._hidden & self._snapshot.runs.keys()
             for metric, plot in self.plots.items():
-                plot.empty = without_points(self._snapshot)
-                plot.title, curves = metric_curves(self._snapshot, metric, ascii_only=ascii_only)
-                plot.set_curves(curves)
+                plot.empty = without_points(self._snapshot, hidden=len(hidden))
+                plot.notes = [f"{len(hidden)} of {len(self._snapshot.runs)} runs hidden"] if hidden else []
+                plot.set_curves(metric_curves(self._snapshot, metric, selected=self._selected, hidden=hidden))
 
     def show_gates(self, selected: RunView | None) -> None:
         """The gates of the selected run, or of one with gates and its seed, so that the strip stays where it is."""
@@ -112,12 +117,18 @@ class CurvesPanel(Widget):
         self.gates.set_gates(run.gates, f"{run.id}{epoch}")
 
 
-def without_points(snapshot: Snapshot) -> str:
-    """What to say in place of curves: whether points are being read, expected, or were never there."""
+def without_points(snapshot: Snapshot, *, hidden: int = 0) -> str:
+    """What to say in place of curves: whether points are being read, expected, hidden, or were never there."""
     if not snapshot.complete:
-        runs = len(snapshot.runs)
-        return f"reading {runs} {'run' if runs == 1 else 'runs'} ... {100 * snapshot.share:.0f} %"
+        return reading(snapshot)
+    if hidden and hidden == len(snapshot.runs):
+        return "all runs are hidden: space in the run list shows them"
     return "no points were recorded" if snapshot.ended else "waiting for the first points"
+
+
+def _import_charts() -> None:
+    import tui_attn.ui.charts.plot
+    import tui_attn.ui.curves  # noqa: F401  numpy and plotext come with them
 
 
 def _has_gates(view: RunView) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -21,10 +21,10 @@ from textual.widgets.selection_list import Selection
 
 from tui_attn.experiment.options import join_list
 from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Pieces
 from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS, START_BUTTON_KEYS
-from tui_attn.ui.styles import Styles
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
 
@@ -232,7 +232,7 @@ class Facts(Widget):
 
     def render(self) -> Table:
         """A table of two columns."""
-        styles = cast(Styles, self.app.drawing)  # type: ignore[attr-defined]
+        styles = app_of(self).drawing
         table = Table.grid()
         table.add_column(width=self._label, no_wrap=True)
         table.add_column(ratio=1, overflow="fold")

@@ -20,7 +20,6 @@ from tui_attn.ui.history_view import HEAD, Context, HistoryView, cells, columns,
 from tui_attn.ui.history_words import about
 from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import ExperimentChosen
-from tui_attn.ui.styles import drawing_mode
 
 
 class HistoryTitle(Lines):
@@ -135,7 +134,7 @@ class HistoryTable(Lines, can_focus=True):
         self._top = min(max(self._top, at - room + 1), at, max(len(rows) - room, 0))
         if not rows:
             return [self._header(width), *self._empty()]
-        context = Context(self._clock(), self._zone, drawing_mode(self.app).ascii)
+        context = Context(self._clock(), self._zone, self.drawing.marker)
         shown = enumerate(rows[self._top : self._top + room], self._top)
         return [self._header(width), *(self._row(entry, width, index == at, context) for index, entry in shown)]
 

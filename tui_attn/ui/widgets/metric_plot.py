@@ -3,149 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.curves import X_AXES, Curve, XAxis
 from tui_attn.ui.drawing import Lines, centred, strip_of, trimmed
 from tui_attn.ui.keys import TABLES
 
 if TYPE_CHECKING:
     from tui_attn.ui.charts.geometry import Span
     from tui_attn.ui.charts.plot import Picture, View
-    from tui_attn.ui.charts.series import SeriesStore
+    from tui_attn.ui.charts.series import Curve, CurveStore, XAxis
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
-"""What the keys go through."""
+"""The weights that the keys go through."""
+
+
+class SharedView:
+    """What linked charts show alike: the x axis and the part of it in sight, the cursor, and smoothing."""
+
+    def __init__(self) -> None:
+        self.axis: XAxis = "step"
+        self.log_x = False
+        self.x: Span | None = None
+        """The part of the x axis in sight, in powers of ten on a logarithmic axis; None for all, also as it grows."""
+        self.cursor: float | None = None
+        """Where on the x axis values are read out."""
+        self.smoothing = 0.9
+        """Weight of the past in the debiased exponential moving average, in [0, 0.99]; 0 shows the raw values."""
+        self.show_raw = True
+        """Whether raw values show faintly under smoothed ones."""
+        self.group_seeds = True
+        """Whether curves of one group are drawn as mean and band."""
+        self.plots: list[MetricPlot] = []
+
+    def change(self, **values: Any) -> None:
+        """Set attributes, and draw all charts again."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        for plot in self.plots:
+            plot.redraw()
 
 
 class MetricPlot(Lines, can_focus=True):
     """Curves over steps, epochs or time: the whole history, until a part of it is asked for.
 
-    Each curve has its model's colour and a marker that stays when colours are gone. The legend gives the newest
-    values, or, where the value cursor is on, every curve's value there.
+    Each curve has its model's colour and a marker that stays when colours are gone. Values stand at the ends of the
+    lines, or in the legend where there is no room; at the cursor the legend has every curve's value.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(TABLES["charts"])
     DEFAULT_CSS = "MetricPlot { height: 1fr; }"
 
-    smoothing: reactive[float] = reactive(0.0, init=False, repaint=False)
-    """Weight of the past in the debiased exponential moving average, in [0, 0.99]; 0 shows the raw values."""
     log_scale: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether the y axis is logarithmic; linear all the same while nothing shown is positive."""
-    x_axis: reactive[XAxis] = reactive[XAxis]("step", init=False, repaint=False)
-    """What runs along the x axis. Curves that don't know their place there are left out."""
-    show_raw: reactive[bool] = reactive(True, init=False, repaint=False)
-    """Whether raw values show faintly under smoothed ones."""
-    fit: reactive[bool] = reactive(False, init=False, repaint=False)
-    """Whether the y axis leaves out what only the first tenth of the curves reaches."""
-    group_seeds: reactive[bool] = reactive(True, init=False, repaint=False)
-    """Whether curves of one group are drawn as mean line and band."""
-    cursor: reactive[float | None] = reactive[float | None](None, init=False, repaint=False)
-    """Where on the x axis values are read out; None: nowhere."""
-
-    class CursorMoved(Message):
-        """The value cursor moved to `x` on `axis`, or went away (None)."""
-
-        def __init__(self, plot: MetricPlot, x: float | None, axis: XAxis) -> None:
-            super().__init__()
-            self.plot = plot
-            self.x = x
-            self.axis = axis
-
-        @property
-        def control(self) -> MetricPlot:
-            """The chart it happened in."""
-            return self.plot
+    fit: reactive[bool] = reactive(True, init=False, repaint=False)
+    """Whether the y axis leaves out what only the warm-up of the curves reaches."""
 
     def __init__(
         self,
         title: str = "",
         *,
-        y_label: str = "",
         percent: bool = False,
         empty: str = "waiting for the first points",
+        shared: SharedView | None = None,
         id: str | None = None,
     ) -> None:
-        """`title` and `y_label` are plain text; `percent` writes fractions as percentages.
+        """`title` is plain text; `percent` writes fractions as percentages.
 
-        `empty` stands where no curve has points.
+        `empty` stands where no curve has points. Charts with the same `shared` are linked.
         """
         super().__init__(id=id)
         self.title = title
-        self.y_label = y_label
         self.percent = percent
         self.empty = empty
+        self.notes: list[str] = []
+        """What the first line says beside the title."""
+        self.shared = shared or SharedView()
+        self.shared.plots.append(self)
         self._curves: list[Curve] = []
-        self._x: Span | None = None
         self._y: Span | None = None
-        self._store: SeriesStore | None = None
+        self._store: CurveStore | None = None
         self._picture: Picture | None = None
         self._view: View | None = None
         self._key: tuple[object, ...] = ()
-        self._fingerprint: list[object] = []
         self._drag: tuple[int, int, Span, Span] | None = None
 
     # ---- data
 
     def set_curves(self, curves: Iterable[Curve]) -> None:
         """Show `curves`, in this order. Nothing is drawn when nothing in them changed."""
-        self._curves = list(curves)
-        fingerprint: list[object] = [self.title, self.empty]
-        fingerprint += [
-            (
-                curve.id,
-                curve.label,
-                curve.color,
-                curve.group,
-                curve.marker,
-                curve.faint,
-                curve.revision,
-                len(curve.values),
-            )
-            for curve in self._curves
-        ]
-        if fingerprint != self._fingerprint:
-            self._fingerprint = fingerprint
+        before, self._curves = self._key, list(curves)
+        self._key = (
+            self.title,
+            self.empty,
+            tuple(self.notes),
+            *((c.id, c.label, c.color, c.group, c.faint, c.dimmed, c.revision, len(c.values)) for c in self._curves),
+        )
+        if self._key != before:
             self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Strip]:
         """Draw the chart. The libraries that this needs are loaded when there is first a point to draw."""
-        styles = self.drawing
-        if not any(len(curve.steps) and len(curve.values) for curve in self._curves):
+        styles, shared = self.drawing, self.shared
+        if not any(len(curve.values) for curve in self._curves):
             self._view = self._picture = None
             title = trimmed(self.title, width, styles)
             rest = centred(self.empty, width, height - 1, styles)
             return [strip_of([(title, "focused" if self.has_focus else "title")], width, styles), *rest]
         from tui_attn.ui.charts.plot import View, compose
-        from tui_attn.ui.charts.series import SeriesStore
+        from tui_attn.ui.charts.series import CurveStore
 
-        self._store = store = self._store or SeriesStore()
-        changed = store.sync(self._curves)
-        axis = self._axis
-        view = View([], self.title, self.y_label, self.percent, axis, self.log_scale, self._x, self._y, self.cursor)
-        view.smoothing, view.empty, view.focused = self.smoothing, self.empty, self.has_focus
-        view.fit = self.fit
-        if axis != self.x_axis:
-            view.notes.append(f"{self.x_axis} not known")
-        key = (width, height, styles, self.show_raw, self.group_seeds, repr(view))
-        if self._picture is None or changed or key != self._key:
-            self._key = key
-            view.lines = store.lines(axis, smoothing=self.smoothing, show_raw=self.show_raw, grouped=self.group_seeds)
-            self._view, self._picture = view, compose(view, width, height, styles)
+        self._store = store = self._store or CurveStore()
+        axis, log_x = self._axis, shared.log_x
+        found = store.lines(
+            self._curves,
+            axis,
+            log=log_x,
+            smoothing=shared.smoothing,
+            show_raw=shared.show_raw,
+            grouped=shared.group_seeds,
+        )
+        view = self._view = View(
+            found,
+            title=self.title,
+            percent=self.percent,
+            axis=axis,
+            log_x=log_x,
+            log=self.log_scale,
+            x=shared.x,
+            y=self._y,
+            cursor=shared.cursor,
+            smoothing=shared.smoothing,
+            focused=self.has_focus,
+            fit=self.fit,
+            empty=self.empty,
+            notes=[*self.notes, *([f"{shared.axis} not known"] if axis != shared.axis else [])],
+        )
+        self._picture = compose(view, width, height, styles)
         return self._picture.strips
 
     @property
     def _axis(self) -> XAxis:
         """The x axis in use: steps where the one asked for isn't known."""
-        known = self._store is None or not self._curves or self._store.knows(self.x_axis)
-        return self.x_axis if known else "step"
+        from tui_attn.ui.charts.series import known_axes
+
+        asked = self.shared.axis
+        return asked if not self._curves or asked in known_axes(self._curves) else "step"
 
     # ---- what is shown
 
@@ -162,12 +170,13 @@ class MetricPlot(Lines, can_focus=True):
     @property
     def zoomed(self) -> bool:
         """Whether less, or something else, is shown than the whole history."""
-        return self._x is not None or self._y is not None
+        return self.shared.x is not None or self._y is not None
 
     def reset_view(self) -> None:
         """Show the whole history again."""
-        self._x = self._y = None
-        self.redraw()
+        for plot in self.shared.plots:
+            plot._y = None
+        self.shared.change(x=None)
 
     def show_x(self, span: Span | None) -> None:
         """Show `span` of the x axis, cut to the history; None: all of it, also as it grows."""
@@ -175,8 +184,7 @@ class MetricPlot(Lines, can_focus=True):
         if span is not None and full is not None:
             span = span.within(full)
             span = None if span == full else span
-        self._x = span
-        self.redraw()
+        self.shared.change(x=span)
 
     def move_cursor(self, columns: int) -> None:
         """Move the value cursor by about that many columns, always from point to point."""
@@ -184,7 +192,7 @@ class MetricPlot(Lines, can_focus=True):
 
         if self._view is None or self._picture is None or self._picture.frame is None:
             return
-        x = moved(self._view.lines, self._picture.frame, self.cursor, columns)
+        x = moved(self._view.lines, self._picture.frame, self.shared.cursor, columns)
         if x is not None:
             self._put_cursor(x)
 
@@ -193,56 +201,36 @@ class MetricPlot(Lines, can_focus=True):
         shown = self.shown_x
         if x is not None and shown is not None and not shown.lower <= x <= shown.upper:
             self.show_x(shown.panned((x - shown.lower) / shown.width - 0.5))
-        self.cursor = x
-
-    def watch_cursor(self, x: float | None) -> None:
-        """Show it, and tell others."""
-        self.redraw()
-        self.post_message(self.CursorMoved(self, x, self._axis))
-
-    def validate_smoothing(self, weight: float) -> float:
-        """Keep the weight in [0, 0.99]."""
-        return min(max(weight, 0.0), SMOOTHINGS[-1])
-
-    def watch_smoothing(self) -> None:
-        """Draw again."""
-        self.redraw()
+        self.shared.change(cursor=x)
 
     def watch_log_scale(self) -> None:
         """Draw on the other scale; a range of values means something else there."""
         self._y = None
         self.redraw()
 
-    def watch_x_axis(self, old: XAxis, new: XAxis) -> None:
-        """Take the cursor and the part shown along to the new axis."""
-        from tui_attn.ui.charts.geometry import Span
-
-        store = self._store
-        if store is not None and store.knows(old) and store.knows(new):
-            ends = (self._x.lower, self._x.upper) if self._x else ()
-            moved = [store.convert(x, old, new) for x in ends]
-            lower, upper = moved if len(moved) == 2 else (None, None)
-            self._x = Span(lower, upper) if lower is not None and upper is not None and lower < upper else None
-            self.cursor = None if self.cursor is None else store.convert(self.cursor, old, new)
-        self.redraw()
-
-    def watch_show_raw(self) -> None:
-        """Draw again."""
-        self.redraw()
-
     def watch_fit(self) -> None:
         """Draw again."""
         self.redraw()
 
-    def watch_group_seeds(self) -> None:
-        """Draw again."""
-        self.redraw()
+    def show_axis(self, axis: XAxis, log_x: bool) -> None:
+        """Take another x axis, and the cursor and the part in sight along to it."""
+        from tui_attn.ui.charts.geometry import Span
+        from tui_attn.ui.charts.series import convert
+
+        shared = self.shared
+
+        def taken(x: float | None) -> float | None:
+            return None if x is None else convert(self._curves, x, (self._axis, shared.log_x), (axis, log_x))
+
+        lower, upper = (taken(shared.x.lower), taken(shared.x.upper)) if shared.x else (None, None)
+        span = Span(lower, upper) if lower is not None and upper is not None and lower < upper else None
+        shared.change(cursor=taken(shared.cursor), x=span, axis=axis, log_x=log_x)
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave Escape to others while there is no cursor to take away."""
-        return self.cursor is not None if action == "cursor_off" else True
+        return self.shared.cursor is not None if action == "cursor_off" else True
 
     def action_cursor(self, columns: int) -> None:
         """Move the value cursor."""
@@ -258,14 +246,14 @@ class MetricPlot(Lines, can_focus=True):
 
     def action_cursor_off(self) -> None:
         """Take the value cursor away."""
-        self.cursor = None
+        self.shared.change(cursor=None)
 
     def action_zoom(self, factor: float) -> None:
         """Show `factor` times as much of the x axis, around the cursor."""
-        shown = self.shown_x
+        shown, cursor = self.shown_x, self.shared.cursor
         if shown is not None:
-            inside = self.cursor is not None and shown.lower <= self.cursor <= shown.upper
-            self.show_x(shown.zoomed(factor, self.cursor if inside and self.cursor is not None else shown.at(0.5)))
+            inside = cursor is not None and shown.lower <= cursor <= shown.upper
+            self.show_x(shown.zoomed(factor, cursor if inside and cursor is not None else shown.at(0.5)))
 
     def action_pan(self, share: float) -> None:
         """Move the picture by `share` of its width."""
@@ -290,23 +278,29 @@ class MetricPlot(Lines, can_focus=True):
 
     def action_smooth(self, way: int) -> None:
         """Take the next weight, up or down."""
-        if way > 0:
-            self.smoothing = next((weight for weight in SMOOTHINGS if weight > self.smoothing + 1e-9), SMOOTHINGS[-1])
-        else:
-            self.smoothing = next((w for w in reversed(SMOOTHINGS) if w < self.smoothing - 1e-9), 0.0)
+        now = self.shared.smoothing
+        steps = SMOOTHINGS if way > 0 else SMOOTHINGS[::-1]
+        self.shared.change(smoothing=next((w for w in steps if (w - now) * way > 1e-9), steps[-1]))
 
     def action_toggle_raw(self) -> None:
         """Show or hide raw values."""
-        self.show_raw = not self.show_raw
+        self.shared.change(show_raw=not self.shared.show_raw)
 
     def action_toggle_log(self) -> None:
-        """Change the scale."""
+        """Change the scale of the values."""
         self.log_scale = not self.log_scale
+
+    def action_toggle_log_x(self) -> None:
+        """Change the scale of the x axis."""
+        self.show_axis(self.shared.axis, not self.shared.log_x)
 
     def action_next_axis(self) -> None:
         """Take the next x axis that is known."""
-        known = [axis for axis in X_AXES if self._store is None or self._store.knows(axis)] or ["step"]
-        self.x_axis = known[(known.index(self._axis) + 1) % len(known)] if self._axis in known else known[0]
+        from tui_attn.ui.charts.series import known_axes
+
+        known = known_axes(self._curves) or ["step"]
+        at = known.index(self._axis) if self._axis in known else -1
+        self.show_axis(known[(at + 1) % len(known)], self.shared.log_x)
 
     def action_toggle_range(self) -> None:
         """Fit the y axis, or show all values."""
@@ -314,7 +308,7 @@ class MetricPlot(Lines, can_focus=True):
 
     def action_toggle_seeds(self) -> None:
         """Show seeds one by one or together."""
-        self.group_seeds = not self.group_seeds
+        self.shared.change(group_seeds=not self.shared.group_seeds)
 
     # ---- mouse
 

@@ -1,7 +1,9 @@
-"""The run table: one row per run."""
+"""The run table: one row per run, and with several seeds one per model, which unfolds to its runs."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +16,7 @@ from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Piece, Pieces, Row, fit, row_width
 from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
-from tui_attn.ui.keys import PANEL_KEYS
+from tui_attn.ui.keys import PANEL_KEYS, RUN_TABLE_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.styles import drawing_mode
 
@@ -27,27 +29,91 @@ class Column(NamedTuple):
 
     title: str
     width: int
-    cell: Callable[[RunView, ExperimentConfig], Piece]
+    cell: Callable[[Entry, ExperimentConfig], Piece]
     from_width: int = 0
     """Omitted when the table is narrower than this, in cells."""
     left: bool = False
 
 
+class Entry(NamedTuple):
+    """One row: a run, or all runs of a model."""
+
+    id: str
+    """The run's id; of all runs of a model its name, which is no run's id."""
+    label: str
+    model: str
+    views: tuple[RunView, ...]
+    is_model: bool = False
+    waiting: bool = False
+    """Whether it runs, and another run of its worker has the turn."""
+
+    @property
+    def view(self) -> RunView:
+        """The run; of several the one that needs a look, trains, or ended last."""
+        order = ("failed", "lost", "stalled", "running", "paused", "starting")
+        return min(self.views, key=lambda view: (_place(order, view.shown), -(view.state.ended_at or 0.0)))
+
+    def mean(self, value: Callable[[RunView], float | None]) -> float | None:
+        """The mean of `value` over the runs that have one."""
+        found = [each for view in self.views if (each := value(view)) is not None]
+        return statistics.fmean(found) if found else None
+
+
+def _place(order: tuple[str, ...], state: str) -> int:
+    return order.index(state) if state in order else len(order)
+
+
+def _state(entry: Entry) -> Piece:
+    if entry.is_model:
+        shown = [view.shown for view in entry.views]
+        done = shown.count("finished")
+        state = entry.view.shown if done == len(shown) or entry.view.shown != "finished" else "queued"
+        return f"{formatting.GLYPHS.get(state, '?')} {done}/{len(shown)}", formatting.STATE_INKS.get(state, "normal")
+    if entry.waiting:
+        return "▷ waiting", "muted"
+    return formatting.state_text(entry.view.shown), formatting.state_style(entry.view)
+
+
+def _test(entry: Entry) -> Piece:
+    """The accuracy on the test set; of a model the mean and standard deviation over its finished runs."""
+    if not entry.is_model:
+        return percent_text(formatting.test_accuracy(entry.view.state)), "bold"
+    done = [view for view in entry.views if view.shown == "finished"] or entry.views
+    found = [value for view in done if (value := formatting.test_accuracy(view.state)) is not None]
+    if not found or not all(map(math.isfinite, found)):
+        return formatting.DASH, "bold"
+    spread = f" ±{100 * statistics.stdev(found):.2f}" if len(found) > 1 else ""
+    return f"{100 * statistics.fmean(found):.2f}{spread}", "bold"
+
+
+def _trained(entry: Entry) -> Piece:
+    seconds = sum(view.state.train_seconds for view in entry.views if view.state.steps)
+    return duration(seconds) if seconds else "", "muted"
+
+
+def _eta(entry: Entry) -> Piece:
+    return ("" if entry.is_model else formatting.eta_text(entry.view)), "muted"
+
+
 COLUMNS = (
-    Column("state", 10, lambda view, _: (formatting.state_text(view.shown), formatting.state_style(view)), left=True),
-    Column("epoch", 5, lambda view, config: (f"{view.state.epoch}/{config.epochs}", "normal")),
-    Column("progress", 0, lambda view, _: ("", formatting.state_style(view)), left=True),
-    Column("loss", 7, lambda view, _: (loss_text(newest(view.state.losses)), "normal")),
-    Column("train", 7, lambda view, _: (percent_text(newest(view.state.accuracies)), "muted"), 99),
-    Column("test", 7, lambda view, _: (percent_text(formatting.test_accuracy(view.state)), "bold")),
-    Column("img/s", 6, lambda view, _: (rate_text(view.state.images_per_second), "muted")),
-    Column("ETA", 7, lambda view, _: (formatting.eta_text(view), "muted")),
+    Column("state", 10, lambda entry, _: _state(entry), left=True),
+    Column("epoch", 5, lambda entry, config: (f"{entry.view.state.epoch}/{config.epochs}", "normal")),
+    Column("progress", 0, lambda entry, _: ("", formatting.state_style(entry.view)), left=True),
     Column(
-        "trained", 8, lambda view, _: (duration(view.state.train_seconds) if view.state.steps else "", "muted"), 129
+        "train loss", 10, lambda entry, _: (loss_text(entry.mean(lambda view: newest(view.state.losses))), "normal")
     ),
+    Column(
+        "train acc", 9, lambda entry, _: (percent_text(entry.mean(lambda v: newest(v.state.accuracies))), "muted"), 99
+    ),
+    Column("test acc", 8, lambda entry, _: _test(entry)),
+    Column("img/s", 6, lambda entry, _: (rate_text(entry.mean(lambda v: v.state.images_per_second)), "muted")),
+    Column("ETA", 7, lambda entry, _: _eta(entry)),
+    Column("trained", 8, lambda entry, _: _trained(entry), 129),
     Column("lr", 7, lambda _, config: (f"{config.lr:g}", "muted"), 129),
 )
 """The columns after the run, from left to right. That of the progress bar takes the room that is left."""
+_TEST_SPREAD = 12
+"""Cells of a mean test accuracy with its standard deviation."""
 
 
 class Layout(NamedTuple):
@@ -58,8 +124,11 @@ class Layout(NamedTuple):
     gap: int
 
 
-def layout(width: int, longest: int, epochs: int) -> Layout:
-    """The columns for a table of `width` cells whose longest run id has `longest` cells."""
+def layout(width: int, longest: int, epochs: int, *, folds: bool = False) -> Layout:
+    """The columns for a table of `width` cells whose longest name has `longest` cells.
+
+    `folds`: whether there are rows for all seeds of a model.
+    """
     narrow = width < 99
     gap, shortest, most = (1, 4, 24) if narrow else (2, 8, 40)
     columns = [column for column in COLUMNS if width >= column.from_width]
@@ -67,6 +136,9 @@ def layout(width: int, longest: int, epochs: int) -> Layout:
     widths = {column: column.width for column in columns}
     epoch = next(column for column in columns if column.title == "epoch")
     widths[epoch] = max(epoch.width, 2 * len(str(epochs)) + 1)
+    if folds:
+        test = next(column for column in columns if column.title == "test acc")
+        widths[test] = _TEST_SPREAD
     bar = next(column for column in columns if not column.width)
     spare = width - 4 - run - sum(widths.values()) - gap * len(columns)
     widths[bar] = min(max(spare, shortest), most)
@@ -76,57 +148,126 @@ def layout(width: int, longest: int, epochs: int) -> Layout:
 class RunTable(Lines, can_focus=True):
     """Every run of the experiment; the selected one is what the keys steer."""
 
-    BINDINGS = bindings(PANEL_KEYS)
+    BINDINGS = bindings((*RUN_TABLE_KEYS, *PANEL_KEYS))
 
     def __init__(self, config: ExperimentConfig, *, id: str) -> None:
         super().__init__(id=id)
         self._config = config
         self._expected = [run_id(model, seed) for seed in config.seed_list for model in config.models]
         """What the run list will hold, as far as the configuration tells."""
-        self._read = False
-        self._views: list[RunView] = []
+        self._snapshot: Snapshot | None = None
+        self._entries: list[Entry] = []
+        self._unfolded: set[str] = set()
+        self._hidden: set[str] = set()
         self._selected: str | None = None
         self._top = 0
 
     @property
+    def entry(self) -> Entry | None:
+        """The row that the user is at."""
+        return next((entry for entry in self._entries if entry.id == self._selected), None)
+
+    @property
     def selected(self) -> RunView | None:
-        """The run that the user is at."""
-        for view in self._views:
-            if view.state.id == self._selected:
-                return view
-        return None
+        """The run that the user is at; None at a row for several."""
+        entry = self.entry
+        return None if entry is None or entry.is_model else entry.view
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The runs whose curves aren't shown."""
+        return frozenset(self._hidden)
+
+    @property
+    def folds(self) -> bool:
+        """Whether there are several seeds, which fold to a row for each model."""
+        runs = self._snapshot.runs.values() if self._snapshot else ()
+        return len({view.state.seed for view in runs}) > 1
 
     @property
     def wanted_height(self) -> int:
         """Lines that show everything."""
-        return 1 + max(len(self._views), 0 if self._read else len(self._expected), 1)
+        expected = len(self._config.models) if self._config.seeds > 1 else len(self._expected)
+        return 1 + max(len(self._entries), expected if self._snapshot is None else 0, 1)
 
     def show(self, snapshot: Snapshot) -> None:
         """Show this picture."""
         self._config = snapshot.config or self._config
-        self._views, self._read = list(snapshot.runs.values()), True
-        if self._selected not in snapshot.runs and self._views:
-            self._selected = self._views[0].state.id
-            self.post_message(RunSelected(self._selected))
+        self._snapshot = snapshot
+        self._renew()
+
+    def _renew(self) -> None:
+        """Make the rows again, and select the first where the selected one is gone."""
+        views = list(self._snapshot.runs.values()) if self._snapshot else []
+        waiting = formatting.waiting_for_turn(views)
+        self._entries = []
+        models: dict[str, list[RunView]] = {}
+        for view in views:
+            models.setdefault(view.state.model if self.folds else view.state.id, []).append(view)
+        for name, members in models.items():
+            model = members[0].state.model
+            if self.folds:
+                self._entries.append(Entry(name, name, model, tuple(members), is_model=True))
+            if not self.folds or name in self._unfolded:
+                self._entries += [
+                    Entry(view.state.id, view.state.id, model, (view,), waiting=view.state.id in waiting)
+                    for view in members
+                ]
+        if self.entry is None and self._entries:
+            self._selected = self._entries[0].id
+            self.post_message(RunSelected())
         self.redraw()
 
     def move(self, by: int) -> None:
-        """Select the run `by` lines further down."""
-        if not self._views:
+        """Select the row `by` lines further down."""
+        if not self._entries:
             return
-        ids = [view.state.id for view in self._views]
+        ids = [entry.id for entry in self._entries]
         at = ids.index(self._selected) if self._selected in ids else 0
         self.select(ids[min(max(at + by, 0), len(ids) - 1)])
 
-    def select(self, run: str) -> None:
-        """Select `run`."""
-        if run != self._selected:
-            self._selected = run
+    def select(self, id_: str) -> None:
+        """Select the row of a run or a model."""
+        if id_ != self._selected:
+            self._selected = id_
             self.redraw()
-            self.post_message(RunSelected(run))
+            self.post_message(RunSelected())
+
+    def unfold(self, open_: bool | None = None) -> bool:
+        """Show or hide the runs of the selected model, or the other of both; return whether a model is selected."""
+        entry = self.entry
+        if entry is None or not self.folds:
+            return False
+        if open_ is None and not entry.is_model:
+            return False
+        opened = entry.model in self._unfolded
+        if opened if open_ is None else not open_:
+            self._unfolded.discard(entry.model)
+            self._selected = entry.model
+        else:
+            self._unfolded.add(entry.model)
+        self._renew()
+        self.post_message(RunSelected())
+        return True
+
+    def action_fold(self, open_: bool) -> None:
+        """Show or hide the runs of the selected model."""
+        self.unfold(open_)
+
+    def action_hide(self) -> None:
+        """Hide the curves of the selected run or model, or show them again."""
+        if self.entry is not None:
+            ids = {view.state.id for view in self.entry.views}
+            self._hidden = self._hidden - ids if ids <= self._hidden else self._hidden | ids
+            self.redraw()
+            self.post_message(RunSelected())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Fold only where there are several seeds."""
+        return self.folds if action == "fold" else True
 
     def action_scroll(self, by: int) -> None:
-        """Go some runs down, or up."""
+        """Go some rows down, or up."""
         self.move(by)
 
     def action_page(self, direction: int) -> None:
@@ -134,18 +275,20 @@ class RunTable(Lines, can_focus=True):
         self.move(direction * max(self.size.height - 2, 1))
 
     def action_first(self) -> None:
-        """Select the first run."""
-        self.move(-len(self._views))
+        """Select the first row."""
+        self.move(-len(self._entries))
 
     def action_last(self) -> None:
-        """Select the last run."""
-        self.move(len(self._views))
+        """Select the last row."""
+        self.move(len(self._entries))
 
     def on_click(self, event: events.Click) -> None:
-        """Select what was clicked at."""
+        """Select what was clicked at; twice on a model shows its runs."""
         index = self._top + event.y - 1
-        if event.y > 0 and index < len(self._views):
-            self.select(self._views[index].state.id)
+        if event.y > 0 and index < len(self._entries):
+            self.select(self._entries[index].id)
+            if event.chain == 2:
+                self.unfold()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Go down."""
@@ -158,50 +301,70 @@ class RunTable(Lines, can_focus=True):
         self.move(-1)
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The header and as many runs as fit, the selected one among them."""
+        """The header and as many rows as fit, the selected one among them."""
         room = max(height - 1, 1)
-        ids = [view.state.id for view in self._views] if self._read else self._expected
+        ids = [entry.id for entry in self._entries] if self._snapshot else self._expected
         at = ids.index(self._selected) if self._selected in ids else 0
         self._top = min(max(self._top, at - room + 1), at, max(len(ids) - room, 0))
-        last = min(self._top + room, len(self._views))
-        title = "run" if len(self._views) <= room else f"run {self._top + 1}–{last} of {len(self._views)}"
-        longest = max((len(text) for text in (*ids, title)), default=8)
-        form = layout(width - 1, longest, self._config.epochs)
-        shown = self._views[self._top : last]
+        last = min(self._top + room, len(self._entries))
+        what = "model" if self.folds else "run"
+        title = what if len(self._entries) <= room else f"{what} {self._top + 1}–{last} of {len(self._entries)}"
+        longest = max((len(text) for text in (*ids, title)), default=8) + 2 * self.folds
+        form = layout(width - 1, longest, self._config.epochs, folds=self.folds)
         rows = [self._header(form, title)]
-        rows += [self._row(view, form, width) for view in shown]
-        if not self._read:
+        rows += [self._row(entry, form, width) for entry in self._entries[self._top : last]]
+        if self._snapshot is None:
             rows += [Row(((f"    {id_}", "faint"),)) for id_ in ids[:room]]
-        elif not self._views:
-            rows.append(Row((("    no run has been queued yet", "muted"),)))
+        elif not self._entries:
+            complete = self._snapshot.complete
+            said = "no run has been queued yet" if complete else formatting.reading(self._snapshot)
+            rows.append(Row(((f"    {said}", "muted"),)))
         return rows
 
     def _header(self, form: Layout, title: str) -> Row:
-        cells = [fit(column.title, size, right=not column.left) for column, size in form.columns]
+        names = {"test acc": "test acc ±sd"} if self.folds else {}
+        cells = [
+            fit(names.get(column.title, column.title), size, right=not column.left) for column, size in form.columns
+        ]
         text = "    " + (" " * form.gap).join([fit(title, form.run), *cells])
         return Row(((text, "focused" if self.has_focus else "muted"),))
 
-    def _row(self, view: RunView, form: Layout, width: int) -> Row:
-        from tui_attn.ui.charts.palette import ink  # not needed for the first frame
-
-        run, gap = view.state, " " * form.gap
-        selected = run.id == self._selected
-        marker, ascii_only = ink(run.model), drawing_mode(self.app).ascii
-        model = f"model:{run.model}"
+    def _row(self, entry: Entry, form: Layout, width: int) -> Row:
+        gap = " " * form.gap
+        selected = entry.id == self._selected
+        hidden = self._hidden.issuperset(view.state.id for view in entry.views)
+        ascii_only = drawing_mode(self.app).ascii
+        model = f"model:{entry.model}"
+        label = safe_text(entry.label, one_line=True)
+        if entry.is_model:
+            label = f"{'▾' if entry.model in self._unfolded else '▸'} {label}"
+        elif self.folds:
+            label = f"  {label}"
+        sign = ("." if ascii_only else "◌") if hidden else self.drawing.marker(entry.model)
         pieces: Pieces = [
             (" ▸" if selected else "  ", "key"),
-            (f"{marker.ascii_marker if ascii_only else marker.marker} ", model),
-            (fit(safe_text(run.id, one_line=True), form.run), "bold" if selected else "normal"),
+            (f"{sign} ", "faint" if hidden else model),
+            (fit(label, form.run), "faint" if hidden else "bold" if selected else "normal"),
         ]
-        remark = formatting.remark(view)
+        remark = _remark(entry)
         for column, size in form.columns:
-            text, style = column.cell(view, self._config)
+            text, style = column.cell(entry, self._config)
             if column.width:
                 pieces.append((gap + fit(text, size, right=not column.left), style))
             elif remark is not None:
                 room = max(width - row_width(pieces), 0)
                 return Row((*pieces, (fit(gap + remark, room), style)), selected)
             else:
-                full, empty = formatting.bar(run.progress, size, ascii_only=ascii_only)
-                pieces += [(gap + full, model if view.shown in {"running", "finished"} else style), (empty, "rule")]
+                progress = statistics.fmean(view.state.progress for view in entry.views)
+                full, empty = formatting.bar(progress, size, ascii_only=ascii_only)
+                active = entry.view.shown == "running" and not entry.waiting
+                pieces += [(gap + full, model if active else "muted"), (empty, "rule")]
         return Row(tuple(pieces), selected)
+
+
+def _remark(entry: Entry) -> str | None:
+    """What stands in place of numbers."""
+    if not entry.is_model:
+        return formatting.remark(entry.view)
+    failed = [view for view in entry.views if view.shown in {"failed", "lost"}]
+    return f"{formatting.counts_text({view.state.id: view for view in entry.views})} · enter: which" if failed else None

@@ -6,10 +6,10 @@ from tui_attn.data import DATASETS
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.launch import estimate
 from tui_attn.system.text import duration, safe_text
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.drawing import Pieces
 from tui_attn.ui.form_state import limited
 from tui_attn.ui.lookup import Result
-from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.form import Facts
 
 _STYLES = {"ok": "normal", "warning": "warning", "wrong": "failed"}
@@ -30,14 +30,11 @@ class SetupDetails(Facts):
             self.show([_heading("looking …")])
 
     def _past(self, config: ExperimentConfig, found: Result) -> list[tuple[Pieces, Pieces]]:
-        from tui_attn.ui.charts.palette import ink  # not needed for the first frame
-
         past = estimate.alike(config, found.devices, found.past or ())
-        ascii_only = drawing_mode(self.app).ascii
         rows: list[tuple[Pieces, Pieces]] = []
+        styles = app_of(self).drawing
         for model in config.models:
-            marker = ink(model).ascii_marker if ascii_only else ink(model).marker
-            label: Pieces = [(f"{marker} ", f"model:{model}"), (safe_text(model, one_line=True), "muted")]
+            label: Pieces = [(f"{styles.marker(model)} ", f"model:{model}"), (safe_text(model, one_line=True), "muted")]
             rows.append((label, [_speeds(past[model])] if model in past else [("none on this machine", "muted")]))
         return rows
 
