@@ -60,16 +60,13 @@ def test_the_dashboard_loads_no_torch_and_plots_after_its_first_frame() -> None:
 
 def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn() -> None:
     statement = (
-        "from tui_attn.ui.widgets.curves_panel import CurvesPanel\n"
-        "panel = CurvesPanel(has_gates=False, id='curves')\n"
-        "panel._load()"
+        "from tui_attn.ui.widgets import curves_panel, metric_plot\n"
+        "panel = curves_panel.CurvesPanel(has_gates=False, id='curves')\n"
+        "curves_panel._import_charts()"
     )
-    assert loaded_by(statement) & {"plotext", "numpy", "tui_attn.ui.charts.plot"} == {
-        "plotext",
-        "numpy",
-        "tui_attn.ui.charts.plot",
-    }
-    assert "plotext" not in loaded_by(statement.rpartition("\n")[0])
+    libraries = {"plotext", "numpy", "tui_attn.ui.charts.plot", "tui_attn.ui.curves"}
+    assert loaded_by(statement) & libraries == libraries
+    assert loaded_by(statement.rpartition("\n")[0]) & libraries == set()
 
 
 def test_a_worker_loads_torch_but_no_terminal_library_and_no_torchvision() -> None:
