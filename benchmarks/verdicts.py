@@ -2,73 +2,123 @@
 
     python benchmarks/verdicts.py [EXPERIMENTS]
 
-Every simulated experiment has independent normal differences between two models and base, looked at after each seed. A
-verdict is false where it says better or worse and there is no difference. Prints tables in Markdown.
+Every simulated experiment has two independent comparisons with base, whose differences are noise of mean 0 and standard
+deviation 1, plus a true difference. All verdicts are those of `tui_attn.compare.verdict`. Its p-value is the smallest
+of all looks so far, so that p < 0.05 after n seeds means that a look at n seeds or fewer said better or worse, as if
+one looked after every seed. A verdict is false exactly where an interval does not cover the true difference of 0, so
+the coverage of both intervals at all looks together is 100 % minus the false verdicts. Prints tables in Markdown.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_attn.compare.verdicts import critical_values, verdict
+from tui_attn.compare import verdict
 
 SEEDS = 30
 """Largest number of seeds in an experiment."""
-RULES: dict[str, Sequence[int]] = {"plan 3, 6": (3, 6), "plan 5, 10": (5, 10), "plan 10, 20": (10, 20), "no plan": ()}
+AFTER = (3, 5, 10, 20, 30)
+"""Numbers of seeds after which shares are told."""
+PLANS: dict[str, Sequence[int]] = {"5, 10": (5, 10), "3, 5, 10": (3, 5, 10), "10": (10,), "none": ()}
+NOISE: dict[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] = {
+    "normal": lambda rng, count: rng.standard_normal((count, 2, SEEDS)),
+    "heavy-tailed (t, 3 degrees)": lambda rng, count: rng.standard_t(3, (count, 2, SEEDS)) / np.sqrt(3),
+    "skewness 1": lambda rng, count: (rng.gamma(4, size=(count, 2, SEEDS)) - 4) / 2,
+    "skewness -1": lambda rng, count: (4 - rng.gamma(4, size=(count, 2, SEEDS))) / 2,
+}
 
 
-def decided(differences: NDArray[np.float64], comparisons: int, looks: Sequence[int] | None) -> NDArray[np.bool_]:
-    """Whether each comparison is decided after so many seeds: bool (experiments, seeds + 1); looked at every time.
-
-    `differences` (experiments, seeds), in units of their standard deviation.
-    """
-    experiments, seeds = differences.shape
-    found = np.zeros((experiments, seeds + 1), dtype=bool)
-    for number, critical in critical_values(seeds, comparisons, looks):
-        sample = differences[:, :number]
-        error = sample.std(axis=1, ddof=1) / np.sqrt(number)
-        found[:, number] = np.abs(sample.mean(axis=1)) > critical * error
-    # Contradicting looks give no verdict; they are counted as if the first one stood, which is never too few.
-    return np.logical_or.accumulate(found, axis=1)
+def decided(found: Sequence[float], looks: Sequence[int], *, missing: int = 0, comparisons: int = 2) -> bool:
+    """Whether any look at these differences said better or worse."""
+    p = verdict([0.0] * len(found), found, comparisons, looks=looks, missing=missing).p_value
+    return p is not None and p < 0.05
 
 
-def share(found: NDArray[np.bool_]) -> str:
-    """Per cent, with its standard error where it is small."""
-    value = found.mean()
-    return f"{100 * value:.1f}" if value < 0.2 else f"{100 * value:.0f}"
+def false_verdicts(noise: NDArray[np.float64], looks: Sequence[int], after: Sequence[int] = AFTER) -> list[float]:
+    """Share of experiments with a false verdict in either comparison after so many seeds, looked at one by one."""
+    found = np.zeros(len(after))
+    for pair in noise.tolist():
+        found += [any(decided(row[:seeds], looks) for row in pair) for seeds in after]
+    return list(found / len(noise))
+
+
+def without_the_worst(noise: NDArray[np.float64], looks: Sequence[int]) -> float:
+    """The same where at each of `AFTER` the worst pair of each comparison so far is missing."""
+    found = 0
+    for pair in noise.tolist():
+        kept = [sorted(range(seeds), key=row.__getitem__)[1:] for row in pair for seeds in AFTER]
+        rows = [row for row in pair for _ in AFTER]
+        samples = ([row[place] for place in sorted(places)] for row, places in zip(rows, kept, strict=True))
+        found += any(decided(sample, looks, missing=1) for sample in samples)
+    return found / len(noise)
+
+
+def false_equalities(noise: NDArray[np.float64], looks: Sequence[int], margin: float) -> float:
+    """Share of experiments in which either interval lies within the margin, and the true difference is the margin."""
+    return float(
+        np.mean(
+            [
+                any(
+                    verdict(
+                        [0.0] * SEEDS, [value + margin for value in row], 2, looks=looks, margin=margin
+                    ).within_margin
+                    for row in pair
+                )
+                for pair in noise.tolist()
+            ]
+        )
+    )
+
+
+def power(noise: NDArray[np.float64], looks: Sequence[int], difference: float, after: Sequence[int]) -> list[float]:
+    """Share of first comparisons in which a true difference is found."""
+    rows = (noise[:, 0] + difference).tolist()
+    return [sum(decided(row[:seeds], looks) for row in rows) / len(rows) for seeds in after]
+
+
+def table(*heading: object) -> Callable[..., None]:
+    """Print a heading; what is returned prints a row, fractions in per cent."""
+
+    def row(*cells: object) -> None:
+        texts = (f"{100 * cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells)
+        print(f"| {' | '.join(texts)} |", flush=True)
+
+    print()
+    row(*heading)
+    row(*("---" for _ in heading))
+    return row
 
 
 def main(experiments: int) -> None:
     """Print the tables."""
-    rng = np.random.default_rng(20240229)
-    first, second = rng.standard_normal((2, experiments, SEEDS))
-    agreement(first[:200])
-    print(f"{experiments:,} experiments of two independent comparisons, looked at after every seed up to {SEEDS}\n")
-    print("| rule | false verdict in either, % | the same in one comparison alone, % |")
-    print("| --- | --- | --- |")
-    for name, looks in RULES.items():
-        either = decided(first, 2, looks)[:, -1] | decided(second, 2, looks)[:, -1]
-        print(f"| {name} | {share(either)} | {share(decided(first, 1, looks)[:, -1])} |")
-    print("\nPower of one of two comparisons, %, by difference / standard deviation and seeds\n")
-    print("| rule | difference | 5 | 10 | 20 | 30 |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, looks in RULES.items():
+    rng = np.random.default_rng(20261129)
+    print(f"{experiments:,} experiments a row, two comparisons each; {os.cpu_count()} cores, {platform.machine()}")
+    normal = NOISE["normal"](rng, experiments)
+    row = table("power, %: plan", "difference / sd", *(f"{seeds} seeds" for seeds in AFTER))
+    for name, looks in PLANS.items():
         for difference in (0.5, 1.0, 2.0):
-            found = decided(first + difference, 2, looks)
-            print(f"| {name} | {difference:g} | {' | '.join(share(found[:, seeds]) for seeds in (5, 10, 20, 30))} |")
-
-
-def agreement(differences: NDArray[np.float64]) -> None:
-    """Check the fast computation against the rule itself."""
-    for looks in RULES.values():
-        for row, found in zip(differences[:, :12], decided(differences[:, :12] + 0.8, 2, looks), strict=True):
-            said = verdict([0.0] * 12, list(row + 0.8), 2, looks=looks)
-            assert said.contradiction or (said.verdict in {"better", "worse"}) == found[-1], (looks, row)
+            row(name, f"{difference:g}", *power(normal, looks, difference, AFTER))
+    row = table("false verdicts in either, %: noise", "plan", *(f"up to {seeds} seeds" for seeds in AFTER))
+    for noise, draw in NOISE.items():
+        sample = draw(rng, experiments)
+        for name, looks in PLANS.items():
+            row(noise, name, *false_verdicts(sample, looks))
+    row = table('false "no difference above margin", %: plan', "margin / sd", "up to 30 seeds")
+    for name, looks in PLANS.items():
+        for margin in (0.5, 1.0, 2.0):
+            row(name, str(margin), false_equalities(normal, looks, margin))
+    row = table("worst pair missing, false verdicts in either, %: noise", "plan", "up to 30 seeds")
+    for noise, draw in NOISE.items():
+        sample = draw(rng, experiments)
+        for name, looks in PLANS.items():
+            row(noise, name, without_the_worst(sample, looks))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

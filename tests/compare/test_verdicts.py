@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from benchmarks.verdicts import PLANS, decided, false_equalities, false_verdicts, without_the_worst
 from tui_attn.compare import verdict
 from tui_attn.compare.verdicts import Look, critical_values
 
@@ -154,11 +155,22 @@ def test_nonsense_is_refused(options: dict[str, object], words: str) -> None:
         verdict(BASE[:5], drawn(5), **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("looks", [(5, 10), (3, 6), ()])
+@pytest.mark.parametrize("looks", PLANS.values(), ids=PLANS)
 def test_looking_after_every_seed_is_wrong_in_at_most_5_per_cent(looks: tuple[int, ...]) -> None:
-    """In 4,000 experiments of two comparisons up to 20 seeds, with 3 standard errors allowed for luck."""
-    from benchmarks.verdicts import decided
+    """In 1,000 experiments of two comparisons up to 30 seeds, with 3 standard errors allowed for luck."""
+    noise = np.random.default_rng(1).standard_normal((1_000, 2, 30))
+    luck = 3 * math.sqrt(0.05 * 0.95 / 1_000)
+    assert false_verdicts(noise, looks, [30])[0] <= 0.05 + luck
+    assert false_equalities(noise[:300], looks, 1.0) <= 0.05 + 2 * luck
 
-    first, second = np.random.default_rng(1).standard_normal((2, 4_000, 20))
-    false = decided(first, 2, looks)[:, -1] | decided(second, 2, looks)[:, -1]
-    assert false.mean() <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 4_000)
+
+def test_leaving_out_the_worst_pair_makes_no_verdict() -> None:
+    noise = np.random.default_rng(2).standard_normal((500, 2, 30))
+    assert without_the_worst(noise, (5, 10)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
+
+
+def test_one_look_at_the_end_is_a_verdict_reached_at_any_look() -> None:
+    """The simulation looks once: its p-value must be below 0.05 exactly where some look decided."""
+    for row in np.random.default_rng(3).normal(0.6, 1, (100, 15)).tolist():
+        labels = [verdict(BASE[:seeds], row[:seeds], 2, looks=(5, 10)).verdict for seeds in range(1, 16)]
+        assert decided(row, (5, 10)) == any(label in {"better", "worse"} for label in labels)
