@@ -87,6 +87,8 @@ class Recorder:
     """A warning of a run's worker."""
     data: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    planned: bool = False
+    """Whether the plan of the configuration is recorded, as 0.1.0 did not."""
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
@@ -139,6 +141,7 @@ class Recorder:
             data={"root": "/data", "source": "cache", "version": "1", **self.data},
             versions={"tui-attn": "0.1.0", "torch": "2.15.0", "python": "3.11.7", **self.versions},
             host="recorder",
+            plan=self.config.plan if self.planned else None,
         )
 
     def _write_seed(self, folder: ExperimentDir, log: LogWriter, seed: int) -> None:

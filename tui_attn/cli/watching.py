@@ -177,11 +177,16 @@ def extend(
 ) -> int:
     """Bring an experiment to N seeds, and show it."""
     from tui_attn.cli.steering import await_answer
+    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.wording import extension_sentences
     from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.launch import starting
 
     folder = find_experiment(runs_dir, experiment)
+    for sentence in extension_sentences(summarise(read_state(folder)), seeds):
+        console.say(sentence)
     with interruptible() as signals:
         with console.FetchProgress() as progress:
             started = starting.extend(

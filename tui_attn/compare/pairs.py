@@ -108,14 +108,14 @@ def why_not_paired(base: RunState, other: RunState) -> str | None:
     """Why two runs of one seed may not be compared; None when they may, or when a damaged log doesn't tell."""
     for key, name in _ALIKE.items():
         first, second = base.about.get(key), other.about.get(key)
-        if key == "dataset" and _same_folder(first, second):
+        if key == "dataset" and same_folder(first, second):
             continue  # where the images are doesn't matter, and data_version tells whether they are the same
         if first is not None and second is not None and first != second:
             return f"{name}: {_short(second)} against {_short(first)}"
     return None
 
 
-def _same_folder(first: Any, second: Any) -> bool:
+def same_folder(first: Any, second: Any) -> bool:
     """Whether both are image folders, which may have been moved."""
     return all(isinstance(name, str) and name.startswith("folder:") for name in (first, second))
 
@@ -127,7 +127,7 @@ def comparable(first: Manifest, second: Manifest) -> list[str]:
     reasons alone.
     """
     one, two = first.data.get("version"), second.data.get("version")
-    moved = one is not None and one == two and _same_folder(first.config.dataset, second.config.dataset)
+    moved = one is not None and one == two and same_folder(first.config.dataset, second.config.dataset)
     found = _differences(first.config, replace(second.config, dataset=first.config.dataset) if moved else second.config)
     if first.precision != second.precision:
         found.append(_versus("precision", first.precision, second.precision))

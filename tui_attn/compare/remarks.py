@@ -6,8 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tui_attn.compare.pairs import BASE, Experiment, same_seed, why_left_out, why_not_paired
+from tui_attn.compare.pairs import BASE, Experiment, same_folder, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
+from tui_attn.compare.t_test import ERROR_RATE
+from tui_attn.compare.verdicts import MARGIN
+from tui_attn.compare.wording import ordinal, percent, points_words
+from tui_attn.experiment.folders import TRASH, ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import has_gates
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, safe_text
@@ -25,10 +30,13 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
     return [
         *_models(summary, any(run.gates for run in experiment.state.runs.values())),
         *_unfinished(summary.runs, summary.epochs, folder),
+        *_diverged(summary),
         *_left_out(experiment),
         *_not_paired(experiment),
         *_one_start(experiment),
         *_seeds(summary, folder),
+        *_plan(experiment, summary),
+        *_others(experiment, summary),
         *_predictions(experiment, summary),
         *_damaged(experiment),
     ]
@@ -49,7 +57,7 @@ def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) ->
     ended: dict[tuple[str, bool], list[str]] = {}
     for state in ("failed", "lost", "stopped", "skipped"):
         for line in runs:
-            if line.state == state:
+            if line.state == state and not line.diverged:
                 reason = line.reason if state == "failed" else None
                 how = _how(state, line.epoch, epochs, reason)
                 ended.setdefault((how, bool(reason)), []).append(line.run)
@@ -57,13 +65,26 @@ def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) ->
     said = [f"{_names(ids)}{' each' if reason and len(ids) > 1 else ''} {how}" for (how, reason), ids in ended.items()]
     yield from _first(said, "kinds of runs that did not finish")
     if ended:
-        yield "only finished runs enter means and verdicts"
+        yield "they do not enter means and verdicts"
     waiting = Counter(line.state for line in runs if line.state not in {*RUN_ENDED, "lost"})
     if waiting:
         states = ", ".join(f"{count} {state}" for state, count in waiting.items())
         yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
     if folder is not None and any(line.state in {"failed", "lost", "stopped"} for line in runs):
         yield f"'{command_line('resume', folder)}' continues what failed, was lost or stopped"
+
+
+def _diverged(summary: Summary) -> Iterable[str]:
+    """Runs whose loss became NaN or infinite."""
+    for entry in summary.models:
+        found = [run for run in entry.runs if run.diverged]
+        if found:
+            one = len(found) == 1
+            guess = "" if found[0].test_accuracy is None else f", {percent(found[0].test_accuracy)} %"
+            yield (
+                f"{_names([run.run for run in found])} diverged: {'it enters' if one else 'they enter'} means and"
+                f" verdicts with the accuracy of guessing{guess}"
+            )
 
 
 def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:
@@ -139,6 +160,54 @@ def _seeds(summary: Summary, folder: Path | None) -> Iterable[str]:
     elif len(set(counted.values())) > 1:
         numbers = ", ".join(f"{model} {count}" for model, count in counted.items())
         yield f"the means are over different numbers of seeds ({numbers}); verdicts only use seeds finished in both"
+
+
+def _plan(experiment: Experiment, summary: Summary) -> Iterable[str]:
+    """What a verdict rests on where no plan was recorded before training."""
+    compared = [entry.versus_base for entry in summary.models if entry.versus_base]
+    if experiment.manifest.plan is not None or summary.experiments or len(summary.seeds) < 2 or not compared:
+        return
+    looks = "its number of seeds counts as fixed beforehand"
+    if experiment.state.extended:
+        looks = "it was extended, so every seed counts as a look"
+    yield f"no plan was recorded before training: {looks}, and the margin of {points_words(MARGIN)} was set afterwards"
+
+
+def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:
+    """How many comparisons of the same two models on the same data there were before in this folder and its trash."""
+    compared = [entry.model for entry in summary.models if entry.versus_base and entry.versus_base.decides]
+    if summary.experiments or not compared:
+        return
+    before = [found for found in _earlier(experiment) if BASE in found]
+    for model in compared:
+        number = 1 + sum(model in found for found in before)
+        if number > 1:
+            yield (
+                f"this is the {ordinal(number)} comparison of {model} with {BASE} on this data here, the trash included:"
+                f" if none of the differences were real, at least one verdict in {number} would appear with probability"
+                f" {100 * (1 - (1 - ERROR_RATE) ** number):.0f} %"
+            )
+
+
+def _earlier(experiment: Experiment) -> Iterable[set[str]]:
+    """The models with results of each earlier experiment on the same data."""
+    this, own = experiment.manifest, experiment.folder.path.absolute()
+    runs_dir = own.parent.parent if own.parent.name == TRASH else own.parent
+    for place in (runs_dir, runs_dir / TRASH):
+        try:
+            folders = [] if place.is_symlink() else [path for path in place.iterdir() if not path.is_symlink()]
+        except OSError:
+            continue
+        for folder in folders:
+            try:
+                manifest = ExperimentDir(folder).manifest_data()
+            except RunsError:
+                continue
+            one, two = manifest.config.dataset, this.config.dataset
+            same = (one == two or same_folder(one, two)) and manifest.data.get("version") == this.data.get("version")
+            if same and manifest.created < this.created and folder != own:
+                models = manifest.config.models
+                yield {model for model in models if any(folder.glob(f"{model}-s*/predictions.npz"))}
 
 
 def _predictions(experiment: Experiment, summary: Summary) -> Iterable[str]:

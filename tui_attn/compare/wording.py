@@ -56,6 +56,17 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.9995 else "1"
 
 
+def points_words(difference: float) -> str:
+    """A difference of fractions, positive, in words: `0.5 points`, `1 point`."""
+    return f"{100 * difference:g} {'point' if difference == 0.01 else 'points'}"
+
+
+def ordinal(number: int) -> str:
+    """`2nd`, `7th`, `11th`."""
+    last = 0 if number // 10 % 10 == 1 else number % 10
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"
+
+
 def verdict_sentence(summary: Summary, model: str) -> str | None:
     """The verdict on `model` against base in one sentence; None where it is not compared with base."""
     if model == BASE or BASE not in summary.names:
@@ -87,7 +98,7 @@ def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
         why = "the experiments were chosen afterwards" if pooled else f"{model} is a control"
         return f"{model}: {points(versus.delta)} points from {other} ({facts}); no verdict, because {why}"
     facts = f"95 % interval {interval_points(versus.ci95)}, {_p(versus.p_value or 0.0)}, {look_words(versus)}"
-    margin = f"{100 * versus.margin:g} {'point' if versus.margin == 0.01 else 'points'}"
+    margin = points_words(versus.margin)
     if versus.contradiction:
         said = "no verdict, because the intervals of its looks exclude each other"
         return f"{model}: {said}, {points(versus.delta)} points from {other} ({look_words(versus)})"
@@ -104,19 +115,14 @@ def look_words(versus: Versus) -> str:
     seeds = words(versus.pairs, "seed")
     if versus.look is None:
         return seeds if versus.looks is None or not versus.decides else f"{seeds}, no planned looks"
-    beyond = (
-        versus.look.number == versus.look.of and versus.next_look is None and versus.pairs > (versus.looks or (0,))[-1]
-    )
-    return f"{'beyond ' if beyond else ''}look {versus.look.number} of {versus.look.of}, {seeds}"
+    beyond = "beyond " if versus.looks and len(versus.seeds) + len(versus.missing) > versus.looks[-1] else ""
+    return f"{beyond}look {versus.look.number} of {versus.look.of}, {seeds}"
 
 
 def words(number: int, what: str) -> str:
     """`five seeds`, `12 seeds`."""
-    return (
-        counted(number, what).replace(str(number), _NUMBERS[number], 1)
-        if number < len(_NUMBERS)
-        else counted(number, what)
-    )
+    name = what if number == 1 else f"{what}s"
+    return f"{_NUMBERS[number] if number < len(_NUMBERS) else f'{number:,}'} {name}"
 
 
 def open_sentence(summary: Summary, model: str) -> str | None:
@@ -124,7 +130,6 @@ def open_sentence(summary: Summary, model: str) -> str | None:
     versus = _versus(summary, model)
     if versus is None or versus.verdict != "undecided" or versus.spread is None:
         return None
-    margin = f"{100 * versus.margin:g}"
     seeds = seeds_range(versus, versus.margin, equal=True)
     if versus.next_look:
         following = f"the next look is at {versus.next_look} seeds"
@@ -133,7 +138,7 @@ def open_sentence(summary: Summary, model: str) -> str | None:
     else:
         following = "no further look is planned"
     return (
-        f"an interval that excludes 0, or lies within the margin of {margin} points, would decide it: {following}; for"
+        f"an interval that excludes 0, or lies within the margin of {points_words(versus.margin)}, would decide it: {following}; for"
         f" the margin it takes {seeds} (80 % power if there is no difference)"
     )
 
@@ -204,7 +209,7 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
     versus = _versus(summary, model)
     if versus is None or versus.spread is None:
         return None
-    what = f"{100 * difference:g} {'point' if difference == 0.01 else 'points'}"
+    what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
     said = (
         f"to detect {what} takes {seeds_range(versus, difference)} (80 % power, at the measured spread of"

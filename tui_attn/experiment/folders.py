@@ -15,6 +15,8 @@ from tui_attn.system.files import sync_folder
 from tui_attn.system.text import safe_text
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+TRASH = ".trash"
+"""Where deleted experiments are, in the folder of experiments."""
 
 
 def run_id(model: str, seed: int) -> str:

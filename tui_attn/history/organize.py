@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tui_attn.experiment.config import BY_FIELD
 from tui_attn.experiment.finding import find_experiment, is_ours, only_match
-from tui_attn.experiment.folders import ID, ExperimentDir
+from tui_attn.experiment.folders import ID, TRASH, ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
@@ -29,7 +29,6 @@ MOST_NOTE = 1000
 """Characters of a note."""
 _ALLOWED = "you can read it, not change it"
 """What other users may do with an experiment."""
-_TRASH = ".trash"
 _AGAIN = "~"
 """Separates the id from a number where several experiments of one id were deleted."""
 
@@ -129,7 +128,7 @@ def trash(folder: ExperimentDir) -> Trashed:
     """Move an experiment to the trash. Raises `RunsError`, also while it is running."""
     check_owner(folder, _ALLOWED)
     with _saying(folder, "move"), _nobody_trains(folder):
-        bin_ = folder.path.parent / _TRASH
+        bin_ = folder.path.parent / TRASH
         if bin_.is_symlink():
             raise RunsError(f"{safe_text(bin_, one_line=True)} is a symbolic link, which is not followed: remove it")
         bin_.mkdir(mode=0o700, exist_ok=True)
@@ -142,7 +141,7 @@ def trash(folder: ExperimentDir) -> Trashed:
 
 def trashed(runs_dir: Path) -> list[Trashed]:
     """The experiments in the trash of `runs_dir`, the last deleted first."""
-    bin_ = runs_dir.absolute() / _TRASH
+    bin_ = runs_dir.absolute() / TRASH
     if bin_.is_symlink():
         return []
     try:
@@ -173,7 +172,7 @@ def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
     Raises `RunsError`.
     """
     found = trashed(runs_dir)
-    where = safe_text(runs_dir / _TRASH, one_line=True)
+    where = safe_text(runs_dir / TRASH, one_line=True)
     if name is None:
         if not found:
             raise RunsError(f"nothing is in {where}: 'tui-attn delete EXPERIMENT' moves an experiment there")

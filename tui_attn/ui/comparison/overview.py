@@ -12,7 +12,7 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import seeds_needed
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.text_tables import footnotes, model_rows, time_cells
-from tui_attn.compare.wording import interval_points, look_words, p_value, points, sentences
+from tui_attn.compare.wording import extension_sentences, interval_points, look_words, p_value, points, sentences
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui.comparison.parts import (
     LONGEST,
@@ -228,5 +228,6 @@ def extend_question(overview: Overview, choices: Choices) -> tuple[str, Sequence
     return f"Train {more} more {'seed' if more == 1 else 'seeds'}?", [
         ("then", f"{planned + more} seeds, {more * models} more {'run' if more * models == 1 else 'runs'}"),
         ("time", long),
+        *(("look", sentence) for sentence in extension_sentences(overview.summary, planned + more)),
         ("where", "in the background; this page follows as runs end"),
     ]

@@ -1,0 +1,193 @@
+"""Looks are planned, counted and told; families share the error rate; earlier comparisons are counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.recorded import record
+from tui_attn.compare import verdict
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import Summary, Versus, summarise
+from tui_attn.compare.verdicts import Look
+from tui_attn.compare.wording import extension_sentences, ordinal, sentences, verdict_sentence
+from tui_attn.experiment import model_info
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import TRASH, ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.writing import extend_manifest
+
+BASE = [0.9100, 0.9120, 0.9090, 0.9110, 0.9105, 0.9102, 0.9093, 0.9111, 0.9099, 0.9107, 0.9104, 0.9109]
+SE = [0.9131, 0.9149, 0.9102, 0.9148, 0.9120, 0.9131, 0.9125, 0.9137, 0.9119, 0.9140, 0.9129, 0.9136]
+
+
+def folder_of(tmp_path: Path, seeds: int, **options: Any) -> ExperimentDir:
+    about: dict[str, Any] = {"models": ("base", "se"), "epochs": 1, "looks": (5, 10), **options.pop("config", {})}
+    config = ExperimentConfig(seeds=seeds, **about)
+    given = {"base": BASE[:seeds], "se": SE[:seeds], **options.pop("accuracies", {})}
+    return record(tmp_path, config=config, accuracies=given, planned=True, probes=False, **options)
+
+
+def summary_of(tmp_path: Path, seeds: int, **options: Any) -> Summary:
+    return summarise(read_state(folder_of(tmp_path, seeds, **options)))
+
+
+def versus_of(summary: Summary, model: str = "se") -> Versus:
+    found = summary.get(model).versus_base
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seeds", "look", "pairs", "following"),
+    [(3, None, 3, 5), (5, Look(1, 2), 5, 10), (7, Look(1, 2), 5, 10), (10, Look(2, 2), 10, None)],
+)
+def test_the_newest_look_is_told_and_stands_until_the_next(
+    tmp_path: Path, seeds: int, look: Look | None, pairs: int, following: int | None
+) -> None:
+    found = versus_of(summary_of(tmp_path, seeds))
+    expected = verdict(BASE[:seeds], SE[:seeds], looks=(5, 10), resolution=1e-4)
+    assert (found.look, found.pairs, found.next_look) == (look, pairs, following)
+    assert (found.ci95, found.p_value, found.verdict) == (expected.ci95, expected.p_value, expected.verdict)
+    assert found.delta == pytest.approx(expected.delta)
+    assert not found.margin_set_afterwards
+
+
+def test_a_look_waits_for_all_of_its_seeds(tmp_path: Path) -> None:
+    """Seed 2 still trains: five other pairs are no look."""
+    states = {"se-s2": "running"}
+    from tests.recorded import supervised
+
+    folder = folder_of(tmp_path, 6, states=states)
+    with supervised(folder):
+        found = versus_of(summarise(read_state(folder)))
+    assert (found.pairs, found.look, found.verdict, found.p_value) == (5, None, None, None)
+
+
+def test_a_pair_that_is_missing_later_leaves_an_earlier_look_alone(tmp_path: Path) -> None:
+    whole = versus_of(summary_of(tmp_path / "a", 5))
+    found = versus_of(summary_of(tmp_path / "b", 7, states={"se-s6": "failed"}))
+    assert (found.ci95, found.p_value, found.missing) == (whole.ci95, whole.p_value, (6,))
+
+
+def test_the_worst_run_that_was_skipped_costs_the_level(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, 5, states={"se-s2": "skipped"})
+    kept = [seed for seed in range(5) if seed != 2]
+    expected = verdict(
+        [BASE[seed] for seed in kept], [SE[seed] for seed in kept], looks=(5, 10), missing=1, resolution=1e-4
+    )
+    assert versus_of(summary).ci95 == pytest.approx(expected.ci95)
+    text = "\n".join(sentences(summary, "se"))
+    assert "1 of 5 pairs is missing (seed 2): the others are tested at 1/5 of the level" in text
+
+
+def test_each_verdict_has_its_sentence(tmp_path: Path) -> None:
+    first = summary_of(tmp_path / "a", 5)
+    assert "look 1 of 2, five seeds)" in str(verdict_sentence(first, "se"))
+    beyond = str(verdict_sentence(summary_of(tmp_path / "b", 12), "se"))
+    assert "beyond look 2 of 2, 12 seeds)" in beyond
+    assert beyond.startswith("se is better than base by") and beyond.endswith("below the margin of 0.5 points")
+    near = summary_of(tmp_path / "c", 10, accuracies={"se": [value + 0.0002 for value in BASE[:10]]})
+    flat = summary_of(tmp_path / "d", 10, accuracies={"se": [*BASE[1:10], BASE[0]]}, config={"margin": 2})
+    assert str(verdict_sentence(near, "se")).startswith("se is better than base by 0.02 points")
+    assert "se: no difference from base above 2 points" in str(verdict_sentence(flat, "se"))
+    early = str(verdict_sentence(summary_of(tmp_path / "e", 3), "se"))
+    assert early.endswith("with three seeds so far; the first look is at 5 seeds")
+
+
+def test_an_undecided_verdict_says_what_would_decide_it(tmp_path: Path) -> None:
+    wide = {"se": [0.9000, 0.9200, 0.9000, 0.9210, 0.9150]}
+    summary = summary_of(tmp_path, 5, accuracies=wide)
+    assert versus_of(summary).verdict == "undecided"
+    text = "\n".join(sentences(summary, "se"))
+    assert "or lies within the margin of 0.5 points, would decide it: the next look is at 10 seeds" in text
+    assert "for the margin it takes" in text and "upper 80 % limit" in text
+
+
+def test_extending_says_what_another_look_costs_and_shows(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, 5)
+    (ten,) = extension_sentences(summary, 10)
+    assert ten.startswith("se: ten seeds, look 2 of 2, has 45 % of the error rate and shows a difference of 0.")
+    assert extension_sentences(summary, 7) == ["se: 7 seeds are no planned look: the next is at 10 seeds"]
+    (beyond,) = extension_sentences(summary, 12)
+    assert "12 seeds, beyond the plan, has 10 % of the error rate" in beyond
+    assert extension_sentences(summary, 5) == []
+
+
+def test_extending_keeps_the_plan(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 5, config={"looks": None})
+    before = folder.manifest_data().plan
+    assert before is not None and before.looks == (5, 10)
+    extend_manifest(folder, 20)
+    assert folder.manifest_data().plan == before
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_experiments_without_a_plan(tmp_path: Path, extended: bool) -> None:
+    config = ExperimentConfig(seeds=10, models=("base", "se"), epochs=1)
+    folder = record(tmp_path, config=config, accuracies={"base": BASE[:10], "se": SE[:10]}, probes=False)
+    if extended:
+        log = LogWriter(folder.events)
+        log.append("extended", seeds=10)
+        log.close()
+    follower = read_state(folder)
+    summary = summarise(follower)
+    found = versus_of(summary)
+    expected = verdict(BASE[:10], SE[:10], looks=() if extended else None, resolution=1e-4)
+    assert (found.ci95, found.look, found.margin_set_afterwards) == (expected.ci95, None, True)
+    remark = next(each for each in find_remarks(follower, summary) if "no plan" in each)
+    assert ("every seed counts as a look" in remark) == extended
+    assert "0.5 points was set afterwards" in remark
+
+
+def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`eca` stands in for a control of `se`."""
+    infos = dict(model_info.MODELS)
+    infos["eca"] = replace(infos["eca"], control=True)
+    infos["se"] = replace(infos["se"], blind_control="eca")
+    for module in ("tui_attn.experiment.model_info", "tui_attn.compare.pairs"):
+        monkeypatch.setattr(f"{module}.MODELS", infos)
+    models = ("base", "se", "self-attention", "eca")
+    given = {"eca": BASE[5:10], "self-attention": SE[:5]}
+    summary = summary_of(tmp_path, 5, config={"models": models}, accuracies=given)
+    assert summary.comparisons == 2
+    control, against = versus_of(summary, "eca"), summary.get("se").versus_control
+    assert (control.verdict, control.p_value, control.level) == (None, None, 0.95)
+    assert control.ci95 == pytest.approx(verdict(BASE[:5], BASE[5:10], looks=(5, 10), resolution=1e-4).ci95)
+    assert "no verdict, because eca is a control" in str(verdict_sentence(summary, "eca"))
+    assert against is not None and against.against == "eca"
+    assert against.ci95 == pytest.approx(verdict(BASE[5:10], SE[:5], 1, looks=(5, 10), resolution=1e-4).ci95)
+    assert any("blind to the image" in sentence for sentence in sentences(summary, "se"))
+    assert summary.get("self-attention").versus_control is None
+
+
+def test_earlier_comparisons_on_the_same_data_are_counted_with_the_trash(tmp_path: Path) -> None:
+    for number, name in enumerate(["one", "two", TRASH, "other-data", "newest"]):
+        where = tmp_path / TRASH if name == TRASH else tmp_path
+        data = {"version": "2" if name == "other-data" else "1"}
+        folder = folder_of(where, 3, experiment=name.strip("."), data=data, config={"lr": 0.001 * (number + 1)})
+        made_at(folder, 1000.0 + number)
+    follower = read_state(ExperimentDir(tmp_path / "newest"))
+    text = "\n".join(find_remarks(follower, summarise(follower)))
+    assert "this is the 4th comparison of se with base on this data here, the trash included" in text
+    assert "at least one verdict in 4 would appear with probability 19 %" in text
+    first = read_state(ExperimentDir(tmp_path / "one"))
+    assert not any("comparison of" in remark for remark in find_remarks(first, summarise(first)))
+
+
+def made_at(folder: ExperimentDir, created: float) -> None:
+    from tui_attn.experiment.writing import write_manifest
+
+    write_manifest(folder, replace(folder.manifest_data(), created=created))
+
+
+def test_ordinals() -> None:
+    assert [ordinal(number) for number in (2, 3, 7, 11, 12, 21, 112)] == [
+        "2nd", "3rd", "7th", "11th", "12th", "21st", "112th",
+    ]  # fmt: skip
