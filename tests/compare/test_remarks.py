@@ -30,7 +30,7 @@ def told(folder: ExperimentDir) -> str:
 
 
 def test_nothing_is_told_where_nothing_is_missing(tmp_path: Path) -> None:
-    assert told(record(tmp_path, config=config())) == ""
+    assert told(record(tmp_path, config=config(), planned=True)) == ""
 
 
 def test_one_seed(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_failed_runs_say_why(tmp_path: Path) -> None:
     folder = record(tmp_path, config=config(), states={"se-s0": "failed"}, reason="the loss is nan at step 9\x1b[2J")
     text = told(folder)
     assert "se-s0 failed after 1 of 3 epochs: the loss is nan at step 9␛[2J" in text
-    assert "only finished runs enter means and verdicts" in text
+    assert "they do not enter means and verdicts" in text
     assert f"'tui-attn resume {folder.id} --runs-dir {folder.path.parent}' continues what failed" in text
     assert "different numbers of seeds (base 2, se 1, self-attention 2)" in text
 

@@ -183,8 +183,8 @@ def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:
         number = 1 + sum(model in found for found in before)
         if number > 1:
             yield (
-                f"this is the {ordinal(number)} comparison of {model} with {BASE} on this data here, the trash included:"
-                f" if none of the differences were real, at least one verdict in {number} would appear with probability"
+                f"this is the {ordinal(number)} comparison of {model} with {BASE} on this data here, trash included;"
+                f" if none were real, at least one verdict in {number} would appear with probability"
                 f" {100 * (1 - (1 - ERROR_RATE) ** number):.0f} %"
             )
 

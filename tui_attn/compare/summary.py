@@ -95,7 +95,7 @@ class Versus:
     next_look: int | None
     """The number of seeds of the next planned look; None after the last, and without a plan."""
     missing: tuple[int, ...]
-    """Seeds that ended without a pair."""
+    """Seeds of this look that ended without a pair."""
     margin_set_afterwards: bool
     contradiction: bool
     """Whether the intervals of the looks exclude each other, so that there is no verdict."""
@@ -290,7 +290,9 @@ def _versus(experiment: Experiment, paired: PairedRuns | None) -> Versus | None:
         looks=paired.looks,
         next_look=next((look for look in paired.looks or () if look > paired.ended), None),
         missing=tuple(
-            seed for seed, pair in zip(paired.seeds[: paired.ended], paired.pairs, strict=False) if pair is None
+            seed
+            for seed, pair in zip(paired.seeds[: found.seeds or paired.ended], paired.pairs, strict=False)
+            if pair is None
         ),
         margin_set_afterwards=manifest.plan is None,
         comparisons=paired.comparisons,

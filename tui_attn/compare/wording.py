@@ -138,8 +138,8 @@ def open_sentence(summary: Summary, model: str) -> str | None:
     else:
         following = "no further look is planned"
     return (
-        f"an interval that excludes 0, or lies within the margin of {points_words(versus.margin)}, would decide it: {following}; for"
-        f" the margin it takes {seeds} (80 % power if there is no difference)"
+        f"an interval that excludes 0, or lies within the margin of {points_words(versus.margin)}, would decide it:"
+        f" {following}; for the margin it takes {seeds} (80 % power if there is no difference)"
     )
 
 
