@@ -22,6 +22,7 @@ from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, Number, Option, split_list
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
+from tui_attn.launch.memory import estimate_memory
 from tui_attn.launch.starting import Attempt, CancelledError
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import AppProtocol, app_of
@@ -194,7 +195,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         config = None if reasons else self.state.config()
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
-        estimates = [("time", self._time(config, request))]
+        estimates = [("time", self._time(config, request)), *self._memory(config, request)]
         self._summary.summarise(estimates, None if config is None else self._command(config), self._wrong)
         self._details.describe(config, self._result if self._result.same_place(request) else None)
         self._say_state(wrong)
@@ -237,6 +238,14 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return "looking at past runs …"
         guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
         return "no estimate: the data set can't be read" if guessed is None else guessed.words()
+
+    def _memory(self, config: ExperimentConfig | None, request: Request | None) -> list[tuple[str, str]]:
+        found = self._result
+        sizes = limited(config, found.data.sizes) if config is not None and found.data is not None else None
+        if config is None or sizes is None or not found.same_place(request):
+            return []
+        words = estimate_memory(config, found.devices, sizes).words()
+        return [("memory", words if self.size.width >= 130 else words.partition(":")[0])]
 
     def _command(self, config: ExperimentConfig) -> list[str]:
         return arguments(
