@@ -24,6 +24,7 @@ from tui_attn.history import organize
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
+from tui_attn.ui.screens.differences import DifferencesScreen
 from tui_attn.ui.screens.history import HistoryScreen
 from tui_attn.ui.screens.palette import PaletteScreen
 from tui_attn.ui.screens.prompt import PromptScreen
@@ -253,6 +254,27 @@ def test_a_damaged_one_says_why_it_does_not_open(runs_dir: Path) -> None:
 
     with alive(fill()):
         drive(app_on(runs_dir), script, size=(200, 60))
+
+
+def test_two_marked_experiments_show_what_differs(runs_dir: Path) -> None:
+    make("20231101-000000-one", 1)
+    make("20231102-000000-two", 0, lr=0.01, name="the other")
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("v")
+        assert "mark two experiments" in screen_text(app)
+        await pilot.press("space", "space", "v")
+        await until(pilot, lambda: isinstance(app.screen, DifferencesScreen) and not app.screen.busy)
+        text = screen_text(app)
+        assert "the other" in text
+        rows = [line.split() for line in text.splitlines() if line.startswith(" learning rate")]
+        assert rows == [["learning", "rate", "0.001", "0.01"]]
+        assert "epochs" not in text
+        await pilot.press("escape")
+        assert shown(app) is HistoryScreen
+
+    drive(app_on(runs_dir), script, size=(80, 24))
 
 
 # ---- tidying up

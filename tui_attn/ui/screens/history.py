@@ -229,6 +229,16 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         source: Source = ExperimentSource(folders[0]) if len(folders) == 1 else GivenSource(pooled)
         self.app.push_screen(ComparisonScreen(source))
 
+    def action_differences(self) -> None:
+        """Show what differs between the configurations of the two marked experiments."""
+        from tui_attn.ui.screens.differences import DifferencesScreen
+
+        if len(self.view.chosen) != 2:
+            app_of(self).say("mark two experiments with space to see how their configurations differ", "warning")
+            return
+        first, second = (self.folder(entry) for entry in self.view.chosen)
+        self.app.push_screen(DifferencesScreen(first, second))
+
     # ---- tidying up
 
     def action_pin(self) -> None:
