@@ -144,3 +144,9 @@ def test_help_on_a_terminal_of_zero_columns(program: Program) -> None:
     os.close(terminal)
     assert process.wait() == 0
     assert b"List the experiments, newest first." in shown
+
+
+def test_an_empty_home_is_not_the_root_folder(program: Program) -> None:
+    done = program("config", env={"HOME": "", "XDG_CONFIG_HOME": ""})
+    assert done.code == 0
+    assert not done.out.startswith("file: /.config")

@@ -16,6 +16,7 @@ from tui_attn.system.text import (
     command_line,
     duration,
     has_control_characters,
+    percent,
     safe_text,
     size,
     stand_ins,
@@ -150,3 +151,8 @@ def test_stand_ins_keep_every_place(text: str) -> None:
     assert len(shown) == len(text)
     assert not has_control_characters(shown)
     assert all(new == old for new, old in zip(shown, text, strict=True) if not has_control_characters(old))
+
+
+def test_a_fraction_in_per_cent() -> None:
+    assert [percent(value) for value in (0.8717, 1.0, None, float("nan"))] == ["87.17", "100.00", "–", "–"]
+    assert (percent(0.846, "%"), percent(None, "%")) == ("84.60%", "–")

@@ -30,6 +30,8 @@ def program() -> Group:
 def main() -> None:
     """The entry point of `tui-attn`."""
     console.open_standard_streams()
+    if not os.environ.get("HOME"):
+        os.environ.pop("HOME", None)  # an empty one would mean the root folder; without one, the user's entry is used
     if os.environ.get(VARIABLE, "").startswith("complete_"):
         sys.exit(_complete())
     sys.exit(run(sys.argv[1:]))

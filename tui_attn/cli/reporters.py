@@ -19,7 +19,7 @@ from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState, RunState
-from tui_attn.system.text import duration, safe_text
+from tui_attn.system.text import duration, percent, safe_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -152,7 +152,7 @@ def _row(run: RunState) -> Iterable[str]:
         f"{run.epoch}/{epochs}",
         "█" * filled + "░" * (16 - filled),
         f"{run.losses[-1]:.4f}" if run.losses else "–",
-        f"{run.epochs[-1].test_accuracy:.4f}" if run.epochs else "–",
+        percent(run.epochs[-1].test_accuracy if run.epochs else None, "%"),
         "–" if rate is None else f"{rate:,.0f}",
     )
 
@@ -166,7 +166,7 @@ def epoch_line(now: ExperimentState, run: RunState, event: Event) -> str:
     return (
         f"{run.id:<20} epoch {event['epoch']:>3}/{run.about.get('epochs', '?')}"
         f"  train loss {float(event['train_loss']):.4f}  test loss {float(event['test_loss']):.4f}"
-        f"  test accuracy {float(event['test_accuracy']):.4f}  {rate}{eta}"
+        f"  test accuracy {percent(event['test_accuracy'])} %  {rate}{eta}"
     )
 
 

@@ -16,7 +16,7 @@ from tui_attn.cli.context import user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.system.console import complain, say
-from tui_attn.system.text import command_line, duration, safe_text
+from tui_attn.system.text import command_line, duration, percent, safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.follower import Follower
@@ -255,7 +255,7 @@ def _columns(entries: Sequence[Entry]) -> list[_Column]:
         _Column("SEEDS", cells([str(entry.seeds) for entry in entries]), leave=7),
         _Column("EPOCHS", cells([str(entry.epochs) for entry in entries]), leave=6),
         _Column("DONE", cells([f"{entry.finished}/{entry.runs}" for entry in entries])),
-        _Column("BEST", ["–" if entry.accuracy is None else f"{entry.accuracy:.4f}" for entry in entries], leave=3),
+        _Column("BEST", [percent(entry.accuracy, "%") for entry in entries], leave=3),
         _Column("TOOK", [duration(entry.seconds) for entry in entries], leave=2),
         _Column("VERDICT", [_verdict(entry) for entry in entries], least=24),
     ]

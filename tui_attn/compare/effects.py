@@ -19,10 +19,10 @@ from tui_attn.compare.interventions import (
 from tui_attn.compare.t_test import Interval
 from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.verdicts import verdict
-from tui_attn.compare.wording import UNKNOWN, interval_points, percent, points
+from tui_attn.compare.wording import UNKNOWN, interval_points, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import joined, replaced_words
-from tui_attn.system.text import command_line, safe_text
+from tui_attn.system.text import command_line, percent, safe_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from tui_attn.compare.pairs import BASE, Experiment, same_folder, same_seed, why
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.compare.t_test import ERROR_RATE
 from tui_attn.compare.verdicts import MARGIN
-from tui_attn.compare.wording import ordinal, percent, points_words
+from tui_attn.compare.wording import ordinal, points_words
 from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import has_gates
 from tui_attn.experiment.reducer import RUN_ENDED
-from tui_attn.system.text import command_line, safe_text
+from tui_attn.system.text import command_line, percent, safe_text
 
 _MOST = 5
 """Runs that are named; further ones are counted."""

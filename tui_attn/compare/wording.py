@@ -10,7 +10,7 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import beside, detectable, seeds_needed, spread_limit
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.verdicts import critical_value
-from tui_attn.system.text import command_line
+from tui_attn.system.text import command_line, percent
 
 UNKNOWN = "–"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -19,11 +19,6 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def counted(number: int, what: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def percent(value: float | None) -> str:
-    """A fraction in per cent, without the sign: `91.51`."""
-    return UNKNOWN if value is None else f"{100 * value:.2f}"
 
 
 def points(value: float | None, digits: int = 2) -> str:

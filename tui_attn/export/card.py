@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tui_attn import data
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import ModelSummary, Summary
-from tui_attn.compare.wording import interval_percent, percent, verdict_sentence
+from tui_attn.compare.wording import interval_percent, verdict_sentence
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import MODELS, attention_of
 from tui_attn.experiment.reducer import RunState
-from tui_attn.system.text import safe_text
+from tui_attn.system.text import percent, safe_text
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -10,7 +10,6 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.predictions import ClassResults
 from tui_attn.compare.results import Results, step_seconds
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
-from tui_attn.compare.wording import percent
 from tui_attn.experiment.model_info import replaced_words
 from tui_attn.report.figures import (
     FAINT,
@@ -23,6 +22,7 @@ from tui_attn.report.figures import (
     picture,
     plain,
 )
+from tui_attn.system.text import percent
 
 if TYPE_CHECKING:
     import numpy as np

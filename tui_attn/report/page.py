@@ -21,11 +21,11 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
-from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, percent, points, sentences
+from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, points, sentences
 from tui_attn.experiment.model_info import MODELS, RGB, hex_color, replaced_words
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, is_name, plain, variable
-from tui_attn.system.text import safe_text
+from tui_attn.system.text import percent, safe_text
 
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""

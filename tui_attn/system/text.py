@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import shlex
 from pathlib import Path
@@ -80,6 +81,11 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def percent(value: float | None, sign: str = "") -> str:
+    """A fraction in per cent, followed by `sign`: `91.51`; a dash when unknown."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.2f}{sign}"
 
 
 def size(n_bytes: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import elapsed_seconds, experiment_eta
-from tui_attn.system.text import duration, safe_text
+from tui_attn.system.text import duration, percent, safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.reducer import RunState
@@ -63,7 +63,7 @@ def loss_text(value: float | None) -> str:
 
 def percent_text(value: float | None) -> str:
     """A fraction as a percentage with two decimals."""
-    return DASH if value is None or not math.isfinite(value) else f"{100 * value:.2f}%"
+    return percent(value, "%")
 
 
 def rate_text(value: float | None) -> str:

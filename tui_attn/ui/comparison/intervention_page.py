@@ -9,8 +9,9 @@ from rich.cells import cell_len
 
 from tui_attn.compare.effects import dependence_sentence, kind_words, layer_words, loss_text
 from tui_attn.compare.interventions import KINDS
-from tui_attn.compare.wording import interval_points, percent, points
+from tui_attn.compare.wording import interval_points, points
 from tui_attn.experiment.model_info import replaced_words
+from tui_attn.system.text import percent
 from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
 from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit

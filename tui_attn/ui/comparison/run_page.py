@@ -7,8 +7,8 @@ from rich.cells import cell_len
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import Summary
 from tui_attn.compare.text_tables import run_rows
-from tui_attn.compare.wording import UNKNOWN, percent, points
-from tui_attn.system.text import safe_text
+from tui_attn.compare.wording import UNKNOWN, points
+from tui_attn.system.text import percent, safe_text
 from tui_attn.ui import formatting
 from tui_attn.ui.comparison.parts import LONGEST, Page, heading, table, text
 from tui_attn.ui.comparison.parts import table_width as width_of
