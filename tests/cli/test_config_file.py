@@ -169,11 +169,14 @@ def test_words_that_users_write_do_what_they_say(file: Path) -> None:
     )
 
 
-def test_the_users_file_must_be_one_and_a_named_one_may_be_a_pipe(tmp_path: Path) -> None:
+def test_the_users_file_must_be_one_and_a_named_one_may_be_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     own = tmp_path / "tui-attn" / "config.toml"
     own.parent.mkdir()
     os.mkfifo(own)
-    (problem,) = config_file.load(None, {"XDG_CONFIG_HOME": str(tmp_path)}).problems
+    (problem,) = config_file.load(None).problems
     assert "it is no file" in problem
     reader, writer = os.pipe()
     os.write(writer, b"epochs = 3\n")

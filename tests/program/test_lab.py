@@ -139,7 +139,7 @@ def test_jobs_order_and_company_change_no_weight(program: Program, finished: Pro
     assert company.code == 0
     done = program("--no-ui", *SMALL, "--epochs", "2", "--models", "self-attention,se,base", "--jobs", "2")
     assert done.code == 0, done.err
-    assert "also used by experiment" in done.out
+    assert "also used by experiment" in done.err
     assert digests(program) == digests(finished)
 
 

@@ -20,7 +20,7 @@ TIDY = "Tidy up"
 MACHINE = "This machine"
 
 _MODULES = {
-    "watching": "attach resume extend",
+    "watching": "attach wait resume extend",
     "steering": "pause unpause stop skip retry",
     "results": "ls compare probe export",
     "organize": "history rename note pin unpin delete trash restore",

@@ -152,7 +152,7 @@ def resolved_settings(context: typer.Context) -> list[ResolvedSetting]:
             shown = each.unset if value is None else each.show(value)
         plain = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
         rows.append(ResolvedSetting(each.name, plain, safe_text(shown, one_line=True), source, where))
-    if os.environ.get("NO_COLOR"):
+    if "NO_COLOR" in os.environ:
         rows.append(ResolvedSetting("colours", False, "none", "environment", "NO_COLOR"))
     return rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tui_attn.cli.option_types import BY_NAME
 from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import ConfigError, Option, shown, suggest
+from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
@@ -56,20 +57,15 @@ class FileSettings:
         return self.fields(OPTIONS)
 
 
-def usual_path(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Where the user's own file is; None where there is no home. A relative XDG_CONFIG_HOME counts for nothing."""
-    given = environ.get("XDG_CONFIG_HOME", "")
-    if given.startswith("/") and "\x00" not in given:
-        return Path(given) / "tui-attn" / "config.toml"
-    try:
-        return Path.home() / ".config" / "tui-attn" / "config.toml"
-    except RuntimeError:
-        return None
+def usual_path() -> Path | None:
+    """Where the user's own file is; None where there is no home."""
+    folder = user_folder("config")
+    return None if folder is None else folder / "config.toml"
 
 
-def load(named: Path | None, environ: Mapping[str, str] = os.environ) -> FileSettings:
+def load(named: Path | None) -> FileSettings:
     """The settings of the file `named` on the command line, else of the user's own, which may be missing."""
-    path = usual_path(environ) if named is None else named
+    path = usual_path() if named is None else named
     if path is None or (named is None and not os.path.lexists(path)):
         return FileSettings()
     return read(path, who="the configuration" if named is None else "--config", any_kind=named is not None)

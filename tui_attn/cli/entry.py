@@ -16,6 +16,7 @@ from tui_attn.cli.completion import VARIABLE, make_safe
 from tui_attn.cli.context import BEFORE_ANY
 from tui_attn.cli.option_types import root_parameters
 from tui_attn.cli.start import CALL_OPTIONS, begin
+from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import safe_text
@@ -98,9 +99,11 @@ def _where_to_look(error: Any, arguments: list[str]) -> str:
     option = getattr(error, "option_name", "")
     known = {name for parameter in program().params for name in (*parameter.opts, *parameter.secondary_opts)}
     if path != "tui-attn" and option in known:
-        if option.removeprefix("--").removeprefix("no-").replace("-", "_") not in BEFORE_ANY:
+        field = option.removeprefix("--").removeprefix("no-").replace("-", "_")
+        if field in {each.field for each in OPTIONS}:
             return f"{option} is fixed when an experiment begins: start a new one with 'tui-attn {option} ...'"
-        return f"'{option}' stands before the command: tui-attn {option} ... {path.removeprefix('tui-attn ')}"
+        if field in BEFORE_ANY:
+            return f"'{option}' stands before the command: tui-attn {option} ... {path.removeprefix('tui-attn ')}"
     return f"see '{path} --help'"
 
 

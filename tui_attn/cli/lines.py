@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 from tui_attn.cli.output import CLOSED_PIPE, OutputError, give_up_stdout
-from tui_attn.cli.reporters import Reporter, make_reporter
+from tui_attn.cli.reporters import Reporter, SilentReporter, make_reporter
 from tui_attn.experiment import reducer
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -19,6 +20,8 @@ from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
 
 TICK = 0.1
+TIMED_OUT = 124
+"""The exit code of timeout(1)."""
 EXIT_SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -29,17 +32,20 @@ def watch(
     own: bool,
     supervisor: subprocess.Popen[bytes] | None = None,
     signals: Signals | None = None,
+    silent: bool = False,
+    timeout: float | None = None,
 ) -> int:
-    """Show the experiment until it ends, and return the exit code of design.md's command line.
+    """Show the experiment until it ends, and return its exit code, or `TIMED_OUT` after `timeout` seconds.
 
     `own`: SIGINT and SIGTERM stop the experiment; else they leave it running. `signals`: where they are collected
-    already. Raises `RunsError`.
+    already. `silent`: show nothing but errors. Raises `RunsError`.
     """
     follower = Follower(folder)
-    reporter = make_reporter(as_json)
+    reporter = SilentReporter() if silent else make_reporter(as_json)
+    deadline = None if timeout is None else time.monotonic() + timeout
     with signals or Signals(EXIT_SIGNALS) as collected:
         try:
-            code = _watch(follower, reporter, collected, own=own, supervisor=supervisor)
+            code = _watch(follower, reporter, collected, own=own, supervisor=supervisor, deadline=deadline)
             sys.stdout.flush()
         except BrokenPipeError:
             give_up_stdout()
@@ -58,6 +64,7 @@ def _watch(
     *,
     own: bool,
     supervisor: subprocess.Popen[bytes] | None,
+    deadline: float | None,
 ) -> int:
     folder = follower.folder
     obeyed = 0
@@ -89,6 +96,9 @@ def _watch(
                 say(f"training continues: '{show}' shows it, '{stop}' stops it")
                 return exit_code(signals)
             _stop(folder, hard=obeyed > 1)
+        if deadline is not None and time.monotonic() >= deadline:
+            complain(f"{folder.id} has not ended yet: it is {follower.situation().experiment}")
+            return TIMED_OUT
         signals.wait(TICK)
     if supervisor is not None:
         supervisor.wait()

@@ -106,4 +106,6 @@ OneRun = Annotated[
     str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.", autocompletion=runs_of)
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Look here first.")]
-TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the code of its custom models, whoever wrote it.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the code of its custom models, also if you did not write it.")
+]

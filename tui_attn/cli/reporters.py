@@ -19,6 +19,7 @@ from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState, RunState
+from tui_attn.system.console import say
 from tui_attn.system.text import duration, percent, safe_text
 
 if TYPE_CHECKING:
@@ -66,12 +67,24 @@ class JsonReporter:
         print_line(json.dumps({"type": "experiment_finished", "experiment": follower.folder.id, "state": shown}))
 
 
+class SilentReporter:
+    """Shows nothing."""
+
+    def show(self, follower: Follower, news: News) -> None:
+        """Show nothing."""
+
+    def close(self, follower: Follower) -> None:
+        """Show nothing."""
+
+
 class LineReporter:
     """One line per epoch and run, and the comparison at the end."""
 
     def show(self, follower: Follower, news: News) -> None:
-        """Print a line for each epoch, each end and each warning among `news`."""
+        """Print a line for each epoch and each end among `news`; warnings go to stderr."""
         for run_id, event in news:
+            if event.type == "warning":
+                say(f"{'' if run_id is None else f'{run_id}: '}warning: {event['message']}")
             for line in self._lines(follower.state, run_id, event):
                 print_line(safe_text(line, one_line=True))
 
@@ -81,9 +94,6 @@ class LineReporter:
         elif event.type == "run_ended" and event["state"] != "finished":
             reason = "" if event["reason"] is None else f": {event['reason']}"
             yield f"{event['run']}  {event['state']}{reason}"
-        elif event.type == "warning":
-            who = "" if run_id is None else f"{run_id}  "
-            yield f"{who}warning: {event['message']}"
         elif event.type == "run_restarted":
             yield f"{event['run']}  restarted: {event['reason']}"
         elif event.type == "resumed" and run_id is not None:

@@ -123,6 +123,7 @@ def export(
         bool, typer.Option("--tensorboard", help="Event files, in the experiment's folder where --out names no other.")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Tables as CSV.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="The comparison as a LaTeX table.")] = False,
     safetensors: Annotated[
         bool, typer.Option("--safetensors", help="Weights of finished runs, each with a model card.")
     ] = False,
@@ -132,16 +133,16 @@ def export(
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:
-    """Write event files for TensorBoard, CSV tables, or weights."""
+    """Write event files for TensorBoard, tables as CSV or LaTeX, or weights."""
     from tui_attn import export as exports
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.manifest import RunsError
 
-    kinds = {"tensorboard": tensorboard, "csv": csv, "safetensors": safetensors}
+    kinds = {"tensorboard": tensorboard, "csv": csv, "latex": latex, "safetensors": safetensors}
     wanted = [kind for kind, asked in kinds.items() if asked]
     if not wanted:
-        raise RunsError("say what to export: --tensorboard, --csv or --safetensors")
+        raise RunsError("say what to export: --tensorboard, --csv, --latex or --safetensors")
     if out is not None and str(out) == "-":
         raise RunsError("an export is several files, which don't go to stdout: name a folder with --out")
     follower = read_state(find_experiment(runs_dir, experiment))

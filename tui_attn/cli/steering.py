@@ -54,13 +54,14 @@ def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -
     from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.ownership import supervisor_alive
+    from tui_attn.experiment.reducer import EXPERIMENT_ENDED
     from tui_attn.launch import control
 
     folder = find_experiment(runs_dir, experiment)
     state = read_state(folder).state
     if not supervisor_alive(folder):
-        if state.state == "finished":
-            raise RunsError(f"{folder.id} is finished: there is nothing to {name}")
+        if state.state == "finished" or (state.state in EXPERIMENT_ENDED and name in {"pause", "stop", "skip"}):
+            raise RunsError(f"{folder.id} is {state.state}: there is nothing to {name}")
         raise RunsError(f"{folder.id} isn't running: '{command_line('resume', folder.path)}' continues it")
     if run is not None and run not in state.runs:
         known = safe_text(", ".join(state.runs), one_line=True)
@@ -73,7 +74,9 @@ def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -
 def await_answer(folder: ExperimentDir, command_id: str) -> str:
     """What the supervisor answers to a command, from the experiment's log; safe to show."""
     from tui_attn.experiment.event_log import LogReader
+    from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.ownership import STALLED_AFTER, supervisor_alive
+    from tui_attn.experiment.reducer import EXPERIMENT_ENDED
     from tui_attn.system import liveness
 
     log = LogReader(folder.events)
@@ -83,6 +86,9 @@ def await_answer(folder: ExperimentDir, command_id: str) -> str:
             if event.type == "control_ack" and event["id"] == command_id:
                 return safe_text(event["result"], one_line=True)
         if not supervisor_alive(folder):
+            ended = read_state(folder).state.state
+            if ended in EXPERIMENT_ENDED:
+                return f"too late: {folder.id} is {ended}"
             return f"the supervisor is gone: '{command_line('resume', folder.path)}' continues the work"
         time.sleep(0.05)
     silent = liveness.age(folder.supervisor_lock)

@@ -15,7 +15,7 @@ import typer
 
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import file_settings, ui_options, user_path
-from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from tui_attn.experiment.folders import ExperimentDir
+
 
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
 MovedData = Annotated[
@@ -111,6 +112,21 @@ def attach(
     return show(context, find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
 
 
+@command(WATCH, "wait && tui-attn compare", "wait my-lab --timeout 3600")
+def wait(
+    experiment: Experiment = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=0, help="Seconds to wait at most; then exit code 124.")
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+) -> int:
+    """Wait until an experiment ends, and return its exit code; a pause is waited for too."""
+    from tui_attn.cli import lines
+    from tui_attn.experiment.finding import find_experiment
+
+    return lines.watch(find_experiment(runs_dir, experiment), own=False, silent=True, timeout=timeout)
+
+
 @command(WATCH, "resume", "resume my-lab --no-ui", "resume --data-dir /new/place")
 def resume(
     context: typer.Context,
@@ -164,7 +180,7 @@ def resume(
 @command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
 def extend(
     context: typer.Context,
-    seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
+    seeds: Annotated[str, typer.Option(metavar="N", help="How many seeds each model shall have in all.")],
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
@@ -191,7 +207,7 @@ def extend(
         with console.FetchProgress() as progress:
             started = starting.extend(
                 folder,
-                seeds,
+                BY_NAME["seeds"].parse(seeds),
                 trust_code=trust_code,
                 data_dir=data_dir,
                 progress=progress,

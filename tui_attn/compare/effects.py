@@ -225,6 +225,7 @@ def effects_lines(found: Sequence[Effects], problems: Sequence[str], width: int)
     """All interventions as plain text, in lines of at most `width` cells (20 at least)."""
     lines: list[str] = []
     for item in found:
+        lines.append(cut(f"{item.model}, runs: {len(item.runs)}", max(width, 20)))
         lines += _table(effect_rows(item), max(width, 20))
         lines += ["", *wrap(dependence_sentence(item), max(width, 20)), ""]
     for problem in problems:

@@ -50,8 +50,9 @@ def comparison_table(
     lines += [""] if remarks else []
     for remark in remarks:
         lines += wrap(show(safe_text(remark, one_line=True)), width, first="- ", rest="  ")
-    lines.append("")
-    for note in footnotes(summary):
+    notes = footnotes(summary)
+    lines += [""] if notes else []
+    for note in notes:
         lines += wrap(show(note), width, rest="  ")
     return [line.rstrip() for line in lines]
 

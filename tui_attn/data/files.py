@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tui_attn.data.base import DataError, DataFile
+from tui_attn.system.files import user_folder
 from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
@@ -25,13 +26,10 @@ class DamagedError(Exception):
 
 def cache_dir() -> Path:
     """`$XDG_CACHE_HOME/tui-attn/data`: a root in torchvision's layout. Raises `DataError` without a home."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(given).is_absolute():  # the XDG standard: a relative path is ignored
-        return Path(given) / "tui-attn" / "data"
-    try:
-        return Path.home() / ".cache" / "tui-attn" / "data"
-    except RuntimeError:
-        raise DataError("no home folder to keep data in: set XDG_CACHE_HOME, or pass --data-dir") from None
+    folder = user_folder("cache")
+    if folder is None:
+        raise DataError("no home folder to keep data in: set XDG_CACHE_HOME, or pass --data-dir")
+    return folder / "data"
 
 
 def is_file(path: Path) -> bool:

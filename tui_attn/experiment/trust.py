@@ -10,7 +10,7 @@ import errno
 import os
 from pathlib import Path
 
-from tui_attn.system.files import state_folder
+from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_read, open_to_write
 
 
@@ -58,5 +58,5 @@ def trust(sha256: str) -> None:
 
 def _path() -> Path | None:
     """One digest a line; None for a user without a home."""
-    folder = state_folder()
+    folder = user_folder("state")
     return None if folder is None else folder / "own-code.sha256"

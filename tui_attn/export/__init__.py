@@ -1,4 +1,4 @@
-"""Exports: event files for TensorBoard, tables as CSV, weights as safetensors with a model card.
+"""Exports: event files for TensorBoard, tables as CSV and LaTeX, weights as safetensors with a model card.
 
 The only place that imports tensorboard, and that only inside functions: it is an extra that need not be installed.
 """
@@ -11,7 +11,7 @@ from tui_attn.experiment.follower import Follower
 from tui_attn.export.outfolder import ExportError, OutFolder
 from tui_attn.export.tensorboard import TensorBoardExport, require_tensorboard, write_event_files
 
-KINDS = ("tensorboard", "csv", "safetensors")
+KINDS = ("tensorboard", "csv", "latex", "safetensors")
 
 __all__ = ["KINDS", "ExportError", "TensorBoardExport", "export", "require_tensorboard"]
 
@@ -29,10 +29,12 @@ def export(follower: Follower, kind: str, out: Path | None = None, run: str | No
         raise ExportError(f"{follower.folder.id} has no run '{run}': it has {known}")
     if kind == "tensorboard":
         return write_event_files(follower.folder, out, run)
+    from tui_attn.export.latex import write_latex
     from tui_attn.export.tables import write_tables
     from tui_attn.export.weights import write_weights
 
     folder = OutFolder(Path(f"{follower.folder.id}-export") if out is None else out, follower.folder.id)
     with folder:
-        problems = (write_tables if kind == "csv" else write_weights)(follower, folder, run)
+        write = {"csv": write_tables, "latex": write_latex, "safetensors": write_weights}[kind]
+        problems = write(follower, folder, run)
     return folder.path, problems

@@ -26,7 +26,7 @@ from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.history import organize
 from tui_attn.history.tail_summary import summarise_tail
-from tui_attn.system.files import read_json, write_atomically
+from tui_attn.system.files import read_json, user_folder, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
 _VERSION = 4
@@ -266,14 +266,9 @@ def keep(history: History) -> None:
 
 
 def _cache_file(runs_dir: Path) -> Path | None:
-    from tui_attn.data.base import DataError
-    from tui_attn.data.files import cache_dir
-
     name = hashlib.sha256(os.fsencode(runs_dir.absolute())).hexdigest()[:24]
-    try:
-        return cache_dir().parent / "history" / f"{name}.json"
-    except DataError:
-        return None
+    folder = user_folder("cache")
+    return None if folder is None else folder / "history" / f"{name}.json"
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))

@@ -10,7 +10,7 @@ from pathlib import Path
 from tui_attn.experiment.folders import ID
 from tui_attn.supervision.scheduling import Slot
 from tui_attn.system import liveness
-from tui_attn.system.files import state_folder
+from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import read_part
 
 _MOST = 256
@@ -83,5 +83,5 @@ def _note(path: Path) -> str:
 
 def _lock_folder() -> Path | None:
     """Where this user's locks are on this host; None for a user without a home."""
-    base = state_folder()
+    base = user_folder("state")
     return None if base is None else base / "devices" / os.uname().nodename

@@ -22,15 +22,21 @@ _TURN = 0.1
 """Seconds between two calls of `on_wait`."""
 
 
-def state_folder() -> Path | None:
-    """Where the program keeps what is neither configuration nor data; None for a user without a home."""
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if not base.is_absolute():  # by the XDG standard a relative path is ignored
-        try:
-            base = Path("~/.local/state").expanduser()
-        except RuntimeError:
-            return None
-    return base / "tui-attn"
+_FOLDERS = {"config": ".config", "cache": ".cache", "state": ".local/state"}
+
+
+def user_folder(kind: str) -> Path | None:
+    """The program's folder for `kind`, one of config, cache and state, by the XDG standard; None without a home.
+
+    platformdirs would do the same, but takes longer to import than `ls` has to spare.
+    """
+    base = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
+    if base.startswith("/") and "\x00" not in base:  # the standard ignores a relative path
+        return Path(base) / "tui-attn"
+    try:
+        return Path.home() / _FOLDERS[kind] / "tui-attn"
+    except RuntimeError:
+        return None
 
 
 def read_json(path: Path, *, limit: int = 1 << 24) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.system.files import state_folder
+from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
 from tui_attn.ui.options import UiOptions
@@ -99,7 +99,7 @@ def _comparison(folder: ExperimentDir, width: int) -> list[str]:
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:
     """Keep what went wrong in the dashboard in a file, and say so in two lines."""
-    state = state_folder() or Path(tempfile.gettempdir())
+    state = user_folder("state") or Path(tempfile.gettempdir())
     where = state / "dashboard.log"
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

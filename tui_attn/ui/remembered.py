@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tui_attn.system.files import read_json, state_folder, write_atomically
+from tui_attn.system.files import read_json, user_folder, write_atomically
 from tui_attn.ui.options import THEMES
 
 
 def _file() -> Path | None:
-    folder = state_folder()
+    folder = user_folder("state")
     return None if folder is None else folder / "screen.json"
 
 
