@@ -133,7 +133,7 @@ def export(
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:
-    """Write event files for TensorBoard, tables as CSV or LaTeX, or weights."""
+    """Write TensorBoard event files, CSV or LaTeX tables, or weights."""
     from tui_attn import export as exports
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
