@@ -103,9 +103,8 @@ class Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Build the command that is asked for; None for a name that is none."""
         if cmd_name in self.commands and self.commands[cmd_name] is None:
-            importlib.import_module(f"tui_attn.cli.{_MODULE_OF[cmd_name]}")
             self.commands[cmd_name] = get_command_from_info(
-                _REGISTERED[cmd_name], pretty_exceptions_short=True, rich_markup_mode=None
+                _registered(cmd_name), pretty_exceptions_short=True, rich_markup_mode=None
             )
         return self.commands.get(cmd_name)
 
@@ -120,19 +119,26 @@ class Group(TyperGroup):
         _sections(formatter, _option_rows(self, ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands under their headings, each with one line."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        """Write the commands under their headings, each with the first line of its help. Builds none of them."""
+        infos = map(_registered, _MODULE_OF)
         _sections(
             formatter,
-            (
-                (getattr(command, "rich_help_panel", None) or "Commands", (name, command.get_short_help_str(100)))
-                for name, command in commands
-                if not command.hidden
-            ),
+            [
+                (
+                    str(info.rich_help_panel),
+                    (str(info.name), inspect.cleandoc(info.callback.__doc__ or "").partition("\n")[0]),
+                )
+                for info in infos
+            ],
         )
 
 
 _REGISTERED: dict[str, CommandInfo] = {}
+
+
+def _registered(name: str) -> CommandInfo:
+    importlib.import_module(f"tui_attn.cli.{_MODULE_OF[name]}")
+    return _REGISTERED[name]
 
 
 def command(panel: str, *examples: str) -> Callable[[Function], Function]:

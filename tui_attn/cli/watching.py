@@ -120,7 +120,7 @@ def wait(
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:
-    """Wait until an experiment ends, and return its exit code; a pause is waited for too."""
+    """Wait until an experiment ends, and return its exit code."""
     from tui_attn.cli import lines
     from tui_attn.experiment.finding import find_experiment
 
