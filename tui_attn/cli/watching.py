@@ -200,14 +200,15 @@ def extend(
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.launch import starting
 
+    number: int = BY_NAME["seeds"].parse(seeds)
     folder = find_experiment(runs_dir, experiment)
-    for sentence in extension_sentences(summarise(read_state(folder)), seeds):
+    for sentence in extension_sentences(summarise(read_state(folder)), number):
         console.say(sentence)
     with interruptible() as signals:
         with console.FetchProgress() as progress:
             started = starting.extend(
                 folder,
-                BY_NAME["seeds"].parse(seeds),
+                number,
                 trust_code=trust_code,
                 data_dir=data_dir,
                 progress=progress,
