@@ -115,6 +115,10 @@ _VERSUS: Mapping[str, Callable[[Versus], object]] = {
     "delta_level": lambda versus: versus.level,
     "p_value": lambda versus: versus.p_value,
     "verdict": lambda versus: versus.verdict,
+    "margin": lambda versus: versus.margin,
+    "look": lambda versus: versus.look and versus.look.number,
+    "looks_planned": lambda versus: versus.look and versus.look.of,
+    "pairs_missing": lambda versus: len(versus.missing),
     "seeds_paired": lambda versus: len(versus.seeds),
 }
 _HEATMAPS: Mapping[str, Callable[[HeatmapFacts], object]] = {
