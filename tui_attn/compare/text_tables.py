@@ -174,7 +174,9 @@ def footnotes(summary: Summary) -> list[str]:
     notes = []
     if any(row[0] == _LAB for row in model_rows(summary)):
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
-        notes.append(f"* the lab's figures {where}, after 15 epochs; read literally, its self-attention has no residual")
+        notes.append(
+            f"* the lab's figures {where}, after 15 epochs; read literally, its self-attention has no residual connection"
+        )
     if any(entry.versus_base and entry.versus_base.ci95 for entry in summary.models):
         text = "** paired by seed; valid at all planned looks and beyond them together"
         if summary.comparisons > 1:
