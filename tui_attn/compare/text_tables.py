@@ -174,11 +174,12 @@ def footnotes(summary: Summary) -> list[str]:
     notes = []
     if any(row[0] == _LAB for row in model_rows(summary)):
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
-        notes.append(
-            f"* the lab's figures {where}, after 15 epochs; read literally, its self-attention has no residual connection"
-        )
-    if any(entry.versus_base and entry.versus_base.ci95 for entry in summary.models):
-        text = "** paired by seed; valid at all planned looks and beyond them together"
+        literally = "read literally, its self-attention has no residual connection"
+        notes.append(f"* the lab's figures {where}, after 15 epochs; {literally}")
+    shown = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95]
+    if shown:
+        fixed = "for a number of seeds fixed beforehand"
+        text = f"** paired by seed; valid {fixed if shown[0].looks is None else 'at all looks together'}"
         if summary.comparisons > 1:
             which = "both" if summary.comparisons == 2 else "all"
             text += f"; adjusted for {summary.comparisons} comparisons: {which} intervals hold at once in 95 % of "
