@@ -105,7 +105,7 @@ def test_an_undecided_verdict_says_what_would_decide_it(tmp_path: Path) -> None:
     assert versus_of(summary).verdict == "undecided"
     text = "\n".join(sentences(summary, "se"))
     assert "or lies within the margin of 0.5 points, would decide it: the next look is at 10 seeds" in text
-    assert "for the margin it takes" in text and "80 % power at a spread of" in text
+    assert "for the margin it takes" in text and "80 % power, spread" in text
 
 
 def test_extending_says_what_another_look_costs_and_shows(tmp_path: Path) -> None:

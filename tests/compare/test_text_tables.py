@@ -84,7 +84,7 @@ def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
     folder = record(tmp_path, config=config, accuracies=given)
     text = text_of(folder)
     assert "se: undecided, +0.67 points from base" in text
-    assert "(80 % power at a spread of 2.52 to 5.33 points)" in text
+    assert "(80 % power, spread 2.52 to 5.33 points)" in text
     assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 1334' trains them" in text
     assert "adjusted" not in text
 

@@ -207,7 +207,7 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
     what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
     said = (
-        f"to detect {what} takes {seeds_range(versus, difference)} (80 % power at a spread of"
+        f"to detect {what} takes {seeds_range(versus, difference)} (80 % power, spread"
         f" {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
     )
     most = seeds_needed(limit, difference, level=versus.level, looks=versus.looks or ())
