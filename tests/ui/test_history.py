@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,16 @@ import pytest
 from textual.pilot import Pilot
 
 from tests import recorded
-from tests.ui.harness import alive, drive, make_app, screen_text, until, whole
+from tests.ui.harness import DEADLINE, alive, drive, make_app, screen_text, until, whole
 from tests.waiting import eventually, lives
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.writing import write_manifest
 from tui_attn.history import organize
+from tui_attn.history.entries import Entry
 from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.differences import DifferencesScreen
@@ -467,3 +470,39 @@ def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
         await until(pilot, lambda: screen.selected is not None and screen.selected.name == "x")
 
     drive(app_on(runs_dir), script)
+
+
+# ---- slow disks
+
+
+def test_what_takes_long_is_shown_turning_and_then_gone(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, real = threading.Event(), organize.trashed
+
+    def slow(where: Path) -> list[organize.Trashed]:
+        assert let_go.wait(DEADLINE)
+        return real(where)
+
+    monkeypatch.setattr(organize, "trashed", slow)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await listed(pilot, app)
+        await pilot.press("D")
+        seen: set[str] = set()
+        while len(seen) < 2:
+            await until(pilot, lambda: "reading" in screen_text(app).splitlines()[-1])
+            seen.add(screen_text(app).splitlines()[-1].strip())
+        let_go.set()
+        await until(pilot, lambda: "the trash is empty" in screen_text(app))
+        await until(pilot, lambda: "reading" not in screen_text(app))
+
+    drive(app_on(runs_dir), script)
+
+
+def test_how_much_was_read_is_told_in_per_cent() -> None:
+    view = HistoryView()
+    assert view.reading == "reading …"
+    view.total = 5
+    view.take([Entry(id="a", state="finished", created=1.0), Entry(id="b", state="finished", created=1.0)])
+    assert view.reading == "reading 40 %"
+    view.complete = True
+    assert view.reading == ""

@@ -87,6 +87,8 @@ class History:
         self.runs_dir = runs_dir.absolute()
         self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
         """By id: the files' stamp and the entry read from them."""
+        self.total = 0
+        """Folders that the current scan looks at."""
         self._undecided: dict[str, PairedRuns] = {}
 
     def look(self) -> Iterator[Entry]:
@@ -103,6 +105,7 @@ class History:
             folders = sorted(candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
         except FileNotFoundError:
             folders = []
+        self.total = len(folders)
         seen: set[str] = set()
         for path in folders:
             entry = self._entry(ExperimentDir(path))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tui_attn.experiment.finding import candidates
@@ -92,7 +93,7 @@ class Teller:
             if news.complete:
                 gone = news.gone | (self._told - seen) if anew else news.gone
                 self._told = (self._told | seen) - gone
-                yield HistoryUpdate(news.entries, gone, True, news.error)
+                yield replace(news, gone=gone)
             else:
                 self._told |= seen
                 yield news

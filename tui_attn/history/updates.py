@@ -28,6 +28,8 @@ class HistoryUpdate:
     """Whether this is the last update of a scan."""
     error: str = ""
     """Why the folder can't be read."""
+    total: int = 0
+    """Folders that this scan looks at."""
 
 
 class HistoryScanner:
@@ -58,7 +60,7 @@ class HistoryScanner:
                 full = len(batch) >= _BATCH_MOST or time.monotonic() - told >= _BATCH_SECONDS
                 if batch and (full or entry is None):
                     self._told |= batch
-                    yield HistoryUpdate(tuple(batch.values()))
+                    yield HistoryUpdate(tuple(batch.values()), total=self._history.total)
                     batch, told = {}, time.monotonic()
         except RunsError as problem:
             error = safe_text(problem, one_line=True)
@@ -66,7 +68,7 @@ class HistoryScanner:
         gone = frozenset(self._told.keys() - seen)
         for id_ in gone:
             del self._told[id_]
-        yield HistoryUpdate(tuple(batch.values()), gone, True, error)
+        yield HistoryUpdate(tuple(batch.values()), gone, True, error, self._history.total)
         lasting = self._lasting()
         if lasting != self._kept:
             keep(self._history)
@@ -87,6 +89,7 @@ def to_line(news: HistoryUpdate) -> bytes:
     """`news` as a line of JSON, its newline included."""
     entries = [to_json(entry) for entry in news.entries]
     found = {"entries": entries, "gone": sorted(news.gone), "complete": news.complete, "error": news.error}
+    found["total"] = news.total
     return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
@@ -96,4 +99,6 @@ def from_line(line: bytes) -> HistoryUpdate:
     if not isinstance(found, dict):
         raise TypeError("not what was written")
     entries = tuple(from_json(entry) for entry in found["entries"])
-    return HistoryUpdate(entries, frozenset(map(str, found["gone"])), bool(found["complete"]), str(found["error"]))
+    return HistoryUpdate(
+        entries, frozenset(map(str, found["gone"])), bool(found["complete"]), str(found["error"]), int(found["total"])
+    )

@@ -81,7 +81,7 @@ class HistoryReader:
                 return
             if news.complete or self._taken.is_set():
                 self._taken.clear()
-                self._post(ExperimentsListed(tuple(held), news.gone, news.complete, news.error))
+                self._post(ExperimentsListed(tuple(held), news.gone, news.complete, news.error, news.total))
                 held = []
 
     def _between(self) -> bool:

@@ -146,6 +146,8 @@ class HistoryView:
         self.entries: dict[str, Entry] = {}
         self.complete = False
         """Whether all there are have been read."""
+        self.total = 0
+        """Folders to read in all, some of which may be no experiments."""
         self.error = ""
         self.filter = ""
         self.sort = "when"
@@ -155,6 +157,12 @@ class HistoryView:
         self.thrown_away: list[Trashed] = []
         """What was thrown away since the program began, the last one last."""
         self._rows: list[Entry] | None = None
+
+    @property
+    def reading(self) -> str:
+        """How much was read so far, in words; empty when all was."""
+        share = f"{100 * min(len(self.entries) / self.total, 1):.0f} %" if self.total else "…"
+        return "" if self.complete else f"reading {share}"
 
     @property
     def rows(self) -> list[Entry]:

@@ -66,7 +66,7 @@ def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
     elif view.entries:
         texts = [f"nothing fits '{safe_text(view.filter, one_line=True)}'", "", "escape shows all again"]
     elif not view.complete:
-        texts = ["reading"]
+        texts = [view.reading]
     else:
         texts = [
             f"no experiment in {where} yet",

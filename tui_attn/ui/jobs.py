@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from textual.dom import DOMNode
+from textual.screen import Screen
 from textual.worker import Worker
 
 from tui_attn.system.text import safe_text
@@ -47,6 +49,31 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
     threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
     return await done
+
+
+_SILENT_SECONDS, _TURN_SECONDS = 0.5, 0.2
+
+
+async def shown_while(
+    screen: Screen[Any], text: str, work: Awaitable[T], *, wanted: Callable[[], bool] = lambda: True
+) -> T:
+    """Await `work`; after half a second, show `text` with a turning sign in the footer of `screen` while `wanted`."""
+    from tui_attn.ui.widgets.key_bar import KeyBar
+
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=_SILENT_SECONDS)
+    signs = itertools.cycle("|/-\\")
+    shown = ""
+    while not done:
+        for bar in screen.query(KeyBar):
+            bar.unsay(shown)
+            shown = f"{next(signs)} {text}"
+            if wanted():
+                bar.say(shown, "muted")
+        done, _ = await asyncio.wait({task}, timeout=_TURN_SECONDS)
+    for bar in screen.query(KeyBar):
+        bar.unsay(shown)
+    return await task
 
 
 Async = Callable[Concatenate[Node, P], Coroutine[Any, Any, None]]

@@ -101,6 +101,8 @@ class ExperimentsListed(Message, bubble=False):
     complete: bool
     error: str = ""
     """Why the folder can't be read."""
+    total: int = 0
+    """Folders to read in all."""
 
 
 @dataclass

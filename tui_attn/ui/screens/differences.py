@@ -12,7 +12,7 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.history.differences import Difference, differences
 from tui_attn.system.text import safe_text
 from tui_attn.ui.drawing import EMPTY, Row, fit
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.screens.page import PageScreen
 
 
@@ -41,7 +41,9 @@ class DifferencesScreen(PageScreen):
     @background("differences")
     async def _read(self) -> None:
         try:
-            first, second = [await in_thread(folder.manifest_data) for folder in self._folders]
+            first, second = [
+                await shown_while(self, "reading", in_thread(folder.manifest_data)) for folder in self._folders
+            ]
         except RunsError as error:
             self._problem = safe_text(error, one_line=True)
         else:

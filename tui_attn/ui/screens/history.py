@@ -21,7 +21,7 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView, columns
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.messages import ExperimentsListed
 from tui_attn.ui.widgets.history_table import HistoryDetails, HistoryTable, HistoryTitle
@@ -100,7 +100,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Show what was read."""
         self.view.take(message.entries, message.gone)
         self.view.complete = self.view.complete or message.complete
-        self.view.error = message.error
+        self.view.error, self.view.total = message.error, message.total
         self.renew()
         self.call_after_refresh(self._reader.taken)
 
@@ -316,7 +316,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
         async def tidy() -> None:  # a worker of the app: this screen may be closed before the work is done
             try:
-                await in_thread(work)
+                await shown_while(self, "writing", in_thread(work))
             except RunsError as error:
                 app.say(str(error), "failed")
             except Exception as error:  # whatever it is, the user must know

@@ -28,7 +28,7 @@ from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import Lookup, Request, Result, StartProgress
 from tui_attn.ui.widgets.form import Control, EntryChanged, FieldRow, OneOf, SomeOf, StartButton, TextEntry
@@ -160,7 +160,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         finally:
             self._looking = False
         if self._result.past is None:
-            past = await in_thread(self._lookup.past)
+            past = await shown_while(self, "looking at past runs", in_thread(self._lookup.past))
             self._result = replace(self._result, past=past)
             self._renew()
 
@@ -170,7 +170,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     async def _answer(self, request: Request) -> None:
         before, self._edited = self._result, False
         try:
-            found = await in_thread(self._lookup.answer, before, request)
+            found = await shown_while(self, "looking up", in_thread(self._lookup.answer, before, request))
         except Exception as error:  # shown beside the fields
             found = Lookup.failed(before, request, error)
         self._result = replace(found, past=self._result.past)
@@ -317,7 +317,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
         reason = ""
         try:
-            started = await in_thread(attempt.run, StartProgress(show))
+            starting = in_thread(attempt.run, StartProgress(show))
+            started = await shown_while(self, "starting", starting, wanted=lambda: attempt is self._attempt)
             app.adopt(started.supervisor)
             if attempt is self._attempt:
                 self._attempt = None

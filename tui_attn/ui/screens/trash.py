@@ -15,7 +15,7 @@ from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.history_view import when_text
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
 
@@ -94,9 +94,9 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         app = app_of(self)
         if item is not None:
             try:
-                app.say(f"{(await in_thread(organize.restore, item)).id} is back")
+                app.say(f"{(await shown_while(self, 'restoring', in_thread(organize.restore, item))).id} is back")
             except RunsError as error:
                 app.say(str(error), "failed")
-        self._items = await in_thread(organize.trashed, self._runs_dir)
+        self._items = await shown_while(self, "reading", in_thread(organize.trashed, self._runs_dir))
         self.renew()
         self.refresh_bindings()

@@ -36,7 +36,7 @@ class HistoryTitle(Lines):
         live = sum(entry.state in {"starting", "running", "paused"} for entry in view.entries.values())
         shown, all_ = len(view.rows), len(view.entries)
         count = f"{shown:,} of {all_:,}" if view.filter else f"{all_:,}"
-        right: Pieces = [] if view.complete else [("reading …  ", "muted")]
+        right: Pieces = [(f"{view.reading}  ", "muted")] if view.reading else []
         right += [(f"● {len(view.marked)} marked  ", "key")] if view.marked else []
         right += [(f"▶ {live} running  ", "running")] if live else []
         right += [(f"{count} experiments " if all_ != 1 else "1 experiment ", "muted")]
