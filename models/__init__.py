@@ -19,15 +19,25 @@ from types import MappingProxyType
 
 import torch
 
+from .base_wide import CNN_BaseWide, CNN_BaseWideSE
 from .baseline import CNN_Base
+from .cbam import CNN_CBAM
+from .coordinate import CNN_Coordinate
 from .eca import CNN_ECA, ECABlock
 from .fold import fold_attention, fold_gates
 from .gates import ChannelGate, GatedTrunk
+from .gct import CNN_GCT
+from .half import CNN_Half
 from .mixing import ChannelMixing, MixingTrunk
 from .replace import Replacement
 from .se import CNN_SE, SEBlock
-from .self_attention import ChannelSelfAttention, CNN_SelfAttention
+from .se2x import CNN_SE2x
+from .self_attention import ChannelSelfAttention, CNN_SelfAttention, CNN_SelfAttentionLab
+from .self_attention_static import CNN_SelfAttentionStatic
+from .simam import CNN_SimAM
+from .static import CNN_Static
 from .trunk import ImageSize, Trunk
+from .xca import CNN_XCA
 
 MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
     {
@@ -35,6 +45,18 @@ MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
         "se": CNN_SE,
         "self-attention": CNN_SelfAttention,
         "eca": CNN_ECA,
+        "half": CNN_Half,
+        "static": CNN_Static,
+        "se2x": CNN_SE2x,
+        "self-attention-lab": CNN_SelfAttentionLab,
+        "self-attention-static": CNN_SelfAttentionStatic,
+        "base-wide": CNN_BaseWide,
+        "base-wide-se": CNN_BaseWideSE,
+        "cbam": CNN_CBAM,
+        "gct": CNN_GCT,
+        "simam": CNN_SimAM,
+        "coordinate": CNN_Coordinate,
+        "xca": CNN_XCA,
     }
 )
 """The networks by the name that a user types."""

@@ -37,6 +37,9 @@ def test_gives_one_finite_logit_per_class_and_every_parameter_a_gradient(
 ) -> None:
     torch.manual_seed(0)
     net = MODELS[name](in_channels, image_size, num_classes=7)
+    with torch.no_grad():  # away from zeros at the start and from dead units, which have no gradients
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.rand_like(parameter))
     logits = net(images(in_channels, image_size))
     assert logits.shape == (3, 7)
     assert logits.isfinite().all()
@@ -61,11 +64,13 @@ def test_refuses_no_channels_and_no_classes() -> None:
         CNN_Base(num_classes=0)
 
 
-def test_the_same_seed_gives_all_networks_the_same_convolutions_and_classifier() -> None:
+def test_the_same_seed_gives_all_networks_of_one_width_the_same_convolutions_and_classifier() -> None:
     states = []
-    for net in MODELS.values():
+    for name, net in MODELS.items():
         torch.manual_seed(5)
-        states.append(net().state_dict())
+        if not name.startswith("base-wide"):
+            states.append(net().state_dict())
+    assert len(states) == len(MODELS) - 2
     for key in states[0]:
         assert all(torch.equal(states[0][key], state[key]) for state in states[1:]), key
 

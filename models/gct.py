@@ -1,0 +1,47 @@
+"""Gated Channel Transformation: a gate from a channel's norm beside the norms of all, with three numbers a channel.
+
+Yang, Zhu, Wu and Yang, "Gated Channel Transformation for Visual Recognition", CVPR 2020,
+https://arxiv.org/abs/1909.11519
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .gates import ChannelGate, GatedTrunk
+from .trunk import WIDTHS, ImageSize
+
+
+class GCTBlock(ChannelGate):
+    """Multiplies each feature map by 1 + tanh(gamma * normalised embedding + beta); at the start by 1.
+
+    The embedding of a channel is alpha times the l2 norm of its map; it is divided by the root mean square of all.
+    """
+
+    RANGE = (0.0, 2.0)
+
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.alpha = nn.Parameter(torch.ones(channels))
+        self.gamma = nn.Parameter(torch.zeros(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def gate(self, x: Tensor) -> Tensor:
+        """The gates (B, C), each in (0, 2), of feature maps (B, C, H, W)."""
+        embedding = self.alpha * (x.square().sum((2, 3)) + self.epsilon).sqrt()  # (B, C)
+        size = (embedding.square().mean(1, keepdim=True) + self.epsilon).sqrt()  # (B, 1)
+        return 1 + (embedding * (self.gamma / size) + self.beta).tanh()
+
+    def macs(self, channels: int, height: int, width: int) -> int:
+        """None that count: its products are elementwise."""
+        return 0
+
+
+class CNN_GCT(GatedTrunk):  # noqa: N801  named as the lab names its networks
+    """The baseline with a GCT block after each layer."""
+
+    GATE_LAYERS = ("gct1", "gct2")
+
+    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
+        super().__init__(in_channels, image_size, num_classes)
+        self.gct1, self.gct2 = (GCTBlock(width) for width in WIDTHS)
