@@ -123,14 +123,18 @@ def ended(experiment: ExperimentDir) -> bool:
 
 def frozen(experiment: ExperimentDir) -> int:
     """The pid of a stopped process of the experiment, 0 when there is none."""
+    return next(stopped(experiment), 0)
+
+
+def stopped(experiment: ExperimentDir) -> Iterator[int]:
+    """The pids of the stopped processes of the experiment."""
     for pid in processes(experiment.path):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
         if state == "T":
-            return pid
-    return 0
+            yield pid
 
 
 def kill(pid: int) -> None:

@@ -244,6 +244,7 @@ def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
         f"fsync {experiment.id}",  # the run's folder is in it
         f"fsync {RUN}",
         f"fsync {RUN}",  # its two folders
+        "rename to claim",
         f"fsync {RUN}",  # its log
     ]
     last_point = max(index for index, what in enumerate(happened) if what == "append metrics")

@@ -20,7 +20,7 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.launch import control
 from tui_attn.system import liveness
 
-NOT_READ = {"heartbeat", "supervisor.lock", "weights.safetensors", "LATEST.json", "step-00000010.pt"}
+NOT_READ = {"heartbeat", "claim", "supervisor.lock", "weights.safetensors", "LATEST.json", "step-00000010.pt"}
 """Files whose content no command that shows something depends on."""
 TOLD = re.compile(
     r"damaged|missing|can't|cut off|lost|left out|did not finish|not an experiment|no experiment|is gone|later version"
@@ -93,6 +93,7 @@ KINDS = [
     "se-s0/probes/epoch-00002.npz",
     "se-s0/weights.safetensors",
     "se-s0/heartbeat",
+    "se-s0/claim",
 ]
 
 

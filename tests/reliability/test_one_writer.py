@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.conftest import Lab, ended, gone, kill
+from tests.reliability.conftest import Lab, ended, gone, kill, stopped
 from tests.reliability.invariants import Reference, processes, violations
 from tests.waiting import eventually
 from tui_attn.cli import steering
@@ -150,6 +150,37 @@ def test_a_frozen_supervisor_on_another_machine_is_known_by_the_hearts_of_its_ru
 
     with pytest.raises(control.LaunchError, match=f"running on {host}: stop it there"):
         starting.resume(experiment, wait=beat)
+
+
+def hide_locks(experiment: ExperimentDir) -> None:
+    """As on another host where the file system's locks don't reach: equal files that nobody has locked."""
+    for lock in (experiment.supervisor_lock, *experiment.path.glob("*/lock")):
+        beside = lock.with_name("beside")
+        shutil.copy(lock, beside)
+        beside.rename(lock)
+
+
+@pytest.mark.parametrize("point", ["append:3:stop", "forward:8:stop", "checkpoint-before-write:1:stop"])
+def test_a_frozen_supervisor_and_worker_that_were_replaced_elsewhere_write_nothing_more(
+    lab: Lab, undisturbed: dict[str, Reference], point: str
+) -> None:
+    experiment = lab.make()
+    supervisor = lab.start(experiment, worker_faults=(point,))
+    worker = lab.await_frozen(experiment)
+    eventually(experiment.supervisor.exists, "supervisor.json")
+    os.kill(supervisor, signal.SIGSTOP)
+    hide_locks(experiment)
+    lab.start(experiment, worker_faults=("append:6:stop",))
+    other = eventually(lambda: next(iter(set(stopped(experiment)) - {supervisor, worker}), 0), "the other worker")
+    before = {path: path.read_bytes() for path in experiment.path.rglob("*.jsonl")}
+    for pid in (worker, supervisor):
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: gone(worker) and gone(supervisor), "the end of both")
+    assert {path: path.read_bytes() for path in experiment.path.rglob("*.jsonl")} == before
+    assert "took the experiment over" in experiment.supervisor_log.read_text()
+    os.kill(other, signal.SIGCONT)
+    lab.await_end(experiment)
+    assert violations(experiment, undisturbed) == []
 
 
 def test_a_supervisor_on_another_host_is_known_by_its_heart(

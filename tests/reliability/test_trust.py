@@ -3,11 +3,13 @@
 import ast
 import functools
 import os
+import shutil
 import stat
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.launch import control, starting
 from tui_attn.launch.control import LaunchError
-from tui_attn.system import files, liveness
+from tui_attn.system import children, files, liveness
 
 PACKAGE = Path(control.__file__).parents[1]
 
@@ -72,6 +74,26 @@ def public_folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
+
+
+@pytest.mark.parametrize("what", ["start", "resume"])
+def test_a_folder_that_is_swapped_during_the_start_is_not_trained_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Even one of the same user with the same content, such as an experiment that somebody sent."""
+    start_child = children.python
+    ours = make_experiment(tmp_path / "runs")
+
+    def swap(module: str, folder: Path, *arguments: str, **options: Any) -> object:
+        folder.rename(tmp_path / "taken away")
+        shutil.copytree(tmp_path / "taken away", folder)
+        return start_child(module, folder, *arguments, **options)
+
+    monkeypatch.setattr(children, "python", swap)
+    config = ours.manifest_data().config
+    with pytest.raises(LaunchError, match="replaced by another one during the start"):
+        starting.start(config, runs_dir=tmp_path / "runs") if what == "start" else starting.resume(ours)
+    assert not list((tmp_path / "runs").glob("*/events.jsonl"))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only the superuser can become another user")

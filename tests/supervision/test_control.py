@@ -8,8 +8,10 @@ import pytest
 
 from tests.supervision.workshop import command, make, reopen, states, ticks
 from tui_attn.experiment import event_log
+from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.writing import extend_manifest
+from tui_attn.supervision.control import TOO_LATE
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 
 
@@ -94,9 +96,9 @@ def test_retry_queues_a_failed_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert shop.made[0].held == ["base-s0"]
 
 
-@pytest.mark.parametrize(("seeds", "answer"), [(3, "done"), (9, "came too late: nothing was running")])
-def test_an_extension_that_took_effect_before_its_supervisor_died_is_not_called_too_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int, answer: str
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_extension_counts_as_done_only_where_a_supervisor_began_to_obey_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
     supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
     shop.made[0].end("base-s0")
@@ -104,11 +106,15 @@ def test_an_extension_that_took_effect_before_its_supervisor_died_is_not_called_
     shop.made[0].code = 0
     ticks(supervisor)
     supervisor.end()
-    command(shop.folder, "extend", "c1", seeds=seeds)
-    extend_manifest(shop.folder, 3)  # by one that was killed between this and its acknowledgement
+    command(shop.folder, "extend", "c1", seeds=3)
+    if begun:
+        log = LogWriter(shop.folder.events)
+        log.append("control_begun", id="c1", command="extend", run=None)
+        log.close()
+    extend_manifest(shop.folder, 3)  # by one that was killed before its acknowledgement, or by somebody else
     again, _ = reopen(shop.folder)
     assert again.config.seeds == 3
-    assert read_state(shop.folder).state.acknowledged["c1"] == ("extend", answer)
+    assert read_state(shop.folder).state.acknowledged["c1"] == ("extend", "done" if begun else TOO_LATE)
 
 
 def test_the_reserve_of_a_supervisor_that_was_killed_goes_with_the_next(

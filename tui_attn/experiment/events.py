@@ -58,6 +58,8 @@ EXPERIMENT_EVENTS: dict[str, dict[str, Types]] = {
     "run_ended": {"run": str, "state": str, "reason": _OPTIONAL_TEXT},
     "run_paused": {"run": str},
     "run_unpaused": {"run": str},
+    # A command is about to be obeyed: should its supervisor die before the acknowledgement, the next one settles it.
+    "control_begun": {"id": str, "command": str, "run": _OPTIONAL_TEXT},
     "control_ack": {"id": str, "command": str, "run": _OPTIONAL_TEXT, "result": str},
     "extended": {"seeds": int},
     "warning": {"message": str},

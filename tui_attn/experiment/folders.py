@@ -75,6 +75,11 @@ class RunDir:
         return self.path / "lock"
 
     @property
+    def claim(self) -> Path:
+        """The token of the worker that took the run last."""
+        return self.path / "claim"
+
+    @property
     def worker_log(self) -> Path:
         """What the worker and its libraries printed."""
         return self.path / "worker.log"

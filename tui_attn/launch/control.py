@@ -19,7 +19,7 @@ from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
 from tui_attn.system import children, files, liveness
-from tui_attn.system.plain_file import open_to_write, read_part
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
 
 if TYPE_CHECKING:
@@ -36,12 +36,17 @@ class LaunchError(Exception):
 
 
 def start_supervisor(
-    folder: ExperimentDir, *, notify: NotifySettings | None = None, wait: Callable[[float], object] = time.sleep
+    folder: ExperimentDir,
+    *,
+    identity: str | None = None,
+    notify: NotifySettings | None = None,
+    wait: Callable[[float], object] = time.sleep,
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor that outlives this process and every terminal; return once it is ready.
 
-    `notify`: where it sends notices; handed over through a pipe, since it may hold secrets. Checks nothing
-    but that no other supervisor runs it: see `starting`. Raises `LaunchError`.
+    Checks nothing but that no other supervisor runs it: see `starting`. The supervisor refuses a folder that isn't the
+    one of this `identity`. `notify`: where it sends notices; handed over through a pipe, since it may hold secrets.
+    Raises `LaunchError`.
     """
     check_not_running(folder)
     log = _open_log(folder)
@@ -50,30 +55,31 @@ def start_supervisor(
         process = children.python(
             "tui_attn.supervision.process",
             folder.path.absolute(),
+            *([f"--identity={identity}"] if identity else []),
             *(["--notify"] if notify else []),
             stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+        deadline = time.monotonic() + READY_WITHIN
+        try:
+            if notify is not None and process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
+                    pipe.write(json.dumps(notify.table).encode())
+            while time.monotonic() < deadline:
+                who = supervisor_identity(folder)
+                # The pid alone may be that of an earlier one, from before it was given to this process.
+                if who is not None and who.pid == process.pid and who.runs():
+                    return process
+                if process.poll() is not None:
+                    raise LaunchError(_last_words(folder, os.pread(log, 65536, begin)))
+                wait(0.01)
+        except BaseException:
+            _end(process)
+            raise
     finally:
         os.close(log)
-    deadline = time.monotonic() + READY_WITHIN
-    try:
-        if notify is not None and process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
-                pipe.write(json.dumps(notify.table).encode())
-        while time.monotonic() < deadline:
-            who = supervisor_identity(folder)
-            # The pid alone may be that of an earlier one, from before it was given to this process.
-            if who is not None and who.pid == process.pid and who.runs():
-                return process
-            if process.poll() is not None:
-                raise LaunchError(_last_words(folder, begin))
-            wait(0.01)
-    except BaseException:
-        _end(process)
-        raise
     _end(process)
     raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
 
@@ -180,12 +186,9 @@ def runs_of(folder: ExperimentDir) -> list[RunDir]:
     return [run for run in runs if not run.path.is_symlink()]
 
 
-def _last_words(folder: ExperimentDir, begin: int) -> str:
+def _last_words(folder: ExperimentDir, printed: bytes) -> str:
     """Why a supervisor ended at once, from what it printed."""
-    try:
-        lines = read_part(folder.supervisor_log, 65536, begin).decode(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
+    lines = printed.decode(errors="replace").strip().splitlines()
     reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)
     return f"the supervisor of {folder.id} could not start: {reason}"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.launch import control, custom_models, devices
 from tui_attn.launch.control import LaunchError
+from tui_attn.system.children import Folder
 from tui_attn.system.text import command_line, safe_text
 
 if TYPE_CHECKING:
@@ -83,9 +85,10 @@ def start(
     config, sources = custom_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
-    folder = _create(config, runs_dir, chosen, devices.precision(config.precision, chosen, machine), located, sources)
+    precision = devices.precision(config.precision, chosen, machine)
+    folder, identity = _create(config, runs_dir, chosen, precision, located, sources)
     try:
-        return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
+        return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
     except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
@@ -107,9 +110,10 @@ def resume(
     `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `tell` gets
     remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError` and `LaunchError`.
     """
+    identity = _identity(folder)
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
     before_start()
-    return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
+    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
 
 
 def extend(
@@ -134,11 +138,12 @@ def extend(
             raise LaunchError(f"{folder.id} is running: stop it before you move its data")
         _check_data(folder, None, progress, may_move=False)
         return control.send(folder, "extend", seeds=seeds)
+    identity = _identity(folder)
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
     before_start()
-    return Started(folder, control.start_supervisor(folder, notify=notify, wait=wait))
+    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
 
 
 class Attempt:
@@ -190,7 +195,8 @@ def _create(
     precision: str,
     located: data.Located,
     sources: Sequence[custom_models.Source],
-) -> ExperimentDir:
+) -> tuple[ExperimentDir, str]:
+    """The new experiment and the identity of its folder. All is written through the folder that was opened first."""
     created = next_in_order(runs_dir, time.time())
     folder = writing.make_experiment(runs_dir, config)
     manifest = Manifest(
@@ -205,10 +211,16 @@ def _create(
         host=platform.node(),
         plan=config.plan,
     )
-    with _saying_why(folder):
-        custom_models.keep(folder, sources)
-        writing.write_manifest(folder, manifest)
-    return folder
+    with _saying_why(folder), Folder(folder.path) as held:
+        if held.owner != os.getuid() or any(held.path.iterdir()):
+            raise RunsError(
+                f"{safe_text(folder.path, one_line=True)} was replaced by another folder during the start:"
+                " choose a --runs-dir that only you can write to"
+            )
+        opened = ExperimentDir(held.path, name=folder.id)
+        custom_models.keep(opened, sources)
+        writing.write_manifest(opened, manifest)
+        return folder, held.identity
 
 
 def _versions() -> dict[str, str]:
@@ -222,6 +234,11 @@ def _versions() -> dict[str, str]:
 
 
 # ---- the checks before a supervisor starts
+
+
+def _identity(folder: ExperimentDir) -> str:
+    with _saying_why(folder), Folder(folder.path) as held:
+        return held.identity
 
 
 def _check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.events import CONTROL_EVENTS, Event
@@ -12,6 +13,13 @@ from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.stopping import Stopping
+from tui_attn.system.fault_injection import fault
+
+TOO_LATE = "came too late: nothing was running"
+_ENDINGS = {"stop": "stopped", "skip": "skipped"}
+"""How a run ends by a command."""
+_EFFECTS = {"pause": "run_paused", "unpause": "run_unpaused", "retry": "run_queued"}
+"""What the supervisor records when it obeys one of the other commands."""
 
 
 class Control:
@@ -27,6 +35,7 @@ class Control:
         stopping: Stopping,
         extend: Callable[[int], str],
     ) -> None:
+        self._folder = folder
         self._commands = LogReader(folder.control)
         self._follower, self._log = follower, log
         self._dispatch, self._pauses, self._stopping = dispatch, pauses, stopping
@@ -45,22 +54,35 @@ class Control:
         for command in self._new():
             self._obey(command)
 
-    def settle(self, why: str, *, seeds: int) -> None:
-        """Acknowledge the commands that no supervisor acknowledged, without obeying them.
+    def settle(self) -> None:
+        """Acknowledge the commands that no supervisor acknowledged.
 
-        One whose effect is there, as in an experiment of so many `seeds`, was obeyed by a supervisor that died before
-        it could say so.
+        Those that one had begun to obey when it died are done where they took effect. An extension, which asks for a
+        state and not for a change, is carried out. All others came too late.
         """
+        history = LogReader(self._folder.events).read()
+        begun = {event["id"]: at for at, event in enumerate(history) if event.type == "control_begun"}
         for command in self._new():
-            self._acknowledge(command, "done" if self._has_effect(command, seeds) else why)
+            at = begun.get(command["id"])
+            if at is None:
+                result = TOO_LATE
+            elif command.type == "extend":
+                enough = command["seeds"] <= self._folder.manifest_data().config.seeds
+                result = "done" if enough else self._extend(command["seeds"])
+            else:
+                result = "done" if self._took_effect(command, history[:at], history[at:]) else TOO_LATE
+            self._acknowledge(command, result)
 
-    def _has_effect(self, command: Event, seeds: int) -> bool:
-        if command.type == "extend":
-            return bool(command["seeds"] <= seeds)
-        runs, named = self._follower.state.runs, command.get("run")
-        ended = {"stop": "stopped", "skip": "skipped"}.get(command.type)
-        known = runs.values() if named is None else [runs[named]] if named in runs else []
-        return any(run.state == ended for run in known)
+    def _took_effect(self, command: Event, before: list[Event], after: list[Event]) -> bool:
+        """Whether a run changed as the command says `after` its supervisor began to obey it."""
+        named = command.get("run")
+        if command.type in _ENDINGS:
+            ending = _ENDINGS[command.type]
+            was = {event["run"]: event.get("state") for event in before if event.type in {"run_queued", "run_ended"}}
+            runs = self._follower.state.runs.values()
+            return any(run.state == ending != was.get(run.id) for run in runs if named in {None, run.id})
+        effects = takewhile(lambda event: event.type != "experiment_started", after)
+        return any(event.type == _EFFECTS[command.type] and named in {None, event["run"]} for event in effects)
 
     def _new(self) -> Iterator[Event]:
         """The commands that nobody has acknowledged; what else is in the control log is passed over."""
@@ -70,9 +92,13 @@ class Control:
 
     def _acknowledge(self, command: Event, result: str) -> None:
         run = command.get("run")
+        fault("acknowledge")
         self._log.record("control_ack", id=command["id"], command=command.type, run=run, result=result)
 
     def _obey(self, command: Event) -> None:
+        self._log.record("control_begun", id=command["id"], command=command.type, run=command.get("run"))
+        self._log.sync()
+        fault("obey")
         if command.type == "extend":
             self._acknowledge(command, self._extend(command["seeds"]))
             return

@@ -14,8 +14,8 @@ PAUSE = 0.05
 """Seconds between two attempts to write on a full disk."""
 
 
-class FolderGoneError(Exception):
-    """The experiment's folder, or its log, is not where it was any more."""
+class OwnershipLostError(Exception):
+    """The experiment is not this supervisor's any more: it must end without writing. The message is for its log."""
 
 
 class ExperimentLog:
@@ -34,9 +34,12 @@ class ExperimentLog:
         """Called when there is room again."""
         self.while_waiting: Callable[[], None] = lambda: None
         """Called again and again while an event waits for room."""
+        self.check_owner: Callable[[], None] = lambda: None
+        """Called before an event is written. Raises `OwnershipLostError`."""
 
     def record(self, type_: str, /, **payload: Any) -> None:
-        """Append an event. Raises `OSError`, not for want of room where `patient`."""
+        """Append an event. Raises `OSError`, not for want of room where `patient`, and `OwnershipLostError`."""
+        self.check_owner()
         while True:
             try:
                 self._log.append(type_, **payload)
@@ -59,9 +62,12 @@ class ExperimentLog:
         self.on_full()
 
     def look(self) -> None:
-        """Look whether there is room, and whether the log is still in its place. Raises `FolderGoneError`."""
+        """Look whether there is room, and whether the log is still this supervisor's. Raises `OwnershipLostError`."""
         if not self._log.in_place():
-            raise FolderGoneError
+            raise OwnershipLostError(
+                "the experiment's folder or its event log was removed or replaced: its training has ended"
+            )
+        self.check_owner()
         room = self._reserve.room()
         if not room:
             self.disk_is_full()

@@ -1,6 +1,8 @@
-"""The process that owns an experiment and outlives every terminal: `python -m tui_attn.supervision.process FOLDER`.
+"""The process that owns an experiment and outlives every terminal.
 
-With `--notify` after the folder it reads a `[notify]` table as JSON from stdin."""
+`python -m tui_attn.supervision.process FOLDER [--identity=ID] [--notify]`: with the `Folder.identity` that the launcher
+saw, another folder is refused; with `--notify` it reads a `[notify]` table as JSON from stdin.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.supervision.experiment_log import FolderGoneError
+from tui_attn.supervision.experiment_log import OwnershipLostError
 from tui_attn.supervision.exporter import Exporter
 from tui_attn.supervision.notifier import Notifier
 from tui_attn.supervision.notify_settings import NotifySettings, parse
@@ -31,7 +33,8 @@ TICK = 0.05
 def main(arguments: list[str]) -> int:
     """Supervise the experiment in the folder that `arguments` names, to its end.
 
-    The folder is held open, so that it may be renamed or moved meanwhile.
+    The folder is held open, so that it may be renamed or moved meanwhile. The launcher passes the identity of the
+    folder that it checked or created: another one at the same path is refused.
     """
     os.umask(0o077)
     open_standard_streams()
@@ -42,6 +45,8 @@ def main(arguments: list[str]) -> int:
     notify = parse(json.load(sys.stdin)) if "--notify" in arguments[1:] else None
     try:
         folder = Folder(path)
+        if any(word.startswith("--identity=") and word != f"--identity={folder.identity}" for word in arguments[1:]):
+            return _give_up("the folder was replaced by another one during the start: its training has not begun")
         if folder.owner != os.getuid():
             return _give_up(f"the folder belongs to another user (uid {folder.owner})")
         with contextlib.suppress(OSError):  # some file systems have no modes
@@ -65,6 +70,7 @@ def _give_up(reason: str) -> int:
 def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
     supervisor.begin()
     _say_ready(supervisor.folder)
+    supervisor.fence()
     notifier = None if notify is None else Notifier(notify, supervisor.folder, supervisor.warn)
     exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
     try:
@@ -85,9 +91,9 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
             notifier.finish(supervisor.state)
         if exporter is not None:
             exporter.finish()
-    except FolderGoneError:
+    except OwnershipLostError as error:
         supervisor.let_go()
-        return _give_up("the experiment's folder or its event log was removed or replaced: its training has ended")
+        return _give_up(str(error))
     return 0
 
 

@@ -16,10 +16,11 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.ownership import supervisor_identity
 from tui_attn.experiment.writing import extend_manifest
 from tui_attn.supervision.control import Control
 from tui_attn.supervision.dispatch import Dispatch
-from tui_attn.supervision.experiment_log import ExperimentLog
+from tui_attn.supervision.experiment_log import ExperimentLog, OwnershipLostError
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.scheduling import Slot, make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
@@ -94,7 +95,7 @@ class Supervisor:
             jobs=len(self._pool.slots),
             resumed=resumed,
         )
-        self._control.settle("came too late: nothing was running", seeds=self._manifest.config.seeds)
+        self._control.settle()
         self._queue_runs()
         fault("queue")
         self._log.patient = True
@@ -102,8 +103,22 @@ class Supervisor:
         for device, other in shared.items():
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
+    def fence(self) -> None:
+        """From now on write no event once supervisor.json names another supervisor.
+
+        On a file system whose locks don't reach another host, that is the only sign of a take-over.
+        """
+        ours = liveness.identity()
+
+        def check() -> None:
+            newest = supervisor_identity(self.folder)
+            if newest is not None and newest != ours:
+                raise OwnershipLostError("another supervisor took the experiment over: its training here has ended")
+
+        self._log.check_owner = check
+
     def tick(self) -> None:
-        """Read logs and commands once, and act on them. Raises `FolderGoneError`."""
+        """Read logs and commands once, and act on them. Raises `OwnershipLostError`."""
         self._dispatch.take_news()
         self._control.obey()
         self._dispatch.reap()
@@ -164,6 +179,7 @@ class Supervisor:
             self._manifest = extend_manifest(self.folder, seeds)
         except (RunsError, OSError) as error:
             return f"refused: {error}"
+        fault("extended")
         self._log.record("extended", seeds=seeds)
         self._queue_runs()
         return "done"
@@ -180,7 +196,7 @@ class Supervisor:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _look_around(self) -> None:
-        """Once a second: send a heartbeat, and check the disk and the folder. Raises `FolderGoneError`."""
+        """Once a second: send a heartbeat, and check the disk and the folder. Raises `OwnershipLostError`."""
         now = self._clock()
         if now >= self._next_look:
             self._next_look = now + 1.0

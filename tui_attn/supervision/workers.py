@@ -21,6 +21,8 @@ CANNOT_RECORD = 71
 """Exit code of a worker that could not write the end of a run into the run's log."""
 DEVICE_LOST = 72
 """Exit code of a worker whose device fails at every call: another worker takes up its runs."""
+DISPLACED = 73
+"""Exit code of a worker whose run another worker has taken over."""
 TERMINATED = 143
 """Exit code of a worker that was sent SIGTERM and kept what there was."""
 
@@ -145,6 +147,8 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
         return f"its device failed: {last[-1][:400]}" if last else "its device failed"
     if code == CANNOT_WORK and last:
         return f"its worker could not begin: {last[-1][:400]}"
+    if code == DISPLACED:
+        return "another worker took its run over"
     if code == CANNOT_RECORD:
         return "its worker could not write its log"
     return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")

@@ -76,6 +76,11 @@ class Folder:
         self.path = by_descriptor if _leads_to(by_descriptor, status) else self._named
         """Leads to the folder itself, in this process and in those that `python` starts."""
 
+    @property
+    def identity(self) -> str:
+        """Which folder it is and whose, so that another process can tell whether it opened the same one."""
+        return f"{self._status.st_dev}:{self._status.st_ino}:{self.owner}:{self.mode:o}"
+
     def in_place(self) -> bool:
         """Whether the folder is still where it was opened."""
         return _leads_to(self._named, self._status)
@@ -88,6 +93,12 @@ class Folder:
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def _leads_to(path: Path, status: os.stat_result) -> bool:

@@ -47,8 +47,9 @@ class Saver:
     The state is serialised at once, by the caller's thread: what is written is what the state was.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, guard: Callable[[], object] = lambda: None) -> None:
+        """`guard` is called in the writing thread before each file, and may raise to prevent that it is written."""
+        self.folder, self._guard = folder, guard
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._job: Callable[[], Saved] | None = None
         self._pending: Future[Saved] | None = None
@@ -60,17 +61,18 @@ class Saver:
 
         Returns the checkpoint that was being written, if any, now on disk. Raises `OSError` when that could not be.
         """
-        before = self.finish()
+        finished = self.finish()
         buffer = io.BytesIO()
         torch.save(state, buffer)
         data = buffer.getvalue()
 
         def job() -> Saved:
+            self._guard()
             after()
-            return write(self.folder, data, step=step, epoch=epoch)
+            return write(self.folder, data, step=step, epoch=epoch, guard=self._guard)
 
         self._job, self._pending = job, self._thread.submit(job)
-        return before
+        return finished
 
     @property
     def finished(self) -> bool:
@@ -94,12 +96,16 @@ class Saver:
         self._thread.shutdown()
 
 
-def write(folder: Path, data: bytes, *, step: int, epoch: int) -> Saved:
-    """Put a serialised checkpoint on disk and make it the latest; older ones than `KEEP` go. Raises `OSError`."""
+def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[], object] = lambda: None) -> Saved:
+    """Put a serialised checkpoint on disk and make it the latest; older ones than `KEEP` go. Raises `OSError`.
+
+    `guard` is called before it is listed and older ones go, and may raise to prevent that.
+    """
     saved = Saved(f"step-{step:08d}.pt", step, epoch, len(data), hashlib.sha256(data).hexdigest())
     fault("checkpoint-before-write")
     files.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
     fault("checkpoint-after-rename")
+    guard()
     _list_as_newest(folder, saved)
     return saved
 

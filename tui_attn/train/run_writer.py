@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import RunDir
 from tui_attn.system import files, liveness
+from tui_attn.system.plain_file import read_part
 from tui_attn.train.checkpoint import Saved, Saver, names
 
 T = TypeVar("T")
@@ -43,11 +45,19 @@ class LogGoneError(Exception):
     """The run's log was removed or replaced by someone else while it was written."""
 
 
+class DisplacedError(Exception):
+    """Another worker has taken the run over: this one may write nothing of it any more."""
+
+
 class RunWriter:
     """Owns the files of a run while it is open, and waits while the disk is full.
 
     Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `should_abort` tells
     whether there is no time any more to wait for room: then `NoRoomError` is raised instead.
+
+    On a file system whose locks don't reach another host, two workers may own them. Each leaves a token of its own when
+    it takes the run; before each line, file and checkpoint the token is read again, and the older worker gets
+    `DisplacedError` (a fencing token: Kleppmann, Designing Data-Intensive Applications, chapter 8).
     """
 
     def __init__(self, folder: RunDir, should_abort: Callable[[], bool]) -> None:
@@ -57,13 +67,15 @@ class RunWriter:
             self.folder = folder = stack.enter_context(folder.opened())
             lock = liveness.Lock(folder.lock)
             stack.callback(lock.release)
+            self._token = os.urandom(8).hex().encode()
+            files.write_atomically(folder.claim, self._token, sync=False)
             files.remove_stale_files(folder.path)
             self._log = LogWriter(folder.events)
             files.sync_folder(folder.path)  # a log that was just made survives a power loss
             self._held = stack.pop_all()
         self._heart = liveness.Heartbeat(folder.heartbeat)
         self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
-        self._saver = Saver(folder.checkpoints)
+        self._saver = Saver(folder.checkpoints, self.check_claim)
         self._open = True
         self._unsynced: deque[Path] = deque()
         self.behind = False
@@ -76,10 +88,12 @@ class RunWriter:
 
     def record(self, type_: str, /, **payload: Any) -> None:
         """Append an event to the log."""
+        self.check_claim()
         self.retry(lambda: self._log.append(type_, **payload))
 
     def write(self, path: Path, data: bytes, *, sync: bool = True) -> None:
         """Put `data` at `path`, atomically; without `sync` it survives a power loss once the next checkpoint does."""
+        self.check_claim()
         self.retry(lambda: files.write_atomically(path, data, sync=sync))
         if not sync:
             self._unsynced.append(path)
@@ -112,8 +126,18 @@ class RunWriter:
         if not self._log.in_place(self._named.events):
             raise LogGoneError("its event log was removed or replaced by another program while it was written")
 
+    def check_claim(self) -> None:
+        """Raise `DisplacedError` when another worker has taken the run. From any thread."""
+        try:
+            newest = read_part(self.folder.claim, 64)
+        except OSError:  # removed by someone: the log tells more
+            return
+        if newest != self._token:
+            raise DisplacedError
+
     def reopen(self) -> None:
         """Find a log to write the end to, should it be gone. Raises `OSError`."""
+        self.check_claim()
         if not self._log.in_place(self._named.events):
             self._log.close()
             self._log = LogWriter(self._named.events)

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
-from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, TERMINATED
+from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Message
-from tui_attn.train.run_writer import NoRoomError
+from tui_attn.train.run_writer import DisplacedError, NoRoomError
 from tui_attn.train.stopwatch import stops
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ class Worker:
             self._speechless = True
             self._forget(run)
             return False
+        except DisplacedError:  # whatever would be written now, another worker has written or will
+            os._exit(DISPLACED)
         except Exception as error:
             text = traceback.format_exc()
             with contextlib.suppress(OSError):
