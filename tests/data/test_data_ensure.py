@@ -26,7 +26,8 @@ from tests.data.making import (
 )
 from tui_attn.data import DataError, ensure
 from tui_attn.data.base import DatasetInfo
-from tui_attn.data.resolve import ensure_info, find_info
+from tui_attn.data.locate import find_info
+from tui_attn.data.resolve import ensure_info
 
 
 def test_what_is_nowhere_is_downloaded_into_the_cache(

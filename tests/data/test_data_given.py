@@ -20,7 +20,8 @@ from tests.data.making import (
 )
 from tui_attn.data import DataError, ensure, find, status
 from tui_attn.data.base import DatasetInfo
-from tui_attn.data.resolve import ensure_info, find_info
+from tui_attn.data.locate import find_info
+from tui_attn.data.resolve import ensure_info
 
 
 @pytest.mark.parametrize("made", [make_idx_set(), make_cifar_set()], ids=["idx", "cifar"])

@@ -28,7 +28,8 @@ from tests.waiting import eventually
 from tui_attn.data import DataError, FetchOptions, ensure
 from tui_attn.data.base import DatasetInfo
 from tui_attn.data.files import cache_dir
-from tui_attn.data.resolve import ensure_info, find_info
+from tui_attn.data.locate import find_info
+from tui_attn.data.resolve import ensure_info
 
 
 def test_a_cache_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

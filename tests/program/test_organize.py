@@ -49,7 +49,7 @@ def test_a_name_is_given_and_taken_away(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "one is called 'the lab' now\n"
     assert run(["rename", "the lab", ""]) == 0, "what has a name is found by it"
     assert folder.manifest_data().config.name is None
-    assert capsys.readouterr().err == "one has no name any more\n"
+    assert capsys.readouterr().err == "one has no name now\n"
 
 
 def test_a_note_and_a_pin_leave_each_other_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,10 +61,10 @@ def test_a_note_and_a_pin_leave_each_other_alone(capsys: pytest.CaptureFixture[s
     assert run(["note", "one", "another"]) == 0
     assert run(["unpin", "one"]) == 0
     assert organize.read_annotations(folder) == Annotations("another", False)
-    assert capsys.readouterr().err == "noted on one, in place of: the one with flips\none is not pinned any more\n"
+    assert capsys.readouterr().err == "noted on one, in place of: the one with flips\none is no longer pinned\n"
     assert run(["note", "one", ""]) == 0
     assert organize.read_annotations(folder) == Annotations()
-    assert capsys.readouterr().err == "one has no note any more\n"
+    assert capsys.readouterr().err == "one has no note now\n"
 
 
 @pytest.mark.parametrize(

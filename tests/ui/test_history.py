@@ -444,8 +444,8 @@ def test_a_long_one_is_read_beside_and_nothing_stays_behind(runs_dir: Path) -> N
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
         assert len(screen.view.rows) == 25
-        assert screen._reader._teller.pid is not None
-        readers.append(screen._reader._teller.pid)
+        assert screen._reader._scan.pid is not None
+        readers.append(screen._reader._scan.pid)
         assert lives(readers[0])
         make("number-99", 0)
         screen._reader.nudge()
@@ -460,7 +460,7 @@ def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
-        psutil.Process(screen._reader._teller.pid).kill()
+        psutil.Process(screen._reader._scan.pid).kill()
         shutil.rmtree("runs/number-03")
         make("number-99", 0)
         screen._reader.nudge()

@@ -14,7 +14,7 @@ from typer.models import CommandInfo
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 WATCH = "See and go on"
-STEER = "Steer what trains"
+STEER = "Steer the training"
 RESULTS = "Results"
 TIDY = "Tidy up"
 MACHINE = "This machine"

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from tui_attn.cli.context import file_settings, given
 from tui_attn.experiment.config import DATASETS
 from tui_attn.experiment.options import Option, Switch
 
@@ -46,7 +47,7 @@ def experiments(context: typer.Context, incomplete: str) -> Found:
     try:
         named = context.params.get("experiments") or ()
         return _safe(found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named)
-    except Exception:  # whatever it is, a shell has no use for it
+    except Exception:  # a shell can do nothing about errors
         return []
 
 
@@ -96,8 +97,6 @@ def runs_of(context: typer.Context, incomplete: str) -> Found:
 
 
 def _runs_dir(context: typer.Context) -> Path:
-    from tui_attn.cli.context import file_settings, given
-
     here: Any = context
     while here is not None:
         if given(here, "runs_dir"):

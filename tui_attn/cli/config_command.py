@@ -14,6 +14,7 @@ from tui_attn.cli.context import expanded, file_settings, given
 from tui_attn.cli.option_types import SETTINGS, AsJson
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
+from tui_attn.system.files import write_atomically
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class ResolvedSetting:
 
 @command(
     MACHINE,
-    "config                    every setting, its value, and who says so",
-    "config --write            begin a file with all of them as comments",
+    "config                    every setting, its value, and where it comes from",
+    "config --write            create a file with all of them as comments",
     "config --keys             the keys that can be changed",
     "config --test-notify      a test notice by every way in [notify]",
 )
@@ -48,7 +49,7 @@ def config(
     test_notify: Annotated[bool, typer.Option("--test-notify", help="Send a test by every way in [notify].")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is set and by whom; begin a configuration file."""
+    """Show every setting and where it comes from; create a configuration file."""
     file = _file(context)
     if path:
         typer.echo(file)
@@ -93,8 +94,6 @@ def _file(context: typer.Context) -> Path:
 
 
 def _write(file: Path) -> None:
-    from tui_attn.system.files import write_atomically
-
     shown = safe_text(file, one_line=True)
     if os.path.lexists(file):
         raise ConfigError(f"{shown} is there already: edit it, or move it away first")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from tui_attn.experiment.options import ConfigError, Option, Switch, shown
+from tui_attn.system import console
+from tui_attn.ui.options import UI_OPTIONS, UiOptions
 
 if TYPE_CHECKING:
     from tui_attn.cli.config_file import FileSettings
@@ -89,8 +91,6 @@ def before_command(context: typer.Context) -> None:
     if context.params.get("config") is not None:
         found.check()
     if found.problems:
-        from tui_attn.system import console
-
         more = f" (and {len(found.problems) - 1} more: see 'tui-attn config')" if len(found.problems) > 1 else ""
         console.say(f"ignored: {found.problems[0]}{more}")
 
@@ -108,7 +108,6 @@ def _misplaced(context: typer.Context, option: str) -> str:
 
 def ui_options(context: typer.Context) -> UiOptions:
     """The dashboard's options in this call; without a theme, the one that was chosen last."""
-    from tui_attn.ui.options import UI_OPTIONS, UiOptions
     from tui_attn.ui.remembered import remembered_theme
 
     root: Any = context.find_root()

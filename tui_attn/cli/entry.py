@@ -39,14 +39,14 @@ def main() -> None:
 
 
 def _complete() -> int:
-    """Answer the shell. A prompt is no place for complaints."""
+    """Answer the shell. Errors are not shown at the prompt."""
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             make_safe()
             program()([], prog_name="tui-attn", complete_var=VARIABLE)
         except SystemExit as done:
             return done.code if isinstance(done.code, int) else 0
-        except (Exception, KeyboardInterrupt):  # whatever it is, a shell has no use for it
+        except (Exception, KeyboardInterrupt):  # a shell can do nothing about errors
             return 1
     return 0
 
@@ -108,7 +108,7 @@ def _where_to_look(error: Any, arguments: list[str]) -> str:
 
 
 def _crash(error: Exception) -> int:
-    """A fault of ours: one line for the user, the traceback into a file."""
+    """Report a fault of the program: one line for the user, the traceback in a file."""
     import tempfile
     import traceback
 

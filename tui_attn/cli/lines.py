@@ -68,13 +68,13 @@ def _watch(
 ) -> int:
     folder = follower.folder
     obeyed = 0
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
         news = follower.poll()
         reporter.show(follower, news)
         for name, why in follower.problems.items():
-            if name not in told:
-                told.add(name)
+            if name not in reported:
+                reported.add(name)
                 complain(f"{name} can't be read: {why}")
         if follower.state.state in reducer.EXPERIMENT_ENDED:
             break

@@ -11,6 +11,7 @@ from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.completion import datasets
 from tui_attn.cli.option_types import RUNS, AsJson, DataDir, RunsDir
 from tui_attn.cli.output import print_line
+from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.console import FetchProgress, complain, say
 from tui_attn.system.text import safe_text, size
 
@@ -91,8 +92,6 @@ def _set_json(item: SetStatus) -> dict[str, Any]:
 @command(MACHINE, "models", "models --json | jq '.[].name'")
 def models(as_json: AsJson = False) -> int:
     """List the built-in models."""
-    from tui_attn.experiment.model_info import MODELS
-
     if as_json:
         print_line(json.dumps([_model_json(info) for info in MODELS.values()]))
         return 0

@@ -38,7 +38,7 @@ RUNS = Path("runs")
 
 
 def declaration(each: Option) -> dict[str, Any]:
-    """How typer is told of an option, but for its name."""
+    """typer's arguments for an option, except its name."""
     switch = isinstance(each.kind, Switch)
     default = "" if switch or each in START_OPTIONS else f" [{each.unset}]"
     return {

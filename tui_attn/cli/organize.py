@@ -1,4 +1,4 @@
-"""Commands that keep order among experiments: history, rename, note, pin, unpin, delete, trash, restore."""
+"""Commands that organize experiments: history, rename, note, pin, unpin, delete, trash, restore."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from tui_attn.cli import completion
 from tui_attn.cli.app import TIDY, WATCH, command
+from tui_attn.cli.context import ui_options
 from tui_attn.cli.option_types import RUNS, AsJson, Mouse, RunsDir, Theme
 from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import full_screen
@@ -48,7 +49,6 @@ def history(context: typer.Context, runs_dir: RunsDir = RUNS, mouse: Mouse = Non
         from tui_attn.cli.results import list_experiments
 
         return list_experiments(runs_dir, as_json=False)
-    from tui_attn.cli.context import ui_options
     from tui_attn.ui import run_dashboard
 
     return run_dashboard(None, options=ui_options(context), runs_dir=runs_dir)
@@ -66,7 +66,7 @@ def rename(
     folder = organize.find_any(runs_dir, experiment)
     organize.rename(folder, name)
     called = safe_text(name.strip(), one_line=True)
-    console.say(f"{folder.id} is called '{called}' now" if called else f"{folder.id} has no name any more")
+    console.say(f"{folder.id} is called '{called}' now" if called else f"{folder.id} has no name now")
 
 
 @command(TIDY, "note my-lab 'use this for the report'", "note my-lab ''            takes the note away")
@@ -82,7 +82,7 @@ def note(
     before = organize.read_annotations(folder).note
     organize.note(folder, text)
     if not text.strip():
-        console.say(f"{folder.id} has no note any more")
+        console.say(f"{folder.id} has no note now")
     else:
         console.say(f"noted on {folder.id}" + (f", in place of: {before}" if before else ""))
 
@@ -95,7 +95,7 @@ def pin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
 
 @command(TIDY, "unpin my-lab")
 def unpin(experiments: Named, runs_dir: RunsDir = RUNS) -> None:
-    """Let experiments go from the top of the history."""
+    """Unpin experiments from the top of the history."""
     _pin(experiments, runs_dir, pinned=False)
 
 
@@ -104,7 +104,7 @@ def _pin(experiments: list[str], runs_dir: Path, *, pinned: bool) -> None:
 
     for folder in dict.fromkeys(organize.find_any(runs_dir, name) for name in experiments):
         organize.pin(folder, pinned)
-        console.say(f"{folder.id} is {'pinned' if pinned else 'not pinned any more'}")
+        console.say(f"{folder.id} is {'pinned' if pinned else 'no longer pinned'}")
 
 
 @command(TIDY, "delete my-lab             moves it to runs/.trash", "delete 20261123 20261124  two of them")

@@ -62,7 +62,7 @@ class JsonReporter:
             print_line(json.dumps(record | dict(event.data), ensure_ascii=True))
 
     def close(self, follower: Follower) -> None:
-        """Print the last line; what isn't ended is told as it is."""
+        """Print the last line; an experiment that has not ended has its present state."""
         shown = follower.situation().experiment
         print_line(json.dumps({"type": "experiment_finished", "experiment": follower.folder.id, "state": shown}))
 

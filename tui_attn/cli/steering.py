@@ -1,4 +1,4 @@
-"""Commands to what trains: pause, unpause, stop, skip, retry."""
+"""Commands to a running experiment: pause, unpause, stop, skip, retry."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     import numpy as np
 
     info = archive.getinfo(f"{name}.npy")
-    told = safe_text(name, one_line=True)[:_MOST_SHOWN]
+    shown = safe_text(name, one_line=True)[:_MOST_SHOWN]
     if info.file_size > MOST_BYTES:
-        raise ArchiveError(f"holds {told} of more than a gigabyte")
+        raise ArchiveError(f"holds {shown} of more than a gigabyte")
     with archive.open(info) as member:
         expected = _declared_bytes(member)
         if expected != info.file_size:
-            raise ArchiveError(f"holds {told} of another size than it says")
+            raise ArchiveError(f"holds {shown} of another size than it says")
         member.seek(0)
         found: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
     return found

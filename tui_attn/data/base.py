@@ -1,4 +1,4 @@
-"""What every part of the data package shares: what data sets are, where they lie, errors, progress, limits."""
+"""Types that the data package shares: data sets, their locations, errors, progress, limits."""
 
 from __future__ import annotations
 

@@ -23,6 +23,10 @@ def _idx_files(digests: tuple[str, str, str, str], gz: tuple[tuple[int, str], ..
     )
 
 
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(listed.split(","))
+
+
 def _pinned(*files: tuple[str, int, str]) -> tuple[DataFile, ...]:
     return tuple(DataFile(name, size, digest) for name, size, digest in files)
 
@@ -30,18 +34,7 @@ def _pinned(*files: tuple[str, int, str]) -> tuple[DataFile, ...]:
 _FASHION_MNIST = DatasetInfo(
     name="fashion-mnist",
     title="Fashion-MNIST",
-    class_names=(
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
+    class_names=_names("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"),
     channels=1,
     image_size=28,
     train_size=60_000,
@@ -133,18 +126,7 @@ _KMNIST = DatasetInfo(
 _CIFAR10 = DatasetInfo(
     name="cifar10",
     title="CIFAR-10",
-    class_names=(
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ),
+    class_names=_names("airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"),
     channels=3,
     image_size=32,
     train_size=50_000,
@@ -220,18 +202,7 @@ _CIFAR100 = DatasetInfo(
 _SYNTHETIC = DatasetInfo(
     name="synthetic",
     title="Synthetic shapes",
-    class_names=(
-        "disc",
-        "ring",
-        "square",
-        "frame",
-        "diamond",
-        "plus",
-        "cross",
-        "rows",
-        "columns",
-        "checks",
-    ),
+    class_names=_names("disc,ring,square,frame,diamond,plus,cross,rows,columns,checks"),
     channels=1,
     image_size=28,
     train_size=6_000,

@@ -1,7 +1,7 @@
-"""CIFAR's batches: pickles that Python 2 wrote, read without building anything but what such a batch is made of.
+"""Reads CIFAR's batches, which are pickles written by Python 2, without running anything that they name.
 
-Who pins the digest of a pickle knows what is in it; this reader is the second wall: it resolves three names to
-stand-ins that only remember what they are told, so that no code runs and not even NumPy sees the pickle's state.
+The pinned digest already fixes what a batch holds. This reader is the second line of defence: it resolves three
+names to stand-ins that only store their arguments, so that no code runs and NumPy never sees the pickle's state.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fetch a data set from the Debian archive through apt, without root and without changing the system's apt.
 
 apt verifies what it fetches against the archive's signatures; its lists, its cache and its state are kept in a
-folder of our own that goes away afterwards. Everything else is the machine's own configuration: its sources, keys,
+temporary folder. Everything else is the machine's own configuration: its sources, keys,
 proxies and credentials.
 """
 
@@ -34,7 +34,7 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
 Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
 """
-# The hooks would act on the system's apt, and the indexes hold nothing that is needed here.
+# The hooks act on the system's apt, and the indexes are not needed here.
 
 _BEAT = 0.2
 """Seconds between two calls of the progress callback while apt is silent."""
@@ -175,7 +175,7 @@ def _run(
 
 
 def _mortal() -> list[str]:
-    """What a command begins with so that the kernel ends it with the thread that started it, however that ends."""
+    """A prefix that makes the kernel kill the command when the thread that started it exits."""
     return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
@@ -196,7 +196,7 @@ def _unpack(deb: Path, package: DebianPackage, files: Iterable[DataFile], target
         try:
             unpack_tar(cast("IO[bytes]", process.stdout), wanted, limit=8 * package.size)
         finally:
-            process.kill()  # the rest of the package is of no interest
+            process.kill()  # the rest of the package is not needed
 
 
 def _complaint(output: str) -> str:

@@ -1,4 +1,4 @@
-"""Downloads over https: capped, resumed by Range, with time limits that keep nobody waiting for a dead server."""
+"""Downloads over https, with a size limit, resuming by Range, and time limits for servers that do not answer."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _within(seconds: float, work: Callable[[], Result]) -> Result:
     def do() -> None:
         try:
             results.append(work())
-        except Exception as error:  # to be raised again by the one who waits
+        except Exception as error:  # to be raised again in the calling thread
             errors.append(error)
 
     thread = threading.Thread(target=do, daemon=True, name="network")
@@ -264,7 +264,7 @@ def _check_status(response: httpx.Response, part: Path) -> None:
 
 
 def _open_part(part: Path) -> IO[bytes]:
-    """Open the partial file for appending: never through a link, never somebody else's."""
+    """Open the partial file for appending: through no link, and only if it is this user's."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     try:
         descriptor = os.open(part, flags, 0o600)

@@ -41,7 +41,7 @@ def hosts(info: DatasetInfo) -> list[str]:
 
 
 def check_given(info: DatasetInfo, given: FoundFiles | Path) -> None:
-    """Verify what the user has in another form, without writing. Raises `DamagedError`, `OSError`."""
+    """Verify the user's archive or compressed files, without writing. Raises `DamagedError`, `OSError`."""
     if isinstance(given, Path):
         if info.archive is not None and sha256_of(given) != info.archive.sha256:
             raise DamagedError("has the wrong SHA-256")
@@ -55,7 +55,7 @@ def check_given(info: DatasetInfo, given: FoundFiles | Path) -> None:
 
 
 def take_in(info: DatasetInfo, given: FoundFiles | Path, target: Path, progress: Progress) -> None:
-    """Bring what the user has in another form into the cache folder `target`. Raises `DamagedError`, `OSError`."""
+    """Unpack the user's archive or compressed files into the cache's `target`. Raises `DamagedError`, `OSError`."""
     if isinstance(given, Path):
         if info.archive is not None:
             _unpack_archive(info, info.archive, given, target, progress)
@@ -86,7 +86,7 @@ def fetch(info: DatasetInfo, target: Path, options: FetchOptions) -> str:
     Raises `DataError`, which names every way out, and `OSError` where the disk fails.
     """
     source = _fetch(info, target, options)
-    remove_leftovers(target, ".*.part")  # of a way that another way has overtaken
+    remove_leftovers(target, ".*.part")  # of sources that were tried before
     return source
 
 
@@ -198,7 +198,7 @@ def _obtain(
 ) -> None:
     """Download `url` into `part`, resuming a partial download, then `use` it and remove it.
 
-    Where what was gone on from turns out damaged, once more from the start. Raises `DownloadError`, `OSError`.
+    If the resumed file turns out damaged, downloads once more from the start. Raises `DownloadError`, `OSError`.
     """
     resumed = is_file(part)
     tick(part.stat().st_size if resumed else 0)

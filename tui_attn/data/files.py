@@ -1,4 +1,4 @@
-"""Files of a data set on disk: checking them against their pins, and writing them so that none is ever half there."""
+"""Files of a data set on disk: verifying them against pinned digests, and writing them atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tui_attn.data.base import DataError, DataFile
-from tui_attn.system.files import user_folder
+from tui_attn.system.files import sync_folder, user_folder
 from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
@@ -49,7 +49,7 @@ def length_of(path: Path) -> int | None:
 
 
 def absolute(path: Path) -> Path:
-    """`path` made absolute, a leading ~ expanded. Raises `DataError` for the home of nobody."""
+    """`path` made absolute, a leading ~ expanded. Raises `DataError` for an unknown user."""
     try:
         return path.expanduser().absolute()
     except RuntimeError:
@@ -100,7 +100,7 @@ def _pinned(path: Path, file: DataFile) -> str:
         content = stream.read(file.gz_size + 1)
     if hashlib.sha256(content).hexdigest() != file.gz_sha256:
         raise DamagedError(f"cannot be verified: the original {packed.name} beside it has the wrong SHA-256")
-    import gzip  # takes time that most commands have no use for
+    import gzip  # costs start-up time
 
     with gzip.open(io.BytesIO(content)) as stream:
         return hashlib.sha256(stream.read(file.size + 1)).hexdigest()
@@ -133,16 +133,6 @@ def written_beside(target: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             Path(name).unlink()
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable, where the file system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:

@@ -59,7 +59,7 @@ class FolderGlance:
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
-    """The caller lost interest in a look at a folder."""
+    """The caller cancelled a quick look at a folder."""
 
 
 class _LimitReached(Exception):  # noqa: N818 - not an error

@@ -117,34 +117,34 @@ def problems(info: DatasetInfo, where: Located) -> list[Problem]:
     ]
 
 
-def find_known(info: DatasetInfo, data_dir: Path | None) -> Located | None:
+def find_info(info: DatasetInfo, data_dir: Path | None = None) -> Located | None:
     """Find `info` decompressed in `data_dir`, or else whole in the cache, going by names and lengths.
 
     Raises `DataError` where `data_dir` cannot be read, or holds a part of the set or a file of the wrong length.
     """
-    if data_dir is not None:
-        found = in_data_dir(info, check_data_dir(data_dir))
-        if found is not None and not found.packed:
-            where = located(info, found.folder, DATA_DIR)
-            _check_lengths(info, where)
-            return where
-    return in_cache(info)
+    if info.layout == "synthetic":
+        return generated(info)
+    found = None if data_dir is None else in_data_dir(info, check_data_dir(data_dir))
+    if found is None or found.packed:
+        return in_cache(info)
+    where = located(info, found.folder, DATA_DIR)
+    for path, file in zip(where.files, info.files, strict=True):
+        if length_of(path) != file.size:
+            raise damaged(info, Problem(path, check_file(path, file) or "changes while it is read"))
+    return where
+
+
+def generated(info: DatasetInfo) -> Located:
+    """A data set that lies nowhere, because it is generated when it is read."""
+    return Located(info.name, Path(), (), "made on the spot", info.version)
 
 
 def in_cache(info: DatasetInfo) -> Located | None:
     """`info` in the cache, if all its files are there and as long as they should be."""
     folder = cache_dir() / info.folder
-    for file in info.files:
-        path = folder / file.name
-        if not is_file(path) or length_of(path) != file.size:
-            return None
+    if any(length_of(folder / file.name) != file.size for file in info.files):
+        return None
     return located(info, folder, CACHE)
-
-
-def _check_lengths(info: DatasetInfo, where: Located) -> None:
-    for path, file in zip(where.files, info.files, strict=True):
-        if length_of(path) != file.size:
-            raise damaged(info, Problem(path, check_file(path, file) or "changes while it is read"))
 
 
 def damaged(info: DatasetInfo, problem: Problem) -> DataError:

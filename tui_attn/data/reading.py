@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,8 +36,8 @@ def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_l
             train = _idx_split(info, where.files[:2], info.files[:2], info.train_size, train_limit)
             test = _idx_split(info, where.files[2:], info.files[2:], info.test_size, test_limit)
         case "cifar":
-            train = _cifar_split(info, where, _is_train, info.train_size, train_limit)
-            test = _cifar_split(info, where, _is_test, info.test_size, test_limit)
+            train = _cifar_split(info, where, ("data_batch", "train"), info.train_size, train_limit)
+            test = _cifar_split(info, where, ("test",), info.test_size, test_limit)
         case _:
             raise DataError(f"{info.title} is no data set that is known by name")
     return Arrays(*train, *test, info.class_names)
@@ -78,18 +78,10 @@ def read_idx(content: bytes, shape: tuple[int, ...], wanted: int) -> NDArray[np.
     return np.frombuffer(content, np.uint8, math.prod(taken), len(header)).reshape(taken).copy()
 
 
-def _is_train(file: DataFile) -> bool:
-    return file.name.startswith(("data_batch", "train"))
-
-
-def _is_test(file: DataFile) -> bool:
-    return file.name.startswith("test")
-
-
 def _cifar_split(
-    info: DatasetInfo, where: Located, belongs: Callable[[DataFile], bool], count: int, limit: int | None
+    info: DatasetInfo, where: Located, beginnings: tuple[str, ...], count: int, limit: int | None
 ) -> Split:
-    """The batches that belong to a split, one after the other, until `limit` images are read."""
+    """The first `limit` images of the batches whose names begin with one of `beginnings`."""
     import numpy as np
 
     from tui_attn.data import cifar
@@ -100,7 +92,7 @@ def _cifar_split(
     labels = np.empty(wanted, dtype=np.int64)
     have = 0
     for path, file in zip(where.files, info.files, strict=True):
-        if not belongs(file) or have == wanted:
+        if not file.name.startswith(beginnings) or have == wanted:
             continue
         with _blaming(path):
             some_images, some_labels = cifar.read_batch(path, file, info)

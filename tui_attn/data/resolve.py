@@ -1,11 +1,11 @@
-"""Find a data set, verify it, and fetch it where it is not there: once, however many ask at the same time."""
+"""Find a data set, verify it, and fetch it if it is missing: once, however many processes ask for it."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,8 @@ from tui_attn.data.locate import (
     check_data_dir,
     damaged,
     files_in,
-    find_known,
+    find_info,
+    generated,
     in_cache,
     in_data_dir,
     located,
@@ -81,13 +82,6 @@ def find(name: str, data_dir: Path | None = None) -> Located | None:
     return find_info(DATASETS[name], data_dir)
 
 
-def find_info(info: DatasetInfo, data_dir: Path | None = None) -> Located | None:
-    """`find` for a data set that need not be in the catalogue."""
-    if info.layout == "synthetic":
-        return _made_on_the_spot(info)
-    return find_known(info, data_dir)
-
-
 def verify(where: Located) -> list[Problem]:
     """What is wrong with the files of `where`: lengths and digests; of a folder, whether it changed."""
     if where.name.startswith(PREFIX):
@@ -125,15 +119,18 @@ def ensure(
 def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchOptions = DEFAULT) -> Located:
     """`ensure` for a data set that need not be in the catalogue."""
     if info.layout == "synthetic":
-        return _made_on_the_spot(info)
+        return generated(info)
     given = None if data_dir is None else _given(info, check_data_dir(data_dir))
     if isinstance(given, FoundFiles) and not given.packed:
-        return _verified_in_place(info, given)
+        where = located(info, given.folder, DATA_DIR)
+        if wrong := problems(info, where):
+            raise damaged(info, wrong[0])
+        return where
     try:
         if (ready := _ready(info)) is not None:
             return _verified_against(info, given, ready)
         with _lock(info, options.progress):
-            if (ready := _ready(info)) is not None:  # whoever held the lock before has fetched it
+            if (ready := _ready(info)) is not None:  # fetched by the process that held the lock before
                 return _verified_against(info, given, ready)
             return _fill_cache(info, given, options)
     except OSError as error:
@@ -211,21 +208,10 @@ def how_to_fetch(info: DatasetInfo) -> str:
     return f"{shown_size(info.bytes_to_fetch)} from {' or '.join(places)}"
 
 
-def _made_on_the_spot(info: DatasetInfo) -> Located:
-    return Located(info.name, Path(), (), "made on the spot", info.version)
-
-
 def _given(info: DatasetInfo, data_dir: Path) -> FoundFiles | Path | None:
     """What `data_dir` holds: the files, decompressed or not; or the archive; or nothing of this set."""
     found = in_data_dir(info, data_dir)
     return found if found is not None else archive_in(info, data_dir)
-
-
-def _verified_in_place(info: DatasetInfo, found: FoundFiles) -> Located:
-    where = located(info, found.folder, DATA_DIR)
-    if wrong := problems(info, where):
-        raise damaged(info, wrong[0])
-    return where
 
 
 def _ready(info: DatasetInfo) -> Located | None:
@@ -240,10 +226,8 @@ def _verified_against(info: DatasetInfo, given: FoundFiles | Path | None, ready:
 
     if given is None:
         return ready
-    try:
+    with _blaming(info, given):
         check_given(info, given)
-    except DamagedError as error:
-        raise damaged(info, Problem(_place(given), str(error))) from None
     return replace(ready, source=DATA_DIR)
 
 
@@ -256,15 +240,19 @@ def _fill_cache(info: DatasetInfo, given: FoundFiles | Path | None, options: Fet
     remove_leftovers(target, ".*.tmp")
     if given is None:
         return located(info, target, fetch.fetch(info, target, options))
-    try:
+    with _blaming(info, given):
         fetch.take_in(info, given, target, options.progress)
-    except DamagedError as error:
-        raise damaged(info, Problem(_place(given), str(error))) from None
     return located(info, target, DATA_DIR)
 
 
-def _place(given: FoundFiles | Path) -> Path:
-    return given if isinstance(given, Path) else given.folder
+@contextmanager
+def _blaming(info: DatasetInfo, given: FoundFiles | Path) -> Iterator[None]:
+    """Turn a damaged copy that the user gave into a `DataError` that names its place."""
+    try:
+        yield
+    except DamagedError as error:
+        place = given if isinstance(given, Path) else given.folder
+        raise damaged(info, Problem(place, str(error))) from None
 
 
 def _lock(info: DatasetInfo, progress: Progress) -> AbstractContextManager[int]:

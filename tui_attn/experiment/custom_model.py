@@ -69,8 +69,8 @@ def read_source(path: Path, *, follow_links: bool = True, called: str | None = N
     try:
         fd = open_to_read(path, follow_links=follow_links)
     except NotAFileError:
-        told = f"{shown} is not a file: a model of your own is in a Python file, as in {EXAMPLE}"
-        raise CustomModelError(told) from None
+        message = f"{shown} is not a file: a model of your own is in a Python file, as in {EXAMPLE}"
+        raise CustomModelError(message) from None
     except OSError as error:
         raise CustomModelError(f"can't read {shown} ({error.strerror}): check the path") from None
     with os.fdopen(fd, "rb") as file:

@@ -150,7 +150,7 @@ def looks_like_ours(folder: Path) -> bool:
     try:
         if not (folder / "supervisor.lock").is_file():
             return False
-    except OSError:  # a folder of somebody else's
+    except OSError:  # another user's folder
         return False
     try:
         fd = open_to_read(folder / "events.jsonl")

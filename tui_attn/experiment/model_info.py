@@ -256,7 +256,7 @@ MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in 
 """The built-in models by name, in the order in which they are shown."""
 
 DEFAULT_MODELS = tuple(info.name for info in _ALL if info.lab_accuracy is not None)
-"""What an experiment compares unless told otherwise: the models of the lab."""
+"""The models that an experiment compares by default: those of the lab."""
 
 # Each as far as can be from all before it, in the worst case of normal vision and of simulated colour blindness;
 # what 16 colours can't tell apart, the markers do.

@@ -1,4 +1,4 @@
-"""What a user who is not looking should be told of an experiment: its end, failures, NaN losses, stalls."""
+"""Events of an experiment that a user is notified of: its end, failures, NaN losses, stalls."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Kind:
 
 
 class PathKind(Kind):
-    """A path; a leading `~` stays, but must mean somebody."""
+    """A path; a leading `~` is kept, and must belong to a known user."""
 
     metavar = "DIR"
 
@@ -233,7 +233,7 @@ class Option:
     example: str = ""
     """A value as TOML has it."""
     unset: str = ""
-    """What happens when nobody sets it, in words or as a value."""
+    """The default, in words or as a value."""
     unset_words: tuple[str, ...] = ()
     """Words that stand for None, such as `all` for a limit."""
 

@@ -204,8 +204,8 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
     if run is None or event["state"] not in RUN_ENDED:
         return
     run.reason, run.ended_at = event["reason"], event.t
-    told = event.get("traceback")
-    run.traceback = told if isinstance(told, str) else run.traceback_since(run.since)
+    given = event.get("traceback")
+    run.traceback = given if isinstance(given, str) else run.traceback_since(run.since)
     _become(state, run, event["state"])
     text = run.state if run.reason is None else f"{run.state}: {run.reason}"
     state.log.append((event.t, run.id, text))

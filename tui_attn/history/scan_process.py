@@ -30,7 +30,7 @@ _GRACE_SECONDS = 2.0
 """Time for the process to exit by itself."""
 
 
-class Teller:
+class HistoryScan:
     """Reports changes in `runs_dir`, scanning in a process or in place. One thread scans, any thread may stop it.
 
     `known`: ids of experiments that are shown already.
@@ -45,7 +45,7 @@ class Teller:
         self._stopped = False
         self._lock = threading.Lock()
         """Guards the stdin of the process."""
-        self._told = set(known)
+        self._reported = set(known)
 
     @property
     def pid(self) -> int | None:
@@ -91,11 +91,11 @@ class Teller:
         for news in source:
             seen.update(entry.id for entry in news.entries)
             if news.complete:
-                gone = news.gone | (self._told - seen) if anew else news.gone
-                self._told = (self._told | seen) - gone
+                gone = news.gone | (self._reported - seen) if anew else news.gone
+                self._reported = (self._reported | seen) - gone
                 yield replace(news, gone=gone)
             else:
-                self._told |= seen
+                self._reported |= seen
                 yield news
 
     def _from_process(self) -> Iterator[HistoryUpdate]:

@@ -62,8 +62,8 @@ def summarise_tail(folder: ExperimentDir) -> tuple[ExperimentState, tuple[str, .
             found.apply_run(id_, event)
     for event in last:
         found.apply(event)
-    told = [safe_text(f"{name} {why}", one_line=True) for name, why in problems.items() if why]
-    return found, tuple(told)
+    described = [safe_text(f"{name} {why}", one_line=True) for name, why in problems.items() if why]
+    return found, tuple(described)
 
 
 def _ends(path: Path) -> tuple[list[Event], str]:

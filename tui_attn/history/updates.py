@@ -38,7 +38,7 @@ class HistoryScanner:
     def __init__(self, runs_dir: Path) -> None:
         self._history = open_history(runs_dir)
         self._kept = self._lasting()
-        self._told: dict[str, Entry] = {}
+        self._reported: dict[str, Entry] = {}
 
     def look(self, between: Callable[[], bool]) -> Iterator[HistoryUpdate]:
         """The changes since the last scan, in batches, the last one complete; then caches ended experiments.
@@ -47,27 +47,27 @@ class HistoryScanner:
         """
         batch: dict[str, Entry] = {}
         seen: set[str] = set()
-        told, error = time.monotonic(), ""
+        reported, error = time.monotonic(), ""
         try:
             for entry in self._entries():
                 if entry is not None:
                     seen.add(entry.id)
                     batch[entry.id] = entry
-                    if self._told.get(entry.id) == entry:
+                    if self._reported.get(entry.id) == entry:
                         del batch[entry.id]
                     if not between():
                         return
-                full = len(batch) >= _BATCH_MOST or time.monotonic() - told >= _BATCH_SECONDS
+                full = len(batch) >= _BATCH_MOST or time.monotonic() - reported >= _BATCH_SECONDS
                 if batch and (full or entry is None):
-                    self._told |= batch
+                    self._reported |= batch
                     yield HistoryUpdate(tuple(batch.values()), total=self._history.total)
-                    batch, told = {}, time.monotonic()
+                    batch, reported = {}, time.monotonic()
         except RunsError as problem:
             error = safe_text(problem, one_line=True)
-        self._told |= batch
-        gone = frozenset(self._told.keys() - seen)
+        self._reported |= batch
+        gone = frozenset(self._reported.keys() - seen)
         for id_ in gone:
-            del self._told[id_]
+            del self._reported[id_]
         yield HistoryUpdate(tuple(batch.values()), gone, True, error, self._history.total)
         lasting = self._lasting()
         if lasting != self._kept:

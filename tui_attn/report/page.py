@@ -165,13 +165,13 @@ def _calibration_rows(results: Results) -> list[list[str]]:
 def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
     run, probes = heatmaps.shown
     more = f" (one of {len(heatmaps.runs)}; the others below)" if len(heatmaps.runs) > 1 else ""
-    told = [[_sentence(line) for line in heatmap_sentences(facts)] for facts in probes.facts]
+    described = [[_sentence(line) for line in heatmap_sentences(facts)] for facts in probes.facts]
     rows = _facts_rows(heatmaps) if len(heatmaps.runs) > 1 else []
     left_out = len(rows) - 1 - MOST_FACTS
     return {
         "model": heatmaps.model,
         "shown": f"Shown is {run.id}{more}.",
-        "sentences": [(lead, " ".join(rest)) for lead, *rest in told],
+        "sentences": [(lead, " ".join(rest)) for lead, *rest in described],
         "rows": rows[: MOST_FACTS + 1],
         "more": f"and {left_out} more in tables/heatmaps.csv" if left_out > 0 else None,
     }

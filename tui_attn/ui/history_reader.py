@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tui_attn.history.entries import Entry
-from tui_attn.history.scan_process import Teller
+from tui_attn.history.scan_process import HistoryScan
 from tui_attn.ui.messages import ExperimentsListed
 
 _TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
@@ -25,7 +25,7 @@ class HistoryReader:
     def __init__(
         self, runs_dir: Path, post: Callable[[ExperimentsListed], object], *, known: Iterable[str] = ()
     ) -> None:
-        self._teller = Teller(runs_dir, known=known)
+        self._scan = HistoryScan(runs_dir, known=known)
         self._post = post
         self._paused = 0.0
         self._stopping = False
@@ -42,7 +42,7 @@ class HistoryReader:
     def stop(self) -> None:
         """Let `run` return soon."""
         self._stopping = True
-        self._teller.stop()
+        self._scan.stop()
         self._awake.set()
         self._wake.set()
 
@@ -69,13 +69,13 @@ class HistoryReader:
                 self._wake.wait(max(_LOOK_SECONDS, _SHARE * spent))
                 self._awake.wait()
         finally:
-            self._teller.close()
+            self._scan.close()
 
     def _look(self) -> None:
         """Post what is new, in batches."""
         held: list[Entry] = []
         self._paused = time.monotonic()
-        for news in self._teller.look(self._between):
+        for news in self._scan.look(self._between):
             held += news.entries
             if self._stopping:
                 return

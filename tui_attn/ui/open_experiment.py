@@ -6,6 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
 from tui_attn.ui.screens.dashboard import Dashboard
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ class OpenExperiment:
         """Start reading, once the first frame is shown."""
         from tui_attn.ui.devices import Sampler  # not needed for the first frame
         from tui_attn.ui.feed import Feed
-        from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
         from tui_attn.ui.steering import Steering
 
         self.feed = Feed(

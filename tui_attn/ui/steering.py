@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.ui.jobs import in_thread
 from tui_attn.ui.messages import CommandSent, ExperimentResumed, OfExperiment, SteeringFailed
 
@@ -83,7 +84,6 @@ class Steering:
     def _in_turn(self, work: Callable[[], CommandSent | Started]) -> None:
         async def give() -> None:
             from tui_attn.data import DataError
-            from tui_attn.experiment.manifest import RunsError
             from tui_attn.launch.control import LaunchError
 
             try:

@@ -9,8 +9,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.compare.summary import Summary
+from tui_attn.compare.predictions import class_results
+from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 
 if TYPE_CHECKING:
     from tui_attn.compare.effects import Effects
@@ -76,8 +78,6 @@ class ExperimentSource(Source):
     def overview(self) -> Overview:
         """Read what is new in the logs, and compare."""
         from tui_attn.compare.remarks import find_remarks
-        from tui_attn.compare.summary import summarise
-        from tui_attn.experiment.follower import read_state
 
         with self._one_at_a_time:
             follower = self._follower
@@ -94,7 +94,6 @@ class ExperimentSource(Source):
     def details(self) -> Details | None:
         """Read predictions and results of interventions, of the runs that the overview is of."""
         from tui_attn.compare.effects import effects_of
-        from tui_attn.compare.predictions import class_results
 
         with self._one_at_a_time:
             follower = self._follower
