@@ -175,7 +175,7 @@ def test_switches_by_keyboard() -> None:
         assert (plot.shared.smoothing, plot.log_scale) == (0.6, True)
         assert "smoothed 0.6" in app.screen_text()
         assert "log y" in app.screen_text()
-        await pilot.press("right_square_bracket", "l", "w", "y")
+        await pilot.press("right_square_bracket", "l", "R", "y")
         await settled(pilot)
         assert (plot.shared.smoothing, plot.log_scale, plot.shared.show_raw, plot.fit) == (0.8, False, False, False)
         assert "full range" in app.screen_text()
@@ -186,7 +186,7 @@ def test_switches_by_keyboard() -> None:
             axes.append(app.screen_text().splitlines()[-1].split()[-1])
         assert axes == ["epoch", "time", "step"]
         assert "se ×2" in app.screen_text()
-        await pilot.press("g")
+        await pilot.press("B")
         await settled(pilot)
         assert "se-s1" in app.screen_text()
 

@@ -182,7 +182,7 @@ def test_models_seeds_and_groups_go_round(five: ExperimentDir) -> None:
         await until(pilot, lambda: " se  5 runs together" in screen_text(app))
         await pilot.press("5")
         await until(pilot, lambda: "base-s0 and self-attention-s0" in screen_text(app))
-        await pilot.press("s", "m")
+        await pilot.press("right_square_bracket", "m")
         await until(pilot, lambda: "se-s1 and self-attention-s1" in screen_text(app))
 
     drive(make_app(five), script)
@@ -343,7 +343,7 @@ def test_a_key_starts_the_interventions_and_tells_what_hinders_them(tmp_path: Pa
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app, "6")
-        await pilot.press("i")
+        await pilot.press("I")
         await until(pilot, lambda: "tui-attn: the data set" in screen_text(app))
 
     drive(make_app(folder), script)

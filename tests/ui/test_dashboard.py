@@ -317,7 +317,7 @@ def test_heatmaps_go_through_runs_layers_and_epochs(tmp_path: Path) -> None:
         assert "Trouser" in screen_text(app)
         await pilot.press("m")
         await until(pilot, lambda: "gates of se2" in screen_text(app))
-        await pilot.press("E")
+        await pilot.press("comma")
         await until(pilot, lambda: "se-s0 · epoch 4" in screen_text(app))
         assert "gates of se2" in screen_text(app)
         await pilot.press("n")
@@ -341,7 +341,7 @@ def test_a_probe_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         await drawn(pilot, app)
         await pilot.press("h")
         await until(pilot, lambda: "can't be read" in screen_text(app))
-        await pilot.press("E")
+        await pilot.press("comma")
         await until(pilot, lambda: "gates of se1" in screen_text(app))
 
     folder = recorded.scene(tmp_path, "finished")

@@ -45,7 +45,7 @@ def test_the_slider_goes_through_the_epochs_by_key_and_by_mouse(folder: Experime
         await opened(pilot, app)
         slider = app.screen.query_one(EpochSlider)
         assert screen_text(app).splitlines()[1].count("●") == 1
-        await pilot.press("E", "E")
+        await pilot.press("comma", "comma")
         await until(pilot, lambda: "se-s0 · epoch 1" in screen_text(app))
         await pilot.click(EpochSlider, offset=(slider._places[0], 0))
         await until(pilot, lambda: "se-s0 · untrained" in screen_text(app))
@@ -100,16 +100,16 @@ def test_the_untrained_network_stands_beside_it_or_in_its_place(folder: Experime
         assert untrained._matrix.order("mean") == trained._matrix.order("mean")
         assert untrained._matrix.difference_scale == trained._matrix.difference_scale
         assert untrained._matrix.largest_difference < trained._matrix.largest_difference
-        await pilot.press("u")
+        await pilot.press("v")
         await until(pilot, lambda: "untrained" not in screen_text(app).splitlines()[2])
 
     async def narrow(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
         trained = maps(app)[0].value
-        await pilot.press("u")
+        await pilot.press("v")
         await until(pilot, lambda: "gates of se1, untrained" in screen_text(app))
         assert maps(app)[0].value != trained
-        await pilot.press("u")
+        await pilot.press("v")
         await until(pilot, lambda: maps(app)[0].value == trained)
 
     drive(make_app(folder), wide, size=(200, 60))
@@ -124,7 +124,7 @@ def test_the_two_stand_where_their_cells_are_larger(folder: ExperimentDir) -> No
         assert untrained.region.y >= trained.region.bottom, "10 classes by 32 channels fill the width"
         titles = [line for line in screen_text(app).splitlines() if "gates of se1" in line]
         assert len(titles) == 2
-        await pilot.press("n")
+        await pilot.press("j")
         await until(pilot, lambda: "attention" in trained.title and untrained.region.x >= trained.region.right)
         assert trained._matrix.shape == (64, 64), "64 rows need the height"
         assert trained._layout is not None
@@ -152,7 +152,7 @@ def test_a_scale_of_its_own_is_kept_through_the_epochs(folder: ExperimentDir) ->
         assert 0 < heatmap._matrix.lower < heatmap._matrix.upper < 1, "spread over the values in sight"
         await pilot.press("z")
         await until(pilot, lambda: (heatmap._matrix.lower, heatmap._matrix.upper) == (0.0, 1.0))
-        await pilot.press("E")
+        await pilot.press("comma")
         await until(pilot, lambda: "epoch 2" in screen_text(app))
         assert (heatmap._matrix.lower, heatmap._matrix.upper) == (0.0, 1.0)
         await pilot.press("z")
@@ -209,22 +209,22 @@ def test_head_and_class_are_chosen_together(tmp_path: Path) -> None:
         await drawn(pilot, app)
         await pilot.press("down", "down", "h")
         await until(pilot, lambda: "attention, mean over heads " in screen_text(app))
-        await pilot.press("c")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "attention, mean over heads, T-shirt/top" in screen_text(app))
-        await pilot.press("m", "m", "c")
+        await pilot.press("m", "m", "right_square_bracket")
         await until(pilot, lambda: "attention, head 2, Trouser" in screen_text(app))
         heatmap = maps(app)[0]
         with np.load(folder.run("self-attention-s0").probes / "epoch-00003.npz", allow_pickle=False) as file:
             kept = file["attention/by_class_and_head"].astype(np.float32)
         assert heatmap.value == kept[1, 1, 0, 0]
         assert heatmap._matrix.difference(0, 0) == pytest.approx(float(kept[1, 1, 0, 0] - kept[:, 1, 0, 0].mean()))
-        await pilot.press("E")
+        await pilot.press("comma")
         await until(pilot, lambda: "head 2 by class: see epoch 0 or the last" in screen_text(app))
         assert "attention, head 2  " in screen_text(app)
-        await pilot.press("E", "E")
+        await pilot.press("comma", "comma")
         await until(pilot, lambda: "self-attention-s0 · untrained" in screen_text(app))
         await until(pilot, lambda: "attention, head 2, Trouser" in screen_text(app))
-        await pilot.press("C", "C")
+        await pilot.press("left_square_bracket", "left_square_bracket")
         await until(pilot, lambda: "attention, head 2  " in screen_text(app))
         assert "by class" not in screen_text(app).splitlines()[1]
 
@@ -236,7 +236,7 @@ def test_experiments_of_before_have_classes_of_the_mean_and_say_so_of_a_head(fol
         await drawn(pilot, app)
         await pilot.press("down", "down", "h")
         await until(pilot, lambda: "1 of 9" in screen_text(app))
-        await pilot.press("c")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "attention, mean over heads, T-shirt/top" in screen_text(app))
         await pilot.press("m")
         await until(pilot, lambda: "head 1 by class: not recorded" in screen_text(app))
@@ -247,7 +247,7 @@ def test_experiments_of_before_have_classes_of_the_mean_and_say_so_of_a_head(fol
 def test_gates_have_their_classes_as_rows(folder: ExperimentDir) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
-        await pilot.press("c")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "every row of this heatmap is a class" in screen_text(app))
 
     drive(make_app(folder), script)
@@ -283,7 +283,7 @@ def test_the_facts_speak_of_the_network_in_sight(folder: ExperimentDir) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
         assert "the untrained network;" not in screen_text(app)
-        await pilot.press("u")
+        await pilot.press("v")
         await until(pilot, lambda: "the untrained network;" in screen_text(app))
 
     drive(make_app(folder), script, size=(100, 40))

@@ -102,8 +102,8 @@ def shown(app: DashboardApp) -> type[object]:
 def test_screen(runs_dir: Path, scene: str, size: tuple[int, int]) -> None:
     keys = {
         "filtered": ["slash", "f", "a", "s", "h", "enter", "right"],
-        "name": ["e"],
-        "delete": ["down", "d"],
+        "name": ["f2"],
+        "delete": ["down", "D"],
         "compare": ["space", "down", "space", "c"],
         "unfair": ["space", "down", "down", "space", "c"],
     }.get(scene, [])
@@ -152,7 +152,7 @@ def test_it_filters_as_one_types_and_escape_shows_all_again(runs_dir: Path) -> N
         await pilot.press("slash", "r", "e", "p", "o", "r", "t")
         assert [entry.name for entry in screen.view.rows] == ["the lab"]
         assert "1 of 7 experiments" in screen_text(app)
-        await pilot.press("enter", "e")
+        await pilot.press("enter", "f2")
         assert shown(app) is PromptScreen
         await pilot.press("escape", "escape")
         assert len(screen.view.rows) == 7
@@ -171,7 +171,7 @@ def test_it_sorts_by_keys_and_by_a_click_on_the_header(runs_dir: Path) -> None:
         await pilot.press("left")
         assert screen.view.sort == "vs base"
         assert "vs base ▼" in screen_text(app)
-        await pilot.press("r")
+        await pilot.press("V")
         assert "vs base ▲" in screen_text(app)
         await pilot.click("#experiments", offset=(8, 0))
         assert (screen.view.sort, screen.view.reverse) == ("experiment", False)
@@ -288,13 +288,13 @@ def test_a_name_a_note_and_a_pin_are_kept_in_the_folder(runs_dir: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
-        await pilot.press("e", *"best", "enter")
+        await pilot.press("f2", *"best", "enter")
         await until(pilot, lambda: screen.selected is not None and screen.selected.name == "best")
-        await pilot.press("t", *"why", "enter")
+        await pilot.press("N", *"why", "enter")
         await until(pilot, lambda: screen.selected is not None and screen.selected.note == "why")
-        await pilot.press("p")
+        await pilot.press("asterisk")
         await until(pilot, lambda: screen.selected is not None and screen.selected.pinned)
-        await pilot.press("e", "x", "escape")
+        await pilot.press("f2", "x", "escape")
         assert shown(app) is HistoryScreen
 
     drive(app_on(runs_dir), script)
@@ -307,7 +307,7 @@ def test_a_name_that_cannot_be_is_refused_while_it_is_typed(runs_dir: Path) -> N
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await listed(pilot, app)
-        await pilot.press("e", "x")
+        await pilot.press("f2", "x")
         assert "the name is 201 characters long" in screen_text(app)
         await pilot.press("enter")
         assert shown(app) is PromptScreen
@@ -321,9 +321,9 @@ def test_deleting_asks_and_u_takes_it_back(runs_dir: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
-        await pilot.press("down", "d", "n")
+        await pilot.press("down", "D", "n")
         assert folder.path.exists()
-        await pilot.press("d")
+        await pilot.press("D")
         assert shown(app) is ConfirmScreen
         await pilot.press("y")
         await until(pilot, lambda: len(screen.view.rows) == 1)
@@ -339,7 +339,7 @@ def test_deleting_asks_and_u_takes_it_back(runs_dir: Path) -> None:
 def test_what_runs_is_not_deleted(runs_dir: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
-        await pilot.press("home", "down", "d", "y")
+        await pilot.press("home", "down", "D", "y")
         await until(pilot, lambda: "is running: 'tui-attn stop" in screen_text(app))
         assert len(screen.view.rows) == 7
 
@@ -353,7 +353,7 @@ def test_deleting_the_experiment_that_is_open_leaves_the_history(runs_dir: Path)
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("b")
         await listed(pilot, app)
-        await pilot.press("d", "y")
+        await pilot.press("D", "y")
         await until(pilot, lambda: app.opened is None and app.screen_stack == [app.screen])
         screen = await listed(pilot, app)
         await until(pilot, lambda: not screen.view.rows)
@@ -369,7 +369,7 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
-        await pilot.press("D")
+        await pilot.press("W")
         await until(pilot, lambda: shown(app) is TrashScreen and not getattr(app.screen, "busy", True))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "is back" in screen_text(app))
@@ -384,7 +384,7 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
 def test_the_help_over_the_trash_describes_the_trash(runs_dir: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await listed(pilot, app)
-        await pilot.press("D")
+        await pilot.press("W")
         await until(pilot, lambda: shown(app) is TrashScreen)
         await pilot.press("question_mark")
         await until(pilot, lambda: shown(app) is PaletteScreen)
@@ -421,7 +421,7 @@ def test_the_dashboard_below_has_the_new_name_at_once(runs_dir: Path) -> None:
         assert screen_text(app).startswith(" one ")
         await pilot.press("b")
         await listed(pilot, app)
-        await pilot.press("e", *"my lab", "enter", "escape")
+        await pilot.press("f2", *"my lab", "enter", "escape")
         await until(pilot, lambda: shown(app) is Dashboard and screen_text(app).startswith(" my lab "))
 
     drive(make_app(folder), script)
@@ -466,7 +466,7 @@ def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
         screen._reader.nudge()
         await until(pilot, lambda: "number-99" in screen.view.entries and "number-03" not in screen.view.entries)
         assert len(screen.view.rows) == 25
-        await pilot.press("e", "x", "enter")
+        await pilot.press("f2", "x", "enter")
         await until(pilot, lambda: screen.selected is not None and screen.selected.name == "x")
 
     drive(app_on(runs_dir), script)

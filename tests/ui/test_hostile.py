@@ -115,7 +115,7 @@ def test_every_screen_shows_it_and_none_obeys(tmp_path: Path, size: tuple[int, i
         pytest.param([":", "acc", "\x1b[B", "\x1b"], id="palette"),
         pytest.param(["T", "\x1b[B", "\x1b"], id="themes"),
         pytest.param(["n", "\x1b[B", "[/]", "\x1b[B", "[@click=app.quit]x[/]", "\x1b"], id="new experiment"),
-        pytest.param(["c", "2", "3", "4", "5", "6", "m", "s", "g", "e", "\x1b", "\x1b"], id="comparison"),
+        pytest.param(["c", "2", "3", "4", "5", "6", "m", "]", ".", "e", "\x1b", "\x1b"], id="comparison"),
         pytest.param(["h", "m", "n", "i", "u", "z", "o", "\x1b[B", "\x1b[C", "\x1b"], id="heatmaps"),
         pytest.param(["?", "\x1b[F", "\x1b"], id="help"),
         pytest.param(["\t\tl", "]", "a", "\x1b[D", "f", "\x1b", "\x1b"], id="charts"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.options import ConfigError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.keymap import binding_ids
-from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS
+from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS, TABLES
 from tui_attn.ui.options import UiOptions
+from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.palette import PaletteScreen
 
 
@@ -85,6 +89,26 @@ def test_the_help_lists_every_binding_of_the_dashboard(tmp_path: Path) -> None:
     assert "Move the value cursor to the next point" in shown[0]
 
 
+def test_one_letter_has_one_meaning_on_all_screens() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    table = {
+        row[1]: set(row[2].split()) for row in re.finditer(r"^\| `(\w)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    }
+    found: dict[str, set[str]] = {}
+    for where in TABLES.keys() - {"questions", "typing"}:
+        for key in TABLES[where]:
+            for name in key.keys.split(","):
+                if len(name) == 1 and name.isalpha():
+                    found.setdefault(name, set()).add(f"`{key.id}`")
+    assert found == table
+
+
+@pytest.mark.parametrize("where", ["dashboard", "what scrolls", "experiments", "trash"])
+def test_every_list_and_page_has_the_keys_of_pagers(where: str) -> None:
+    names = {name for key in TABLES[where] for name in key.keys.split(",")}
+    assert {"g", "G", "ctrl+d", "ctrl+u", "home", "end", "pageup", "pagedown", "j", "k", "up", "down"} <= names
+
+
 def test_ids_of_all_bindings_are_known_to_the_configuration() -> None:
     assert {"leave", "pause", "stop", "chart_log", "heatmap_sort"} <= binding_ids()
 
@@ -120,8 +144,27 @@ def test_a_key_that_can_do_nothing_says_why(tmp_path: Path) -> None:
         await until(pilot, lambda: "the experiment is finished" in screen_text(app))
         await pilot.press("c")
         await until(pilot, lambda: app.screen is not app.dashboard)
-        await pilot.press("g")
+        await pilot.press("full_stop")
         await until(pilot, lambda: "group: " in screen_text(app).splitlines()[-1])
+
+    with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)
+
+
+def test_keys_typed_before_the_comparison_opened_by_itself_do_not_reach_it(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        early = events.Key("e", "e")
+        app.dashboard.action_comparison()
+        screen = app.screen
+        app._drop_keys_until_shown(screen)
+        app.post_message(early)
+        app.post_message(events.Key("e", "e"))
+        await until(pilot, lambda: app._keys_from < math.inf)
+        assert app.screen is screen
+        await until(pilot, lambda: "e more seeds" in screen_text(app))
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
 
     with staged(tmp_path, "finished") as folder:
         drive(make_app(folder), script)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.events import Event
+from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
 from tui_attn.experiment.folders import ExperimentDir
@@ -86,6 +88,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Where experiments are kept."""
         self._history_view: HistoryView | None = None
         self.jobs = Jobs()
+        self._keys_from = 0.0
+        """Keys typed before this time are dropped, by the clock of Textual's messages."""
         self.drafts: dict[str, FormState] = {}
         """What was entered for new experiments, by the id of the one that it started from."""
         self._notices = TerminalNotices()
@@ -178,9 +182,19 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.jobs.stop()
 
     async def on_event(self, event: Event) -> None:
-        """Note whether the user is there, and pass the event on."""
+        """Note whether the user is there, and pass the event on, unless it was meant for a screen that is gone."""
         self._notices.saw(event)
-        await super().on_event(event)
+        if not isinstance(event, events.Key) or event.time >= self._keys_from:
+            await super().on_event(event)
+
+    def _drop_keys_until_shown(self, screen: Screen[Any]) -> None:
+        """Drop keys that were typed before the user could see `screen`, which opened by itself."""
+        self._keys_from = math.inf
+
+        def shown() -> None:
+            self._keys_from = Message().time
+
+        screen.call_after_refresh(shown)
 
     def on_logs_advanced(self, message: LogsAdvanced) -> None:
         """Show the newest snapshot on all screens, and ask for the next one."""
@@ -203,6 +217,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             if self.screen is dashboard:
                 dashboard.action_comparison()
+                self._drop_keys_until_shown(self.screen)
             else:
                 self.say(f"training has ended: {snapshot.state}")
 

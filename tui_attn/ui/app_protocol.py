@@ -84,8 +84,8 @@ class AppProtocol(Protocol):
     def call_later(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Call `callback` from the app's own thread. From any thread."""
 
-    def push_screen(self, screen: Screen[Any]) -> Any:
-        """Show `screen` over all others."""
+    def push_screen(self, screen: Screen[Any], callback: Callable[[Any], Any] | None = None) -> Any:
+        """Show `screen` over all others; `callback` gets its result."""
 
     def copy_to_clipboard(self, text: str) -> None:
         """Give the terminal `text` to keep."""

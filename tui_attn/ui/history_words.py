@@ -30,7 +30,7 @@ def about(entry: Entry) -> list[Row]:
         _row("state", (formatting.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),
         _row("what", (f"{entry.dataset} · {models} · {seeds} · {epochs}", "normal")),
         _row("how", (entry.facts, "muted")),
-        _row("note", (entry.note or "t writes one", "normal" if entry.note else "faint")),
+        _row("note", (entry.note or "N writes one", "normal" if entry.note else "faint")),
     ]
 
 

@@ -76,6 +76,10 @@ DASHBOARD_KEYS = (
     Key("skip_all", "X", "steer('skip', False)", "skip all", "Skip all runs that have not ended"),
     Key("previous_run", "up,k", "select(-1)", "up", "Select the run above"),
     Key("next_run", "down,j", "select(1)", "down", "Select the run below"),
+    Key("first_run", "home,g", "select(-100000)", "first", "Select the first run"),
+    Key("last_run", "end,G", "select(100000)", "last", "Select the last run"),
+    Key("runs_up", "pageup,ctrl+u", "select(-10)", "page up", "Go ten runs up"),
+    Key("runs_down", "pagedown,ctrl+d", "select(10)", "page down", "Go ten runs down"),
     Key("next_panel", "tab", "app.focus_next", "panels", "Go to the next panel", True),
     Key("previous_panel", "shift+tab", "app.focus_previous", "previous panel", "Go to the panel before"),
     Key("maximize", "f", "maximize_panel", "full screen", "Give the focused panel the whole screen, and back"),
@@ -86,10 +90,11 @@ DASHBOARD_KEYS = (
 PANEL_KEYS = (
     Key("scroll_up", "up,k", "scroll(-1)", "up", "Go a line up"),
     Key("scroll_down", "down,j", "scroll(1)", "down", "Go a line down"),
-    Key("page_up", "pageup", "page(-1)", "page up", "Go a page up"),
-    Key("page_down", "pagedown", "page(1)", "page down", "Go a page down"),
-    Key("first", "home", "first", "first", "Go to the first line"),
-    Key("last", "end", "last", "last", "Go to the last line"),
+    Key("page_up", "pageup,ctrl+u", "page(-1)", "page up", "Go a page up"),
+    Key("page_down", "pagedown,ctrl+d", "page(1)", "page down", "Go a page down"),
+    Key("first", "home,g", "first", "first", "Go to the first line"),
+    Key("last", "end,G", "last", "last", "Go to the last line"),
+    Key("find", "slash", "find", "find", "Show only lines with these words (log), or go to the next one (pages)"),
 )
 """Keys of everything that scrolls."""
 
@@ -134,15 +139,28 @@ PALETTE_OPENERS = ("palette", "interrupt")
 """What the palette has no use for: to open itself, and what Ctrl+C asks."""
 
 HEATMAPS_KEYS = (
-    Key("next_probe_run", "n", "next_run", "run", "Show the next run that has gates or attention", True),
+    Key("next_probe_run", "j", "next_run", "run", "Show the next run that has gates or attention", True),
     Key("next_matrix", "m", "matrix(1)", "matrix", "Show the next layer's gates or attention matrix of this run", True),
     Key("previous_matrix", "M", "matrix(-1)", "matrix before", "Show the layer's gates or attention matrix before"),
-    Key("next_group", "c", "group(1)", "class", "Show the attention on images of the next class only, or on all", True),
-    Key("previous_group", "C", "group(-1)", "class before", "Show the attention on images of the class before"),
-    Key("next_epoch", "e", "epoch(1)", "later", "Show the next epoch", True),
-    Key("previous_epoch", "E", "epoch(-1)", "earlier", "Show the epoch before", True),
+    Key(
+        "next_group",
+        "right_square_bracket",
+        "group(1)",
+        "class",
+        "Show the attention on images of the next class only, or on all",
+        True,
+    ),
+    Key(
+        "previous_group",
+        "left_square_bracket",
+        "group(-1)",
+        "class before",
+        "Show the attention on images of the class before",
+    ),
+    Key("next_epoch", ".", "epoch(1)", "later", "Show the next epoch", True),
+    Key("previous_epoch", "comma", "epoch(-1)", "earlier", "Show the epoch before", True),
     Key("play_epochs", "space", "play", "play", "Play the epochs from the first", True),
-    Key("untrained", "u", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
+    Key("untrained", "v", "untrained", "untrained", "Show the same of the untrained network, or hide it", True),
     Key("heatmap_scale", "z", "scale", "scale", "Colours from 0 to 1, or auto-scaled", True),
     Key("facts", "i", "facts", "facts", "Show or hide what the numbers say about the heatmap"),
 )
@@ -166,15 +184,35 @@ COMPARISON_KEYS = (
         )
     ),
     Key("compare_model", "m", "model(1)", "model", "Show the next model, or pair of models", True),
-    Key("compare_seed", "s", "seed(1)", "seed", "Show the networks of the next seed", True),
-    Key("compare_group", "g", "group(1)", "group", "Show other images: one right, the other right, both wrong", True),
+    Key("compare_seed", "]", "seed(1)", "seed", "Show the networks of the next seed", True),
+    Key(
+        "compare_group",
+        "full_stop",
+        "group(1)",
+        "group",
+        "Show other images: one right, the other right, both wrong",
+        True,
+    ),
     Key("compare_extend", "e", "extend", "more seeds", "Train more seeds, after a question that says how long", True),
     Key("compare_more", "plus,equals_sign", "more(1)", "one more", "Ask for one seed more"),
     Key("compare_less", "minus", "more(-1)", "one less", "Ask for one seed less"),
     Key("compare_difference", "d", "difference(1)", "difference", "Count seeds for the next larger difference", True),
-    Key("compare_target", "a", "target(1)", "accuracy", "Take the time to an accuracy half a point higher", True),
-    Key("compare_target_lower", "A", "target(-1)", "lower", "Take the time to an accuracy half a point lower"),
-    Key("compare_probe", "i", "intervene", "intervene", "Replace the attention of all trained networks", True),
+    Key(
+        "compare_target",
+        "right_curly_bracket",
+        "target(1)",
+        "accuracy",
+        "Take the time to an accuracy half a point higher",
+        True,
+    ),
+    Key(
+        "compare_target_lower",
+        "left_curly_bracket",
+        "target(-1)",
+        "lower",
+        "Take the time to an accuracy half a point lower",
+    ),
+    Key("compare_probe", "I", "intervene", "intervene", "Replace the attention of all trained networks", True),
     Key("compare_report", "w", "report", "report", "Write the report: a page, tables, pictures", True),
 )
 """Keys of the comparison."""
@@ -209,6 +247,14 @@ SOME_OF_KEYS = (
 START_BUTTON_KEYS = (Key("press_start", "enter,space", "press", "start", "Start the experiment that is described"),)
 """Keys of the button."""
 
+_LIST_KEYS = (
+    Key("first_experiment", "home,g", "select(-100000)", "first", "Go to the first experiment"),
+    Key("last_experiment", "end,G", "select(100000)", "last", "Go to the last experiment"),
+    Key("experiments_up", "pageup,ctrl+u", "select(-10)", "page up", "Go ten experiments up"),
+    Key("experiments_down", "pagedown,ctrl+d", "select(10)", "page down", "Go ten experiments down"),
+)
+"""Keys of lists of experiments."""
+
 HISTORY_KEYS = (
     Key("back", "escape,backspace", "back", "back", "Clear the filter, then go back", True),
     Key("open", "enter", "open", "open", "Open the experiment", True),
@@ -219,18 +265,19 @@ HISTORY_KEYS = (
     Key("compare_marked", "c", "compare", "compare", "Compare the marked experiments, or the models of this one", True),
     Key("differences", "v", "differences", "differences", "Show how the two marked experiments' options differ"),
     Key("new_experiment", "n", "new_experiment", "new", "New experiment, with this one's options", True),
-    Key("sort", "s,right", "sort(1)", "sort", "Sort by the next column", True),
-    Key("sort_before", "S,left", "sort(-1)", "sort before", "Sort by the column before"),
-    Key("turn", "r", "turn", "turn round", "Reverse the order"),
-    Key("rename", "e", "rename", "name", "Rename the experiment", True),
-    Key("note", "t", "note", "note", "Edit the experiment's note", True),
-    Key("pin", "p", "pin", "pin", "Pin or unpin the experiment", True),
-    Key("delete", "d,delete", "delete", "delete", "Move the experiment to the trash", True),
+    Key("sort", "o,right", "sort(1)", "sort", "Sort by the next column", True),
+    Key("sort_before", "O,left", "sort(-1)", "sort before", "Sort by the column before"),
+    Key("turn", "V", "turn", "turn round", "Reverse the order"),
+    Key("rename", "f2", "rename", "name", "Rename the experiment", True),
+    Key("note", "N", "note", "note", "Edit the experiment's note", True),
+    Key("pin", "asterisk", "pin", "pin", "Pin or unpin the experiment", True),
+    Key("delete", "D,delete", "delete", "delete", "Move the experiment to the trash", True),
     Key("undo", "u", "undo", "undo", "Undo the last deletion", True),
-    Key("trash", "D", "trash", "trash", "Show the trash"),
-    Key("unmark", "M", "unmark", "unmark all", "Clear marks"),
+    Key("trash", "W", "trash", "trash", "Show the trash"),
+    Key("unmark", "minus", "unmark", "unmark all", "Clear marks"),
     Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
     Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
+    *_LIST_KEYS,
 )
 """Keys of the history."""
 
@@ -244,6 +291,7 @@ TRASH_KEYS = (
     Key("restore", "enter,u", "restore", "restore", "Restore the experiment", True),
     Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
     Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
+    *_LIST_KEYS,
     *SCREEN_KEYS,
 )
 """Keys of the trash."""

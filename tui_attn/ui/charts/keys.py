@@ -23,12 +23,12 @@ CHART_KEYS: tuple[KeyRow, ...] = (
     ("chart_pan_y_down", "pagedown", "pan_y(-0.25)", "lower", "Show lower values", False),
     ("chart_smoother", "right_square_bracket", "smooth(1)", "smoother", "Smooth the curves more", True),
     ("chart_rougher", "left_square_bracket", "smooth(-1)", "rougher", "Smooth the curves less", False),
-    ("chart_raw", "w", "toggle_raw", "raw", "Show or hide the raw values under smoothed ones", False),
+    ("chart_raw", "R", "toggle_raw", "raw", "Show or hide the raw values under smoothed ones", False),
     ("chart_range", "y", "toggle_range", "full range", "Fit the y axis to what follows the warm-up, or to all", True),
     ("chart_log", "l", "toggle_log", "log", "Logarithmic y axis, or back to linear", True),
     ("chart_log_x", "L", "toggle_log_x", "log x", "Logarithmic x axis, or back to linear", False),
     ("chart_axis", "a", "next_axis", "axis", "Take steps, epochs or time as the x axis", True),
-    ("chart_seeds", "g", "toggle_seeds", "seeds", "Show each seed, or mean and range of a model's seeds", False),
+    ("chart_seeds", "B", "toggle_seeds", "seeds", "Show each seed, or mean and range of a model's seeds", False),
 )
 """Keys of a chart."""
 

@@ -39,7 +39,7 @@ def rows(details: Details, progress: list[str], page: Page, models: Sequence[str
     if not details.effects:
         found += text(page, WHAT, "normal")
         if can_start and not progress:
-            found += [EMPTY, *text(page, "i computes it for every finished run, in the background", "bold")]
+            found += [EMPTY, *text(page, "I computes it for every finished run, in the background", "bold")]
     for effects in details.effects:
         found += _model(effects, page)
     return [*found, *remarks(page, details.no_effects)]

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
 from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, fit, rule
-from tui_attn.ui.keys import PANEL_KEYS, SCREEN_KEYS
+from tui_attn.ui.drawing import Row, fit, rule
+from tui_attn.ui.keys import SCREEN_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.widgets.scroller import Scroller
 
 
-class Pages(Lines, can_focus=True):
+class Pages(Scroller):
     """Rows that scroll under a title that stays."""
-
-    BINDINGS = bindings(PANEL_KEYS)
 
     def __init__(self, title: str, *, id: str = "pages") -> None:
         super().__init__(id=id)
@@ -55,32 +54,25 @@ class Pages(Lines, can_focus=True):
             title = fit(title, max(width - len(where) - 8, 8))
         return [rule(title, width, right=where, focused=True), *self._all[self._top : last]]
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
+    @property
+    def line_count(self) -> int:
+        """How many rows there are."""
+        return len(self._all)
+
+    def scroll_lines(self, by: int) -> None:
+        """Scroll by rows."""
         self._top += by
-        self.redraw()
 
-    def action_page(self, direction: int) -> None:
-        """Scroll by a page."""
-        self.action_scroll(direction * max(self.size.height - 2, 1))
-
-    def action_first(self) -> None:
-        """Go to the first line."""
-        self.action_scroll(-len(self._all))
-
-    def action_last(self) -> None:
-        """Go to the last line."""
-        self.action_scroll(len(self._all))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        event.stop()
-        self.action_scroll(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        event.stop()
-        self.action_scroll(-3)
+    def find(self, words: str) -> None:
+        """Go to the next row with `words`, from the top again after the last one; say so when there is none."""
+        wanted = words.casefold()
+        texts = ["".join(text for text, _ in row.pieces).casefold() for row in self._all]
+        after = [*range(self._top + 1, len(texts)), *range(min(self._top + 1, len(texts)))]
+        found = next((at for at in after if wanted in texts[at]), None)
+        if wanted and found is None:
+            app_of(self).say(f"'{words}' is not on this page", "warning")
+        elif found is not None:
+            self._top = found
 
 
 class PageScreen(Screen[None], inherit_bindings=False):

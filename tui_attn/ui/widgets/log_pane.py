@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from textual import events
 
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
-from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, fit, rule
+from tui_attn.ui.drawing import Row, fit, rule
 from tui_attn.ui.feed import Snapshot
-from tui_attn.ui.keys import PANEL_KEYS
+from tui_attn.ui.widgets.scroller import Scroller
 
 _KEPT = 5000
 """Entries that can be scrolled back to; the logs on disk hold all."""
@@ -33,10 +31,11 @@ class Entry(NamedTuple):
     warns: bool
 
 
-class LogPane(Lines, can_focus=True):
+class LogPane(Scroller):
     """Follows the newest entry until the user scrolls up. Long entries are wrapped, never cut."""
 
-    BINDINGS = bindings(PANEL_KEYS)
+    find_title = "Show only the entries with these words"
+    find_hint = "of time, run and text; an empty line shows all again"
 
     def __init__(self, zone: Callable[[float], time.struct_time] = time.localtime, *, id: str) -> None:
         super().__init__(id=id)
@@ -110,8 +109,13 @@ class LogPane(Lines, can_focus=True):
             right = f"{self._back} lines below" + (f" · {right}" if right else "")
         end = len(self._wrapped) - self._back
         shown = self._wrapped[max(end - room, 0) : end]
-        empty = [] if self._entries else [Row(((" nothing has happened yet", "muted"),))]
-        return [rule("log", width, right=right, focused=self.has_focus), *shown, *empty]
+        nothing = f" no entry with '{self.words}'" if self._entries else " nothing has happened yet"
+        empty = [] if self._wrapped else [Row(((nothing, "muted"),))]
+        return [
+            rule(f"log: {self.words}" if self.words else "log", width, right=right, focused=self.has_focus),
+            *shown,
+            *empty,
+        ]
 
     def _wrap(self, width: int) -> None:
         """Make the lines of the entries that have none yet; of all when the form changed."""
@@ -120,35 +124,26 @@ class LogPane(Lines, can_focus=True):
             self._wrapped_for = (width, name)
             self._wrapped, self._wrapped_entries = [], 0
         for entry in self._entries[self._wrapped_entries :]:
-            self._wrapped += _rows(entry, width, name)
+            if self._wanted(entry):
+                self._wrapped += _rows(entry, width, name)
         self._wrapped_entries = len(self._entries)
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll down, or up."""
+    @property
+    def line_count(self) -> int:
+        """How many lines there are."""
+        return len(self._wrapped)
+
+    def scroll_lines(self, by: int) -> None:
+        """Scroll by lines."""
         self._back -= by
-        self.redraw()
 
-    def action_page(self, direction: int) -> None:
-        """Go a page up or down."""
-        self.action_scroll(direction * max(self.size.height - 2, 1))
+    def find(self, words: str) -> None:
+        """Show only the entries with every one of `words`."""
+        self._wrapped, self._wrapped_entries, self._back = [], 0, 0
 
-    def action_first(self) -> None:
-        """Go to the oldest line."""
-        self.action_scroll(-len(self._wrapped))
-
-    def action_last(self) -> None:
-        """Go back to the newest line."""
-        self.action_scroll(len(self._wrapped))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        event.stop()
-        self.action_scroll(2)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        event.stop()
-        self.action_scroll(-2)
+    def _wanted(self, entry: Entry) -> bool:
+        text = f"{entry.clock} {entry.run} {entry.text}".casefold()
+        return all(word in text for word in self.words.casefold().split())
 
 
 def _when(entry: Entry) -> float:
