@@ -265,9 +265,9 @@ def test_two_marked_experiments_show_what_differs(runs_dir: Path) -> None:
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await listed(pilot, app)
-        await pilot.press("v")
+        await pilot.press("d")
         assert "mark two experiments" in screen_text(app)
-        await pilot.press("space", "space", "v")
+        await pilot.press("space", "space", "d")
         await until(pilot, lambda: isinstance(app.screen, DifferencesScreen) and not app.screen.busy)
         text = screen_text(app)
         assert "the other" in text
