@@ -263,7 +263,7 @@ HISTORY_KEYS = (
     ),
     Key("mark", "space", "mark", "mark", "Mark the experiment, to compare it with others", True),
     Key("compare_marked", "c", "compare", "compare", "Compare the marked experiments, or the models of this one", True),
-    Key("differences", "v", "differences", "differences", "Show how the two marked experiments' options differ"),
+    Key("differences", "d", "differences", "differences", "Show how the two marked experiments' options differ"),
     Key("new_experiment", "n", "new_experiment", "new", "New experiment, with this one's options", True),
     Key("sort", "o,right", "sort(1)", "sort", "Sort by the next column", True),
     Key("sort_before", "O,left", "sort(-1)", "sort before", "Sort by the column before"),
