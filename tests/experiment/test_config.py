@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.strategies import HOSTILE, json_values, texts
-from tui_attn.experiment.config import DATASETS, ExperimentConfig, absolute
+from tui_attn.experiment.config import BY_FIELD, DATASETS, ExperimentConfig, Plan, absolute
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, join_list, split_list, suggest
 from tui_attn.system.text import has_control_characters
@@ -76,6 +76,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "is empty"),
     ({"name": "x" * 201}, "is 201 characters long: 200 at most"),
     ({"name": 5}, "must be a text, not 5"),
+    ({"looks": (10, 5)}, "must be ascending numbers of at least 2 seeds, such as 5,10, not 10,5"),
+    ({"looks": (1, 5)}, "must be ascending numbers of at least 2 seeds"),
+    ({"looks": (5, 5)}, "must be ascending numbers"),
+    ({"looks": (5, True)}, "must be ascending numbers"),
+    ({"looks": ("five",)}, "must be ascending numbers of at least 2 seeds, such as 5,10, not five"),
+    ({"looks": 5}, "must be ascending numbers of at least 2 seeds, such as 5,10, not 5"),
+    ({"margin": 0}, "must be a number above 0 and up to 100"),
+    ({"margin": math.nan}, "must be a number above 0 and up to 100"),
+    ({"controls": "yes"}, "must be on or off, not yes"),
     ({"data_dir": 5}, "must be a path, not '5'"),
     ({"data_dir": ""}, "must be a path, not ''"),
     ({"data_dir": "a\x00b"}, "must be a path, not 'a␀b'"),
@@ -223,3 +232,39 @@ def test_what_can_be_no_path_is_refused_in_one_line(path: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         absolute(path)
     assert is_one_clear_line(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("options", "looks"),
+    [
+        ({}, (5, 10)),
+        ({"seeds": 2}, (5, 10)),
+        ({"seeds": 3}, (3, 6)),
+        ({"seeds": 10}, (10, 20)),
+        ({"seeds": 10, "looks": (4, 8, 12)}, (4, 8, 12)),
+        ({"seeds": 10, "looks": ()}, ()),
+    ],
+)
+def test_the_plan_is_that_of_the_options(options: dict[str, Any], looks: tuple[int, ...]) -> None:
+    assert ExperimentConfig(**options, margin=0.3).plan == Plan(looks, 0.003)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5,10", (5, 10)), (" 3, 6 ", (3, 6)), ("none", ()), ("auto", None), ("7", (7,))]
+)
+def test_looks_as_they_are_written(text: str, value: object) -> None:
+    option = BY_FIELD["looks"]
+    assert option.parse(text) == value
+    if value is not None:
+        assert option.parse(option.show(value)) == value
+
+
+def test_controls_are_trained_after_the_models_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = dict(MODELS)
+    infos["se"] = replace(infos["se"], controls=("eca", "no-such-model-yet"))
+    monkeypatch.setattr("tui_attn.experiment.model_info.MODELS", infos)
+    found = ExperimentConfig(models=("base", "se", "self-attention"), controls=True)
+    assert found.models[:3] == ("base", "se", "self-attention")
+    assert "eca" in found.models and "no-such-model-yet" not in found.models
+    assert replace(found, models=found.models) == found, "named once"
+    assert ExperimentConfig(models=("base", "se")).models == ("base", "se")

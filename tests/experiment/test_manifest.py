@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.experiment.strategies import HOSTILE, json_values, texts
 from tests.recorded import scene
-from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.writing import extend_manifest, write_manifest
@@ -129,6 +129,9 @@ def a_manifest(folder: ExperimentDir) -> Manifest:
     [
         ("format", "mlflow", "is not an experiment of tui-attn"),
         ("version", 2, "was written by a later version of tui-attn: update tui-attn to read it"),
+        ("plan", {"looks": [10, 5], "margin": 0.005}, "is damaged"),
+        ("plan", {"looks": [5], "margin": 2}, "is damaged"),
+        ("plan", [5, 10], "is damaged"),
         ("devices", [], "is damaged: restore it from a copy"),
         ("devices", "cpu", "is damaged"),
         ("devices", ["../../etc/x"], "is damaged"),
@@ -205,3 +208,12 @@ def test_a_manifest_that_could_not_be_read_is_not_written(folder: ExperimentDir)
     with pytest.raises(OSError, match="at most"):
         write_manifest(folder, replace(before, data={"files": ["x" * 100] * 200_000}))
     assert folder.manifest_data() == before
+
+
+def test_the_plan_is_kept_and_older_experiments_have_none(spare: ExperimentDir) -> None:
+    planned = replace(a_manifest(spare), plan=Plan((5, 10), 0.005))
+    write_manifest(spare, planned)
+    assert spare.manifest_data().plan == planned.plan
+    write_manifest(spare, replace(planned, plan=None))
+    assert "plan" not in json.loads(spare.manifest.read_text())
+    assert spare.manifest_data().plan is None

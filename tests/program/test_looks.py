@@ -1,0 +1,32 @@
+"""The plan of looks on the command line: recorded before training, told, and kept by extend."""
+
+from __future__ import annotations
+
+import json
+
+from tests.program.conftest import Program
+
+TINY = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "200", "--epochs", "1", "--device", "cpu")
+
+
+def test_looks_and_margin_are_recorded_told_and_kept(program: Program) -> None:
+    done = program("--no-ui", *TINY, "--models", "base,eca", "--seeds", "2", "--looks", "2,4", "--margin", "1.5")
+    assert done.code == 0, done.err
+    assert "look 1 of 2, two seeds" in " ".join(done.out.split())
+    recorded = json.loads(program.newest().manifest.read_text())
+    assert recorded["plan"] == {"looks": [2, 4], "margin": 0.015}
+    done = program("extend", "--seeds", "3", "--no-ui")
+    assert done.code == 0, done.err
+    assert "eca: 3 seeds are no planned look: the next is at 4 seeds" in done.err
+    found = program("compare", "--json").json()["models"][1]["versus_base"]
+    assert (found["look"], found["pairs"], found["margin"]) == ({"number": 1, "of": 2}, 2, 0.015)
+    done = program("extend", "--seeds", "4", "--no-ui")
+    assert "eca: four seeds, look 2 of 2, has 45 % of the error rate and shows a difference of" in done.err
+    found = program("compare", "--json").json()["models"][1]["versus_base"]
+    assert (found["look"], found["pairs"], found["next_look"]) == ({"number": 2, "of": 2}, 4, None)
+
+
+def test_looks_that_make_no_sense_are_refused(program: Program) -> None:
+    done = program("--no-ui", *TINY, "--looks", "10,5")
+    assert done.code == 2
+    assert "--looks: must be ascending numbers of at least 2 seeds, such as 5,10, not 10,5" in done.err
