@@ -12,8 +12,9 @@ from tests.recorded import record
 from tui_attn.compare import verdict
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, Versus, summarise
+from tui_attn.compare.text_tables import footnotes, model_rows
 from tui_attn.compare.verdicts import Look
-from tui_attn.compare.wording import extension_sentences, ordinal, sentences, verdict_sentence
+from tui_attn.compare.wording import extension_sentences, ordinal, points, sentences, verdict_sentence
 from tui_attn.experiment import model_info
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
@@ -165,6 +166,9 @@ def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(
     assert against.ci95 == pytest.approx(verdict(BASE[5:10], SE[:5], 1, looks=(5, 10), resolution=1e-4).ci95)
     assert any("blind to the image" in sentence for sentence in sentences(summary, "se"))
     assert summary.get("self-attention").versus_control is None
+    table = {row[0]: row[1:] for row in model_rows(summary)}
+    assert table["against blind control"] == ["–", points(against.delta), "–", "–"]
+    assert "the intervals of controls hold each by itself" in " ".join(footnotes(summary))
 
 
 def test_earlier_comparisons_on_the_same_data_are_counted_with_the_trash(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ LEAST_WIDTH = 20
 LAB_DATASET = "cifar10"
 """On which the lab's figures were measured; elsewhere only the differences between its models can be expected."""
 _ACCURACY, _DIFFERENCE, _LAB = "test accuracy, %", "against base, points", "  the lab expects*"
+_BLIND = "against blind control"
 """Labels of rows."""
 
 
@@ -149,12 +150,22 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     _DIFFERENCE: _versus(lambda versus: points(versus.delta)),
     "  95 % interval**": _versus(lambda versus: interval_points(versus.ci95)),
     "  p-value**": _versus(lambda versus: p_value(versus.p_value)),
+    _BLIND: lambda entry: points(entry.versus_control.delta) if entry.versus_control else UNKNOWN,
+    "  its interval": lambda entry: interval_points(entry.versus_control.ci95) if entry.versus_control else UNKNOWN,
     "training time": _mean(lambda run: run.train_seconds, duration),
     "images/s": _mean(lambda run: run.images_per_second, lambda value: f"{value:,.0f}"),
     "peak memory": _peak_memory,
 }
 
-_ONLY_IF_KNOWN = {"  95 % interval", _DIFFERENCE, "  95 % interval**", "  p-value**", "peak memory"}
+_ONLY_IF_KNOWN = {
+    "  95 % interval",
+    _BLIND,
+    "  its interval",
+    _DIFFERENCE,
+    "  95 % interval**",
+    "  p-value**",
+    "peak memory",
+}
 """Rows that are left out where no model has them."""
 
 
@@ -184,6 +195,8 @@ def footnotes(summary: Summary) -> list[str]:
             which = "both" if summary.comparisons == 2 else "all"
             text += f"; adjusted for {summary.comparisons} comparisons: {which} intervals hold at once in 95 % of "
             text += "such experiments"
+        if not summary.experiments and not all(versus.decides for versus in shown):
+            text += "; the intervals of controls hold each by itself"
         notes.append(text)
     return notes
 

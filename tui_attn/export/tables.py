@@ -121,6 +121,10 @@ _VERSUS: Mapping[str, Callable[[Versus], object]] = {
     "pairs_missing": lambda versus: len(versus.missing),
     "seeds_paired": lambda versus: len(versus.seeds),
 }
+_CONTROL: Mapping[str, Callable[[Versus], object]] = {
+    "blind_control": lambda versus: versus.against,
+    "delta_from_control": _VERSUS["delta_from_base"],
+} | {f"control_{name}": _VERSUS[name] for name in ("delta_low", "delta_high", "p_value", "verdict")}
 _HEATMAPS: Mapping[str, Callable[[HeatmapFacts], object]] = {
     "learned": lambda facts: None if facts.learned is None else int(facts.learned),
     "levels": lambda facts: facts.levels.strength,
@@ -177,7 +181,7 @@ def csv_tables(
     if results.effects:
         tables["interventions.csv"] = (("model", "run", "kind", "layer", *_INTERVAL), _effects(results, only))
     if only is None:
-        tables["models.csv"] = ((*_MODELS, *_VERSUS), _models(results))
+        tables["models.csv"] = ((*_MODELS, *_VERSUS, *_CONTROL), _models(results))
         for found in results.classes:
             matrix = zip(found.names, found.confusion.tolist(), strict=True)
             tables[f"confusion-{found.model}.csv"] = (("class", *found.names), ([name, *row] for name, row in matrix))
@@ -240,8 +244,8 @@ def _gates_of(run: RunState, mean: NDArray[Any], sd: NDArray[Any]) -> Iterator[R
 
 def _models(results: Results) -> Iterator[Row]:
     for entry in results.summary.models:
-        versus = entry.versus_base
-        against = [None if versus is None else value(versus) for value in _VERSUS.values()]
+        known = ((entry.versus_base, _VERSUS), (entry.versus_control, _CONTROL))
+        against = [versus and value(versus) for versus, columns in known for value in columns.values()]
         yield [*(value(entry) for value in _MODELS.values()), *against]
 
 

@@ -91,12 +91,8 @@ def differences_picture(summary: Summary) -> Picture | None:
         axes.set_title(f"difference from {BASE}, points")
 
     if any(versus.ci95 for _, versus in shown):
-        level = (
-            "95 %" if summary.comparisons == 1 else f"{100 * shown[0][1].level:g} %, so that all hold at once in 95 %"
-        )
-        caption = (
-            f"Differences from {BASE} by seed (small) and their mean with the interval that decides (level {level})."
-        )
+        each = ", each by itself for controls" if any(not versus.decides for _, versus in shown) else ""
+        caption = f"Differences from {BASE} by seed (small), their mean and interval: all hold at once in 95 %{each}."
     else:
         caption = f"Differences from {BASE}. With one seed there is no interval: another seed would move them."
     alt = ", ".join(f"{model} {100 * versus.delta:+.2f} points" for model, versus in shown)
