@@ -100,14 +100,14 @@ def test_an_experiment_cannot_say_where_notices_go(program: Program, tmp_path: P
     with notice_server() as server:
         manifest = finished.newest().manifest
         data = json.loads(manifest.read_text())
+        del data["crc"]
         data["notify"] = {"webhook": f"{server.address}/hook"}
         copy = tmp_path / "runs" / finished.newest().id
         copy.parent.mkdir()
         shutil.copytree(finished.newest().path, copy)
         (copy / "experiment.json").write_text(json.dumps(data))
         done = program("extend", "--seeds", "2", "--no-ui")
-        assert done.code == 2
-        assert "experiment.json is damaged" in done.err
+        assert done.code == 0, done.err
         assert server.requests == []
 
 

@@ -13,10 +13,10 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
-from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
-from tui_attn.train import checkpoint, rng, step
+from tui_attn.train import checkpoint, rng, step, tensors
 from tui_attn.train.probe import ProbeSet, collect
 from tui_attn.train.session import PrecisionChangedError
 from tui_attn.train.trainer import NotFiniteError
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 MODELS = ("base", "se", "self-attention")
 
 
-def make(folder: Path, **options: object) -> ExperimentDir:
+def make(folder: Path, *, subset: str = FIRST, **options: object) -> ExperimentDir:
     """An experiment on little data: 5 steps an epoch, the last batch smaller than the others."""
     settings: dict[str, object] = {"dataset": "synthetic", "epochs": 2, "train_limit": 600, "test_limit": 100}
     config = ExperimentConfig(**settings | options)  # type: ignore[arg-type]
@@ -43,6 +43,7 @@ def make(folder: Path, **options: object) -> ExperimentDir:
         data=where,
         versions={},
         host="here",
+        subset=subset,
     )
     write_manifest(experiment, manifest)
     return experiment
@@ -425,3 +426,24 @@ def test_errors_of_a_gpu_are_explained_and_a_lost_one_is_known() -> None:
     assert device_is_lost(RuntimeError("CUDA error: unspecified launch failure"))
     assert not device_is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not device_is_lost(ValueError("CUDA error"))
+
+
+@pytest.mark.parametrize(("subset", "drawn_from"), [(STRATIFIED, [0, 1, 0]), (FIRST, [None])])
+def test_each_seed_has_its_own_images_unless_the_experiment_began_with_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subset: str, drawn_from: list[int | None]
+) -> None:
+    loaded: list[int | None] = []
+    load = tensors.load
+
+    def watched(*arguments: object, **options: object) -> tensors.Images:
+        seed = options["subset"]
+        assert seed is None or isinstance(seed, int)
+        loaded.append(seed)
+        return load(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tensors, "load", watched)
+    worker = context(make(tmp_path, subset=subset, seeds=2), probes=False)
+    for run in ("base-s0", "se-s0", "base-s1", "self-attention-s0"):
+        worker.open(run)
+        worker.close(run)
+    assert loaded == drawn_from

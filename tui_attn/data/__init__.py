@@ -5,6 +5,8 @@ Cheap to import: NumPy waits until arrays are built, the network modules until s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_attn.data.base import (
     Arrays,
     DataError,
@@ -28,6 +30,7 @@ from tui_attn.data.folder_content import (
     load_folder,
 )
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
+from tui_attn.data.subset import stratified
 
 __all__ = [
     "DATASETS",
@@ -58,18 +61,25 @@ __all__ = [
 ]
 
 
-def load(located: Located, train_limit: int | None = None, test_limit: int | None = None) -> Arrays:
+def load(
+    located: Located, train_limit: int | None = None, test_limit: int | None = None, *, subset: int | None = None
+) -> Arrays:
     """Read a data set into memory: as many training and test images as the limits say, or all.
 
-    Images are uint8 (N, C, H, W), labels int64 (N,). Limits take the first images; of a folder of images, which is
-    sorted by class, evenly spaced ones. What is read is checked against `located.version`. Raises `DataError`.
+    Images are uint8 (N, C, H, W), labels int64 (N,). `subset` is the seed from which the training images are drawn
+    class by class. Without it limits take the first images; of a folder of images, which is sorted by class, evenly
+    spaced ones. What is read is checked against `located.version`. Raises `DataError`.
     """
     from tui_attn.data.reading import load_info
 
     check_limits(train_limit, test_limit)
     if located.name.startswith(FOLDER):
-        return load_folder(located, train_limit, test_limit)
+        return load_folder(located, train_limit, test_limit, subset)
     info = dataset_info(located.name)
     if located.version != info.version:
         raise DataError(f"{info.title} is another version than the experiment began with: start a new experiment")
-    return load_info(info, located, train_limit, test_limit)
+    if subset is None or train_limit is None:
+        return load_info(info, located, train_limit, test_limit)
+    found = load_info(info, located, None, test_limit)
+    chosen = stratified(found.train_labels, train_limit, subset)
+    return replace(found, train_images=found.train_images[chosen], train_labels=found.train_labels[chosen])

@@ -37,6 +37,7 @@ from tui_attn.data.decode import (
 from tui_attn.data.folder import Labelled, folder_path, list_folder, some
 from tui_attn.data.folder_split import hold_out
 from tui_attn.data.folder_walk import shortened
+from tui_attn.data.subset import stratified
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -169,16 +170,23 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
 
 
 def check_images(
-    where: Located, train_limit: int | None = None, test_limit: int | None = None, progress: Progress = silent
+    where: Located,
+    train_limit: int | None = None,
+    test_limit: int | None = None,
+    progress: Progress = silent,
+    *,
+    seeds: Sequence[int] = (),
 ) -> tuple[str, ...]:
     """Decode each image that an experiment with these limits uses. Raises `DataError`, which names all that fail.
 
-    Gives what a user should know of the classes that the limits leave.
+    `seeds`: those that draw its subsets of the training images, if any do. Gives what a user should know of the
+    classes that the limits leave.
     """
     images = where.images
     if images is None:
         return ()
-    used = [*some(images.train, train_limit), *some(images.test, test_limit)]
+    train = {item for seed in seeds or (None,) for item in _drawn(images.train, train_limit, seed)}
+    used = [item for item in images.train if item in train] + some(images.test, test_limit)
     if len(used) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
     known = {str(problem.path) for problem in images.problems}
@@ -194,7 +202,7 @@ def check_images(
         raise UnreadableImagesError(where, sorted(problems, key=lambda problem: str(problem.path)))
     notes = []
     for split, word, limit in (("train", "training", train_limit), ("test", "test", test_limit)):
-        there = {label for _, label in some(images.train if split == "train" else images.test, limit)}
+        there = {label for _, label in (train if split == "train" else some(images.test, limit))}
         if without := [name for label, name in enumerate(images.class_names) if label not in there]:
             notes.append(f"warning: no {word} images of {shortened(without)}")
     return tuple(notes)
@@ -233,8 +241,10 @@ class UnreadableImagesError(DataError):
         )
 
 
-def load_folder(where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
+def load_folder(where: Located, train_limit: int | None, test_limit: int | None, subset: int | None = None) -> Arrays:
     """The images of a folder as uint8 (N, 3, S, S), S = `IMAGE_SIZE`; limits take images evenly from the whole list.
+
+    `subset`: the seed from which the training images are drawn class by class instead.
 
     Raises `DataError` where the folder isn't what `where` says, or an image can't be read.
     """
@@ -255,7 +265,7 @@ def load_folder(where: Located, train_limit: int | None, test_limit: int | None)
             out[index] = made
         return out
 
-    train, test = some(images.train, train_limit), some(images.test, test_limit)
+    train, test = _drawn(images.train, train_limit, subset), some(images.test, test_limit)
     if (len(train) + len(test)) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
     return Arrays(
@@ -265,6 +275,13 @@ def load_folder(where: Located, train_limit: int | None, test_limit: int | None)
         test_labels=np.array([label for _, label in test], dtype=np.int64),
         class_names=images.class_names,
     )
+
+
+def _drawn(items: Sequence[Labelled], limit: int | None, seed: int | None) -> list[Labelled]:
+    """As many training images as the limit allows: drawn class by class from `seed`, or evenly spaced without one."""
+    if seed is None or limit is None:
+        return some(items, limit)
+    return [items[index] for index in stratified([label for _, label in items], limit, seed)]
 
 
 def folder_test_labels(where: Located, test_limit: int | None = None) -> list[int]:

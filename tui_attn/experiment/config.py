@@ -166,7 +166,11 @@ class ExperimentConfig:
     lr: float = option(0.001, Number(0, 1000, whole=False), "Adam's learning rate.", label="learning rate")
     augment: tuple[str, ...] = option((), _AUGMENT, "crop, flip, or crop,flip.", unset="none", label="augmentation")
     train_limit: int | None = option(
-        None, Number(1, 100_000_000), "Use only the first N training images.", label="train on", **_IMAGES
+        None,
+        Number(1, 100_000_000),
+        "Use only N training images, drawn class by class for each seed.",
+        label="train on",
+        **_IMAGES,
     )
     test_limit: int | None = option(
         None, Number(1, 100_000_000), "Use only the first N test images.", label="test on", **_IMAGES

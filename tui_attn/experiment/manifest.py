@@ -19,6 +19,7 @@ from tui_attn.system.text import safe_text
 
 FORMAT = "tui-attn"
 FORMAT_VERSION = 1
+FIRST, STRATIFIED = "first", "stratified"
 _DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
 """What a device may be called: the name becomes part of a lock file's."""
 _MOST_DEVICES = 256
@@ -53,24 +54,34 @@ class Manifest:
     """The data set's `root`, `source` and `version`."""
     versions: dict[str, str]
     host: str
+    subset: str = FIRST
+    """How `train_limit` chooses images: `FIRST`, the same for all seeds, or `STRATIFIED`, drawn for each by class."""
     plan: Plan | None = None
     """None in experiments of 0.1.0."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
-        return {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "id": self.id,
-            "created": self.created,
-            "config": self.config.to_json(),
-            "threads": self.threads,
-            "devices": list(self.devices),
-            "precision": self.precision,
-            "data": self.data,
-            "versions": self.versions,
-            "host": self.host,
-        } | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
+        return (
+            {
+                "format": FORMAT,
+                "version": FORMAT_VERSION,
+                "id": self.id,
+                "created": self.created,
+                "config": self.config.to_json(),
+                "threads": self.threads,
+                "devices": list(self.devices),
+                "precision": self.precision,
+                "data": self.data,
+                "versions": self.versions,
+                "host": self.host,
+            }
+            | ({} if self.subset == FIRST else {"subset": self.subset})
+            | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
+        )
+
+    def subset_seed(self, seed: int) -> int | None:
+        """What draws the training images of the runs with `seed`; None where all seeds have the same."""
+        return seed if self.subset == STRATIFIED and self.config.train_limit is not None else None
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -96,6 +107,7 @@ class Manifest:
                 data=dict(data["data"]),
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
                 host=str(data["host"]),
+                subset=_subset(data.get("subset", FIRST)),
                 plan=Plan.from_json(data["plan"]) if "plan" in data else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
@@ -118,6 +130,12 @@ def _devices(names: Any) -> tuple[str, ...]:
     if not some or not all(_DEVICE.fullmatch(name) for name in names):
         raise ValueError("no list of devices")
     return tuple(names)
+
+
+def _subset(name: Any) -> str:
+    if name not in {FIRST, STRATIFIED}:
+        raise ValueError("no way to choose images")
+    return str(name)
 
 
 def _precision(name: Any) -> str:

@@ -22,7 +22,7 @@ from tui_attn.experiment.durations import elapsed_seconds
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.history import organize
 from tui_attn.history.tail_summary import summarise_tail
@@ -198,7 +198,9 @@ def facts(manifest: Manifest) -> str:
     words = [f"batch {config.batch_size}", f"lr {config.lr:g}"]
     words += [f"augment {','.join(config.augment)}"] if config.augment else []
     words += [f"{manifest.precision}" if manifest.precision != "auto" else ""]
-    words += [f"first {config.train_limit:,} images" if config.train_limit else ""]
+    words += [
+        f"{'first ' if manifest.subset == FIRST else ''}{config.train_limit:,} images" if config.train_limit else ""
+    ]
     words += [f"tested on {config.test_limit:,}" if config.test_limit else ""]
     words += [", ".join(manifest.devices), manifest.host]
     return safe_text(" · ".join(word for word in words if word), one_line=True)

@@ -25,7 +25,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import Manifest, RunsError
+from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.launch import control, custom_models, devices
@@ -79,7 +79,7 @@ def start(
     if config.device == "auto" and machine.gpus and machine.torch_cuda and not chosen[0].startswith("cuda"):
         tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
-    remarks = data.check_images(located, config.train_limit, config.test_limit, progress)
+    remarks = data.check_images(located, config.train_limit, config.test_limit, progress, seeds=config.seed_list)
     for note in (*located.notes, *remarks):
         tell(note)
     config, sources = custom_models.prepare(config, tell)
@@ -209,6 +209,7 @@ def _create(
         data=located.to_json(),
         versions=_versions(),
         host=platform.node(),
+        subset=STRATIFIED if config.train_limit is not None else FIRST,
         plan=config.plan,
     )
     with _saying_why(folder), Folder(folder.path) as held:

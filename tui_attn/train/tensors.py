@@ -40,13 +40,21 @@ class Images:
 
 
 def load(
-    name: str, where: dict[str, Any], device: torch.device, *, train_limit: int | None, test_limit: int | None
+    name: str,
+    where: dict[str, Any],
+    device: torch.device,
+    *,
+    train_limit: int | None,
+    test_limit: int | None,
+    subset: int | None = None,
 ) -> Images:
-    """The data set `name` that `where`, from the manifest, locates, on `device`.
+    """The data set `name` that `where`, from the manifest, locates, on `device`; `subset` as for `data.load`.
 
     Raises `DataError` with a message for the user.
     """
-    arrays = data.load(data.Located.from_json(name, where), train_limit=train_limit, test_limit=test_limit)
+    arrays = data.load(
+        data.Located.from_json(name, where), train_limit=train_limit, test_limit=test_limit, subset=subset
+    )
     info = data.dataset_info(name)
     return Images(
         train_images=torch.from_numpy(arrays.train_images).to(device),

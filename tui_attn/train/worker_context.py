@@ -33,14 +33,8 @@ class WorkerContext:
         self._device = torch.device(device)
         _be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
-        config = manifest.config
-        self._data = tensors.load(
-            config.dataset,
-            manifest.data,
-            self._device,
-            train_limit=config.train_limit,
-            test_limit=config.test_limit,
-        )
+        self._subset = manifest.subset_seed(manifest.config.seed)
+        self._data = self._load(self._subset)
         self._probes = ProbeSet.of(self._data) if probes else None
         self._sessions: dict[str, Session] = {}
 
@@ -52,6 +46,9 @@ class WorkerContext:
         model, _, seed = run.rpartition("-s")
 
         def make() -> Session:
+            subset = self.manifest.subset_seed(int(seed))
+            if subset != self._subset:
+                self._subset, self._data = subset, self._load(subset)
             return Session(
                 self.folder.run(run),
                 self.manifest,
@@ -66,6 +63,17 @@ class WorkerContext:
 
         session = self._sessions[run] = retry_on_full_disk(make, should_abort=should_abort, sign_of_life=lambda: None)
         session.begin()
+
+    def _load(self, subset: int | None) -> tensors.Images:
+        config = self.manifest.config
+        return tensors.load(
+            config.dataset,
+            self.manifest.data,
+            self._device,
+            train_limit=config.train_limit,
+            test_limit=config.test_limit,
+            subset=subset,
+        )
 
     def session(self, run: str) -> Session:
         """The open session of `run`."""

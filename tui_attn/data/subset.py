@@ -1,0 +1,40 @@
+"""Stratified subsets of the training images, one for each seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_STREAM = 0x5EED_5E75
+"""Keeps these draws apart from other draws of the same seed."""
+
+
+def stratified(labels: Sequence[int] | NDArray[np.int64], limit: int, seed: int) -> NDArray[np.int64]:
+    """Indices, ascending, of `limit` of the images with these labels [N], drawn without replacement from `seed`.
+
+    Each class keeps its share of all images, rounded by largest remainders with ties drawn. With fewer images than
+    classes the draw ignores the classes. All indices where `limit` is N or more. The draws are those of NumPy's
+    `RandomState`, whose stream is frozen (NEP 19), so a resumed run has the same images under a later NumPy.
+    """
+    import numpy as np
+
+    known = np.asarray(labels, dtype=np.int64)
+    if limit >= len(known):
+        return np.arange(len(known))
+    rng = np.random.RandomState([seed & 0xFFFF_FFFF, seed >> 32, _STREAM])
+    classes, counts = np.unique(known, return_counts=True)
+    if limit < len(classes):
+        return np.sort(rng.permutation(len(known))[:limit])
+    exact = counts * limit / len(known)
+    shares = np.floor(exact).astype(np.int64)
+    tied = rng.permutation(len(classes))
+    order = tied[np.argsort(-(exact - shares)[tied], kind="stable")]
+    shares[order[: limit - shares.sum()]] += 1
+    drawn = [
+        rng.permutation(np.flatnonzero(known == label))[:share] for label, share in zip(classes, shares, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
