@@ -21,7 +21,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.comparison import disagreements, overview
+from tui_attn.ui.comparison import disagreements, statistics
 from tui_attn.ui.comparison.parts import Page, interval_bar, reach
 from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, pairs_of
 from tui_attn.ui.drawing import Row
@@ -64,11 +64,11 @@ async def opened(pilot: Pilot[int], app: DashboardApp, *keys: str) -> None:
         await until(pilot, lambda: not getattr(app.screen, "busy", False))
 
 
-# ---- the overview
+# ---- the statistics
 
 
-def test_the_overview_says_verdict_interval_and_seeds(five: ExperimentDir) -> None:
-    rows = overview.rows(ExperimentSource(five).overview(), overview.Choices(), page(), can_extend=True)
+def test_the_statistics_say_verdict_interval_and_seeds(five: ExperimentDir) -> None:
+    rows = statistics.rows(ExperimentSource(five).overview(), statistics.Choices(), page(), can_extend=True)
     found = verdict(BASE, SE, comparisons=2, resolution=1 / 500)
     assert found.verdict == "better" and found.ci95 is not None
     shown = plain(rows)
@@ -83,7 +83,7 @@ def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: Exper
     found = ExperimentSource(five).overview()
 
     def line(target: float | None) -> str:
-        rows = overview.rows(found, overview.Choices(target=target), page(), can_extend=True)
+        rows = statistics.rows(found, statistics.Choices(target=target), page(), can_extend=True)
         return next(line for line in plain(rows).splitlines() if "time to" in line)
 
     assert "time to 88.5 %" in line(None)  # the highest half point that all runs reached
@@ -93,23 +93,23 @@ def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: Exper
 
 def test_seeds_are_counted_for_the_chosen_difference(five: ExperimentDir) -> None:
     summary = ExperimentSource(five).overview().summary
-    few, many = (overview.more_seeds(summary, overview.Choices(difference=size)) for size in (0.01, 0.001))
+    few, many = (statistics.more_seeds(summary, statistics.Choices(difference=size)) for size in (0.01, 0.001))
     assert few == 1 and many > 10  # a sixth seed is needed for a point
-    assert overview.more_seeds(summary, overview.Choices(more=7)) == 7
+    assert statistics.more_seeds(summary, statistics.Choices(more=7)) == 7
 
 
 def test_the_question_before_more_seeds_says_how_long(five: ExperimentDir) -> None:
     found = ExperimentSource(five).overview()
-    seconds = overview.seed_seconds(found)
+    seconds = statistics.seed_seconds(found)
     assert seconds is not None and seconds > 0
-    question, facts = overview.extend_question(found, overview.Choices(more=2))
+    question, facts = statistics.extend_question(found, statistics.Choices(more=2))
     assert question == "Train 2 more seeds?"
     assert "7 seeds, 6 more runs" in dict(facts)["then"] and "a seed" in dict(facts)["time"]
 
 
 def test_with_one_seed_there_is_no_verdict_and_no_interval(tmp_path: Path) -> None:
     folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2), **SMALL)
-    rows = overview.rows(ExperimentSource(folder).overview(), overview.Choices(), page(80), can_extend=True)
+    rows = statistics.rows(ExperimentSource(folder).overview(), statistics.Choices(), page(80), can_extend=True)
     assert "no verdict: one seed" in plain(rows)
     assert "━" not in plain(rows)
     assert max(len(line) for line in plain(rows).splitlines()) <= 80
@@ -120,7 +120,7 @@ def test_several_experiments_come_as_a_summary_and_remarks(five: ExperimentDir) 
     from tui_attn.compare.summary import summarise
 
     given = GivenSource(lambda: (summarise(follower), ["two experiments together"])).overview()
-    shown = plain(overview.rows(given, overview.Choices(), page(), can_extend=False))
+    shown = plain(statistics.rows(given, statistics.Choices(), page(), can_extend=False))
     assert "two experiments together" in shown
     assert "time to" not in shown and "e trains them" not in shown
 
@@ -151,12 +151,12 @@ def test_pairs_are_of_one_seed(five: ExperimentDir) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_all_pages_are_a_key_away_and_fit(five: ExperimentDir, size: tuple[int, int]) -> None:
     expected = {
-        "2": "seed by seed",
+        "2": "against base, paired by seed",
         "3": "right, % of each class's test images",
         "4": "% of a true class (rows)",
         "5": "they disagree on",
         "6": "no interventions on",
-        "1": "against base, paired by seed",
+        "1": "difference from base, points",
     }
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
@@ -165,9 +165,9 @@ def test_all_pages_are_a_key_away_and_fit(five: ExperimentDir, size: tuple[int, 
             await pilot.press(key)
             await until(pilot, lambda text=text: text in screen_text(app))  # type: ignore[misc]
         await pilot.press("tab")
-        await until(pilot, lambda: "seed by seed" in screen_text(app))
-        await pilot.press("shift+tab")
         await until(pilot, lambda: "against base, paired by seed" in screen_text(app))
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: "difference from base, points" in screen_text(app))
         await pilot.click("TabBar", offset=(24, 0))
         await until(pilot, lambda: "right, % of each class's" in screen_text(app))
 

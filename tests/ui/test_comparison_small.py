@@ -13,14 +13,15 @@ from tests.ui.harness import drive, make_app, screen_text, until
 from tests.ui.test_comparison import FIVE, SMALL, opened, page, plain
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.comparison import by_class, overview, run_page
+from tui_attn.ui.comparison import by_class, statistics
 from tui_attn.ui.comparison.source import ExperimentSource
 
 
 def test_failed_runs_and_models_without_a_result_are_told_above_the_fold(tmp_path: Path) -> None:
     states = {"se-s1": "failed", **{f"self-attention-s{seed}": "failed" for seed in range(5)}}
     folder = recorded.record(tmp_path, config=FIVE, states=states, **SMALL)
-    top = plain(overview.rows(ExperimentSource(folder).overview(), overview.Choices(), page(80), can_extend=True)[:7])
+    made = ExperimentSource(folder).overview()
+    top = plain(statistics.rows(made, statistics.Choices(), page(80), can_extend=True)[:7])
     assert "6 of 15 runs have no result" in top
     assert "self-attention  no verdict: no seed has a result of both" in top
     assert max(map(len, top.splitlines())) <= 80
@@ -30,7 +31,7 @@ def test_a_title_that_has_room_for_less_keeps_the_state_and_the_way_to_scroll(tm
     folder = recorded.record(tmp_path, config=FIVE, **SMALL)
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await opened(pilot, app)
+        await opened(pilot, app, "2")
         title = screen_text(app).splitlines()[1]
         assert "fashion-mnist, 2 epochs, 5 seeds, finished" in title
         assert re.search(r"1–21 of \d\d ↓", title)
@@ -60,14 +61,14 @@ def test_long_names_of_models_push_no_number_out_of_sight(tmp_path: Path) -> Non
     source = ExperimentSource(folder)
     made, details = source.overview(), source.details()
     assert details is not None
-    top = overview.rows(made, overview.Choices(), page(80), can_extend=True)
+    top = statistics.rows(made, statistics.Choices(), page(80), can_extend=True)
     verdicts = [
         line for line in plain(top).splitlines()[:9] if "no difference above margin" in line or "undecided" in line
     ]
     assert len(verdicts) == 3
     assert all(line.endswith("three seeds") for line in verdicts)
-    by_run, classes = run_page.rows(made, page(80)), by_class.class_rows(details, page(80))
-    assert "less base" in plain(by_run)
+    classes = by_class.class_rows(details, page(80))
+    assert "less base" in plain(top)
     assert len(plain(classes).splitlines()[4].split()) >= 5
-    for rows in (top, by_run, classes, by_class.confusion_rows(details, 3, page(80))):
+    for rows in (top, classes, by_class.confusion_rows(details, 3, page(80))):
         assert max(map(cell_len, plain(rows).splitlines())) <= 80

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui_attn.compare.pairs import BASE
-from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.textfit import cells, cut
 from tui_attn.compare.wording import counted, points
 from tui_attn.experiment.model_info import joined
@@ -20,7 +20,7 @@ _NAME = 20
 def headline(summary: Summary) -> str:
     """What the verdicts say, in at most `LONGEST` cells; where nothing is decided, how far the experiment is."""
     entries = [entry for entry in summary.models if entry.model != BASE]
-    compared = [(name_of(entry), entry.versus_base) for entry in entries if entry.versus_base]
+    compared = [(name_of(entry.model), entry.versus_base) for entry in entries if entry.versus_base]
     found = [(name, versus) for name, versus in compared if versus is not None]
     deciding = [(name, versus) for name, versus in found if versus.decides]
     if not entries or BASE not in summary.names:
@@ -38,9 +38,9 @@ def headline(summary: Summary) -> str:
     return _first([f"{said}{still}." for said in _verdicts(decided)])
 
 
-def name_of(entry: ModelSummary) -> str:
-    """The model's name on a screen, short enough for a sentence."""
-    return cut(safe_text(entry.model, one_line=True), _NAME)
+def name_of(model: str) -> str:
+    """The model's name, safe to show and short enough for a sentence."""
+    return cut(safe_text(model, one_line=True), _NAME)
 
 
 def _alone(summary: Summary) -> str:
@@ -49,7 +49,7 @@ def _alone(summary: Summary) -> str:
         return "No run has finished yet: nothing decided."
     best = max(known, key=lambda entry: entry.accuracy or 0.0)
     what = "nothing to compare it with" if len(summary.models) == 1 else f"{BASE} is missing, so no verdicts"
-    return f"{name_of(best)} reached {percent(best.accuracy)} % test accuracy; {what}."
+    return f"{name_of(best.model)} reached {percent(best.accuracy)} % test accuracy; {what}."
 
 
 def _open(summary: Summary, found: Sequence[tuple[str, Versus]]) -> str:

@@ -54,6 +54,10 @@ class AppProtocol(Protocol):
     def folder(self) -> ExperimentDir | None:
         """The folder of the experiment that is open."""
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot of the experiment that is open."""
+
     def open_experiment(self, folder: ExperimentDir) -> None:
         """Show the dashboard of the experiment in `folder` in place of everything. Raises `RunsError`."""
 

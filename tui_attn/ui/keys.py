@@ -173,12 +173,12 @@ COMPARISON_KEYS = (
         Key(f"compare_page_{at}", str(at), f"show_page({at - 1})", name, f"Show the page on {what}")
         for at, (name, what) in enumerate(
             (
-                ("overview", "models and verdicts"),
-                ("runs", "seeds and runs"),
+                ("answer", "what attention did"),
+                ("statistics", "intervals, tests, seeds and runs"),
                 ("classes", "accuracy by class"),
                 ("confusion", "the confusion matrices"),
                 ("images", "the images on which two models disagree"),
-                ("interventions", "what attention matters"),
+                ("attention", "whether attention matters"),
             ),
             start=1,
         )
@@ -213,6 +213,7 @@ COMPARISON_KEYS = (
         "Take the time to an accuracy half a point lower",
     ),
     Key("compare_probe", "I", "intervene", "intervene", "Replace the attention of all trained networks", True),
+    Key("compare_heatmaps", "h", "heatmaps", "heatmaps", "Show the gates and the attention, epoch by epoch", True),
     Key("compare_report", "w", "report", "report", "Write the report: a page, tables, pictures", True),
 )
 """Keys of the comparison."""

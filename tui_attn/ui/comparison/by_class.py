@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.wording import points
 from tui_attn.ui.charts.palette import ramp_color, ramp_glyph
-from tui_attn.ui.comparison.parts import MARGIN, Page, heading, paint, remarks, text
+from tui_attn.ui.comparison.parts import MARGIN, Page, beside, heading, paint, remarks, text
 from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
@@ -23,13 +23,13 @@ MOST_MISTAKES = 12
 _BAR = 24
 
 
-def class_rows(details: Details, page: Page) -> list[Row]:
+def class_rows(details: Details, page: Page, *, only_bars: bool = False) -> list[Row]:
     """A line for each class: the share that each model gets right, and how far that is from base's."""
     found = list(details.classes)
     if not found:
         return [EMPTY, *text(page, NONE, "muted"), *remarks(page, details.no_classes)]
     names = max((item.names for item in found), key=len)
-    means = {item.model: _means(item) for item in found}
+    means = {item.model: means_of(item) for item in found}
     label = min(max(map(cell_len, names)), 18)
     column = max(7, *(cell_len(item.model) for item in found)) + 2
     column = min(column, max((page.room - label) // len(found), 7))
@@ -37,7 +37,7 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     bars = min(bars, _BAR) if bars >= 8 else 0
     bold = "bold: above base" if len(found) > 1 and BASE in means else ""
     over = ", ".join(part for part in (_over(found), bold) if part)
-    rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY]
+    rows = [] if only_bars else [EMPTY, heading("right, % of each class's test images", over), EMPTY]
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
         name = item.model if cell_len(item.model) < column else fit(item.model, column - 1)
@@ -53,13 +53,15 @@ def class_rows(details: Details, page: Page) -> list[Row]:
             pieces += _cell(value, base[index] if index < len(base) else math.nan, item.model, column)
             pieces += _bar(value, floor, bars, item.model) if bars else []
         rows.append(Row(tuple(pieces)))
+    if only_bars:
+        return rows
     rows += [EMPTY, *text(page, f"bars from {100 * floor:.0f} to 100 %", "faint")] if bars else []
     if len(found) > 1 and BASE in means:
         rows += [EMPTY, *_differences(found, means, page)]
     return [*rows, *remarks(page, details.no_classes)]
 
 
-def _means(item: ClassResults) -> list[float]:
+def means_of(item: ClassResults) -> list[float]:
     """Mean over the runs of what is known of each class."""
     columns = item.accuracy.T.tolist()
     finite = [[value for value in column if math.isfinite(value)] for column in columns]
@@ -121,22 +123,21 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
     count = len(item.names)
     mistakes = _mistakes(item)
     side = page.room >= 100 + label and room - 40 >= count * 5
-    width = min((room - (44 if side else 0)) // count, 12)
+    width = min((room - (44 if side else 0)) // count, 14)
     matrix = _numbers(item, label, width, page) if width >= 4 else _cells(item, label, room, page)
     listing = _listing(mistakes, page)
     if not side:
         return [*rows, EMPTY, *matrix, EMPTY, *listing, *remarks(page, details.no_classes)]
     left = label + 4 + width * count
-    height = max(len(matrix), len(listing))
-    padded = [*matrix, *[EMPTY] * (height - len(matrix))]
-    beside = [*listing, *[EMPTY] * (height - len(listing))]
-    joined = [_join(one, two, left) for one, two in zip(padded, beside, strict=True)]
+    joined = beside(matrix, listing, left)
     return [*rows, EMPTY, *joined, *remarks(page, details.no_classes)]
 
 
-def _join(left: Row, right: Row, at: int) -> Row:
-    used = sum(cell_len(piece) for piece, _ in left.pieces)
-    return Row((*left.pieces, (" " * max(at - used, 0), "normal"), *right.pieces))
+def matrix_rows(item: ClassResults, page: Page) -> list[Row]:
+    """The matrix alone, as wide as `page`."""
+    label = min(max(map(cell_len, item.names)) + 3, 14)
+    width = min((page.room - label) // len(item.names), 8)
+    return _numbers(item, label, width, page) if width >= 4 else _cells(item, label, page.room - label, page)
 
 
 def _shares(item: ClassResults) -> list[list[float]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from tui_attn.compare.headline import name_of
 from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.model_info import RGB
-from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
+from tui_attn.ui.charts.palette import ink, text_on
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 from tui_attn.ui.styles import DrawingMode
 
 MARGIN = " "
@@ -20,11 +23,13 @@ LONGEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page may use: its width in cells, what the terminal shows, and whether the theme is dark."""
+    """What a page may use: its size in cells, what the terminal shows, and whether the theme is dark."""
 
     width: int
     mode: DrawingMode
     dark: bool = True
+    height: int = 1000
+    """Rows in sight."""
 
     @property
     def room(self) -> int:
@@ -47,6 +52,50 @@ def remarks(page: Page, sentences: Sequence[str], ink: str = "muted") -> list[Ro
 def heading(title: str, after: str = "") -> Row:
     """A title within a page, and something muted after it."""
     return Row(((MARGIN + title, "title"), (f"  {after}" if after else "", "muted")))
+
+
+def rule_row(title: str, width: int, after: str = "") -> Row:
+    """A thin line across `width` cells with a title in it, and something muted after the title."""
+    shown = after if cell_len(title) + cell_len(after) + 8 <= width else ""
+    pieces: list[Piece] = [(" ─ ", "rule"), (title, "title"), (f"  {shown} " if shown else " ", "muted")]
+    return Row((*pieces, ("─" * max(width - row_width(pieces) - 1, 0), "rule")))
+
+
+def beside(left: Sequence[Row], right: Sequence[Row], at: int) -> list[Row]:
+    """The rows of `left` with those of `right` from column `at` on."""
+    found = []
+    for number in range(max(len(left), len(right))):
+        one = left[number].pieces if number < len(left) else ()
+        two = right[number].pieces if number < len(right) else ()
+        found.append(Row((*one, (" " * max(at - row_width(one), 0), "normal"), *two) if two else one))
+    return found
+
+
+def with_marker(model: str, page: Page) -> Piece:
+    """A model's name with the sign that tells it apart without colour, in its colour."""
+    style = ink(model)
+    return f"{style.ascii_marker if page.mode.ascii else style.marker} {name_of(model)}", f"model:{model}"
+
+
+def coloured(row: Row, models: Sequence[str], *, bold: bool = False) -> Row:
+    """`row` with the names of `models` in their colours."""
+    by_name = {name_of(model): f"model:{model}" for model in models}
+    pattern = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True))
+    pieces: list[Piece] = []
+    for text_, style in row.pieces:
+        for part in re.split(rf"(?<![\w-])({pattern})(?![\w-])", text_) if by_name else [text_]:
+            if part:
+                pieces.append((part, by_name.get(part, style)))
+    return Row(tuple(pieces))
+
+
+def clipped(pieces: Sequence[Piece], width: int) -> list[Piece]:
+    """`pieces` in at most `width` cells."""
+    found: list[Piece] = []
+    for piece, style in pieces:
+        left = width - row_width(found)
+        found.append((piece if cell_len(piece) <= left else fit(piece, max(left, 0)), style))
+    return found
 
 
 def table(
@@ -128,7 +177,5 @@ def scale_row(end: float, width: int, indent: int) -> Row:
 
 def paint(under: RGB, over: RGB | None = None) -> str:
     """The name of an ink with a background of its own; black or white upon it, or `over`."""
-    from tui_attn.ui.charts.palette import text_on
-
     front = text_on(under) if over is None else over
     return f"paint:{bytes(front).hex()}:{bytes(under).hex()}"

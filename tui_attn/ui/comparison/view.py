@@ -12,12 +12,12 @@ from tui_attn.ui.drawing import EMPTY, Row
 
 if TYPE_CHECKING:
     from tui_attn.ui.comparison.disagreements import Disagreement
-    from tui_attn.ui.comparison.overview import Choices
     from tui_attn.ui.comparison.parts import Page
+    from tui_attn.ui.comparison.statistics import Choices
     from tui_attn.ui.jobs import Job
 
-PAGES = ("overview", "runs", "classes", "confusion", "images", "interventions")
-OVERVIEW, RUNS, CLASSES, CONFUSION, IMAGES, INTERVENTIONS = range(6)
+PAGES = ("answer", "statistics", "classes", "confusion", "images", "attention")
+ANSWER, STATISTICS, CLASSES, CONFUSION, IMAGES, INTERVENTIONS = range(6)
 _ONLY_ONE = "This is known of a single experiment only: open one to see it."
 _NO_PAIR = "There are no two finished runs of one seed to compare image by image."
 
@@ -27,7 +27,7 @@ class View:
 
     def __init__(self, *, single: bool) -> None:
         self.single = single
-        self.page = OVERVIEW
+        self.page = ANSWER
         self.model = self.seed = self.group = 0
         """Which model or pair of models, whose seed, and which images: counted on and on."""
         self.overview: Overview | None = None
@@ -45,7 +45,7 @@ class View:
     def choices(self) -> Choices:
         """What the reader chose on the overview."""
         if self._choices is None:
-            from tui_attn.ui.comparison.overview import Choices
+            from tui_attn.ui.comparison.statistics import Choices
 
             self._choices = Choices()
         return self._choices
@@ -76,7 +76,7 @@ class View:
         """Whether the page in sight still lacks what is being read for it."""
         if self.overview is None:
             return not self.error
-        if self.page in {CLASSES, CONFUSION, INTERVENTIONS}:
+        if self.page in {ANSWER, CLASSES, CONFUSION, INTERVENTIONS}:
             return not self.detailed
         return self.page == IMAGES and self.pair() is not None and not self.has_pair
 
@@ -92,15 +92,15 @@ class View:
 
     def rows(self, page: Page, *, can_extend: bool, job: Job | None) -> Sequence[Row]:
         """Its rows, once the comparison is computed; `job` is what computes the interventions, at work or ended."""
-        from tui_attn.ui.comparison import overview, run_page
+        from tui_attn.ui.comparison import answer, statistics
         from tui_attn.ui.comparison.parts import text
 
         if self.overview is None:
             return [EMPTY, *text(page, safe_text(self.error, one_line=True), "failed")]
-        if self.page == OVERVIEW:
-            return overview.rows(self.overview, self.choices, page, can_extend=can_extend)
-        if self.page == RUNS:
-            return run_page.rows(self.overview, page)
+        if self.page == ANSWER:
+            return answer.rows(self.overview, self.details, self.choices, page, can_extend=can_extend)
+        if self.page == STATISTICS:
+            return statistics.rows(self.overview, self.choices, page, can_extend=can_extend)
         return self._image_rows(page) if self.page == IMAGES else self._detail_rows(page, job)
 
     def _detail_rows(self, page: Page, job: Job | None) -> Sequence[Row]:

@@ -13,9 +13,10 @@ from textual.screen import Screen
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.system import children
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.comparison.source import ExperimentSource, Source
-from tui_attn.ui.comparison.view import CONFUSION, IMAGES, INTERVENTIONS, OVERVIEW, PAGES, View
+from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS, PAGES, STATISTICS, View
 from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
@@ -34,10 +35,10 @@ _ON = {
     "model": {CONFUSION, IMAGES},
     "seed": {IMAGES},
     "group": {IMAGES},
-    "difference": {OVERVIEW},
-    "target": {OVERVIEW},
-    "more": {OVERVIEW},
-    "extend": {OVERVIEW},
+    "difference": {ANSWER, STATISTICS},
+    "target": {ANSWER, STATISTICS},
+    "more": {ANSWER, STATISTICS},
+    "extend": {ANSWER, STATISTICS},
     "intervene": {INTERVENTIONS},
 }
 """Keys that do something on some pages only."""
@@ -108,7 +109,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return [EMPTY, Row(((" comparing", "muted"),))]
         from tui_attn.ui.comparison.parts import Page
 
-        page = Page(self.size.width, drawing_mode(self.app), self.app.current_theme.dark)
+        page = Page(self.size.width, drawing_mode(self.app), self.app.current_theme.dark, max(self.size.height - 3, 10))
         job = None if self._jobs is None else self._jobs.get(self._job_name("interventions"))
         return self._view.rows(page, can_extend=self._can_extend, job=job)
 
@@ -151,7 +152,23 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return False
         if action in {"intervene", "report"} and (self._jobs is None or self._source.folder is None):
             return False
+        if action == "heatmaps" and not self._has_heatmaps:
+            return False
         return self._view.page in _ON.get(action, range(len(PAGES)))
+
+    @property
+    def _has_heatmaps(self) -> bool:
+        """Whether the app shows this experiment, and a run of it has heatmaps."""
+        snapshot, folder = app_of(self).snapshot, self._source.folder
+        here = folder is not None and app_of(self).folder == folder
+        return here and snapshot is not None and any(view.state.probes for view in snapshot.runs.values())
+
+    def action_heatmaps(self) -> None:
+        """Show the gates and the attention."""
+        from tui_attn.ui.screens.heatmaps import HeatmapsScreen
+
+        if self._source.folder is not None:
+            self.app.push_screen(HeatmapsScreen(self._source.folder, app_of(self).snapshot, None))
 
     @property
     def _can_extend(self) -> bool:
@@ -197,14 +214,14 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_difference(self, by: int) -> None:
         """Count seeds for another difference."""
-        from tui_attn.ui.comparison.overview import DIFFERENCES
+        from tui_attn.ui.comparison.statistics import DIFFERENCES
 
         at = (DIFFERENCES.index(self._view.choices.difference) + by) % len(DIFFERENCES)
         self._choose(difference=DIFFERENCES[at], more=None)
 
     def action_target(self, by: int) -> None:
         """Take the time to another accuracy."""
-        from tui_attn.ui.comparison.overview import STEP
+        from tui_attn.ui.comparison.statistics import STEP
 
         overview = self._view.overview
         if overview is not None:
@@ -213,7 +230,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_more(self, by: int) -> None:
         """Ask for more seeds, or fewer."""
-        from tui_attn.ui.comparison.overview import more_seeds
+        from tui_attn.ui.comparison.statistics import more_seeds
 
         overview = self._view.overview
         if overview is not None:
@@ -225,7 +242,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def action_extend(self) -> None:
         """Ask, and train more seeds."""
-        from tui_attn.ui.comparison.overview import extend_question, more_seeds
+        from tui_attn.ui.comparison.statistics import extend_question, more_seeds
         from tui_attn.ui.screens.confirm import ConfirmScreen
 
         overview, steering = self._view.overview, self._commands()

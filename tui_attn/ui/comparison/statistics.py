@@ -1,4 +1,4 @@
-"""The overview: the models side by side, the verdict on each, and how many more seeds would say more."""
+"""The statistics behind the answer: intervals and tests, seeds and runs, and how they are computed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ from rich.cells import cell_len
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import seeds_needed
 from tui_attn.compare.summary import Summary, Versus
-from tui_attn.compare.text_tables import footnotes, model_rows, time_cells
-from tui_attn.compare.wording import extension_sentences, interval_points, look_words, p_value, points, sentences
-from tui_attn.system.text import duration, safe_text
+from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
+from tui_attn.compare.wording import (
+    UNKNOWN,
+    extension_sentences,
+    interval_points,
+    look_words,
+    p_value,
+    points,
+    sentences,
+)
+from tui_attn.system.text import duration, percent, safe_text
+from tui_attn.ui import formatting
 from tui_attn.ui.comparison.parts import (
     LONGEST,
     MARGIN,
@@ -55,9 +64,12 @@ def more_seeds(summary: Summary, choices: Choices) -> int:
     if choices.more is not None:
         return choices.more
     planned, needed = len(summary.seeds), 0
-    for entry in summary.models:
-        versus = entry.versus_base
-        if versus and versus.spread is not None:
+    found = [entry.versus_base for entry in summary.models if entry.versus_base]
+    looks = [versus.next_look for versus in found if versus.next_look and versus.verdict in {None, "undecided"}]
+    if looks and max(looks) > planned:
+        return max(looks) - planned
+    for versus in found:
+        if versus.spread is not None:
             needed = max(
                 needed,
                 seeds_needed(versus.spread, choices.difference, level=versus.level, looks=versus.looks or ()) or 0,
@@ -79,11 +91,14 @@ def seed_seconds(overview: Overview) -> float | None:
 def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
     """The whole page."""
     summary = overview.summary
-    found = [*_verdicts(summary, page), EMPTY, *_models(overview, choices, page)]
-    found += [row for note in footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
-    found += _sentences(overview, choices, page)
+    found = [*_verdicts(summary, page), *_sentences(overview, choices, page)]
     if can_extend:
         found += _more(overview, choices, page)
+    found += [EMPTY, heading("how this is computed")]
+    found += [row for line in explanation(summary) for row in text(page, line, first="  ", hanging="  ")]
+    found += [EMPTY, heading("the models side by side"), EMPTY, *_models(overview, choices, page)]
+    found += [row for note in footnotes(summary) for row in text(page, note, "faint", hanging="   ")]
+    found += [*_by_seed(summary, page), *_by_run(summary, page)]
     return [*found, *remarks(page, [safe_text(remark, one_line=True) for remark in overview.remarks])]
 
 
@@ -231,3 +246,89 @@ def extend_question(overview: Overview, choices: Choices) -> tuple[str, Sequence
         *(("look", sentence) for sentence in extension_sentences(overview.summary, planned + more)),
         ("where", "in the background; this page follows as runs end"),
     ]
+
+
+# ---- how it is computed
+
+
+def explanation(summary: Summary) -> list[str]:
+    """How differences, intervals and verdicts come about, in plain words."""
+    found = [entry.versus_base for entry in summary.models if entry.versus_base is not None]
+    if not found:
+        return ["There is nothing to compare yet."]
+    versus = found[0]
+    said = [
+        f"Every seed gives one pair: the model's test accuracy minus {BASE}'s, both trained from that seed on the same"
+        " data in the same order. The difference is the mean over the seeds, the interval a t interval of these"
+        " differences.",
+    ]
+    deciding = sum(each.decides for each in found)
+    if deciding > 1:
+        said.append(f"The {deciding} comparisons share an error rate of 5 %, so each interval is wider than one alone.")
+    if versus.looks:
+        looks = " and ".join(map(str, versus.looks))
+        said.append(
+            f"The plan, made before training, looks at {looks} seeds. The looks share the error rate, so looking again"
+            " can't make a difference out of luck; between them the last look's verdict stands."
+        )
+    elif versus.looks is None:
+        said.append("The number of seeds was fixed beforehand, so there is one look, at all of them.")
+    else:
+        said.append("No looks were planned: the interval is valid at every number of seeds, and therefore wider.")
+    margin = f"{100 * versus.margin:g}"
+    said.append(
+        f"Better or worse: the interval excludes 0. No difference above {margin} points: it lies within +-{margin}."
+        " Else: undecided. The McNemar test is about the two networks of one seed, not about the models; it decides"
+        " nothing."
+    )
+    return said
+
+
+# ---- seed by seed and run by run
+
+
+def _by_seed(summary: Summary, page: Page) -> list[Row]:
+    models = summary.models
+    if len(models) < 2:
+        return []
+    counted = [{run.seed: run.test_accuracy for run in entry.runs if run.counts} for entry in models]
+    names = [safe_text(entry.model, one_line=True) for entry in models]
+    at = names.index(BASE) if BASE in names else None
+    others = [] if at is None else [index for index in range(len(names)) if index != at]
+    found: list[list[str]] = []
+    deltas: list[list[str]] = []
+    for seed in summary.seeds:
+        accuracies = [by_seed.get(seed) for by_seed in counted]
+        against = None if at is None else accuracies[at]
+        found.append([str(seed), *map(percent, accuracies)])
+        deltas.append([_delta(accuracies[index], against) for index in others])
+    inks = ["muted", *(f"model:{name}" for name in names)]
+    other_inks = [inks[index + 1] for index in others]
+    cells = [["seed", *names, *(f"{names[index]} - {BASE}" for index in others)]]
+    cells += [[*row, *more] for row, more in zip(found, deltas, strict=True)]
+    title = heading("seed by seed", "test accuracy in %, difference in points; runs that count only")
+    if width_of(cells, 3) <= page.width or not others:
+        return [EMPTY, title, EMPTY, *table(cells, inks=[*inks, *other_inks], gap=3)]
+    short = [fit(name, LONGEST) if cell_len(name) > LONGEST else name for name in names]
+    apart = [["seed", *(short[index] for index in others)]]
+    apart += [[row[0], *more] for row, more in zip(found, deltas, strict=True)]
+    rows = [EMPTY, title, EMPTY, *table([["seed", *short], *found], inks=inks)]
+    return [*rows, EMPTY, heading(f"less {BASE}"), EMPTY, *table(apart, inks=["muted", *other_inks])]
+
+
+def _delta(value: float | None, base: float | None) -> str:
+    return UNKNOWN if value is None or base is None else points(value - base)
+
+
+def _by_run(summary: Summary, page: Page) -> list[Row]:
+    runs = summary.runs
+    if not runs:
+        return text(page, "no runs", "muted")
+    cells = run_rows(runs, summary.epochs)
+    states = [formatting.state_text(run[1]) for run in cells[1:]]
+    wide = max(map(cell_len, states))
+    cells = [cells[0], *([run[0], fit(state, wide), *run[2:]] for run, state in zip(cells[1:], states, strict=True))]
+    cells[0] = [cells[0][0], fit(cells[0][1], wide), *cells[0][2:]]
+    while width_of(cells) > page.width and len(cells[0]) > 3:
+        cells = [row[:-1] for row in cells]
+    return [EMPTY, heading("run by run"), EMPTY, *table(cells, gap=3 if width_of(cells, 3) <= page.width else 2)]

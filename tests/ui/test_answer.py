@@ -1,0 +1,151 @@
+"""The answer screen: everything that matters in one screen, at every size, with few models and many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from textual.pilot import Pilot
+
+from tests import recorded
+from tests.ui.harness import drive, make_app, screen_text, staged, until
+from tests.ui.test_comparison import BASE, FIVE, SE, SELF, SMALL, inked, opened, plain, write_interventions
+from tui_attn.compare.headline import headline
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.comparison import answer
+from tui_attn.ui.comparison.parts import Page
+from tui_attn.ui.comparison.source import ExperimentSource
+from tui_attn.ui.comparison.statistics import Choices
+from tui_attn.ui.drawing import Row
+from tui_attn.ui.screens.comparison import ComparisonScreen
+from tui_attn.ui.screens.heatmaps import HeatmapsScreen
+from tui_attn.ui.styles import DrawingMode
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
+    accuracies = {"base": BASE, "se": SE, "self-attention": SELF}
+    return recorded.record(tmp_path_factory.mktemp("five"), config=FIVE, accuracies=accuracies, **SMALL)
+
+
+def shown(folder: ExperimentDir, size: tuple[int, int], mode: DrawingMode | None = None) -> list[Row]:
+    source = ExperimentSource(folder)
+    made = source.overview()
+    page = Page(size[0], mode or DrawingMode(), True, size[1] - 3)
+    return answer.rows(made, source.details(), Choices(), page, can_extend=True)
+
+
+def fits(rows: list[Row], size: tuple[int, int]) -> bool:
+    return len(rows) <= size[1] - 3 and max(cell_len(line) for line in plain(rows).splitlines()) <= size[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sentence_verdicts_intervals_and_next_are_in_sight(five: ExperimentDir, size: tuple[int, int]) -> None:
+    rows = shown(five, size)
+    text = plain(rows)
+    assert fits(rows, size)
+    assert headline(ExperimentSource(five).overview().summary) in " ".join(text.split())
+    assert "better" in text
+    assert inked(rows, "worse") >= {"failed"}
+    assert text.count("●") >= 2
+    assert "← worse" in text
+    assert text.count("∘") >= 6, "a dot for each seed"
+    last = text.splitlines()[-4:]
+    assert "next" in last[0]
+    assert "more seed" in last[1]
+    assert "(about " in last[1]
+    assert ("test accuracy by epoch" in text) == (size[0] >= 120)
+    assert "what it costs" in text
+
+
+def test_large_screens_show_classes_and_matrices(five: ExperimentDir) -> None:
+    text = plain(shown(five, (200, 60)))
+    assert "accuracy by class" in text
+    assert text.count("1 T-shirt/top") == 3
+    assert "where they differ most" in plain(shown(five, (120, 40)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_seed_gives_no_verdict_and_no_interval(tmp_path: Path, size: tuple[int, int]) -> None:
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2), **SMALL)
+    rows = shown(folder, size)
+    assert fits(rows, size)
+    assert "One seed: nothing decided yet" in plain(rows)
+    assert "no verdict: one seed" in plain(rows)
+    assert "┣" not in plain(rows)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_two_models_and_all_models_fit(tmp_path: Path, size: tuple[int, int]) -> None:
+    two = recorded.record(tmp_path / "two", config=ExperimentConfig(epochs=2, seeds=2, models=("base", "se")), **SMALL)
+    assert fits(shown(two, size), size)
+    many: dict[str, Any] = {**SMALL, "probes": False}
+    models = ("base", "se", "self-attention", *(f"/n/net{at}.py:Net{at}" for at in range(14)))
+    folder = recorded.record(tmp_path / "all", config=ExperimentConfig(epochs=2, seeds=3, models=models), **many)
+    rows = shown(folder, size)
+    assert fits(rows, size)
+    assert "next" in plain(rows)
+    assert all(f"net{at}-net{at}" in plain(rows) for at in range(14))
+    assert plain(rows).count("●") >= 16
+
+
+def test_names_of_custom_models_push_nothing_out(tmp_path: Path) -> None:
+    models = ("base", "/n/my_net.py:MyNet", "/n/long.py:" + "Long" * 9)
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2, seeds=3, models=models), **SMALL)
+    for size in SIZES:
+        assert fits(shown(folder, size), size)
+
+
+def test_without_colours_signs_tell_the_verdicts(five: ExperimentDir) -> None:
+    text = plain(shown(five, (80, 24), DrawingMode("none", ascii=True)))
+    assert "↑ better" in text
+    assert "↓ worse" in text
+
+
+def test_whether_the_attention_matters_is_a_line_a_model(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2), **SMALL)
+    write_interventions(folder, "se-s0", "se", -0.03)
+    text = plain(shown(folder, (120, 40)))
+    assert "-3.00  it uses the individual image" in text
+    assert "not measured: 6 and i measure it" in text
+
+
+def test_while_training_it_says_how_far_it_is_and_fills(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await until(pilot, lambda: "No seed has a result of both" in screen_text(app))
+        assert "0 of 3 runs have ended" in screen_text(app)
+        log = LogWriter(folder.events)
+        for run in ("base-s0", "se-s0"):
+            log.append("run_ended", run=run, state="finished", reason=None)
+        log.close()
+        await until(pilot, lambda: "2 of 3 runs have ended" in screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_it_is_what_opens_at_the_end_and_leads_to_the_heatmaps(five: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        assert isinstance(app.screen, ComparisonScreen)
+        assert "1 answer" in screen_text(app)
+        assert "next" in screen_text(app)
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(app.screen, HeatmapsScreen))
+
+    drive(make_app(five), script, size=(80, 24))
+
+
+@pytest.mark.parametrize("scene", ["empty", "failed", "lost"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_state_fits(tmp_path: Path, scene: str, size: tuple[int, int]) -> None:
+    folder = recorded.scene(tmp_path, scene, config=ExperimentConfig(epochs=2))
+    assert fits(shown(folder, size), size)

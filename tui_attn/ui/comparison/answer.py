@@ -1,0 +1,312 @@
+"""The first page: what attention did, in one screen that needs no scrolling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rich.cells import cell_len
+
+from tui_attn.compare.headline import headline
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.resampling import detectable
+from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.verdicts import critical_value
+from tui_attn.compare.wording import interval_points, points
+from tui_attn.experiment.reducer import RUN_ENDED
+from tui_attn.system.text import duration
+from tui_attn.ui.comparison.answer_charts import accuracy_chart, forest, forest_axis, forest_span
+from tui_attn.ui.comparison.answer_details import HUGE, OPTIONS, WIDE, Answer, class_and_attention, costs, matrices
+from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, text, with_marker
+from tui_attn.ui.comparison.source import Details, Overview
+from tui_attn.ui.comparison.statistics import VERDICT_INKS, Choices, more_seeds, seed_seconds
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
+
+_SIGNS = {"better": "↑", "worse": "↓", "no difference above margin": "≈", "undecided": "?"}
+_LEAST_CHART = 8
+"""Spare rows from which on the accuracies by epoch take them, where they don't stand beside the intervals."""
+_ENDED = frozenset({"finished", "stopped", "failed", "lost"})
+
+
+def rows(overview: Overview, details: Details | None, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
+    """At most `page.height` rows: the more room, the more parts; "next" is always the last."""
+    found: list[Row] = []
+    for folded in (False, True):
+        for left_out in range(len(OPTIONS) + 1):
+            shown = frozenset(OPTIONS[left_out:])
+            answer = Answer(overview, details, choices, page, can_extend, shown, folded)
+            above, below = _parts(answer), _next(answer)
+            spare = page.height - len(above) - len(below)
+            if spare > _LEAST_CHART and answer.compared and (folded or not answer.side_by_side):
+                above += [EMPTY, *accuracy_chart(overview, page, page.room, min(spare - 2, 14))]
+            found = [*above, *[EMPTY] * (page.height - len(above) - len(below)), *below]
+            if len(found) <= page.height:
+                return found
+    more = len(above) + len(below) - page.height + 1
+    cut = above[: max(len(above) - more, 1)]
+    return [*cut, *text(page, f"{more} lines more: 2 shows every model", "muted"), *below]
+
+
+def _parts(answer: Answer) -> list[Row]:
+    blank = [EMPTY] if "blanks" in answer.shown else []
+    found = [*blank, *_head(answer), *blank]
+    parts: list[Callable[[Answer], list[Row]]] = [_folded] if answer.folded else [_verdicts, _forest]
+    parts += [make for name, make in (("costs", costs), ("details", class_and_attention)) if name in answer.shown]
+    parts += [matrices] if "matrices" in answer.shown and answer.page.width >= HUGE else []
+    for make in parts:
+        made = make(answer)
+        found += [*made, *blank] if made else []
+    return found
+
+
+def _head(answer: Answer) -> list[Row]:
+    page, summary = answer.page, answer.summary
+    found = [coloured(row, summary.names, bold=True) for row in text(page, headline(summary), "bold")]
+    if "explanation" in answer.shown and answer.compared:
+        sizes = {run.about.get("test_size") for run in answer.overview.runs.values()} - {None}
+        images = f", on {sizes.pop():,} test images" if len(sizes) == 1 else ""
+        said = f"Each bar below is one model minus {BASE}, paired by seed{images}. Left of the line: worse."
+        found += text(page, said, "muted")
+    return found
+
+
+# ---- verdicts
+
+
+def _verdict(versus: Versus, *, short: bool = False) -> Piece:
+    """The verdict as a sign and words, or why there is none."""
+    label = versus.verdict
+    if label is not None:
+        margin = f" above {100 * versus.margin:g}" if label.startswith("no ") and not short else ""
+        words = "no difference" + margin if label.startswith("no ") else str(label)
+        return f"{_SIGNS[label]} {words}", VERDICT_INKS[label]
+    if versus.contradiction:
+        return "! the looks exclude each other", "warning"
+    if not versus.decides:
+        return "no verdict: a control" if len(versus.seeds) > 1 else "no verdict", "muted"
+    if len(versus.seeds) == 1:
+        return "no verdict: one seed", "held"
+    return (f"first look at {versus.next_look}" if versus.next_look else "no verdict"), "held"
+
+
+def _deltas(summary: Summary, entry: ModelSummary, versus: Versus) -> list[float]:
+    base, other = summary.get(BASE).accuracies, entry.accuracies
+    return [other[seed] - base[seed] for seed in versus.seeds if seed in base and seed in other]
+
+
+def _ahead(summary: Summary, entry: ModelSummary, versus: Versus) -> str:
+    found = _deltas(summary, entry, versus)
+    return f"ahead in {sum(value > 0 for value in found)} of {len(found)} seed{'s' if len(found) != 1 else ''}"
+
+
+def _cost(summary: Summary, entry: ModelSummary, *, short: bool = False) -> str:
+    """Parameters and training time as multiples of base's."""
+    base = summary.get(BASE)
+    said = []
+    if entry.parameters and base.parameters:
+        said.append(_times(entry.parameters / base.parameters, "parameters", short=short))
+    times = [_seconds(each) for each in (entry, base)]
+    if times[0] and times[1]:
+        said.append(_times(times[0] / times[1], "time" if short else "the training time", short=True))
+    return ", ".join(said)
+
+
+def _times(ratio: float, what: str, *, short: bool) -> str:
+    if short or not 0.5 < ratio < 2:
+        return (
+            f"{ratio:.1f}x {what if short else f'the {what}'}"
+            if abs(ratio - 1) >= 0.05
+            else f"the same {what.removeprefix('the ')}"
+        )
+    share = round(100 * (ratio - 1))
+    return f"{abs(share)} % {'more' if share > 0 else 'fewer'} {what}" if share else f"the same {what}"
+
+
+def _seconds(entry: ModelSummary) -> float | None:
+    found = [run.train_seconds for run in entry.counted if run.train_seconds]
+    return sum(found) / len(found) if found else None
+
+
+def _verdicts(answer: Answer) -> list[Row]:
+    """A card a model where they fit side by side, else a line a model."""
+    across = max(answer.page.width // 58, 1)
+    found = answer.compared
+    if "cards" in answer.shown and found and len(found) <= across and answer.side_by_side:
+        width = (answer.page.width - 2) // len(found) - 1
+        cards = [_card(answer, entry, versus, width) for entry, versus in found]
+        made = cards[0]
+        for at, card in enumerate(cards[1:], start=1):
+            made = beside(made, card, at * (width + 2) + 1)
+        return [*made, *_without(answer)]
+    return [*_lines(answer), *_without(answer)]
+
+
+def _card(answer: Answer, entry: ModelSummary, versus: Versus, width: int) -> list[Row]:
+    name, ink = with_marker(entry.model, answer.page)
+    sign = _verdict(versus)
+    said = interval_points(versus.ci95)
+    interval = f"95 % interval {said} · " if versus.ci95 else ""
+    lines: list[list[Piece]] = [
+        [(f"{points(versus.delta)} points  ", "bold"), (sign[0], sign[1])],
+        [(f"{interval}{_ahead(answer.summary, entry, versus)}", "muted")],
+        [(_cost(answer.summary, entry), "muted")],
+    ]
+    found = [Row(((" ┌─ ", "rule"), (f"{name} ", ink), ("─" * max(width - cell_len(name) - 5, 0) + "┐", "rule")))]
+    for pieces in lines:
+        kept = clipped(pieces, width - 4)
+        gap = " " * (width - 4 - row_width(kept))
+        found.append(Row(((" │ ", "rule"), *kept, (gap + " │", "rule"))))
+    return [*found, Row(((" └" + "─" * (width - 2) + "┘", "rule"),))]
+
+
+def _columns(answer: Answer) -> list[list[Piece]]:
+    """For every compared model its name, difference, verdict, interval, seeds ahead and costs, aligned."""
+    found: list[list[Piece]] = []
+    short = answer.page.width < WIDE or answer.folded
+    for entry, versus in answer.compared:
+        ahead = _ahead(answer.summary, entry, versus)
+        found.append(
+            [
+                with_marker(entry.model, answer.page),
+                (points(versus.delta), "bold"),
+                _verdict(versus, short=answer.page.width < WIDE),
+                (interval_points(versus.ci95) if versus.ci95 else "", "muted"),
+                (ahead, "muted"),
+                (_cost(answer.summary, entry, short=short), "muted"),
+            ]
+        )
+    widths = [max(cell_len(row[at][0]) for row in found) for at in range(6)] if found else []
+    return [
+        [
+            (fit(piece, width, right=at == 1), ink)
+            for at, ((piece, ink), width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in found
+    ]
+
+
+def _lines(answer: Answer) -> list[Row]:
+    made = []
+    for cells in _columns(answer):
+        kept = len(cells)
+        while kept > 3 and sum(cell_len(piece) for piece, _ in cells[:kept]) + 2 * kept > answer.page.width:
+            kept -= 1
+        made.append(Row(((MARGIN, "normal"), *(part for cell in cells[:kept] for part in (cell, ("  ", "normal"))))))
+    return made
+
+
+def _without(answer: Answer) -> list[Row]:
+    """The models that have nothing to compare yet."""
+    names = [entry for entry in answer.summary.models if entry.model != BASE and entry.versus_base is None]
+    if not names or BASE not in answer.summary.names:
+        return []
+    failed = sum(not run.counts and run.state in _ENDED for run in answer.summary.runs)
+    why = f"no seed has a result of both{f', {failed} runs have no result' if failed else ''}"
+    found: list[Piece] = [(MARGIN, "normal")]
+    for entry in names[:4]:
+        found += [with_marker(entry.model, answer.page), ("  ", "normal")]
+    more = f"and {len(names) - 4} more: " if len(names) > 4 else ""
+    return [Row((*found, (f"{more}{why}", "held")))]
+
+
+# ---- the differences as intervals, and how they were reached
+
+
+def _forest_values(answer: Answer) -> list[tuple[Versus, list[float]]]:
+    return [(versus, _deltas(answer.summary, entry, versus)) for entry, versus in answer.compared]
+
+
+def _forest(answer: Answer) -> list[Row]:
+    if not answer.compared:
+        return []
+    page = answer.page
+    width = page.width // 2 - 2 if answer.side_by_side else page.room
+    label = max(cell_len(with_marker(entry.model, page)[0]) for entry, _ in answer.compared) + 2
+    values = _forest_values(answer)
+    span = forest_span(values)
+    body: list[Row] = []
+    for (entry, _), (versus, deltas) in zip(answer.compared, values, strict=True):
+        name, ink = with_marker(entry.model, page)
+        bar, dots = forest(versus, deltas, span, width - label, ink)
+        body.append(Row(((MARGIN + fit(name, label), ink), *bar)))
+        if "dots" in answer.shown and len(deltas) > 1:
+            body.append(Row(((MARGIN + " " * label, "normal"), *dots)))
+    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), ("  ● mean ━ 95 %  ∘ one seed", "muted")))
+    left = [title, *body, *forest_axis(span, width - label, label + 1)]
+    if not answer.side_by_side:
+        return left
+    height = max(len(left), 9 if "blanks" in answer.shown else 7)
+    return beside(left, accuracy_chart(answer.overview, page, page.width - width - 5, height), width + 4)
+
+
+def _folded(answer: Answer) -> list[Row]:
+    """Verdict and interval in one line a model, for many models or few lines."""
+    if not answer.compared:
+        return _without(answer)
+    cells = _columns(answer)
+    kept = 6 if answer.page.width >= HUGE else 5 if answer.page.width >= WIDE else 3
+    used = 1 + sum(cell_len(piece) + 2 for piece, _ in cells[0][:kept])
+    width = max(min(answer.page.room - used, 90), 16)
+    values = _forest_values(answer)
+    span = forest_span(values)
+    found = []
+    for (entry, _), row, (versus, deltas) in zip(answer.compared, cells, values, strict=True):
+        bar, _dots = forest(versus, deltas, span, width, f"model:{entry.model}")
+        found.append(
+            Row(((MARGIN, "normal"), *(part for cell in row[:kept] for part in (cell, ("  ", "normal"))), *bar))
+        )
+    return [*found, *forest_axis(span, width, used)[:1], *_without(answer)]
+
+
+# ---- what to do next
+
+
+def _next(answer: Answer) -> list[Row]:
+    lines = list(_steps(answer))
+    page = answer.page
+    made = [rule_row("next", page.width)]
+    return [
+        *made,
+        *(Row(((MARGIN, "normal"), (key + " ", "key"), (fit_text(said, page), "normal"))) for key, said in lines),
+    ]
+
+
+def fit_text(said: str, page: Page) -> str:
+    """`said`, cut where the page is too narrow."""
+    return said if cell_len(said) <= page.room - 2 else fit(said, page.room - 2)
+
+
+def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
+    summary, overview = answer.summary, answer.overview
+    each = seed_seconds(overview)
+    if summary.state not in _ENDED:
+        done = sum(run.state in RUN_ENDED for run in summary.runs)
+        left = [seed for seed in summary.seeds if not all(run.counts for run in summary.runs if run.seed == seed)]
+        about = "" if each is None or not left else f", about {duration(each * len(left))} of training left"
+        yield "…", f"training: {done} of {len(summary.runs)} runs have ended{about}; this page follows"
+    if answer.can_extend:
+        more = more_seeds(summary, answer.choices)
+        about = "" if each is None else f" (about {duration(each * more)})"
+        yield "e", f"train {more} more {'seed' if more == 1 else 'seeds'}{about}{_would_show(summary, more)}"
+    if summary.experiments or overview.folder is None:
+        yield "1", "these are several experiments together: open one for classes, images and more seeds"
+        return
+    yield "w", "write the report to hand in: one page, tables, pictures"
+    if any(run.probes for run in overview.runs.values()):
+        yield "h", "look at the gates and the attention, epoch by epoch"
+
+
+def _would_show(summary: Summary, more: int) -> str:
+    """The difference that so many more seeds would show with 80 % power, of the models that are not decided."""
+    sizes = []
+    for entry in summary.models:
+        versus = entry.versus_base
+        if versus is None or versus.spread is None or not versus.decides or versus.verdict in {"better", "worse"}:
+            continue
+        at = len(summary.seeds) + more
+        critical = critical_value(at, 1 - versus.level, versus.looks or ())
+        if critical is not None:
+            sizes.append(100 * detectable(at, versus.spread, 0.8, critical))
+    if not sizes:
+        decided = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.verdict]
+        return ": verdicts stand, intervals narrow" if decided else ": then there can be a verdict"
+    return f": then {max(sizes):.2f} points would show"

@@ -1,0 +1,181 @@
+"""The two drawings of the answer: differences as intervals with a dot a seed, and test accuracy by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from rich.cells import cell_len
+from rich.style import Style
+
+from tui_attn.compare.summary import ModelSummary, Versus
+from tui_attn.ui.charts.palette import ink
+from tui_attn.ui.comparison.parts import Page, with_marker
+from tui_attn.ui.comparison.source import Overview
+from tui_attn.ui.drawing import Piece, Row, fit
+
+Span = tuple[float, float]
+_BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of each of the 4 x 2 dots of a braille character."""
+WARM_UP = 0.15
+"""Share of the epochs whose accuracies the y axis may leave out."""
+
+
+def forest_span(found: Sequence[tuple[Versus, Sequence[float]]]) -> Span:
+    """The ends of the scale, so that 0, all intervals and all seeds lie inside."""
+    values = [0.0]
+    for versus, deltas in found:
+        values += [versus.delta, *(versus.ci95 or ()), *deltas]
+    known = [value for value in values if math.isfinite(value)]
+    low, high = min(known), max(known)
+    room = max((high - low) * 0.06, 0.0005)
+    return low - room, high + room
+
+
+def _place(value: float, span: Span, width: int) -> int:
+    return min(max(round((value - span[0]) / (span[1] - span[0]) * (width - 1)), 0), width - 1)
+
+
+def forest(
+    versus: Versus, deltas: Sequence[float], span: Span, width: int, style: str | Style
+) -> tuple[list[Piece], list[Piece]]:
+    """`width` cells with the interval and its middle, and as many with a dot for each seed; a line at 0 in both."""
+    bar: list[Piece] = [(" ", "normal")] * width
+    dots: list[Piece] = list(bar)
+    zero = _place(0.0, span, width)
+    bar[zero] = dots[zero] = ("│", "muted")
+    if versus.ci95 is not None:
+        low, high = (_place(end, span, width) for end in versus.ci95)
+        for at in range(low, high + 1):
+            bar[at] = ("┿" if at == zero else "━", style)
+        if high > low:
+            bar[low], bar[high] = ("┣", style), ("┫", style)
+    bar[_place(versus.delta, span, width)] = ("●", style)
+    for value in deltas:
+        dots[_place(value, span, width)] = ("∘", style)
+    return bar, dots
+
+
+def forest_axis(span: Span, width: int, indent: int) -> list[Row]:
+    """Two rows: round values in points, and which way is better."""
+    step = _step((span[1] - span[0]) * 100 / max(width // 12, 1))
+    first = math.ceil(span[0] * 100 / step)
+    cells = [" "] * width
+    for number in range(first, math.floor(span[1] * 100 / step) + 1):
+        value = number * step
+        label = "0" if number == 0 else f"{value:+.{max(-math.floor(math.log10(step)), 0)}f}"
+        start = min(max(_place(value / 100, span, width) - len(label) // 2, 0), width - len(label))
+        if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(label) + 1]):
+            cells[start : start + len(label)] = label
+    zero = _place(0.0, span, width)
+    worse, better = "← worse", "better →"
+    left = worse if zero > len(worse) else ""
+    right = better if width - zero > len(better) + 1 else ""
+    gap = " " * max(width - len(left) - len(right), 0)
+    pad = (" " * indent, "normal")
+    return [Row((pad, ("".join(cells), "muted"))), Row((pad, (left, "failed"), (gap, "normal"), (right, "running")))]
+
+
+def _step(least: float) -> float:
+    size = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
+    return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= least * 0.999))
+
+
+# ---- test accuracy by epoch
+
+
+def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> list[Row]:
+    """Mean test accuracy of each model by epoch, its value at the line's end."""
+    found = [(entry, curve) for entry in overview.summary.models if (curve := _curve(overview, entry))]
+    seeds = max((len(entry.counted) for entry, _ in found), default=0)
+    what = f"  mean of {seeds} seeds" if seeds > 1 else ""
+    title = Row((("test accuracy by epoch, %", "title"), (what, "muted")))
+    if not found or width < 30 or height < 5:
+        return [title, Row((("no epoch is done yet", "muted"),))] if not found else []
+    last = max(curve[-1][0] for _, curve in found)
+    fitted = [value for _, curve in found for epoch, value in curve if epoch > WARM_UP * last or epoch == last]
+    low, high = min(fitted), max(fitted)
+    pad = max((high - low) * 0.05, 0.0005)
+    span = (low - pad, high + pad)
+    ends = [(with_marker(entry.model, page)[0], f"model:{entry.model}", curve[-1][1]) for entry, curve in found]
+    labels = max(cell_len(name) for name, _, _ in ends) + 7
+    rows, columns = height - 2, max(width - labels - 8, 10)
+    cells: list[list[Piece]] = [[(" ", "normal")] * columns for _ in range(rows)]
+    for entry, curve in sorted(found, key=lambda item: item[1][-1][1]):
+        _draw(cells, curve, last, span, entry.model, page)
+    step = _step((span[1] - span[0]) * 100 / max(rows / 2, 1))
+    digits = max(-math.floor(math.log10(step)), 0)
+    ticks = {}
+    for number in range(math.ceil(span[0] * 100 / step), math.floor(span[1] * 100 / step) + 1):
+        height_of = (span[1] - number * step / 100) / (span[1] - span[0])
+        ticks[min(int(height_of * rows), rows - 1)] = f"{number * step:.{digits}f}"
+    labelled = _labels(ends, span, rows)
+    made = [title]
+    for at, line in enumerate(cells):
+        label = ticks.get(at, "")
+        made.append(
+            Row(((f"{label:>5} ", "muted"), ("┤" if label else "│", "rule"), *line, (" ", "normal"), *labelled[at]))
+        )
+    mark = str(last)
+    axis = "1" + " " * max(columns - len(mark) - 1, 1) + mark
+    return [*made, Row(((" " * 7 + axis, "muted"),))]
+
+
+def _curve(overview: Overview, entry: ModelSummary) -> list[tuple[int, float]]:
+    """Epoch and mean test accuracy over the runs that count, or while there are none, over all."""
+    runs = [overview.runs[run.run] for run in (entry.counted or entry.runs) if run.run in overview.runs]
+    by_epoch: dict[int, list[float]] = {}
+    for run in runs:
+        for result in run.epochs:
+            if math.isfinite(result.test_accuracy):
+                by_epoch.setdefault(result.epoch, []).append(result.test_accuracy)
+    most = max(map(len, by_epoch.values()), default=0)
+    return [(epoch, sum(found) / len(found)) for epoch, found in sorted(by_epoch.items()) if len(found) == most]
+
+
+def _draw(
+    cells: list[list[Piece]], curve: Sequence[tuple[int, float]], last: int, span: Span, model: str, page: Page
+) -> None:
+    """The line of one model: in braille dots, or in its ASCII marker a cell."""
+    rows, columns = len(cells), len(cells[0])
+    fine_x, fine_y = (1, 1) if page.mode.ascii else (2, 4)
+    wide, high = columns * fine_x, rows * fine_y
+    dots: dict[tuple[int, int], int] = {}
+    for x in range(wide):
+        epoch = 1 + (last - 1) * x / max(wide - 1, 1)
+        value = _between(curve, epoch)
+        if value is None or value < span[0]:
+            continue
+        y = min(max(round((span[1] - value) / (span[1] - span[0]) * (high - 1)), 0), high - 1)
+        bit = _BRAILLE[y % 4][x % 2] if fine_y == 4 else 1
+        place = (y // fine_y, x // fine_x)
+        dots[place] = dots.get(place, 0) | bit
+    for (row, column), bits in dots.items():
+        cells[row][column] = (ink(model).ascii_marker if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
+
+
+def _between(curve: Sequence[tuple[int, float]], epoch: float) -> float | None:
+    """The value at `epoch`, between its neighbours; None beyond the curve's ends."""
+    if len(curve) == 1:
+        return curve[0][1] if abs(curve[0][0] - epoch) < 0.5 else None
+    for (first, one), (second, two) in pairwise(curve):
+        if first - 1e-9 <= epoch <= second + 1e-9:
+            return one + (two - one) * (epoch - first) / (second - first)
+    return None
+
+
+def _labels(ends: Sequence[tuple[str, str, float]], span: Span, rows: int) -> list[list[Piece]]:
+    """For each row the label of at most one line, near its end, the best on top."""
+    ordered = sorted(ends, key=lambda end: -end[2])
+    ordered = ordered[:rows]
+    places: list[int] = []
+    for number, (_, _, value) in enumerate(ordered):
+        wanted = int((span[1] - value) / (span[1] - span[0]) * rows)
+        least = places[-1] + 1 if places else 0
+        places.append(min(max(wanted, least), rows - len(ordered) + number))
+    found: list[list[Piece]] = [[] for _ in range(rows)]
+    label = max(cell_len(name) for name, _, _ in ends)
+    for at, (name, style, value) in zip(places, ordered, strict=True):
+        found[at] = [(f"{fit(name, label)} {100 * value:5.2f}", style)]
+    return found

@@ -1,0 +1,170 @@
+"""Further parts of the answer: what the models cost, where they differ, and whether their attention matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+from rich.cells import cell_len
+
+from tui_attn.compare.interventions import KINDS, MEAN
+from tui_attn.compare.pairs import BASE
+from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.text_tables import model_rows, time_cells
+from tui_attn.compare.wording import points
+from tui_attn.system.text import percent
+from tui_attn.ui.comparison.by_class import class_rows, matrix_rows, means_of
+from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, rule_row, table, with_marker
+from tui_attn.ui.comparison.source import Details, Overview
+from tui_attn.ui.comparison.statistics import Choices
+from tui_attn.ui.drawing import Piece, Row, fit
+
+WIDE, HUGE = 110, 180
+"""Columns from which on two parts stand side by side, and from which on three do."""
+OPTIONS = ("matrices", "class bars", "blanks", "explanation", "details", "costs", "cards", "dots")
+"""What is left out where the screen is too small for all, the first first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known, and how much of it is shown."""
+
+    overview: Overview
+    details: Details | None
+    choices: Choices
+    page: Page
+    can_extend: bool
+    shown: frozenset[str] = field(default=frozenset(OPTIONS))
+    folded: bool = False
+    """Whether verdict and interval share a line."""
+
+    @property
+    def summary(self) -> Summary:
+        """The comparison."""
+        return self.overview.summary
+
+    @property
+    def compared(self) -> list[tuple[ModelSummary, Versus]]:
+        """The models that have something to compare."""
+        return [(entry, entry.versus_base) for entry in self.summary.models if entry.versus_base is not None]
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether two parts stand side by side."""
+        return self.page.width >= WIDE
+
+
+# ---- costs
+
+
+def costs(answer: Answer) -> list[Row]:
+    """A row a model: accuracy, size, time; as many columns as fit."""
+    summary, page = answer.summary, answer.page
+    known = {row[0].strip(): row[1:] for row in model_rows(summary)}
+    target = answer.choices.target or summary.common_accuracy
+    names = [with_marker(entry.model, page) for entry in summary.models]
+    columns = [["", *(name for name, _ in names)]]
+    columns.append(["test accuracy, %", *(percent(entry.accuracy) for entry in summary.models)])
+    for label, short in (("parameters", "parameters"), ("training time", "training")):
+        columns.append([short, *known.get(label, [])])
+    if target is not None and answer.overview.runs:
+        columns.append([f"time to {100 * target:g} %", *time_cells(summary, answer.overview.runs, target)])
+    for label, short in (("images/s", "images/s"), ("MACs per image", "MACs"), ("peak memory", "memory")):
+        if label in known and (short != "memory" or len(set(known[label])) > 1):  # of a shared worker it says nothing
+            columns.append([short, *known[label]])
+    columns = [column for column in columns if len(column) == len(names) + 1]
+    while sum(max(map(cell_len, column)) + 2 for column in columns) > page.room and len(columns) > 3:
+        columns.pop()
+    spare = page.room - sum(max(map(cell_len, column)) + 2 for column in columns)
+    made = table(list(zip(*columns, strict=True)), gap=2 + min(max(spare, 0) // len(columns), 8), strong=())
+    found = [rule_row("what it costs", page.width), made[0]]
+    for row, (name, ink) in zip(made[1:], names, strict=True):
+        found.append(Row(tuple((piece, ink if name in piece else style) for piece, style in row.pieces)))
+    return found
+
+
+# ---- classes, and whether the attention matters
+
+
+def class_and_attention(answer: Answer) -> list[Row]:
+    """Where the models differ most, and whether their attention matters."""
+    page = answer.page
+    if answer.details is None:
+        return []
+    half = page.width // 2 - 1 if answer.side_by_side else page.width
+    classes, attention = (
+        _classes(answer, half),
+        _attention(answer, page.width - half - 2 if half < page.width else half),
+    )
+    if answer.side_by_side and classes and attention:
+        return beside(classes, attention, half + 1)
+    return [*classes, *attention]
+
+
+def _classes(answer: Answer, width: int) -> list[Row]:
+    details = answer.details
+    means = {} if details is None else {item.model: means_of(item) for item in details.classes}
+    if details is None or BASE not in means:
+        return []
+    if "class bars" in answer.shown and answer.page.width >= HUGE and len(means) <= 3:
+        inner = Page(width, answer.page.mode, answer.page.dark)
+        return [rule_row("accuracy by class", width), *class_rows(details, inner, only_bars=True)]
+    found = [
+        (value - base, name, item.model)
+        for item in details.classes
+        if item.model != BASE and len(means[item.model]) == len(means[BASE])
+        for value, base, name in zip(means[item.model], means[BASE], item.names, strict=True)
+        if isfinite(value - base)
+    ]
+    largest = sorted(found, key=lambda item: -abs(item[0]))[:3]
+    end = max((abs(item[0]) for item in largest), default=0.0)
+    label = max((cell_len(name) for _, name, _ in largest), default=0)
+    names = [with_marker(model, answer.page) for _, _, model in largest]
+    wide = max((cell_len(name) for name, _ in names), default=0)
+    bar = max(min((width - label - wide - 14) // 2, 16), 0)
+    made = [rule_row("where they differ most", width, "points from base")]
+    for (delta, name, _), (shown, ink) in zip(largest, names, strict=True):
+        size = round(abs(delta) / end * bar) if end else 0
+        drawn = " " * (bar - size) + "━" * size + "│" if delta < 0 else " " * bar + "│" + "━" * size
+        cells: tuple[Piece, ...] = ((MARGIN + fit(name, label) + "  ", "normal"), (fit(shown, wide) + "  ", ink))
+        made.append(Row((*cells, (f"{points(delta, 1):>5}  ", "bold"), (drawn, ink))))
+    return made if largest else []
+
+
+def _attention(answer: Answer, width: int) -> list[Row]:
+    """One line a model: what replacing its attention by the average over all images does."""
+    details = answer.details
+    able = [entry.model for entry in answer.summary.models if entry.model in KINDS]
+    if details is None or not able:
+        return []
+    made = [rule_row("does the attention matter?", width, "replaced by its average over all images")]
+    known = {effects.model: effects for effects in details.effects}
+    label = max(cell_len(with_marker(model, answer.page)[0]) for model in able)
+    for model in able[:4]:
+        name, ink = with_marker(model, answer.page)
+        effect = known[model].get(MEAN) if model in known else None
+        cells: list[Piece] = [(MARGIN + fit(name, label) + "  ", ink)]
+        if effect is None:
+            cells.append(("not measured: 6 and i measure it", "muted"))
+        else:
+            low, high = effect.ci95
+            said = "it uses the individual image" if high < 0 else "no sign that it uses the image"
+            said = "it is better off without" if low > 0 else said
+            cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
+        made.append(Row(tuple(clipped(cells, width - 1))))
+    return made
+
+
+def matrices(answer: Answer) -> list[Row]:
+    """The confusion matrices side by side, as many as fit."""
+    if answer.details is None or not answer.details.classes:
+        return []
+    found = answer.details.classes[:3]
+    width = answer.page.width // len(found)
+    made: list[Row] = []
+    for at, item in enumerate(found):
+        rows = matrix_rows(item, Page(width, answer.page.mode, answer.page.dark))
+        name = with_marker(item.model, answer.page)
+        rows = [Row(((MARGIN, "normal"), name)), *rows]
+        made = beside(made, rows, at * width) if made else rows
+    return [rule_row("mistakes: % of a true class (rows) taken for a class (columns)", answer.page.width), *made]
