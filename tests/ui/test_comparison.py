@@ -168,7 +168,7 @@ def test_all_pages_are_a_key_away_and_fit(five: ExperimentDir, size: tuple[int, 
         await until(pilot, lambda: "against base, paired by seed" in screen_text(app))
         await pilot.press("shift+tab")
         await until(pilot, lambda: "difference from base, points" in screen_text(app))
-        await pilot.click("TabBar", offset=(24, 0))
+        await pilot.click("TabBar", offset=(28, 0))
         await until(pilot, lambda: "right, % of each class's" in screen_text(app))
 
     drive(make_app(five), script, size=size)

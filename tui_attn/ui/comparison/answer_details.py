@@ -91,14 +91,10 @@ def class_and_attention(answer: Answer) -> list[Row]:
     page = answer.page
     if answer.details is None:
         return []
-    half = page.width // 2 - 1 if answer.side_by_side else page.width
-    classes, attention = (
-        _classes(answer, half),
-        _attention(answer, page.width - half - 2 if half < page.width else half),
-    )
-    if answer.side_by_side and classes and attention:
-        return beside(classes, attention, half + 1)
-    return [*classes, *attention]
+    half = page.width // 2 - 1
+    if answer.side_by_side and (classes := _classes(answer, half)):
+        return beside(classes, _attention(answer, page.width - half - 2), half + 1)
+    return [*_classes(answer, page.width), *_attention(answer, page.width)]
 
 
 def _classes(answer: Answer, width: int) -> list[Row]:

@@ -62,7 +62,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._commands = steering
         self._jobs = jobs
         self._view = View(single=self._source.folder is not None)
-        self._ended: frozenset[str] | None = None
+        self._seen: tuple[frozenset[str], int] | None = None
+        """The runs that had ended, and how many epochs all had, in the newest snapshot."""
 
     # ---- the parts of the screen
 
@@ -83,14 +84,20 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self.renew()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Compare again when a run has ended since."""
-        ended = frozenset(id_ for id_, view in snapshot.runs.items() if view.state.ended)
-        if self._ended is None:
+        """Compare again when a run has ended since, or on the first page when an epoch has."""
+        runs = [view.state for view in snapshot.runs.values()]
+        ended, epochs = frozenset(run.id for run in runs if run.ended), sum(len(run.epochs) for run in runs)
+        if self._seen is None:
             self.renew()  # from now on commands can be given
             self.refresh_bindings()
-        elif ended != self._ended:
-            self._compute()
-        self._ended = ended
+        if self._seen is None or self._seen[0] != ended:
+            made = self._view.overview
+            known = None if made is None else frozenset(id_ for id_, run in made.runs.items() if run.ended)
+            if known != ended:
+                self._compute()
+        elif self._seen[1] != epochs and self._view.page == ANSWER:
+            self._compute(details=False)
+        self._seen = ended, epochs
 
     @property
     def busy(self) -> bool:
@@ -116,7 +123,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     # ---- what is computed
 
     @background("comparison", exclusive=True)
-    async def _compute(self) -> None:
+    async def _compute(self, *, details: bool = True) -> None:
         view = self._view
         try:
             view.overview, view.error = await in_thread(self._source.overview), ""
@@ -126,7 +133,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._read_images()
         self.renew()
         self.refresh_bindings()
-        if view.overview is not None:
+        if view.overview is not None and (details or not view.detailed):
             await self._take_details()
 
     @background("details", exclusive=True)
