@@ -114,7 +114,7 @@ def test_whether_the_attention_matters_is_a_line_a_model(tmp_path: Path) -> None
     write_interventions(folder, "se-s0", "se", -0.03)
     text = plain(shown(folder, (120, 40)))
     assert "-3.00  it uses the individual image" in text
-    assert "not measured: 6 and i measure it" in text
+    assert "not measured: 6 and I measure it" in text
 
 
 def test_while_training_it_says_how_far_it_is_and_fills(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from tui_attn.compare.summary import ModelSummary, Versus
-from tui_attn.ui.charts.palette import ink
 from tui_attn.ui.comparison.parts import Page, with_marker
 from tui_attn.ui.comparison.source import Overview
 from tui_attn.ui.drawing import Piece, Row, fit
@@ -152,7 +151,7 @@ def _draw(
         place = (y // fine_y, x // fine_x)
         dots[place] = dots.get(place, 0) | bit
     for (row, column), bits in dots.items():
-        cells[row][column] = (ink(model).ascii_marker if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
+        cells[row][column] = (page.marker(model) if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
 
 
 def _between(curve: Sequence[tuple[int, float]], epoch: float) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from rich.cells import cell_len
@@ -103,7 +103,7 @@ def _classes(answer: Answer, width: int) -> list[Row]:
     if details is None or BASE not in means:
         return []
     if "class bars" in answer.shown and answer.page.width >= HUGE and len(means) <= 3:
-        inner = Page(width, answer.page.mode, answer.page.dark)
+        inner = replace(answer.page, width=width)
         return [rule_row("accuracy by class", width), *class_rows(details, inner, only_bars=True)]
     found = [
         (value - base, name, item.model)
@@ -141,7 +141,7 @@ def _attention(answer: Answer, width: int) -> list[Row]:
         effect = known[model].get(MEAN) if model in known else None
         cells: list[Piece] = [(MARGIN + fit(name, label) + "  ", ink)]
         if effect is None:
-            cells.append(("not measured: 6 and i measure it", "muted"))
+            cells.append(("not measured: 6 and I measure it", "muted"))
         else:
             low, high = effect.ci95
             said = "it uses the individual image" if high < 0 else "no sign that it uses the image"
@@ -159,7 +159,7 @@ def matrices(answer: Answer) -> list[Row]:
     width = answer.page.width // len(found)
     made: list[Row] = []
     for at, item in enumerate(found):
-        rows = matrix_rows(item, Page(width, answer.page.mode, answer.page.dark))
+        rows = matrix_rows(item, replace(answer.page, width=width))
         name = with_marker(item.model, answer.page)
         rows = [Row(((MARGIN, "normal"), name)), *rows]
         made = beside(made, rows, at * width) if made else rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from tui_attn.compare.headline import name_of
 from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.model_info import RGB
-from tui_attn.ui.charts.palette import ink, text_on
+from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 from tui_attn.ui.styles import DrawingMode
 
@@ -30,6 +30,8 @@ class Page:
     dark: bool = True
     height: int = 1000
     """Rows in sight."""
+    marker: Callable[[str], str] = lambda _: "◆"
+    """Returns the character that tells a model apart without colour."""
 
     @property
     def room(self) -> int:
@@ -73,8 +75,7 @@ def beside(left: Sequence[Row], right: Sequence[Row], at: int) -> list[Row]:
 
 def with_marker(model: str, page: Page) -> Piece:
     """A model's name with the sign that tells it apart without colour, in its colour."""
-    style = ink(model)
-    return f"{style.ascii_marker if page.mode.ascii else style.marker} {name_of(model)}", f"model:{model}"
+    return f"{page.marker(model)} {name_of(model)}", f"model:{model}"
 
 
 def coloured(row: Row, models: Sequence[str], *, bold: bool = False) -> Row:

@@ -230,7 +230,7 @@ def _more(overview: Overview, choices: Choices, page: Page) -> list[Row]:
     each = seed_seconds(overview)
     long = "" if each is None else f", about {duration(each * more)} of training"
     sentence = f"{more} more {'seed' if more == 1 else 'seeds'}, {planned + more} in all{long}"
-    keys = "e trains them, + and - change how many, d the difference to be shown, a the accuracy that time is taken to"
+    keys = "e trains them, + and - change how many, d the difference to be shown, } the accuracy that time is taken to"
     return [EMPTY, heading("more seeds", sentence), *text(page, keys, "muted", first="  ", hanging="  ")]
 
 

@@ -22,7 +22,6 @@ from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
 from tui_attn.ui.messages import JobAdvanced
 from tui_attn.ui.screens.page import Pages
-from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.tab_bar import TabBar
 
@@ -116,7 +115,9 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return [EMPTY, Row(((" comparing", "muted"),))]
         from tui_attn.ui.comparison.parts import Page
 
-        page = Page(self.size.width, drawing_mode(self.app), self.app.current_theme.dark, max(self.size.height - 3, 10))
+        drawing = self.query_one(Pages).drawing
+        height = max(self.size.height - 3, 10)
+        page = Page(self.size.width, drawing.mode, drawing.dark, height, drawing.marker)
         job = None if self._jobs is None else self._jobs.get(self._job_name("interventions"))
         return self._view.rows(page, can_extend=self._can_extend, job=job)
 
