@@ -200,7 +200,8 @@ def _without(answer: Answer) -> list[Row]:
     if not names or BASE not in answer.summary.names:
         return []
     failed = sum(not run.counts and run.state in _ENDED for run in answer.summary.runs)
-    why = f"no seed has a result of both{f', {failed} runs have no result' if failed else ''}"
+    runs = f", {failed} {'run has' if failed == 1 else 'runs have'} no result" if failed else ""
+    why = f"no seed has a result of both{runs}"
     found: list[Piece] = [(MARGIN, "normal")]
     for entry in names[:4]:
         found += [with_marker(entry.model, answer.page), ("  ", "normal")]
