@@ -111,11 +111,11 @@ def test_an_undecided_verdict_says_what_would_decide_it(tmp_path: Path) -> None:
 
 def test_extending_says_what_another_look_costs_and_shows(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, 5)
-    (ten,) = extension_sentences(summary, 10)
-    assert ten.startswith("se: ten seeds, look 2 of 2, has 45 % of the error rate and shows a difference of 0.")
-    assert extension_sentences(summary, 7) == ["se: 7 seeds are no planned look: the next is at 10 seeds"]
-    (beyond,) = extension_sentences(summary, 12)
-    assert "12 seeds, beyond the plan, has 10 % of the error rate" in beyond
+    look, shows = extension_sentences(summary, 10)
+    assert look == "10 seeds are look 2 of 2, with 45 % of the error rate"
+    assert shows.startswith("80 % power for 0.") and shows.endswith(" points (se)")
+    assert extension_sentences(summary, 7) == ["7 seeds are no planned look: the next is at 10 seeds"]
+    assert extension_sentences(summary, 12)[0] == "12 seeds are beyond the plan, with 10 % of the error rate"
     assert extension_sentences(summary, 5) == []
 
 

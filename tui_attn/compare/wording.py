@@ -9,7 +9,7 @@ from pathlib import Path
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import beside, detectable, seeds_needed, spread_limit
 from tui_attn.compare.summary import Summary, Versus
-from tui_attn.compare.verdicts import critical_value
+from tui_attn.compare.verdicts import PLANNED_SHARE, critical_value
 from tui_attn.system.text import command_line, percent
 
 UNKNOWN = "–"
@@ -217,29 +217,31 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
 
 
 def extension_sentences(summary: Summary, seeds: int) -> list[str]:
-    """What a look at so many `seeds` in all costs and can show, for each compared model."""
-    found = []
-    for entry in summary.models:
-        versus = entry.versus_base
-        if versus is None or not versus.decides or versus.spread is None or seeds <= len(summary.seeds):
-            continue
-        looks = versus.looks or ()
-        reached = max((look for look in looks if look <= seeds), default=0)
-        if looks and (not reached or reached <= versus.pairs + len(versus.missing) < seeds <= looks[-1]):
-            found.append(f"{entry.model}: {seeds} seeds are no planned look: the next is at {versus.next_look} seeds")
-            continue
-        at = seeds if seeds > (looks[-1] if looks else 0) else reached
-        critical = critical_value(at, 1 - versus.level, looks)
-        number = looks.index(at) + 1 if at in looks else 0
-        share = 0.9 * (at - (looks[number - 2] if number > 1 else 0)) / looks[-1] if number else 0.1 if looks else 1.0
-        what = f"look {number} of {len(looks)}" if number else "beyond the plan" if looks else "without planned looks"
-        shows = "can show nothing yet"
-        if critical is not None:
-            size = 100 * detectable(at, versus.spread, 0.8, critical)
-            shows = f"shows a difference of {size:.2f} points or more with 80 % power at the measured spread"
-        spent = f"{words(at, 'seed')}, {what}, has {100 * share:.0f} % of the error rate"
-        found.append(f"{entry.model}: {spent} and {shows}")
-    return found
+    """What a look at so many `seeds` in all costs, and what it can show of each compared model; short."""
+    compared = {entry.model: entry.versus_base for entry in summary.models if entry.versus_base}
+    found = {name: versus for name, versus in compared.items() if versus.decides and versus.spread is not None}
+    if not found or seeds <= len(summary.seeds):
+        return []
+    first = next(iter(found.values()))
+    looks = first.looks or ()
+    reached = max((look for look in looks if len(summary.seeds) < look <= seeds), default=0)
+    if looks and not reached and seeds <= looks[-1]:
+        return [f"{seeds} seeds are no planned look: the next is at {first.next_look} seeds"]
+    at = seeds if not looks or seeds > looks[-1] else reached
+    share, what = (0.1, "beyond the plan") if looks else (1.0, "no planned look")
+    if at in looks:
+        place = looks.index(at)
+        share = PLANNED_SHARE * (at - (looks[place - 1] if place else 0)) / looks[-1]
+        what = f"look {place + 1} of {len(looks)}"
+    critical = critical_value(at, 1 - first.level, looks)
+    said = [f"{at} seeds are {what}, with {100 * share:.0f} % of the error rate"]
+    if critical is None:
+        return [*said, "so few can't show any difference"]
+    sizes = [
+        f"{100 * detectable(at, versus.spread or 0.0, 0.8, critical):.2f} points ({name})"
+        for name, versus in found.items()
+    ]
+    return [*said, f"80 % power for {', '.join(sizes)}"]
 
 
 def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> list[str]:
