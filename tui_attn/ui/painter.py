@@ -11,7 +11,7 @@ from textual.timer import Timer
 
 from tui_attn.ui.filters import AsciiOnly, WithoutColor
 from tui_attn.ui.frames import FrameBuffer
-from tui_attn.ui.terminal import TerminalDriver
+from tui_attn.ui.terminal import TerminalDriver, claims_rgb
 from tui_attn.ui.textual_private import BufferedApp, Patch
 
 _RETRY_SECONDS = 0.05
@@ -30,6 +30,8 @@ class PaintingApp(BufferedApp):
         super().__init__(driver_class=TerminalDriver)
         self.color_system = COLOR_SYSTEMS.get(self.console.color_system or "")
         """The colours of the terminal; None: it has none."""
+        if self.color_system == ColorSystem.EIGHT_BIT and claims_rgb():
+            self.color_system = ColorSystem.TRUECOLOR
         self.frames = FrameBuffer(self.color_system)
         self.frame_seconds = 0.0
         """Least time between two frames; 0 on a terminal that keeps up."""

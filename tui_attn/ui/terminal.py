@@ -191,6 +191,18 @@ def light_background() -> bool:
     return os.environ.get("COLORFGBG", "").rpartition(";")[2] in {"7", "15"}
 
 
+def claims_rgb(term: str | None = None) -> bool:
+    """Whether terminfo says that the terminal shows RGB colours (`RGB` or `Tc`), where COLORTERM says nothing."""
+    import curses  # only where a terminal has 256 colours
+
+    try:
+        curses.setupterm(term, 1)
+    except (OSError, ValueError, curses.error):
+        return False
+    names = ("RGB", "Tc")
+    return any(curses.tigetflag(name) > 0 or curses.tigetnum(name) > 0 or curses.tigetstr(name) for name in names)
+
+
 def ascii_only(environ: dict[str, str] | None = None) -> bool:
     """Whether to write ASCII only: the locale is one without Unicode, such as LANG=C, or the terminal can't show it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from textual.theme import Theme
 
@@ -30,12 +31,12 @@ DARK = _theme(
         "grid": "#2e343a",
         "title": "#e6edf3",
         "muted": "#8b98a5",
-        "faint": "#566472",
+        "faint": "#74818d",
         "selected": "#1f2a36",
         "running": "#6bc46d",
         "held": "#f0883e",
-        "failed": "#f47067",
-        "done": "#a5b8cc",
+        "failed": "#f57369",
+        "done": "#aaafc8",
         "gone": "#c98ae0",
     },
 )
@@ -58,11 +59,11 @@ LIGHT = _theme(
         "grid": "#d9dadb",
         "title": "#0b1117",
         "muted": "#596673",
-        "faint": "#98a2ac",
+        "faint": "#687380",
         "selected": "#e2eaf2",
-        "running": "#1a7f37",
-        "held": "#6b5d00",
-        "failed": "#c3242b",
+        "running": "#23782d",
+        "held": "#645f0a",
+        "failed": "#c80a2d",
         "done": "#44566b",
         "gone": "#8a3b9e",
     },
@@ -86,13 +87,13 @@ COLOUR_BLIND = _theme(
         "grid": "#2e3237",
         "title": "#f2f5f7",
         "muted": "#929ea9",
-        "faint": "#5c6873",
+        "faint": "#788591",
         "selected": "#21303d",
         "running": "#56b4e9",
-        "held": "#f0e442",
+        "held": "#f0eb4b",
         "failed": "#ee8434",
-        "done": "#b9d9ee",
-        "gone": "#d55e00",
+        "done": "#f0d2d2",
+        "gone": "#ff6400",
     },
 )
 
@@ -120,10 +121,10 @@ TERMINAL = _theme(
         "faint": "ansi_bright_black",
         "selected": "ansi_default",
         "running": "ansi_green",
-        "held": "ansi_yellow",
+        "held": "ansi_bright_blue",
         "failed": "ansi_bright_red",
-        "done": "ansi_cyan",
-        "gone": "ansi_bright_magenta",
+        "done": "ansi_white",
+        "gone": "ansi_red",
         "ansi-background": "ansi_black",
         "ansi-foreground": "ansi_white",
         "scrollbar": "ansi_bright_black",
@@ -141,9 +142,47 @@ TERMINAL = _theme(
 ASCII = replace(TERMINAL, name="ascii")
 
 
+_COLORS_256: dict[str, dict[str, str]] = {
+    "dark": {
+        **{"background": "#121212", "surface": "#121212", "panel": "#1c1c1c", "foreground": "#dadada"},
+        **{"primary": "#5fafff", "accent": "#d7afff", "warning": "#d7af5f", "error": "#ff8787", "success": "#5fd787"},
+        **{"rule": "#3a3a3a", "grid": "#303030", "title": "#eeeeee", "muted": "#adadad", "faint": "#858585"},
+        **{"selected": "#303030", "running": "#5fd787", "held": "#ff8700", "failed": "#ff8787"},
+        **{"done": "#afafd7", "gone": "#d787d7"},
+    },
+    "light": {
+        **{"background": "#ffffff", "surface": "#ffffff", "panel": "#eeeeee", "foreground": "#262626"},
+        **{"primary": "#005faf", "accent": "#8700af", "warning": "#5f5f00", "error": "#af0000", "success": "#005f00"},
+        **{"rule": "#c6c6c6", "grid": "#dadada", "title": "#121212", "muted": "#585858", "faint": "#7a7a7a"},
+        **{"selected": "#ebebeb", "running": "#005f00", "held": "#5f5f00", "failed": "#af0000"},
+        **{"done": "#005f87", "gone": "#8700af"},
+    },
+    "colour-blind": {
+        **{"background": "#121212", "surface": "#121212", "panel": "#1c1c1c", "foreground": "#dadada"},
+        **{"primary": "#5fafd7", "accent": "#d7af00", "warning": "#ffd700", "error": "#ff8700", "success": "#5fafd7"},
+        **{"rule": "#3a3a3a", "grid": "#303030", "title": "#ffffff", "muted": "#adadad", "faint": "#858585"},
+        **{"selected": "#303030", "running": "#5fafd7", "held": "#ffd700", "failed": "#ff8700"},
+        **{"done": "#d7d7af", "gone": "#d7875f"},
+    },
+}
+"""Colours of the 256 picked by hand: the nearest ones would be black and navy. Rich draws a grey as the next darker."""
+
+
+def in_256(theme: Theme) -> Theme:
+    """A theme in colours that a terminal of 256 has; those of the terminal's own sixteen stay."""
+    chosen = _COLORS_256.get(theme.name, {})
+    own: dict[str, Any] = {name: color for name, color in chosen.items() if name not in theme.variables}
+    return replace(theme, variables=theme.variables | {name: chosen[name] for name in chosen.keys() - own}, **own)
+
+
 def on_light(theme: Theme) -> Theme:
     """A theme of the terminal's own colours for a light background: there the bright ones are hardly read."""
-    variables = theme.variables | {"gone": "ansi_magenta", "failed": "ansi_red"}
+    variables = theme.variables | {
+        "failed": "ansi_red",
+        "held": "ansi_cyan",
+        "done": "ansi_bright_black",
+        "gone": "ansi_bright_red",
+    }
     return replace(theme, dark=False, accent="ansi_magenta", error="ansi_red", variables=variables)
 
 

@@ -55,7 +55,9 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         self._model_styles: dict[str, CurveStyle] = {}
         light = light_background()
         for theme in themes.ALL.values():
-            self.register_theme(themes.on_light(theme) if theme.ansi and light else theme)
+            few_colors = self._terminal_colors == ColorSystem.EIGHT_BIT
+            shown = themes.in_256(theme) if few_colors else theme
+            self.register_theme(themes.on_light(shown) if shown.ansi and light else shown)
         few = self._terminal_colors in {ColorSystem.STANDARD, None}
         self.use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
 
