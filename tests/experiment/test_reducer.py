@@ -381,8 +381,13 @@ def test_states_that_no_run_or_experiment_ends_in_are_passed_over() -> None:
 def test_what_happened_is_told_in_words() -> None:
     fold = Fold()
     fold.hand_out()
+    fold.own("control_ack", id="a", command="pause", run="se-s0", result="done")
     fold.own("run_paused", run="se-s0")
+    fold.own("control_ack", id="b", command="unpause", run="se-s0", result="done")
     fold.own("run_unpaused", run="se-s0")
+    fold.own("control_ack", id="c", command="skip", run=None, result="nothing to do")
+    fold.own("control_ack", id="d", command="retry", run="se-s0", result="done")
+    fold.of("checkpoint", step=469, epoch=1, file="1.pt", bytes=9)
     fold.own("extended", seeds=4)
     fold.own("run_restarted", run="se-s0", reason="its worker was killed by SIGKILL")
     fold.of("warning", message="slow disk")
@@ -391,6 +396,9 @@ def test_what_happened_is_told_in_words() -> None:
         ("se-s0", "started on cuda:0"),
         ("se-s0", "paused"),
         ("se-s0", "unpaused"),
+        (None, "skip: nothing to do"),
+        ("se-s0", "retry: done"),
+        ("se-s0", "checkpoint saved, epoch 1"),
         (None, "extended to 4 seeds"),
         ("se-s0", "taken up again: its worker was killed by SIGKILL"),
         ("se-s0", "slow disk"),

@@ -13,6 +13,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.curves import metric_curves
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.widgets.curves_panel import without_points
+from tui_attn.ui.widgets.log_pane import LogPane
 
 
 @pytest.mark.parametrize("metric", ["loss", "accuracy"])
@@ -65,10 +66,18 @@ def test_runs_without_points_have_no_curves(tmp_path: Path) -> None:
 
 def test_charts_without_points_say_whether_any_are_to_come() -> None:
     picture = Snapshot("x", "running", True, {}, [], 0, [], 0, {}, None, None, None, complete=False, damaged=0)
-    assert without_points(replace(picture, share=0.4)) == "reading 0 runs ... 40 %"
+    assert without_points(replace(picture, share=0.4)) == "reading the logs ... 40 %"
     assert without_points(replace(picture, complete=True)) == "waiting for the first points"
     assert without_points(replace(picture, complete=True, state="finished")) == "no points were recorded"
     assert without_points(replace(picture, complete=True), hidden=0) == "waiting for the first points"
+
+
+def test_while_logs_are_read_the_number_of_runs_and_the_share_are_told(tmp_path: Path) -> None:
+    picture = replace(snapshot(recorded.scene(tmp_path, "running")), complete=False, share=0.25)
+    assert without_points(picture) == "reading 3 runs ... 25 %"
+    log = LogPane(id="log")
+    log.show(replace(picture, log=[], log_length=0, warnings=[], warnings_length=0))
+    assert "reading 3 runs ... 25 %" in "".join(text for row in log.lines(80, 5) for text, _ in row.pieces)
 
 
 def test_charts_whose_runs_are_all_hidden_say_so(tmp_path: Path) -> None:

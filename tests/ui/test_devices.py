@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from tests.ui.harness import DEADLINE, READING, drawn, drive, make_app, screen_t
 from tui_attn.launch.devices import visible
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.devices import Gpu, Reading, Sampler, reader
+from tui_attn.ui.widgets.device_panel import graph, load_style, memory_style
 
 
 def test_this_machine_can_be_measured() -> None:
@@ -80,6 +82,31 @@ def test_what_is_over_is_not_measured(tmp_path: Path) -> None:
         assert "idle" in screen_text(app)
 
     with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)
+
+
+@pytest.mark.parametrize(("ascii_only", "shown"), [(False, " ▁▁▅█"), (True, " ..=#")])
+def test_a_graph_ends_with_the_newest_load(ascii_only: bool, shown: str) -> None:
+    pieces = graph([1.0, None, 0.0, 0.1, 0.5, 1.0], 5, ascii_only=ascii_only)
+    assert "".join(text for text, _ in pieces) == shown
+    assert [style for text, style in pieces if text] == ["faint", "muted", "primary", "key"]
+    assert "".join(text for text, _ in graph([1.0], 4, ascii_only=ascii_only))[:3] == "   "
+
+
+def test_memory_warns_where_it_is_nearly_full_and_load_never_does() -> None:
+    assert memory_style(0.95) == "warning"
+    assert memory_style(0.5) == "primary"
+    assert "warning" not in {load_style(load) for load in (None, 0.0, 0.5, 1.0)}
+
+
+def test_every_device_has_a_graph_of_its_history(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        for load in (0.0, 1.0):
+            app.dashboard.show_devices(replace(READING, cpu=load, gpus=(replace(READING.gpus[0], utilisation=load),)))
+        await until(pilot, lambda: screen_text(app).count("▁█") == 2)
+
+    with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script)
 
 

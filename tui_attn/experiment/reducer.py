@@ -231,7 +231,9 @@ def _run_unpaused(state: ExperimentState, event: Event) -> None:
 
 def _control_ack(state: ExperimentState, event: Event) -> None:
     state.acknowledged[event["id"]] = (event["command"], event["result"])
-    state.log.append((event.t, event["run"], f"{event['command']}: {event['result']}"))
+    # What was done has events of its own, but for a retry.
+    if event["result"] != "done" or event["command"] == "retry":
+        state.log.append((event.t, event["run"], f"{event['command']}: {event['result']}"))
 
 
 def _extended(state: ExperimentState, event: Event) -> None:
@@ -326,6 +328,8 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
 def _epoch(state: ExperimentState, run: RunState, event: Event) -> None:
     if event["epoch"] <= run.epoch:
         return
+    accuracy, loss = number(event["test_accuracy"]), number(event["test_loss"])
+    state.log.append((event.t, run.id, f"epoch {event['epoch']}: test accuracy {100 * accuracy:.2f}%, loss {loss:.4f}"))
     run.epochs.append(
         EpochResult(
             epoch=event["epoch"],
@@ -357,6 +361,7 @@ def _probe(state: ExperimentState, run: RunState, event: Event) -> None:
 
 def _checkpoint(state: ExperimentState, run: RunState, event: Event) -> None:
     run.checkpoint = (event["step"], event["epoch"])
+    state.log.append((event.t, run.id, f"checkpoint saved, epoch {event['epoch']}"))
 
 
 def _resumed(state: ExperimentState, run: RunState, event: Event) -> None:

@@ -154,6 +154,8 @@ def counts_text(runs: Mapping[str, RunView]) -> str:
 def reading(snapshot: Snapshot) -> str:
     """What stands where something isn't read yet."""
     runs = len(snapshot.runs)
+    if not runs:
+        return f"reading the logs ... {100 * snapshot.share:.0f} %"
     return f"reading {runs} {'run' if runs == 1 else 'runs'} ... {100 * snapshot.share:.0f} %"
 
 

@@ -28,7 +28,7 @@ FAINT = (0.4, 0.55)
 """How much of its colour a faint curve has: dimmed, and not."""
 DIMMED = 0.7
 """How much of its colour a strong curve has where another one is selected."""
-RAW = 0.35
+RAW = 0.22
 
 
 def share_of(line: Curve) -> float:

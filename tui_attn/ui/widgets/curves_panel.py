@@ -110,11 +110,14 @@ class CurvesPanel(Widget):
             same_seed = [view for view in gated if selected is not None and view.state.seed == selected.state.seed]
             chosen = next(iter([*same_seed, *gated]), None)
         if chosen is None:
-            self.gates.set_gates({}, "")
+            said = "no gates yet" if self._snapshot.complete else reading(self._snapshot)
+            self.gates.set_gates({}, "", empty=said)
             return
         run = chosen.state
+        said = "no gates were recorded" if run.ended else "gates are measured after each epoch"
         epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
-        self.gates.set_gates(run.gates, f"{run.id}{epoch}")
+        said = said if self._snapshot.complete else reading(self._snapshot)
+        self.gates.set_gates(run.gates, f"{run.id}{epoch}", empty=said)
 
 
 def without_points(snapshot: Snapshot, *, hidden: int = 0) -> str:

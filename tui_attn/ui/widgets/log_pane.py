@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
+from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Row, fit, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.widgets.scroller import Scroller
@@ -47,6 +48,8 @@ class LogPane(Scroller):
         self._warnings_taken = 0
         self._history = True
         """Whether what was logged before the dashboard opened is still being read."""
+        self._empty = "reading"
+        """What stands there without entries."""
         self._back = 0
         """Lines below the last one shown."""
         self._wrapped: list[Row] = []
@@ -66,6 +69,7 @@ class LogPane(Scroller):
         self._warnings_taken = snapshot.warnings_length
         new = snapshot.log[max(self._taken, snapshot.log_length - _KEPT) : snapshot.log_length]
         self._taken = snapshot.log_length
+        self._empty = "nothing has happened yet" if snapshot.complete else formatting.reading(snapshot)
         if new or not self._entries:
             self._add([self._entry(*item) for item in new])
             self._forget_oldest()
@@ -109,7 +113,7 @@ class LogPane(Scroller):
             right = f"{self._back} lines below" + (f" · {right}" if right else "")
         end = len(self._wrapped) - self._back
         shown = self._wrapped[max(end - room, 0) : end]
-        nothing = f" no entry with '{self.words}'" if self._entries else " nothing has happened yet"
+        nothing = f" no entry with '{self.words}'" if self._entries else f" {self._empty}"
         empty = [] if self._wrapped else [Row(((nothing, "muted"),))]
         return [
             rule(f"log: {self.words}" if self.words else "log", width, right=right, focused=self.has_focus),

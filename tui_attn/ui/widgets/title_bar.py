@@ -66,5 +66,6 @@ class TitleBar(Lines):
             pieces.append((f"  {duration(left)} left", "muted"))
         passed = formatting.elapsed(snapshot, self._clock())
         if passed is not None:
-            pieces.append((f"  {duration(passed)} ", "muted"))
+            took = "took " if snapshot.ended else ""
+            pieces.append((f"  {took}{duration(passed)}{'' if took else ' elapsed'} ", "muted"))
         return pieces
