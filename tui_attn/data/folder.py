@@ -14,6 +14,7 @@ from pathlib import Path
 from tui_attn.data.base import DataError
 from tui_attn.data.files import absolute
 from tui_attn.data.folder_walk import EXTENSIONS, Scan, Subfolder, identity, shortened
+from tui_attn.data.subset import stratified
 from tui_attn.system.text import has_control_characters, safe_text
 
 PREFIX = "folder:"
@@ -111,10 +112,15 @@ def glance(
     return FolderGlance(len(found.class_names), train + len(test), complete=True, sizes=(train, len(test)))
 
 
-def some(items: Sequence[Labelled], limit: int | None) -> list[Labelled]:
-    """As many of a split's images as a limit allows, taken evenly from the whole list, which is sorted by class."""
+def some(items: Sequence[Labelled], limit: int | None, subset: int | None = None) -> list[Labelled]:
+    """As many of a split's images as a limit allows: drawn class by class from the seed `subset`.
+
+    Without a seed they are taken evenly from the whole list, which is sorted by class.
+    """
     if limit is None or limit >= len(items):
         return list(items)
+    if subset is not None:
+        return [items[index] for index in stratified([label for _, label in items], limit, subset)]
     return [items[index * len(items) // limit] for index in range(limit)]
 
 

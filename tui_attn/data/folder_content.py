@@ -37,7 +37,6 @@ from tui_attn.data.decode import (
 from tui_attn.data.folder import Labelled, folder_path, list_folder, some
 from tui_attn.data.folder_split import hold_out
 from tui_attn.data.folder_walk import shortened
-from tui_attn.data.subset import stratified
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -185,7 +184,7 @@ def check_images(
     images = where.images
     if images is None:
         return ()
-    train = {item for seed in seeds or (None,) for item in _drawn(images.train, train_limit, seed)}
+    train = {item for seed in seeds or (None,) for item in some(images.train, train_limit, seed)}
     used = [item for item in images.train if item in train] + some(images.test, test_limit)
     if len(used) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
@@ -265,7 +264,7 @@ def load_folder(where: Located, train_limit: int | None, test_limit: int | None,
             out[index] = made
         return out
 
-    train, test = _drawn(images.train, train_limit, subset), some(images.test, test_limit)
+    train, test = some(images.train, train_limit, subset), some(images.test, test_limit)
     if (len(train) + len(test)) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
     return Arrays(
@@ -275,13 +274,6 @@ def load_folder(where: Located, train_limit: int | None, test_limit: int | None,
         test_labels=np.array([label for _, label in test], dtype=np.int64),
         class_names=images.class_names,
     )
-
-
-def _drawn(items: Sequence[Labelled], limit: int | None, seed: int | None) -> list[Labelled]:
-    """As many training images as the limit allows: drawn class by class from `seed`, or evenly spaced without one."""
-    if seed is None or limit is None:
-        return some(items, limit)
-    return [items[index] for index in stratified([label for _, label in items], limit, seed)]
 
 
 def folder_test_labels(where: Located, test_limit: int | None = None) -> list[int]:
