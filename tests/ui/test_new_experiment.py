@@ -148,6 +148,11 @@ def test_all_choices_open_in_a_list(tmp_path: Path) -> None:
         form(app).row("dataset").control.focus()
         await pilot.press("enter")
         await until(pilot, lambda: "kmnist" in screen_text(app))
+        await pilot.press("down", "escape")
+        await until(pilot, lambda: "kmnist" not in screen_text(app))
+        assert form(app).state.texts["dataset"] == "fashion-mnist"
+        await pilot.press("enter")
+        await until(pilot, lambda: "kmnist" in screen_text(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: form(app).state.texts["dataset"] == "cifar10")
         await pilot.press("down")

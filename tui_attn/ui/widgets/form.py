@@ -132,7 +132,7 @@ class SomeOf(_Immediate, SelectionList[str]):
         self._typed = ""
         super().__init__(*(Selection(Content(choice), choice, choice in chosen) for choice in self._choices),
                          compact=True)  # fmt: skip
-        self.styles.width = max(map(cell_len, self._choices), default=0) + 7
+        self.styles.width = max(map(cell_len, self._choices), default=0) + 8
         self.styles.max_height = 5
 
     @property
@@ -163,14 +163,15 @@ class SomeOf(_Immediate, SelectionList[str]):
                     return
 
     def render_line(self, y: int) -> Strip:
-        """Textual's line with `[x]` for its mark, which differs from the unselected one by colour only."""
+        """Textual's line with marks that need no colour: `[x]` if selected, and `▸` at the cursor."""
         line = super().render_line(y)
         at = self.scroll_offset.y + y
         if at >= len(self._choices):
             return line
         mark = "x" if self._choices[at] in self.selected else " "
+        cursor = "▸" if self.has_focus and at == self.highlighted else " "
         style = next(iter(line)).style if len(line) < 5 else list(line)[4].style
-        return Strip([Segment(f"[{mark}]", style), *list(line)[3:]])
+        return Strip([Segment(f"{cursor}[{mark}]", style), *list(line)[3:]])
 
 
 class StartButton(_Immediate, Button):
