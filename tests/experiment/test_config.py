@@ -23,7 +23,7 @@ KEYS = sorted(ExperimentConfig().to_json())
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"models": ("basse",)}, "unknown model 'basse': did you mean 'base'?"),
     ({"models": ("resnet",)}, "unknown model 'resnet': choose from base, se, self-attention"),
-    ({"models": ()}, "is empty: choose from base, se, self-attention"),
+    ({"models": ()}, "is empty: choose at least one, as in base,se"),
     ({"models": ("se", "base", "se")}, "names a model twice: name each once, and use --seeds for repetitions"),
     ({"models": ("se", 5)}, "unknown model '5': choose from base, se, self-attention"),
     ({"models": ("se", ["base"])}, "unknown model '['base']'"),

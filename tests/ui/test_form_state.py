@@ -27,7 +27,7 @@ def test_each_wrong_entry_has_its_own_reason_without_naming_its_option() -> None
     draft.texts |= {"epochs": "many", "models": "", "jobs": "0", "name": "\x1b[2J", "device": "tpu"}
     assert draft.reasons() == {
         "epochs": "must be a whole number from 1 to 1,000,000, not many",
-        "models": "is empty: choose from base, se, self-attention, eca",
+        "models": "is empty: choose at least one, as in base,se ('tui-attn models' lists them)",
         "jobs": "must be a whole number from 1 to 256, not 0",
         "name": "holds control characters (␛[2J): use printable text",
         "device": "unknown device 'tpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",

@@ -119,7 +119,7 @@ def test_entries_are_checked_as_they_are_typed(tmp_path: Path) -> None:
 def test_no_model_is_a_mistake_too(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await pilot.press("space", "down", "space")
-        await until(pilot, lambda: note(app, "models").startswith("✗ is empty: choose from base"))
+        await until(pilot, lambda: note(app, "models").startswith("✗ is empty: choose at least one"))
         await pilot.press("down", "space")
         await until(pilot, lambda: form(app).state.texts["models"] == "self-attention")
 

@@ -305,7 +305,7 @@ def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[Cus
         if not isinstance(models, tuple):
             raise ConfigError(f"must be a list, such as base,se, not {shown(models)}")
         if not models:
-            raise ConfigError(f"is empty: choose from {', '.join(MODELS)}")
+            raise ConfigError("is empty: choose at least one, as in base,se ('tui-attn models' lists them)")
         if not isinstance(known, tuple):
             raise ConfigError(f"own_models must be a list of tables, not {shown(known)}")
         names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODELS)
