@@ -23,6 +23,7 @@ _MODULES = {
     "watching": "attach wait resume extend",
     "steering": "pause unpause stop skip retry",
     "results": "ls compare probe export",
+    "explaining": "explain",
     "organize": "history rename note pin unpin delete trash restore",
     "machine": "data models doctor",
     "config_command": "config",

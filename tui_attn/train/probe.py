@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ MOST_CHANNELS = 256
 """Between which attention is kept: a matrix for each class and head."""
 MOST_WHOLE_BYTES = 2_000_000
 """Of attention by class and head at once; with so many classes, heads or channels that it is more, it isn't kept."""
+RANK_IMAGES = 50
+"""Images over which the effective rank of the tokens is averaged."""
 SHARE = 100
 """Images that a custom model is given at once."""
 
@@ -67,7 +70,8 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
       heads' mean, as a root mean square over the row; `attention/saturated` (2,), the shares of rows (of single heads
       and images) that give no channel more than twice its even share, and that give one channel more than half; and
       where `whole` is set, `attention/by_class_and_head` (classes, A, 64, 64), mean weights in float16, unless they
-      exceed `MOST_WHOLE_BYTES`.
+      exceed `MOST_WHOLE_BYTES`; `attention/entropy` (A,), the mean entropy of a row as a share of the largest possible;
+      and `attention/rank` (1,), the mean effective rank of the maps (64, N) after the attention.
 
     A custom model gives the same for the blocks of `tui_attn.models` in it: for each `ChannelGate`, called as the model
     calls it, and for the first `ChannelMixing`. A network without such attention gives nothing. No random number
@@ -82,7 +86,9 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
         gates_of = {layer: (gates, ranges[layer]) for layer, gates in model.gates(probe.images).items()}
         attention = None
     elif isinstance(model, MixingTrunk):
-        gates_of, attention = {}, (model.attention(probe.images).float(), model.attn.grouped)
+        gates_of = {}
+        ranks = _effective_rank(model.attn(model.maps(probe.images[:RANK_IMAGES])))
+        attention = model.attention(probe.images).float(), model.attn.grouped, ranks
     else:
         gates_of, attention = _seen(model, probe.images)
     for layer, (gates, limits) in gates_of.items():
@@ -90,7 +96,8 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
         arrays |= _gate_arrays(layer, by_channel, limits, probe)
         glance[layer] = [round(value, 4) for value in by_channel.mean(0).tolist()]
     if attention is not None:
-        arrays |= _attention_arrays(*attention, probe, whole)
+        weights, grouped, arrays["attention/rank"] = attention
+        arrays |= _attention_arrays(weights, grouped, probe, whole)
     if arrays:
         counts = torch.bincount(probe.labels, minlength=probe.classes)
         arrays["classes/images"] = counts.float().cpu().numpy()
@@ -102,8 +109,10 @@ _Gates = dict[str, tuple[Tensor, tuple[float, float]]]
 """By layer, gates (P, C) or (P, C, H, W), and between which they lie."""
 
 
-def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool] | None]:
-    """The gates, and the attention weights (P, A, C, C) and whether they are grouped, of our blocks in a custom model.
+def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool, NDArray[np.float32]] | None]:
+    """The gates, and attention weights (P, A, C, C), whether they are grouped and the tokens' rank, of a custom model.
+
+    Those of the blocks of `tui_attn.models` in it.
 
     A block that is called more than once for an image is seen at its first call.
     """
@@ -119,6 +128,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool]
     hooks = [block.register_forward_pre_hook(keep) for block in (*(block for _, block in blocks), *mixing)]
     found: dict[str, list[Tensor]] = {}
     weights: list[Tensor] = []
+    rank: NDArray[np.float32] = np.zeros(1, np.float32)
     try:
         for part in torch.split(images, SHARE):
             inputs.clear()
@@ -127,7 +137,9 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool]
                 if block in inputs:
                     found.setdefault(_layer_name(name), []).append(block.gate(inputs[block]).float())
             if mixing and mixing[0] in inputs and inputs[mixing[0]].shape[1] <= MOST_CHANNELS:
-                weights.append(mixing[0].attention(inputs[mixing[0]]).float())
+                maps = inputs[mixing[0]]
+                rank = rank if weights else _effective_rank(mixing[0](maps[:RANK_IMAGES]))
+                weights.append(mixing[0].attention(maps).float())
     finally:
         for hook in hooks:
             hook.remove()
@@ -135,7 +147,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool]
     gates = {name: torch.cat(parts) for name, parts in found.items()}
     whole = {name: (gate, ranges[name]) for name, gate in gates.items() if len(gate) == len(images)}
     attention = torch.cat(weights) if weights else torch.empty(0)
-    return whole, (attention, mixing[0].grouped) if len(attention) == len(images) else None
+    return whole, (attention, mixing[0].grouped, rank) if len(attention) == len(images) else None
 
 
 def _layer_name(name: str) -> str:
@@ -160,6 +172,7 @@ def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bo
     """What is kept of attention weights (P, A, C, C), or (P, A, C/A, C/A) where each head has a group of channels."""
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
+    entropy = torch.stack([torch.special.entr(some).sum(-1).mean((0, 2)) for some in torch.split(weights, SHARE)])
     if grouped:
         count, heads, size, _ = weights.shape
         whole_matrix = weights.new_zeros(count, heads, size, heads, size)
@@ -177,7 +190,16 @@ def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bo
         "attention/by_class": _by_class(mean, probe),
         "attention/within": within.nan_to_num().cpu().numpy(),
         "attention/saturated": saturated.cpu().numpy(),
+        "attention/entropy": (entropy.mean(0) / math.log(1 / even)).cpu().numpy(),
     }
+
+
+def _effective_rank(maps: Tensor) -> NDArray[np.float32]:
+    """The exponential of the entropy of the singular values' shares, mean over matrices (B, C, N): shape (1,)."""
+    values = torch.linalg.svdvals(maps.float().cpu())
+    shares = values / values.sum(-1, keepdim=True).clamp_min(1e-30)
+    found: NDArray[np.float32] = torch.special.entr(shares).sum(-1).exp().mean()[None].numpy()
+    return found
 
 
 def _of_classes(values: Tensor, probe: ProbeSet) -> list[Tensor]:

@@ -1,0 +1,60 @@
+"""The page that explains a difference: contrasts with intervals, and what probes saw over the epochs."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tui_attn import __version__
+from tui_attn.compare.explanation import Contrast, Explanation
+from tui_attn.compare.wording import UNKNOWN, interval_points, points
+from tui_attn.report.output import write_files
+from tui_attn.report.page import environment, model_colors
+from tui_attn.system.text import safe_text
+
+PAGE = "explain.html"
+
+
+def contrast_rows(found: Explanation) -> list[list[str]]:
+    """A table of the contrasts, in points of accuracy, headings first."""
+    rows = [["contrast", "what differs", "points", "95 % interval", "seeds"]]
+    return rows + [
+        [f"{each.first} - {each.second}", each.what, points(each.delta), _interval(each), str(each.pairs)]
+        for each in found.contrasts
+    ]
+
+
+def development_rows(found: Explanation) -> list[list[str]]:
+    """A table of what the probes say after some epochs, headings first; empty without probes."""
+    epochs = found.epochs
+    rows = [
+        [each.model, each.what, *(f"{each.values[at]:.3f}" if at in each.values else UNKNOWN for at in epochs)]
+        for each in found.developments
+    ]
+    return [["model", "mean over the seeds", *(f"epoch {epoch}" for epoch in epochs)], *rows] if rows else []
+
+
+def write_explanation(found: Explanation, folder: Path) -> Path:
+    """Write the page into `folder` and return its path. Raises `ReportError`."""
+    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
+    page = (
+        environment()
+        .get_template("explain.html.j2")
+        .render(
+            title=safe_text(found.experiments[0], one_line=True),
+            dataset=safe_text(found.config.dataset, one_line=True),
+            found=found,
+            contrasts=contrast_rows(found),
+            developments=development_rows(found),
+            style=Markup(style + model_colors()),  # noqa: S704  our own file
+            version=__version__,
+        )
+    )
+    write_files(folder, {PAGE: page.encode("utf-8")}, last=PAGE)
+    return folder / PAGE
+
+
+def _interval(found: Contrast) -> str:
+    return UNKNOWN if found.ci95 is None else interval_points(found.ci95)
