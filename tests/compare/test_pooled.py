@@ -69,6 +69,15 @@ def test_no_command_is_named_that_several_experiments_have_no_use_for(tmp_path: 
     assert "tui-attn" not in text
 
 
+def test_runs_that_no_experiment_has_are_not_queued(tmp_path: Path) -> None:
+    one = make(tmp_path, "one", FIRST)
+    config = ExperimentConfig(epochs=2, models=("base", "self-attention"), seed=7)
+    two = recorded.record(tmp_path, experiment="two", config=config)
+    summary, remarks = compare_together([one, two])
+    assert {run.state for run in summary.runs} == {"finished"}
+    assert not any("not all runs have ended" in remark for remark in remarks)
+
+
 def test_the_same_runs_count_once(tmp_path: Path) -> None:
     one, copy = make(tmp_path, "one", FIRST), make(tmp_path, "copy", FIRST)
     summary, remarks = compare_together([one, copy, one])

@@ -15,7 +15,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.reducer import RunState
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.charts.matrix import matrix, signed
+from tui_attn.ui.charts.matrix import matrix, number, signed
 from tui_attn.ui.probes import Probed, largest_difference, matrices, read_probe
 from tui_attn.ui.screens import heatmaps
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
@@ -301,3 +301,25 @@ def test_an_error_that_nobody_expected_is_shown(folder: ExperimentDir, monkeypat
         await until(pilot, lambda: "RuntimeError: no such thing" in screen_text(app))
 
     drive(make_app(folder), script)
+
+
+def test_a_run_without_heatmaps_leads_to_one_of_its_seed_and_says_so(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, seeds=2)
+    folder = recorded.record(tmp_path, config=config, predictions=False, points_per_epoch=4, points_per_block=2)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        app.push_screen(heatmaps.HeatmapsScreen(folder, app.snapshot, "base-s1"))
+        await until(pilot, lambda: "se-s1 · epoch 2" in screen_text(app))
+        assert "base-s1 has no heatmaps: this is se-s1" in screen_text(app)
+        await pilot.press("j")
+        await until(pilot, lambda: "self-attention-s1 · epoch 2" in screen_text(app))
+        assert "has no heatmaps" not in screen_text(app)
+
+    drive(make_app(folder), script)
+
+
+def test_no_number_has_an_exponent() -> None:
+    for value in (3e-9, -4.2e-5, 0.5, 12_345.0, 3e11, 0.0):
+        assert "e" not in number(value)
+        assert "e" not in signed(value)

@@ -210,6 +210,7 @@ def summarise(experiment: Experiment, *, pooled: bool = False) -> Summary:
             if seed in have
             else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
             for seed in seeds
+            if seed in have or not pooled  # nobody will train what neither experiment has
         ]
         against = (BASE, blind_control(model, config.models))
         pairs = [

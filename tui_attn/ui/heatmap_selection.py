@@ -11,7 +11,7 @@ class Place:
     """A place among the probes of several runs. Runs and epochs may be added while somebody is there."""
 
     def __init__(self, run: str | None) -> None:
-        """Begin at the newest epoch of `run`, or of the first run with probes."""
+        """Begin at the newest epoch of `run`, else of the first run with probes, of its seed if there is one."""
         self.runs: list[RunState] = []
         """Those with probes."""
         self._run = run
@@ -27,7 +27,14 @@ class Place:
     def run(self) -> RunState | None:
         """The run; None while none has probes."""
         by_id = {run.id: run for run in self.runs}
-        return by_id.get(self._run or "") or (self.runs[0] if self.runs else None)
+        seed = (self._run or "").rpartition("-s")[2]
+        same_seed = (run for run in self.runs if run.id.rpartition("-s")[2] == seed)
+        return by_id.get(self._run or "") or next(same_seed, self.runs[0] if self.runs else None)
+
+    @property
+    def asked(self) -> str | None:
+        """The id of the run that was asked for, whether it has probes or not."""
+        return self._run
 
     @property
     def epochs(self) -> list[int]:

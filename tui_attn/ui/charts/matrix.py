@@ -208,8 +208,10 @@ class Layout:
 def number(value: float) -> str:
     """A value of a heatmap in words: decimals as long as eight of them show three digits."""
     size = abs(value)
-    if not math.isfinite(value) or (0 < size < 1e-6) or size >= 1e9:
+    if not math.isfinite(value):
         return f"{value:.3g}"
+    if 0 < size < 1e-6:
+        return "0.000000"
     if size >= 1000:
         return f"{value:,.1f}"
     return f"{value:.4f}" if size >= 1e-3 or size == 0 else f"{value:.{2 - math.floor(math.log10(size))}f}"
@@ -392,5 +394,11 @@ def _scale(view: MatrixView, layout: Layout, styles: Styles) -> Pieces:
     blank = (" " * layout.left, "normal")
     if view.difference:
         end = data.difference_scale
-        return [blank, *scale_bar(f"-{end:.3g}", f"+{end:.3g}", 19, styles, difference=True)]
-    return [blank, *scale_bar(f"{data.lower:.3g}", f"{data.upper:.3g}", 20, styles)]
+        return [blank, *scale_bar(f"-{_short(end)}", f"+{_short(end)}", 19, styles, difference=True)]
+    return [blank, *scale_bar(_short(data.lower), _short(data.upper), 20, styles)]
+
+
+def _short(value: float) -> str:
+    """Three digits, without an exponent."""
+    text = f"{value:.3g}"
+    return number(value) if "e" in text else text

@@ -13,6 +13,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import attention_models, attention_of, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
+from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.feed import Snapshot
@@ -146,7 +147,11 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in what this picture has, and follow the newest epoch unless another was chosen."""
+        before = self._place.run
         self._place.runs = [view.state for view in snapshot.runs.values() if view.state.probes]
+        run, asked = self._place.run, self._place.asked
+        if before is None and run is not None and asked not in {None, run.id}:
+            app_of(self).say(f"{asked} has no heatmaps: this is {run.id}", "muted")
         self._barren = snapshot.ended and all(
             attention_of(view.state.model) == "none" for view in snapshot.runs.values()
         )
@@ -167,6 +172,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def action_next_run(self) -> None:
         """Show the next run with probes."""
+        self.query_one(KeyBar).say("")
         self._place.next_run()
         self._load()
 
@@ -180,7 +186,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         """Show the attention on images of another class, or on all."""
         if self._probed is not None:
             if not self._place.next_group(self._probed, by):
-                self.query_one(KeyBar).say("every row of this heatmap is a class", "muted")
+                app_of(self).say("every row of this heatmap is a class", "muted")
             self._draw()
 
     def action_epoch(self, by: int) -> None:
@@ -200,7 +206,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         if self._playing is not None:
             self._stop_playing()
         elif self._place.run is not None and over_ssh():
-            self.query_one(KeyBar).say("over SSH nothing plays by itself: e and E step through the epochs", "muted")
+            app_of(self).say("over SSH nothing plays by itself: . and , step through the epochs", "muted")
         elif self._place.run is not None:
             self._place.go_to(self._place.epochs[0])
             self._load()
