@@ -15,7 +15,6 @@ from tui_attn.compare.summary import Summary, Versus, summarise
 from tui_attn.compare.text_tables import footnotes, model_rows
 from tui_attn.compare.verdicts import Look
 from tui_attn.compare.wording import extension_sentences, ordinal, points, sentences, verdict_sentence
-from tui_attn.experiment import model_info
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import TRASH, ExperimentDir
@@ -145,24 +144,16 @@ def test_experiments_without_a_plan(tmp_path: Path, extended: bool) -> None:
     assert "0.5 points was set afterwards" in remark
 
 
-def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`eca` stands in for a control of `se`."""
-    infos = dict(model_info.MODELS)
-    infos["eca"] = replace(infos["eca"], control=True)
-    infos["se"] = replace(infos["se"], blind_control="eca")
-    for module in ("tui_attn.experiment.model_info", "tui_attn.compare.pairs"):
-        monkeypatch.setattr(f"{module}.MODELS", infos)
-    models = ("base", "se", "self-attention", "eca")
-    given = {"eca": BASE[5:10], "self-attention": SE[:5]}
+def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(tmp_path: Path) -> None:
+    models = ("base", "se", "self-attention", "static")
+    given = {"static": BASE[5:10], "self-attention": SE[:5]}
     summary = summary_of(tmp_path, 5, config={"models": models}, accuracies=given)
     assert summary.comparisons == 2
-    control, against = versus_of(summary, "eca"), summary.get("se").versus_control
+    control, against = versus_of(summary, "static"), summary.get("se").versus_control
     assert (control.verdict, control.p_value, control.level) == (None, None, 0.95)
     assert control.ci95 == pytest.approx(verdict(BASE[:5], BASE[5:10], looks=(5, 10), resolution=1e-4).ci95)
-    assert "no verdict, because eca is a control" in str(verdict_sentence(summary, "eca"))
-    assert against is not None and against.against == "eca"
+    assert "no verdict, because static is a control" in str(verdict_sentence(summary, "static"))
+    assert against is not None and against.against == "static"
     assert against.ci95 == pytest.approx(verdict(BASE[5:10], SE[:5], 1, looks=(5, 10), resolution=1e-4).ci95)
     assert any("blind to the image" in sentence for sentence in sentences(summary, "se"))
     assert summary.get("self-attention").versus_control is None

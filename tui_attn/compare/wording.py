@@ -10,6 +10,7 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import beside, detectable, seeds_needed, spread_limit
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.verdicts import PLANNED_SHARE, critical_value
+from tui_attn.experiment.config import MAX_SEEDS
 from tui_attn.system.text import command_line, percent
 
 UNKNOWN = "–"
@@ -202,7 +203,7 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
     in `folder`, if any.
     """
     versus = _versus(summary, model)
-    if versus is None or versus.spread is None:
+    if versus is None or versus.spread is None or not (versus.decides or summary.experiments):
         return None
     what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
@@ -211,7 +212,7 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
         f" {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
     )
     most = seeds_needed(limit, difference, level=versus.level, looks=versus.looks or ())
-    if folder is None or most is None or most <= len(summary.seeds):
+    if folder is None or most is None or not len(summary.seeds) < most <= MAX_SEEDS:
         return said
     return f"{said}: '{command_line('extend', folder, f'--seeds {most}')}' trains them"
 

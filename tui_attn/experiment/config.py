@@ -39,7 +39,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
-_MAX_SEEDS = 10_000
+MAX_SEEDS = 10_000
 _JSON_KEYS = {"custom_models": "own_models"}
 """Field -> its key in files, where the two differ."""
 
@@ -95,9 +95,7 @@ class _Looks(Kind):
 
     def check(self, value: Any) -> None:
         numbers = value if isinstance(value, tuple) else ()
-        whole = all(
-            isinstance(look, int) and not isinstance(look, bool) and 2 <= look <= _MAX_SEEDS for look in numbers
-        )
+        whole = all(isinstance(look, int) and not isinstance(look, bool) and 2 <= look <= MAX_SEEDS for look in numbers)
         if not isinstance(value, tuple) or not whole or any(one >= two for one, two in pairwise(numbers)):
             wrong = shown(self.show(value) if isinstance(value, tuple) else value)
             raise ConfigError(f"must be ascending numbers of at least 2 seeds, such as 5,10, not {wrong}")
@@ -158,10 +156,8 @@ class ExperimentConfig:
         "fashion-mnist", _Dataset("data set", *DATASETS), f"{', '.join(DATASETS)} or folder:PATH.", label="data set"
     )
     epochs: int = option(15, Number(1, 1_000_000), "Passes over the training images.")
-    seeds: int = option(1, Number(1, _MAX_SEEDS), "Number of seeds per model.", example="5")
-    seed: int = option(
-        0, Number(0, _MAX_SEED - _MAX_SEEDS), "The first seed; the others follow it.", label="first seed"
-    )
+    seeds: int = option(1, Number(1, MAX_SEEDS), "Number of seeds per model.", example="5")
+    seed: int = option(0, Number(0, _MAX_SEED - MAX_SEEDS), "The first seed; the others follow it.", label="first seed")
     batch_size: int = option(128, Number(1, 1_000_000), "Images in a training step.")
     lr: float = option(0.001, Number(0, 1000, whole=False), "Adam's learning rate.", label="learning rate")
     augment: tuple[str, ...] = option((), _AUGMENT, "crop, flip, or crop,flip.", unset="none", label="augmentation")
