@@ -166,17 +166,15 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     """
 
     def __init__(self, listed: Sequence[Command], *, everything: bool = False) -> None:
-        super().__init__(
-            [lambda: partial(_Found, listed, self)],  # type: ignore[list-item,return-value]
-            placeholder="type a word to find a key" if everything else "type what you want to do",
-        )
+        super().__init__([lambda: partial(_Found, listed, self)])  # type: ignore[list-item,return-value]
         self.everything = everything
 
     def compose(self) -> ComposeResult:
         """What is typed, what is found, the keys."""
         with Vertical(id="--container"):
             with Horizontal(id="--input"):
-                yield _Input(placeholder=self._placeholder, select_on_focus=False)
+                asked = "type a word to find a key" if self.everything else "type what you want to do"
+                yield _Input(placeholder=asked, select_on_focus=False)
             with Vertical(id="--results"):
                 yield CommandList()
                 yield LoadingIndicator()
@@ -189,4 +187,4 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
 
     def action_choose(self) -> None:
         """Run what is selected."""
-        self._select_or_command()
+        self.query_one(CommandList).action_select()
