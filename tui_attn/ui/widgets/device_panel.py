@@ -73,6 +73,11 @@ class DevicePanel(Lines):
             self.refresh(layout=True)
         self.redraw()
 
+    def keep(self, readings: int) -> None:
+        """Let the graphs go back that many readings."""
+        self._history = deque(self._history, maxlen=readings)
+        self.redraw()
+
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """One line, or a title and bars."""
         if height == 1:
