@@ -254,3 +254,20 @@ def test_damage_to_what_is_read_is_told(tmp_path: Path) -> None:
         "base-s0/events.jsonl can't be read: it is missing",
         "se-s0/events.jsonl has damaged lines, which were passed over",
     )
+
+
+@pytest.mark.parametrize(("planned", "extended"), [(True, False), (True, True), (False, True)])
+def test_the_verdict_of_the_list_is_that_of_the_newest_look(tmp_path: Path, planned: bool, extended: bool) -> None:
+    config = ExperimentConfig(epochs=1, seeds=4, looks=(3, 5))
+    folder = recorded.record(tmp_path / "runs", config=config, planned=planned, probes=False)
+    if extended:
+        log = LogWriter(folder.events)
+        log.append("extended", seeds=4)
+        log.append("experiment_finished", experiment=folder.id, state="finished")
+        log.close()
+    entry = read_entry(folder)
+    versus = [found.versus_base for found in summarise(read_state(folder)).models if found.versus_base]
+    assert entry is not None and entry.best is not None
+    best = next(found for found in versus if found.delta == pytest.approx(entry.best.delta))
+    assert (entry.best.verdict, entry.best.seeds) == (best.verdict, best.pairs)
+    assert best.pairs == (3 if planned else 4)

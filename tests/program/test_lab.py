@@ -237,6 +237,9 @@ def test_a_loss_that_is_not_finite_ends_its_run_and_says_at_which_step(program: 
     assert f"step {int(broken.steps[-1])}" in (broken.reason or "")
     assert done.code == 3
     assert "failed" in done.out
+    found = program("compare", "--json").json()["models"][1]
+    assert (broken.diverged, found["runs"][0]["counts"], found["test_accuracy"]["mean"]) == (True, True, 0.1)
+    assert "diverged: it enters means and verdicts with the accuracy of guessing, 10.00 %" in done.out
 
 
 @pytest.mark.parametrize("command", ["stop", "pause", "skip", "unpause", "retry"])

@@ -14,6 +14,7 @@ from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest
+from tui_attn.experiment.run_state import NOT_FINITE
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
 from tui_attn.train import checkpoint, rng, step, tensors
@@ -369,6 +370,7 @@ def test_what_is_not_finite_in_evaluation_is_no_result(tmp_path: Path, which: st
     events = list(LogReader(made.folder.run("base-s0").events).read())
     assert "epoch" not in {event.type for event in events}
     assert events[-1]["state"] == "failed" and reason in events[-1]["reason"]
+    assert any(words in events[-1]["reason"] for words in NOT_FINITE), "or comparisons take the run for missing"
 
 
 def test_a_run_goes_on_in_the_precision_of_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
