@@ -333,6 +333,9 @@ def test_interventions_are_shown_with_the_plain_sentence(tmp_path: Path) -> None
         await opened(pilot, app, "6")
         await until(pilot, lambda: "falls by 3.00 points" in screen_text(app))
         assert "their mean over all images" in screen_text(app)
+        assert "%: it is the mean over other runs, or rounds otherwise. The changes" in " ".join(
+            screen_text(app).split()
+        )
         assert "no interventions on self-attention-s0 yet" in " ".join(screen_text(app).split())
 
     drive(make_app(folder), script, size=(120, 60))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -28,8 +28,13 @@ WHAT = (
 NOTHING = "No model of this experiment has attention that could be replaced: 'se' and 'self-attention' have."
 
 
-def rows(details: Details, progress: list[str], page: Page, models: Sequence[str], *, can_start: bool) -> list[Row]:
-    """A table for each of `models` with attention; above, how the computation gets on, where one is under way."""
+def rows(
+    details: Details, progress: list[str], page: Page, models: Mapping[str, float | None], *, can_start: bool
+) -> list[Row]:
+    """A table for each of `models` with attention; above, how the computation gets on, where one is under way.
+
+    `models`: by name, the mean test accuracy that the comparison shows.
+    """
     if not any(model in KINDS for model in models):
         return [EMPTY, *text(page, NOTHING, "muted")]
     found = [EMPTY]
@@ -41,11 +46,11 @@ def rows(details: Details, progress: list[str], page: Page, models: Sequence[str
         if can_start and not progress:
             found += [EMPTY, *text(page, "I computes it for every finished run, in the background", "bold")]
     for effects in details.effects:
-        found += _model(effects, page)
+        found += _model(effects, page, models.get(effects.model))
     return [*found, *remarks(page, details.no_effects)]
 
 
-def _model(effects: Effects, page: Page) -> list[Row]:
+def _model(effects: Effects, page: Page, compared: float | None) -> list[Row]:
     what = replaced_words(effects.model)
     runs = f"{len(effects.runs)} seeds" if len(effects.runs) > 1 else effects.runs[0].run
     own = f"  {runs}, {percent(effects.accuracy)} % with its own {what}; replaced by"
@@ -65,7 +70,20 @@ def _model(effects: Effects, page: Page) -> list[Row]:
     scale = [scale_row(end, width, 1 + label + layer + numbers + 2)] if width >= 16 else []
     titles = " " * (1 + label + layer) + f"{'points':>7}  {'95 % interval':<19}"
     titles += f"{'changed, %':>11}{'loss':>9}" if seen else ""
-    return [*sentence, EMPTY, head, EMPTY, Row(((titles, "muted"),)), *body, *scale, EMPTY]
+    other = text(page, said, "muted", hanging="  ") if (said := other_accuracy(effects, compared)) else []
+    return [*sentence, EMPTY, head, *other, EMPTY, Row(((titles, "muted"),)), *body, *scale, EMPTY]
+
+
+def other_accuracy(effects: Effects, compared: float | None) -> str:
+    """Why the accuracy with its own attention is another here than in the comparison; empty where it is the same."""
+    if compared is None or percent(compared) == percent(effects.accuracy):
+        return ""
+    several = any(found.precision == "bf16" for found in effects.runs)
+    why = "it computes the classifier and the attention in bf16, too, and this page in fp32" if several else ""
+    why = why or "it is the mean over other runs, or rounds otherwise"
+    return (
+        f"The comparison shows {percent(compared)} %: {why}. The changes below are from {percent(effects.accuracy)} %."
+    )
 
 
 def _line(effect: Effect, word: str, columns: tuple[int, int], seen: bool, scale: tuple[float, int], ink: str) -> Row:

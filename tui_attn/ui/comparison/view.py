@@ -113,7 +113,9 @@ class View:
         if self.page == CONFUSION:
             return by_class.confusion_rows(self.details, self.model, page)
         lines = [] if job is None or job.code == 0 else job.lines or ["starting"]
-        models = [] if self.overview is None else [entry.model for entry in self.overview.summary.models]
+        models = (
+            {} if self.overview is None else {entry.model: entry.accuracy for entry in self.overview.summary.models}
+        )
         return intervention_page.rows(self.details, lines, page, models, can_start=self.single)
 
     def _image_rows(self, page: Page) -> Sequence[Row]:
