@@ -149,3 +149,13 @@ def test_it_is_what_opens_at_the_end_and_leads_to_the_heatmaps(five: ExperimentD
 def test_every_state_fits(tmp_path: Path, scene: str, size: tuple[int, int]) -> None:
     folder = recorded.scene(tmp_path, scene, config=ExperimentConfig(epochs=2))
     assert fits(shown(folder, size), size)
+
+
+def test_ascii_has_a_sign_of_its_own_for_each_verdict_and_dot(five: ExperimentDir) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await opened(pilot, app)
+        await until(pilot, lambda: "difference from base" in screen_text(app))
+        assert "? one seed" not in screen_text(app)
+        assert ". one seed" in screen_text(app)
+
+    drive(make_app(five, ascii=True), script, size=(80, 24))
