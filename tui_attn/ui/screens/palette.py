@@ -122,10 +122,10 @@ class _Found(Provider):
         def style(name: str) -> Style:
             return Style.from_styles(self.app.get_component_styles(name))
 
-        plain = "normal" if command.possible else "faint"
+        plain = "normal" if command.possible else "muted"
         keys = fit(command.keys, max(_KEYS_WIDTH, len(command.keys)))
         return Content.assemble(
-            (f"{keys} ", style("key")), text.stylize_before(style(plain)), (f"  {_PLACES[command.id]}", style("faint"))
+            (f"{keys} ", style("key")), text.stylize_before(style(plain)), (f"  {_PLACES[command.id]}", style("muted"))
         )
 
     def _run(self, command: Command) -> Any:
@@ -150,6 +150,7 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
         width: 1fr; height: 1; border: none; padding: 0 1; visibility: visible; background: $background;
         color: $foreground;
     }
+    PaletteScreen CommandInput > .input--placeholder { color: $muted; }
     PaletteScreen #--input { height: 1; border: none; visibility: visible; }
     PaletteScreen #--results { overlay: none; height: auto; max-height: 78vh; visibility: visible; margin: 1 0; }
     PaletteScreen CommandList {
