@@ -50,7 +50,7 @@ def test_lines_when_piped_one_for_each_epoch_and_run_and_the_table(finished: Pro
     epochs = [line for line in text.splitlines() if re.search(r" epoch +\d+/2 ", line)]
     assert len(epochs) == 6
     for line in epochs:
-        assert re.search(r"train loss \d\.\d+ .*test accuracy 0\.\d+ .*[\d,]+ images/s", line)
+        assert re.search(r"train loss \d\.\d+ .*test accuracy \d+\.\d\d % .*[\d,]+ images/s", line)
     assert re.search(r"^parameters +[\d,]+ +[\d,]+ +[\d,]+$", text, re.MULTILINE)
     assert f"files: {finished.newest().path}" in text
     assert "\x1b" not in text

@@ -486,7 +486,7 @@ def test_what_takes_long_is_shown_turning_and_then_gone(runs_dir: Path, monkeypa
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await listed(pilot, app)
-        await pilot.press("D")
+        await pilot.press("W")
         seen: set[str] = set()
         while len(seen) < 2:
             await until(pilot, lambda: "reading" in screen_text(app).splitlines()[-1])

@@ -155,7 +155,7 @@ class HistoryView:
         self.marked: set[str] = set()
         self.selected: str | None = None
         self.thrown_away: list[Trashed] = []
-        """What was thrown away since the program began, the last one last."""
+        """Deletions of this session, newest last."""
         self._rows: list[Entry] | None = None
 
     @property
@@ -175,7 +175,7 @@ class HistoryView:
 
     @property
     def current(self) -> Entry | None:
-        """The entry that the user is at."""
+        """The selected entry."""
         rows = self.rows
         return rows[self.index] if rows else None
 

@@ -32,7 +32,7 @@ _PLACEHOLDER = "words in id, name, note, data set, models, state"
 
 
 class HistoryScreen(Screen[None], inherit_bindings=False):
-    """Every experiment in `runs_dir`; `view` holds how the user arranged them, from one time to the next."""
+    """Every experiment in `runs_dir`; `view` keeps filter, order and marks."""
 
     BINDINGS = bindings(HISTORY_KEYS)
 
@@ -50,7 +50,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     @property
     def selected(self) -> Entry | None:
-        """The experiment that the user is at."""
+        """The selected experiment."""
         return self.view.current
 
     def folder(self, entry: Entry) -> ExperimentDir:
@@ -85,11 +85,11 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self._reader.stop()
 
     def on_screen_suspend(self) -> None:
-        """Nobody sees the list now."""
+        """Pause reading while the list is hidden."""
         self._reader.set_active(False)
 
     def on_screen_resume(self) -> None:
-        """Somebody sees it again."""
+        """Resume reading."""
         self._reader.set_active(True)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -171,12 +171,12 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self.renew()
 
     def action_turn(self) -> None:
-        """Sort the other way round."""
+        """Reverse the order."""
         self.view.turn()
         self.renew()
 
     def action_back(self) -> None:
-        """Take the filter away, then leave the list."""
+        """Clear the filter, or leave the list."""
         if self.view.filter:
             self.on_line_input_discarded()
         else:
@@ -203,18 +203,18 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         open_form(app_of(self), None if self.selected is None else self.folder(self.selected))
 
     def action_mark(self) -> None:
-        """Mark the experiment, or not any more, and go to the next."""
+        """Mark or unmark the experiment and select the next."""
         self.view.mark()
         self.view.move(1)
         self.renew()
 
     def action_unmark(self) -> None:
-        """Mark none."""
+        """Clear the marks."""
         self.view.marked.clear()
         self.renew()
 
     def action_compare(self) -> None:
-        """Compare the marked experiments, or the models of the one that the user is at."""
+        """Compare the marked experiments, or the models of the selected one."""
         from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, Source
         from tui_attn.ui.screens.comparison import ComparisonScreen
 
@@ -242,7 +242,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
     # ---- tidying up
 
     def action_pin(self) -> None:
-        """Pin it, or let it go."""
+        """Pin or unpin it."""
         entry = self.selected
         if entry is not None:
             self._do(lambda: organize.pin(self.folder(entry), not entry.pinned), "")
@@ -300,7 +300,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             app.call_later(app.close_experiment)
 
     def action_undo(self) -> None:
-        """Take back what was deleted last."""
+        """Restore what was deleted last."""
         item = self.view.thrown_away.pop()
         self._do(lambda: organize.restore(item), f"{item.id} is back")
 
