@@ -208,10 +208,8 @@ class Layout:
 def number(value: float) -> str:
     """A value of a heatmap in words: decimals as long as eight of them show three digits."""
     size = abs(value)
-    if not math.isfinite(value):
-        return f"{value:.3g}"
-    if 0 < size < 1e-6:
-        return "0.000000"
+    if 0 < size < 1e-6 or not math.isfinite(value):
+        return "0.000000" if size < 1 else str(value)
     if size >= 1000:
         return f"{value:,.1f}"
     return f"{value:.4f}" if size >= 1e-3 or size == 0 else f"{value:.{2 - math.floor(math.log10(size))}f}"
@@ -399,6 +397,4 @@ def _scale(view: MatrixView, layout: Layout, styles: Styles) -> Pieces:
 
 
 def _short(value: float) -> str:
-    """Three digits, without an exponent."""
-    text = f"{value:.3g}"
-    return number(value) if "e" in text else text
+    return number(value) if "e" in f"{value:.3g}" else f"{value:.3g}"
