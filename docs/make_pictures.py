@@ -347,7 +347,7 @@ def compare_seeds(session: Session) -> None:
     session.until("loss")
     session.rest(2.0)
     session.press("c", rest=3.0)
-    session.shoot("comparison", size=(120, 44))
+    session.shoot("comparison", size=(120, 40))
     session.press("4", "m", rest=2.0)
     session.shoot("confusion", size=(120, 26))
     session.press("5", rest=3.0)
