@@ -79,7 +79,7 @@ def test_names_are_unlike_each_other_and_the_labs() -> None:
         (("a\x1b[2J.py:N",), "is in a Python file"),
         (("~nobody-here/x.py:N",), "there is no such user"),
         (("./x.py:N", "x.py:N"), "names a model twice"),
-        (("resnet",), "a file of your own, as in ./my_net.py:MyNet"),
+        (("resnet",), "your own, as in ./my_net.py:MyNet"),
     ],
 )
 def test_what_can_be_no_model_is_one_line(models: tuple[str, ...], words: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
-from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, with_controls
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, is_control, with_controls
 from tui_attn.experiment.options import (
     WHERE,
     Choice,
@@ -307,8 +307,8 @@ def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[Cus
         names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODELS)
         for name in names:
             if not isinstance(name, str) or name not in {*MODELS, *(model.name for model in found)}:
-                known_names = (*MODELS, f"a file of your own, as in {custom_model.EXAMPLE}")
-                raise ConfigError(f"unknown model '{shown(name)}': {suggest(shown(name), known_names)}")
+                few = (*(model for model in MODELS if not is_control(model)), f"your own, as in {custom_model.EXAMPLE}")
+                raise ConfigError(f"unknown model '{shown(name)}': {suggest(shown(name), MODELS, listed=few)}")
         if len(set(names)) != len(names):
             raise ConfigError("names a model twice: name each once, and use --seeds for repetitions")
     except ConfigError as error:

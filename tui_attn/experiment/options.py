@@ -34,8 +34,8 @@ class ConfigError(ValueError):
         """The option's name without dashes; None where the mistake is in no option."""
 
 
-def suggest(word: str, known: Iterable[str], *, lister: str | None = None) -> str:
-    """A hint that names the nearest of `known`; else all of them, or the command `lister`, which lists them."""
+def suggest(word: str, known: Iterable[str], *, lister: str | None = None, listed: Iterable[str] | None = None) -> str:
+    """A hint that names the nearest of `known`; else those `listed`, by default all, or the command `lister`."""
     import difflib  # costs start-up time
 
     names = list(known)
@@ -44,7 +44,9 @@ def suggest(word: str, known: Iterable[str], *, lister: str | None = None) -> st
     near = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"
-    return f"choose from {', '.join(names)}" if lister is None else f"'{lister}' lists them"
+    return (
+        f"choose from {', '.join(names if listed is None else listed)}" if lister is None else f"'{lister}' lists them"
+    )
 
 
 def split_list(text: str) -> tuple[str, ...]:
