@@ -49,7 +49,7 @@ def config(
     test_notify: Annotated[bool, typer.Option("--test-notify", help="Send a test by every way in [notify].")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting and where it comes from; create a configuration file."""
+    """Show every setting and its source; create a configuration file."""
     file = _file(context)
     if path:
         typer.echo(file)
