@@ -30,7 +30,6 @@ WHY = {
     "train/interventions.py": LIBRARY,
     "train/worker.py": LIBRARY,
     "ui/app.py": SCREEN,
-    "ui/comparison/parts.py": SCREEN,
     "ui/comparison/source.py": SCREEN,
     "ui/comparison/view.py": SCREEN,
     "ui/entry.py": SCREEN,
@@ -47,6 +46,7 @@ WHY = {
     "ui/widgets/curves_panel.py": SCREEN,
     "ui/widgets/heatmap_facts.py": SCREEN,
     "ui/widgets/metric_plot.py": SCREEN,
+    "ui/widgets/scroller.py": SCREEN,
 }
 """Files whose functions import -> why."""
 
