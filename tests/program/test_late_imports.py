@@ -29,6 +29,7 @@ WHY = {
     "train/custom_model_check.py": LIBRARY,
     "train/interventions.py": LIBRARY,
     "train/worker.py": LIBRARY,
+    "cli/explaining.py": COMMANDS,
     "ui/": SCREEN,
 }
 """Files (of `ui/` all together) whose functions import -> why."""
