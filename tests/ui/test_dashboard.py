@@ -130,6 +130,17 @@ def test_of_the_runs_of_a_worker_one_has_the_turn(tmp_path: Path) -> None:
         drive(make_app(folder), script)
 
 
+def test_of_the_models_of_a_worker_one_has_the_turn(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        rows = screen_text(app).splitlines()[2:5]
+        assert [sum(sign in row for row in rows) for sign in (" ▶ 0/2", " ▷ 0/2")] == [1, 2]
+
+    folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=5, seeds=2), states="running")
+    with alive(folder):
+        drive(make_app(folder), script)
+
+
 def test_space_hides_curves_and_shows_them_again(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)

@@ -7,6 +7,7 @@ it. Coordinates are whole pixels on the canvas: the kernel ends the process when
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -150,6 +151,7 @@ def _drawn(
 
 _EMPTY = " \u2800┈░:"
 """What a line may be drawn over: nothing, the grid, a band."""
+_DRAWN = re.compile(f"[^{_EMPTY}]")
 
 
 def bands(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
@@ -197,10 +199,11 @@ def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
             if line.isspace():
                 continue
             glyphs, styles = grid.glyphs[row], grid.styles[row]
-            for column, glyph in enumerate(line):
-                if glyph not in _EMPTY and glyphs[column] in _EMPTY:
+            for found in _DRAWN.finditer(line):
+                column = found.start()
+                if glyphs[column] in _EMPTY:
                     under = styles[column]
-                    glyphs[column], styles[column] = glyph, under + style if under.bgcolor else style
+                    glyphs[column], styles[column] = found[0], under + style if under.bgcolor else style
 
 
 def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> None:

@@ -68,6 +68,8 @@ def _state(entry: Entry) -> Piece:
         shown = [view.shown for view in entry.views]
         done = shown.count("finished")
         state = entry.view.shown if done == len(shown) or entry.view.shown != "finished" else "queued"
+        if entry.waiting and state == "running":
+            return f"▷ {done}/{len(shown)}", "muted"
         return f"{formatting.GLYPHS.get(state, '?')} {done}/{len(shown)}", formatting.STATE_INKS.get(state, "normal")
     if entry.waiting:
         return "▷ waiting", "muted"
@@ -207,7 +209,9 @@ class RunTable(Lines, can_focus=True):
         for name, members in models.items():
             model = members[0].state.model
             if self.folds:
-                self._entries.append(Entry(name, name, model, tuple(members), is_model=True))
+                held = {view.state.id for view in members if view.shown == "running"}
+                turn = Entry(name, name, model, tuple(members), is_model=True, waiting=bool(held) and held <= waiting)
+                self._entries.append(turn)
             if not self.folds or name in self._unfolded:
                 self._entries += [
                     Entry(view.state.id, view.state.id, model, (view,), waiting=view.state.id in waiting)
