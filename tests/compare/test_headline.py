@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.recorded import record, scene
+from tests.recorded import record, scene, supervised
 from tui_attn.compare.headline import LONGEST, headline
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.textfit import cells
@@ -62,3 +62,19 @@ def test_many_models_with_long_names_are_counted(tmp_path: Path) -> None:
     text = said(tmp_path, models=models, seeds=3)
     assert cells(text) <= LONGEST
     assert "models" in text or "+" in text
+
+
+def test_before_the_first_look_it_says_how_far_it_is(tmp_path: Path) -> None:
+    states = {f"{model}-s{seed}": "queued" for model in ("base", "se", "self-attention") for seed in (2, 3, 4)}
+    made = record(
+        tmp_path,
+        config=ExperimentConfig(epochs=2, seeds=5, looks=(5, 10)),
+        planned=True,
+        states=states,
+        accuracies={"base": BASE, "se": SE, "self-attention": SELF},
+        predictions=False,
+        probes=False,
+    )
+    with supervised(made):
+        text = headline(summarise(read_state(made)))
+    assert text.startswith("2 of 5 seeds, first look at 5: nothing decided yet. se +1.05, self-attention -1.95 points")
