@@ -14,13 +14,7 @@ from dataclasses import dataclass, field
 
 from tui_attn.experiment.events import STEP_METRICS, Event, number
 from tui_attn.experiment.folders import ID
-from tui_attn.experiment.run_state import (
-    RUN_ENDED,
-    RUN_LIVE,
-    RUN_OPEN,
-    EpochResult,
-    RunState,
-)
+from tui_attn.experiment.run_state import RUN_ENDED, RUN_LIVE, RUN_OPEN, EpochResult, RunState
 
 __all__ = [
     "EXPERIMENT_ENDED",
@@ -337,8 +331,8 @@ def _epoch(state: ExperimentState, run: RunState, event: Event) -> None:
             t=event.t,
             train_loss=number(event["train_loss"]),
             train_accuracy=number(event["train_accuracy"]),
-            test_loss=number(event["test_loss"]),
-            test_accuracy=number(event["test_accuracy"]),
+            test_loss=loss,
+            test_accuracy=accuracy,
             images=event["images"],
             train_seconds=number(event["train_seconds"]),
             peak_memory=event["peak_memory"],
