@@ -166,6 +166,14 @@ def test_facts_of_attention() -> None:
     assert alike.learned is False
 
 
+def test_rounding_alone_is_no_pattern_between_classes() -> None:
+    same = np.full((10, 32), 0.7, np.float32)
+    rounded = np.nextafter(same, np.float32(1), where=np.arange(10)[:, None] % 3 == 0, out=same.copy())
+    [facts] = heatmap_facts({"static1/by_class": rounded}, {"static1/by_class": same})
+    assert facts.classes.change == "similar"
+    assert facts.classes.strength == 0
+
+
 def test_without_the_untrained_network_nothing_is_learned() -> None:
     (facts,) = heatmap_facts(gates(np.random.default_rng(0), 0.05, 0.2))
     assert facts.learned is None

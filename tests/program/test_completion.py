@@ -18,6 +18,7 @@ import pytest
 from tests import recorded
 from tests.program.conftest import Program
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.model_info import MODELS
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -99,7 +100,7 @@ def test_runs_of_the_experiment_that_is_named(shown: Program) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--models", "base,s"], ["base,se", "base,self-attention"]),
+        (["--models", "base,s"], [f"base,{model}" for model in MODELS if model.startswith("s")]),
         (["--dataset", "c"], ["cifar10", "cifar100"]),
         (["data", "f"], ["fashion-mnist", "folder:"]),
         (["--precision", ""], ["auto", "fp32", "bf16"]),

@@ -39,7 +39,7 @@ def untrained(model: str, seed: int, images: Images) -> CNN_SE | CNN_SelfAttenti
 
 @pytest.mark.parametrize(("model", "networks"), [("se", 32), ("self-attention", 14)])
 def test_untrained_networks_cannot_be_told_apart(model: str, networks: int, images: Images, probe: ProbeSet) -> None:
-    """In at least 90 % of all pairs, in every layer."""
+    """In at least 95 % of all pairs, in every layer, whichever of the two patterns is looked at."""
     found: list[Arrays] = [collect(untrained(model, seed, images), probe)[0] for seed in range(networks)]
     told: dict[str, list[bool | None]] = {}
     for first, second in combinations(found, 2):
@@ -47,7 +47,7 @@ def test_untrained_networks_cannot_be_told_apart(model: str, networks: int, imag
             told.setdefault(facts.layer, []).append(facts.learned)
     assert set(told) == ({"se1", "se2"} if model == "se" else {"attention"})
     for layer, pairs in told.items():
-        assert np.mean([pair is True for pair in pairs]) <= 0.10, layer
+        assert np.mean([pair is True for pair in pairs]) <= 0.05, layer
         assert None not in pairs
 
 

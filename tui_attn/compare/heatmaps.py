@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 FACTOR = 3.0
 """How many times as strong as before training a pattern must be to count as stronger; below 1/3 it is flattened.
 
-Of all pairs among 200 untrained networks on Fashion-MNIST and 120 on the synthetic data, 97 % and more differ by less
-in each pattern. A test that permutes channels between two networks would be wrong far more often: the channels of one
-network share its hidden layer and are not independent.
+"Learned" is one-sided and says that either of two patterns is stronger. Of all ordered pairs among 60 untrained
+networks of se, self-attention and eca each, on Fashion-MNIST and on the synthetic data, either is in 0.5 to 3 % of
+the pairs of a layer. A test that permutes channels between two networks would be wrong far more often: the channels
+of one network share its hidden layer and are not independent.
 """
 FOLLOWS = 0.5
 """Rank correlation from which on a pattern is said to follow the random start."""
@@ -120,6 +121,7 @@ def _facts(layer: str, arrays: Arrays, untrained: Arrays | None) -> HeatmapFacts
         untrained = before = None
     centred = by_class - by_class.mean(axis=0)
     start = None if before is None else before - before.mean(axis=0)
+    size = float(abs(by_class).max())
     images = _images(arrays, len(by_class))
     total = None if images is None else float(images.sum())
     return HeatmapFacts(
@@ -132,7 +134,7 @@ def _facts(layer: str, arrays: Arrays, untrained: Arrays | None) -> HeatmapFacts
         effective_rank_untrained=None if start is None else effective_rank(start),
         most_rank=len(by_class) - 1,
         levels=Pattern(_levels(layer, arrays), None if untrained is None else _levels(layer, untrained)),
-        classes=Pattern(_rms(centred), None if start is None else _rms(start)),
+        classes=Pattern(_rms(centred, size), None if start is None else _rms(start, size)),
         follows_start=None if start is None else rank_correlation(centred, start),
     )
 
@@ -263,8 +265,10 @@ def _saturated(layer: str, arrays: Arrays) -> tuple[float, float] | None:
     return (low, high) if 0 <= low <= 1 and 0 <= high <= 1 else None
 
 
-def _rms(values: NDArray[Any]) -> float:
-    return math.sqrt(float((values**2).mean()))
+def _rms(values: NDArray[Any], beside: float = 0.0) -> float:
+    """The root mean square; 0 where it is no more than the rounding of float32 numbers as large as `beside`."""
+    found = math.sqrt(float((values**2).mean()))
+    return found if found > 1e-6 * beside else 0.0
 
 
 def _levels(layer: str, arrays: Arrays) -> float:
