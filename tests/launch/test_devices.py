@@ -112,3 +112,21 @@ def test_a_library_that_fails_means_no_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pynvml.nvmlInit", fail)
     machine = devices.probe()
     assert (machine.gpus, machine.driver_cuda, machine.details) == (0, None, ())
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "cuda", "capability", "usable"),
+    [
+        ("2.14.0", "13.0", (7, 0), False),
+        ("2.11.0+cu128", "12.8", (7, 0), False),
+        ("2.11.0+cu128", "12.8", (7, 5), True),
+        ("2.14.0+cu126", "12.6", (5, 2), True),
+        ("2.14.0+cu126", "12.6", (3, 7), False),
+        ("2.14.0a0+git1234", "12.8", (7, 0), True),  # built by somebody, for whatever GPUs
+    ],
+)
+def test_the_least_capability_is_that_of_pytorchs_own_wheels(
+    torch_version: str, cuda: str, capability: tuple[int, int], usable: bool
+) -> None:
+    machine = Machine(1, torch_version, cuda, False, "13.0", (GpuDetails("GPU", capability),))
+    assert (devices.unusable(machine, 0) is None) is usable

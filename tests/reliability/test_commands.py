@@ -10,7 +10,7 @@ from tests.reliability.invariants import Reference
 from tests.waiting import eventually
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.follower import read_state
-from tui_attn.launch import control
+from tui_attn.launch import control, starting
 from tui_attn.supervision.control import TOO_LATE
 
 
@@ -66,3 +66,12 @@ def test_an_older_stop_is_not_taken_for_the_effect_of_a_new_one(lab: Lab) -> Non
     late = control.send(experiment, "stop")
     lab.finish(experiment)
     assert read_state(experiment).state.acknowledged[late] == ("stop", TOO_LATE)
+
+
+def test_resuming_what_is_finished_starts_nothing_whoever_asks(lab: Lab) -> None:
+    experiment = lab.make(models=("base",), epochs=1)
+    lab.finish(experiment)
+    before = experiment.events.read_bytes()
+    with pytest.raises(starting.NothingToResumeError, match="is finished"):
+        starting.resume(experiment)
+    assert experiment.events.read_bytes() == before

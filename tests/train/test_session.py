@@ -1,6 +1,8 @@
 """One run in training, in this process: reproducible, resumable at every step, and not disturbed by being watched."""
 
 import math
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +19,14 @@ from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest
 from tui_attn.experiment.run_state import NOT_FINITE
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.models import CNN_SelfAttention
+from tui_attn.system.signals import Signals
 from tui_attn.train import checkpoint, rng, step, tensors
+from tui_attn.train.command_pipe import CommandPipe
 from tui_attn.train.probe import ProbeSet, collect
 from tui_attn.train.session import PrecisionChangedError
+from tui_attn.train.step import Stepper
 from tui_attn.train.trainer import NotFiniteError
+from tui_attn.train.worker import Worker
 from tui_attn.train.worker_context import WorkerContext, device_is_lost, explain
 
 CPU = torch.device("cpu")
@@ -287,9 +293,42 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
         session.train_epoch(never)
 
 
+def test_the_draws_of_an_epoch_are_those_of_its_steps_one_by_one() -> None:
+    """Of each step's own generator, crop first, as in experiments of earlier versions."""
+    sizes, seeds = [16, 16, 5], [3, 1, 2]
+    found = tensors.draw(sizes, ("crop", "flip"), seeds, torch.device("cpu"))
+    begin = 0
+    for size, seed in zip(sizes, seeds, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        part = found.part(begin, begin + size)
+        assert part.shift is not None
+        assert part.mirrored is not None
+        assert torch.equal(part.shift, torch.randint(0, 9, (2, size), generator=generator))
+        assert torch.equal(part.mirrored, torch.rand(size, generator=generator) < 0.5)
+        begin += size
+
+
+def test_the_last_evaluation_is_not_computed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = context(make(tmp_path, epochs=1))
+    made.open("base-s0")
+    session = made.session("base-s0")
+    calls: list[int] = []
+    evaluate = Stepper.evaluate
+
+    def counted(self: Stepper, images: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        return evaluate(self, images)
+
+    monkeypatch.setattr(Stepper, "evaluate", counted)
+    session.train_epoch(never)
+    session.finish()
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("augment", [("crop",), ("flip",), ("crop", "flip")])
 def test_augmentation_is_each_images_own_and_reproducible(augment: tuple[str, ...]) -> None:
-    from tui_attn.train.tensors import augment as augmented
+    def augmented(images: torch.Tensor, kinds: tuple[str, ...], seed: int) -> torch.Tensor:
+        return tensors.augment(images, tensors.draw([len(images)], kinds, [seed], torch.device("cpu")))
 
     image = torch.arange(28 * 28, dtype=torch.int64).remainder(251).to(torch.uint8).view(1, 1, 28, 28)
     batch = image.expand(64, 1, 28, 28).contiguous()
@@ -449,3 +488,18 @@ def test_each_seed_has_its_own_images_unless_the_experiment_began_with_the_first
         worker.open(run)
         worker.close(run)
     assert loaded == drawn_from
+
+
+def test_a_model_that_calls_sys_exit_fails_its_run_and_says_so(tmp_path: Path) -> None:
+    experiment = make(tmp_path)
+    made = context(experiment)
+    reading, writing = os.pipe()
+    with Signals([]) as signals:
+        worker = Worker(experiment, made, CommandPipe(reading, signals))
+        made.open("base-s0")
+        assert not worker._guarded("base-s0", lambda: sys.exit(0))
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    last = LogReader(experiment.run("base-s0").events).read()[-1]
+    assert (last.type, last["state"]) == ("ended", "failed")
+    assert "its code called sys.exit(0)" in last["reason"]

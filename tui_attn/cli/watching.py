@@ -144,27 +144,26 @@ def resume(
     from tui_attn.cli.reporters import print_result
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
-    from tui_attn.experiment.reducer import EXPERIMENT_ENDED
     from tui_attn.launch import starting
 
     folder = find_experiment(runs_dir, experiment)
-    follower = read_state(folder)
-    runs = follower.state.runs.values()
-    if runs and follower.state.state in EXPERIMENT_ENDED and all(run.state in {"finished", "skipped"} for run in runs):
-        print_result(follower)
-        return follower.state.exit_code
     with interruptible() as signals:
-        with console.FetchProgress() as progress:
-            started = starting.resume(
-                folder,
-                trust_code=trust_code,
-                data_dir=data_dir,
-                progress=progress,
-                tell=console.say,
-                before_start=signals.start,
-                notify=file_settings(context).notify,
-                wait=signals.pause,
-            )
+        try:
+            with console.FetchProgress() as progress:
+                started = starting.resume(
+                    folder,
+                    trust_code=trust_code,
+                    data_dir=data_dir,
+                    progress=progress,
+                    tell=console.say,
+                    before_start=signals.start,
+                    notify=file_settings(context).notify,
+                    wait=signals.pause,
+                )
+        except starting.NothingToResumeError:
+            follower = read_state(folder)
+            print_result(follower)
+            return follower.state.exit_code
         return show(
             context,
             folder,

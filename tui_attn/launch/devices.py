@@ -186,7 +186,8 @@ def unusable(machine: Machine, index: int) -> str | None:
             f" update the driver, or install a torch for CUDA {driver[0]}"
         )
     capability = machine.details[index].capability if index < len(machine.details) else None
-    least = next((least for cuda, least in _LEAST_CAPABILITY if built >= cuda), (0, 0))
+    limits = _LEAST_CAPABILITY if _is_official(machine) else ()
+    least = next((least for cuda, least in limits if built >= cuda), (0, 0))
     if capability is not None and capability < least:
         name = machine.details[index].name
         return (
@@ -196,8 +197,17 @@ def unusable(machine: Machine, index: int) -> str | None:
     return None
 
 
-_LEAST_CAPABILITY = (((13, 0), (7, 5)), ((12, 8), (7, 0)), ((0, 0), (5, 0)))
-"""From which CUDA version on torch's builds need which compute capability."""
+_LEAST_CAPABILITY = (((12, 8), (7, 5)), ((0, 0), (5, 0)))
+"""From which CUDA version on PyTorch's own wheels need which compute capability.
+
+The smallest of TORCH_CUDA_ARCH_LIST in its .ci/manywheel/build_cuda.sh: 5.0 for CUDA 12.6, 7.5 for 12.8 since torch
+2.11 (https://github.com/pytorch/pytorch/issues/172352) and for 13 (https://github.com/pytorch/pytorch/issues/190385).
+"""
+
+
+def _is_official(machine: Machine) -> bool:
+    """Whether the torch is one of PyTorch's own wheels; others may be built for other GPUs."""
+    return re.fullmatch(r"[0-9.]+(\+cu[0-9]+)?", machine.torch_version or "") is not None
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -24,10 +24,12 @@ from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.finding import next_in_order
-from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir, run_id
+from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import control, custom_models, devices
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.children import Folder
@@ -40,6 +42,10 @@ ELSEWHERE_WITHIN = 5.0
 """Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
 
 Tell = Callable[[str], object]
+
+
+class NothingToResumeError(LaunchError):
+    """Every run of the experiment is finished or skipped."""
 
 
 class CancelledError(Exception):
@@ -111,6 +117,8 @@ def resume(
     remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError` and `LaunchError`.
     """
     identity = _identity(folder)
+    control.check_owner(folder)
+    _check_unfinished(folder)
     _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
     before_start()
     return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
@@ -265,6 +273,15 @@ def _check(
             export.require_tensorboard()
         except export.ExportError as error:
             tell(f"{folder.id} trains on without TensorBoard's event files: {error}")
+
+
+def _check_unfinished(folder: ExperimentDir) -> None:
+    follower = read_state(folder)
+    config, runs = follower.manifest.config, follower.state.runs
+    wanted = [run_id(model, seed) for model in config.models for seed in config.seed_list]
+    over = all(run in runs and runs[run].state in {"finished", "skipped"} for run in wanted)
+    if over and follower.state.state in EXPERIMENT_ENDED:
+        raise NothingToResumeError(f"{folder.id} is finished: more seeds continue it")
 
 
 def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:

@@ -32,6 +32,20 @@ def peak_memory(device: torch.device) -> int | None:
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Measure the peak from now on, where the device can: several runs take turns in one worker."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def gpu_uuid(device: torch.device) -> dict[str, str]:
+    """`gpu`: which GPU it is, whatever its index; nothing where the device doesn't tell."""
+    if device.type != "cuda":
+        return {}
+    found = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return {} if found is None else {"gpu": f"GPU-{found}"}
+
+
 def device_name(device: torch.device) -> str:
     """What people call it."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -56,8 +56,9 @@ class Tally:
 
     def read(self) -> tuple[list[float], int]:
         """The loss of each step that was noted, and all right answers. Needs one step at least."""
-        losses = torch.stack(self._losses).tolist()
-        return losses, int(torch.stack(self._corrects).sum().item())
+        correct = torch.stack(self._corrects).sum().to(torch.int32)
+        packed = torch.cat([torch.stack(self._losses).view(torch.int32), correct[None]]).cpu()  # waits but once
+        return packed[:-1].view(torch.float32).tolist(), int(packed[-1])
 
     def clear(self) -> None:
         """Begin anew."""

@@ -17,7 +17,7 @@ from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, networks, probe
-from tui_attn.train.accelerator import device_name, peak_memory
+from tui_attn.train.accelerator import device_name, gpu_uuid, peak_memory, reset_peak_memory
 from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
@@ -58,6 +58,7 @@ class Session:
         experiment = ExperimentDir(folder.path.parent)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._since_checkpoint = time.monotonic()
+        self._logits: torch.Tensor | None = None
 
     @property
     def progress(self) -> Progress:
@@ -93,6 +94,7 @@ class Session:
             "worker": os.getpid(),
             "device": str(trainer.device),
             "device_name": device_name(trainer.device),
+            **gpu_uuid(trainer.device),
             "precision": trainer.precision,
             "threads": torch.get_num_threads(),
             "epochs": self.config.epochs,
@@ -179,6 +181,7 @@ class Session:
         """
         trainer = self._trainer
         trainer.take_streams()
+        reset_peak_memory(trainer.device)
         self._writer.beat(now=True)
         try:
             while not self.done:
@@ -219,7 +222,7 @@ class Session:
         fault("append")
 
     def _end_epoch(self) -> None:
-        _, test_loss, test_accuracy = self._trainer.evaluate(self._writer.beat)
+        self._logits, test_loss, test_accuracy = self._trainer.evaluate(self._writer.beat)
         train_loss, train_accuracy = self._trainer.end_epoch()
         progress = self.progress
         self._writer.record(
@@ -260,7 +263,9 @@ class Session:
 
     def finish(self) -> None:
         """Save the predictions and the weights of the last epoch, and record that the run is finished."""
-        logits, _, _ = self._trainer.evaluate(self._writer.beat)
+        logits = self._logits  # of the last epoch, unless that was evaluated by another process
+        if logits is None:
+            logits, _, _ = self._trainer.evaluate(self._writer.beat)
         predictions = {
             "logits": logits.numpy(),
             "labels": self._trainer.data.test_labels.cpu().numpy().astype(np.int64),

@@ -17,6 +17,8 @@ Precision = Literal["fp32", "bf16"]
 EVALUATION_BATCH = 200
 """Images evaluated at once: their widest feature map in float32 stays in a CPU's caches and below the allocator's
 limit for memory that it returns to the system."""
+EVALUATION_BATCH_CUDA = 2_500
+"""The same on CUDA, where few large kernels are faster than many small ones."""
 
 
 class PrecisionError(ValueError):
@@ -111,7 +113,8 @@ class Stepper:
         """The logits, float32 (N, classes), of images uint8 (N, K, H, W)."""
         self.model.eval()
         try:
-            return torch.cat([self._forward(part) for part in torch.split(images, EVALUATION_BATCH)])
+            size = EVALUATION_BATCH_CUDA if self._device.type == "cuda" else EVALUATION_BATCH
+            return torch.cat([self._forward(part) for part in torch.split(images, size)])
         finally:
             self.model.train()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,23 +68,50 @@ def load(
     )
 
 
-def augment(images: Tensor, kinds: tuple[str, ...], seed: int) -> Tensor:
-    """A batch uint8 (B, K, H, W) with each image moved by up to 4 pixels (crop) or mirrored (flip) by itself.
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How each image of some steps is augmented, on the device."""
 
-    The draws come from `seed` alone. Crop pads by reflection, as common on CIFAR-10 (He et al.,
-    https://arxiv.org/abs/1512.03385, pad 4 and crop back).
+    shift: Tensor | None
+    """int64 (2, N): rows and columns by which images are moved, 0 to 8; None without crop."""
+    mirrored: Tensor | None
+    """bool (N,); None without flip."""
+
+    def part(self, begin: int, end: int) -> Draws:
+        """The draws of the images from `begin` to `end`."""
+        shift = None if self.shift is None else self.shift[:, begin:end]
+        return Draws(shift, None if self.mirrored is None else self.mirrored[begin:end])
+
+
+PAD = 4
+
+
+def draw(sizes: Sequence[int], kinds: tuple[str, ...], seeds: Sequence[int], device: torch.device) -> Draws:
+    """The draws of steps of so many images, each from its own seed alone, moved to the device at once."""
+    shifts, mirrored = [], []
+    for size, seed in zip(sizes, seeds, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        if "crop" in kinds:
+            shifts.append(torch.randint(0, 2 * PAD + 1, (2, size), generator=generator))
+        if "flip" in kinds:
+            mirrored.append(torch.rand(size, generator=generator) < 0.5)
+    return Draws(
+        torch.cat(shifts, dim=1).to(device) if shifts else None, torch.cat(mirrored).to(device) if mirrored else None
+    )
+
+
+def augment(images: Tensor, draws: Draws) -> Tensor:
+    """A batch uint8 (B, K, H, W) with each image moved by up to 4 pixels (crop) or mirrored (flip) as `draws` say.
+
+    Crop pads by reflection, as common on CIFAR-10 (He et al., https://arxiv.org/abs/1512.03385, pad 4 and crop back).
     """
     batch, _, height, width = images.shape
-    generator = torch.Generator().manual_seed(seed)
-    if "crop" in kinds:
-        pad = 4
-        shift = torch.randint(0, 2 * pad + 1, (2, batch), generator=generator).to(images.device)
-        padded = torch.nn.functional.pad(images.float(), (pad, pad, pad, pad), mode="reflect").to(images.dtype)
-        rows = shift[0, :, None] + torch.arange(height, device=images.device)  # (B, H)
-        columns = shift[1, :, None] + torch.arange(width, device=images.device)  # (B, W)
+    if draws.shift is not None:
+        padded = torch.nn.functional.pad(images.float(), (PAD, PAD, PAD, PAD), mode="reflect").to(images.dtype)
+        rows = draws.shift[0, :, None] + torch.arange(height, device=images.device)  # (B, H)
+        columns = draws.shift[1, :, None] + torch.arange(width, device=images.device)  # (B, W)
         which = torch.arange(batch, device=images.device)[:, None, None]
         images = padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    if "flip" in kinds:
-        mirrored = (torch.rand(batch, generator=generator) < 0.5).to(images.device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if draws.mirrored is not None:
+        images = torch.where(draws.mirrored[:, None, None, None], images.flip(3), images)
     return images.contiguous()

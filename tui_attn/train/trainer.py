@@ -18,7 +18,7 @@ from tui_attn.train.accelerator import synchronise
 from tui_attn.train.progress import Point, Progress, Tally
 from tui_attn.train.step import Stepper
 from tui_attn.train.stopwatch import Stopwatch
-from tui_attn.train.tensors import Images, augment
+from tui_attn.train.tensors import Draws, Images, augment, draw
 
 POINTS_PER_EPOCH = 50
 EVALUATION_SHARE = 10_000
@@ -53,6 +53,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(data.train_labels) // config.batch_size)
         self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
         self._order: Tensor | None = None
+        self._draws: Draws | None = None
         self._tally = Tally()
         self.progress = Progress()
 
@@ -75,6 +76,7 @@ class Trainer:
         rng.seed_all(rng.derive_seed(self.seed, "train"))
         self.keep_streams()
         self.progress = Progress()
+        self._order = self._draws = None
         self._tally.clear()
 
     # ---- the random streams, which all networks of a worker share
@@ -147,9 +149,18 @@ class Trainer:
         chosen = order[progress.position * batch : (progress.position + 1) * batch]
         images, labels = self.data.train_images[chosen], self.data.train_labels[chosen]
         if self.config.augment:
-            seed = rng.derive_seed(self.seed, "augment", progress.epoch + 1, progress.position)
-            images = augment(images, self.config.augment, seed)
+            if self._draws is None:
+                self._draws = self._draw()
+            begin = progress.position * batch
+            images = augment(images, self._draws.part(begin, begin + len(labels)))
         return images, labels
+
+    def _draw(self) -> Draws:
+        """How the images of the epoch in progress are augmented. Each step has a seed of its own, as it always had."""
+        steps, batch, size = range(self.steps_per_epoch), self.config.batch_size, len(self.data.train_labels)
+        sizes = [min(batch, size - step * batch) for step in steps]
+        seeds = [rng.derive_seed(self.seed, "augment", self.progress.epoch + 1, step) for step in steps]
+        return draw(sizes, self.config.augment, seeds, self.device)
 
     def _point(self, stopwatch: Stopwatch) -> Point:
         progress = self.progress
@@ -173,7 +184,7 @@ class Trainer:
         loss, accuracy = progress.loss_sum / size, progress.correct / size
         progress.epoch += 1
         progress.position, progress.loss_sum, progress.correct = 0, 0.0, 0
-        self._order = None
+        self._order = self._draws = None
         return loss, accuracy
 
     def evaluate(self, beat: Callable[[], None]) -> tuple[Tensor, float, float]:

@@ -159,7 +159,7 @@ class Worker:
             return False
         except DisplacedError:  # whatever would be written now, another worker has written or will
             os._exit(DISPLACED)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the code of a custom model may call sys.exit
             text = traceback.format_exc()
             with contextlib.suppress(OSError):
                 print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log

@@ -124,6 +124,8 @@ def explain(error: BaseException) -> str:
         return f"another program holds the GPU for itself: end it, or use another --device ({first})"[:500]
     if isinstance(error, _TOLD_IN_FULL):
         return str(error)
+    if isinstance(error, SystemExit):
+        return f"its code called sys.exit({error.code!r}): return or raise an error instead"[:500]
     return f"{type(error).__name__}: {first}"[:500]
 
 
