@@ -152,7 +152,7 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
     if code == CANNOT_RECORD:
         return "its worker could not write its log"
     if code == 0:
-        return "its worker ended by itself with exit code 0: a custom model may have called os._exit"
+        return "its worker ended with exit code 0 (a custom model may have called os._exit)"
     return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
 
 
