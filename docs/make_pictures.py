@@ -379,7 +379,7 @@ def main() -> None:
             session.start("attach", "--no-ui")  # waits until the lab has finished
             session.finish()
         if "seeds" in chosen.parts:
-            short = ("--seeds", "5", "--epochs", "3", "--train-limit", "3000" if chosen.quick else "6000")
+            short = ("--seeds", "5", "--epochs", "5", "--train-limit", "3000" if chosen.quick else "6000")
             session.start("--no-ui", *short, "--name", "five seeds")
             session.finish()
             session.start("probe")
