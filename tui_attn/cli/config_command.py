@@ -36,8 +36,8 @@ class ResolvedSetting:
 
 @command(
     MACHINE,
-    "config                    every setting, its value, and where it comes from",
-    "config --write            create a file with all of them as comments",
+    "config                    every setting and where it comes from",
+    "config --write            create a file with all as comments",
     "config --keys             the keys that can be changed",
     "config --test-notify      a test notice by every way in [notify]",
 )
