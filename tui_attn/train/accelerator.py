@@ -42,7 +42,10 @@ def gpu_uuid(device: torch.device) -> dict[str, str]:
     """`gpu`: which GPU it is, whatever its index; nothing where the device doesn't tell."""
     if device.type != "cuda":
         return {}
-    found = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    try:
+        found = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    except Exception:  # a device without one trains as well
+        return {}
     return {} if found is None else {"gpu": f"GPU-{found}"}
 
 
