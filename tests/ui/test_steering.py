@@ -175,7 +175,7 @@ def test_another_users_experiment_can_only_be_watched(tmp_path: Path, monkeypatc
 def test_a_lost_experiment_is_resumed_by_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[ExperimentDir] = []
 
-    def refuse(folder: ExperimentDir) -> None:
+    def refuse(folder: ExperimentDir, **_: object) -> None:
         asked.append(folder)
         raise control.LaunchError("the supervisor did not start: see supervisor.log")
 

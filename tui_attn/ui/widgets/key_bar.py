@@ -1,4 +1,7 @@
-"""The last line: the keys that work now, and for a few seconds what became of the last one."""
+"""The last line: the keys that work now, and for a few seconds what became of the last one.
+
+What doesn't fit beside the keys stands in lines above them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from textual import events
 from textual.binding import ActiveBinding
 from textual.keys import format_key, key_to_character
 
+from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
 from tui_attn.ui.drawing import Lines, Piece, Row, fit
 from tui_attn.ui.styles import drawing_mode
@@ -18,6 +22,8 @@ _LAST = (
     *("compare_next_page", "next_field", "next_panel", "palette", "help"),
 )
 """The keys that the footer ends in at any width, those first that go first when even these don't fit."""
+_MOST_ABOVE = 3
+"""Lines that a long text may take."""
 _Shown = tuple[str, str, ActiveBinding]
 """A key and its label as written, and what it does."""
 _NAMES = {"escape": "esc", "pageup": "pgup", "pagedown": "pgdn"}
@@ -47,6 +53,9 @@ class KeyBar(Lines):
     def say(self, text: str, ink: str = "normal") -> None:
         """Show `text` on the right; an empty one takes it away."""
         self._said = (safe_text(text, one_line=True), ink)
+        width = self.size.width
+        above = self._above(width) if width else []
+        self.styles.height = 1 + len(above)
         self.redraw()
 
     def unsay(self, text: str) -> None:
@@ -55,17 +64,14 @@ class KeyBar(Lines):
             self.say("")
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row: keys, what was said, and at the end the ways out and to everything else."""
-        keys = self._keys()
-        last = [key for id_ in _LAST for key in keys if key[2].binding.id == id_]
-        while last and _length(last) > width - 1:
-            last.pop(0)
-        room = width - 1 - _length(last)
-        said, ink = self._said
+        """Keys, what was said, and at the end the ways out and to everything else; above it what doesn't fit there."""
+        above = self._above(width)[: max(height - 1, 0)]
+        said, ink = ("", "normal") if above else self._said
+        last, room = self._ways(width)
         said = fit(said, min(cell_len(said), max(room - 1, 0)))
         left = room - (cell_len(said) + 2 if said else 0)
         first: list[_Shown] = []
-        for key in keys:
+        for key in self._keys():
             if key[2].binding.id in _LAST:
                 continue
             if _length([*first, key]) > left:
@@ -77,7 +83,22 @@ class KeyBar(Lines):
         self._put(first, pieces, 1)
         pieces += [(" " * max(gap - 2, 0), "normal"), (said, ink), (" " * min(gap, 2), "normal")]
         self._put(last, pieces, width - _length(last))
-        return [Row(tuple(pieces))]
+        return [*(Row(((f" {line}", self._said[1]),)) for line in above), Row(tuple(pieces))]
+
+    def _ways(self, width: int) -> tuple[list[_Shown], int]:
+        """The ways out and to everything else, as many as there is room for, and the cells before them."""
+        keys = self._keys()
+        last = [key for id_ in _LAST for key in keys if key[2].binding.id == id_]
+        while last and _length(last) > width - 1:
+            last.pop(0)
+        return last, width - 1 - _length(last)
+
+    def _above(self, width: int) -> list[str]:
+        """What was said, in lines, where it doesn't fit beside the ways out."""
+        said = self._said[0]
+        if cell_len(said) < self._ways(width)[1]:
+            return []
+        return wrap(said, max(width - 2, 1))[:_MOST_ABOVE]
 
     def _put(self, keys: Sequence[_Shown], pieces: list[Piece], at: int) -> None:
         for name, label, active in keys:
@@ -104,7 +125,7 @@ class KeyBar(Lines):
     async def on_click(self, event: events.Click) -> None:
         """Do what was clicked at."""
         for start, end, active in self._spans:
-            if start <= event.x < end:
+            if event.y == self.size.height - 1 and start <= event.x < end:
                 await self.app.run_action(active.binding.action, active.node)
                 return
 
