@@ -140,7 +140,7 @@ def test_evaluation_changes_no_bit_of_the_training(name: str, precision: str) ->
 
 @EACH
 def test_it_learns_and_its_weights_stay_float32(name: str, precision: str) -> None:
-    one = stepper(name, precision)
+    one = stepper(name, precision, lr=0.003)  # at 0.01 single steps of self-attention diverge and come back
     losses = train(one, 30)
     assert float(losses[-1]) < 0.5 * float(losses[0])
     assert {p.dtype for p in one.model.parameters()} == {torch.float32}
@@ -155,7 +155,7 @@ def test_adam_moves_every_weight_by_its_rule(name: str, precision: str) -> None:
     before = weights(one)
     train_images, labels = data()
     one.train_step(train_images, labels)
-    moved = torch.cat([(new - before[key]).flatten().abs() for key, new in one.model.state_dict().items()])
+    moved = torch.cat([(new - before[key]).detach().flatten().abs() for key, new in one.model.named_parameters()])
     assert moved.max() <= 0.001 * 1.001
     assert (moved > 0.0009).float().mean() > 0.5
 
