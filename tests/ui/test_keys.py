@@ -128,7 +128,7 @@ def test_the_footer_ends_alike_on_every_screen_whatever_is_said(tmp_path: Path, 
                 last = screen_text(app).splitlines()[-1]
                 assert last.endswith(": commands  ? help")
                 assert out in last
-                assert not notice or "a long notice" in last
+                assert not notice or "a long notice" in screen_text(app)
             if opener:
                 await pilot.press("escape")
                 await until(pilot, lambda: app.screen is app.dashboard)

@@ -14,7 +14,7 @@ from textual.keys import format_key, key_to_character
 
 from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
-from tui_attn.ui.drawing import Lines, Piece, Row, fit
+from tui_attn.ui.drawing import Lines, Piece, Row, cut, fit
 from tui_attn.ui.styles import drawing_mode
 
 _LAST = (
@@ -98,7 +98,11 @@ class KeyBar(Lines):
         said = self._said[0]
         if cell_len(said) < self._ways(width)[1]:
             return []
-        return wrap(said, max(width - 2, 1))[:_MOST_ABOVE]
+        room = max(width - 2, 1)
+        found = wrap(said, room)
+        if len(found) > _MOST_ABOVE:
+            found[_MOST_ABOVE - 1 :] = [cut(" ".join(found[_MOST_ABOVE - 1 :]), room)]
+        return found
 
     def _put(self, keys: Sequence[_Shown], pieces: list[Piece], at: int) -> None:
         for name, label, active in keys:
