@@ -72,7 +72,7 @@ def _head(answer: Answer) -> list[Row]:
 # ---- verdicts
 
 
-def _verdict(versus: Versus, *, short: bool = False) -> Piece:
+def _verdict(versus: Versus, *, pooled: bool = False, short: bool = False) -> Piece:
     """The verdict as a sign and words, or why there is none."""
     label = versus.verdict
     if label is not None:
@@ -82,7 +82,8 @@ def _verdict(versus: Versus, *, short: bool = False) -> Piece:
     if versus.contradiction:
         return "! the looks exclude each other", "warning"
     if not versus.decides:
-        return "no verdict: a control" if len(versus.seeds) > 1 else "no verdict", "muted"
+        why = ": pooled" if pooled else ": a control"
+        return f"no verdict{why if len(versus.seeds) > 1 else ''}", "muted"
     if len(versus.seeds) == 1:
         return "no verdict: one seed", "held"
     return (f"first look at {versus.next_look}" if versus.next_look else "no verdict"), "held"
@@ -142,7 +143,7 @@ def _verdicts(answer: Answer) -> list[Row]:
 
 def _card(answer: Answer, entry: ModelSummary, versus: Versus, width: int) -> list[Row]:
     name, ink = with_marker(entry.model, answer.page)
-    sign = _verdict(versus)
+    sign = _verdict(versus, pooled=bool(answer.summary.experiments))
     said = interval_points(versus.ci95)
     interval = f"95 % interval {said} · " if versus.ci95 else ""
     lines: list[list[Piece]] = [
@@ -168,7 +169,7 @@ def _columns(answer: Answer) -> list[list[Piece]]:
             [
                 with_marker(entry.model, answer.page),
                 (points(versus.delta), "bold"),
-                _verdict(versus, short=answer.page.width < WIDE),
+                _verdict(versus, pooled=bool(answer.summary.experiments), short=answer.page.width < WIDE),
                 (interval_points(versus.ci95) if versus.ci95 else "", "muted"),
                 (ahead, "muted"),
                 (_cost(answer.summary, entry, short=short), "muted"),
