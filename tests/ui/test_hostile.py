@@ -149,7 +149,7 @@ def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "hint", "what"),
-    [("e", "an empty one takes it away", "the name"), ("t", "the filter finds its words", "the note")],
+    [("\x1bOQ", "an empty one takes it away", "the name"), ("N", "the filter finds its words", "the note")],
     ids=["name", "note"],
 )
 def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, key: str, hint: str, what: str) -> None:
