@@ -100,7 +100,7 @@ def test_nothing_is_guessed_from_runs_of_another_kind(past: list[Pace], change: 
     found = guess(config, [config.device if config.device != "auto" else "cpu"], past)
     assert found is not None
     assert found.missing == config.models
-    assert found.words().startswith("can't be guessed: no finished run of base, se, self-attention")
+    assert found.words().startswith("no estimate yet: no finished run of base, se, self-attention")
 
 
 def test_another_batch_size_is_said(past: list[Pace]) -> None:

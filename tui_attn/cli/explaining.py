@@ -153,5 +153,5 @@ def _time(plan: ExperimentConfig, folder: ExperimentDir, runs_dir: Path) -> str:
     most = max(counts.values())
     one_each = estimate.guess(replace(plan, models=tuple(counts), seeds=plan.seeds * most), devices, past)
     if one_each is None:
-        return "how long can't be guessed: the size of the data set isn't known"
+        return "no estimate yet: the size of the data set isn't known"
     return one_each.words() if most == 1 else f"at most {one_each.words()}"

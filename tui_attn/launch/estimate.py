@@ -79,7 +79,7 @@ class Guess:
     def words(self) -> str:
         """The guess as it is shown: a range, a time, or why there is none."""
         if self.missing:
-            return f"can't be guessed: no finished run of {', '.join(self.missing)} like this on this machine yet"
+            return f"no estimate yet: no finished run of {', '.join(self.missing)} like this on this machine"
         low, high = duration(self.low), duration(self.high)
         if not self.high < 1e9:
             return "longer than anyone will wait"
