@@ -20,7 +20,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
-from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.manifest import STRATIFIED, Manifest
 from tui_attn.experiment.writing import write_manifest
 from tui_attn.system import liveness
 
@@ -53,6 +53,7 @@ def make_experiment(folder: Path, **options: Any) -> ExperimentDir:
         data={"root": str(located.root), "files": [], "source": located.source, "version": located.version},
         versions={},
         host="here",
+        subset=STRATIFIED,
     )
     write_manifest(experiment, manifest)
     return experiment

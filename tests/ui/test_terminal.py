@@ -95,9 +95,9 @@ def test_keys_move_and_open_screens(tmp_path: Path) -> None:
         terminal.press("\x1b[B")
         terminal.until(lambda text: "▸■ self-attention-s0" in text)
         terminal.press("?")
-        terminal.until("Show every key")
+        terminal.until("type a word to find a key")
         terminal.press("\x1b")
-        terminal.until(drawn)
+        terminal.until(lambda text: "type a word" not in text and drawn(text))
         terminal.press("s")
         terminal.until("Stop self-attention-s0?")
         terminal.press("n")
@@ -113,7 +113,7 @@ def test_the_terminal_shows_what_the_screen_holds(tmp_path: Path, size: tuple[in
         await settled(pilot, app)
         expected["dashboard"] = screen_text(app)
         await pilot.press("?")
-        await until(pilot, lambda: "Show every key" in screen_text(app))
+        await until(pilot, lambda: "type a word to find a key" in screen_text(app))
         expected["help"] = screen_text(app)
 
     drive(make_app(folder), script, size=size)
@@ -307,7 +307,7 @@ def test_a_locale_without_unicode_gets_ascii(tmp_path: Path, environment: dict[s
     with staged(tmp_path, "running") as folder, opened(folder, environment=environment) as terminal:
         terminal.until(lambda text: "> running" in text and "cpu" in text)
         terminal.press("?")
-        terminal.until("Show every key")
+        terminal.until("type a word to find a key")
         assert terminal.raw.isascii()
 
 

@@ -54,7 +54,7 @@ def test_an_end_is_told_to_who_looks_elsewhere_and_to_nobody_else(tmp_path: Path
     with staged(tmp_path / "runs", "running") as folder, opened(folder, environment=environment) as terminal:
         terminal.until(lambda text: "┤" in text and "base-s0" in text)
         terminal.press(keys + "?")  # the help shows that the keys before it were read
-        terminal.until("palette")
+        terminal.until("type a word to find a key")
         log = LogWriter(folder.events)
         for run in ("base-s0", "se-s0", "self-attention-s0"):
             log.append("run_ended", run=run, state="finished", reason=None)

@@ -88,9 +88,10 @@ class Manifest:
         """Read it from `path`. Raises `RunsError`."""
         data = read_json(path, limit=MOST_BYTES)
         where = safe_text(path.parent, one_line=True)
-        if data is None and looks_like_ours(path.parent):
+        foreign = data is None or data.get("format") != FORMAT
+        if foreign and looks_like_ours(path.parent):
             raise _unreadable(where, _why_unreadable(path))
-        if data is None or data.get("format") != FORMAT:
+        if data is None or foreign:
             raise RunsError(f"{where} is not an experiment of tui-attn: 'tui-attn ls' lists those there are")
         if data.get("version") != FORMAT_VERSION:
             raise RunsError(f"{where} was written by a later version of tui-attn: update tui-attn to read it")

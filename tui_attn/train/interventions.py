@@ -104,7 +104,7 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
         if not found:
-            raise ProbeError(f"{folder.id} has no finished run of {joined(KINDS, 'or')}")
+            raise ProbeError(f"{folder.id} has no finished run of a model with attention")
         return found
     for run in wanted:
         if run not in known:

@@ -124,7 +124,7 @@ TERMINAL = _theme(
         "held": "ansi_bright_blue",
         "failed": "ansi_bright_red",
         "done": "ansi_white",
-        "gone": "ansi_red",
+        "gone": "ansi_bright_white",
         "ansi-background": "ansi_black",
         "ansi-foreground": "ansi_white",
         "scrollbar": "ansi_bright_black",
@@ -181,7 +181,7 @@ def on_light(theme: Theme) -> Theme:
         "failed": "ansi_red",
         "held": "ansi_cyan",
         "done": "ansi_bright_black",
-        "gone": "ansi_bright_red",
+        "gone": "ansi_black",
     }
     return replace(theme, dark=False, accent="ansi_magenta", error="ansi_red", variables=variables)
 
