@@ -52,7 +52,8 @@ def estimate_memory(config: ExperimentConfig, devices: Sequence[str], sizes: tup
       pooling, its int64 indices and ReLU on a quarter of the positions. Attention between channels adds 5 * 64 * 128
       for its tokens and 2 * 8 * 64^2 for its weights.
 
-    Custom models count as base. Not counted: torch, its libraries and its workspaces (about 0.9 GB in a CPU worker).
+    Custom models count as base. Not counted: torch, its libraries and its workspaces (0.76 and 0.99 GB in two CPU
+    workers).
     """
     channels, side = shape_of(config.dataset)
     slots = scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
