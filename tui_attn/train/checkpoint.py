@@ -99,11 +99,17 @@ class Saver:
 def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[], object] = lambda: None) -> Saved:
     """Put a serialised checkpoint on disk and make it the latest; older ones than `KEEP` go. Raises `OSError`.
 
-    `guard` is called before it is listed and older ones go, and may raise to prevent that.
+    `guard` is called before the file takes its name, and again before it is listed and older ones go. It may raise to
+    prevent that.
     """
+
+    def before_rename() -> None:
+        fault("checkpoint-before-rename")
+        guard()
+
     saved = Saved(f"step-{step:08d}.pt", step, epoch, len(data), hashlib.sha256(data).hexdigest())
     fault("checkpoint-before-write")
-    files.write_atomically(folder / saved.file, data, after_write=lambda: fault("checkpoint-before-rename"))
+    files.write_atomically(folder / saved.file, data, after_write=before_rename)
     fault("checkpoint-after-rename")
     guard()
     _list_as_newest(folder, saved)
