@@ -26,7 +26,6 @@ from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
-from tui_attn.ui.terminal_notices import TerminalNotices
 from tui_attn.ui.textual_private import make_replaceable, remapped_bindings
 from tui_attn.ui.theming import ThemedApp
 from tui_attn.ui.widgets.key_bar import KeyBar
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
         LogsAdvanced,
         SteeringFailed,
     )
+    from tui_attn.ui.terminal_notices import TerminalNotices
 
 _SAY_SECONDS = 6.0
 _PATIENCE = 5.0
@@ -92,7 +92,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Keys typed before this time are dropped, by the clock of Textual's messages."""
         self.drafts: dict[str, FormState] = {}
         """What was entered for new experiments, by the id of the one that it started from."""
-        self._notices = TerminalNotices()
+        self._notices: TerminalNotices | None = None
         self.set_keymap(dict(options.keymap))
 
     # ---- the experiment that is open
@@ -171,7 +171,10 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def on_ready(self) -> None:
         """Start reading, now that there is something to see."""
+        from tui_attn.ui.terminal_notices import TerminalNotices  # not needed for the first frame
+
         gc.enable()
+        self._notices = TerminalNotices()
         if self.opened is not None:
             self._start(self.opened)
 
@@ -183,7 +186,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     async def on_event(self, event: Event) -> None:
         """Note whether the user is there, and pass the event on, unless it was meant for a screen that is gone."""
-        self._notices.saw(event)
+        if self._notices is not None:
+            self._notices.saw(event)
         if not isinstance(event, events.Key) or event.time >= self._keys_from:
             await super().on_event(event)
 
@@ -213,7 +217,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.say(text)
         if not opened.sampling:
             dashboard.show_devices(None)
-        self.write_to_terminal(self._notices.look(snapshot))
+        if self._notices is not None:
+            self.write_to_terminal(self._notices.look(snapshot))
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             if self.screen is dashboard:
                 dashboard.action_comparison()
