@@ -118,6 +118,15 @@ def test_extending_says_what_another_look_costs_and_shows(tmp_path: Path) -> Non
     assert extension_sentences(summary, 5) == []
 
 
+def test_extending_without_a_plan_says_that_verdicts_may_be_taken_back(tmp_path: Path) -> None:
+    config = ExperimentConfig(seeds=5, models=("base", "se"), epochs=1)
+    folder = record(tmp_path, config=config, accuracies={"base": BASE[:5], "se": SE[:5]}, probes=False)
+    summary = summarise(read_state(folder))
+    assert (versus_of(summary).looks, versus_of(summary).verdict) == (None, "better")
+    assert extension_sentences(summary, 7)[-1].endswith("may be taken back")
+    assert not any("taken back" in text for text in extension_sentences(summary_of(tmp_path / "planned", 5), 10))
+
+
 def test_extending_keeps_the_plan(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 5, config={"looks": None})
     before = folder.manifest_data().plan

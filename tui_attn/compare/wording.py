@@ -242,7 +242,10 @@ def extension_sentences(summary: Summary, seeds: int) -> list[str]:
         f"{100 * detectable(at, versus.spread or 0.0, 0.8, critical):.2f} points ({name})"
         for name, versus in found.items()
     ]
-    return [*said, f"80 % power for {', '.join(sizes)}"]
+    said.append(f"80 % power for {', '.join(sizes)}")
+    if any(versus.looks is None and versus.verdict for versus in found.values()):
+        said.append("no plan was recorded: today's verdicts, for a fixed number of seeds, may be taken back")
+    return said
 
 
 def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> list[str]:

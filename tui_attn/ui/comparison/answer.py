@@ -310,5 +310,7 @@ def _would_show(summary: Summary, more: int) -> str:
             sizes.append(100 * detectable(at, versus.spread, 0.8, critical))
     if not sizes:
         decided = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.verdict]
+        if any(versus.looks is None for versus in decided):
+            return ": without a plan, verdicts may be taken back"
         return ": verdicts stand, intervals narrow" if decided else ": then there can be a verdict"
     return f": then {max(sizes):.2f} points would show"
