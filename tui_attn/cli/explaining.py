@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_attn.cli.app import RESULTS, command
-from tui_attn.cli.context import file_settings
 from tui_attn.cli.option_types import BY_NAME, RUNS, Experiment, NoUi, RunsDir
 from tui_attn.cli.output import print_line
+from tui_attn.cli.start import launch
 from tui_attn.cli.watching import interruptible, show
 from tui_attn.system import console
 from tui_attn.system.text import command_line
@@ -43,7 +43,6 @@ def explain(
     from tui_attn.compare import explanation
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.manifest import RunsError
-    from tui_attn.launch import starting
     from tui_attn.report import ReportError
     from tui_attn.report.explanation import contrast_rows, write_explanation
 
@@ -64,16 +63,7 @@ def explain(
             if set(lacking) <= set(theirs.models) and theirs.seeds >= number:
                 raise RunsError(f"{source.id} trains them: '{command_line('resume', source.path)}' finishes it first")
         with interruptible() as signals:
-            with console.FetchProgress() as progress:
-                started = starting.start(
-                    plan,
-                    runs_dir=runs_dir,
-                    progress=progress,
-                    tell=console.say,
-                    may_create=signals.start,
-                    notify=file_settings(context).notify,
-                    wait=signals.pause,
-                )
+            started = launch(context, plan, runs_dir, signals)
             code = show(
                 context,
                 started.folder,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperOption
 
 from tui_attn import __version__
 from tui_attn.cli.context import before_command, file_settings
-from tui_attn.cli.watching import interruptible, show
+from tui_attn.cli.watching import Interruptible, interruptible, show
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.experiment.options import SHOW
 from tui_attn.system import console
 from tui_attn.system.text import command_line
+
+if TYPE_CHECKING:
+    from tui_attn.launch.starting import Started
 
 
 def _version(context: Any, _parameter: Any, wanted: bool) -> None:
@@ -60,23 +63,28 @@ def configuration(context: typer.Context) -> ExperimentConfig:
 
 
 def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> int:
-    from tui_attn.launch import starting
-
     mention_interrupted(runs_dir)
     with interruptible() as signals:
-        with console.FetchProgress() as progress:
-            started = starting.start(
-                config,
-                runs_dir=runs_dir,
-                progress=progress,
-                tell=console.say,
-                may_create=signals.start,
-                notify=file_settings(context).notify,
-                wait=signals.pause,
-            )
+        started = launch(context, config, runs_dir, signals)
         greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"
         how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
         return show(context, started.folder, **how, supervisor=started.supervisor, signals=signals, greeting=greeting)
+
+
+def launch(context: typer.Context, config: ExperimentConfig, runs_dir: Path, signals: Interruptible) -> Started:
+    """Start an experiment, with its progress on stderr. Raises what `starting.start` raises."""
+    from tui_attn.launch import starting
+
+    with console.FetchProgress() as progress:
+        return starting.start(
+            config,
+            runs_dir=runs_dir,
+            progress=progress,
+            tell=console.say,
+            may_create=signals.start,
+            notify=file_settings(context).notify,
+            wait=signals.pause,
+        )
 
 
 def mention_interrupted(runs_dir: Path) -> None:

@@ -38,7 +38,7 @@ def full_screen() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-class _Interruptible(Signals):
+class Interruptible(Signals):
     """Ends a start that is under way on SIGINT and SIGTERM; before `start` both do what they do by default."""
 
     def pause(self, seconds: float) -> None:
@@ -52,9 +52,9 @@ class _Interruptible(Signals):
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[_Interruptible]:
+def interruptible() -> Iterator[Interruptible]:
     """Collect SIGINT and SIGTERM from the moment that something is created."""
-    signals = _Interruptible([signal.SIGINT, signal.SIGTERM])
+    signals = Interruptible([signal.SIGINT, signal.SIGTERM])
     try:
         yield signals
     finally:

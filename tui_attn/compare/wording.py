@@ -244,7 +244,7 @@ def extension_sentences(summary: Summary, seeds: int) -> list[str]:
     ]
     said.append(f"80 % power for {', '.join(sizes)}")
     if any(versus.looks is None and versus.verdict for versus in found.values()):
-        said.append("no plan was recorded: today's verdicts, for a fixed number of seeds, may be taken back")
+        said.append("no plan was recorded: today's verdicts may be taken back")
     return said
 
 
