@@ -148,6 +148,7 @@ CONFIGS = st.builds(
     models=st.permutations(list(MODELS)).flatmap(lambda names: st.integers(1, 3).map(lambda n: tuple(names[:n]))),
     dataset=st.sampled_from([*DATASETS, "folder:./flowers", "folder:/a b/ü"]),
     epochs=st.integers(1, 1_000_000),
+    steps=st.none() | st.integers(1, 1_000_000_000),
     seeds=st.integers(1, 10_000),
     seed=st.integers(0, 2**31 - 10_001),
     batch_size=st.integers(1, 1_000_000),

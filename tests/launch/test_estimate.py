@@ -51,6 +51,13 @@ def test_it_grows_with_images_epochs_seeds_and_models(past: list[Pace], change: 
     assert only(guess(config, ["cpu"], past)) == pytest.approx(expected(config, images), rel=0.02)
 
 
+def test_steps_take_the_time_of_their_images(past: list[Pace]) -> None:
+    config = replace(SMALL, steps=400, train_limit=12_000)  # 94 steps an epoch: 4.26 epochs, five evaluations
+    images = 400 * SMALL.batch_size
+    run = [images / IMAGES_PER_SECOND[model] + 5 * EVALUATION for model in config.models]
+    assert only(guess(config, ["cpu"], past)) == pytest.approx(sum(run), rel=0.02)
+
+
 def test_workers_on_their_own_devices_halve_it_and_on_one_device_don_t(past: list[Pace]) -> None:
     config = replace(SMALL, seeds=10, device="cuda:0,cuda:1")
     on_gpus = [replace(pace, device="cuda") for pace in past]

@@ -30,3 +30,12 @@ def test_looks_that_make_no_sense_are_refused(program: Program) -> None:
     done = program("--no-ui", *TINY, "--looks", "10,5")
     assert done.code == 2
     assert "--looks: must be ascending numbers of at least 2 seeds, such as 5,10, not 10,5" in done.err
+
+
+def test_steps_end_the_last_epoch_early_and_are_recorded(program: Program) -> None:
+    done = program("--no-ui", *TINY, "--models", "base", "--steps", "5")  # two steps an epoch
+    assert done.code == 0, done.err
+    found = program.newest().manifest_data().config
+    assert (found.steps, found.epochs, found.length) == (5, 3, "5 steps")
+    run = program("compare", "--json").json()["models"][0]["runs"][0]
+    assert (run["state"], run["epoch"]) == ("finished", 3)

@@ -111,6 +111,25 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {run: train(made, run) for run in (f"{model}-s0" for model in MODELS)}
 
 
+def test_steps_end_in_the_middle_of_an_epoch_and_a_stop_there_changes_nothing(tmp_path: Path) -> None:
+    whole = context(make(tmp_path / "whole", epochs=2, steps=8, models=("se",)), probes=False)
+    weights = train(whole, "se-s0")
+    run = fold(whole.folder, "se-s0")
+    assert (run.total_steps, run.step, run.epoch, run.progress) == (8, 8, 2, 1.0)
+    assert run.epochs[-1].images == 600 + 3 * 128
+    assert 0.0 < run.epochs[-1].train_accuracy <= 1.0
+
+    experiment = make(tmp_path / "stopped", epochs=2, steps=8, models=("se",))
+    stopped = context(experiment, probes=False)
+    stopped.open("se-s0")
+    session = stopped.session("se-s0")
+    session.train_epoch(never)
+    session.train_epoch(after(1))
+    assert (session.progress.epoch, session.progress.position, session.done) == (1, 2, False)
+    session.suspend()
+    assert train(context(experiment, probes=False), "se-s0") == weights
+
+
 def test_other_seeds_give_other_weights_and_equal_ones_the_same(tmp_path: Path, reference: dict[str, str]) -> None:
     made = context(make(tmp_path))
     assert train(made, "base-s0") == reference["base-s0"]

@@ -84,7 +84,7 @@ class Explanation:
 
 def same_settings(one: ExperimentConfig, other: ExperimentConfig) -> bool:
     """Whether a model and seed trained under either gives comparable results."""
-    names = ("dataset", "epochs", "batch_size", "lr", "augment", "precision", "train_limit", "test_limit")
+    names = ("dataset", "epochs", "steps", "batch_size", "lr", "augment", "precision", "train_limit", "test_limit")
     return all(getattr(one, name) == getattr(other, name) for name in names)
 
 

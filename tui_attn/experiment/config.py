@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,15 @@ class ExperimentConfig:
         "fashion-mnist", _Dataset("data set", *DATASETS), f"{', '.join(DATASETS)} or folder:PATH.", label="data set"
     )
     epochs: int = option(15, Number(1, 1_000_000), "Passes over the training images.")
+    steps: int | None = option(
+        None,
+        Number(1, 1_000_000_000),
+        "Optimisation steps, instead of --epochs; the last epoch may be short.",
+        unset="whole epochs",
+        unset_words=("none",),
+        example="470",
+    )
+    """Once training has begun `epochs` is what they come to: see `with_epochs`."""
     seeds: int = option(1, Number(1, MAX_SEEDS), "Number of seeds per model.", example="5")
     seed: int = option(0, Number(0, _MAX_SEED - MAX_SEEDS), "The first seed; the others follow it.", label="first seed")
     batch_size: int = option(128, Number(1, 1_000_000), "Images in a training step.")
@@ -226,6 +235,19 @@ class ExperimentConfig:
         return Plan((first, 2 * first) if self.looks is None else self.looks, self.margin / 100)
 
     @property
+    def length(self) -> str:
+        """How long each run trains, in words."""
+        count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
+        return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+    def with_epochs(self, train_size: int) -> ExperimentConfig:
+        """This configuration with the epochs, the last perhaps short, that its `steps` come to on so many images."""
+        if self.steps is None:
+            return self
+        per_epoch = -(-train_size // self.batch_size)
+        return replace(self, epochs=-(-self.steps // per_epoch))
+
+    @property
     def model_specs(self) -> tuple[str, ...]:
         """The models as they are written on the command line: names, and `PATH.py:CLASS` for custom ones."""
         return tuple(self.custom_model(model).spec if model not in MODELS else model for model in self.models)
@@ -285,6 +307,8 @@ def arguments(
     """
     found: list[str] = []
     for each in OPTIONS:
+        if each.name == "epochs" and config.steps is not None:
+            continue  # they follow from the steps
         if show(each, config) != show(each, usual or ExperimentConfig()):
             value = config.model_specs if each.name == "models" else getattr(config, each.field)
             if value is None and not each.unset_words:  # no word takes back what the file says

@@ -107,7 +107,9 @@ class RunState:
     @property
     def total_steps(self) -> int | None:
         """Steps of the whole run; None before the worker has said it."""
-        per_epoch, epochs = self.about.get("steps_per_epoch", 0), self.about.get("epochs", 0)
+        per_epoch, epochs, steps = (self.about.get(key, 0) for key in ("steps_per_epoch", "epochs", "steps"))
+        if type(steps) is int and steps > 0:
+            return steps
         return per_epoch * epochs if per_epoch > 0 and epochs > 0 else None
 
     @property

@@ -106,6 +106,7 @@ class RunStream:
     def _gates(self, event: Event) -> bytes:
         """A histogram for each SE layer; the other networks have no gates."""
         step = event["epoch"] * max(0, self._run.about.get("steps_per_epoch", 0))
+        step = min(step, self._run.total_steps or step)  # the last epoch may be short
         found = b""
         for layer, values in self._arrays(event["file"]).items():
             found += records.histogram(event.t, step, f"gates/{layer}", values)

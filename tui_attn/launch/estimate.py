@@ -149,9 +149,13 @@ def _pace(
 ) -> Pace | None:
     about = run.about
     train_size, batch_size, test_size = (about.get(key) for key in ("train_size", "batch_size", "test_size"))
-    spent = [epoch.train_seconds for epoch in run.epochs]
-    each = [later - before for before, later in zip([0.0, *spent], spent, strict=False)]
-    usual = statistics.median(each[1:] or each) if each else 0.0
+    spent = [(epoch.train_seconds, epoch.images) for epoch in run.epochs]
+    each = [
+        (later[0] - before[0], later[1] - before[1])
+        for before, later in zip([(0.0, 0), *spent], spent, strict=False)
+        if later[1] > before[1]
+    ]
+    usual = statistics.median(seconds / images for seconds, images in each[1:] or each) if each else 0.0  # an image
     numbers = (usual, start_up, between.get(run.id, 0.0))
     sizes_known = all(isinstance(size, int) and size > 0 for size in (train_size, batch_size, test_size))
     if not sizes_known or usual <= 0 or not all(math.isfinite(number) for number in numbers):
@@ -166,8 +170,8 @@ def _pace(
         augment=config.augment,
         sharing=sharing,
         test_size=int(test_size or 1),
-        per_image=usual / int(train_size or 1),
-        warm_up=max(each[0] - usual, 0.0),
+        per_image=usual,
+        warm_up=max(each[0][0] - each[0][1] * usual, 0.0),
         between=between.get(run.id, 0.0),
         start_up=start_up,
         code=_code_of(run.model, config),
@@ -270,9 +274,10 @@ def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], s
     Evaluation grows with the test set, probes and checkpoints don't: with another size there are two answers.
     """
     train, test = sizes
+    epochs = config.with_epochs(train).epochs
     for scale in {1.0, test / pace.test_size}:
-        an_epoch = train * pace.per_image + pace.between * scale
-        yield (config.epochs * an_epoch + pace.warm_up) * sharing / pace.sharing
+        images = train * epochs if config.steps is None else config.steps * min(config.batch_size, train)
+        yield (images * pace.per_image + epochs * pace.between * scale + pace.warm_up) * sharing / pace.sharing
 
 
 def _makespan(times: Sequence[float], seeds: int, workers: int) -> float:

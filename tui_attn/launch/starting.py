@@ -85,6 +85,7 @@ def start(
     if config.device == "auto" and machine.gpus and machine.torch_cuda and not chosen[0].startswith("cuda"):
         tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
+    config = config.with_epochs(_train_size(config, located))
     remarks = data.check_images(located, config.train_limit, config.test_limit, progress, seeds=config.seed_list)
     for note in (*located.notes, *remarks):
         tell(note)
@@ -230,6 +231,13 @@ def _create(
         custom_models.keep(opened, sources)
         writing.write_manifest(opened, manifest)
         return folder, held.identity
+
+
+def _train_size(config: ExperimentConfig, located: data.Located) -> int:
+    """Training images of a run."""
+    info = data.DATASETS.get(config.dataset)
+    size = sum(located.counts["train"].values()) if info is None else info.train_size
+    return min(size, config.train_limit or size)
 
 
 def _versions() -> dict[str, str]:

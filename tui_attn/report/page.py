@@ -109,8 +109,15 @@ def _facts(results: Results) -> list[str]:
         day = time.strftime("%Y-%m-%d", time.gmtime(results.manifest.created))
     except (OverflowError, ValueError, OSError):
         day = "date unknown"
-    seeds, epochs = counted(len(summary.seeds), "seed"), counted(config.epochs, "epoch")
-    return [safe_text(config.dataset, one_line=True), ", ".join(summary.names), epochs, seeds, summary.state, day]
+    seeds = counted(len(summary.seeds), "seed")
+    return [
+        safe_text(config.dataset, one_line=True),
+        ", ".join(summary.names),
+        config.length,
+        seeds,
+        summary.state,
+        day,
+    ]
 
 
 def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
@@ -251,6 +258,7 @@ def _settings(results: Results) -> list[list[str]]:
         ("training images", about.get("train_size")),
         ("test images", about.get("test_size")),
         ("epochs", config.epochs),
+        ("steps", config.steps),
         ("seeds", ", ".join(str(seed) for seed in results.summary.seeds)),
         ("batch size", config.batch_size),
         ("learning rate (Adam)", config.lr),

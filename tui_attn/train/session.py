@@ -98,6 +98,7 @@ class Session:
             "precision": trainer.precision,
             "threads": torch.get_num_threads(),
             "epochs": self.config.epochs,
+            **({} if self.config.steps is None else {"steps": self.config.steps}),
             "steps_per_epoch": trainer.steps_per_epoch,
             "batch_size": self.config.batch_size,
             "train_size": len(data.train_labels),

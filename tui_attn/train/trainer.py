@@ -51,6 +51,7 @@ class Trainer:
         self.config, self.model, self.seed = config, model, seed
         self.data, self.device, self.precision = data, device, precision
         self.steps_per_epoch = -(-len(data.train_labels) // config.batch_size)
+        self.total_steps = config.steps or config.epochs * self.steps_per_epoch
         self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
         self._order: Tensor | None = None
         self._draws: Draws | None = None
@@ -114,7 +115,7 @@ class Trainer:
     @property
     def at_end_of_epoch(self) -> bool:
         """Whether all steps of the epoch in progress are trained."""
-        return self.progress.position == self.steps_per_epoch
+        return self.progress.position == self.steps_per_epoch or self.progress.step == self.total_steps
 
     @property
     def _at_point(self) -> bool:
@@ -180,7 +181,8 @@ class Trainer:
 
     def end_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy of the epoch's training steps, whose epoch is complete by this."""
-        progress, size = self.progress, len(self.data.train_labels)
+        progress = self.progress
+        size = min(len(self.data.train_labels), progress.position * self.config.batch_size)
         loss, accuracy = progress.loss_sum / size, progress.correct / size
         progress.epoch += 1
         progress.position, progress.loss_sum, progress.correct = 0, 0.0, 0

@@ -138,8 +138,7 @@ def experiment_facts(config: ExperimentConfig) -> str:
     seeds = "1 seed" if config.seeds == 1 else f"{config.seeds} seeds"
     models = "1 model" if len(config.models) == 1 else f"{len(config.models)} models"
     dataset = safe_text(config.dataset, one_line=True)
-    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
-    return f"{dataset} · {models} × {seeds} · {epochs} · batch {config.batch_size}"
+    return f"{dataset} · {models} × {seeds} · {config.length} · batch {config.batch_size}"
 
 
 def counts_text(runs: Mapping[str, RunView]) -> str:
