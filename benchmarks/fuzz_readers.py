@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.compare.remarks import find_remarks
     from tui_attn.compare.summary import summarise
     from tui_attn.compare.text_tables import comparison_table
+    from tui_attn.engines import workers
     from tui_attn.experiment import config, durations, events, options
     from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared, last_event
     from tui_attn.experiment.folders import ExperimentDir
@@ -34,7 +35,6 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.experiment.manifest import Manifest, RunsError
     from tui_attn.experiment.writing import write_manifest
     from tui_attn.history import entries
-    from tui_attn.supervision import workers
     from tui_attn.system import files, liveness, text
     from tui_attn.system.signals import Signals
     from tui_attn.train import checkpoint

@@ -10,13 +10,13 @@ import pytest
 
 from tests.reliability.conftest import make_experiment
 from tests.reliability.test_trust import as_another_user, public_folder
+from tui_attn.engines.pipe import WorkerProcess
+from tui_attn.engines.workers import Slot, last_lines
 from tui_attn.experiment.event_log import LogWriter, append_shared
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.launch import control
 from tui_attn.launch.control import LaunchError
 from tui_attn.supervision import process
-from tui_attn.supervision.scheduling import Slot
-from tui_attn.supervision.workers import WorkerProcess, last_lines
 from tui_attn.system import children, files, liveness
 
 assert public_folder

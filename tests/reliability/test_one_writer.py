@@ -56,7 +56,8 @@ def test_a_frozen_worker_is_stalled_and_not_replaced(lab: Lab, undisturbed: dict
     os.kill(worker, signal.SIGCONT)
     lab.await_end(experiment)
     assert violations(experiment, undisturbed) == []
-    assert {event["worker"] for event in told(experiment, "run_started")} == {worker}
+    assert len({event["worker"] for event in told(experiment, "run_started")}) == 1
+    assert {run.about["pid"] for run in read_state(experiment).state.runs.values()} == {worker}
 
 
 def set_back(heartbeat: Path, *, seconds: float) -> None:

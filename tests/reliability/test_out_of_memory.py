@@ -10,8 +10,8 @@ import pytest
 from tests.reliability.conftest import Lab
 from tests.reliability.invariants import leftovers
 from tests.waiting import eventually
+from tui_attn.engines import workers
 from tui_attn.experiment.follower import read_state
-from tui_attn.supervision import workers
 
 LIMIT = 24 << 20
 """Bytes: enough for a supervisor, too little for training."""

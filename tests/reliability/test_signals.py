@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.processes import python, said
+from tests.recorded import record
 from tests.reliability.conftest import Lab, frozen, gone
 from tests.reliability.invariants import processes
 from tests.reliability.test_real_program import SMALL, Program, program
 from tests.waiting import eventually
+from tui_attn.engines.pipe import LocalLauncher
+from tui_attn.engines.workers import Slot
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.follower import read_state
 from tui_attn.supervision.restarts import GRACE
-from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.system.signals import Signals
@@ -84,12 +86,15 @@ class Deaf:
     """A worker that no signal but SIGKILL ends."""
 
     def __init__(self) -> None:
-        self.slot, self.held, self.pid = Slot("cpu", 0), ["se-s0"], 1
+        self.slot, self.held, self.token = Slot("cpu", 0), ["se-s0"], 1
         self.heard: list[int] = []
 
     def tell(self, do: str, run: str | None = None) -> None: ...
 
     def exit_code(self) -> int | None:
+        return None
+
+    def excuse(self) -> str | None:
         return None
 
     def kill(self, signum: int) -> None:
@@ -98,9 +103,9 @@ class Deaf:
     def close(self) -> None: ...
 
 
-def test_a_worker_is_sent_sigterm_once_however_long_it_takes() -> None:
+def test_a_worker_is_sent_sigterm_once_however_long_it_takes(tmp_path: Path) -> None:
     now, worker = [0.0], Deaf()
-    pool = WorkerPool([], lambda slot, log: worker)
+    pool = WorkerPool([], LocalLauncher(record(tmp_path)))
     pool.workers.append(worker)
     stopping = Stopping(pool, lambda: now[0], Signals([]))
     stopping.begin()

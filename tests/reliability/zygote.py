@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch._dynamo  # the optimiser imports it at its first use
 
+from tui_attn.engines.pipe import WorkerProcess
+from tui_attn.engines.workers import Launcher, Slot, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision import process
-from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.supervisor import Supervisor
-from tui_attn.supervision.workers import WorkerProcess
 from tui_attn.system import fault_injection, liveness
 from tui_attn.system.signals import Signals
 from tui_attn.train import worker, worker_context
@@ -29,6 +29,7 @@ class Fork(WorkerProcess):
     def __init__(self, slot: Slot, log: RunDir, experiment: str, fault: str) -> None:
         self.slot = slot
         self.held = []
+        self.token = new_token()
         self._unsent = bytearray()
         self._code: int | None = None
         reading, self._pipe = os.pipe()
@@ -38,12 +39,8 @@ class Fork(WorkerProcess):
             _become(log.worker_log, reading, keep=int(log.path.parent.name))
             liveness._held.clear()
             fault_injection.arm(fault)
-            os._exit(worker.main([str(log.path.parent), slot.device, experiment]))
+            os._exit(worker.main([str(log.path.parent), slot.device, experiment, str(self.token)]))
         os.close(reading)
-
-    @property
-    def pid(self) -> int:
-        return self._pid
 
     def exit_code(self) -> int | None:
         self._send()
@@ -55,6 +52,21 @@ class Fork(WorkerProcess):
     def kill(self, signum: int) -> None:
         if self.exit_code() is None:
             os.kill(self._pid, signum)
+
+
+class Forks:
+    """Starts workers as forks, the n-th with the n-th of `faults`."""
+
+    workers = None
+
+    def __init__(self, experiment: str, faults: list[str]) -> None:
+        self._experiment, self._faults = experiment, iter(faults)
+
+    def start(self, slot: Slot, log: RunDir) -> Fork:
+        return Fork(slot, log, self._experiment, next(self._faults, ""))
+
+    def look(self) -> None:
+        pass
 
 
 def _become(log: Path, stdin: int, keep: int = 3) -> None:
@@ -82,10 +94,9 @@ def supervise_fork(folder: str, fault: str, worker_faults: list[str], group: str
     os.umask(0o077)
     _become(Path(folder, "supervisor.log"), os.open(os.devnull, os.O_RDONLY))
     fault_injection.arm(fault)
-    orders = iter(worker_faults)
 
-    def make(here: ExperimentDir, *, signals: Signals) -> Supervisor:
-        return Supervisor(here, signals=signals, spawn=lambda slot, log: Fork(slot, log, here.id, next(orders, "")))
+    def make(here: ExperimentDir, *, signals: Signals, launcher: Launcher) -> Supervisor:
+        return Supervisor(here, signals=signals, launcher=Forks(here.id, worker_faults))
 
     setattr(process, "Supervisor", make)  # noqa: B010 - mypy would take it for a mistake
     os._exit(process.main([folder]))

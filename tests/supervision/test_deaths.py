@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.supervision.workshop import make, states, ticks
+from tui_attn.engines import workers
 from tui_attn.experiment.follower import read_state
-from tui_attn.supervision import workers
 
 
 def test_a_dead_worker_leaves_the_others_alone_and_its_runs_go_on(

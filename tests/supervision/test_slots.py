@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.processes import TAKE_SLOTS, python, run_python, said
-from tui_attn.supervision.scheduling import Slot, make_slots, queue_order, share
+from tui_attn.engines.workers import Slot
+from tui_attn.supervision.scheduling import make_slots, queue_order, share
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.system import liveness
 
@@ -97,7 +98,7 @@ def test_without_a_place_for_locks_training_goes_on_without_them(
 
 WITHOUT_HOME = """
 import os, sys
-from tui_attn.supervision.scheduling import Slot
+from tui_attn.engines.workers import Slot
 from tui_attn.supervision.slots import SlotLocks
 
 try:

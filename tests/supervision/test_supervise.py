@@ -33,7 +33,7 @@ def test_a_custom_model_has_a_worker_that_no_other_model_gets(tmp_path: Path, mo
         alive = [worker for worker in shop.made if worker.code is None]
         assert len(alive) <= 1  # one slot, one worker
         for worker in alive:
-            held.setdefault(worker.pid, []).extend(worker.held)
+            held.setdefault(worker.token, []).extend(worker.held)
             for run in list(worker.held):
                 worker.end(run)
         supervisor.tick()
@@ -120,7 +120,7 @@ def test_a_new_supervisor_takes_up_what_is_not_finished_and_obeys_no_old_command
 def test_two_supervisors_never_own_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, shop = make(tmp_path, monkeypatch)
     with pytest.raises(BlockingIOError):
-        Supervisor(shop.folder, spawn=shop.spawn, clock=shop.clock)
+        Supervisor(shop.folder, launcher=shop, clock=shop.clock)
 
 
 def test_a_run_that_another_process_still_writes_waits(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tui_attn.engines.workers import Slot
 from tui_attn.experiment import event_log
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
@@ -13,7 +14,6 @@ from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
-from tui_attn.supervision.scheduling import Slot
 from tui_attn.supervision.supervisor import Supervisor
 
 ABOUT = {
@@ -32,17 +32,22 @@ ABOUT = {
 
 
 class Workshop:
-    """Makes workers and remembers them; `clock` is the supervisor's."""
+    """A launcher that makes workers and remembers them; `clock` is the supervisor's."""
+
+    workers = None
 
     def __init__(self, folder: ExperimentDir) -> None:
         self.folder = folder
         self.made: list[HandWorker] = []
         self.now = 1000.0
 
-    def spawn(self, slot: Slot, log: RunDir) -> "HandWorker":
-        worker = HandWorker(self.folder, slot, pid=900_000 + len(self.made))
+    def start(self, slot: Slot, log: RunDir) -> "HandWorker":
+        worker = HandWorker(self.folder, slot, token=900_000 + len(self.made))
         self.made.append(worker)
         return worker
+
+    def look(self) -> None:
+        pass
 
     def clock(self) -> float:
         return self.now
@@ -54,12 +59,13 @@ class HandWorker:
     last_beat = 0
     """When any of them beat its heart last, unix nanoseconds."""
 
-    def __init__(self, folder: ExperimentDir, slot: Slot, pid: int) -> None:
-        self.folder, self.slot, self.pid = folder, slot, pid
+    def __init__(self, folder: ExperimentDir, slot: Slot, token: int) -> None:
+        self.folder, self.slot, self.token = folder, slot, token
         self.held: list[str] = []
         self.told: list[tuple[str, str | None]] = []
         self.signals: list[int] = []
         self.code: int | None = None
+        self.excused: str | None = None
         self.closed = False
 
     def tell(self, do: str, run: str | None = None) -> None:
@@ -69,6 +75,9 @@ class HandWorker:
 
     def exit_code(self) -> int | None:
         return self.code
+
+    def excuse(self) -> str | None:
+        return self.excused
 
     def kill(self, signum: int) -> None:
         self.signals.append(signum)
@@ -122,7 +131,7 @@ def make(
 
 def reopen(folder: ExperimentDir) -> tuple[Supervisor, Workshop]:
     workshop = Workshop(folder)
-    supervisor = Supervisor(folder, spawn=workshop.spawn, clock=workshop.clock)
+    supervisor = Supervisor(folder, launcher=workshop, clock=workshop.clock)
     supervisor.begin()
     supervisor.tick()
     return supervisor, workshop

@@ -31,6 +31,10 @@ MovedData = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Where the data set is now, if it was moved."),
 ]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="ENGINE", help="Where its workers run, if not where they ran from here before."),
+]
 
 
 def full_screen() -> bool:
@@ -133,6 +137,7 @@ def resume(
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
+    on: On = None,
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
@@ -154,6 +159,7 @@ def resume(
                     folder,
                     trust_code=trust_code,
                     data_dir=data_dir,
+                    on=on,
                     progress=progress,
                     tell=console.say,
                     before_start=signals.start,
@@ -183,6 +189,7 @@ def extend(
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
+    on: On = None,
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
@@ -210,6 +217,7 @@ def extend(
                 number,
                 trust_code=trust_code,
                 data_dir=data_dir,
+                on=on,
                 progress=progress,
                 tell=console.say,
                 before_start=signals.start,

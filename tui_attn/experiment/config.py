@@ -11,6 +11,7 @@ from typing import Any
 
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
+from tui_attn.experiment.engine_spec import FORMS, EngineKind, EngineSpec
 from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, is_control, with_controls
 from tui_attn.experiment.options import (
     WHERE,
@@ -203,6 +204,8 @@ class ExperimentConfig:
         unset_words=("auto", "none"),
         example="1",
     )
+    on: str = option("local", EngineKind(), f"{', '.join(FORMS)}.", heading=WHERE, label="run on")
+    """For display once the experiment exists: a folder that somebody sent must not choose where code runs."""
     data_dir: str | None = option(
         None, PathKind(), _DATA_DIR, heading=WHERE, unset="the usual places", example='"~/data"'
     )
@@ -251,6 +254,11 @@ class ExperimentConfig:
     def model_specs(self) -> tuple[str, ...]:
         """The models as they are written on the command line: names, and `PATH.py:CLASS` for custom ones."""
         return tuple(self.custom_model(model).spec if model not in MODELS else model for model in self.models)
+
+    @property
+    def engine(self) -> EngineSpec:
+        """Where its workers run, as it was given at the start."""
+        return EngineSpec.parse(self.on)
 
     def custom_model(self, model: str) -> CustomModel:
         """The custom model that is called `model`. Raises `KeyError` where it is none."""

@@ -23,6 +23,7 @@ from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
 
 if TYPE_CHECKING:
+    from tui_attn.experiment.engine_spec import EngineSpec
     from tui_attn.supervision.notify_settings import NotifySettings
 
 READY_WITHIN = 60.0
@@ -40,13 +41,14 @@ def start_supervisor(
     *,
     identity: str | None = None,
     notify: NotifySettings | None = None,
+    on: EngineSpec | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor that outlives this process and every terminal; return once it is ready.
 
     Checks nothing but that no other supervisor runs it: see `starting`. The supervisor refuses a folder that isn't the
     one of this `identity`. `notify`: where it sends notices; handed over through a pipe, since it may hold secrets.
-    Raises `LaunchError`.
+    `on`: where its workers run, by default here. Raises `LaunchError`.
     """
     check_not_running(folder)
     log = _open_log(folder)
@@ -57,6 +59,7 @@ def start_supervisor(
             folder.path.absolute(),
             *([f"--identity={identity}"] if identity else []),
             *(["--notify"] if notify else []),
+            *([] if on is None else [f"--on={on}"]),
             stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import data
+from tui_attn.engines.workers import worker_environment
 from tui_attn.experiment import trust
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read_source, sha256
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.options import ConfigError
-from tui_attn.supervision.workers import worker_environment
 from tui_attn.system import children
 from tui_attn.system.files import sync_folder, write_atomically
 from tui_attn.system.text import safe_text

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_attn.data import DATASETS
+from tui_attn.engines.workers import Slot
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
@@ -243,7 +244,7 @@ def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]
     return found
 
 
-def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[scheduling.Slot]:
+def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[Slot]:
     """The slots that have something to do."""
     return scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
 

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import IO
 
+from tui_attn.engines.workers import worker_environment
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.supervision.workers import worker_environment
 from tui_attn.system import children
 
 

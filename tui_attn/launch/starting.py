@@ -30,12 +30,13 @@ from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
-from tui_attn.launch import control, custom_models, devices
+from tui_attn.launch import control, custom_models, devices, placement
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.children import Folder
 from tui_attn.system.text import command_line, safe_text
 
 if TYPE_CHECKING:
+    from tui_attn.experiment.engine_spec import EngineSpec
     from tui_attn.supervision.notify_settings import NotifySettings
 
 ELSEWHERE_WITHIN = 5.0
@@ -80,9 +81,17 @@ def start(
     if config.tensorboard:
         export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
+    spec = config.engine
+    placement.check(spec)
     machine = devices.probe()
-    chosen = devices.choose(config.device, machine)
-    if config.device == "auto" and machine.gpus and machine.torch_cuda and not chosen[0].startswith("cuda"):
+    chosen = devices.choose(config.device, machine) if spec.here else placement.chosen_devices(config, spec)
+    if (
+        spec.here
+        and config.device == "auto"
+        and machine.gpus
+        and machine.torch_cuda
+        and not chosen[0].startswith("cuda")
+    ):
         tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     config = config.with_epochs(_train_size(config, located))
@@ -92,10 +101,11 @@ def start(
     config, sources = custom_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
-    precision = devices.precision(config.precision, chosen, machine)
+    precision = devices.precision(config.precision, chosen, machine) if spec.here else config.precision
     folder, identity = _create(config, runs_dir, chosen, precision, located, sources)
+    placement.remember(folder, spec)
     try:
-        return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
+        return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
     except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
@@ -106,6 +116,7 @@ def resume(
     *,
     trust_code: bool = False,
     data_dir: Path | None = None,
+    on: str | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
@@ -114,15 +125,17 @@ def resume(
 ) -> Started:
     """Continue what is not finished in an experiment that nobody runs.
 
-    `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `tell` gets
-    remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError` and `LaunchError`.
+    `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `on`: where the
+    workers run, by default where this user had them run from here before. `tell` gets remarks for the user, `notify`
+    says where notices are sent. Raises `DataError`, `RunsError`, `ConfigError` and `LaunchError`.
     """
     identity = _identity(folder)
     control.check_owner(folder)
     _check_unfinished(folder)
-    _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
+    spec = placement.placement(folder, on)
+    _check(folder, spec, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
     before_start()
-    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
+    return _continue(folder, spec, identity, notify, wait)
 
 
 def extend(
@@ -131,6 +144,7 @@ def extend(
     *,
     trust_code: bool = False,
     data_dir: Path | None = None,
+    on: str | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
@@ -145,14 +159,28 @@ def extend(
         control.check_owner(folder)
         if data_dir is not None:
             raise LaunchError(f"{folder.id} is running: stop it before you move its data")
+        if on is not None:
+            raise LaunchError(f"{folder.id} is running: stop it before you move it to another engine")
         _check_data(folder, None, progress, may_move=False)
         return control.send(folder, "extend", seeds=seeds)
     identity = _identity(folder)
-    _check(folder, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
+    spec = placement.placement(folder, on)
+    _check(folder, spec, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
     before_start()
-    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, wait=wait))
+    return _continue(folder, spec, identity, notify, wait)
+
+
+def _continue(
+    folder: ExperimentDir,
+    spec: EngineSpec,
+    identity: str,
+    notify: NotifySettings | None,
+    wait: Callable[[float], object],
+) -> Started:
+    placement.remember(folder, spec)
+    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
 
 
 class Attempt:
@@ -212,7 +240,7 @@ def _create(
         id=folder.id,
         created=created,
         config=config,
-        threads=devices.threads(),
+        threads=devices.threads() if config.engine.here else placement.chosen_threads(config.engine),
         devices=chosen,
         precision=precision,
         data=located.to_json(),
@@ -260,6 +288,7 @@ def _identity(folder: ExperimentDir) -> str:
 
 def _check(
     folder: ExperimentDir,
+    spec: EngineSpec,
     *,
     trust_code: bool,
     data_dir: Path | None,
@@ -274,7 +303,9 @@ def _check(
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
         tell(remark)
-    _check_devices(folder, manifest)
+    placement.check(spec)
+    if spec.here:
+        _check_devices(folder, manifest)
     _check_data(folder, data_dir, progress, may_move=True)
     if manifest.config.tensorboard:
         try:

@@ -9,19 +9,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tui_attn.engines import workers
+from tui_attn.engines.workers import Slot, Worker
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState
-from tui_attn.supervision import workers
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.restarts import MAX_DEATHS, RestartPolicy, StaleWorkers
-from tui_attn.supervision.scheduling import Slot, share
+from tui_attn.supervision.scheduling import share
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
-from tui_attn.supervision.workers import Worker
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
 
@@ -48,7 +48,7 @@ class Dispatch:
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = workers.oom_kills()
         self._code: dict[int, str] = {}
-        """By process id of a worker, the custom model that it trains, and no other; "" for the built-in models."""
+        """By token of a worker, the custom model that it trains, and no other; "" for the built-in models."""
 
     def _code_of(self, run: str) -> str:
         """The custom model of `run`, whose code may change the process that trains it; "" for a built-in model."""
@@ -126,7 +126,7 @@ class Dispatch:
             ready = [run for run in able if self._stale_workers.is_free(self._folder.run(run))]
         for number, taker in enumerate(takers):
             first = self._code_of(ready[0]) if ready else ""
-            code = first if isinstance(taker, Slot) else self._code[taker.pid]
+            code = first if isinstance(taker, Slot) else self._code[taker.token]
             alike = [run for run in ready if self._code_of(run) == code]
             most = min(models, len({run.rpartition("-s")[0] for run in alike}))
             taken = alike[: share(len(alike), len(takers) - number, most)]
@@ -147,7 +147,7 @@ class Dispatch:
             self._queue.remove(run)
             worker.held.append(run)
             attempt = runs[run].attempt + 1 if run in runs else 1
-            self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.pid, attempt=attempt)
+            self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.token, attempt=attempt)
             fault("hand-out")
             worker.tell("train", run)
 
@@ -182,8 +182,8 @@ class Dispatch:
                 self._queue.remove(run)
                 self._finish(run, "failed", f"no worker could be started: {error.strerror}")
             return None
-        self._restarts.started(worker.pid, now)
-        self._code[worker.pid] = self._code_of(taken[0])
+        self._restarts.started(worker.token, now)
+        self._code[worker.token] = self._code_of(taken[0])
         return worker
 
     # ---- dead workers
@@ -199,19 +199,21 @@ class Dispatch:
     def _handle_exit(self, worker: Worker, code: int) -> None:
         """Decide what becomes of the runs that a dead worker held."""
         held, worker.held = worker.held, []
-        suspected = self._restarts.suspected_run(self._folder, worker.pid, held)
+        suspected = self._restarts.suspected_run(self._folder, worker.token, held)
+        # A worker that opened none of its runs may never do so, wherever it is started.
+        excuse = None if suspected is None else worker.excuse()
         logs = [self._folder.run(run).worker_log for run in held if suspected in {run, None}]
         log = min(logs, key=_last_touched)
-        reason = self._reason(code, log)
+        reason = excuse or self._reason(code, log)
         again: list[str] = []
         for run in held:
             self._pauses.lost_worker(run)
             ending = self._ending.get(run, "stopped" if self._stopping.under_way else None)
             if ending is not None:
                 self._finish(run, ending, f"{ending}; {reason}")
-            elif code == workers.CANNOT_WORK:
+            elif code == workers.CANNOT_WORK and excuse is None:
                 self._finish(run, "failed", reason, workers.last_lines(log) or None)
-            elif suspected in {run, None} and self._gives_up(run):
+            elif excuse is None and suspected in {run, None} and self._gives_up(run):
                 why = f"{reason}; restarting it {MAX_DEATHS} times did not help"
                 self._finish(run, "failed", why, workers.last_lines(log) or None)
             else:

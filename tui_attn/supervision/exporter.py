@@ -13,8 +13,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from tui_attn.engines.workers import last_lines
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.supervision.workers import last_lines
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
 

@@ -1,7 +1,8 @@
 """The process that owns an experiment and outlives every terminal.
 
-`python -m tui_attn.supervision.process FOLDER [--identity=ID] [--notify]`: with the `Folder.identity` that the launcher
-saw, another folder is refused; with `--notify` it reads a `[notify]` table as JSON from stdin.
+`python -m tui_attn.supervision.process FOLDER [--identity=ID] [--notify] [--on=ENGINE]`: with the `Folder.identity`
+that the front saw, another folder is refused; with `--notify` it reads a `[notify]` table as JSON from stdin; `--on`
+says where workers run.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import sys
 import time
 from pathlib import Path
 
+from tui_attn.engines.launchers import launcher_for
+from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.options import ConfigError
 from tui_attn.supervision.experiment_log import OwnershipLostError
 from tui_attn.supervision.exporter import Exporter
 from tui_attn.supervision.notifier import Notifier
@@ -51,13 +55,16 @@ def main(arguments: list[str]) -> int:
             return _give_up(f"the folder belongs to another user (uid {folder.owner})")
         with contextlib.suppress(OSError):  # some file systems have no modes
             folder.keep_private()
-        return _supervise(Supervisor(ExperimentDir(folder.path, name=path.absolute().name), signals=signals), notify)
+        opened = ExperimentDir(folder.path, name=path.absolute().name)
+        on = next((word.removeprefix("--on=") for word in arguments[1:] if word.startswith("--on=")), "local")
+        launcher = launcher_for(EngineSpec.parse(on), opened)
+        return _supervise(Supervisor(opened, signals=signals, launcher=launcher), notify)
     except BlockingIOError:
         return _give_up("another supervisor owns this experiment")
     except OSError as error:
         full = error.errno in files.FULL
         return _give_up("the disk is full: make room, then try again" if full else str(error))
-    except RunsError as error:
+    except (RunsError, ConfigError) as error:
         return _give_up(str(error))
 
 

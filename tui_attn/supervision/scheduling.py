@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place for one worker on a device; several workers may share a device."""
-
-    device: str
-    index: int
-    """Which of the device's slots, from 0."""
+from tui_attn.engines.workers import Slot
 
 
 def make_slots(devices: Sequence[str], jobs: int | None) -> list[Slot]:

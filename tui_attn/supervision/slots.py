@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from tui_attn.engines.workers import Slot
 from tui_attn.experiment.folders import ID
-from tui_attn.supervision.scheduling import Slot
 from tui_attn.system import liveness
 from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import read_part

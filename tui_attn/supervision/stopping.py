@@ -53,8 +53,8 @@ class Stopping:
             self._pool.kill(signal.SIGKILL)
         elif waited > GRACE:
             for worker in self._pool.workers:
-                if worker.pid not in self._warned:
-                    self._warned.add(worker.pid)
+                if worker.token not in self._warned:
+                    self._warned.add(worker.token)
                     worker.kill(signal.SIGTERM)
 
     def let_go(self) -> None:

@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Callable
 
+from tui_attn.engines.pipe import LocalLauncher
+from tui_attn.engines.workers import Launcher
 from tui_attn.experiment import reducer
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
@@ -22,11 +24,10 @@ from tui_attn.supervision.control import Control
 from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog, OwnershipLostError
 from tui_attn.supervision.pauses import Pauses
-from tui_attn.supervision.scheduling import Slot, make_slots, queue_order
+from tui_attn.supervision.scheduling import make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import Spawn, WorkerPool
-from tui_attn.supervision.workers import Worker, WorkerProcess
+from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
 from tui_attn.system.signals import Signals
@@ -39,7 +40,7 @@ class Supervisor:
         self,
         folder: ExperimentDir,
         *,
-        spawn: Spawn | None = None,
+        launcher: Launcher | None = None,
         signals: Signals | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,8 +54,9 @@ class Supervisor:
         self._manifest = follower.manifest
         self._clock = clock
         self._began = clock()
-        slots = make_slots(self._manifest.devices, self._manifest.config.jobs)
-        self._pool = pool = WorkerPool(slots, spawn or self._spawn_process)
+        launcher = launcher or LocalLauncher(folder)
+        slots = make_slots(self._manifest.devices, self._manifest.config.jobs or launcher.workers)
+        self._pool = pool = WorkerPool(slots, launcher)
         self._log = log = ExperimentLog(folder)
         pauses = Pauses(pool, log)
         log.on_full, log.on_room = pauses.disk_is_full, pauses.there_is_room
@@ -119,6 +121,7 @@ class Supervisor:
 
     def tick(self) -> None:
         """Read logs and commands once, and act on them. Raises `OwnershipLostError`."""
+        self._pool.launcher.look()
         self._dispatch.take_news()
         self._control.obey()
         self._dispatch.reap()
@@ -157,10 +160,6 @@ class Supervisor:
     def _remove_stale_files(self) -> None:
         """But not those of a run that the worker of a dead supervisor still writes."""
         files.remove_stale_files(self.folder.path, in_use=lambda run: liveness.holder(RunDir(run).lock) is not None)
-
-    def _spawn_process(self, slot: Slot, log: RunDir) -> Worker:
-        crowded = self._manifest.devices == ("cpu",) and len(self._pool.slots) > 1
-        return WorkerProcess(self.folder, slot, threads=self._manifest.threads, crowded=crowded, log=log)
 
     def _queue_runs(self) -> None:
         """Queue every run of the configuration that is neither finished nor skipped, nor on its way already."""

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from tui_attn.engines.workers import Launcher, Slot, Worker
 from tui_attn.experiment.folders import RunDir
-from tui_attn.supervision.scheduling import Slot
-from tui_attn.supervision.workers import Worker
-
-Spawn = Callable[[Slot, RunDir], Worker]
-"""Starts a worker on a slot, which prints to the log of a run. Raises `OSError`."""
 
 
 class WorkerPool:
     """The workers on `slots`, one each at most."""
 
-    def __init__(self, slots: list[Slot], spawn: Spawn) -> None:
+    def __init__(self, slots: list[Slot], launcher: Launcher) -> None:
         self.slots = slots
-        self._spawn = spawn
+        self.launcher = launcher
         self.workers: list[Worker] = []
         self._leaving: list[Worker] = []
         """Workers that were told to exit."""
 
     def start(self, slot: Slot, log: RunDir) -> Worker:
         """A new worker on `slot`, which prints to the log of that run. Raises `OSError`."""
-        worker = self._spawn(slot, log)
+        worker = self.launcher.start(slot, log)
         self.workers.append(worker)
         return worker
 

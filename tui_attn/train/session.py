@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,9 +48,11 @@ class Session:
         precision: str,
         *,
         probes: probe.ProbeSet | None,
+        worker: int = 0,
         should_abort: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`should_abort` tells whether there is no time any more to wait for room on a full disk."""
+        """`worker`: its token. `should_abort` tells whether to stop waiting for room on a full disk."""
+        self._worker = worker
         self.config = manifest.config
         self._data_version = str(manifest.data.get("version"))
         self._probes = probes
@@ -91,7 +94,9 @@ class Session:
             "model": trainer.model,
             "class": self.config.class_name(trainer.model),
             "seed": trainer.seed,
-            "worker": os.getpid(),
+            "worker": self._worker,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
             "device": str(trainer.device),
             "device_name": device_name(trainer.device),
             **gpu_uuid(trainer.device),

@@ -1,7 +1,7 @@
-"""The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE ID`, held by a pipe on its standard input.
+"""The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE ID TOKEN`.
 
-It imports torch once, loads the data once, and trains the runs it holds in turns of one epoch each. An exception
-costs only its own run. When the pipe ends it checkpoints and exits.
+It is held by a pipe on its standard input. It imports torch once, loads the data once, and trains the runs it holds in
+turns of one epoch each. An exception costs only its own run. When the pipe ends it checkpoints and exits.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_attn.engines.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
-from tui_attn.supervision.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         os.nice(5)
     try:
         manifest = folder.manifest_data()
-        worker = _prepare(folder, manifest, device, pipe)
+        worker = _prepare(folder, manifest, device, pipe, token=int(arguments[3]))
     except Exception as error:  # whatever it is, its last line tells the supervisor why
         traceback.print_exc()
         print(safe_text(_explain(error), one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
@@ -67,14 +67,14 @@ def _explain(error: Exception) -> str:
     return explain(error)
 
 
-def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe) -> Worker:
+def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe, *, token: int) -> Worker:
     """Import torch and load the data, which takes a second or two, while commands already come in."""
     import torch
 
     from tui_attn.train.worker_context import WorkerContext
 
     torch.set_num_threads(manifest.threads)
-    return Worker(folder, WorkerContext(folder, manifest, device), pipe)
+    return Worker(folder, WorkerContext(folder, manifest, device, token=token), pipe)
 
 
 class Worker:

@@ -28,7 +28,10 @@ _TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError,
 class WorkerContext:
     """Opens, keeps and closes the sessions of one worker. Raises `DataError`, and what torch raises."""
 
-    def __init__(self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True) -> None:
+    def __init__(
+        self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True, token: int = 0
+    ) -> None:
+        """`token`: of the worker, for the logs of its runs."""
         self.folder, self.manifest = folder, manifest
         self._device = torch.device(device)
         _be_reproducible()
@@ -36,6 +39,7 @@ class WorkerContext:
         self._subset = manifest.subset_seed(manifest.config.seed)
         self._data = self._load(self._subset)
         self._probes = ProbeSet.of(self._data) if probes else None
+        self._token = token
         self._sessions: dict[str, Session] = {}
 
     def open(self, run: str, *, should_abort: Callable[[], bool] = lambda: False) -> None:
@@ -58,6 +62,7 @@ class WorkerContext:
                 self._device,
                 self._precision,
                 probes=self._probes,
+                worker=self._token,
                 should_abort=should_abort,
             )
 

@@ -1,18 +1,17 @@
-"""The supervisor's side of a worker: starting it, the pipe to it, and what to say when it died."""
+"""What the supervisor needs of a worker and of what starts workers; exit codes, and what they say."""
 
 from __future__ import annotations
 
-import json
 import os
+import secrets
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tui_attn.experiment.folders import ExperimentDir, RunDir
-from tui_attn.supervision.scheduling import Slot
-from tui_attn.system import children
-from tui_attn.system.plain_file import open_to_write, read_part
+from tui_attn.experiment.folders import RunDir
+from tui_attn.system.plain_file import read_part
 from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
@@ -31,92 +30,57 @@ SPIN = "20000"
 """Turns that a waiting thread spins before it sleeps; benchmarks/spinning.py compares."""
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for one worker on a device; several workers may share a device."""
+
+    device: str
+    index: int
+    """Which of the device's slots, from 0."""
+
+
 class Worker(Protocol):
-    """What the supervisor needs of a worker."""
+    """What the supervisor needs of a worker. No method may wait for another machine."""
 
     slot: Slot
     held: list[str]
     """The runs that it was given and hasn't ended."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
+    token: int
+    """Identifies it on every host, as a process id would on one."""
 
     def tell(self, do: str, run: str | None = None) -> None:
-        """Send a command down the pipe; a dead worker's is dropped."""
+        """Send a command; a dead worker's is dropped."""
 
     def exit_code(self) -> int | None:
         """None while it lives, else its exit code, negative for a signal."""
 
+    def excuse(self) -> str | None:
+        """Why it died where none of its runs can be to blame, such as the loss of its node; else None."""
+
     def kill(self, signum: int) -> None:
-        """Send it a signal, unless it is over."""
+        """Have it get SIGTERM or SIGKILL, unless it is over."""
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Let go of it: it checkpoints what it holds and ends."""
 
 
-class WorkerProcess:
-    """A worker as a process of its own, held by a pipe: when the pipe ends, it checkpoints and exits."""
-
-    def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
-        self.slot = slot
-        self.held: list[str] = []
-        self._unsent = bytearray()
-        output = open_to_write(log.worker_log, os.O_APPEND)
-        reading, self._pipe = os.pipe()
-        try:
-            self._process = children.python(
-                "tui_attn.train.worker",
-                folder.path.absolute(),
-                slot.device,
-                folder.id,
-                stdin=reading,
-                stdout=output,
-                stderr=output,
-                environment=worker_environment(threads, crowded=crowded),
-            )
-        except BaseException:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(output)
-            os.close(reading)
-        os.set_blocking(self._pipe, False)  # a frozen worker must not freeze its supervisor
+class Launcher(Protocol):
+    """Starts workers on one engine. No method may wait for another machine."""
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+    def workers(self) -> int | None:
+        """How many workers there are without `--jobs`; None for one a device."""
 
-    def tell(self, do: str, run: str | None = None) -> None:
-        """Send a command down the pipe; a dead worker's is dropped."""
-        self._unsent += json.dumps({"do": do, "run": run}).encode() + b"\n"
-        self._send()
+    def start(self, slot: Slot, log: RunDir) -> Worker:
+        """A new worker for `slot`, which prints to the log of that run. Raises `OSError`."""
 
-    def _send(self) -> None:
-        """Write what the pipe takes; a frozen worker's may be full."""
-        try:
-            while self._unsent:
-                del self._unsent[: os.write(self._pipe, self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent.clear()
+    def look(self) -> None:
+        """Called at every tick of the supervisor."""
 
-    def exit_code(self) -> int | None:
-        """None while it lives, else its exit code, negative for a signal."""
-        self._send()
-        return self._process.poll()
 
-    def kill(self, signum: int) -> None:
-        """Send it a signal, unless it is over."""
-        self._process.send_signal(signum)
-
-    def close(self) -> None:
-        """Let go of the pipe."""
-        pipe, self._pipe = self._pipe, -1
-        if pipe >= 0:
-            os.close(pipe)
+def new_token() -> int:
+    """A token for a worker."""
+    return secrets.randbelow(1 << 48) + 1
 
 
 def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:

@@ -14,13 +14,13 @@ import pytest
 from tests.experiment.strategies import HOSTILE
 from tests.processes import environment, open_descriptors, run_python
 from tests.recorded import scene
-from tui_attn.supervision import workers
-from tui_attn.supervision.scheduling import Slot
-from tui_attn.supervision.workers import (
+from tui_attn.engines import workers
+from tui_attn.engines.pipe import WorkerProcess
+from tui_attn.engines.workers import (
     CANNOT_RECORD,
     CANNOT_WORK,
     TERMINATED,
-    WorkerProcess,
+    Slot,
     exit_reason,
     worker_environment,
 )

@@ -1,0 +1,180 @@
+"""Workers held by a pipe: processes here, over ssh, and steps of a SLURM allocation.
+
+A worker reads commands from its standard input. When the pipe ends, it checkpoints and exits. Another host's worker is
+the child of a program that hands on its standard input and its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from tui_attn.engines.workers import Slot, new_token, worker_environment
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.system import children
+from tui_attn.system.plain_file import open_to_write
+
+LOST_CONNECTION = 255
+"""Exit code of ssh itself."""
+
+
+class WorkerProcess:
+    """A worker as a child of its supervisor, held by a pipe: when the pipe ends, it checkpoints and exits."""
+
+    def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
+        environment = worker_environment(threads, crowded=crowded)
+        self._open(
+            slot,
+            log,
+            lambda token, **streams: children.python(
+                "tui_attn.train.worker",
+                folder.path.absolute(),
+                slot.device,
+                folder.id,
+                str(token),
+                environment=environment,
+                **streams,
+            ),
+        )
+
+    def _open(self, slot: Slot, log: RunDir, begin: Callable[..., subprocess.Popen[bytes]]) -> None:
+        """Start the process by `begin`, which gets the worker's token and its standard streams. Raises `OSError`."""
+        self.slot = slot
+        self.held: list[str] = []
+        self.token = new_token()
+        self._unsent = bytearray()
+        output = open_to_write(log.worker_log, os.O_APPEND)
+        reading, self._pipe = os.pipe()
+        try:
+            self._process = begin(self.token, stdin=reading, stdout=output, stderr=output)
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(output)
+            os.close(reading)
+        os.set_blocking(self._pipe, False)  # a frozen worker must not freeze its supervisor
+
+    def tell(self, do: str, run: str | None = None) -> None:
+        """Send a command down the pipe; a dead worker's is dropped."""
+        self._unsent += json.dumps({"do": do, "run": run}).encode() + b"\n"
+        self._send()
+
+    def _send(self) -> None:
+        """Write what the pipe takes; a frozen worker's may be full."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._pipe, self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+
+    def exit_code(self) -> int | None:
+        """None while it lives, else its exit code, negative for a signal."""
+        self._send()
+        return self._process.poll()
+
+    def excuse(self) -> str | None:
+        """None: here nothing but a run or a user ends a worker."""
+        return None
+
+    def kill(self, signum: int) -> None:
+        """Send it a signal, unless it is over."""
+        self._process.send_signal(signum)
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        pipe, self._pipe = self._pipe, -1
+        if pipe >= 0:
+            os.close(pipe)
+
+
+class LocalLauncher:
+    """Starts workers as processes of this machine."""
+
+    workers = None
+
+    def __init__(self, folder: ExperimentDir) -> None:
+        """Raises `RunsError`."""
+        manifest = folder.manifest_data()
+        self._folder, self._threads = folder, manifest.threads
+        self._crowded = manifest.devices == ("cpu",) and (manifest.config.jobs or 1) > 1
+
+    def start(self, slot: Slot, log: RunDir) -> WorkerProcess:
+        """A new worker for `slot`. Raises `OSError`."""
+        return WorkerProcess(self._folder, slot, threads=self._threads, crowded=self._crowded, log=log)
+
+    def look(self) -> None:
+        """Nothing to do: the system tells of its processes when it is asked."""
+
+
+class RemoteProcess(WorkerProcess):
+    """A worker on another host, by way of a program that is a child of the supervisor."""
+
+    def __init__(self, command: Sequence[str], slot: Slot, log: RunDir, excuses: dict[int, str]) -> None:
+        """`command` gets the worker's token as its last word. `excuses`: what exit codes of the program itself mean."""
+        self._excuses = excuses
+        self._open(
+            slot,
+            log,
+            lambda token, **streams: subprocess.Popen(
+                [*command, str(token)], cwd="/", env=children.clean_environment(), **streams
+            ),
+        )
+
+    def excuse(self) -> str | None:
+        """What was lost between here and the worker, where that is how it ended."""
+        return self._excuses.get(self._process.poll() or 0)
+
+    def kill(self, signum: int) -> None:
+        """Close the pipe, which has the worker checkpoint and exit; for SIGKILL end the program between as well.
+
+        srun takes SIGTERM for an order to kill what it runs.
+        """
+        self.close()
+        if signum == signal.SIGKILL:
+            self._process.terminate()
+
+
+class RemoteLauncher:
+    """Starts workers through `srun` in the allocation that this process is in, or through `ssh` on `hosts`."""
+
+    def __init__(self, folder: ExperimentDir, hosts: Sequence[str] = ()) -> None:
+        """Raises `RunsError`."""
+        manifest = folder.manifest_data()
+        self._folder, self._hosts, self._threads = folder, hosts, manifest.threads
+        self._started: list[tuple[str, RemoteProcess]] = []
+        self.workers = len(hosts) or int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+
+    def start(self, slot: Slot, log: RunDir) -> RemoteProcess:
+        """A new worker for `slot`, on the host that has the fewest. Raises `OSError`."""
+        worker = worker_command(self._folder, slot.device)
+        variables = [f"{name}={value}" for name, value in worker_environment(self._threads, crowded=False).items()]
+        if not self._hosts:
+            step = ["srun", "--nodes=1", "--ntasks=1", "--exact", f"--cpus-per-task={self._threads}"]
+            return RemoteProcess([*step, "env", *variables, *worker], slot, log, {0: "its node or its step was lost"})
+        busy = Counter(host for host, process in self._started if process.exit_code() is None)
+        host = min(self._hosts, key=lambda host: busy[host])
+        ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ConnectTimeout=10"]
+        # ssh joins its words by blanks, and a shell over there takes them apart again.
+        command = [*ssh, host, shlex.join(["exec", "env", *variables, *worker])]
+        process = RemoteProcess(command, slot, log, {LOST_CONNECTION: f"the connection to {host} was lost"})
+        self._started = [(host, process), *(each for each in self._started if each[1].exit_code() is None)]
+        return process
+
+    def look(self) -> None:
+        """Nothing to do: the programs between end with their workers."""
+
+
+def worker_command(folder: ExperimentDir, device: str) -> list[str]:
+    """The command of a worker on another host, but for its token. The folder must be at the same path there."""
+    # The supervisor knows the folder by a descriptor, which means nothing elsewhere.
+    path = folder.path.resolve()
+    return [sys.executable, "-P", "-m", "tui_attn.train.worker", str(path), device, folder.id]

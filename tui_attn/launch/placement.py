@@ -1,0 +1,104 @@
+"""Where an experiment's workers run: checked before it starts, and remembered for `resume` and `extend`.
+
+The manifest says it for display only, because an experiment may come from anybody. What counts is this call's `--on`,
+or what this user said on this machine before, which is kept in the user's state folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.engine_spec import EngineSpec
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.options import ConfigError
+from tui_attn.launch import devices
+from tui_attn.launch.control import LaunchError
+from tui_attn.system.files import user_folder, write_atomically
+from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.text import safe_text
+
+_PROGRAMS = {"ssh": "ssh", "slurm-alloc": "srun", "slurm": "sbatch"}
+
+
+def check(spec: EngineSpec) -> None:
+    """Raise `ConfigError` where this machine can't use the engine."""
+    program = _PROGRAMS.get(spec.engine)
+    if program is not None and shutil.which(program) is None:
+        raise ConfigError(f"{spec.engine} needs '{program}', which isn't here: start where it is, or use local", "on")
+    if spec.engine == "slurm-alloc" and not os.environ.get("SLURM_JOB_ID"):
+        raise ConfigError("slurm-alloc works inside an allocation: get one with salloc, or use slurm", "on")
+
+
+def chosen_devices(config: ExperimentConfig, spec: EngineSpec) -> tuple[str, ...]:
+    """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back."""
+    if config.device != "auto":
+        return tuple(config.device.split(","))
+    gpus = ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS") if spec.engine == "slurm-alloc" else ()
+    asked = spec.slurm.get("gres", "").startswith("gpu") or any(os.environ.get(name) for name in gpus)
+    return ("cuda",) if asked else ("cpu",)
+
+
+def chosen_threads(spec: EngineSpec) -> int:
+    """Threads of each worker: what the engine is asked for, else what a start on this machine would use."""
+    asked = spec.slurm.get("cpus") or (os.environ.get("SLURM_CPUS_PER_TASK") if spec.engine == "slurm-alloc" else None)
+    return int(asked) if asked and asked.isdecimal() else devices.threads()
+
+
+def remember(folder: ExperimentDir, spec: EngineSpec) -> None:
+    """Keep where this user runs the experiment on this machine. Without a home it must be given again."""
+    path = _path(folder)
+    if path is not None and (not spec.here or path.exists()):
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(path, f"{spec}\n".encode())
+
+
+def placement(folder: ExperimentDir, given: str | None) -> EngineSpec:
+    """Where to continue the experiment: where it is `given`, else where this user ran it from this machine.
+
+    Raises `LaunchError` where it ran elsewhere by the word of somebody else, `ConfigError`.
+    """
+    if given is not None:
+        try:
+            return EngineSpec.parse(given)
+        except ConfigError as error:
+            raise ConfigError(error.reason, "on") from None
+    known = _remembered(folder)
+    if known is not None:
+        return known
+    on = folder.manifest_data().config.on
+    if on != "local":
+        where = safe_text(on, one_line=True)
+        raise LaunchError(
+            f"{folder.id} ran on {where}, and you did not start it from here: say where it may run with --on"
+        )
+    return EngineSpec("local")
+
+
+def _remembered(folder: ExperimentDir) -> EngineSpec | None:
+    path = _path(folder)
+    if path is None:
+        return None
+    try:
+        with os.fdopen(open_to_read(path), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_uid != os.getuid() or about.st_mode & 0o022:
+                return None
+            return EngineSpec.parse(file.read(4096).decode(errors="replace").strip())
+    except (OSError, ConfigError):
+        return None
+
+
+def _path(folder: ExperimentDir) -> Path | None:
+    """A file by host, place and birth of the experiment, so that another one at its place is another one."""
+    base = user_folder("state")
+    if base is None:
+        return None
+    manifest = folder.manifest_data()
+    told = "\0".join([os.uname().nodename, str(folder.path.resolve()), manifest.id, repr(manifest.created)])
+    return base / "engines" / hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32]
