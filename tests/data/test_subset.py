@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.data.making import make_idx_set
 from tui_attn import data
-from tui_attn.data.subset import stratified
+from tui_attn.data.locate import located
+from tui_attn.data.reading import load_info
+from tui_attn.data.subset import draw_split, stratified
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=200), st.integers(1, 220), st.integers(0, 2**40))
@@ -45,6 +48,35 @@ def test_the_draw_is_the_one_that_was_recorded() -> None:
     labels = np.arange(100) % 7
     assert stratified(labels, 9, 0).tolist() == RECORDED[0]
     assert stratified(labels, 9, 2**33 + 5).tolist() == RECORDED[1]
+
+
+@given(st.integers(0, 2**40), st.none() | st.integers(1, 60), st.integers(1, 30))
+def test_what_is_held_out_is_never_trained_on(seed: int, limit: int | None, validation: int) -> None:
+    labels = np.arange(100) % 7
+    train, held_out = draw_split(labels, limit, validation, seed)
+    assert not set(train) & set(held_out)
+    assert (len(train), len(held_out)) == (limit or 100 - validation, validation)
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(held_out) > 0).all()
+    if limit is not None:
+        assert train.tolist() == stratified(labels, limit, seed).tolist(), "as without a validation split"
+
+
+def test_a_validation_split_is_drawn_from_the_training_images_and_the_test_files_are_not_opened(tmp_path: Path) -> None:
+    made = make_idx_set()
+    where = located(made.info, made.write_raw(tmp_path), "test")
+    for path in where.files[2:]:
+        path.unlink()
+    found = load_info(made.info, where, None, 0)
+    assert (found.train_labels == made.train[1]).all()
+    assert len(found.test_labels) == 0
+
+    synthetic = data.ensure("synthetic")
+    whole, chosen = data.load(synthetic), data.load(synthetic, 500, 100, subset=3, validation=300)
+    train, held_out = draw_split(whole.train_labels, 500, 300, 3)
+    assert (chosen.train_images == whole.train_images[train]).all()
+    assert (chosen.test_images == whole.train_images[held_out]).all()
+    assert (chosen.test_labels == whole.train_labels[held_out]).all()
 
 
 def test_a_loaded_subset_has_its_labels() -> None:

@@ -159,6 +159,7 @@ CONFIGS = st.builds(
     jobs=st.none() | st.integers(1, 256),
     train_limit=st.none() | st.integers(1, 1000),
     test_limit=st.none() | st.integers(1, 1000),
+    validation=st.none() | st.integers(1, 1000),
     name=st.none() | st.sampled_from(["a name", "[red]markup[/]", "漢字 e\u0301", "../../etc/passwd"]),
     data_dir=st.none() | st.sampled_from(["/data", "here", "/not \udcff utf-8"]),
 )

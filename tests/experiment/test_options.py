@@ -56,6 +56,7 @@ CONFIGS = st.builds(
     jobs=some(st.integers(1, 256)),
     train_limit=some(st.integers(1, 100_000_000)),
     test_limit=some(st.integers(1, 100_000_000)),
+    validation=some(st.integers(1, 100_000_000)),
     name=some(NAMES | st.sampled_from(("-v", "--help", "it's", '"; rm -rf ~', "$(id)", "a\\b"))),
     data_dir=some(PATHS),
     tensorboard=st.booleans(),

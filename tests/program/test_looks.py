@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 from tests.program.conftest import Program
+from tui_attn import data
+from tui_attn.compare.predictions import load_predictions
+from tui_attn.data.subset import draw_split
 
 TINY = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "200", "--epochs", "1", "--device", "cpu")
 
@@ -39,3 +42,25 @@ def test_steps_end_the_last_epoch_early_and_are_recorded(program: Program) -> No
     assert (found.steps, found.epochs, found.length) == (5, 3, "5 steps")
     run = program("compare", "--json").json()["models"][0]["runs"][0]
     assert (run["state"], run["epoch"]) == ("finished", 3)
+
+
+def test_a_validation_split_takes_the_place_of_the_test_set(program: Program) -> None:
+    done = program("--no-ui", *TINY, "--models", "se", "--seeds", "2", "--validation", "150")
+    assert done.code == 0, done.err
+    folder = program.newest()
+    manifest = folder.manifest_data()
+    assert (manifest.config.validation, manifest.subset) == (150, "stratified")
+    whole = data.load(data.ensure("synthetic"))
+    for seed in (0, 1):
+        _, held_out = draw_split(whole.train_labels, 256, 150, seed)
+        labels = load_predictions(folder.run(f"se-s{seed}").predictions).labels
+        assert labels.tolist() == whole.train_labels[held_out].tolist()
+    assert "150 training images held out for each seed: the test set was not opened" in " ".join(done.out.split())
+    refused = program("probe")
+    assert (refused.code, "must not see the test set" in refused.err) == (2, True)
+
+
+def test_more_images_than_there_are_can_t_be_held_out(program: Program) -> None:
+    done = program("--no-ui", *TINY, "--validation", "20000")
+    assert done.code == 2
+    assert "--validation: with --train-limit needs more than the" in done.err

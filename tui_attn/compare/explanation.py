@@ -84,8 +84,8 @@ class Explanation:
 
 def same_settings(one: ExperimentConfig, other: ExperimentConfig) -> bool:
     """Whether a model and seed trained under either gives comparable results."""
-    names = ("dataset", "epochs", "steps", "batch_size", "lr", "augment", "precision", "train_limit", "test_limit")
-    return all(getattr(one, name) == getattr(other, name) for name in names)
+    names = "dataset epochs steps batch_size lr augment precision train_limit test_limit validation"
+    return all(getattr(one, name) == getattr(other, name) for name in names.split())
 
 
 Runs = Mapping[tuple[str, int], tuple[ExperimentDir, RunState]]

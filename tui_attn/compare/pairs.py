@@ -39,6 +39,7 @@ _ALIKE = {
 _SETTINGS = {
     "dataset": "data set",
     "train_limit": "--train-limit",
+    "validation": "--validation",
     "test_limit": "--test-limit",
     "epochs": "epochs",
     "steps": "steps",

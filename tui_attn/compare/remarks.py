@@ -28,6 +28,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
     """
     folder = experiment.folder.path if commands and not summary.experiments else None
     return [
+        *_validation(experiment),
         *_models(summary, any(run.gates for run in experiment.state.runs.values())),
         *_unfinished(summary.runs, summary.epochs, folder),
         *_diverged(summary),
@@ -40,6 +41,12 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_predictions(experiment, summary),
         *_damaged(experiment),
     ]
+
+
+def _validation(experiment: Experiment) -> Iterable[str]:
+    held_out = experiment.manifest.config.validation
+    if held_out:
+        yield f"accuracies are of {held_out:,} training images held out for each seed: the test set was not opened"
 
 
 def _models(summary: Summary, gates: bool) -> Iterable[str]:

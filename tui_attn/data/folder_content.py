@@ -37,6 +37,7 @@ from tui_attn.data.decode import (
 from tui_attn.data.folder import Labelled, folder_path, list_folder, some
 from tui_attn.data.folder_split import hold_out
 from tui_attn.data.folder_walk import shortened
+from tui_attn.data.subset import draw_split
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -240,10 +241,16 @@ class UnreadableImagesError(DataError):
         )
 
 
-def load_folder(where: Located, train_limit: int | None, test_limit: int | None, subset: int | None = None) -> Arrays:
+def load_folder(
+    where: Located,
+    train_limit: int | None,
+    test_limit: int | None,
+    subset: int | None = None,
+    validation: int | None = None,
+) -> Arrays:
     """The images of a folder as uint8 (N, 3, S, S), S = `IMAGE_SIZE`; limits take images evenly from the whole list.
 
-    `subset`: the seed from which the training images are drawn class by class instead.
+    `subset`: the seed from which the training images are drawn class by class instead. `validation`: see `data.load`.
 
     Raises `DataError` where the folder isn't what `where` says, or an image can't be read.
     """
@@ -264,7 +271,11 @@ def load_folder(where: Located, train_limit: int | None, test_limit: int | None,
             out[index] = made
         return out
 
-    train, test = some(images.train, train_limit, subset), some(images.test, test_limit)
+    if validation and subset is not None:
+        parts = draw_split([label for _, label in images.train], train_limit, validation, subset)
+        train, test = ([images.train[index] for index in part] for part in parts)
+    else:
+        train, test = some(images.train, train_limit, subset), some(images.test, test_limit)
     if (len(train) + len(test)) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
     return Arrays(

@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,23 +24,26 @@ if TYPE_CHECKING:
 def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
     """Read `info` from `where`: the first `train_limit` training and `test_limit` test images, or all.
 
+    With a `test_limit` of 0 the test set isn't read.
+
     What is read is checked against its pinned SHA-256 in this very call. Raises `DataError`.
     """
-    check_limits(train_limit, test_limit)
+    check_limits(train_limit, test_limit or None)
     match info.layout:
         case "synthetic":
             from tui_attn.data import synthetic
 
             train = synthetic.make("train", train_limit or info.train_size)
-            test = synthetic.make("test", test_limit or info.test_size)
+            read_test = partial(synthetic.make, "test", test_limit or info.test_size)
         case "idx":
             train = _idx_split(info, where.files[:2], info.files[:2], info.train_size, train_limit)
-            test = _idx_split(info, where.files[2:], info.files[2:], info.test_size, test_limit)
+            read_test = partial(_idx_split, info, where.files[2:], info.files[2:], info.test_size, test_limit)
         case "cifar":
             train = _cifar_split(info, where, ("data_batch", "train"), info.train_size, train_limit)
-            test = _cifar_split(info, where, ("test",), info.test_size, test_limit)
+            read_test = partial(_cifar_split, info, where, ("test",), info.test_size, test_limit)
         case _:
             raise DataError(f"{info.title} is no data set that is known by name")
+    test = read_test() if test_limit != 0 else (train[0][:0], train[1][:0])
     return Arrays(*train, *test, info.class_names)
 
 

@@ -1,4 +1,4 @@
-"""Stratified subsets of the training images, one for each seed."""
+"""Stratified subsets and validation splits of the training images, one for each seed."""
 
 from __future__ import annotations
 
@@ -38,3 +38,24 @@ def stratified(labels: Sequence[int] | NDArray[np.int64], limit: int, seed: int)
         rng.permutation(np.flatnonzero(known == label))[:share] for label, share in zip(classes, shares, strict=True)
     ]
     return np.sort(np.concatenate(drawn))
+
+
+def draw_split(
+    labels: Sequence[int] | NDArray[np.int64], limit: int | None, validation: int | None, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices, ascending, of the images that `seed` trains on and of those that it holds out for validation.
+
+    The `limit` images to train on are those that are drawn without validation; the others are drawn from the rest.
+    Without a limit, the rest is trained on.
+    """
+    import numpy as np
+
+    known = np.asarray(labels, dtype=np.int64)
+    train = stratified(known, len(known) if limit is None else limit, seed)
+    if not validation:
+        return train, np.zeros(0, dtype=np.int64)
+    if limit is None:
+        held_out = stratified(known, validation, seed)
+        return np.setdiff1d(train, held_out), held_out
+    rest = np.setdiff1d(np.arange(len(known)), train)
+    return train, rest[stratified(known[rest], validation, seed)]

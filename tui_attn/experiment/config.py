@@ -181,6 +181,15 @@ class ExperimentConfig:
     test_limit: int | None = option(
         None, Number(1, 100_000_000), "Use only the first N test images.", label="test on", **_IMAGES
     )
+    validation: int | None = option(
+        None,
+        Number(1, 100_000_000),
+        "Evaluate on N training images held out for each seed; the test set stays closed.",
+        label="validation",
+        unset="the test set",
+        unset_words=("none",),
+        example="5000",
+    )
     looks: tuple[int, ...] | None = option(
         None,
         _Looks(),
@@ -242,6 +251,12 @@ class ExperimentConfig:
         """How long each run trains, in words."""
         count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
         return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+    def sizes(self, train: int, test: int) -> tuple[int, int]:
+        """How many images a run trains on and is evaluated on, of a data set with so many."""
+        held_out = self.validation or 0
+        most = train - held_out
+        return min(most, self.train_limit or most), self.validation or min(test, self.test_limit or test)
 
     def with_epochs(self, train_size: int) -> ExperimentConfig:
         """This configuration with the epochs, the last perhaps short, that its `steps` come to on so many images."""

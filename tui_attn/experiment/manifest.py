@@ -55,7 +55,7 @@ class Manifest:
     versions: dict[str, str]
     host: str
     subset: str = FIRST
-    """How `train_limit` chooses images: `FIRST`, the same for all seeds, or `STRATIFIED`, drawn for each by class."""
+    """How `train_limit` and `validation` choose images: `FIRST`, the same for all seeds, or `STRATIFIED`, by class."""
     plan: Plan | None = None
     """None in experiments of 0.1.0."""
 
@@ -80,8 +80,9 @@ class Manifest:
         )
 
     def subset_seed(self, seed: int) -> int | None:
-        """What draws the training images of the runs with `seed`; None where all seeds have the same."""
-        return seed if self.subset == STRATIFIED and self.config.train_limit is not None else None
+        """What draws the images of the runs with `seed`; None where all seeds have the same."""
+        drawn = self.config.train_limit is not None or self.config.validation is not None
+        return seed if self.subset == STRATIFIED and drawn else None
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -201,6 +201,7 @@ def facts(manifest: Manifest) -> str:
     words += [
         f"{'first ' if manifest.subset == FIRST else ''}{config.train_limit:,} images" if config.train_limit else ""
     ]
+    words += [f"validated on {config.validation:,}" if config.validation else ""]
     words += [f"tested on {config.test_limit:,}" if config.test_limit else ""]
     words += [", ".join(manifest.devices), manifest.host]
     return safe_text(" · ".join(word for word in words if word), one_line=True)

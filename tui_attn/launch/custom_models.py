@@ -127,14 +127,15 @@ def examine(
     Raises `CustomModelError`: the file and the line, and what is wrong.
     """
     model = source.model
+    train_size, test_size = config.sizes(info.train_size, info.test_size)
     question = {
         "class_name": model.class_name,
         "channels": info.channels,
         "image_size": [info.image_size, info.image_size],
         "classes": len(info.class_names),
         "batch_size": config.batch_size,
-        "train_size": min(info.train_size, config.train_limit or info.train_size),
-        "test_size": min(info.test_size, config.test_limit or info.test_size),
+        "train_size": train_size,
+        "test_size": test_size,
         "device": config.device,
         "precision": config.precision,
         "seconds": seconds,

@@ -101,8 +101,8 @@ def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
     info = DATASETS.get(config.dataset)
     if info is None and (config.train_limit is None or config.test_limit is None):
         return None
-    train, test = (math.inf, math.inf) if info is None else (info.train_size, info.test_size)
-    return int(min(train, config.train_limit or train)), int(min(test, config.test_limit or test))
+    most = 1 << 40
+    return config.sizes(most, most) if info is None else config.sizes(info.train_size, info.test_size)
 
 
 # ---- what past runs tell

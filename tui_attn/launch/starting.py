@@ -95,7 +95,8 @@ def start(
         tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     config = config.with_epochs(_train_size(config, located))
-    remarks = data.check_images(located, config.train_limit, config.test_limit, progress, seeds=config.seed_list)
+    limit = None if config.validation else config.train_limit
+    remarks = data.check_images(located, limit, config.test_limit, progress, seeds=config.seed_list)
     for note in (*located.notes, *remarks):
         tell(note)
     config, sources = custom_models.prepare(config, tell)
@@ -246,7 +247,7 @@ def _create(
         data=located.to_json(),
         versions=_versions(),
         host=platform.node(),
-        subset=STRATIFIED if config.train_limit is not None else FIRST,
+        subset=FIRST if config.train_limit is config.validation is None else STRATIFIED,
         plan=config.plan,
     )
     with _saying_why(folder), Folder(folder.path) as held:
@@ -265,7 +266,9 @@ def _train_size(config: ExperimentConfig, located: data.Located) -> int:
     """Training images of a run."""
     info = data.DATASETS.get(config.dataset)
     size = sum(located.counts["train"].values()) if info is None else info.train_size
-    return min(size, config.train_limit or size)
+    if (config.validation or 0) + (config.train_limit or 1) > size:
+        raise ConfigError(f"with --train-limit needs more than the {size:,} training images", "validation")
+    return config.sizes(size, 0)[0]
 
 
 def _versions() -> dict[str, str]:

@@ -132,6 +132,8 @@ class _Laboratory:
     """The data on the device, and the runs of one experiment on it."""
 
     def __init__(self, folder: ExperimentDir, manifest: Manifest) -> None:
+        if manifest.config.validation:
+            raise ProbeError(f"{folder.id} was trained with --validation: its networks must not see the test set")
         where = _locate(folder, manifest)  # before torch, so that a missing data set is told at once
 
         import torch

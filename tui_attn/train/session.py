@@ -104,6 +104,7 @@ class Session:
             "threads": torch.get_num_threads(),
             "epochs": self.config.epochs,
             **({} if self.config.steps is None else {"steps": self.config.steps}),
+            **({} if self.config.validation is None else {"validation": self.config.validation}),
             "steps_per_epoch": trainer.steps_per_epoch,
             "batch_size": self.config.batch_size,
             "train_size": len(data.train_labels),
@@ -175,6 +176,7 @@ class Session:
             "augment": list(config.augment),
             "precision": trainer.precision,
             "train_size": len(trainer.data.train_labels),
+            **({} if config.validation is None else {"validation": config.validation}),
             **code.get(trainer.model, {}),
         }
 

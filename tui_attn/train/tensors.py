@@ -20,7 +20,7 @@ class Images:
     """uint8 (N, K, H, W)"""
     train_labels: Tensor
     """int64 (N,)"""
-    test_images: Tensor
+    test_images: Tensor  # or those of the validation split
     """uint8 (M, K, H, W)"""
     test_labels: Tensor
     """int64 (M,)"""
@@ -48,13 +48,14 @@ def load(
     train_limit: int | None,
     test_limit: int | None,
     subset: int | None = None,
+    validation: int | None = None,
 ) -> Images:
-    """The data set `name` that `where`, from the manifest, locates, on `device`; `subset` as for `data.load`.
+    """The data set `name` that `where`, from the manifest, locates, on `device`; the rest as for `data.load`.
 
     Raises `DataError` with a message for the user.
     """
     arrays = data.load(
-        data.Located.from_json(name, where), train_limit=train_limit, test_limit=test_limit, subset=subset
+        data.Located.from_json(name, where), train_limit, test_limit, subset=subset, validation=validation
     )
     info = data.dataset_info(name)
     return Images(

@@ -53,6 +53,8 @@ class WorkerContext:
             subset = self.manifest.subset_seed(int(seed))
             if subset != self._subset:
                 self._subset, self._data = subset, self._load(subset)
+                if self._probes is not None and self.manifest.config.validation:
+                    self._probes = ProbeSet.of(self._data)  # another seed may train on these images
             return Session(
                 self.folder.run(run),
                 self.manifest,
@@ -78,6 +80,7 @@ class WorkerContext:
             train_limit=config.train_limit,
             test_limit=config.test_limit,
             subset=subset,
+            validation=config.validation,
         )
 
     def session(self, run: str) -> Session:

@@ -119,7 +119,7 @@ def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[in
     """Training and test images of an epoch."""
     if sizes is None:
         return None
-    return min(sizes[0], config.train_limit or sizes[0]), min(sizes[1], config.test_limit or sizes[1])
+    return config.sizes(*sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ def find_test_images(manifest: Manifest) -> TestImages:
     """Find the test set that an experiment was evaluated on. What goes wrong is told, not raised."""
     name, given = manifest.config.dataset, manifest.config.data_dir
     shown = safe_text(name, one_line=True)
+    if manifest.config.validation:
+        return TestImages(None, None, "the runs were evaluated on training images that were held out: not drawn")
     try:
         located = data.find(name, Path(given) if given else None)
         if located is None:
