@@ -65,7 +65,7 @@ class Terminal:
 
     def __init__(self, arguments: list[str], *, columns: int = 120, rows: int = 40) -> None:
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
-        for name in ("NO_COLOR", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"):
+        for name in ("NO_COLOR", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "PYTHONDONTWRITEBYTECODE"):
             environment.pop(name, None)
         self.begun = time.perf_counter()
         self.pid, self.fd = pty.fork()

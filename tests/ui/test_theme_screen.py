@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
@@ -108,3 +109,28 @@ def test_without_colours_a_theme_brings_none(tmp_path: Path, state: Path) -> Non
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder, environment={"NO_COLOR": "1"}), script)
+
+
+def test_rules_are_parsed_for_the_first_frame_once_and_again_for_another_theme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    reparse = Stylesheet.reparse
+
+    def counted(sheet: Stylesheet) -> None:
+        parsed.append(sheet._variables["background"])
+        reparse(sheet)
+
+    monkeypatch.setattr(Stylesheet, "reparse", counted)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert parsed == []
+        dark = app.screen.styles.background
+        app.use_theme("light")
+        await until(pilot, lambda: len(parsed) == 1 and app.screen.styles.background != dark)
+        app.use_theme("dark")
+        await until(pilot, lambda: len(parsed) == 2 and app.screen.styles.background == dark)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)

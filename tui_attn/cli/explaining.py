@@ -62,7 +62,7 @@ def explain(
             theirs = source.manifest_data().config
             if set(lacking) <= set(theirs.models) and theirs.seeds >= number:
                 raise RunsError(f"{source.id} trains them: '{command_line('resume', source.path)}' finishes it first")
-        with interruptible() as signals:
+        with interruptible(context, no_ui=no_ui, as_json=False, detach=False) as signals:
             started = launch(context, plan, runs_dir, signals)
             code = show(
                 context,

@@ -64,10 +64,10 @@ def configuration(context: typer.Context) -> ExperimentConfig:
 
 def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> int:
     mention_interrupted(runs_dir)
-    with interruptible() as signals:
+    how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
+    with interruptible(context, **how) as signals:
         started = launch(context, config, runs_dir, signals)
         greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"
-        how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
         return show(context, started.folder, **how, supervisor=started.supervisor, signals=signals, greeting=greeting)
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,9 +45,15 @@ def full_screen() -> bool:
 class Interruptible(Signals):
     """Ends a start that is under way on SIGINT and SIGTERM; before `start` both do what they do by default."""
 
+    meanwhile: Callable[[], object] | None = None
+    """What to do in place of the first pause."""
+
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`. Raises `KeyboardInterrupt` or `SystemExit` where a signal came."""
-        if self.started:
+        if self.meanwhile is not None:
+            todo, self.meanwhile = self.meanwhile, None
+            todo()
+        elif self.started:
             self.wait(seconds)
         else:
             time.sleep(seconds)
@@ -56,13 +62,23 @@ class Interruptible(Signals):
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Interruptible]:
-    """Collect SIGINT and SIGTERM from the moment that something is created."""
+def interruptible(
+    context: typer.Context, *, no_ui: bool, as_json: bool, detach: bool, **_: object
+) -> Iterator[Interruptible]:
+    """Collect SIGINT and SIGTERM from the moment that something is created; load the dashboard while that starts."""
     signals = Interruptible([signal.SIGINT, signal.SIGTERM])
+    if not detach and _shows_dashboard(no_ui=no_ui, as_json=as_json):
+        from tui_attn.ui import load
+
+        signals.meanwhile = lambda: load(ui_options(context))
     try:
         yield signals
     finally:
         signals.close()
+
+
+def _shows_dashboard(*, no_ui: bool, as_json: bool) -> bool:
+    return not (no_ui or as_json) and full_screen()
 
 
 def show(
@@ -82,7 +98,7 @@ def show(
         console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
-    if not (no_ui or as_json) and full_screen():
+    if _shows_dashboard(no_ui=no_ui, as_json=as_json):
         from tui_attn.ui import run_dashboard
 
         if signals is not None:
@@ -152,7 +168,7 @@ def resume(
     from tui_attn.launch import starting
 
     folder = find_experiment(runs_dir, experiment)
-    with interruptible() as signals:
+    with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
         try:
             with console.FetchProgress() as progress:
                 started = starting.resume(
@@ -210,7 +226,7 @@ def extend(
     folder = find_experiment(runs_dir, experiment)
     for sentence in extension_sentences(summarise(read_state(folder)), number):
         console.say(sentence)
-    with interruptible() as signals:
+    with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
         with console.FetchProgress() as progress:
             started = starting.extend(
                 folder,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tui_attn.ui.entry import run_dashboard
+    from tui_attn.ui.entry import load, run_dashboard
     from tui_attn.ui.options import THEMES, UiOptions
 
-__all__ = ["THEMES", "UiOptions", "run_dashboard"]
+__all__ = ["THEMES", "UiOptions", "load", "run_dashboard"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{'entry' if name == 'run_dashboard' else 'options'}"), name)
+    return getattr(import_module(f"{__name__}.{'entry' if name in {'load', 'run_dashboard'} else 'options'}"), name)

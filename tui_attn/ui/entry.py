@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import shutil
 import sys
@@ -36,8 +37,7 @@ def run_dashboard(
     folder can't be read.
     """
     options = options or UiOptions()
-    _prepare(options)
-    gc.disable()  # until the first frame: nothing that start-up makes is garbage soon
+    load(options)
     from tui_attn.ui.app import DashboardApp
 
     # A thread that reads a long history must not hold a key press up for long.
@@ -53,6 +53,13 @@ def run_dashboard(
     if app.return_code:
         return app.return_code
     return app.snapshot.exit_code if app.snapshot is not None and app.snapshot.ended else 0
+
+
+def load(options: UiOptions) -> None:
+    """Import what the first frame needs. Garbage is not collected until then: nothing of it becomes garbage soon."""
+    _prepare(options)
+    gc.disable()
+    importlib.import_module("tui_attn.ui.app")
 
 
 def _prepare(options: UiOptions) -> None:

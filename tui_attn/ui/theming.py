@@ -60,6 +60,9 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
             self.register_theme(themes.on_light(shown) if shown.ansi and light else shown)
         few = self._terminal_colors in {ColorSystem.STANDARD, None}
         self.use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._parsed_theme: str | None = self.theme
+        """The theme whose variables the stylesheet is first parsed with; None once another was chosen."""
 
     def use_theme(self, name: str) -> None:
         """Draw in the theme `name`, one of `THEMES`."""
@@ -85,8 +88,10 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         )
 
     def refresh_css(self, animate: bool = True) -> None:
-        """Take over the styles of a new theme."""
-        super().refresh_css(animate)
+        """Take over the styles of a new theme. At the start, when Textual asks too, the stylesheet has them."""
+        if self.theme != self._parsed_theme:
+            self._parsed_theme = None
+            super().refresh_css(animate)
         self.set_drawing_mode(self.drawing_mode)
         for screen in self.screen_stack:
             for panel in screen.query(Lines):

@@ -44,6 +44,7 @@ _TYPING_SECONDS = 0.15
 class NewExperimentScreen(Screen[None], inherit_bindings=False):
     """The form. `state` is kept by whoever opened it, so that the entries are there when it is opened again."""
 
+    CSS_PATH = "new_experiment.tcss"
     BINDINGS = bindings(FORM_KEYS)
     AUTO_FOCUS = "SelectionList"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
