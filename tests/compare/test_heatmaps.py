@@ -219,8 +219,45 @@ def test_an_untrained_heatmap_of_another_shape_is_as_good_as_none() -> None:
 def test_gates_that_are_all_equal_have_facts() -> None:
     flat = {"se1/by_class": np.full((10, 32), 0.5, np.float32)}
     (facts,) = heatmap_facts(gates(np.random.default_rng(0), 0.05, 0.2), flat)
-    assert facts.learned
+    assert facts.learned is None  # every training makes a pattern there, random labels too
+    assert "absent before training" in heatmap_sentences(facts)[0]
     assert "(none before)" in heatmap_sentences(facts)[0]
     (same,) = heatmap_facts(flat, flat)
     assert same.learned is False
     assert heatmap_sentences(same)
+
+
+@pytest.mark.parametrize(
+    ("twin", "learned", "words"),
+    [
+        ((0.001, 0.01), True, "learned, stronger than before training and with random labels: the levels"),
+        (
+            (0.001, 0.2),
+            True,
+            "stronger than before training, but not than with random labels, don't interpret: the lev",
+        ),
+        (
+            (0.05, 0.2),
+            False,
+            "stronger than before training, but not than with random labels, don't interpret: the lev",
+        ),
+    ],
+)
+def test_with_a_twin_only_what_is_3_times_as_strong_as_with_random_labels_was_learned(
+    twin: tuple[float, float], learned: bool, words: str
+) -> None:
+    rng = np.random.default_rng(0)
+    (facts,) = heatmap_facts(gates(rng, 0.05, 0.2), gates(rng, 0.001, 0.01), gates(rng, *twin))
+    assert facts.learned is learned
+    said = heatmap_sentences(facts)[0]
+    assert words in said
+    assert "x the twin's" in said
+
+
+def test_a_pattern_that_only_training_can_make_needs_a_twin() -> None:
+    rng = np.random.default_rng(0)
+    flat = {"se1/by_class": np.full((10, 32), 0.5, np.float32)}
+    trained = gates(rng, 0.05, 0.2)
+    for twin, learned in ((flat, True), (gates(rng, 0.05, 0.2), False)):
+        (facts,) = heatmap_facts(trained, flat, twin)
+        assert facts.learned is learned

@@ -53,7 +53,14 @@ def explain(
     lacking = _lacking(sources, config, number)
     if lacking:
         plan = replace(
-            config, models=lacking, custom_models=(), seeds=number, controls=False, looks=(), name=_name(folder)
+            config,
+            models=lacking,
+            custom_models=(),
+            seeds=number,
+            controls=False,
+            twin=None,
+            looks=(),
+            name=_name(folder),
         )
         console.say(f"to train: {', '.join(lacking)}, {number} seeds each; {_time(plan, folder, runs_dir)}")
         if dry_run:

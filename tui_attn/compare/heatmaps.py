@@ -3,8 +3,9 @@
 An untrained network has a heatmap, too, because images of different classes differ, so that whatever is computed from
 them does. Measured on 200 untrained lab networks on Fashion-MNIST, the class explains 35 % of the variance of a gate in
 the first SE layer and 30 % in the second. Hence the strength of a pattern is compared with that before training, in the
-spirit of Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018 (https://arxiv.org/abs/1810.03292). Stronger is
-not yet meaningful: a network that is trained on random labels has stronger patterns, too.
+spirit of Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018 (https://arxiv.org/abs/1810.03292), and where
+there is a twin, the same network trained on random labels, with its pattern as well. A network that memorises random
+labels for long has strong patterns, too, which only the twin shows.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tui_attn.compare.archives import ArchiveError, read_archive
-from tui_attn.experiment.folders import ID, ExperimentDir
-from tui_attn.experiment.model_info import gate_range_of
+from tui_attn.experiment.folders import ID, ExperimentDir, run_id
+from tui_attn.experiment.model_info import gate_range_of, twin_name
 from tui_attn.experiment.reducer import RunState
 
 if TYPE_CHECKING:
@@ -27,17 +28,19 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 FACTOR = 3.0
-"""How many times as strong as before training a pattern must be to count as stronger; below 1/3 it is flattened.
+"""How many times as strong as before training, and as the twin's, a pattern must be to count as learned.
 
-"Learned" is one-sided and says that either of two patterns is stronger. Of all ordered pairs among 60 untrained
-networks of se, self-attention and eca each, on Fashion-MNIST and on the synthetic data, either is in 0.5 to 3 % of
-the pairs of a layer. A test that permutes channels between two networks would be wrong far more often: the channels
-of one network share its hidden layer and are not independent.
+Below 1/3 of that before training it is flattened. "Learned" is one-sided and says that at least one of two patterns is
+stronger. Of all ordered pairs among 60 untrained networks of se, self-attention and eca each, on Fashion-MNIST and on
+the synthetic data, at least one is in 0.5 to 3 % of the pairs of a layer, so both patterns together keep below 5 %. A
+test that permutes channels between two networks would be wrong far more often: the channels of one network share its
+hidden layer and are not independent.
 """
 FOLLOWS = 0.5
 """Rank correlation from which on a pattern is said to follow the random start."""
 
-Change = Literal["stronger", "flattened", "similar"]
+Change = Literal["stronger", "as with random labels", "new", "flattened", "similar"]
+"""`stronger` than before training and than the twin's; `new`: absent before training, and there is no twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Pattern:
     strength: float
     untrained: float | None
     """The same of the untrained network of that seed; None where it isn't known."""
+    twin: float | None = None
+    """The same of the network of that seed that was trained on random labels; None without one."""
 
     @property
     def ratio(self) -> float | None:
@@ -58,9 +63,11 @@ class Pattern:
         """How it compares with the untrained network's; None where that isn't known."""
         if self.untrained is None:
             return None
-        if self.ratio is None:
-            return "stronger" if self.strength > 0 else "similar"
-        return "stronger" if self.ratio >= FACTOR else "flattened" if self.ratio <= 1 / FACTOR else "similar"
+        if self.strength > 0 and self.strength >= FACTOR * self.untrained:
+            if self.twin is None:
+                return "stronger" if self.untrained else "new"
+            return "stronger" if self.strength >= FACTOR * self.twin else "as with random labels"
+        return "flattened" if self.ratio is not None and self.ratio <= 1 / FACTOR else "similar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +98,9 @@ class HeatmapFacts:
 
     @property
     def learned(self) -> bool | None:
-        """Whether either pattern is stronger than before training; None where that isn't known."""
+        """Whether at least one pattern is stronger than before training, and than the twin's; None where unknown."""
         known = [pattern.change for pattern in (self.levels, self.classes)]
-        return None if None in known else "stronger" in known
+        return None if None in known else True if "stronger" in known else None if "new" in known else False
 
 
 def saturation_limits(layer: str) -> tuple[float, float]:
@@ -102,23 +109,26 @@ def saturation_limits(layer: str) -> tuple[float, float]:
     return low + 0.05 * (high - low), high - 0.05 * (high - low)
 
 
-def heatmap_facts(arrays: Arrays, untrained: Arrays | None = None) -> list[HeatmapFacts]:
-    """The facts of every heatmap in the `arrays` of a probe, beside those of the `untrained` network's probe.
+def heatmap_facts(arrays: Arrays, untrained: Arrays | None = None, twin: Arrays | None = None) -> list[HeatmapFacts]:
+    """The facts of every heatmap in the `arrays` of a probe, beside those of the `untrained` network and of the `twin`.
 
     What an earlier version didn't store is None. Arrays that don't fit each other are passed over.
     """
     layers = list(dict.fromkeys(name.partition("/")[0] for name in arrays if name.endswith("/by_class")))
-    found = [_facts(layer, arrays, untrained) for layer in layers]
+    found = [_facts(layer, arrays, untrained, twin) for layer in layers]
     return [facts for facts in found if facts is not None]
 
 
-def _facts(layer: str, arrays: Arrays, untrained: Arrays | None) -> HeatmapFacts | None:
+def _facts(layer: str, arrays: Arrays, untrained: Arrays | None, twin: Arrays | None) -> HeatmapFacts | None:
     by_class = _matrix(layer, arrays)
     if by_class is None:
         return None
     before = None if untrained is None else _matrix(layer, untrained)
     if before is None or untrained is None or before.shape != by_class.shape:
         untrained = before = None
+    other = None if twin is None else _matrix(layer, twin)
+    if other is None or twin is None or other.shape != by_class.shape:
+        twin = other = None
     centred = by_class - by_class.mean(axis=0)
     start = None if before is None else before - before.mean(axis=0)
     size = float(abs(by_class).max())
@@ -133,8 +143,16 @@ def _facts(layer: str, arrays: Arrays, untrained: Arrays | None) -> HeatmapFacts
         effective_rank=effective_rank(centred),
         effective_rank_untrained=None if start is None else effective_rank(start),
         most_rank=len(by_class) - 1,
-        levels=Pattern(_levels(layer, arrays), None if untrained is None else _levels(layer, untrained)),
-        classes=Pattern(_rms(centred, size), None if start is None else _rms(start, size)),
+        levels=Pattern(
+            _levels(layer, arrays),
+            None if untrained is None else _levels(layer, untrained),
+            None if twin is None else _levels(layer, twin),
+        ),
+        classes=Pattern(
+            _rms(centred, size),
+            None if start is None else _rms(start, size),
+            None if other is None else _rms(other - other.mean(axis=0), size),
+        ),
         follows_start=None if start is None else rank_correlation(centred, start),
     )
 
@@ -212,18 +230,24 @@ def load_probes(folder: ExperimentDir, run: RunState, epoch: int | None = None) 
     epoch = max(files, default=0) if epoch is None else epoch
     if epoch not in files:
         raise ArchiveError("there is no probe of this run" if not files else f"there is no probe of epoch {epoch}")
-    trained = _load(folder, run, files[epoch])
-    try:
-        untrained = _load(folder, run, files[0]) if 0 in files else None
-    except ArchiveError:
-        untrained = None
-    return Probes(epoch, trained, untrained, heatmap_facts(trained, untrained))
+    trained = _load(folder, run.id, files[epoch])
+    untrained = _load_if_there(folder, run.id, files[0]) if 0 in files else None
+    name = twin_name(run.model)
+    twin = _load_if_there(folder, run_id(name, run.seed), files[epoch]) if name and epoch else None
+    return Probes(epoch, trained, untrained, heatmap_facts(trained, untrained, twin))
 
 
-def _load(folder: ExperimentDir, run: RunState, file: str) -> dict[str, NDArray[Any]]:
+def _load(folder: ExperimentDir, run: str, file: str) -> dict[str, NDArray[Any]]:
     if not ID.fullmatch(file):
         raise ArchiveError("is not a probe's name")
-    return read_archive(folder.run(run.id).probes / file)
+    return read_archive(folder.run(run).probes / file)
+
+
+def _load_if_there(folder: ExperimentDir, run: str, file: str) -> dict[str, NDArray[Any]] | None:
+    try:
+        return _load(folder, run, file)
+    except ArchiveError:
+        return None
 
 
 def _matrix(layer: str, arrays: Arrays) -> Matrix | None:
@@ -295,8 +319,11 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
         return [f"{facts.layer}: the untrained network's heatmap is missing, so nothing tells what training changed"]
     what = "attention of the heads" if facts.layer == "attention" else "levels of the channels"
     patterns = {f"the {what}": levels, "the differences between classes": classes}
+    twin = "" if levels.twin is None else " and with random labels"
     words_of = {
-        "stronger": "learned, stronger than before training",
+        "stronger": f"learned, stronger than before training{twin}",
+        "as with random labels": "stronger than before training, but not than with random labels, don't interpret",
+        "new": "absent before training, so that only a twin trained on random labels (--twin labels) tells if learned",
         "flattened": "flattened by training",
         "similar": "no clearer than before training, don't interpret",
     }
@@ -315,8 +342,12 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
 
 def _times(pattern: Pattern) -> str:
     if pattern.ratio is None:
-        return "none before" if pattern.strength > 0 else "none"
-    return f"{_number(pattern.ratio)}x"
+        times = "none before" if pattern.strength > 0 else "none"
+    else:
+        times = f"{_number(pattern.ratio)}x"
+    if not pattern.twin or pattern.change not in {"stronger", "as with random labels"}:
+        return times
+    return f"{times}, {_number(pattern.strength / pattern.twin)}x the twin's"
 
 
 def _number(value: float) -> str:

@@ -13,7 +13,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Situation
 from tui_attn.experiment.manifest import Manifest
-from tui_attn.experiment.model_info import MODELS, is_control
+from tui_attn.experiment.model_info import MODELS, is_control, twin_of
 from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.system.text import safe_text
 
@@ -264,13 +264,13 @@ def same_seed(state: ExperimentState, config: ExperimentConfig, model: str, agai
 def pair_by_seed(
     state: ExperimentState, manifest: Manifest, model: str, against: str = BASE, *, over: bool, pooled: bool = False
 ) -> PairedRuns | None:
-    """The pairs of `model` and `against`; None where no seed has one, and for a model against itself.
+    """The pairs of `model` and `against`; None where no seed has one, for a model against itself, and for a twin.
 
     `over`: whether the experiment has ended, so that no seed is on its way. `pooled`: experiments chosen afterwards.
     """
     config = manifest.config
     pairs = {pair[0].seed: pair for pair in same_seed(state, config, model, against) if why_not_paired(*pair) is None}
-    if not pairs or model == against:
+    if not pairs or model == against or twin_of(model) is not None:
         return None
     runs = runs_of(state, config)
     ended = [{run.seed for run in runs.get(name, []) if run.ended} for name in (against, model)]

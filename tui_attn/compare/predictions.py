@@ -12,6 +12,7 @@ from tui_attn.compare.calibration import Calibration, run_calibration, summarise
 from tui_attn.compare.pairs import counts
 from tui_attn.compare.t_test import ERROR_RATE, Interval
 from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.model_info import twin_of
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
 
@@ -173,7 +174,7 @@ def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
     epochs = follower.manifest.config.epochs
     found: list[ClassResults] = []
     problems: list[str] = []
-    for model in follower.manifest.config.models:
+    for model in (model for model in follower.manifest.config.models if twin_of(model) is None):
         runs: list[RunState] = []
         matrices: list[NDArray[np.int64]] = []
         predictions: list[Predictions] = []

@@ -13,7 +13,7 @@ from tui_attn.compare.verdicts import MARGIN
 from tui_attn.compare.wording import ordinal, points_words
 from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.model_info import has_gates
+from tui_attn.experiment.model_info import has_gates, twin_of
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import command_line, percent, safe_text
 
@@ -37,6 +37,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_one_start(experiment),
         *_seeds(summary, folder),
         *_plan(experiment, summary),
+        *_twins(summary),
         *_others(experiment, summary),
         *_predictions(experiment, summary),
         *_damaged(experiment),
@@ -124,7 +125,7 @@ def _left_out(experiment: Experiment) -> Iterable[str]:
 def _not_paired(experiment: Experiment) -> Iterable[str]:
     """Runs of one seed that differ in more than their model."""
     config = experiment.manifest.config
-    others = [model for model in config.models if model != BASE] if BASE in config.models else []
+    others = [model for model in config.models if model != BASE and not twin_of(model)] if BASE in config.models else []
     found = [
         f"{other.id} is not compared with {base.id}: they differ in {why}"
         for model in others
@@ -178,6 +179,16 @@ def _plan(experiment: Experiment, summary: Summary) -> Iterable[str]:
     if experiment.state.extended:
         looks = "it was extended, so every seed counts as a look"
     yield f"no plan was recorded before training: {looks}, and the margin of {points_words(MARGIN)} was set afterwards"
+
+
+def _twins(summary: Summary) -> Iterable[str]:
+    """Models that were trained on random labels."""
+    if summary.twins:
+        found = (f"{entry.model} ({percent(entry.accuracy)} % test accuracy)" for entry in summary.twins)
+        yield (
+            f"trained on random labels: {', '.join(found)}; the heatmaps are compared with theirs, and no verdict"
+            " uses them"
+        )
 
 
 def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:

@@ -26,6 +26,7 @@ from tui_attn.compare.t_test import ERROR_RATE, Interval, mean_interval
 from tui_attn.compare.verdicts import Label, Look
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
+from tui_attn.experiment.model_info import twin_of
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, EpochResult, RunState
 
 _TOLERANCE = 0.005
@@ -157,6 +158,8 @@ class Summary:
     seeds: tuple[int, ...]
     experiments: tuple[str, ...] = ()
     """The ids of several experiments that were compared together."""
+    twins: tuple[ModelSummary, ...] = ()
+    """Models trained on random labels, for their heatmaps: compared with nothing."""
 
     @property
     def names(self) -> list[str]:
@@ -165,8 +168,8 @@ class Summary:
 
     @property
     def runs(self) -> list[RunSummary]:
-        """The runs of all models."""
-        return [run for entry in self.models for run in entry.runs]
+        """The runs of all models and twins."""
+        return [run for entry in (*self.models, *self.twins) for run in entry.runs]
 
     @property
     def comparisons(self) -> int:
@@ -182,7 +185,7 @@ class Summary:
 
     def get(self, model: str) -> ModelSummary:
         """The part on `model`. Raises `KeyError`."""
-        for entry in self.models:
+        for entry in (*self.models, *self.twins):
             if entry.model == model:
                 return entry
         raise KeyError(model)
@@ -224,9 +227,10 @@ def summarise(experiment: Experiment, *, pooled: bool = False) -> Summary:
         state=situation.experiment,
         dataset=config.dataset,
         epochs=config.epochs,
-        models=tuple(models),
+        models=tuple(entry for entry in models if twin_of(entry.model) is None),
         name=config.name,
         seeds=tuple(seeds),
+        twins=tuple(entry for entry in models if twin_of(entry.model) is not None),
     )
 
 
@@ -358,7 +362,9 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "name": summary.name,
         "seeds": list(summary.seeds),
     }
-    return found | ({"experiments": list(summary.experiments)} if summary.experiments else {})
+    found |= {"experiments": list(summary.experiments)} if summary.experiments else {}
+    twins = [_model_json(entry) | {"twin_of": twin_of(entry.model)} for entry in summary.twins]
+    return found | ({"twins": twins} if twins else {})
 
 
 def _model_json(entry: ModelSummary) -> dict[str, Any]:

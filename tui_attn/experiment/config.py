@@ -12,7 +12,15 @@ from typing import Any
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
 from tui_attn.experiment.engine_spec import FORMS, EngineKind, EngineSpec
-from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, is_control, with_controls
+from tui_attn.experiment.model_info import (
+    DEFAULT_MODELS,
+    MODELS,
+    TWINS,
+    info_of,
+    is_control,
+    with_controls,
+    with_twins,
+)
 from tui_attn.experiment.options import (
     WHERE,
     Choice,
@@ -113,6 +121,7 @@ _MODELS = _Models(
 )
 _AUGMENT = Several("augmentation", *AUGMENTATIONS)
 _PRECISION = Choice("precision", *PRECISIONS, float32="fp32", bfloat16="bf16")
+_TWIN = Choice("twin", "labels")
 _DATA_DIR = "Where the data set is, in torchvision's layout."
 _TENSORBOARD = "Keep event files for TensorBoard up to date."
 
@@ -202,6 +211,14 @@ class ExperimentConfig:
     margin: float = option(0.5, Number(0, 100, whole=False), "Differences up to this many points don't matter.")
     """Percentage points."""
     controls: bool = option(False, Switch(), "Train the controls of these models too.")
+    twin: str | None = option(
+        None,
+        _TWIN,
+        "labels: also train models with attention on random labels, for their heatmaps.",
+        unset="none",
+        unset_words=("none",),
+        example='"labels"',
+    )
     device: str = option("auto", _Device(), "auto, cpu, mps, cuda, or cuda:0,cuda:1.", heading=WHERE)
     precision: str = option("auto", _PRECISION, "auto, fp32 or bf16 (auto: bf16 where fast).", heading=WHERE)
     jobs: int | None = option(
@@ -229,6 +246,7 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         models, custom_models = _resolved(self.models, self.custom_models)
         models = with_controls(models) if self.controls is True else models
+        models = with_twins(models) if self.twin is not None else models
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "custom_models", custom_models)
         for each in OPTIONS:
@@ -268,7 +286,7 @@ class ExperimentConfig:
     @property
     def model_specs(self) -> tuple[str, ...]:
         """The models as they are written on the command line: names, and `PATH.py:CLASS` for custom ones."""
-        return tuple(self.custom_model(model).spec if model not in MODELS else model for model in self.models)
+        return tuple(model if info_of(model) else self.custom_model(model).spec for model in self.models)
 
     @property
     def engine(self) -> EngineSpec:
@@ -281,7 +299,8 @@ class ExperimentConfig:
 
     def class_name(self, model: str) -> str:
         """The class of one of the `models`."""
-        return MODELS[model].class_name if model in MODELS else self.custom_model(model).class_name
+        info = info_of(model)
+        return info.class_name if info else self.custom_model(model).class_name
 
     def to_json(self) -> dict[str, Any]:
         """The configuration in plain JSON types."""
@@ -353,7 +372,7 @@ def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[Cus
             raise ConfigError(f"own_models must be a list of tables, not {shown(known)}")
         names, found = custom_model.resolve(models, tuple(map(custom_model.from_json, known)), MODELS)
         for name in names:
-            if not isinstance(name, str) or name not in {*MODELS, *(model.name for model in found)}:
+            if not isinstance(name, str) or name not in {*MODELS, *TWINS, *(model.name for model in found)}:
                 few = (*(model for model in MODELS if not is_control(model)), f"your own, as in {custom_model.EXAMPLE}")
                 raise ConfigError(f"unknown model '{shown(name)}': {suggest(shown(name), MODELS, listed=few)}")
         if len(set(names)) != len(names):

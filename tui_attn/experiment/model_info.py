@@ -69,6 +69,8 @@ class ModelInfo:
     """The models that `--controls` adds where this one is compared."""
     lab_accuracy: float | None = None
     """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for what is not in the lab."""
+    twin_of: str | None = None
+    """The model that this one is, trained on random labels; see `with_twins`."""
 
 
 _ALL = (
@@ -255,6 +257,25 @@ _ALL = (
 MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in _ALL})
 """The built-in models by name, in the order in which they are shown."""
 
+TWINS: Mapping[str, ModelInfo] = MappingProxyType(
+    {
+        twin: replace(
+            info,
+            name=twin,
+            description=f"twin: {info.name} trained on random labels",
+            style=None,
+            control=True,
+            blind_control=None,
+            controls=(),
+            lab_accuracy=None,
+            twin_of=info.name,
+        )
+        for info in _ALL
+        if info.attention != "none" and not info.control and (twin := f"{info.name}-labels")
+    }
+)
+"""The random-label twins by name: what a heatmap shows beyond its twin's depends on the labels being right."""
+
 DEFAULT_MODELS = tuple(info.name for info in _ALL if info.lab_accuracy is not None)
 """The models that an experiment compares by default: those of the lab."""
 
@@ -284,14 +305,31 @@ def further_style(number: int) -> CurveStyle:
     )
 
 
+def info_of(model: str) -> ModelInfo | None:
+    """A built-in model or the twin of one; None for a custom model."""
+    return MODELS.get(model) or TWINS.get(model)
+
+
 def attention_of(model: str) -> Attention:
     """The kind of attention of a built-in model; "none" for any other name."""
-    return MODELS[model].attention if model in MODELS else "none"
+    info = info_of(model)
+    return info.attention if info else "none"
 
 
 def is_control(model: str) -> bool:
-    """Whether `model` is a control."""
-    return model in MODELS and MODELS[model].control
+    """Whether `model` is a control or a twin."""
+    info = info_of(model)
+    return info is not None and info.control
+
+
+def twin_of(model: str) -> str | None:
+    """The model whose random-label twin `model` is; None for any other."""
+    return TWINS[model].twin_of if model in TWINS else None
+
+
+def twin_name(model: str) -> str | None:
+    """The random-label twin of `model`; None where it has none."""
+    return next((name for name, info in TWINS.items() if info.twin_of == model), None)
 
 
 def with_controls(models: Iterable[str]) -> tuple[str, ...]:
@@ -300,6 +338,12 @@ def with_controls(models: Iterable[str]) -> tuple[str, ...]:
     for model in [name for name in found if name in MODELS]:
         found |= dict.fromkeys(control for control in MODELS[model].controls if control in MODELS)
     return tuple(found)
+
+
+def with_twins(models: Iterable[str]) -> tuple[str, ...]:
+    """`models`, and after them the random-label twins of those with attention that are no controls."""
+    found = tuple(models)
+    return tuple(dict.fromkeys((*found, *(name for name, info in TWINS.items() if info.twin_of in found))))
 
 
 def attention_models() -> list[str]:

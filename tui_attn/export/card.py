@@ -13,7 +13,7 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import ModelSummary, Summary
 from tui_attn.compare.wording import interval_percent, verdict_sentence
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.model_info import MODELS, attention_of
+from tui_attn.experiment.model_info import attention_of, info_of
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import percent, safe_text
 
@@ -90,7 +90,7 @@ class Card:
     def text(self) -> str:
         """README.md: metadata, what it is, its results and what they don't say, how to load it."""
         config, about, manifest = self.follower.manifest.config, self.run.about, self.follower.manifest
-        network, custom = self._network(), self.run.model not in MODELS
+        network, custom = self._network(), info_of(self.run.model) is None
         known = [name for name in ("in_channels", "image_size", "num_classes") if name in network]
         arguments = ", ".join(f"{network[name]}" if custom else f"{name}={network[name]}" for name in known)
         settings = [

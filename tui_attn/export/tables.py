@@ -129,8 +129,10 @@ _HEATMAPS: Mapping[str, Callable[[HeatmapFacts], object]] = {
     "learned": lambda facts: None if facts.learned is None else int(facts.learned),
     "levels": lambda facts: facts.levels.strength,
     "levels_untrained": lambda facts: facts.levels.untrained,
+    "levels_twin": lambda facts: facts.levels.twin,
     "classes": lambda facts: facts.classes.strength,
     "classes_untrained": lambda facts: facts.classes.untrained,
+    "classes_twin": lambda facts: facts.classes.twin,
     "between_classes_median": lambda facts: _median(facts.between),
     "between_classes_median_untrained": lambda facts: _median(facts.between_untrained),
     "between_classes_chance": lambda facts: facts.chance,
@@ -198,7 +200,7 @@ def _named(run: RunState) -> Row:
 
 
 def _runs(follower: Follower, results: Results, only: str | None) -> Iterator[Row]:
-    for entry in results.summary.models:
+    for entry in (*results.summary.models, *results.summary.twins):
         for shown in entry.runs if only is None else [run for run in entry.runs if run.run == only]:
             row = _Run(results, entry, shown, follower.state.runs.get(shown.run))
             yield [value(row) for value in _RUNS.values()]

@@ -11,7 +11,7 @@ from tui_attn.compare.archives import ArchiveError, read_weights
 from tui_attn.compare.summary import summarise
 from tui_attn.experiment.custom_model import CustomModelError, read_source, sha256
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.model_info import MODELS
+from tui_attn.experiment.model_info import info_of
 from tui_attn.experiment.reducer import RunState
 from tui_attn.export.card import OWN_MODULE, Card
 from tui_attn.export.outfolder import ExportError, OutFolder
@@ -32,7 +32,7 @@ def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -
             continue
         try:
             content = read_weights(follower.folder.run(run.id), run.weights_sha256)
-            code = _network_code() if run.model in MODELS else _own_code(follower, run.model)
+            code = _network_code() if info_of(run.model) else _own_code(follower, run.model)
         except (ArchiveError, CustomModelError) as error:
             problems.append(f"{run.id}: {'' if isinstance(error, CustomModelError) else 'weights.safetensors '}{error}")
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tui_attn.data import DATASETS
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.model_info import MODELS
+from tui_attn.experiment.model_info import MODELS, attention_of, info_of
 from tui_attn.launch.estimate import shape_of
 from tui_attn.supervision import scheduling
 from tui_attn.system.text import size
@@ -62,7 +62,7 @@ def estimate_memory(config: ExperimentConfig, devices: Sequence[str], sizes: tup
     values = channels * side**2 + sum(
         width * pixels * 2 for width, pixels in zip(_WIDTHS, (side**2, side**2 // 4), strict=True)
     )
-    if any(MODELS[model].attention == "channel matrix" for model in config.models if model in MODELS):
+    if any(attention_of(model) == "channel matrix" for model in config.models):
         values += 5 * 64 * 128 + 2 * 8 * 64**2
     return MemoryEstimate(
         device=device,
@@ -75,7 +75,7 @@ def estimate_memory(config: ExperimentConfig, devices: Sequence[str], sizes: tup
 
 def parameters(model: str, dataset: str) -> int:
     """The number of parameters of `model` on `dataset`, exact for the lab's three."""
-    info = MODELS.get(model, MODELS["base"])
+    info = info_of(model) or MODELS["base"]
     channels, side = shape_of(dataset)
     classes = len(DATASETS[dataset].class_names) if dataset in DATASETS else 10
     first, second = _WIDTHS

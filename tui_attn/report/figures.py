@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from tui_attn.experiment.model_info import FURTHER_STYLES, MODELS, further_style, has_style, hex_color
+from tui_attn.experiment.model_info import FURTHER_STYLES, MODELS, TWINS, further_style, has_style, hex_color
 from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def ink(model: str) -> str:
 
 def is_name(word: str) -> bool:
     """Whether `word` is the name of a model or of one of its runs."""
-    return any(word == model or word.startswith(f"{model}-s") for model in (*MODELS, *_look.get().custom_models))
+    return any(
+        word == model or word.startswith(f"{model}-s") for model in (*MODELS, *TWINS, *_look.get().custom_models)
+    )
 
 
 def marker(model: str) -> str:

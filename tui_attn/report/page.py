@@ -22,7 +22,7 @@ from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, points, sentences
-from tui_attn.experiment.model_info import MODELS, RGB, hex_color, replaced_words
+from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, replaced_words
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, is_name, plain, variable
 from tui_attn.system.text import percent, safe_text
@@ -30,7 +30,7 @@ from tui_attn.system.text import percent, safe_text
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""
 
-_NAMES = (*(layer for info in MODELS.values() for layer in info.layers), *MODELS)
+_NAMES = (*(layer for info in MODELS.values() for layer in info.layers), *MODELS, *TWINS)
 _NAME = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})\b|[\w.-]+: ")
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 _BADGES = {"better": "good", "worse": "bad"}

@@ -33,7 +33,7 @@ from tui_attn.compare.predictions import PredictionsError, load_predictions, pai
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
-from tui_attn.experiment.model_info import MODELS, has_gates, joined
+from tui_attn.experiment.model_info import MODELS, TWINS, has_gates, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
@@ -109,6 +109,8 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     for run in wanted:
         if run not in known:
             raise ProbeError(f"{folder.id} has no run '{safe_text(run, one_line=True)}'")
+        if known[run].model in TWINS:
+            raise ProbeError(f"{run} was trained on random labels: it has no accuracy that could be lost")
         if known[run].model not in MODELS:
             raise ProbeError(f"{run} is a custom model: only {joined(KINDS)} can be intervened on")
         if known[run].model not in KINDS:

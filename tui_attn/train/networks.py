@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tui_attn.compare.archives import weights_digest
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.model_info import info_of, twin_of
 from tui_attn.models import MODELS
 from tui_attn.train import custom_model, rng
 from tui_attn.train.tensors import Images
@@ -19,9 +20,9 @@ def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Imag
     Raises `CustomModelError`, and whatever the code of a custom model raises.
     """
     classes = len(data.class_names)
-    if model in MODELS:
+    if info_of(model):
         rng.seed_all(seed)
-        return MODELS[model](data.channels, data.image_size, classes)
+        return MODELS[twin_of(model) or model](data.channels, data.image_size, classes)
     network = custom_model.load_class(folder, config.custom_model(model))
     rng.seed_all(seed)  # after the file, which may have drawn numbers
     return custom_model.build(network, data.channels, data.image_size, classes)
@@ -32,7 +33,7 @@ def keeps_layout(model: str) -> bool:
 
     The lab's do. `x.view(x.size(0), -1)`, which many networks have, fails where channels lie innermost.
     """
-    return model in MODELS
+    return info_of(model) is not None
 
 
 def macs(model: str, network: nn.Module, data: Images) -> int | None:
@@ -41,7 +42,7 @@ def macs(model: str, network: nn.Module, data: Images) -> int | None:
     Those of a custom model are what torch counts in one pass over one image: convolutions, products of matrices,
     and attention by torch's own function.
     """
-    if model in MODELS:
+    if info_of(model):
         return int(network.macs())  # type: ignore[operator]
     from torch.utils.flop_counter import FlopCounterMode
 

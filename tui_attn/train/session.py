@@ -16,6 +16,7 @@ from safetensors.torch import save as to_safetensors
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.model_info import twin_of
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, networks, probe
 from tui_attn.train.accelerator import device_name, gpu_uuid, peak_memory, reset_peak_memory
@@ -23,7 +24,7 @@ from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.step import PrecisionError, choose_precision
-from tui_attn.train.tensors import Images
+from tui_attn.train.tensors import Images, with_random_labels
 from tui_attn.train.trainer import NotFiniteError, Trainer
 
 CHECKPOINT_EVERY = 60.0
@@ -59,6 +60,7 @@ class Session:
         self._writer = RunWriter(folder, should_abort)
         self.folder = self._writer.folder
         experiment = ExperimentDir(folder.path.parent)
+        data = data if twin_of(model) is None else with_random_labels(data, seed)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._since_checkpoint = time.monotonic()
         self._logits: torch.Tensor | None = None
@@ -116,6 +118,7 @@ class Session:
             "data_version": self._data_version,
             "torch": torch.__version__,
             **self._start(),
+            **({} if twin_of(trainer.model) is None else {"labels": "random"}),
         }
 
     def _start(self) -> dict[str, Any]:

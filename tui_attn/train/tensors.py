@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tui_attn import data
+from tui_attn.train import rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,13 @@ def load(
         mean=tuple(info.mean),
         std=tuple(info.std),
     )
+
+
+def with_random_labels(images: Images, seed: int) -> Images:
+    """The same with the labels of the training images permuted as `seed` draws it; the test labels stay."""
+    generator = torch.Generator().manual_seed(rng.derive_seed(seed, "twin", "labels"))
+    order = torch.randperm(len(images.train_labels), generator=generator)
+    return replace(images, train_labels=images.train_labels[order.to(images.train_labels.device)])
 
 
 @dataclass(frozen=True, slots=True)

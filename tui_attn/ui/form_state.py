@@ -13,7 +13,7 @@ from tui_attn.experiment.custom_model import EXAMPLE, is_spec
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, info_of
 from tui_attn.experiment.options import ConfigError, join_list, shown, split_list
 
 IMAGES = "folder"
@@ -157,7 +157,7 @@ def _to_start_from(config: ExperimentConfig) -> ExperimentConfig:
     """`config` without its name, and without code that this user never named."""
     specs = dict(zip(config.models, config.model_specs, strict=True))
     kept = [
-        model for model in config.models if model in MODELS or trust.is_trusted(str(config.custom_model(model).sha256))
+        model for model in config.models if info_of(model) or trust.is_trusted(str(config.custom_model(model).sha256))
     ]
     models = tuple(specs[model] for model in kept) or DEFAULT_MODELS
     return replace(config, models=models, custom_models=(), name=None)

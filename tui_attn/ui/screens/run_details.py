@@ -9,7 +9,7 @@ from tui_attn.compare.textfit import wrap
 from tui_attn.data.base import counts_text
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.model_info import MODELS
+from tui_attn.experiment.model_info import info_of
 from tui_attn.system.text import duration, safe_text, size
 from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Row, fit
@@ -98,8 +98,8 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
     last = run.epochs[-1] if run.epochs else None
     found = [
         ("model", f"{run.model}, seed {run.seed}"),
-        ("class", "" if run.model in MODELS else f"{about.get('class', '–')}, a model of your own"),
-        ("attention", _NO_ATTENTION if run.model not in MODELS and run.epochs and not run.probes else ""),
+        ("class", "" if info_of(run.model) else f"{about.get('class', '–')}, a model of your own"),
+        ("attention", _NO_ATTENTION if not info_of(run.model) and run.epochs and not run.probes else ""),
         ("parameters", f"{about['parameters']:,}" if "parameters" in about else ""),
         ("device", f"{run.device or '–'}, {about.get('precision', '–')}, {about.get('threads', '–')} threads"),
         ("epoch", f"{run.epoch} of {about.get('epochs', '–')}, step {run.step:,}"),
