@@ -234,12 +234,12 @@ def test_gates_that_are_all_equal_have_facts() -> None:
         (
             (0.001, 0.2),
             True,
-            "stronger than before training, but not than with random labels, don't interpret: the lev",
+            "but not than with random labels, don't interpret: the levels",
         ),
         (
             (0.05, 0.2),
             False,
-            "stronger than before training, but not than with random labels, don't interpret: the lev",
+            "but not than with random labels, don't interpret: the levels",
         ),
     ],
 )

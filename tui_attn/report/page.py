@@ -22,7 +22,7 @@ from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, points, sentences
-from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, replaced_words
+from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, replaced_words, twin_of
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, is_name, plain, variable
 from tui_attn.system.text import percent, safe_text
@@ -177,7 +177,7 @@ def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
     left_out = len(rows) - 1 - MOST_FACTS
     return {
         "model": heatmaps.model,
-        "shown": f"Shown is {run.id}{more}.",
+        "shown": f"Shown is {run.id}{', trained on random labels' if twin_of(run.model) else ''}{more}.",
         "sentences": [(lead, " ".join(rest)) for lead, *rest in described],
         "rows": rows[: MOST_FACTS + 1],
         "more": f"and {left_out} more in tables/heatmaps.csv" if left_out > 0 else None,
