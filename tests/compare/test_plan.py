@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tui_attn.compare import verdict
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import Summary, Versus, summarise
 from tui_attn.compare.text_tables import footnotes, model_rows
-from tui_attn.compare.verdicts import Look
+from tui_attn.compare.verdicts import Look, judge
 from tui_attn.compare.wording import extension_sentences, ordinal, points, sentences, verdict_sentence
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
@@ -83,6 +84,60 @@ def test_the_worst_run_that_was_skipped_costs_the_level(tmp_path: Path) -> None:
     assert versus_of(summary).ci95 == pytest.approx(expected.ci95)
     text = "\n".join(sentences(summary, "se"))
     assert "1 of 5 pairs is missing (seed 2): the others are tested at 1/5 of the level" in text
+
+
+def resume(tmp_path: Path, folder: ExperimentDir, run: str, at: float) -> None:
+    """Let `run`, which ended without a result, be trained to its end, which it reaches at the time `at`."""
+    whole = folder_of(tmp_path / "whole", 10)
+    shutil.rmtree(folder.run(run).path)
+    shutil.copytree(whole.run(run).path, folder.run(run).path)
+    log = LogWriter(folder.events, clock=lambda: at)
+    log.append("run_queued", run=run, model="se", seed=1)
+    log.append("run_started", run=run, device="cpu", worker=4242, attempt=1)
+    log.append("run_ended", run=run, state="finished", reason=None)
+    log.close()
+
+
+def taken_at(folder: ExperimentDir, seeds: int) -> float:
+    """When the look at so many seeds was taken."""
+    return max(run.settled_at or 0.0 for run in read_state(folder).state.runs.values() if run.seed < seeds)
+
+
+def test_a_run_that_is_resumed_after_a_look_does_not_test_that_look_again(tmp_path: Path) -> None:
+    differences = [other - base for base, other in zip(BASE, SE, strict=True)]
+    missing = [value if seed != 1 else None for seed, value in enumerate(differences)]
+    folder = folder_of(tmp_path / "five", 5, states={"se-s1": "failed"})
+    before = versus_of(summarise(read_state(folder)))
+    assert before.ci95 == pytest.approx(judge(missing[:5], looks=(5, 10), resolution=1e-4).ci95)
+    resume(tmp_path, folder, "se-s1", taken_at(folder, 5) + 1)
+    summary = summarise(read_state(folder))
+    after = versus_of(summary)
+    assert (after.ci95, after.p_value, after.missing, after.seeds) == (
+        before.ci95,
+        before.p_value,
+        (1,),
+        (0, 2, 3, 4),
+    )
+    assert "seed 1 was resumed after this look and counts from the next on" in " ".join(sentences(summary, "se"))
+
+    folder = folder_of(tmp_path / "ten", 10, states={"se-s1": "failed"})
+    resume(tmp_path / "second", folder, "se-s1", taken_at(folder, 5) + 0.001)
+    found = versus_of(summarise(read_state(folder)))
+    starts = [1, 10, *[1] * 8]
+    expected = judge(differences[:10], looks=(5, 10), resolution=1e-4, counts_from=starts)
+    assert (found.look, found.missing, found.pairs) == (Look(2, 2), (), 10)
+    assert found.ci95 == pytest.approx(expected.ci95)
+    assert found.p_value == pytest.approx(expected.p_value)
+
+
+def test_a_look_waits_for_a_run_that_was_stopped(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 5, states={"se-s1": "stopped"})
+    found = versus_of(summarise(read_state(folder)))
+    assert (found.look, found.ci95, found.next_look, found.pairs) == (None, None, 5, 4)
+    resume(tmp_path, folder, "se-s1", taken_at(folder, 5) + 1)
+    whole = versus_of(summary_of(tmp_path / "again", 5))
+    found = versus_of(summarise(read_state(folder)))
+    assert (found.ci95, found.missing) == (whole.ci95, ())
 
 
 def test_each_verdict_has_its_sentence(tmp_path: Path) -> None:

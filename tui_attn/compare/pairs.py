@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Protocol
 
 from tui_attn.compare.t_test import differences
@@ -196,7 +197,7 @@ class PairedRuns:
     pairs: tuple[tuple[float, float] | None, ...]
     """Of `against` and `model` by seed, fractions; None without a result of both. At least one is complete."""
     ended: int
-    """So many of the first seeds have ended, with a result or without."""
+    """So many of the first seeds have ended, with a result or without; a stopped run may go on and hasn't ended."""
     comparisons: int
     """Number of models that share the error rate."""
     looks: tuple[int, ...] | None
@@ -206,11 +207,14 @@ class PairedRuns:
     """Whether there may be a verdict; else there is only an interval."""
     resolution: float | None
     """1 / number of test images: the smallest difference that the test set can show."""
+    counts_from: tuple[int, ...] | None = None
+    """Of each seed, the first look, as a number of seeds, that its pair counts in; see `judge`. None: its own."""
 
-    @property
-    def complete(self) -> tuple[int, ...]:
-        """The seeds with a pair."""
-        return tuple(seed for seed, pair in zip(self.seeds, self.pairs, strict=True) if pair)
+    def complete(self, look: int | None = None) -> tuple[int, ...]:
+        """The seeds with a pair, or those that count in a look at so many seeds."""
+        start = self.counts_from or range(1, len(self.seeds) + 1)
+        known = zip(self.seeds, self.pairs, start, strict=True)
+        return tuple(seed for seed, pair, first in known if pair and (look is None or first <= look))
 
     def test(self) -> Verdict:
         """The verdict at the newest look. It imports scipy from the first look on."""
@@ -219,7 +223,14 @@ class PairedRuns:
         complete = [value for value in found if value is not None]
         said = Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), self.margin)
         if any(value is not None for value in ended):
-            now = judge(ended, self.comparisons, looks=self.looks, margin=self.margin, resolution=self.resolution)
+            now = judge(
+                ended,
+                self.comparisons,
+                looks=self.looks,
+                margin=self.margin,
+                resolution=self.resolution,
+                counts_from=self.counts_from,
+            )
             said = said if now.p_value is None else now
         return said if self.decides else replace(said, verdict=None, p_value=None)
 
@@ -273,16 +284,21 @@ def pair_by_seed(
     if not pairs or model == against or twin_of(model) is not None:
         return None
     runs = runs_of(state, config)
-    ended = [{run.seed for run in runs.get(name, []) if run.ended} for name in (against, model)]
+    plan = None if pooled else manifest.plan
+    last = math.inf if plan is None and over else None
+    ends = [
+        {run.seed: run.settled_at if plan else 0.0 if run.ended else last for run in runs.get(name, [])}
+        for name in (against, model)
+    ]
     seeds = (
         sorted(pairs) if pooled else sorted({*config.seed_list, *(run.seed for each in runs.values() for run in each)})
     )
-    open_ = (place for place, seed in enumerate(seeds) if not over and not all(seed in each for each in ended))
+    settled = [[each.get(seed, last) for each in ends] for seed in seeds]
+    open_ = (place for place, times in enumerate(settled) if None in times)
     sizes = [run.about.get("test_size") for pair in pairs.values() for run in pair]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
     family = sum(blind_control(each, config.models) is not None for each in config.models)
     control = is_control(model) and against == BASE
-    plan = manifest.plan
     return PairedRuns(
         model=model,
         against=against,
@@ -290,11 +306,21 @@ def pair_by_seed(
         pairs=tuple(_accuracies(pairs[seed], config.epochs) if seed in pairs else None for seed in seeds),
         ended=next(open_, len(seeds)),
         comparisons=1 if control else comparisons(config.models) if against == BASE else family,
-        looks=None if pooled else plan.looks if plan else () if state.extended else None,
-        margin=plan.margin if plan else MARGIN,
+        looks=plan.looks if plan else () if state.extended and not pooled else None,
+        margin=manifest.plan.margin if manifest.plan else MARGIN,
         decides=not pooled and not control,
         resolution=1 / min(known) if known else None,
+        counts_from=tuple(_counts_from(settled, [pairs.get(seed) for seed in seeds])) if plan else None,
     )
+
+
+def _counts_from(settled: Sequence[Sequence[float | None]], pairs: Sequence[Pair | None]) -> Iterable[int]:
+    """For each seed the first look that was taken when its pair was there; a later one where it was resumed since."""
+    taken = list(accumulate((max((time for time in times if time is not None), default=0.0) for times in settled), max))
+    for place, pair in enumerate(pairs):
+        there = max((run.ended_at or 0.0 for run in pair), default=0.0) if pair else 0.0
+        later = (look for look in range(place, len(taken)) if taken[look] >= there)
+        yield 1 + next(later, len(taken))
 
 
 def _accuracies(pair: Pair, epochs: int) -> tuple[float, float] | None:

@@ -96,7 +96,7 @@ class Versus:
     next_look: int | None
     """The number of seeds of the next planned look; None after the last, and without a plan."""
     missing: tuple[int, ...]
-    """Seeds of this look that ended without a pair."""
+    """Seeds of this look that ended without a pair, or had none yet when it was taken."""
     margin_set_afterwards: bool
     contradiction: bool
     """Whether the intervals of the looks exclude each other, so that there is no verdict."""
@@ -288,17 +288,15 @@ def _versus(experiment: Experiment, paired: PairedRuns | None) -> Versus | None:
     pairs = same_seed(experiment.state, manifest.config, paired.model, paired.against)
     networks, _ = these_networks(experiment.folder, pairs)
     known = {field.name: getattr(found, field.name) for field in fields(found) if field.name in Versus.__slots__}
+    look = found.seeds or paired.ended
+    counted = paired.complete(found.seeds) if found.seeds else paired.complete()
     return Versus(
-        **known | {"seeds": paired.complete[: found.pairs]},
+        **known | {"seeds": counted[: found.pairs]},
         these_networks=networks,
         level=1 - ERROR_RATE / paired.comparisons,
         looks=paired.looks,
         next_look=next((look for look in paired.looks or () if look > paired.ended), None),
-        missing=tuple(
-            seed
-            for seed, pair in zip(paired.seeds[: found.seeds or paired.ended], paired.pairs, strict=False)
-            if pair is None
-        ),
+        missing=tuple(seed for seed in paired.seeds[:look] if seed not in counted),
         margin_set_afterwards=manifest.plan is None,
         comparisons=paired.comparisons,
         decides=paired.decides,

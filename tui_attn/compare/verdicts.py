@@ -92,14 +92,17 @@ def judge(
     looks: Sequence[int] | None = None,
     margin: float = MARGIN,
     resolution: float | None = None,
+    counts_from: Sequence[int] | None = None,
 ) -> Verdict:
     """The verdict on the differences of all seeds that have ended.
 
     `comparisons`: the number of models that share the error rate of 5 %. `looks`: the numbers of seeds at which the
     comparison was planned to be looked at, ascending; empty where there was no plan; None where the number of seeds was
     fixed beforehand. `margin`: see `MARGIN`. With k of the first n pairs missing, the complete ones are tested at the
-    level divided by C(n, k). That holds at any one look, whatever they are missing for. `resolution`: 1 / number of
-    test images; the spread is never taken for less than rounding to it causes.
+    level divided by C(n, k). That holds at any one look, whatever they are missing for. `counts_from`: for each seed,
+    the number of seeds at the first look in which its difference counts, by default any. A pair that came after a look
+    was taken stays missing in it: to test that look again would be one more look. `resolution`: 1 / number of test
+    images; the spread is never taken for less than rounding to it causes.
 
     Raises `ValueError` where no pair is complete, and for arguments out of range.
     """
@@ -111,9 +114,14 @@ def judge(
         raise ValueError(f"looks must be ascending numbers of at least 2 seeds, not {plan}")
     low, high, p_value, spread = -math.inf, math.inf, 1.0, 0.0
     newest: _Stage | None = None
-    for stage in _stages([value is None for value in found], comparisons, plan):
+    sample = complete
+    first = [math.inf if value is None else 1 for value in found]
+    if plan is not None and counts_from is not None:
+        first = [max(pair) for pair in zip(first, counts_from, strict=False)]
+    for stage in _stages(first, comparisons, plan):
         newest = stage
-        sample = complete[: stage.pairs]
+        known = zip(found[: stage.seeds], first, strict=False)
+        sample = [value for value, look in known if value is not None and look <= stage.seeds]
         spread = max(standard_deviation(sample), resolution / math.sqrt(6) if resolution else 0.0)
         mean, error = math.fsum(sample) / stage.pairs, spread / math.sqrt(stage.pairs)
         critical = stage.critical
@@ -124,7 +132,7 @@ def judge(
         return Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), margin)
     taken = sum(number <= newest.seeds for number in plan or ())
     return Verdict(
-        delta=math.fsum(complete[: newest.pairs]) / newest.pairs,
+        delta=math.fsum(sample) / newest.pairs,
         ci95=None if low > high or math.isinf(low) else (low, high),
         p_value=p_value,
         verdict=None if low > high else _label(low, high, margin),
@@ -141,7 +149,7 @@ def critical_values(
     seeds: int, comparisons: int = 1, looks: Sequence[int] | None = None, missing: int = 0
 ) -> list[tuple[int, float]]:
     """For each look with an interval: the complete pairs, and half the interval's width in standard errors."""
-    stages = _stages([place < missing for place in range(seeds)], comparisons, looks)
+    stages = _stages([math.inf if place < missing else 1 for place in range(seeds)], comparisons, looks)
     return [(stage.pairs, critical) for stage in stages if (critical := stage.critical) is not None]
 
 
@@ -204,16 +212,16 @@ class _Stage:
         return min(1.0, math.exp(-log_evidence) / self.share)
 
 
-def _stages(missing: Sequence[bool], comparisons: int, plan: Sequence[int] | None) -> Iterator[_Stage]:
-    """The looks at seeds that have ended, some of them without a pair."""
+def _stages(first: Sequence[float], comparisons: int, plan: Sequence[int] | None) -> Iterator[_Stage]:
+    """The looks at seeds that have ended; `first`: the look from which on each has a pair, infinite without one."""
 
     def stage(number: int, share: float, *, anytime: bool = False) -> Iterator[_Stage]:
-        without = sum(missing[:number])
+        without = sum(look > number for look in first[:number])
         if number - without >= 2:
             share /= comparisons * math.comb(number, without)
             yield _Stage(number, number - without, share * ERROR_RATE, share, anytime)
 
-    seeds = len(missing)
+    seeds = len(first)
     if plan is None:
         yield from stage(seeds, 1.0)
         return

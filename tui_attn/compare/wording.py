@@ -147,9 +147,12 @@ def missing_sentence(summary: Summary, model: str) -> str | None:
     number, total = len(versus.missing), len(versus.missing) + len(versus.seeds)
     seeds = ", ".join(map(str, versus.missing[:8])) + (", ..." if number > 8 else "")
     cost = math.comb(total, number)
+    known = [summary.get(name).accuracies for name in (model, versus.against)]
+    late = [str(seed) for seed in versus.missing if all(seed in each for each in known)]
+    after = f"; seed {', '.join(late[:8])} was resumed after this look and counts from the next on" if late else ""
     return (
         f"{number} of {total} pairs {'is' if number == 1 else 'are'} missing (seed {seeds}): the others are tested at"
-        f" 1/{cost:,} of the level, so that what is missing can't make a verdict"
+        f" 1/{cost:,} of the level, so that what is missing can't make a verdict{after}"
     )
 
 

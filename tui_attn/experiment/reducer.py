@@ -89,7 +89,7 @@ class ExperimentState:
             fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
             fresh.device, fresh.worker, fresh.attempt = old.device, old.worker, old.attempt
             fresh.ended_at, fresh.since, fresh.behind_pause = old.ended_at, old.since, old.behind_pause
-            fresh.traceback = old.traceback
+            fresh.traceback, fresh.settled_at = old.traceback, old.settled_at
             self.runs[run_id] = fresh
             self.revision += 1
 
@@ -198,6 +198,8 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
     if run is None or event["state"] not in RUN_ENDED:
         return
     run.reason, run.ended_at = event["reason"], event.t
+    if run.settled_at is None and event["state"] != "stopped":
+        run.settled_at = event.t
     given = event.get("traceback")
     run.traceback = given if isinstance(given, str) else run.traceback_since(run.since)
     _become(state, run, event["state"])

@@ -58,6 +58,8 @@ class RunState:
     unpaused_at: float | None = None
     """When its last pause ended, unix seconds."""
     ended_at: float | None = None
+    settled_at: float | None = None
+    """When it first ended otherwise than stopped, unix seconds; a look that waits for it is taken then."""
     steps: array[float] = field(default_factory=_series)
     metrics: dict[str, array[float]] = field(default_factory=lambda: {each.name: _series() for each in STEP_METRICS})
     """By name, as long as `steps`."""

@@ -138,7 +138,7 @@ class History:
             if found is None:
                 return None
             entry, pairing = found
-            if pairing is not None and len(pairing.complete) > 1:
+            if pairing is not None and len(pairing.complete()) > 1:
                 self._undecided[folder.id] = pairing
             self.known[folder.id] = (stamp, entry)
         return self._annotated(entry)
