@@ -35,6 +35,7 @@ from .se2x import CNN_SE2x
 from .self_attention import ChannelSelfAttention, CNN_SelfAttention, CNN_SelfAttentionLab
 from .self_attention_static import CNN_SelfAttentionStatic
 from .simam import CNN_SimAM
+from .srm import CNN_SRM
 from .static import CNN_Static
 from .trunk import ImageSize, Trunk
 from .xca import CNN_XCA
@@ -57,6 +58,7 @@ MODELS: Mapping[str, type[Trunk]] = MappingProxyType(
         "simam": CNN_SimAM,
         "coordinate": CNN_Coordinate,
         "xca": CNN_XCA,
+        "srm": CNN_SRM,
     }
 )
 """The networks by the name that a user types."""

@@ -24,6 +24,7 @@ from tui_attn.models.coordinate import CoordinateBlock
 from tui_attn.models.gct import GCTBlock
 from tui_attn.models.self_attention_static import StaticChannelAttention
 from tui_attn.models.simam import SimAMBlock
+from tui_attn.models.srm import SRMBlock
 from tui_attn.models.xca import XCABlock
 
 from .test_trunk import SIZES, images
@@ -63,6 +64,14 @@ def gct(x: Tensor, w: Weights) -> Tensor:
     return x * (1.0 + torch.tanh(embedding * norm + beta))
 
 
+def srm(x: Tensor, w: Weights) -> Tensor:
+    flat = x.flatten(2)
+    style = torch.stack((flat.mean(dim=2), flat.std(dim=2)), dim=2)  # (B, C, 2)
+    z = (style * w["cfc"]).sum(dim=2)
+    z = F.batch_norm(z, w["bn.running_mean"], w["bn.running_var"], w["bn.weight"], w["bn.bias"])
+    return x * torch.sigmoid(z)[:, :, None, None]
+
+
 def simam(x: Tensor, w: Weights) -> Tensor:
     n = x.shape[2] * x.shape[3] - 1
     d = (x - x.mean(dim=[2, 3], keepdim=True)).pow(2)
@@ -89,6 +98,7 @@ def coordinate(x: Tensor, w: Weights) -> Tensor:
     [
         (CBAMBlock, cbam),
         (GCTBlock, gct),
+        (SRMBlock, srm),
         (lambda channels: SimAMBlock(), simam),
         (CoordinateBlock, coordinate),
     ],
@@ -233,3 +243,10 @@ def test_bf16_changes_the_logits_by_rounding_alone(name: str) -> None:
         rough = net(x).float()
     exact = net(x)
     assert (rough - exact).norm() <= 0.03 * exact.norm() + 0.01
+
+
+def test_constant_maps_give_an_srm_block_finite_gradients() -> None:
+    block, x = SRMBlock(4), torch.zeros(3, 4, 5, 5, requires_grad=True)
+    torch.autograd.backward(block(x).sum() + block.gate(x).square().sum())
+    assert x.grad is not None and bool(x.grad.isfinite().all())
+    assert block.cfc.grad is not None and bool(block.cfc.grad.isfinite().all())

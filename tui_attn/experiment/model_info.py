@@ -252,6 +252,16 @@ _ALL = (
         layers=("attention",),
         paper="El-Nouby et al. 2021, arXiv:2106.09681",
     ),
+    ModelInfo(
+        name="srm",
+        class_name="CNN_SRM",
+        description="base with a Style-based Recalibration Module after each layer",
+        attends_to="channels of both layers: a gate for each, from its own mean and standard deviation",
+        parameters=50_570,
+        attention="channel gates",
+        layers=("srm1", "srm2"),
+        paper="Lee et al. 2019, arXiv:1903.10829",
+    ),
 )
 
 MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in _ALL})
