@@ -252,7 +252,7 @@ def extension_sentences(summary: Summary, seeds: int) -> list[str]:
 
 
 def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> list[str]:
-    """All that is to be said of `model` against base, the verdict first; seeds are counted for `difference`.
+    """Every sentence about `model` against base, the verdict first; seeds are counted for `difference`.
 
     `folder`: the experiment's, where more seeds can be trained in it.
     """

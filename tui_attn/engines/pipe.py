@@ -112,7 +112,7 @@ class LocalLauncher:
         return WorkerProcess(self._folder, slot, threads=self._threads, crowded=self._crowded, log=log)
 
     def look(self) -> None:
-        """Nothing to do: the system tells of its processes when it is asked."""
+        """Do nothing: the system reports on its processes when asked."""
 
 
 class RemoteProcess(WorkerProcess):

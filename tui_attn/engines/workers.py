@@ -129,7 +129,7 @@ def last_lines(log: Path, size: int = 4096) -> str:
 
 
 def oom_kills(root: Path = Path("/")) -> int:
-    """How many processes the kernel has killed for want of memory: of this control group, or else of the machine."""
+    """How many processes the kernel's out-of-memory killer has ended, in this control group or on the machine."""
     for path, key in _oom_counters(root):
         try:
             return int(dict(line.split() for line in path.read_text().splitlines())[key])

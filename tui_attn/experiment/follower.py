@@ -95,7 +95,7 @@ class Follower:
         return [safe_text(trouble, one_line=True) for trouble in [*unreadable, *damaged]]
 
     def look_at_manifest(self) -> bool:
-        """Read the manifest again if it was written since: no event tells of another name. Whether it is another."""
+        """Read the manifest again if its file is newer: a change of name has no event. Returns whether it changed."""
         written = _signature(self.folder)
         if written == self._written:
             return False

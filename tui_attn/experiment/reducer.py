@@ -279,7 +279,7 @@ def _started(state: ExperimentState, run: RunState, event: Event) -> None:
     worker = event.get("worker")
     run.begun_by = worker if isinstance(worker, int) else None
     run.points_since_resume = 0
-    # A log that is read when the run was queued anew tells of the attempts before. Who began tells them apart; only
+    # A log that is read when the run was queued anew includes earlier attempts. Their workers distinguish them; only
     # logs of earlier versions go by the clock, which may have been set.
     now = event.t >= run.since if run.begun_by is None else run.begun_by == run.worker
     if now and (run.state in RUN_OPEN or run.state == "paused"):

@@ -27,7 +27,7 @@ _FEW = 20
 _BUFFER = 1 << 18
 """Bytes of the pipe's buffer: a batch is read in one piece."""
 _GRACE_SECONDS = 2.0
-"""Time for the process to exit by itself."""
+"""Time for the process to exit."""
 
 
 class HistoryScan:

@@ -164,7 +164,7 @@ def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep)
         deadline = time.monotonic() + seconds
         signalled: set[int | None] = set()
         for lock in _locks(folder):
-            pid = liveness.holder(lock)  # a worker holds the locks of several runs and is told once
+            pid = liveness.holder(lock)  # a worker holds the locks of several runs but gets one signal
             if pid not in signalled and liveness.signal_holder(lock, signum):
                 signalled.add(pid)
         while time.monotonic() < deadline:

@@ -225,7 +225,7 @@ def precision(requested: str, devices: Sequence[str], machine: Machine) -> str:
 
 
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
-    """How many GPUs CUDA programs see, the CUDA version of their driver, and what NVML tells of each."""
+    """How many GPUs CUDA programs see, the CUDA version of their driver, and what NVML reports of each."""
     try:
         import pynvml
 

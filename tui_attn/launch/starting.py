@@ -1,6 +1,6 @@
 """Start, resume and extend experiments, with every check inside: the same steps for the command line and the dashboard.
 
-`start` makes a new experiment, `resume` continues one that nobody runs, `extend` adds seeds.
+`start` makes a new experiment, `resume` continues one without a supervisor, `extend` adds seeds.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def resume(
     notify: NotifySettings | None = None,
     wait: Callable[[float], object] = time.sleep,
 ) -> Started:
-    """Continue what is not finished in an experiment that nobody runs.
+    """Continue what is not finished in an experiment without a supervisor.
 
     `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `on`: where the
     workers run, by default where this user had them run from here before. `tell` gets remarks for the user, `notify`
@@ -154,7 +154,7 @@ def extend(
 ) -> Started | str:
     """Bring an experiment to `seeds` seeds and train what is missing; parameters and errors as for `resume`.
 
-    Where a supervisor runs it, that one is told to, and the id of the command is returned.
+    If a supervisor runs it, the command is sent to that supervisor, and its id is returned.
     """
     if supervisor_alive(folder):
         control.check_owner(folder)

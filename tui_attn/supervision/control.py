@@ -85,7 +85,7 @@ class Control:
         return any(event.type == _EFFECTS[command.type] and named in {None, event["run"]} for event in effects)
 
     def _new(self) -> Iterator[Event]:
-        """The commands that nobody has acknowledged; what else is in the control log is passed over."""
+        """The commands without an acknowledgement; other lines of the control log are skipped."""
         for event in self._commands.read():
             if event.type in CONTROL_EVENTS and event.get("id") not in self._follower.state.acknowledged:
                 yield event

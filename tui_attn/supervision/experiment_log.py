@@ -38,7 +38,7 @@ class ExperimentLog:
         """Called before an event is written. Raises `OwnershipLostError`."""
 
     def record(self, type_: str, /, **payload: Any) -> None:
-        """Append an event. Raises `OSError`, not for want of room where `patient`, and `OwnershipLostError`."""
+        """Append an event. Raises `OwnershipLostError` and `OSError`; with `patient`, a full disk raises nothing."""
         self.check_owner()
         while True:
             try:

@@ -33,7 +33,7 @@ FINISH_WITHIN = 20.0
 
 
 class Exporter:
-    """Keeps an exporter of `folder` running, from `look` to `look`. `warn` is told, once, when that can't be done."""
+    """Keeps an exporter of `folder` running; `look` restarts it. `warn` is called once if that fails."""
 
     def __init__(
         self, folder: ExperimentDir, warn: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic

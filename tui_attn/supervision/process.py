@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _give_up(reason: str) -> int:
-    """Tell the launcher, and whoever reads supervisor.log."""
+    """Print to supervisor.log, which the launcher reads too."""
     print(reason, file=sys.stderr)  # noqa: T201
     return 1
 

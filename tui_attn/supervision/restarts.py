@@ -63,7 +63,7 @@ def _last_sign(run: RunDir) -> float:
 class StaleWorkers:
     """Keeps a run from being handed out while another process writes it, and ends that process after a grace period.
 
-    Such a process is the worker of a dead supervisor. It checkpoints and exits by itself, unless it is frozen.
+    Such a process is the worker of a dead supervisor. It checkpoints and exits unless it is frozen.
     """
 
     def __init__(self, clock: Callable[[], float], warn: Callable[[str], object]) -> None:
@@ -74,7 +74,7 @@ class StaleWorkers:
         self._terminated: set[int] = set()
 
     def is_free(self, run: RunDir) -> bool:
-        """Whether nobody writes `run`; whoever does so for too long is sent SIGTERM, then SIGKILL."""
+        """Whether no process writes `run`; one that does so for too long is sent SIGTERM, then SIGKILL."""
         pid = liveness.holder(run.lock)
         if pid is None:
             self._since.pop(run.id, None)

@@ -17,7 +17,7 @@ _MOST = 256
 
 
 class SlotLocks:
-    """The device slots that this process holds. Locks that can't be had, for want of a folder, are done without."""
+    """The device slots that this process holds. Without a folder for the locks, none are taken."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _lock_folder()

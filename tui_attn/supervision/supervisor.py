@@ -81,10 +81,10 @@ class Supervisor:
         """Record a warning in the experiment's log."""
         self._log.record("warning", message=message)
 
-    # ---- the course of an experiment
+    # ---- start, tick, end
 
     def begin(self) -> None:
-        """Record the start, queue what isn't finished, and settle the commands that nobody acknowledged.
+        """Record the start, queue what isn't finished, and settle commands without an acknowledgement.
 
         Raises `OSError` when it can't be recorded.
         """

@@ -13,7 +13,7 @@ from tui_attn.system.text import duration, safe_text, size
 def open_standard_streams() -> None:
     """Open /dev/null in place of each standard stream that is closed.
 
-    Otherwise the next file to be opened would take its number, and be written to by whoever prints.
+    Otherwise the next file that is opened would take its number, and prints would go there.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -178,7 +178,7 @@ def sync_folder(path: Path) -> None:
 def remove_stale_files(folder: Path, *, in_use: Callable[[Path], bool] = lambda _: False) -> None:
     """Remove what writers that died left beside their files in `folder` and the folders in it, links not followed.
 
-    Only for the owner of the folder, who knows that nobody else writes there but in folders that are `in_use`.
+    Only for the owner of the folder, who knows that others write only in folders that are `in_use`.
     """
     try:
         entries = list(os.scandir(folder))

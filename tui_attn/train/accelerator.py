@@ -1,4 +1,4 @@
-"""What a device tells of itself, waiting for it, and its memory."""
+"""A device: its properties, its memory, and waiting for it."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class _Laboratory:
     def __init__(self, folder: ExperimentDir, manifest: Manifest) -> None:
         if manifest.config.validation:
             raise ProbeError(f"{folder.id} was trained with --validation: its networks must not see the test set")
-        where = _locate(folder, manifest)  # before torch, so that a missing data set is told at once
+        where = _locate(folder, manifest)  # before torch is imported, so that a missing data set is reported at once
 
         import torch
 

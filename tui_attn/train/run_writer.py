@@ -79,7 +79,7 @@ class RunWriter:
         self._open = True
         self._unsynced: deque[Path] = deque()
         self.behind = False
-        """Whether something that happened is not in the log, for want of room."""
+        """Whether an event is missing from the log because the disk is full."""
 
     @property
     def fresh(self) -> bool:

@@ -118,7 +118,7 @@ class WorkerContext:
         del session
         gc.collect()
         if self._device.type == "cuda":
-            with contextlib.suppress(RuntimeError):  # after an error of the device; what comes next tells of it
+            with contextlib.suppress(RuntimeError):  # after a device error, which the next call reports
                 torch.cuda.empty_cache()
 
 

@@ -157,7 +157,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         if self.opened is opened:
             opened.start()
 
-    # ---- the course of things
+    # ---- life cycle and messages
 
     def get_default_screen(self) -> Screen[Any]:
         """The dashboard, or the history."""
@@ -192,7 +192,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             await super().on_event(event)
 
     def _drop_keys_until_shown(self, screen: Screen[Any]) -> None:
-        """Drop keys that were typed before the user could see `screen`, which opened by itself."""
+        """Drop keys that were typed before the user could see `screen`, which opened without a key."""
         self._keys_from = math.inf
 
         def shown() -> None:

@@ -26,7 +26,7 @@ GLYPHS = {
     "stalled": "~",
     "lost": "?",
 }
-"""A sign for every state, so that none is told by colour alone."""
+"""A sign for every state: none is shown by colour alone."""
 
 STATE_INKS = {
     "queued": "faint",
@@ -106,7 +106,7 @@ def test_accuracy(run: RunState) -> float | None:
 
 
 def remark(view: RunView) -> str | None:
-    """What to say of a run instead of numbers: why it failed, or that nobody trains it."""
+    """What to show in place of a run's numbers: why it failed, or that it isn't being trained."""
     run = view.state
     if view.shown == "failed":
         reason = safe_text(run.reason or "no reason was recorded", one_line=True)

@@ -124,7 +124,7 @@ class Job:
         return self.code is None
 
     def end(self) -> None:
-        """End it, if it hasn't ended by itself."""
+        """End it if it still runs."""
         self._ended = True
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()

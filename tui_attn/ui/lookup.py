@@ -17,7 +17,7 @@ from tui_attn.ui.devices import reader
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be looked up."""
+    """What to look up."""
 
     dataset: str
     data_dir: str | None

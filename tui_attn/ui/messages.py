@@ -107,4 +107,4 @@ class ExperimentsListed(Message, bubble=False):
 
 @dataclass
 class ExperimentChosen(Message):
-    """The selected experiment is to be opened."""
+    """The user opens the selected experiment."""

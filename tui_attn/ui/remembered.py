@@ -1,6 +1,6 @@
 """What the dashboard remembers from one start to the next: the theme that was chosen last. Stdlib only.
 
-It is kept in a file of the program's own, so that nobody's configuration file is ever rewritten.
+It is kept in the program's state folder, so that a user's configuration file is never rewritten.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class TerminalNotices:
         self._last_input = clock()
 
     def saw(self, event: events.Event) -> None:
-        """Take note of what an event tells of the user."""
+        """Update from an event whether the user is present."""
         if isinstance(event, events.AppFocus | events.AppBlur):
             self._focused = isinstance(event, events.AppFocus)
         elif isinstance(event, events.InputEvent):

@@ -219,7 +219,7 @@ def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> 
 
 
 def end_markers(grid: Grid, frame: Frame, lines: list[Curve], markers: list[str], styles: Styles) -> None:
-    """The marker of each strong line at its last point in the picture, so that lines are told apart without colour."""
+    """The marker of each strong line at its last visible point: lines differ without colour too."""
     for line, marker in sorted(zip(lines, markers, strict=True), key=lambda pair: pair[0].rank):
         end = None if line.faint else last_point(line, frame)
         if end is not None:

@@ -101,7 +101,7 @@ def compose(view: View, width: int, height: int, styles: Styles) -> Picture:
     return Picture(strips, frame, full)
 
 
-# ---- what is to be seen
+# ---- the visible part
 
 
 def _prepare(view: View) -> tuple[Span, Span, Span, bool, list[str]] | None:

@@ -58,7 +58,7 @@ class TestImages:
 
 
 def find_test_images(manifest: Manifest) -> TestImages:
-    """Find the test set that an experiment was evaluated on. What goes wrong is told, not raised."""
+    """Find the test set that an experiment was evaluated on. Errors are returned, not raised."""
     name, given = manifest.config.dataset, manifest.config.data_dir
     shown = safe_text(name, one_line=True)
     if manifest.config.validation:
@@ -152,7 +152,7 @@ def rows(found: Disagreement, group: int, page: Page) -> list[Row]:
         pieces += [(word + "  ", "focused" if at == group else "muted")]
     total = sum(counts)
     share = f"they disagree on {total:,} of {found.images:,} test images ({100 * total / found.images:.1f} %)"
-    # Tall pictures do without blank lines: in 24 lines, what the networks say of the first ones is to be in sight.
+    # No blank lines between tall pictures: the predictions of the first ones must be visible in 24 lines.
     blank = [] if found.pictures and _size(found.pictures)[1] > SHORT else [EMPTY]
     head = [*blank, heading(f"{first} and {second}", share), Row(tuple(pieces)), *blank]
     chosen = found.groups[group]

@@ -264,7 +264,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.app.push_screen(ConfirmScreen(question, facts), answered)
 
     def action_resume(self) -> None:
-        """Start a new supervisor for an experiment that nobody runs."""
+        """Start a new supervisor for an experiment that has none."""
         if self.steering is not None:
             self.steering.resume()
 

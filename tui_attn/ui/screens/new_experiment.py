@@ -42,7 +42,7 @@ _TYPING_SECONDS = 0.15
 
 
 class NewExperimentScreen(Screen[None], inherit_bindings=False):
-    """The form. `state` is kept by whoever opened it, so that the entries are there when it is opened again."""
+    """The form. The caller keeps `state`, so that the entries are there when the form is opened again."""
 
     CSS_PATH = "new_experiment.tcss"
     BINDINGS = bindings(FORM_KEYS)
@@ -117,7 +117,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """The row of an entry."""
         return self._rows[entry]
 
-    # ---- the course of things
+    # ---- events
 
     def on_mount(self) -> None:
         """Check the entries and look up what they need."""
@@ -181,7 +181,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._renew()
 
     def _renew(self) -> None:
-        """Say beside every field what is to be said now."""
+        """Update the note beside every field."""
         reasons = self.state.reasons()
         self._rows[IMAGES].display = self.state.texts["dataset"] == IMAGES
         request = self._request(reasons)
@@ -202,7 +202,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._say_state(wrong)
 
     def _request(self, reasons: dict[str, str]) -> Request | None:
-        """What is to be looked up for these entries; None while one of them is wrong."""
+        """What to look up for these entries; None while one of them is wrong."""
         if not reasons.keys().isdisjoint({"dataset", IMAGES, "data_dir", "device"}):
             return None
         texts = self.state.texts
