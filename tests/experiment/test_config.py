@@ -60,7 +60,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"augment": ("flip", "flip")}, "names one augmentation twice"),
     ({"augment": "flip"}, "must be a list, such as crop,flip, not flip"),
     ({"augment": None}, "must be a list"),
-    ({"device": "gpu"}, "unknown device 'gpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
+    ({"device": "gpu"}, "unknown device 'gpu': use auto, all, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
     ({"device": "cuda:x"}, "unknown device 'cuda:x'"),
     ({"device": "cuda:٣"}, "unknown device"),
     ({"device": "cpu,cpu"}, "unknown device 'cpu,cpu'"),

@@ -53,7 +53,7 @@ def test_what_can_t_be_used_says_why(tmp_path: Path) -> None:
 
 def test_choices_are_what_the_machine_has() -> None:
     assert device_choices(CPU) == ("auto", "cpu")
-    assert device_choices(GPUS) == ("auto", "cpu", "cuda:0", "cuda:1", "cuda:0,cuda:1")
+    assert device_choices(GPUS) == ("auto", "cpu", "cuda:0", "cuda:1", "all")
     assert device_choices(Machine(0, "2.11.0", None, True)) == ("auto", "cpu", "mps")
 
 

@@ -131,4 +131,4 @@ def _devices() -> tuple[str, ...]:
         gpus = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
     except OSError:
         gpus = []
-    return ("auto", "cpu", "cuda", "mps", *(f"cuda:{gpu}" for gpu in gpus))
+    return ("auto", "all", "cpu", "cuda", "mps", *(f"cuda:{gpu}" for gpu in gpus))

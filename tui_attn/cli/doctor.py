@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tui_attn import __version__, data
 from tui_attn.cli.output import print_line
-from tui_attn.launch import devices
+from tui_attn.launch import choosing, devices
 from tui_attn.system.text import safe_text, size
 
 PLENTY = 1_000_000_000
@@ -67,14 +67,15 @@ def torch_finding(machine: devices.Machine, *, gpu_hardware: bool) -> Finding:
     numbers = machine.torch_version.split("+")[0].split(".")
     if [int(part) for part in numbers[:2] if part.isdigit()] < [2, 11]:
         return Finding("torch", "problem", f"{machine.torch_version} is too old", "pip install 'torch>=2.11'")
-    if gpu_hardware and machine.torch_cuda is None:
+    if gpu_hardware and not machine.built_for_gpus:
         return Finding(
             "torch",
             "warning",
             f"{machine.torch_version} is a CPU-only build, and this machine has an NVIDIA GPU",
             "install a CUDA build of torch, or the GPU stays idle",
         )
-    build = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else "CPU-only"
+    gpu = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else f"ROCm {machine.torch_hip}"
+    build = gpu if machine.built_for_gpus else "CPU-only"
     return Finding("torch", "ok", f"{machine.torch_version} ({build})")
 
 
@@ -83,7 +84,7 @@ def _gpu_hardware() -> bool:
 
 
 def _device(machine: devices.Machine) -> Finding:
-    chosen = ", ".join(devices.choose("auto", machine))
+    chosen = ", ".join(choosing.choose("auto", machine))
     cores = devices.usable_cores()
     text = f"--device auto takes {chosen}; {cores} cores usable, {devices.threads()} threads a worker"
     if _gpu_hardware() and machine.torch_cuda and not machine.gpus:
@@ -103,7 +104,7 @@ def _gpus(machine: devices.Machine) -> Iterator[Finding]:
         facts += [f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"] if gpu.capability else []
         facts += [f"{size(gpu.free or 0)} of {size(gpu.memory)} free"] if gpu.memory else []
         facts += [f"driver for CUDA {machine.driver_cuda}"] if machine.driver_cuda else []
-        reason = devices.unusable(machine, index)
+        reason = choosing.unusable(machine, index)
         yield Finding("GPU", "warning" if reason else "ok", ", ".join(facts), reason)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from tui_attn.experiment.folders import ExperimentDir
+    from tui_attn.launch.choosing import Elsewhere
 
 
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
@@ -35,6 +36,18 @@ On = Annotated[
     str | None,
     typer.Option("--on", metavar="ENGINE", help="Where its workers run, if not where they ran from here before."),
 ]
+OtherDevice = Annotated[
+    str | None, typer.Option("--device", metavar="LIST", help="Continue there: auto, all, cpu, or as cuda:1.")
+]
+MixDevices = Annotated[bool, typer.Option("--mix-devices", help="Let its comparison mix models of device.")]
+
+
+def _elsewhere(device: str | None, mix: bool) -> Elsewhere | None:
+    from tui_attn.launch.choosing import Elsewhere
+
+    if device is None and not mix:
+        return None
+    return Elsewhere(None if device is None else BY_NAME["device"].parse(device), mix)
 
 
 def full_screen() -> bool:
@@ -147,13 +160,15 @@ def wait(
     return lines.watch(find_experiment(runs_dir, experiment), own=False, silent=True, timeout=timeout)
 
 
-@command(WATCH, "resume", "resume my-lab --no-ui", "resume --data-dir /new/place")
+@command(WATCH, "resume", "resume my-lab --no-ui", "resume --data-dir /new/place", "resume --device cuda:1")
 def resume(
     context: typer.Context,
     experiment: Experiment = None,
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
     on: On = None,
+    device: OtherDevice = None,
+    mix_devices: MixDevices = False,
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
@@ -176,6 +191,7 @@ def resume(
                     trust_code=trust_code,
                     data_dir=data_dir,
                     on=on,
+                    elsewhere=_elsewhere(device, mix_devices),
                     progress=progress,
                     tell=console.say,
                     before_start=signals.start,
@@ -206,6 +222,8 @@ def extend(
     runs_dir: RunsDir = RUNS,
     data_dir: MovedData = None,
     on: On = None,
+    device: OtherDevice = None,
+    mix_devices: MixDevices = False,
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
@@ -234,6 +252,7 @@ def extend(
                 trust_code=trust_code,
                 data_dir=data_dir,
                 on=on,
+                elsewhere=_elsewhere(device, mix_devices),
                 progress=progress,
                 tell=console.say,
                 before_start=signals.start,

@@ -34,6 +34,7 @@ _ALIKE = {
     "batch_size": "batch size",
     "precision": "precision",
     "torch": "torch",
+    "device_name": "model of device",
 }
 """What a run says of itself when it starts, and must be the same for two runs to be compared."""
 
@@ -114,6 +115,8 @@ def why_not_paired(base: RunState, other: RunState) -> str | None:
         first, second = base.about.get(key), other.about.get(key)
         if key == "dataset" and same_folder(first, second):
             continue  # where the images are doesn't matter, and data_version tells whether they are the same
+        if key == "device_name" and any(run.about.get("mix_devices") is True for run in (base, other)):
+            continue
         if first is not None and second is not None and first != second:
             return f"{name}: {_short(second)} against {_short(first)}"
     return None

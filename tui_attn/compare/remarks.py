@@ -135,12 +135,18 @@ def _not_paired(experiment: Experiment) -> Iterable[str]:
     yield from _first(found, "pairs of runs are not compared for the like")
     unlike = {
         key: len({str(run.about[key]) for run in experiment.state.runs.values() if key in run.about})
-        for key in ("test_size", "train_size", "torch", "precision")
+        for key in ("test_size", "train_size", "torch", "precision", "device_name")
     }
-    names = {"test_size": "numbers of test images", "train_size": "numbers of training images"}
+    names = {
+        "test_size": "numbers of test images",
+        "train_size": "numbers of training images",
+        "torch": "versions of torch",
+        "precision": "settings of precision",
+        "device_name": "models of device",
+    }
     for key, count in unlike.items():
         if count > 1:
-            what = names.get(key, f"settings of {key}" if key == "precision" else f"versions of {key}")
+            what = names[key]
             yield f"the runs have {count} different {what}: their means mix these"
 
 

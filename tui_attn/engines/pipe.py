@@ -27,8 +27,11 @@ LOST_CONNECTION = 255
 class WorkerProcess:
     """A worker as a child of its supervisor, held by a pipe: when the pipe ends, it checkpoints and exits."""
 
-    def __init__(self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir) -> None:
-        environment = worker_environment(threads, crowded=crowded)
+    def __init__(
+        self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir, uuid: str | None = None
+    ) -> None:
+        """`uuid`: which GPU the slot's device is, where that is known; the worker then sees no other."""
+        environment = worker_environment(threads, crowded=crowded, uuid=uuid)
         self._open(
             slot,
             log,
@@ -104,12 +107,19 @@ class LocalLauncher:
     def __init__(self, folder: ExperimentDir) -> None:
         """Raises `RunsError`."""
         manifest = folder.manifest_data()
-        self._folder, self._threads = folder, manifest.threads
+        self._folder, self._threads, self._uuids = folder, manifest.threads, manifest.uuids
         self._crowded = manifest.devices == ("cpu",) and (manifest.config.jobs or 1) > 1
 
     def start(self, slot: Slot, log: RunDir) -> WorkerProcess:
         """A new worker for `slot`. Raises `OSError`."""
-        return WorkerProcess(self._folder, slot, threads=self._threads, crowded=self._crowded, log=log)
+        return WorkerProcess(
+            self._folder,
+            slot,
+            threads=self._threads,
+            crowded=self._crowded,
+            log=log,
+            uuid=self._uuids.get(slot.device),
+        )
 
     def look(self) -> None:
         """Do nothing: the system reports on its processes when asked."""

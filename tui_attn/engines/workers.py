@@ -83,12 +83,17 @@ def new_token() -> int:
     return secrets.randbelow(1 << 48) + 1
 
 
-def worker_environment(threads: int, *, crowded: bool) -> dict[str, str]:
-    """What a worker with `threads` threads needs in its environment; `crowded`: others compute on the same cores."""
+def worker_environment(threads: int, *, crowded: bool, uuid: str | None = None) -> dict[str, str]:
+    """What a worker with `threads` threads needs in its environment; `crowded`: others compute on the same cores.
+
+    With `uuid` it sees that GPU alone, as cuda:0; with an empty one none. Indices change when another GPU falls off the
+    bus, and of several MIG slices CUDA shows a process only the first.
+    """
     # By default a thread of libgomp that waits for its sisters spins for about a millisecond. Where another program
     # takes one of the cores, every operator then waits out a time slice: training ran ten times slower.
     chosen = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "GOMP_SPINCOUNT": "1000" if crowded else SPIN}
     fixed = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTHONUNBUFFERED": "1"}
+    fixed |= {} if uuid is None else {"CUDA_VISIBLE_DEVICES": uuid}
     threads_of = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     return {name: os.environ.get(name, value) for name, value in chosen.items()} | fixed | threads_of
 

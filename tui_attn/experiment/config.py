@@ -46,7 +46,7 @@ FOLDER = "folder:"
 AUGMENTATIONS = ("crop", "flip")
 PRECISIONS = ("auto", "fp32", "bf16")
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
+_DEVICE = re.compile(r"auto|all|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
 MAX_SEEDS = 10_000
 _JSON_KEYS = {"custom_models": "own_models"}
@@ -88,7 +88,7 @@ class _Device(Kind):
 
     def check(self, value: Any) -> None:
         if not isinstance(value, str) or not _DEVICE.fullmatch(value):
-            hint = "use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
+            hint = "use auto, all, cpu, mps, cuda, or a list such as cuda:0,cuda:1"
             raise ConfigError(f"unknown device '{shown(value)}': {hint}")
 
 
@@ -219,7 +219,8 @@ class ExperimentConfig:
         unset_words=("none",),
         example='"labels"',
     )
-    device: str = option("auto", _Device(), "auto, cpu, mps, cuda, or cuda:0,cuda:1.", heading=WHERE)
+    device: str = option("auto", _Device(), "auto, all, cpu, mps, cuda, or cuda:0,cuda:1.", heading=WHERE)
+    mix_devices: bool = option(False, Switch(), "Let one comparison mix models of GPU.", heading=WHERE)
     precision: str = option("auto", _PRECISION, "auto, fp32 or bf16 (auto: bf16 where fast).", heading=WHERE)
     jobs: int | None = option(
         None,

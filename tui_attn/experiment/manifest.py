@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ FIRST, STRATIFIED = "first", "stratified"
 _DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
 """What a device may be called: the name becomes part of a lock file's."""
 _MOST_DEVICES = 256
+UUID = re.compile(r"(GPU|MIG)-[A-Za-z0-9][A-Za-z0-9/-]{0,99}")
+"""A GPU's, or that of a MIG slice: it becomes part of a lock file's name, and of a worker's environment."""
 MOST_BYTES = 1 << 24
 """Of the file: a larger one is not read, and so must not be written."""
 
@@ -36,6 +38,16 @@ class RunsError(Exception):
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class GpuIdentity:
+    """Which GPU a device is, whatever its index: `cuda:0` may be another one tomorrow, or in another shell."""
+
+    uuid: str
+    name: str
+    capability: str = ""
+    """Such as 9.0; empty where it is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +70,8 @@ class Manifest:
     """How `train_limit` and `validation` choose images: `FIRST`, the same for all seeds, or `STRATIFIED`, by class."""
     plan: Plan | None = None
     """None in experiments of 0.1.0."""
+    gpus: dict[str, GpuIdentity] = field(default_factory=dict)
+    """By device; empty where the devices are no GPUs, or don't tell, and in experiments of 0.1.0."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
@@ -77,12 +91,18 @@ class Manifest:
             }
             | ({} if self.subset == FIRST else {"subset": self.subset})
             | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
+            | ({"gpus": {device: asdict(gpu) for device, gpu in self.gpus.items()}} if self.gpus else {})
         )
 
     def subset_seed(self, seed: int) -> int | None:
         """What draws the images of the runs with `seed`; None where all seeds have the same."""
         drawn = self.config.train_limit is not None or self.config.validation is not None
         return seed if self.subset == STRATIFIED and drawn else None
+
+    @property
+    def uuids(self) -> dict[str, str]:
+        """Device -> the UUID of its GPU, where it is known."""
+        return {device: gpu.uuid for device, gpu in self.gpus.items()}
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -111,6 +131,7 @@ class Manifest:
                 host=str(data["host"]),
                 subset=_subset(data.get("subset", FIRST)),
                 plan=Plan.from_json(data["plan"]) if "plan" in data else None,
+                gpus={str(device): _gpu(about) for device, about in dict(data.get("gpus", {})).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
             raise _unreadable(where, "is damaged") from None
@@ -132,6 +153,13 @@ def _devices(names: Any) -> tuple[str, ...]:
     if not some or not all(_DEVICE.fullmatch(name) for name in names):
         raise ValueError("no list of devices")
     return tuple(names)
+
+
+def _gpu(about: Any) -> GpuIdentity:
+    found = GpuIdentity(about["uuid"], str(about["name"])[:200], str(about.get("capability", ""))[:10])
+    if not isinstance(found.uuid, str) or not UUID.fullmatch(found.uuid):
+        raise ValueError("no UUID of a GPU")
+    return found
 
 
 def _subset(name: Any) -> str:

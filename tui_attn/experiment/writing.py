@@ -14,7 +14,7 @@ from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import MOST_BYTES, Manifest, RunsError, checksum
+from tui_attn.experiment.manifest import MOST_BYTES, GpuIdentity, Manifest, RunsError, checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import exclusive, make_folders, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
@@ -63,6 +63,22 @@ def move_data(folder: ExperimentDir, dataset: str, data_dir: str | None, found: 
         folder,
         lambda manifest: replace(
             manifest, data=found, config=replace(manifest.config, dataset=dataset, data_dir=data_dir)
+        ),
+    )
+
+
+def move_devices(
+    folder: ExperimentDir, devices: tuple[str, ...], gpus: dict[str, GpuIdentity], precision: str, *, mix: bool
+) -> Manifest:
+    """Record on which devices the experiment goes on, and in which precision. Raises `RunsError`, `OSError`."""
+    return _change_manifest(
+        folder,
+        lambda manifest: replace(
+            manifest,
+            devices=devices,
+            gpus=gpus,
+            precision=precision,
+            config=replace(manifest.config, mix_devices=mix or manifest.config.mix_devices),
         ),
     )
 

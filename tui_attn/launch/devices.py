@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import json
 import math
 import os
 import platform
 import re
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.options import ConfigError, split_list
+from tui_attn.experiment.manifest import UUID, GpuIdentity
+from tui_attn.system import children, files
+from tui_attn.system.files import user_folder
 
 MAX_THREADS = 8
 """Networks of the lab's size gain nothing from more."""
@@ -22,13 +27,14 @@ MAX_THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class GpuDetails:
-    """One GPU; None for what it doesn't tell."""
+    """One GPU, or a MIG slice of one, which counts as a GPU of its own; None for what it doesn't tell."""
 
     name: str
     capability: tuple[int, int] | None = None
     memory: int | None = None
     free: int | None = None
     """Bytes."""
+    uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,70 +42,53 @@ class Machine:
     """What a start needs to know of this machine."""
 
     gpus: int
-    """NVIDIA GPUs that CUDA programs may use here (CUDA_VISIBLE_DEVICES respected)."""
+    """GPUs that programs may use here (CUDA_VISIBLE_DEVICES respected): NVIDIA's, or AMD's with a torch for ROCm."""
     torch_version: str | None
     torch_cuda: str | None
-    """The CUDA version that the installed torch was built for; None for a CPU build or no torch."""
+    """The CUDA version that the installed torch was built for; None for another build or no torch."""
     mps: bool
     driver_cuda: str | None = None
     """The newest CUDA version that the GPUs' driver supports."""
     details: tuple[GpuDetails, ...] = ()
     """Of each of the `gpus`, where the driver's library tells."""
+    torch_hip: str | None = None
+    """The ROCm version that the installed torch was built for, which calls AMD's GPUs cuda:N as well."""
+    architectures: tuple[str, ...] = ()
+    """For which GPUs the installed torch has kernels, by `torch.cuda.get_arch_list`, as sm_90; empty if unknown."""
+
+    @property
+    def built_for_gpus(self) -> bool:
+        """Whether the installed torch can compute on GPUs that it calls cuda:N."""
+        return bool(self.torch_cuda or self.torch_hip)
+
+    def about(self, device: str) -> GpuDetails | None:
+        """What is known of `device`; None for what is no GPU or tells nothing."""
+        index = device.partition(":")[2]
+        if not device.startswith("cuda:") or int(index) >= len(self.details):
+            return None
+        return self.details[int(index)]
+
+    def identities(self, devices: Sequence[str]) -> dict[str, GpuIdentity]:
+        """Those of `devices` that are GPUs with a UUID."""
+        found: dict[str, GpuIdentity] = {}
+        for device in devices:
+            about = self.about(device)
+            if about is not None and about.uuid:
+                capability = ".".join(map(str, about.capability or ()))
+                found[device] = GpuIdentity(about.uuid, about.name, capability)
+        return found
 
 
 def probe() -> Machine:
     """Look at this machine. Never raises."""
-    version, cuda = _torch_build()
+    version, cuda, hip, origin = _torch_build()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    if hip:
+        details = _amd_gpus(Path("/sys/class/kfd/kfd/topology/nodes"))
+        return Machine(len(details), version, None, apple, None, details, hip)
     gpus, driver, details = _gpus()
-    return Machine(gpus, version, cuda, apple, driver, details)
-
-
-_ADVICE = "use --device cpu or auto"
-
-
-def choose(requested: str, machine: Machine) -> tuple[str, ...]:
-    """The devices for `--device requested`, such as ("cpu",) or ("cuda:0", "cuda:1").
-
-    Raises `ConfigError` for a device that this machine or this build of torch doesn't have.
-    """
-    if requested == "cpu":
-        return ("cpu",)
-    if requested == "auto":
-        usable = [index for index in range(machine.gpus) if unusable(machine, index) is None]
-        if usable:
-            return (f"cuda:{max(usable, key=lambda index: _rank(machine, index))}",)
-        return ("mps",) if machine.mps else ("cpu",)
-    if requested == "mps":
-        if not machine.mps:
-            raise ConfigError("this machine has no Apple GPU", "device", advice=_ADVICE)
-        return ("mps",)
-    if not machine.torch_cuda:
-        raise ConfigError(
-            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs",
-            "device",
-            advice="install a CUDA build of torch, or use --device cpu",
-        )
-    if not machine.gpus:
-        raise ConfigError("no NVIDIA GPU is visible here", "device", advice=_ADVICE)
-    wanted = [
-        "cuda:0" if item == "cuda" else f"cuda:{int(item.removeprefix('cuda:'))}" for item in split_list(requested)
-    ]
-    for item in wanted:
-        if int(item.removeprefix("cuda:")) >= machine.gpus:
-            there = ", ".join(f"cuda:{index}" for index in range(machine.gpus))
-            raise ConfigError(f"there is no {item} here, only {there}", "device")
-        if reason := unusable(machine, int(item.removeprefix("cuda:"))):
-            raise ConfigError(reason, "device", advice=_ADVICE)
-    if len(set(wanted)) != len(wanted):
-        raise ConfigError("names a device twice", "device", advice="use --jobs for several workers on one device")
-    return tuple(wanted)
-
-
-def _rank(machine: Machine, index: int) -> tuple[tuple[int, int], int, int]:
-    """GPUs of a later capability first, then those with more free memory, then the first."""
-    details = machine.details[index] if index < len(machine.details) else GpuDetails("")
-    return details.capability or (0, 0), details.free or 0, -index
+    kernels = _architectures(version, origin) if cuda and gpus and version and origin else ()
+    return Machine(gpus, version, cuda, apple, driver, details, None, kernels)
 
 
 def threads() -> int:
@@ -125,38 +114,70 @@ def _cgroup_quota() -> float | None:
         return None
 
 
-def _torch_build() -> tuple[str | None, str | None]:
-    """Version and CUDA version of the installed torch, read from its version file."""
+def _torch_build() -> tuple[str | None, str | None, str | None, Path | None]:
+    """The installed torch's version, CUDA version, ROCm version and folder, read from its version file."""
     try:
         version = importlib.metadata.version("torch")
         spec = importlib.util.find_spec("torch")
     except (importlib.metadata.PackageNotFoundError, ImportError, ValueError):
-        return None, None
+        return None, None, None, None
     if spec is None or spec.origin is None:
-        return None, None
+        return None, None, None, None
+    folder = Path(spec.origin).parent
     try:
-        text = (Path(spec.origin).parent / "version.py").read_text()
+        text = (folder / "version.py").read_text()
     except OSError:
-        return version, None
-    cuda = re.search(r"^cuda\b[^=]*=\s*'([^']*)'", text, re.MULTILINE)
-    return version, cuda.group(1) if cuda else None
+        return version, None, None, folder
+    cuda, hip = (re.search(rf"^{name}\b[^=]*=\s*'([^']*)'", text, re.MULTILINE) for name in ("cuda", "hip"))
+    return version, cuda[1] if cuda else None, hip[1] if hip else None, folder
 
 
-def visible(uuids: Sequence[str], variable: str | None) -> list[int | None]:
+_ARCHITECTURES_WITHIN = 60.0
+"""Seconds that torch gets to import and say for which GPUs it was built."""
+
+
+def _architectures(version: str, origin: Path) -> tuple[str, ...]:
+    """`torch.cuda.get_arch_list()` of the installed torch, kept in the user's cache; empty where it can't be had."""
+    base = user_folder("cache")
+    kept = None if base is None else base / "torch-architectures.json"
+    with contextlib.suppress(OSError):
+        key = f"{version} {origin} {(origin / 'version.py').stat().st_mtime_ns}"
+        known = (files.read_json(kept) if kept else None) or {}
+        if known.get("torch") == key and isinstance(known.get("architectures"), list):
+            return tuple(map(str, known["architectures"]))
+        with children.python(
+            "tui_attn.train.accelerator",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as asked:
+            try:
+                said = asked.communicate(timeout=_ARCHITECTURES_WITHIN)[0].decode().split()
+            except (subprocess.TimeoutExpired, UnicodeDecodeError):
+                asked.kill()
+                return ()
+        if kept is not None and said:
+            files.make_folders(kept.parent)
+            files.write_atomically(kept, json.dumps({"torch": key, "architectures": said}).encode(), sync=False)
+        return tuple(said)
+    return ()
+
+
+def visible(uuids: Sequence[str], variable: str | None) -> list[int | str]:
     """Which of the machine's GPUs CUDA programs see, in their order, by `CUDA_VISIBLE_DEVICES` as torch reads it.
 
-    `uuids`: those of all GPUs, in the order of the PCI bus, which workers ask CUDA for. None stands for a MIG slice,
-    which is a part of a GPU. A GPU that is named twice hides all; one that isn't there hides those after it.
+    `uuids`: those of all GPUs, in the order of the PCI bus, which workers ask CUDA for. A MIG slice, which is a part of
+    a GPU, is given by its UUID. A GPU that is named twice hides all; one that isn't there hides those after it.
     """
     if variable is None:
         return list(range(len(uuids)))
     items = [item.strip() for item in variable.split(",")]
-    found: list[int | None] = []
+    found: list[int | str] = []
     for item in items:
         if items[0].startswith("MIG-"):
             if not item.startswith("MIG-"):
                 break
-            found.append(None)
+            found.append(item)
             continue
         if items[0].startswith("GPU-"):
             matching = [at for at, uuid in enumerate(uuids) if item.startswith("GPU-") and uuid.startswith(item)]
@@ -171,57 +192,51 @@ def visible(uuids: Sequence[str], variable: str | None) -> list[int | None]:
     return [] if len(set(items)) < len(items) else found
 
 
-def unusable(machine: Machine, index: int) -> str | None:
-    """Why the installed torch can't compute on the GPU that it calls `cuda:index`; None where it can.
+@dataclass(frozen=True, slots=True)
+class NvmlGpu:
+    """A GPU or MIG slice as NVIDIA's library knows it."""
 
-    CUDA's libraries run on any driver of their own major version or a later one.
+    handle: Any
+    """None for a slice that the library doesn't find."""
+    uuid: str
+    whole: Any
+    """The handle of the GPU that a slice is part of; else `handle`."""
+
+
+def nvml_gpus(nvml: Any) -> list[NvmlGpu]:
+    """The GPUs that CUDA programs see, in CUDA's order. `nvml` is initialised; raises its errors.
+
+    A GPU in MIG mode gives each of its slices. CUDA shows a process only one of them, so each worker is told its own.
     """
-    if machine.torch_cuda is None:
-        return f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs"
-    built = _version(machine.torch_cuda)
-    driver = _version(machine.driver_cuda or "")
-    if driver and built and driver[0] < built[0]:
-        return (
-            f"the GPU's driver supports CUDA {machine.driver_cuda}, and this torch needs {built[0]}.0:"
-            f" update the driver, or install a torch for CUDA {driver[0]}"
-        )
-    capability = machine.details[index].capability if index < len(machine.details) else None
-    limits = _LEAST_CAPABILITY if _is_official(machine) else ()
-    least = next((least for cuda, least in limits if built >= cuda), (0, 0))
-    if capability is not None and capability < least:
-        name = machine.details[index].name
-        return (
-            f"{name} has compute capability {capability[0]}.{capability[1]}, and this torch needs"
-            f" {least[0]}.{least[1]}: install a torch for an earlier CUDA"
-        )
-    return None
+    handles = [nvml.nvmlDeviceGetHandleByIndex(at) for at in range(nvml.nvmlDeviceGetCount())]
+    uuids = [_text(ask(partial(nvml.nvmlDeviceGetUUID, handle))) for handle in handles]
+    found: list[NvmlGpu] = []
+    for seen in visible(uuids, os.environ.get("CUDA_VISIBLE_DEVICES")):
+        if isinstance(seen, int):
+            found += list(_slices(nvml, handles[seen])) or [NvmlGpu(handles[seen], uuids[seen], handles[seen])]
+        else:
+            handle = nvml_handle(nvml, seen)
+            found.append(NvmlGpu(handle, seen, None if handle is None else _whole(nvml, handle)))
+    return found
 
 
-_LEAST_CAPABILITY = (((12, 8), (7, 5)), ((0, 0), (5, 0)))
-"""From which CUDA version on PyTorch's own wheels need which compute capability.
-
-The smallest of TORCH_CUDA_ARCH_LIST in its .ci/manywheel/build_cuda.sh: 5.0 for CUDA 12.6, 7.5 for 12.8 since torch
-2.11 (https://github.com/pytorch/pytorch/issues/172352) and for 13 (https://github.com/pytorch/pytorch/issues/190385).
-"""
+def nvml_handle(nvml: Any, uuid: str) -> Any:
+    """The handle of the GPU or MIG slice with this UUID; None where there is none."""
+    return ask(lambda: nvml.nvmlDeviceGetHandleByUUID(uuid))
 
 
-def _is_official(machine: Machine) -> bool:
-    """Whether the torch is one of PyTorch's own wheels; others may be built for other GPUs."""
-    return re.fullmatch(r"[0-9.]+(\+cu[0-9]+)?", machine.torch_version or "") is not None
+def _whole(nvml: Any, handle: Any) -> Any:
+    return ask(lambda: nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle))
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-
-
-def precision(requested: str, devices: Sequence[str], machine: Machine) -> str:
-    """`requested`, and for auto on GPUs what all of them compute fast, so that one comparison has one precision."""
-    if requested != "auto" or not all(device.startswith("cuda:") for device in devices):
-        return requested
-    indices = [int(device.removeprefix("cuda:")) for device in devices]
-    found = [machine.details[index].capability if index < len(machine.details) else None for index in indices]
-    known = [capability for capability in found if capability is not None]
-    return requested if len(known) < len(found) else "bf16" if min(known) >= (8, 0) else "fp32"
+def _slices(nvml: Any, handle: Any) -> Iterator[NvmlGpu]:
+    mode = ask(lambda: nvml.nvmlDeviceGetMigMode(handle))
+    if not mode or not mode[0]:
+        return
+    for at in range(ask(lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0):
+        part = ask(partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, at))
+        if part is not None:
+            yield NvmlGpu(part, _text(ask(partial(nvml.nvmlDeviceGetUUID, part))), handle)
 
 
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
@@ -231,32 +246,47 @@ def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
 
         pynvml.nvmlInit()
         try:
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(at) for at in range(pynvml.nvmlDeviceGetCount())]
-            uuids = [_text(_ask(partial(pynvml.nvmlDeviceGetUUID, handle))) for handle in handles]
-            driver = _ask(lambda: int(pynvml.nvmlSystemGetCudaDriverVersion_v2()))
-            seen = visible(uuids, os.environ.get("CUDA_VISIBLE_DEVICES"))
-            details = tuple(_details(pynvml, None if at is None else handles[at]) for at in seen)
+            driver = ask(lambda: int(pynvml.nvmlSystemGetCudaDriverVersion_v2()))
+            details = tuple(_details(pynvml, gpu) for gpu in nvml_gpus(pynvml))
         finally:
             pynvml.nvmlShutdown()
     except Exception:  # the library raises its own types, and OSError kinds, where there is no driver
         return 0, None, ()
-    return len(seen), f"{driver // 1000}.{driver % 1000 // 10}" if driver else None, details
+    return len(details), f"{driver // 1000}.{driver % 1000 // 10}" if driver else None, details
 
 
-def _details(nvml: Any, handle: Any) -> GpuDetails:
-    if handle is None:
-        return GpuDetails("MIG slice")
-    memory = _ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+def _details(nvml: Any, gpu: NvmlGpu) -> GpuDetails:
+    uuid = gpu.uuid if UUID.fullmatch(gpu.uuid) else None
+    if gpu.handle is None:
+        return GpuDetails("MIG slice", uuid=uuid)
+    memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(gpu.handle))
     return GpuDetails(
-        _text(_ask(lambda: nvml.nvmlDeviceGetName(handle))) or "GPU",
-        _ask(lambda: tuple(nvml.nvmlDeviceGetCudaComputeCapability(handle))),
+        _text(ask(lambda: nvml.nvmlDeviceGetName(gpu.handle))) or "GPU",
+        ask(lambda: tuple(nvml.nvmlDeviceGetCudaComputeCapability(gpu.whole))),
         None if memory is None else int(memory.total),
         None if memory is None else int(memory.total) - int(memory.used),
+        uuid,
     )
 
 
-def _ask(question: Callable[[], Any]) -> Any:
-    """The answer, or None where there is none (MIG, virtual GPUs, old drivers)."""
+def _amd_gpus(nodes: Path) -> tuple[GpuDetails, ...]:
+    """AMD's GPUs by the kernel's list, as far as HIP_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES shows them by number."""
+    found = []
+    for node in sorted(nodes.glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            facts = dict(line.split(maxsplit=1) for line in (node / "properties").read_text().splitlines())
+            if int(facts.get("simd_count", "0")) > 0:  # else it is a CPU
+                version = int(facts.get("gfx_target_version", "0"))
+                name = f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
+                found.append(GpuDetails(f"AMD {name}" if version else "AMD GPU"))
+        except (OSError, ValueError):
+            continue
+    shown = os.environ.get("HIP_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return tuple(found[at] for at in visible([""] * len(found), shown) if isinstance(at, int))
+
+
+def ask(question: Callable[[], Any]) -> Any:
+    """The answer of NVIDIA's library, or None where there is none (MIG, virtual GPUs, old drivers and libraries)."""
     try:
         return question()
     except Exception:  # NVML's own kinds, and AttributeError of an old library

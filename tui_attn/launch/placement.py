@@ -36,7 +36,7 @@ def check(spec: EngineSpec) -> None:
 
 def chosen_devices(config: ExperimentConfig, spec: EngineSpec) -> tuple[str, ...]:
     """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back."""
-    if config.device != "auto":
+    if config.device not in {"auto", "all"}:
         return tuple(config.device.split(","))
     gpus = ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS") if spec.engine == "slurm-alloc" else ()
     asked = spec.slurm.get("gres", "").startswith("gpu") or any(os.environ.get(name) for name in gpus)

@@ -10,7 +10,7 @@ from tui_attn import data
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModelError, from_spec, read_source, sha256
 from tui_attn.experiment.options import ConfigError, split_list
-from tui_attn.launch import devices
+from tui_attn.launch import choosing, devices
 from tui_attn.supervision import slots
 from tui_attn.system.text import safe_text, size
 
@@ -98,19 +98,20 @@ def of_custom_models(specs: str) -> ModelsStatus:
 
 def device_choices(machine: devices.Machine) -> tuple[str, ...]:
     """What --device may be on this machine."""
-    gpus = [f"cuda:{index}" for index in range(machine.gpus)] if machine.torch_cuda else []
-    together = [",".join(gpus)] if len(gpus) > 1 else []
+    gpus = [f"cuda:{index}" for index in range(machine.gpus)] if machine.built_for_gpus else []
+    together = ["all"] if len(gpus) > 1 else []
     return ("auto", "cpu", *(["mps"] if machine.mps else []), *gpus, *together)
 
 
 def of_devices(requested: str, machine: devices.Machine, memory: Memory) -> FieldStatus:
     """Return which devices `requested` stands for and how much of them is free. Never raises."""
     try:
-        chosen = devices.choose(requested, machine)
+        chosen = choosing.choose(requested, machine, mix=True)
     except ConfigError as error:
         return FieldStatus(safe_text(error.reason, one_line=True), "wrong")
-    busy = slots.occupants(chosen)
-    named = requested == "auto" or len(chosen) > 1
+    gpus = machine.identities(chosen)
+    busy = slots.occupants(chosen, {device: gpu.uuid for device, gpu in gpus.items()})
+    named = requested in {"auto", "all"} or len(chosen) > 1
     texts = [(f"{device}: " if named else "") + _of_device(device, memory, busy) for device in chosen]
     return FieldStatus(safe_text("; ".join(texts), one_line=True), "warning" if busy else "ok")
 

@@ -8,6 +8,8 @@ from typing import IO
 
 from tui_attn.engines.workers import worker_environment
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.manifest import Manifest
+from tui_attn.launch import choosing, devices
 from tui_attn.system import children
 
 
@@ -28,5 +30,15 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        environment=worker_environment(manifest.threads, crowded=True),
+        environment=worker_environment(manifest.threads, crowded=True, uuid=_gpu_here(manifest)),
     )
+
+
+def _gpu_here(manifest: Manifest) -> str | None:
+    """The first GPU of the training, or another of its model: its UUID, empty if none is here, None if unknown."""
+    if not manifest.gpus:
+        return None
+    machine = devices.probe()
+    found = choosing.same_gpus(manifest, machine)
+    about = machine.about(found[0]) if found else None
+    return about.uuid if about is not None and about.uuid else ""

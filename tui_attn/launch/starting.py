@@ -27,10 +27,10 @@ from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
-from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
-from tui_attn.launch import control, custom_models, devices, placement
+from tui_attn.launch import choosing, control, custom_models, devices, placement
+from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.children import Folder
 from tui_attn.system.text import command_line, safe_text
@@ -84,15 +84,7 @@ def start(
     spec = config.engine
     placement.check(spec)
     machine = devices.probe()
-    chosen = devices.choose(config.device, machine) if spec.here else placement.chosen_devices(config, spec)
-    if (
-        spec.here
-        and config.device == "auto"
-        and machine.gpus
-        and machine.torch_cuda
-        and not chosen[0].startswith("cuda")
-    ):
-        tell(f"training on {chosen[0]}: {devices.unusable(machine, 0)}")
+    chosen = choosing.choose_and_tell(config, machine, tell) if spec.here else placement.chosen_devices(config, spec)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     config = config.with_epochs(_train_size(config, located))
     limit = None if config.validation else config.train_limit
@@ -102,8 +94,7 @@ def start(
     config, sources = custom_models.prepare(config, tell)
     if not may_create():
         raise CancelledError
-    precision = devices.precision(config.precision, chosen, machine) if spec.here else config.precision
-    folder, identity = _create(config, runs_dir, chosen, precision, located, sources)
+    folder, identity = _create(config, runs_dir, chosen, machine, located, sources)
     placement.remember(folder, spec)
     try:
         return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
@@ -118,6 +109,7 @@ def resume(
     trust_code: bool = False,
     data_dir: Path | None = None,
     on: str | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
@@ -127,14 +119,15 @@ def resume(
     """Continue what is not finished in an experiment without a supervisor.
 
     `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `on`: where the
-    workers run, by default where this user had them run from here before. `tell` gets remarks for the user, `notify`
-    says where notices are sent. Raises `DataError`, `RunsError`, `ConfigError` and `LaunchError`.
+    workers run, by default where this user had them run from here before. `elsewhere`: on which devices to go on.
+    `tell` gets remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError`,
+    `ConfigError` and `LaunchError`.
     """
     identity = _identity(folder)
     control.check_owner(folder)
     _check_unfinished(folder)
     spec = placement.placement(folder, on)
-    _check(folder, spec, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell, wait=wait)
+    _check(folder, spec, trust_code, data_dir=data_dir, elsewhere=elsewhere, progress=progress, tell=tell, wait=wait)
     before_start()
     return _continue(folder, spec, identity, notify, wait)
 
@@ -146,6 +139,7 @@ def extend(
     trust_code: bool = False,
     data_dir: Path | None = None,
     on: str | None = None,
+    elsewhere: Elsewhere | None = None,
     progress: Progress = silent,
     tell: Tell = lambda _: None,
     before_start: Callable[[], object] = lambda: None,
@@ -158,15 +152,14 @@ def extend(
     """
     if supervisor_alive(folder):
         control.check_owner(folder)
-        if data_dir is not None:
-            raise LaunchError(f"{folder.id} is running: stop it before you move its data")
-        if on is not None:
-            raise LaunchError(f"{folder.id} is running: stop it before you move it to another engine")
+        if data_dir is not None or elsewhere is not None or on is not None:
+            what = "its data" if data_dir is not None else "it to another device or engine"
+            raise LaunchError(f"{folder.id} is running: stop it before you move {what}")
         _check_data(folder, None, progress, may_move=False)
         return control.send(folder, "extend", seeds=seeds)
     identity = _identity(folder)
     spec = placement.placement(folder, on)
-    _check(folder, spec, trust_code=trust_code, data_dir=data_dir, progress=progress, tell=tell)
+    _check(folder, spec, trust_code, data_dir=data_dir, elsewhere=elsewhere, progress=progress, tell=tell)
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
     before_start()
@@ -230,7 +223,7 @@ def _create(
     config: ExperimentConfig,
     runs_dir: Path,
     chosen: tuple[str, ...],
-    precision: str,
+    machine: devices.Machine,
     located: data.Located,
     sources: Sequence[custom_models.Source],
 ) -> tuple[ExperimentDir, str]:
@@ -243,12 +236,13 @@ def _create(
         config=config,
         threads=devices.threads() if config.engine.here else placement.chosen_threads(config.engine),
         devices=chosen,
-        precision=precision,
+        precision=choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision,
         data=located.to_json(),
         versions=_versions(),
         host=platform.node(),
         subset=FIRST if config.train_limit is config.validation is None else STRATIFIED,
         plan=config.plan,
+        gpus=machine.identities(chosen) if config.engine.here else {},
     )
     with _saying_why(folder), Folder(folder.path) as held:
         if held.owner != os.getuid() or any(held.path.iterdir()):
@@ -292,11 +286,12 @@ def _identity(folder: ExperimentDir) -> str:
 def _check(
     folder: ExperimentDir,
     spec: EngineSpec,
-    *,
     trust_code: bool,
+    *,
     data_dir: Path | None,
     progress: Progress,
     tell: Tell,
+    elsewhere: Elsewhere | None,
     wait: Callable[[float], object] = time.sleep,
 ) -> None:
     control.check_owner(folder)
@@ -308,7 +303,10 @@ def _check(
         tell(remark)
     placement.check(spec)
     if spec.here:
-        _check_devices(folder, manifest)
+        with _saying_why(folder):
+            choosing.settle(folder, elsewhere or Elsewhere(), tell)
+    elif elsewhere is not None:
+        raise LaunchError("--device is for workers here: with --on local")
     _check_data(folder, data_dir, progress, may_move=True)
     if manifest.config.tensorboard:
         try:
@@ -362,17 +360,6 @@ def _touched(path: Path) -> int | None:
         return path.stat(follow_symlinks=False).st_mtime_ns
     except OSError:
         return None
-
-
-def _check_devices(folder: ExperimentDir, manifest: Manifest) -> None:
-    named = ",".join(manifest.devices)
-    try:
-        devices.choose(named, devices.probe())
-    except ConfigError as error:
-        raise LaunchError(
-            f"{folder.id} trains on {named}, which is fixed: {error.reason}\n"
-            "continue it where it is, or start a new experiment"
-        ) from None
 
 
 def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress, *, may_move: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tui_attn.engines.workers import Slot
@@ -23,8 +24,11 @@ class SlotLocks:
         self._folder = folder or _lock_folder()
         self._held: list[liveness.Lock] = []
 
-    def take(self, slots: list[Slot], experiment: str) -> dict[str, str]:
-        """Hold a free lock for each of `slots`; return device -> another experiment found on it."""
+    def take(self, slots: list[Slot], experiment: str, uuids: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Hold a free lock for each of `slots`; return device -> another experiment found on it.
+
+        `uuids`: which GPU a device is, where it is known.
+        """
         if self._folder is None:
             return {}
         try:
@@ -32,8 +36,8 @@ class SlotLocks:
         except OSError:
             return {}
         for slot in slots:
-            self._take_one(self._folder / _lock_name(slot.device), experiment)
-        return occupants(dict.fromkeys(slot.device for slot in slots), self._folder)
+            self._take_one(self._folder / _lock_name(slot.device, uuids), experiment)
+        return occupants(dict.fromkeys(slot.device for slot in slots), uuids, self._folder)
 
     def _take_one(self, device: Path, experiment: str) -> None:
         """Hold the first lock of a device that is free; `device` is how their paths begin."""
@@ -56,21 +60,27 @@ class SlotLocks:
         self._held = []
 
 
-def occupants(devices: Iterable[str], folder: Path | None = None) -> dict[str, str]:
-    """Device -> an experiment of this user that another process trains on it now. Only looks, and never raises."""
+def occupants(
+    devices: Iterable[str], uuids: Mapping[str, str] | None = None, folder: Path | None = None
+) -> dict[str, str]:
+    """Device -> an experiment of this user that another process trains on it now. Only looks, and never raises.
+
+    `uuids`: as for `SlotLocks.take`.
+    """
     folder = folder or _lock_folder()
     others: dict[str, str] = {}
     if folder is None:
         return others
     for device in devices:
-        for path in sorted(folder.glob(f"{_lock_name(device)}.*.lock")):
+        for path in sorted(folder.glob(f"{_lock_name(device, uuids)}.*.lock")):
             if liveness.holder(path) not in {None, os.getpid()}:
                 others.setdefault(device, _note(path))
     return others
 
 
-def _lock_name(device: str) -> str:
-    return device.replace(":", "-")
+def _lock_name(device: str, uuids: Mapping[str, str] | None) -> str:
+    """By the GPU rather than its index, which another shell's CUDA_VISIBLE_DEVICES changes."""
+    return re.sub("[:/]", "-", (uuids or {}).get(device, device))
 
 
 def _note(path: Path) -> str:

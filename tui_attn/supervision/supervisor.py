@@ -101,7 +101,7 @@ class Supervisor:
         self._queue_runs()
         fault("queue")
         self._log.patient = True
-        shared = self._locks.take(self._pool.slots, self.folder.id)
+        shared = self._locks.take(self._pool.slots, self.folder.id, self._manifest.uuids)
         for device, other in shared.items():
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 

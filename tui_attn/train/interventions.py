@@ -250,10 +250,11 @@ def _locate(folder: ExperimentDir, manifest: Manifest) -> dict[str, Any]:
 
 
 def _device(manifest: Manifest) -> torch.device:
-    """The first device of the training, where this machine has it, else the CPU."""
+    """The first device of the training, where this process sees it, else the CPU."""
     import torch
 
-    first = torch.device(manifest.devices[0])
+    # A GPU that was found by its UUID is the only one that this process sees.
+    first = torch.device("cuda:0" if manifest.gpus else manifest.devices[0])
     try:
         if first.type == "cuda" and (first.index or 0) < torch.cuda.device_count():
             torch.zeros(1, device=first)

@@ -48,13 +48,16 @@ class Session:
         device: torch.device,
         precision: str,
         *,
+        called: str,
         probes: probe.ProbeSet | None,
         worker: int = 0,
         should_abort: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`worker`: its token. `should_abort` tells whether to stop waiting for room on a full disk."""
-        self._worker = worker
-        self.config = manifest.config
+        """`called`: the device's name in the experiment; `worker`: the worker's token.
+
+        `should_abort` tells whether to stop waiting for room on a full disk.
+        """
+        self.config, self._called, self._worker = manifest.config, called, worker
         self._data_version = str(manifest.data.get("version"))
         self._probes = probes
         self._writer = RunWriter(folder, should_abort)
@@ -99,7 +102,8 @@ class Session:
             "worker": self._worker,
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "device": str(trainer.device),
+            "device": self._called,
+            **({"mix_devices": True} if self.config.mix_devices else {}),
             "device_name": device_name(trainer.device),
             **gpu_uuid(trainer.device),
             "precision": trainer.precision,
@@ -160,7 +164,7 @@ class Session:
             self._trainer.precision = choose_precision(precision, self._trainer.device)
         except PrecisionError:
             raise PrecisionChangedError(
-                f"its checkpoints are in {precision}, which {self._trainer.device} can't compute: resume it where it"
+                f"its checkpoints are in {precision}, which {self._called} can't compute: resume it where it"
                 " was begun; they are kept"
             ) from None
         self._trainer.build()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from collections.abc import Callable
 from traceback import clear_frames
 
@@ -31,9 +32,12 @@ class WorkerContext:
     def __init__(
         self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True, token: int = 0
     ) -> None:
-        """`token`: of the worker, for the logs of its runs."""
+        """`device`: its name in the experiment. `token`: of the worker, for the logs of its runs."""
         self.folder, self.manifest = folder, manifest
-        self._device = torch.device(device)
+        # A worker that is told its GPU by UUID sees no other.
+        pinned = manifest.uuids.get(device) == os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        self._device = torch.device("cuda:0" if pinned else device)
+        self._called = device
         _be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
         self._subset = manifest.subset_seed(manifest.config.seed)
@@ -63,6 +67,7 @@ class WorkerContext:
                 self._data,
                 self._device,
                 self._precision,
+                called=self._called,
                 probes=self._probes,
                 worker=self._token,
                 should_abort=should_abort,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui_attn.launch.devices import visible
+from tui_attn.launch.devices import ask, nvml_gpus, nvml_handle
 
 INTERVAL = 2.0
 """Seconds between two measurements."""
@@ -52,12 +51,13 @@ class Sampler(threading.Thread):
         listener: Callable[[Reading], object],
         *,
         devices: Sequence[str] = (),
+        uuids: Mapping[str, str] | None = None,
         read: Callable[[], Reading] | None = None,
         interval: float = INTERVAL,
     ) -> None:
         super().__init__(name="devices", daemon=True)
         self._listener = listener
-        self._devices = devices
+        self._devices, self._uuids = devices, uuids
         self._read = read
         self._interval = interval
         self._stopping = threading.Event()
@@ -78,21 +78,22 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         """Measure until stopped."""
         self._active.wait()
-        read = self._read or reader(self._devices)
+        read = self._read or reader(self._devices, self._uuids)
         while not self._stopping.is_set():
             self._listener(read())
             self._stopping.wait(self._interval)
             self._active.wait()
 
 
-def reader(devices: Sequence[str] = ("cuda",)) -> Callable[[], Reading]:
+def reader(devices: Sequence[str] = ("cuda",), uuids: Mapping[str, str] | None = None) -> Callable[[], Reading]:
     """What measures this machine, and those of its GPUs that are among `devices`, named as torch names them.
 
+    `uuids`: device -> its GPU, where that is known: this process may see other GPUs, or number them differently.
     Imports psutil, and NVIDIA's library where GPUs are asked for.
     """
     import psutil
 
-    gpus = _nvidia(devices) if any(device.startswith("cuda") for device in devices) else tuple
+    gpus = _nvidia(devices, uuids or {}) if any(device.startswith("cuda") for device in devices) else tuple
     psutil.cpu_percent()  # the first call only starts the measurement
 
     def read() -> Reading:
@@ -108,18 +109,20 @@ def reader(devices: Sequence[str] = ("cuda",)) -> Callable[[], Reading]:
     return read
 
 
-def _nvidia(devices: Sequence[str]) -> Callable[[], tuple[Gpu, ...]]:
+def _nvidia(devices: Sequence[str], uuids: Mapping[str, str]) -> Callable[[], tuple[Gpu, ...]]:
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        seen = visible([_uuid(pynvml, handle) for handle in handles], os.environ.get("CUDA_VISIBLE_DEVICES"))
+        seen = [gpu.handle for gpu in nvml_gpus(pynvml)]
     except Exception:  # no library, no driver or no GPU: all the same here
         return tuple
-    chosen = [
-        (index, handles[at]) for index in _indices(devices) if index < len(seen) and (at := seen[index]) is not None
-    ]
+    chosen = []
+    for index in _indices(devices):
+        uuid = uuids.get(f"cuda:{index}")
+        handle = nvml_handle(pynvml, uuid) if uuid else seen[index] if index < len(seen) else None
+        if handle is not None:
+            chosen.append((index, handle))
     return lambda: tuple(_gpu(pynvml, index, handle) for index, handle in chosen)
 
 
@@ -129,30 +132,17 @@ def _indices(devices: Sequence[str]) -> list[int]:
     return sorted({int(index) for index in found if index.isdecimal()})
 
 
-def _uuid(nvml: Any, handle: Any) -> str:
-    found = _ask(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))
-    return found.decode("ascii", "replace") if isinstance(found, bytes) else str(found or "")
-
-
 def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
-    memory = _ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
-    utilisation = _ask(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
-    power = _ask(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-    name = _ask(nvml, lambda: nvml.nvmlDeviceGetName(handle))
+    memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    utilisation = ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
+    power = ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+    name = ask(lambda: nvml.nvmlDeviceGetName(handle))
     return Gpu(
         index=index,
         name=name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "GPU"),
         utilisation=utilisation,
         memory_used=None if memory is None else int(memory.used),
         memory_total=None if memory is None else int(memory.total),
-        temperature=_ask(nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
+        temperature=ask(lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))),
         power=power,
     )
-
-
-def _ask(nvml: Any, question: Callable[[], Any]) -> Any:
-    """The answer, or None where a device has none (MIG, virtual GPUs, old drivers)."""
-    try:
-        return question()
-    except nvml.NVMLError:
-        return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_attn.experiment.options import ConfigError
-from tui_attn.launch import devices, estimate, preflight
+from tui_attn.launch import choosing, devices, estimate, preflight
 from tui_attn.launch.preflight import DataStatus, FieldStatus, ModelsStatus
 from tui_attn.system.text import safe_text
 from tui_attn.ui.devices import reader
@@ -70,7 +70,7 @@ class Lookup:
         if before.same_place(request):
             return replace(before, request=request)
         try:
-            chosen = devices.choose(request.device, machine)
+            chosen = choosing.choose(request.device, machine, mix=True)
         except ConfigError:
             chosen = ("cpu",)
         memory = self._memory()
@@ -83,7 +83,7 @@ class Lookup:
             free=tuple(
                 (name, preflight.of_devices(name, machine, memory))
                 for name in before.choices
-                if name != "auto" and "," not in name
+                if name not in {"auto", "all"}
             ),
         )
 

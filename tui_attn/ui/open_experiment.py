@@ -54,6 +54,7 @@ class OpenExperiment:
         self._sampler = Sampler(
             lambda reading: self._post(DevicesRead(reading)),
             devices=self._manifest.devices,
+            uuids=self._manifest.uuids,
             read=self._app.dependencies.read_devices,
         )
         self.steering = Steering(self.folder, self._app, self._post)

@@ -1,0 +1,271 @@
+"""Which devices an experiment trains on: what `--device` stands for here, and where one that is resumed goes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from tui_attn.experiment import writing
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import GpuIdentity, Manifest
+from tui_attn.experiment.options import ConfigError, split_list
+from tui_attn.launch.control import LaunchError
+from tui_attn.launch.devices import GpuDetails, Machine, probe
+from tui_attn.supervision.slots import occupants
+
+_ADVICE = "use --device cpu or auto"
+
+
+def choose(requested: str, machine: Machine, *, mix: bool = False, busy: Collection[str] = ()) -> tuple[str, ...]:
+    """The devices for `--device requested`, such as ("cpu",) or ("cuda:0", "cuda:1").
+
+    `busy`: devices on which this user trains already, which auto takes last. `mix` allows GPUs of several models.
+    Raises `ConfigError` for a device that this machine or this build of torch lacks, and for a forbidden mixture.
+    """
+    if requested == "cpu":
+        return ("cpu",)
+    usable = [f"cuda:{index}" for index in range(machine.gpus) if unusable(machine, index) is None]
+    if requested in {"auto", "all"} and not usable:
+        return ("mps",) if machine.mps else ("cpu",)
+    if requested == "auto":
+        return (max(usable, key=lambda device: _rank(machine, device, busy)),)
+    if requested == "all":
+        wanted = usable
+    elif requested == "mps":
+        if not machine.mps:
+            raise ConfigError("this machine has no Apple GPU", "device", advice=_ADVICE)
+        return ("mps",)
+    else:
+        wanted = _named(requested, machine)
+    kinds = {kind(machine.about(device)): device for device in reversed(wanted)}
+    if len(kinds) > 1 and not mix:
+        named = " and ".join(f"{device} is {model}" for model, device in reversed(kinds.items()))
+        raise ConfigError(
+            f"{named}: their results differ by rounding",
+            "device",
+            advice="choose GPUs of one model, or allow the mixture with --mix-devices",
+        )
+    return tuple(wanted)
+
+
+def _named(requested: str, machine: Machine) -> list[str]:
+    if not machine.built_for_gpus:
+        raise ConfigError(
+            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs",
+            "device",
+            advice="install a CUDA build of torch, or use --device cpu",
+        )
+    if not machine.gpus:
+        raise ConfigError("no GPU is visible here", "device", advice=_ADVICE)
+    wanted = [
+        "cuda:0" if item == "cuda" else f"cuda:{int(item.removeprefix('cuda:'))}" for item in split_list(requested)
+    ]
+    for item in wanted:
+        index = int(item.removeprefix("cuda:"))
+        if index >= machine.gpus:
+            there = ", ".join(f"cuda:{index}" for index in range(machine.gpus))
+            raise ConfigError(f"there is no {item} here, only {there}", "device")
+        if reason := unusable(machine, index):
+            raise ConfigError(reason, "device", advice=_ADVICE)
+    if len(set(wanted)) != len(wanted):
+        raise ConfigError("names a device twice", "device", advice="use --jobs for several workers on one device")
+    return wanted
+
+
+def _rank(machine: Machine, device: str, busy: Collection[str]) -> tuple[tuple[int, int], bool, int, int]:
+    """GPUs of a later capability first, then those without this user's experiments, with more memory, the first."""
+    details = machine.about(device) or GpuDetails("")
+    return details.capability or (0, 0), device not in busy, details.free or 0, -int(device.removeprefix("cuda:"))
+
+
+def kind(gpu: GpuDetails | GpuIdentity | None) -> str:
+    """What decides the bits that a GPU computes, as far as it is known: its model, and its compute capability."""
+    if gpu is None:
+        return "a GPU"
+    capability = gpu.capability if isinstance(gpu.capability, str) else ".".join(map(str, gpu.capability or ()))
+    return f"{gpu.name} ({capability})" if capability else gpu.name
+
+
+def idle_gpus(chosen: Sequence[str], machine: Machine) -> str | None:
+    """What is said of the GPUs that `--device auto` leaves alone; None where there are none."""
+    usable = [index for index in range(machine.gpus) if unusable(machine, index) is None]
+    if not chosen[0].startswith("cuda") or len(usable) < 2:
+        return None
+    others = len(usable) - 1
+    one = others == 1
+    return (
+        f"training on {chosen[0]}: {others} other GPU{'' if one else 's'} {'is' if one else 'are'} left idle,"
+        " and --device all uses them too"
+    )
+
+
+def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
+    """What is said of GPUs whose steps can't be captured as CUDA graphs; None for others."""
+    if chosen[0] == "mps" or (machine.torch_hip and chosen[0].startswith("cuda")):
+        whose = "Apple's" if chosen[0] == "mps" else "AMD's"
+        return f"training step by step: CUDA graphs, which make small networks fast, are for NVIDIA's GPUs, not {whose}"
+    return None
+
+
+def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[str], object]) -> tuple[str, ...]:
+    """The devices that `config` asks for; `tell` gets what to know about the GPUs. Raises `ConfigError`."""
+    gpus = machine.identities([f"cuda:{index}" for index in range(machine.gpus)])
+    uuids = {device: gpu.uuid for device, gpu in gpus.items()}
+    busy = occupants(uuids, uuids) if config.device == "auto" else ()
+    chosen = choose(config.device, machine, mix=config.mix_devices, busy=busy)
+    reasons = [unusable(machine, index) for index in range(machine.gpus) if machine.built_for_gpus]
+    if config.device in {"auto", "all"}:
+        for reason in dict.fromkeys(filter(None, reasons)):
+            tell(f"training on {', '.join(chosen)}: {reason}")
+    if config.device == "auto" and (note := idle_gpus(chosen, machine)):
+        tell(note)
+    if note := eager_note(chosen, machine):
+        tell(note)
+    return chosen
+
+
+def unusable(machine: Machine, index: int) -> str | None:
+    """Why the installed torch can't compute on the GPU that it calls `cuda:index`; None where it can.
+
+    CUDA's libraries run on any driver of their own major version or a later one. Kernels run on GPUs of their major
+    capability from their minor one on, and intermediate code (compute_NN) on all later ones (CUDA C++ Programming
+    Guide, "Binary compatibility" and "PTX compatibility").
+    """
+    if machine.torch_hip:
+        return None
+    if machine.torch_cuda is None:
+        return f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs"
+    built = _version(machine.torch_cuda)
+    driver = _version(machine.driver_cuda or "")
+    if driver and built and driver[0] < built[0]:
+        return (
+            f"the GPU's driver supports CUDA {machine.driver_cuda}, and this torch needs {built[0]}.0:"
+            f" update the driver, or install a torch for CUDA {driver[0]}"
+        )
+    details = machine.details[index] if index < len(machine.details) else GpuDetails("")
+    if details.capability is None or not machine.architectures:
+        return None
+    if any(_runs_on(architecture, details.capability) for architecture in machine.architectures):
+        return None
+    numbers = [found for found in map(_capability, machine.architectures) if found is not None]
+    older = bool(numbers) and details.capability < min(numbers)
+    return (
+        f"{details.name} has compute capability {details.capability[0]}.{details.capability[1]}, and this torch was"
+        f" built for {', '.join(machine.architectures)}:"
+        f" install a torch for {'an earlier' if older else 'a later'} CUDA"
+    )
+
+
+def _capability(architecture: str) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(?:sm|compute)_([0-9]+)([0-9])[a-z]?", architecture)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
+    built = _capability(architecture)
+    if built is None:
+        return True  # a name of a later torch
+    if architecture.endswith("a"):  # for this very capability, as sm_90a
+        return built == capability
+    if architecture.startswith("compute_"):
+        return built <= capability
+    return built[0] == capability[0] and built[1] <= capability[1]
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+
+
+def precision(requested: str, devices: Sequence[str], machine: Machine) -> str:
+    """`requested`, and for auto on GPUs what all of them compute fast, so that one comparison has one precision."""
+    if requested != "auto" or not all(device.startswith("cuda:") for device in devices):
+        return requested
+    found = [None if about is None else about.capability for about in map(machine.about, devices)]
+    known = [capability for capability in found if capability is not None]
+    return requested if len(known) < len(found) else "bf16" if min(known) >= (8, 0) else "fp32"
+
+
+def same_gpus(manifest: Manifest, machine: Machine) -> tuple[str, ...] | None:
+    """The names that the devices of an experiment have here and now; None where its GPUs are not here.
+
+    A GPU that is gone is replaced by another one of its model that can be used, which computes the same bits.
+    """
+    if not manifest.gpus:
+        return manifest.devices
+    usable = [f"cuda:{index}" for index in range(machine.gpus) if unusable(machine, index) is None]
+    by_uuid = {about.uuid: device for device in usable if (about := machine.about(device)) is not None}
+    found = {device: by_uuid.get(gpu.uuid) for device, gpu in manifest.gpus.items()}
+    for device, gpu in manifest.gpus.items():
+        taken = set(found.values())
+        alike = [name for name in usable if name not in taken and kind(machine.about(name)) == kind(gpu)]
+        if found[device] is None and alike:
+            found[device] = device if device in alike else alike[0]
+    now = tuple(found.get(device, device) for device in manifest.devices)
+    return None if None in now else tuple(name for name in now if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where an experiment that is continued shall train, if not where it did."""
+
+    device: str | None = None
+    """As for --device."""
+    mix: bool = False
+    """Whether one comparison may mix models of device."""
+
+
+def settle(folder: ExperimentDir, elsewhere: Elsewhere, tell: Callable[[str], object]) -> None:
+    """Find the devices of the experiment here, or those that the user names, and record where it goes on.
+
+    Raises `LaunchError` where they aren't here, and where one comparison would mix what rounds differently; `RunsError`
+    and `OSError`.
+    """
+    manifest, machine = folder.manifest_data(), probe()
+    named = ", ".join(manifest.devices)
+    before = {kind(gpu) for gpu in manifest.gpus.values()} or {named.partition(":")[0]}
+    mix = elsewhere.mix or manifest.config.mix_devices
+    try:
+        if elsewhere.device is None:
+            found = same_gpus(manifest, machine)
+            if found is None:
+                raise ConfigError(f"{' and '.join(sorted(before))} is not here")
+            chosen = choose(",".join(found), machine, mix=mix)
+        else:
+            chosen = choose(elsewhere.device, machine, mix=mix)
+    except ConfigError as error:
+        if elsewhere.device is not None:
+            raise LaunchError(str(error)) from None
+        raise LaunchError(
+            f"{folder.id} trains on {named}: {error.reason}\n"
+            "continue it where it is, or choose another device with --device"
+        ) from None
+    gpus = machine.identities(chosen)
+    if (chosen, gpus) == (manifest.devices, manifest.gpus or gpus):
+        return
+    after = {kind(gpu) for gpu in gpus.values()} or {chosen[0].partition(":")[0]}
+    computed_in = _precision_elsewhere(folder, manifest, chosen, machine)
+    if manifest.gpus and not gpus and chosen[0].startswith("cuda"):
+        after = before  # the driver doesn't tell which they are
+    begun = [run for run in read_state(folder).state.runs.values() if run.step]
+    if begun and after - before and not mix:
+        raise LaunchError(
+            f"{folder.id} trained on {' and '.join(sorted(before))}; on {' and '.join(sorted(after))} results differ by"
+            " rounding:\nlet its comparison mix both with --mix-devices, or start a new experiment"
+        )
+    shown = [f"{device} ({gpus[device].name})" if device in gpus else device for device in chosen]
+    tell(f"{folder.id} continues on {', '.join(shown)}")
+    writing.move_devices(folder, chosen, gpus, computed_in, mix=mix)
+
+
+def _precision_elsewhere(folder: ExperimentDir, manifest: Manifest, chosen: tuple[str, ...], machine: Machine) -> str:
+    """The precision on other devices: that of the runs so far, and before any that of a start there."""
+    used = {run.about.get("precision") for run in read_state(folder).state.runs.values() if run.step}
+    wanted = str(used.pop()) if len(used) == 1 and used <= {"fp32", "bf16"} else manifest.config.precision
+    for device in chosen:
+        about = machine.about(device)
+        if wanted == "bf16" and about is not None and about.capability is not None and about.capability < (8, 0):
+            raise LaunchError(f"{folder.id} computes in bf16, which {about.name} can't: choose another --device")
+    return precision(wanted, chosen, machine)
