@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervision.workshop import make, states, ticks
+from tests.supervision.workshop import HandWorker, Workshop, make, states, ticks
 from tui_attn.engines import workers
+from tui_attn.engines.workers import DEVICE_LOST
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
+from tui_attn.supervision.supervisor import Supervisor
 
 
 def test_a_dead_worker_leaves_the_others_alone_and_its_runs_go_on(
@@ -118,3 +122,82 @@ def test_an_end_that_was_logged_before_the_worker_died_counts(tmp_path: Path, mo
     ticks(supervisor)
     assert states(shop.folder) == {"base-s0": "finished"}
     assert supervisor.done
+
+
+# ---- devices that fail
+
+PAIR = ("cuda:0", "cuda:1")
+
+
+def lose(supervisor: Supervisor, worker: HandWorker) -> None:
+    worker.code = DEVICE_LOST
+    ticks(supervisor)
+
+
+def test_a_gpu_that_fails_again_is_avoided_and_its_runs_go_on_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, workshop = make(tmp_path, monkeypatch, devices=PAIR, models=("base", "se"), seeds=2)
+    for number in range(4):  # more often than a run may die at one step
+        worker = next(it for it in reversed(workshop.made) if it.slot.device == "cuda:0")
+        if worker.code is not None:
+            break
+        worker.begin(worker.held[0], step=10)
+        lose(supervisor, worker)
+        assert number < 2, "it was avoided by then"
+    assert [worker.slot.device for worker in workshop.made].count("cuda:0") == 2
+    assert "failed" not in states(workshop.folder).values()
+    [warning] = warnings(workshop.folder, "cuda:0 failed 2 times")
+    assert warning.endswith("training continues on cuda:1")
+    while not supervisor.done:
+        worker = next(it for it in workshop.made if it.code is None)
+        for run in list(worker.held):
+            worker.end(run)
+        ticks(supervisor)
+    assert set(states(workshop.folder).values()) == {"finished"}
+
+
+def test_a_gpu_that_is_gone_when_its_worker_begins_fails_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, workshop = make(tmp_path, monkeypatch, devices=PAIR, models=("base", "se"))
+    for _ in range(2):
+        lose(supervisor, next(it for it in reversed(workshop.made) if it.slot.device == "cuda:1"))
+    assert "failed" not in states(workshop.folder).values()
+    assert warnings(workshop.folder, "cuda:1 failed 2 times")
+
+
+def test_a_run_at_which_every_gpu_fails_is_failed_and_the_gpus_are_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, workshop = make(tmp_path, monkeypatch, devices=PAIR, models=("base", "se"), jobs=2)
+    for number in range(3):
+        worker = workshop_holder(workshop, "base-s0")
+        worker.begin("base-s0", step=10)
+        lose(supervisor, worker)
+        if number == 1:
+            assert supervisor._pool.avoided == {"cuda:0"}
+            workshop_holder(workshop, "se-s0").end("se-s0")
+            ticks(supervisor)
+    assert states(workshop.folder)["base-s0"] == "failed"
+    assert supervisor._pool.avoided == set()
+    assert states(workshop.folder)["se-s0"] == "finished"
+
+
+def test_the_only_gpu_is_tried_again_and_told_where_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, workshop = make(tmp_path, monkeypatch, devices=("cuda:0",), models=("base",))
+    workshop.made[0].begin("base-s0", step=10)
+    lose(supervisor, workshop.made[0])
+    assert workshop.made[1].held == ["base-s0"]
+    supervisor, workshop = make(tmp_path / "gone", monkeypatch, devices=("cuda:0",), models=("base",))
+    lose(supervisor, workshop.made[0])
+    assert states(workshop.folder) == {"base-s0": "failed"}
+
+
+def workshop_holder(workshop: Workshop, run: str) -> HandWorker:
+    return next(worker for worker in workshop.made if run in worker.held and worker.code is None)
+
+
+def warnings(folder: ExperimentDir, begin: str) -> list[str]:
+    found = LogReader(folder.events).read()
+    return [it["message"] for it in found if it.type == "warning" and it["message"].startswith(begin)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.processes import TAKE_SLOTS, python, run_python, said
 from tui_attn.engines.workers import Slot
-from tui_attn.supervision.scheduling import make_slots, queue_order, share
+from tui_attn.supervision.scheduling import Speeds, make_slots, queue_order, share, share_by_speed
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.system import liveness
 
@@ -179,3 +179,21 @@ def test_every_run_is_handed_out_once_in_order_and_no_worker_waits_while_there_i
                 worker.append(run)
     assert handed_out == order
     assert set(left.values()) == {0}
+
+
+def test_a_slow_device_leaves_the_last_runs_to_a_fast_one_that_is_soon_free() -> None:
+    assert share_by_speed(3, [10.0], [(1.0, 2.0)], 3) == 0, "the fast one does all three in 5 s"
+    assert share_by_speed(12, [10.0], [(1.0, 2.0)], 3) == 1
+    assert share_by_speed(3, [1.0, 10.0], [], 3) == 3
+    assert share_by_speed(3, [1.0, 1.0], [], 3) == 2
+    assert share_by_speed(1, [1.0], [(1.0, 5.0)], 3) == 1
+
+
+def test_the_speed_of_a_device_is_that_on_equal_models() -> None:
+    speeds = Speeds([("a", "base", 100.0), ("a", "se", 50.0), ("b", "se", 25.0), ("b", "big", 5.0)])
+    assert speeds.seconds("b", "se", 1) / speeds.seconds("a", "se", 1) == pytest.approx(
+        2**0.5 * (4 / 3) ** 0.5, rel=0.5
+    )
+    assert speeds.seconds("b", "se", 1) > speeds.seconds("a", "se", 1)
+    assert speeds.seconds("c", "se", 2) == pytest.approx(2 * speeds.seconds("c", "se", 1))
+    assert Speeds([]).seconds("a", "base", 1) == 1

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tui_attn.engines import workers
@@ -18,8 +18,8 @@ from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
-from tui_attn.supervision.restarts import MAX_DEATHS, RestartPolicy, StaleWorkers
-from tui_attn.supervision.scheduling import share
+from tui_attn.supervision.restarts import MAX_DEATHS, MAX_LOSSES, DeviceLosses, RestartPolicy, StaleWorkers
+from tui_attn.supervision.scheduling import Speeds, share, share_by_speed
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.system import files, liveness
@@ -45,6 +45,7 @@ class Dispatch:
         self._ending: dict[str, str] = {}
         """Runs whose worker was told to stop or skip them -> how they end, should it die before it obeys."""
         self._restarts = RestartPolicy()
+        self._losses = DeviceLosses()
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = workers.oom_kills()
         self._code: dict[int, str] = {}
@@ -129,12 +130,32 @@ class Dispatch:
             code = first if isinstance(taker, Slot) else self._code[taker.token]
             alike = [run for run in ready if self._code_of(run) == code]
             most = min(models, len({run.rpartition("-s")[0] for run in alike}))
-            taken = alike[: share(len(alike), len(takers) - number, most)]
+            taken = alike[: self._share(alike, takers[number:], most)]
             ready = [run for run in ready if run not in taken]
             if taken:
                 self._give(taker, taken)
             elif not isinstance(taker, Slot) and (self._stopping.under_way or not self._queue or ready):
                 self._pool.dismiss(taker)
+
+    def _share(self, ready: list[str], takers: Sequence[Worker | Slot], models: int) -> int:
+        """How many of the `ready` runs the first of the `takers` gets, by the measured speed of the devices."""
+        if len(self._pool.devices) < 2 or not ready:
+            return share(len(ready), len(takers), models)
+        runs = self._state.runs
+        told = [(run.device, run.model, run.images_per_second) for run in runs.values()]
+        speeds = Speeds((device, model, speed) for device, model, speed in told if device and speed)
+
+        def seconds(device: str, run: str) -> float:
+            known = runs.get(run)
+            return speeds.seconds(device, run.rpartition("-s")[0], 1.0 - (known.progress if known else 0.0))
+
+        idle = [seconds(_slot(taker).device, ready[0]) for taker in takers]
+        working = [worker for worker in self._pool.workers if worker.held and worker.slot.device in self._pool.devices]
+        busy = [
+            (seconds(worker.slot.device, ready[0]), sum(seconds(worker.slot.device, run) for run in worker.held))
+            for worker in working
+        ]
+        return share_by_speed(len(ready), idle, busy, models)
 
     def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
         self.take_news()  # a last word of the worker that held one of them before is not the new worker's
@@ -202,18 +223,22 @@ class Dispatch:
         suspected = self._restarts.suspected_run(self._folder, worker.token, held)
         # A worker that opened none of its runs may never do so, wherever it is started.
         excuse = None if suspected is None else worker.excuse()
+        lost = code == workers.DEVICE_LOST and excuse is None
         logs = [self._folder.run(run).worker_log for run in held if suspected in {run, None}]
         log = min(logs, key=_last_touched)
         reason = excuse or self._reason(code, log)
+        toxic, elsewhere = self._device_lost(worker.slot.device, suspected, reason) if lost else (None, False)
         again: list[str] = []
         for run in held:
             self._pauses.lost_worker(run)
             ending = self._ending.get(run, "stopped" if self._stopping.under_way else None)
             if ending is not None:
                 self._finish(run, ending, f"{ending}; {reason}")
-            elif code == workers.CANNOT_WORK and excuse is None:
+            elif (code == workers.CANNOT_WORK and excuse is None) or (lost and suspected is None and not elsewhere):
                 self._finish(run, "failed", reason, workers.last_lines(log) or None)
-            elif excuse is None and suspected in {run, None} and self._gives_up(run):
+            elif run == toxic:
+                self._finish(run, "failed", f"{reason}; so did another device at it", workers.last_lines(log) or None)
+            elif excuse is None and not elsewhere and suspected in {run, None} and self._gives_up(run):
                 why = f"{reason}; restarting it {MAX_DEATHS} times did not help"
                 self._finish(run, "failed", why, workers.last_lines(log) or None)
             else:
@@ -226,6 +251,25 @@ class Dispatch:
         again.sort(key=lambda run: run == suspected)
         self._queue[:0] = again
 
+    def _device_lost(self, device: str, suspected: str | None, reason: str) -> tuple[str | None, bool]:
+        """Avoid a device that fails again, where there are others.
+
+        Returns the run that makes devices fail, if one does, and whether all others can go on elsewhere.
+        """
+        losses, pool = self._losses, self._pool
+        losses.add(device, suspected)
+        toxic = suspected if losses.blames(suspected) else None
+        if toxic is not None:
+            losses.forgive(toxic)
+        others = [other for other in pool.devices if other not in losses.failing]
+        if others and device in losses.failing and device not in pool.avoided:
+            self._log.record(
+                "warning", message=f"{device} failed {MAX_LOSSES} times: training continues on {', '.join(others)}"
+            )
+        if others:
+            pool.avoided = losses.failing
+        return toxic, toxic is None and any(other != device for other in others)
+
     def _reason(self, code: int, log: Path) -> str:
         """Why a worker with exit code `code` died, in one line."""
         kills, self._oom_kills = self._oom_kills, workers.oom_kills()
@@ -235,6 +279,10 @@ class Dispatch:
 
     def _gives_up(self, run: str) -> bool:
         return self._restarts.gives_up(run, self._state.runs[run].step if run in self._state.runs else 0)
+
+
+def _slot(taker: Worker | Slot) -> Slot:
+    return taker if isinstance(taker, Slot) else taker.slot
 
 
 def _last_touched(path: Path) -> float:

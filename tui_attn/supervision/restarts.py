@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
@@ -52,6 +53,37 @@ class RestartPolicy:
     def forget(self, run: str) -> None:
         """Reset the count of a run."""
         self._steps.pop(run, None)
+
+
+MAX_LOSSES = 2
+"""A device that fails so often is avoided, where there are others."""
+
+
+class DeviceLosses:
+    """Counts the failures of devices, and finds out whether the device or a run is to blame."""
+
+    def __init__(self) -> None:
+        self._losses: list[tuple[str, str | None]] = []
+
+    def add(self, device: str, run: str | None) -> None:
+        """`device` failed while it trained `run`, or before its worker opened any."""
+        self._losses.append((device, run))
+
+    def blames(self, run: str | None) -> bool:
+        """Whether devices fail by what `run` does: it was in turn on several, at each of their failures."""
+        devices = {device for device, suspected in self._losses if suspected == run}
+        alone = all(suspected == run for device, suspected in self._losses if device in devices)
+        return run is not None and len(devices) > 1 and alone
+
+    def forgive(self, run: str | None) -> None:
+        """Count the failures at which `run` was in turn no more."""
+        self._losses = [loss for loss in self._losses if loss[1] != run]
+
+    @property
+    def failing(self) -> set[str]:
+        """The devices that failed too often."""
+        counts = Counter(device for device, _ in self._losses)
+        return {device for device, count in counts.items() if count >= MAX_LOSSES}
 
 
 def _last_sign(run: RunDir) -> float:

@@ -15,6 +15,8 @@ class WorkerPool:
         self.workers: list[Worker] = []
         self._leaving: list[Worker] = []
         """Workers that were told to exit."""
+        self.avoided: set[str] = set()
+        """Devices on which no worker is started, since they fail."""
 
     def start(self, slot: Slot, log: RunDir) -> Worker:
         """A new worker on `slot`, which prints to the log of that run. Raises `OSError`."""
@@ -30,7 +32,12 @@ class WorkerPool:
         """Workers that hold nothing, and after them the slots that have no worker."""
         idle = [worker for worker in self.workers if not worker.held and worker not in self._leaving]
         busy = {worker.slot for worker in self.workers}
-        return [*idle, *(slot for slot in self.slots if slot not in busy)]
+        return [*idle, *(slot for slot in self.slots if slot not in busy and slot.device not in self.avoided)]
+
+    @property
+    def devices(self) -> list[str]:
+        """The devices on which workers may be started."""
+        return [device for device in dict.fromkeys(slot.device for slot in self.slots) if device not in self.avoided]
 
     def dismiss(self, worker: Worker) -> None:
         """Tell an idle worker to exit."""

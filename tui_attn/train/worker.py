@@ -55,8 +55,13 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # whatever it is, its last line tells the supervisor why
         traceback.print_exc()
         print(safe_text(_explain(error), one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
-        return CANNOT_WORK
+        return DEVICE_LOST if device.startswith("cuda") and _gpu_failed(error) else CANNOT_WORK
     return worker.work()
+
+
+def _gpu_failed(error: Exception) -> bool:
+    """Whether torch could not begin on the GPU, so that another GPU may do."""
+    return isinstance(error, RuntimeError) and any(name in str(error) for name in ("CUDA", "NVIDIA", "HIP"))
 
 
 def _explain(error: Exception) -> str:
