@@ -27,6 +27,7 @@ from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
+from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import choosing, control, custom_models, devices, placement
