@@ -4,6 +4,7 @@ Woo, Park, Lee and Kweon, "CBAM: Convolutional Block Attention Module", ECCV 201
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gates import ChannelGate, GatedTrunk
@@ -35,8 +36,11 @@ class CBAMBlock(ChannelGate):
         """The maps (B, C, H, W) after both gates; `gate` replaces those of the channels."""
         x = super().forward(x, gate)
         pixels = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)  # (B, 2, H, W)
-        gates: Tensor = self.bn(self.spatial(pixels))  # (B, 1, H, W)
-        return x * gates.sigmoid()
+        gates: Tensor = self.spatial(pixels)  # (B, 1, H, W)
+        if gates.numel() > 1 or not self.training:
+            return x * self.bn(gates).sigmoid()
+        bn = self.bn  # a single value has no variance: it is normalised as in evaluation
+        return x * F.batch_norm(gates, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps).sigmoid()
 
     def macs(self, channels: int, height: int, width: int) -> int:
         """Multiply-accumulates of the gates of one image's maps (C, H, W)."""

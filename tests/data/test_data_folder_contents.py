@@ -57,7 +57,11 @@ def test_a_split_of_our_own_keeps_copies_on_one_side(tmp_path: Path) -> None:
     assert train
     assert test
     assert not train & test
-    assert not any("copies" in note for note in where.notes)
+    assert not any("accuracy is overrated" in note for note in where.notes)
+    assert (
+        f"{len(images.train) - len(train)} of the {len(images.train)} training images are copies of others"
+        in where.notes
+    )
     assert 4 <= where.counts["test"]["a"] <= 6
 
 
@@ -214,9 +218,17 @@ def test_a_folder_that_goes_away_while_it_is_read_is_told(tmp_path: Path) -> Non
         check_images(ensure(f"folder:{tmp_path}", progress=take_away))
 
 
-def test_names_of_classes_that_differ_by_case_only_are_told(tmp_path: Path) -> None:
-    notes = ensure(labelled(tmp_path, ("Rose", "rose"))).notes
-    assert "warning: names of classes differ by upper and lower case only" in notes
+@pytest.mark.parametrize("names", [("Rose", "rose"), ("caf\u00e9", "cafe\u0301")])
+def test_names_of_classes_that_look_alike_are_told(names: tuple[str, str], tmp_path: Path) -> None:
+    notes = ensure(labelled(tmp_path, names)).notes
+    assert "warning: names of classes differ by upper and lower case or by the coding of accents only" in notes
+
+
+def test_a_class_whose_name_is_coded_in_two_ways_is_told_as_that(tmp_path: Path) -> None:
+    labelled(tmp_path / "train", ("a", "caf\u00e9"))
+    labelled(tmp_path / "test", ("a", "cafe\u0301"))
+    with pytest.raises(DataError, match=r"the coding of accents \(NFC or NFD\), count: add"):
+        ensure(f"folder:{tmp_path}")
 
 
 def test_classes_that_a_limit_leaves_without_images_are_told_in_one_message(tmp_path: Path) -> None:

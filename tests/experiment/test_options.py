@@ -96,7 +96,10 @@ def test_what_the_configuration_file_says_is_taken_back() -> None:
     assert arguments(ExperimentConfig(epochs=2), usual=usual) == ["--augment", "none", "--jobs", "auto"]
     assert of_command_line("--augment none --jobs auto") == of_command_line("--augment ''") == ExperimentConfig()
     named = ExperimentConfig(epochs=2, name="mine")
-    assert arguments(ExperimentConfig(epochs=2), usual=named) == ["--config", "/dev/null", "--epochs", "2"]
+    assert arguments(ExperimentConfig(epochs=2), usual=named) == ["--name", "none"]
+    placed = ExperimentConfig(data_dir="/data")
+    assert arguments(ExperimentConfig(), usual=placed) == ["--data-dir", "auto"]
+    assert of_command_line("--name none --data-dir auto") == ExperimentConfig()
 
 
 def test_another_folder_of_experiments_is_named(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_every_command_has_an_example(
         (["extend", "--lr", "1"], "--lr is fixed when an experiment begins: start a new one with 'tui-attn --lr ...'"),
         (["attach", "--ascii"], "'--ascii' stands before the command: tui-attn --ascii ... attach"),
         (["attach", "--config", "x.toml"], "'--config' stands before the command: tui-attn --config ... attach"),
+        (["resume", "--seeds", "3"], "--seeds is for a start: 'tui-attn extend --seeds N' adds seeds"),
+        (["extend", "--seeds", "3", "--name", "x"], "--name is for a start: 'tui-attn rename' changes the name"),
+        (
+            ["resume", "--tensorboard"],
+            "--tensorboard is for a start: 'tui-attn export --tensorboard' writes event files",
+        ),
         (["attach", "--epoch"], "see 'tui-attn attach --help'"),
         (["atach"], "see 'tui-attn --help'"),
     ],
@@ -72,7 +78,7 @@ def test_a_wrong_command_line_says_where_to_look(
     arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(arguments) == 2
-    assert capsys.readouterr().err.splitlines()[1] == hint
+    assert capsys.readouterr().err.removeprefix("tui-attn: ").splitlines()[-1] == hint
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,8 @@ def test_a_wrong_command_line_says_where_to_look(
     [
         (["--epochs", "3", "resume"], "--epochs is fixed when an experiment begins: 'resume' can't change it"),
         (["--lr", "3", "extend"], "--lr is fixed when an experiment begins: 'extend' can't change it"),
+        (["--seeds", "3", "resume"], "--seeds is for a start: 'tui-attn extend --seeds N' adds seeds"),
+        (["--name", "x", "resume"], "--name is for a start: 'tui-attn rename' changes the name"),
         (["--detach", "resume"], "--detach stands after the command: tui-attn resume --detach"),
         (["--json", "ls"], "--json stands after the command: tui-attn ls --json"),
     ],

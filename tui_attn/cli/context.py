@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _FILE = "tui_attn.file"
 BEFORE_ANY = frozenset({"theme", "ascii", "mouse", "animations", "runs_dir", "no_ui", "config"})
 """Options that may stand before any command; the others are those of a start."""
+_INSTEAD = {
+    "seeds": "'tui-attn extend --seeds N' adds seeds",
+    "name": "'tui-attn rename' changes the name",
+    "tensorboard": "'tui-attn export --tensorboard' writes event files",
+}
+"""Options of a start -> the command that does it later."""
 
 
 def file_settings(context: typer.Context) -> FileSettings:
@@ -95,6 +101,14 @@ def before_command(context: typer.Context) -> None:
         console.say(f"ignored: {found.problems[0]}{more}")
 
 
+def fixed(option: str, command: str) -> str:
+    """What to do with an option of a start, `--epochs`, that does nothing for `command`."""
+    field = option.removeprefix("--").removeprefix("no-")
+    if field in _INSTEAD:
+        return f"{option} is for a start: {_INSTEAD[field]}"
+    return f"{option} is fixed when an experiment begins: {command}"
+
+
 def _misplaced(context: typer.Context, option: str) -> str:
     """What to do with an option of a start that stands before a command."""
     name, group = str(context.invoked_subcommand), cast(Any, context.command)
@@ -102,7 +116,7 @@ def _misplaced(context: typer.Context, option: str) -> str:
     if command is not None and any(option in parameter.opts for parameter in command.params):
         return f"{option} stands after the command: tui-attn {name} {option}"
     if name in {"resume", "extend"}:
-        return f"{option} is fixed when an experiment begins: '{name}' can't change it"
+        return fixed(option, f"'{name}' can't change it")
     return f"{option} before '{name}' does nothing: leave it out there"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tui_attn.cli import output
 from tui_attn.cli.app import Group
 from tui_attn.cli.completion import VARIABLE, make_safe
-from tui_attn.cli.context import BEFORE_ANY
+from tui_attn.cli.context import BEFORE_ANY, fixed
 from tui_attn.cli.option_types import root_parameters
 from tui_attn.cli.start import CALL_OPTIONS, begin
 from tui_attn.experiment.config import OPTIONS
@@ -75,12 +75,23 @@ def _report(error: Exception, arguments: list[str]) -> int:
         return 1
     if isinstance(error, _loaded_user_errors()):
         return _wrong(str(error))
+    if isinstance(error, MemoryError):
+        return _wrong("there is not enough memory: end other programs, or raise the limit ('ulimit -v')")
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return _wrong("the current folder has been deleted: change to another one")
     message = getattr(error, "format_message", None)
     if message is not None:  # typer's own: a wrong option or value
-        return _wrong(f"{message().rstrip('.')}\n{_where_to_look(error, arguments)}")
+        return _wrong(_elsewhere(error) or f"{message().rstrip('.')}\n{_where_to_look(error, arguments)}")
     if type(error).__name__ == "Abort":
         return 130
     return _crash(error)
+
+
+def _has_folder() -> bool:
+    try:
+        return bool(os.getcwd())
+    except OSError:
+        return False
 
 
 def _loaded_user_errors() -> tuple[type[Exception], ...]:
@@ -95,16 +106,25 @@ def _where_to_look(error: Any, arguments: list[str]) -> str:
     for before, after in pairwise(arguments):
         if (before.endswith(",") or after.startswith(",")) and not after.startswith("-"):
             return f"write a list without spaces, as in {safe_text(before + after, one_line=True)[:60]}"
-    path = getattr(getattr(error, "ctx", None), "command_path", "tui-attn")
+    return f"see '{_command(error)} --help'"
+
+
+def _command(error: Any) -> str:
+    return str(getattr(getattr(error, "ctx", None), "command_path", "tui-attn"))
+
+
+def _elsewhere(error: Any) -> str:
+    """What to do with an option that another command has, or a start; empty for other mistakes."""
+    path = _command(error)
     option = getattr(error, "option_name", "")
     known = {name for parameter in program().params for name in (*parameter.opts, *parameter.secondary_opts)}
     if path != "tui-attn" and option in known:
         field = option.removeprefix("--").removeprefix("no-").replace("-", "_")
         if field in {each.field for each in OPTIONS}:
-            return f"{option} is fixed when an experiment begins: start a new one with 'tui-attn {option} ...'"
+            return fixed(option, f"start a new one with 'tui-attn {option} ...'")
         if field in BEFORE_ANY:
             return f"'{option}' stands before the command: tui-attn {option} ... {path.removeprefix('tui-attn ')}"
-    return f"see '{path} --help'"
+    return ""
 
 
 def _crash(error: Exception) -> int:

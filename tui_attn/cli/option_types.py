@@ -63,6 +63,7 @@ def root_parameters() -> list[TyperOption]:
             param_decls=[each.field, spelling(each)],
             type=None if isinstance(each.kind, Switch) else str,
             is_flag=True if isinstance(each.kind, Switch) else None,
+            multiple=each.kind.metavar == "LIST",
             callback=_settle(each),
             rich_help_panel=each.heading,
             **declaration(each),
@@ -72,8 +73,13 @@ def root_parameters() -> list[TyperOption]:
 
 
 def _settle(each: Option) -> Any:
-    """What makes a command line's text the value of an option, or looks elsewhere for it."""
-    return lambda context, _parameter, value: resolve(context, each, value)
+    """What makes a command line's text the value of an option, or looks elsewhere for it.
+
+    A list may also be given item by item, by naming its option several times.
+    """
+    return lambda context, _parameter, value: resolve(
+        context, each, ",".join(value) if isinstance(value, tuple) else value
+    )
 
 
 def _shared(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import typer
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import file_settings, ui_options, user_path
 from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
@@ -157,6 +159,8 @@ def wait(
     from tui_attn.cli import lines
     from tui_attn.experiment.finding import find_experiment
 
+    if timeout is not None and math.isnan(timeout):
+        raise ConfigError("must be a number of seconds, not nan", "timeout")
     return lines.watch(find_experiment(runs_dir, experiment), own=False, silent=True, timeout=timeout)
 
 

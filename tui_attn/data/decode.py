@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import threading
 import warnings
@@ -58,6 +59,8 @@ class ImageFacts:
     rotated: bool = False
     several: bool = False
     """The file holds further pictures, which are not used."""
+    contrast: float = math.inf
+    """The largest difference of two values of a channel, of 8-bit images that were examined thoroughly."""
 
     @property
     def plain(self) -> bool:
@@ -89,13 +92,17 @@ def examine(content: bytes, *, thoroughly: bool = False) -> ImageFacts:
         if thoroughly or hidden or kind != EIGHT_BITS or image.has_transparency_data:
             image.load()
         low, high = (0.0, 0.0) if kind == EIGHT_BITS else _range(_values(image, kind))
+        picture, transparent = None, False
+        if kind == EIGHT_BITS and (thoroughly or image.has_transparency_data):
+            picture, transparent = _flattened(image) if image.has_transparency_data else (image.convert("RGB"), False)
         return ImageFacts(
             kind=kind,
             low=low,
             high=high,
-            transparent=kind == EIGHT_BITS and image.has_transparency_data and _flattened(image)[1],
+            transparent=transparent,
             rotated=(image.format != "PNG" or thoroughly or hidden) and _orientation(image) != 1,
             several=_several(image),
+            contrast=math.inf if picture is None else _contrast(picture),
         )
 
 
@@ -152,6 +159,8 @@ def _opened(content: bytes) -> Iterator[Picture]:
     except Image.DecompressionBombError:
         raise UnreadableImageError("is too large: it has too many pixels") from None
     except UnidentifiedImageError:
+        if content.startswith(b"version https://git-lfs"):
+            raise UnreadableImageError("is in Git LFS: fetch it with 'git lfs pull'") from None
         raise UnreadableImageError("is damaged, or no image of a known format") from None
     except Exception:  # the decoders raise a dozen kinds on foreign bytes
         raise UnreadableImageError("is damaged") from None
@@ -198,6 +207,11 @@ def _range(values: NDArray[Any]) -> tuple[float, float]:
     return float(finite.min()), float(finite.max())
 
 
+def _contrast(picture: Picture) -> float:
+    extrema: Any = picture.getextrema()
+    return float(max(high - low for low, high in extrema))
+
+
 def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
     import numpy as np
     from PIL import Image
@@ -206,7 +220,8 @@ def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
     if high <= low:
         raise UnreadableImageError(f"is a {kind} image, and no training image says how to scale it")
     raw = _values(image, kind)
-    values: NDArray[np.floating[Any]] = raw.astype(np.float64 if kind == "32-bit" else np.float32)
+    wide = kind == "32-bit" or high - low > np.finfo(np.float32).max
+    values: NDArray[np.floating[Any]] = raw.astype(np.float64 if wide else np.float32)
     np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
     values = (values - low) * (255 / (high - low))
     picture = np.clip(np.rint(values), 0, 255).astype(np.uint8)

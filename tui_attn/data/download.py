@@ -183,15 +183,25 @@ def _client(url: str, limits: Limits) -> httpx.Client:
     proxy = None if _loopback(url) or proxy_bypass(host) else getproxies().get(parts.scheme)
     server = urlsplit(proxy if proxy is None or "//" in proxy else f"http://{proxy}") if proxy else parts
     with _network_errors():
-        port = server.port or 443
+        try:
+            port = server.port or 443
+        except ValueError:
+            raise _bad_proxy(parts.scheme) from None
         found = _within(limits.connect, lambda: socket.getaddrinfo(server.hostname, port, type=socket.SOCK_STREAM))
     each = max(limits.connect / max(len(found), 1), 1.0)  # a dead route must not use up the next one's time
-    return httpx.Client(
-        verify=ssl.create_default_context() if parts.scheme == "https" else False,  # the system's certificates
-        proxy=None if proxy is None else server.geturl(),
-        trust_env=False,
-        timeout=httpx.Timeout(limits.stall, connect=each),
-    )
+    try:
+        return httpx.Client(
+            verify=ssl.create_default_context() if parts.scheme == "https" else False,  # the system's certificates
+            proxy=None if proxy is None else server.geturl(),
+            trust_env=False,
+            timeout=httpx.Timeout(limits.stall, connect=each),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL):  # an unknown kind of proxy, SOCKS without its package
+        raise _bad_proxy(parts.scheme) from None
+
+
+def _bad_proxy(scheme: str) -> DownloadError:
+    return DownloadError(f"can't be reached: the proxy in {scheme}_proxy can't be used, correct or unset it")
 
 
 def _within(seconds: float, work: Callable[[], Result]) -> Result:

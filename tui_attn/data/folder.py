@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tui_attn.data.base import DataError
 from tui_attn.data.files import absolute
-from tui_attn.data.folder_walk import EXTENSIONS, Scan, Subfolder, identity, shortened
+from tui_attn.data.folder_walk import EXTENSIONS, Scan, Subfolder, folded, identity, shortened
 from tui_attn.data.subset import stratified
 from tui_attn.system.text import has_control_characters, safe_text
 
@@ -225,10 +225,10 @@ def _refuse_missing(root: Path, found: Mapping[str, Sequence[Subfolder]]) -> Non
         for split, odd in ((train, names - other_names), (test, other_names - names))
         if odd
     ]
-    alike = {name.casefold() for name in names - other_names} & {name.casefold() for name in other_names - names}
+    alike = {folded(name) for name in names - other_names} & {folded(name) for name in other_names - names}
     raise DataError(
         f"{safe_text(root, one_line=True)}: {', '.join(parts)}: each split needs a folder for each class\n"
-        + ("upper and lower case count: " if alike else "")
+        + ("upper and lower case, and the coding of accents (NFC or NFD), count: " if alike else "")
         + "add the missing folders with images, or remove the odd ones"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ _OUR_FILES = {
     "tui-attn-export.json": "tui-attn-export",
 }
 """Files that mark a folder as written by this program, and the format that they name."""
+_ALL = "/"
+"""Stands for all in a folder."""
 
 
 def shortened(names: Iterable[str]) -> str:
@@ -33,6 +36,11 @@ def shortened(names: Iterable[str]) -> str:
     shown = [safe_text(name, one_line=True)[:100] for name in names]
     more = f" and {len(shown) - _NAMED:,} more" if len(shown) > _NAMED else ""
     return ", ".join(shown[:_NAMED]) + more
+
+
+def folded(name: str) -> str:
+    """A name without what makes no visible difference, or little: case, and how accents are coded."""
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 @dataclass(slots=True)
@@ -68,10 +76,13 @@ class Scan:
     """Folders that could not be listed, and why."""
 
     def entries(self, folder: str) -> tuple[list[str], list[str], list[str], bool]:
-        """The files, folders and links to folders in `folder`, sorted, and whether this program made it."""
+        """The files, folders and links to folders in `folder`, sorted, and whether this program wrote there.
+
+        What a report or an export in it consists of is left out, and all of an experiment.
+        """
         files, folders, links = list[str](), list[str](), list[str]()
         self.folders += 1
-        ours = False
+        ours = set[str]()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -80,7 +91,7 @@ class Scan:
                         self.tick(self.seen)
                     if not _is_dir(entry):
                         files.append(entry.name)
-                        ours = ours or _is_mark(folder, entry.name)
+                        ours |= _written_by_us(folder, entry.name)
                     elif entry.name.startswith(".") or entry.name.casefold() in _SYSTEM_FOLDERS:
                         self.skipped["hidden and system folders"] += 1
                     else:
@@ -93,7 +104,12 @@ class Scan:
         self.tick(self.seen)
         if self.seen > MAX_FILES:
             raise DataError(f"{self.root} holds more than {MAX_FILES:,} files: give a folder of images only")
-        return sorted(files), sorted(folders), sorted(links), ours
+        if ours:
+            self.skipped["folders of tui-attn's own"] += 1
+        files, folders, links = (
+            [name for name in sorted(names) if not ours & {name, _ALL}] for names in (files, folders, links)
+        )
+        return files, folders, links, bool(ours)
 
     def subfolders(self, folder: str) -> list[str]:
         """Names of the folders in `folder` that may be splits or classes, sorted; links count as folders."""
@@ -121,10 +137,7 @@ class Scan:
                 continue
             been.add(key)
             files, folders, links, made_here = self.entries(path)
-            if made_here:
-                not_a_class = True
-                self.skipped["folders of tui-attn's own"] += 1
-                continue
+            not_a_class = not_a_class or made_here
             images = [f"{path}/{file}" for file in files if _is_image(file)]
             self._count([f"{path}/{file}" for file in files])
             found += images
@@ -171,12 +184,15 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_mark(folder: str, name: str) -> bool:
-    """Whether a file says that this program made the folder."""
-    if name not in _OUR_FILES:
-        return False
-    content = read_json(Path(folder) / name)
-    return content is not None and content.get("format") == _OUR_FILES[name]
+def _written_by_us(folder: str, name: str) -> set[str]:
+    """What in `folder` this program wrote, if the file `name` says that it did; `_ALL` in an experiment."""
+    content = read_json(Path(folder) / name) if name in _OUR_FILES else None
+    if content is None or content.get("format") != _OUR_FILES[name]:
+        return set()
+    files = content.get("files", ())
+    if name == "experiment.json" or not isinstance(files, (list, dict)):
+        return {_ALL}
+    return {name, *(str(path).partition("/")[0] for path in files)}
 
 
 def identity(path: str) -> tuple[int, int]:

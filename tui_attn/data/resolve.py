@@ -50,7 +50,8 @@ def parse_dataset(text: str) -> str:
     """The canonical name of the data set that `text` names. Raises `DataError` for one that is not known."""
     import difflib
 
-    text = text.strip()
+    start, colon, path = text.strip().partition(":")
+    text = PREFIX + path if colon and start.rstrip().casefold() == "folder" else text.strip()
     if text.startswith(PREFIX):
         if text == PREFIX or has_control_characters(text):
             raise DataError("folder: needs the path of a folder of images, as in folder:./flowers")

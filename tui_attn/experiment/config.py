@@ -234,10 +234,22 @@ class ExperimentConfig:
     on: str = option("local", EngineKind(), f"{', '.join(FORMS)}.", heading=WHERE, label="run on")
     """For display once the experiment exists: a folder that somebody sent must not choose where code runs."""
     data_dir: str | None = option(
-        None, PathKind(), _DATA_DIR, heading=WHERE, unset="the usual places", example='"~/data"'
+        None,
+        PathKind(),
+        _DATA_DIR,
+        heading=WHERE,
+        unset="the usual places",
+        unset_words=("auto", "none"),
+        example='"~/data"',
     )
     name: str | None = option(
-        None, Kind(), "A name to show beside the id.", heading=WHERE, unset="none", example='"my lab"'
+        None,
+        Kind(),
+        "A name to show beside the id.",
+        heading=WHERE,
+        unset="none",
+        unset_words=("none",),
+        example='"my lab"',
     )
     """Shown to people; never part of a path."""
     tensorboard: bool = option(False, Switch(), _TENSORBOARD, heading=WHERE, label="TensorBoard")
@@ -354,8 +366,6 @@ def arguments(
             continue  # they follow from the steps
         if show(each, config) != show(each, usual or ExperimentConfig()):
             value = config.model_specs if each.name == "models" else getattr(config, each.field)
-            if value is None and not each.unset_words:  # no word takes back what the file says
-                return ["--config", "/dev/null", *arguments(config, runs_dir=runs_dir)]
             found += each.arguments(value)
     if runs_dir is not None and runs_dir.absolute() != usual_runs_dir.expanduser().absolute():
         found += ["--runs-dir", str(runs_dir.absolute())]

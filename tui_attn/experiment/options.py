@@ -19,6 +19,8 @@ TRAIN, WHERE, SHOW = "Options: what to train", "Options: where", "Options: what 
 
 _SEPARATOR = re.compile(r"(?<!\\),")
 """Of the items of a list."""
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
+"""A number as messages show it."""
 
 
 class ConfigError(ValueError):
@@ -114,7 +116,7 @@ class PathKind(Kind):
         return text
 
     def check(self, value: Any) -> None:
-        if not isinstance(value, str) or not value or "\x00" in value:
+        if not isinstance(value, str) or not value.strip() or "\x00" in value:
             raise ConfigError(f"must be a path, not '{shown(value)}'")
 
 
@@ -152,12 +154,16 @@ class Number(Kind):
         self._wanted = f"must be a {wanted}{'' if whole else ', such as 0.001'}"
 
     def parse(self, text: str) -> Any:
+        if self._type is int and _THOUSANDS.fullmatch(text.strip()):
+            text = text.replace(",", "")
         try:
             return self._type(text)
         except ValueError:
             return text.strip() or "empty"
 
     def from_toml(self, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ConfigError(f'{self._wanted}, not the text "{shown(value)}"')
         return value
 
     def check(self, value: Any) -> None:
@@ -275,11 +281,9 @@ class Option:
         return "" if value is None else self.kind.show(value)
 
     def arguments(self, value: Any) -> list[str]:
-        """The command line's words that set it to `value`. Raises `ValueError` where nothing sets it to None."""
+        """The command line's words that set it to `value`."""
         if isinstance(self.kind, Switch):
             return [f"--{self.name}" if value else f"--no-{self.name}"]
-        if value is None and not self.unset_words:
-            raise ValueError(self.name)
         text = self.unset_words[0] if value is None else self.show(value) or "none"
         # A text that begins with a dash would be taken for an option.
         return [f"--{self.name}={text}"] if text.startswith("-") else [f"--{self.name}", text]

@@ -44,15 +44,21 @@ class Source:
     content: bytes
 
 
-def prepare(config: ExperimentConfig, tell: Tell) -> tuple[ExperimentConfig, list[Source]]:
+def prepare(
+    config: ExperimentConfig, tell: Tell, located: data.Located | None = None
+) -> tuple[ExperimentConfig, list[Source]]:
     """Read and try the custom models in `config`; the configuration comes back with their digests.
 
-    `tell` hears what goes on, and what is odd about them. Raises `ConfigError` for one that can't be trained; nothing
-    is written but the user's own list of the code that they named.
+    `located`: the data set as it was found, which may know better than its names how many images there are. `tell` hears
+    what goes on, and what is odd about the models. Raises `ConfigError` for one that can't be trained; nothing is
+    written but the user's own list of the code that they named.
     """
     if not config.custom_models:
         return config, []
     info = data.dataset_info(config.dataset)
+    if located is not None and located.counts:
+        train, test = (sum(located.counts[split].values()) for split in ("train", "test"))
+        info = replace(info, train_size=train, test_size=test)
     sources = []
     try:
         for model in config.custom_models:

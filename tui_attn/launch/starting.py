@@ -92,7 +92,7 @@ def start(
     remarks = data.check_images(located, limit, config.test_limit, progress, seeds=config.seed_list)
     for note in (*located.notes, *remarks):
         tell(note)
-    config, sources = custom_models.prepare(config, tell)
+    config, sources = custom_models.prepare(config, tell, located)
     if not may_create():
         raise CancelledError
     folder, identity = _create(config, runs_dir, chosen, machine, located, sources)

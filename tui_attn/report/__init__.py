@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def write_report(follower: Follower, folder: Path) -> Path:
     The folder may hold other files: only those of an earlier report are replaced or removed. Equal experiments give
     equal bytes with the same versions of the libraries. Raises `ReportError`.
     """
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook may be missing here
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:

@@ -140,7 +140,7 @@ def _post(address: str, body: Mapping[str, object], token: Source | None) -> Non
         raise SendError("the server did not answer in time") from None
     except httpx.ConnectError:
         raise SendError("the server can't be reached") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError) as error:  # the latter of unusable proxies
         raise SendError(f"the exchange failed ({type(error).__name__})") from None
     if not answer.is_success:
         raise SendError(f"the server answered {answer.status_code}")

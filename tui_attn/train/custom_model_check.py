@@ -99,8 +99,14 @@ def examine(source: bytes, question: Question) -> dict[str, Any]:
     except SystemExit as error:
         return {"error": "it ends the program (SystemExit)", "line": _line(error)}
     except BaseException as error:  # whatever the file raises
-        first = (str(error).strip().splitlines() or [""])[0]
-        return {"error": f"{type(error).__name__}: {first}".rstrip(": "), "line": _line(error)}
+        return {"error": f"{type(error).__name__}: {_first_line(error)}".rstrip(": "), "line": _line(error)}
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        return (str(error).strip().splitlines() or [""])[0][:1000]
+    except BaseException:  # whatever the file's own error raises instead of a text
+        return ""
 
 
 def _line(error: BaseException) -> int | None:
@@ -175,8 +181,7 @@ def _named(what: str) -> Iterator[None]:
     except Exception as error:
         if _line(error) is not None:
             raise
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise CustomModelError(f"{what} failed: {type(error).__name__}: {first}") from error
+        raise CustomModelError(f"{what} failed: {type(error).__name__}: {_first_line(error)}") from error
 
 
 def _check_parameters(model: Any) -> None:
