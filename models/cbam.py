@@ -37,10 +37,12 @@ class CBAMBlock(ChannelGate):
         x = super().forward(x, gate)
         pixels = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)  # (B, 2, H, W)
         gates: Tensor = self.spatial(pixels)  # (B, 1, H, W)
-        if gates.numel() > 1 or not self.training:
-            return x * self.bn(gates).sigmoid()
-        bn = self.bn  # a single value has no variance: it is normalised as in evaluation
-        return x * F.batch_norm(gates, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps).sigmoid()
+        bn = self.bn
+        if self.training and gates.numel() == 1:  # a single value has no variance: it is normalised as in evaluation
+            gates = F.batch_norm(gates, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
+        else:
+            gates = bn(gates)
+        return x * gates.sigmoid()
 
     def macs(self, channels: int, height: int, width: int) -> int:
         """Multiply-accumulates of the gates of one image's maps (C, H, W)."""

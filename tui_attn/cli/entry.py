@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from tui_attn.cli import output
@@ -89,7 +90,7 @@ def _report(error: Exception, arguments: list[str]) -> int:
 
 def _has_folder() -> bool:
     try:
-        return bool(os.getcwd())
+        return bool(Path.cwd())
     except OSError:
         return False
 

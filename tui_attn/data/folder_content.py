@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from tui_attn.data import folder_notes
 from tui_attn.data.base import (
     Arrays,
     DataError,
@@ -36,7 +37,6 @@ from tui_attn.data.decode import (
 )
 from tui_attn.data.folder import Labelled, folder_path, list_folder, some
 from tui_attn.data.folder_split import hold_out
-from tui_attn.data.folder_walk import folded, shortened
 from tui_attn.data.subset import draw_split
 from tui_attn.system.text import safe_text
 
@@ -56,9 +56,6 @@ _READING = "reading of images: 2"
 """Part of the version of every folder with images that version 0.1.0 read as other pixels."""
 _SCALED_BY_CONTENT = 4095
 """Training images of 16 bits without a larger value than this hold 12 bits."""
-
-_FAINT = 16
-"""Images whose values differ by less hold next to nothing: blank ones, or few bits in the wide range of 16."""
 
 _PLAIN = ImageFacts()
 
@@ -165,7 +162,7 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
         counts=counts,
         notes=(
             f"{safe_text(root.name, one_line=True)}: {counts_text(counts)}",
-            *_notes(images, looks),
+            *folder_notes.of_all(images, [look.facts for look in looks.values()]),
             *(f"passed over {what}" for what in listing.passed_over),
         ),
         scales={kind: [low, high] for kind, (low, high) in images.scales.items()},
@@ -195,25 +192,18 @@ def check_images(
         raise DataError(f"{where.root} holds too many images for memory: use --train-limit and --test-limit")
     known = {str(problem.path) for problem in images.problems}
     problems = list(images.problems)
-    done = faint = 0
+    done, contrasts = 0, list[float]()
     for number, ((path, _), look) in enumerate(_each(lambda item: _look(images.root, item[0], thoroughly=True), used)):
         if look.problem and f"{images.root}/{path}" not in known:
             problems.append(Problem(where.root / path, look.problem))
-        faint += _contrast(look.facts, images.scales) < _FAINT
+        contrasts.append(folder_notes.contrast(look.facts, images.scales))
         done += look.size
         if number % _AT_A_TIME == 0:
             progress(f"checking {where.root.name}", done, None)
     if problems:
         raise UnreadableImagesError(where, sorted(problems, key=lambda problem: str(problem.path)))
-    notes = []
-    if faint:
-        few = "1 image has" if faint == 1 else f"{faint:,} of {len(used):,} images have"
-        notes.append(f"warning: {few} almost no contrast: all values differ by less than {_FAINT} of 255")
-    for split, word, limit in (("train", "training", train_limit), ("test", "test", test_limit)):
-        there = {label for _, label in (train if split == "train" else some(images.test, limit))}
-        if without := [name for label, name in enumerate(images.class_names) if label not in there]:
-            notes.append(f"warning: no {word} images of {shortened(without)}")
-    return tuple(notes)
+    labels = {label for _, label in train}, {label for _, label in some(images.test, test_limit)}
+    return folder_notes.of_used(images, labels, contrasts)
 
 
 def folder_status(name: str, progress: Progress = silent) -> SetStatus:
@@ -316,12 +306,6 @@ def folder_test_images(
     return found
 
 
-def _contrast(facts: ImageFacts, scales: Scales) -> float:
-    """The largest difference of two values of an image, once they are scaled to 0 to 255."""
-    low, high = scales.get(facts.kind, (0.0, 0.0))
-    return (facts.high - facts.low) * 255 / (high - low) if high > low else facts.contrast
-
-
 def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, Out]]:
     """`work` done on each item by a few threads, in order, with a bounded number of results in memory."""
     parts = [items[start : start + _TOGETHER] for start in range(0, len(items), _TOGETHER)]
@@ -380,46 +364,6 @@ def _scales(facts: Iterable[ImageFacts]) -> Scales:
         elif low == high:
             ranges[kind] = low, low + 1
     return ranges
-
-
-def _notes(images: FolderImages, looks: dict[str, _Look]) -> list[str]:
-    """What a user should know of the images, in sentences."""
-    notes = []
-    labels: dict[bytes, set[int]] = defaultdict(set)
-    for path, label in (*images.train, *images.test):
-        if path in images.digests:
-            labels[images.digests[path]].add(label)
-    train = {images.digests[path] for path, _ in images.train if path in images.digests}
-    leaked = sum(images.digests.get(path) in train for path, _ in images.test)
-    if leaked:
-        which = "each of" if leaked == len(images.test) else f"{leaked:,} of"
-        one = leaked in {1, len(images.test)}
-        are = "is a copy of a training image" if one else "are copies of training images"
-        notes.append(f"warning: {which} the {len(images.test):,} test images {are}: accuracy is overrated")
-    if twice := sum(len(its) > 1 for its in labels.values()):
-        pictures = "1 picture is" if twice == 1 else f"{twice:,} pictures are"
-        notes.append(f"warning: {pictures} in more than one class")
-    copies = sum(path in images.digests for path, _ in images.train) - len(train)
-    if copies > 0:
-        are = "is a copy" if copies == 1 else "are copies"
-        notes.append(f"{copies:,} of the {len(images.train):,} training images {are} of others")
-    if len(set(map(folded, images.class_names))) < len(images.class_names):
-        notes.append("warning: names of classes differ by upper and lower case or by the coding of accents only")
-    facts = [look.facts for look in looks.values()]
-    kinds = Counter(its.kind for its in facts)
-    for kind, (low, high) in images.scales.items():
-        plural = "" if kinds[kind] == 1 else "s"
-        notes.append(f"{kinds[kind]:,} {kind} image{plural}: values {low:,.6g} to {high:,.6g} become 0 to 255")
-    for count, what in (
-        (sum(its.transparent for its in facts), "with transparency, composed over mid-grey"),
-        (sum(its.rotated for its in facts), "turned as their EXIF orientation says"),
-        (sum(its.several for its in facts), "with several pictures, of which the first is used"),
-    ):
-        if count:
-            notes.append(
-                f"{count:,} image{'' if count == 1 else 's'} {what.replace('their', 'its') if count == 1 else what}"
-            )
-    return notes
 
 
 def _within(where: Located, problem: Problem) -> str:

@@ -122,6 +122,7 @@ _MODELS = _Models(
 _AUGMENT = Several("augmentation", *AUGMENTATIONS)
 _PRECISION = Choice("precision", *PRECISIONS, float32="fp32", bfloat16="bf16")
 _TWIN = Choice("twin", "labels")
+_NAME = "A name to show beside the id."
 _DATA_DIR = "Where the data set is, in torchvision's layout."
 _TENSORBOARD = "Keep event files for TensorBoard up to date."
 
@@ -234,22 +235,10 @@ class ExperimentConfig:
     on: str = option("local", EngineKind(), f"{', '.join(FORMS)}.", heading=WHERE, label="run on")
     """For display once the experiment exists: a folder that somebody sent must not choose where code runs."""
     data_dir: str | None = option(
-        None,
-        PathKind(),
-        _DATA_DIR,
-        heading=WHERE,
-        unset="the usual places",
-        unset_words=("auto", "none"),
-        example='"~/data"',
+        None, PathKind(), _DATA_DIR, heading=WHERE, unset="usual places", unset_words=("auto",), example='"~/data"'
     )
     name: str | None = option(
-        None,
-        Kind(),
-        "A name to show beside the id.",
-        heading=WHERE,
-        unset="none",
-        unset_words=("none",),
-        example='"my lab"',
+        None, Kind(), _NAME, heading=WHERE, unset="none", unset_words=("none",), example='"my lab"'
     )
     """Shown to people; never part of a path."""
     tensorboard: bool = option(False, Switch(), _TENSORBOARD, heading=WHERE, label="TensorBoard")

@@ -49,8 +49,8 @@ def prepare(
 ) -> tuple[ExperimentConfig, list[Source]]:
     """Read and try the custom models in `config`; the configuration comes back with their digests.
 
-    `located`: the data set as it was found, which may know better than its names how many images there are. `tell` hears
-    what goes on, and what is odd about the models. Raises `ConfigError` for one that can't be trained; nothing is
+    `located`: the data set as it was found, which may know better than its names how many images there are. `tell`
+    hears what goes on, and what is odd about the models. Raises `ConfigError` for one that can't be trained; nothing is
     written but the user's own list of the code that they named.
     """
     if not config.custom_models:
