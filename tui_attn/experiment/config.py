@@ -235,7 +235,7 @@ class ExperimentConfig:
     on: str = option("local", EngineKind(), f"{', '.join(FORMS)}.", heading=WHERE, label="run on")
     """For display once the experiment exists: a folder that somebody sent must not choose where code runs."""
     data_dir: str | None = option(
-        None, PathKind(), _DATA_DIR, heading=WHERE, unset="usual places", unset_words=("auto",), example='"~/data"'
+        None, PathKind(), _DATA_DIR, heading=WHERE, unset="the usual places", unset_words=("auto",), example='"~/data"'
     )
     name: str | None = option(
         None, Kind(), _NAME, heading=WHERE, unset="none", unset_words=("none",), example='"my lab"'
