@@ -24,6 +24,7 @@ _MODULES = {
     "steering": "pause unpause stop skip retry",
     "results": "ls compare probe export",
     "explaining": "explain",
+    "studying": "sweep curve",
     "organize": "history rename note pin unpin delete trash restore",
     "machine": "data models doctor",
     "config_command": "config",
@@ -142,7 +143,7 @@ def _registered(name: str) -> CommandInfo:
     return _REGISTERED[name]
 
 
-def command(panel: str, *examples: str) -> Callable[[Function], Function]:
+def command(panel: str, *examples: str, cls: type[TyperCommand] = Command) -> Callable[[Function], Function]:
     """Make a function a subcommand: its docstring is the help, `panel` the heading under which --help lists it.
 
     `examples` are what a user may type after `tui-attn`, each with two blanks before what it does.
@@ -153,7 +154,7 @@ def command(panel: str, *examples: str) -> Callable[[Function], Function]:
     def register(function: Function) -> Function:
         _REGISTERED[function.__name__] = CommandInfo(
             name=function.__name__,
-            cls=Command,
+            cls=cls,
             callback=function,
             context_settings={},
             rich_help_panel=panel,

@@ -23,6 +23,8 @@ KEYS = "keys"
 """A table: ids of bindings -> keys."""
 NOTIFY = "notify"
 """A table: where notices are sent."""
+STUDIES = ("sweep", "curve")
+"""Tables: what the studies of these kinds vary."""
 _LARGEST = 1 << 20
 """Bytes; a larger file is not read."""
 
@@ -38,6 +40,8 @@ class FileSettings:
     keymap: dict[str, str] = field(default_factory=dict)
     notify: NotifySettings | None = None
     """Where notices are sent; None where the file does not say."""
+    studies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By kind: what `sweep` and `curve` vary where the command line does not say."""
     lines: dict[str, int] = field(default_factory=dict)
     """The line in which each setting stands, where that could be found out; bindings as `keys.ID`."""
     problems: list[str] = field(default_factory=list)
@@ -83,6 +87,9 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         return found
     found.lines = _lines(text)
     keys, notify = table.pop(KEYS, {}), table.pop(NOTIFY, None)
+    for kind in STUDIES:
+        if kind in table:
+            _take_study(found, subject, kind, table.pop(kind))
     for key, value in table.items():
         _take(found, subject, key, value)
     if keys != {}:
@@ -125,7 +132,7 @@ def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
     option = BY_NAME.get(name)
     if option is None:
         what = "table" if isinstance(value, dict) else "key"
-        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY], lister="tui-attn config")
+        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY, *STUDIES], lister="tui-attn config")
         found.problems.append(f"{subject} has an unknown {what} '{shown(key)}': {hint}")
         return
     if name in found.values:
@@ -169,6 +176,16 @@ def _take_notify(found: FileSettings, subject: str, table: Any) -> None:
         found.notify = parse(table)
     except ConfigError as error:
         found.problems.append(f"{_place(found, subject, error.option or NOTIFY)}{error.option}: {error.reason}")
+
+
+def _take_study(found: FileSettings, subject: str, kind: str, table: Any) -> None:
+    """Add what a study varies, or a problem; its values are checked when it is planned."""
+    known = isinstance(table, dict) and all(isinstance(value, list | str | int | float) for value in table.values())
+    if known:
+        found.studies[kind] = table
+    else:
+        example = "lr = [0.0003, 0.001]" if kind == "sweep" else "sizes = [3000, 12000]"
+        found.problems.append(f"{subject}: [{kind}] must be a table, such as [{kind}] and below it {example}")
 
 
 def _lines(text: str) -> dict[str, int]:

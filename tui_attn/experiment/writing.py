@@ -94,13 +94,18 @@ def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifes
     return changed
 
 
-def make_experiment(runs_dir: Path, config: ExperimentConfig, *, now: float | None = None) -> ExperimentDir:
-    """Create an empty folder for a new experiment under `runs_dir`. Raises `RunsError` when it can't be written."""
+def make_experiment(
+    runs_dir: Path, config: ExperimentConfig, *, now: float | None = None, id_: str | None = None
+) -> ExperimentDir:
+    """Create an empty folder for a new experiment under `runs_dir`, called `id_` or by the date and its name.
+
+    Raises `RunsError` when it can't be written.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    base = f"{stamp}-{_slug(config.name or config.dataset)}"[:56].rstrip("-._")
+    base = id_ or f"{stamp}-{_slug(config.name or config.dataset)}"[:56].rstrip("-._")
     try:
         make_folders(runs_dir.absolute())
-        for attempt in range(1000):
+        for attempt in range(1000 if id_ is None else 1):
             folder = runs_dir / (base if attempt == 0 else f"{base}-{attempt + 1}")
             try:
                 folder.mkdir(mode=0o700)

@@ -66,6 +66,7 @@ def start(
     config: ExperimentConfig,
     *,
     runs_dir: Path,
+    id_: str | None = None,
     progress: Progress = silent,
     may_create: Callable[[], bool] = lambda: True,
     tell: Tell = lambda _: None,
@@ -75,7 +76,8 @@ def start(
     """Check everything, fetch the data set, create the experiment's folder and start its supervisor.
 
     Nothing is created in `runs_dir` before the data is here, the custom models passed their check and `may_create`
-    agreed. `tell` gets remarks on the custom models, `notify` says where notices are sent. `progress` and
+    agreed. `id_`: the name of its folder, by default made from date and name. `tell` gets remarks on the custom models,
+    `notify` says where notices are sent. `progress` and
     `tell` may raise to cancel. Raises `ConfigError`, `DataError`, `RunsError`, `ExportError`, `LaunchError` and
     `CancelledError`.
     """
@@ -95,7 +97,7 @@ def start(
     config, sources = custom_models.prepare(config, tell, located)
     if not may_create():
         raise CancelledError
-    folder, identity = _create(config, runs_dir, chosen, machine, located, sources)
+    folder, identity = _create(config, runs_dir, id_, chosen, machine, located, sources)
     placement.remember(folder, spec)
     try:
         return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
@@ -223,6 +225,7 @@ class Attempt:
 def _create(
     config: ExperimentConfig,
     runs_dir: Path,
+    id_: str | None,
     chosen: tuple[str, ...],
     machine: devices.Machine,
     located: data.Located,
@@ -230,7 +233,7 @@ def _create(
 ) -> tuple[ExperimentDir, str]:
     """The new experiment and the identity of its folder. All is written through the folder that was opened first."""
     created = next_in_order(runs_dir, time.time())
-    folder = writing.make_experiment(runs_dir, config)
+    folder = writing.make_experiment(runs_dir, config, id_=id_)
     manifest = Manifest(
         id=folder.id,
         created=created,

@@ -1,0 +1,287 @@
+"""Commands that train several experiments as one study: sweep, curve."""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperOption
+
+from tui_attn.cli.app import WATCH, Command, command
+from tui_attn.cli.context import file_settings, given, resolve, ui_options
+from tui_attn.cli.option_types import RUNS, AsJson, NoUi, RunsDir, declaration, spelling
+from tui_attn.cli.output import output_width, print_line
+from tui_attn.cli.watching import Detach, full_screen
+from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
+from tui_attn.experiment.options import ConfigError, Switch, split_list
+from tui_attn.system import console
+from tui_attn.system.signals import Signals
+from tui_attn.system.text import command_line
+
+if TYPE_CHECKING:
+    from tui_attn.experiment.study import StudyDir, StudyPlan
+    from tui_attn.study.analysis import StudyResults
+
+SEEDS = 5
+"""Seeds of a study that names none: with one there are no intervals."""
+_VALUES = "tui_attn.settings"
+EXIT_CODES = {"finished": 0, "running": 0}
+
+
+class StudyCommand(Command):
+    """A command that takes the options of an experiment, too."""
+
+    def __init__(self, *arguments: Any, params: list[Any] | None = None, **keywords: Any) -> None:
+        own = params or []
+        known = {name for parameter in own for name in parameter.opts}
+        super().__init__(*arguments, params=[*own, *_settings(known)], **keywords)
+
+
+def _settings(known: set[str]) -> list[TyperOption]:
+    def settle(each: Any) -> Any:
+        def callback(context: Any, _parameter: Any, value: Any) -> Any:
+            context.meta.setdefault(_VALUES, {})[each.field] = resolve(context, each, value)
+            return value
+
+        return callback
+
+    return [
+        TyperOption(
+            param_decls=[each.field, spelling(each)],
+            type=None if isinstance(each.kind, Switch) else str,
+            is_flag=True if isinstance(each.kind, Switch) else None,
+            callback=settle(each),
+            rich_help_panel=each.heading,
+            expose_value=False,
+            **declaration(replace(each, unset=str(SEEDS)) if each.name == "seeds" else each),
+        )
+        for each in OPTIONS
+        if f"--{each.name}" not in known
+    ]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be trained and for how long; train nothing.")]
+
+
+@command(
+    WATCH,
+    "sweep lr=0.0003,0.001,0.003",
+    "sweep lr=0.0001..0.01 batch-size=64,128,256 --random 20",
+    "sweep lr=0.0003,0.001,0.003 --validation 5000    the best of each model, then the test set once",
+    cls=StudyCommand,
+)
+def sweep(
+    context: typer.Context,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SETTING=VALUES...", help="What varies. [table [sweep] of the configuration file]"),
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option("--random", metavar="N", min=1, help="Draw N cells instead of the whole grid.")
+    ] = None,
+    dry_run: DryRun = False,
+    runs_dir: RunsDir = RUNS,
+    no_ui: NoUi = False,
+    as_json: AsJson = False,
+    detach: Detach = False,
+) -> int:
+    """Train a grid or a random draw of settings, all models and seeds in each."""
+    from tui_attn.study.cells import sweep_plan
+
+    table = file_settings(context).studies.get("sweep", {})
+    words = settings or [f"{name}={_text(value)}" for name, value in table.items() if name != "random"]
+    draws = random if settings or random is not None else table.get("random")
+    plan = sweep_plan(_configuration(context), words, draws, now=time.time())
+    return _begin(context, plan, runs_dir, dry_run=dry_run, no_ui=no_ui, as_json=as_json, detach=detach)
+
+
+@command(
+    WATCH,
+    "curve --dry-run                       what would be trained, and for how long",
+    "curve --sizes 3000,12000,48000 --steps 470 --controls",
+    cls=StudyCommand,
+)
+def curve(
+    context: typer.Context,
+    sizes: Annotated[
+        str | None,
+        typer.Option("--sizes", metavar="LIST", help="Training images. [all, and four halves of the size before]"),
+    ] = None,
+    dry_run: DryRun = False,
+    runs_dir: RunsDir = RUNS,
+    no_ui: NoUi = False,
+    as_json: AsJson = False,
+    detach: Detach = False,
+) -> int:
+    """Train on several sizes of the data at equal steps, and tell how differences change."""
+    from tui_attn.study.cells import curve_plan, training_images
+
+    table = file_settings(context).studies.get("curve", {})
+    config = replace(_configuration(context), train_limit=None)
+    named = _text(table["sizes"]) if sizes is None and "sizes" in table else sizes
+    plan = curve_plan(config, None if named is None else _numbers(named), training_images(config), now=time.time())
+    return _begin(context, plan, runs_dir, dry_run=dry_run, no_ui=no_ui, as_json=as_json, detach=detach)
+
+
+def _configuration(context: typer.Context) -> ExperimentConfig:
+    """What all experiments of the study share. Raises `ConfigError`."""
+    file_settings(context).check()
+    values = dict(context.meta[_VALUES])
+    if not given(context, "seeds") and "seeds" not in file_settings(context).values:
+        values["seeds"] = SEEDS
+    return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"]), "looks": ()})
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _numbers(text: str) -> list[int]:
+    words = split_list(text)
+    if not all(word.isdecimal() and len(word) < 10 for word in words):
+        raise ConfigError("must be numbers of training images, such as 3000,12000,48000", "sizes")
+    return [int(word) for word in words]
+
+
+def _begin(
+    context: typer.Context,
+    plan: StudyPlan,
+    runs_dir: Path,
+    *,
+    dry_run: bool,
+    no_ui: bool,
+    as_json: bool,
+    detach: bool,
+) -> int:
+    from tui_attn.launch import devices
+    from tui_attn.study import runner
+    from tui_attn.study.cells import time_words
+
+    config = plan.config
+    chosen = devices.choose(config.device, devices.probe())
+    runs = len(config.models) * config.seeds
+    total = runs * (len(plan.cells) + plan.selects)
+    more = ", then the best of each model with new seeds" if plan.selects else ""
+    console.say(
+        f"{len(plan.cells)} cells x {len(config.models)} models x {config.seeds} seeds{more}: {total} runs; "
+        f"{time_words(plan, chosen, runs_dir, platform.node())}"
+    )
+    if dry_run:
+        for cell in plan.cells:
+            print_line(f"{cell.label}  {','.join(config.models)}  seeds {config.seed}-{config.seed_list[-1]}")
+        return 0
+    study = runner.create(plan, runs_dir)
+    return run_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach, greeting=f"training {study.id}")
+
+
+def run_study(
+    context: typer.Context, study: StudyDir, *, no_ui: bool, as_json: bool, detach: bool, greeting: str
+) -> int:
+    """Start the process of a study, and show it. Raises `LaunchError`."""
+    from tui_attn.study import runner
+
+    with Signals([signal.SIGINT, signal.SIGTERM]) as signals:
+        process = runner.start(study, wait=signals.wait)
+        if detach:
+            console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
+            typer.echo(study.id)
+            return 0
+        if not (no_ui or as_json) and full_screen():
+            signals.close()
+            return show_study(context, study)
+        if not as_json:
+            console.say(greeting)
+        return watch_study(study, as_json=as_json, signals=signals, process=process, own=True)
+
+
+def show_study(context: typer.Context, study: StudyDir) -> int:
+    """Show the experiments of a study as a history; each can be opened. Afterwards, what was found so far."""
+    from tui_attn.study.analysis import read_results
+    from tui_attn.ui import run_dashboard
+
+    run_dashboard(None, options=ui_options(context), runs_dir=study.path)
+    print_study(study, as_json=False)
+    if study.running:
+        console.say(f"training continues: '{command_line('attach', study.path)}' comes back")
+    return EXIT_CODES.get(read_results(study).state, 3)
+
+
+def watch_study(
+    study: StudyDir,
+    *,
+    as_json: bool = False,
+    signals: Signals | None = None,
+    process: subprocess.Popen[bytes] | None = None,
+    own: bool = False,
+    silent: bool = False,
+    timeout: float | None = None,
+) -> int:
+    """A line for each cell that ends, and at the end the table; returns the exit code.
+
+    `own`: SIGINT and SIGTERM stop the study; else they leave it running.
+    """
+    from tui_attn.cli.lines import TIMED_OUT, exit_code
+    from tui_attn.study import runner
+    from tui_attn.study.analysis import read_results
+
+    begun = time.monotonic()
+    told: set[str] = set()
+    obeyed = 0
+    with signals or Signals([signal.SIGINT, signal.SIGTERM]) as collected:
+        while process.poll() is None if process is not None else study.running:
+            if not (as_json or silent):
+                _tell_cells(read_results(study), told)
+            if len(collected.received) > obeyed:
+                obeyed = len(collected.received)
+                if not own:
+                    console.say(f"training continues: '{command_line('attach', study.path)}' shows it")
+                    return exit_code(collected)
+                console.say("stopping after this step; what there is is kept")
+                runner.stop(study)
+            if timeout is not None and time.monotonic() - begun >= timeout:
+                console.complain(f"{study.id} has not ended yet")
+                return TIMED_OUT
+            collected.wait(0.5)
+        found = read_results(study)
+        if not silent:
+            if not as_json:
+                _tell_cells(found, told)
+            print_study(study, as_json=as_json)
+        if found.state == "interrupted":
+            again = command_line("resume", study.path)
+            why = "" if own and collected.received else f" ({runner.last_words(study)})"
+            console.complain(f"{study.id} has {found.total - found.ended} runs to train{why}: '{again}' continues it")
+        return exit_code(collected) if own and collected.received else EXIT_CODES.get(found.state, 3)
+
+
+def _tell_cells(found: StudyResults, told: set[str]) -> None:
+    """A line for each cell whose runs have all ended."""
+    rows = (*found.cells, *found.finals)
+    for cell in dict.fromkeys(row.cell for row in rows):
+        its = [row for row in rows if row.cell == cell]
+        if cell not in told and all(len(row.accuracies) == row.seeds for row in its):
+            told.add(cell)
+            means = ", ".join(f"{row.model} {100 * (row.mean or 0):.2f} %" for row in its)
+            console.say(f"{len(told)} of {len({row.cell for row in rows})}: {its[0].label}: {means}")
+
+
+def print_study(study: StudyDir, *, as_json: bool) -> None:
+    """Print what a study found so far."""
+    from tui_attn.study.analysis import read_results, results_json
+    from tui_attn.study.tables import study_lines
+
+    found = read_results(study)
+    if as_json:
+        print_line(json.dumps(results_json(found)))
+        return
+    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+    for line in study_lines(found, output_width(), ascii=ascii_only):
+        print_line(line)

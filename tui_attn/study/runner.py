@@ -1,0 +1,179 @@
+"""The process that trains a study: it starts its experiments one after another, and outlives every terminal.
+
+`python -m tui_attn.study.runner FOLDER`. Killed at any moment, it leaves nothing that a new one doesn't take up: which
+experiments have begun and ended is read from their folders, and the running one's supervisor goes on by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tui_attn.data import DataError
+from tui_attn.experiment import writing
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.options import ConfigError
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.study import Cell, StudyDir, StudyPlan
+from tui_attn.launch import control, starting
+from tui_attn.launch.control import LaunchError
+from tui_attn.study.analysis import choose_winners
+from tui_attn.system import children, liveness
+from tui_attn.system.console import open_standard_streams
+from tui_attn.system.plain_file import open_to_write
+from tui_attn.system.signals import Signals
+from tui_attn.system.text import command_line, safe_text
+
+TICK = 0.1
+READY_WITHIN = 30.0
+"""Seconds that the process gets to take its lock."""
+
+
+def create(plan: StudyPlan, runs_dir: Path) -> StudyDir:
+    """Make the folder of a new study. Raises `RunsError`."""
+    name = plan.config.name or f"{plan.kind}-{plan.config.dataset}"
+    study = StudyDir(writing.make_experiment(runs_dir, replace(plan.config, name=name)).path)
+    try:
+        study.write(plan)
+    except OSError as error:
+        raise RunsError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
+    return study
+
+
+def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
+    """Start the process that trains `study`; return once it has begun. Raises `LaunchError`."""
+    if study.running:
+        raise LaunchError(f"{study.id} is running already: '{command_line('attach', study.path)}' shows it")
+    try:
+        log = open_to_write(study.log, os.O_APPEND)
+    except OSError as error:
+        raise LaunchError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
+    try:
+        process = children.python(
+            "tui_attn.study.runner",
+            study.path.absolute(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        if liveness.holder(study.lock) == process.pid:
+            return process
+        wait(0.02)
+    if process.poll() == 0:
+        return process
+    raise LaunchError(f"{study.id} could not start: {last_words(study)}")
+
+
+def stop(study: StudyDir) -> bool:
+    """Have the study stop after the step in progress; whether it was running."""
+    return liveness.signal_holder(study.lock, signal.SIGTERM)
+
+
+def last_words(study: StudyDir) -> str:
+    """The last line of its log."""
+    try:
+        lines = study.log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
+
+
+def main(arguments: list[str]) -> int:
+    """Train the study in the folder that `arguments` names."""
+    os.umask(0o077)
+    open_standard_streams()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    study = StudyDir(Path(arguments[0]))
+    with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
+        try:
+            lock = liveness.Lock(study.lock)
+            try:
+                return _Runner(study, signals).run()
+            finally:
+                lock.release()
+        except BlockingIOError:
+            return _give_up("another process trains this study")
+        except (RunsError, LaunchError, DataError, ConfigError, OSError) as error:
+            return _give_up(str(error))
+
+
+def _give_up(reason: str) -> int:
+    print(reason.replace("\n", ": "), file=sys.stderr)  # noqa: T201 - this is study.log
+    return 1
+
+
+class _StoppedError(Exception):
+    """The study was told to stop, or one of its experiments was."""
+
+
+class _Runner:
+    def __init__(self, study: StudyDir, signals: Signals) -> None:
+        self._study, self._signals = study, signals
+
+    def run(self) -> int:
+        plan = self._study.plan()
+        try:
+            for cell in plan.cells:
+                self._train(plan.cell_config(cell), cell)
+            if plan.selects:
+                if not plan.winners:  # chosen once: a later choice would open the test set again
+                    plan = self._study.change(winners=choose_winners(self._study, plan))
+                for cell in plan.finals:
+                    self._train(plan.cell_config(cell), cell)
+        except _StoppedError:
+            return 0
+        return 0
+
+    def _train(self, config: ExperimentConfig, cell: Cell) -> None:
+        """Start or resume the experiment of `cell`, and wait until it has ended."""
+        member = self._study.member(cell)
+        self._check_stopped()
+        supervisor: subprocess.Popen[bytes] | None = None
+        if not self._study.begun(cell):
+            if member.path.exists():  # a start that was killed before it wrote the manifest
+                shutil.rmtree(member.path)
+            supervisor = starting.start(
+                config, runs_dir=self._study.path, id_=cell.id, tell=_tell, wait=self._signals.wait
+            ).supervisor
+        elif not supervisor_alive(member):
+            with contextlib.suppress(starting.NothingToResumeError):
+                supervisor = starting.resume(member, tell=_tell, wait=self._signals.wait).supervisor
+        self._wait(member, supervisor)
+        if read_state(member).state.state == "stopped":
+            raise _StoppedError
+
+    def _wait(self, member: ExperimentDir, supervisor: subprocess.Popen[bytes] | None) -> None:
+        told = False
+        while supervisor.poll() is None if supervisor is not None else supervisor_alive(member):
+            if self._signals.received and not told:
+                control.send(member, "stop")
+                told = True
+            self._signals.wait(TICK)
+
+    def _check_stopped(self) -> None:
+        if self._signals.received:
+            raise _StoppedError
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is study.log
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
