@@ -131,7 +131,7 @@ def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
         console.say(f"nothing is in the trash of {safe_text(runs_dir, one_line=True)}")
     for item in items:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.since))
-        name = "damaged" if item.manifest is None else item.manifest.config.name or ""
+        name = "damaged" if item.manifest is None and not item.study else item.name or ""
         print_line(f"{item.id}  deleted {when}  {safe_text(name, one_line=True)}".rstrip())
 
 

@@ -20,16 +20,27 @@ from tui_attn.system.text import command_line, duration, percent, safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.follower import Follower
+    from tui_attn.experiment.study import StudyDir
     from tui_attn.history.entries import Entry
 
 MODELS_WIDTH = 24
 """Characters of the models in a list of experiments."""
 
 
-@command(RESULTS, "ls", "ls --json | jq '.[0]'")
-def ls(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> int:
-    """List the experiments, newest first."""
-    return list_experiments(runs_dir, as_json=as_json)
+@command(RESULTS, "ls", "ls lr-sweep                the experiments of a study", "ls --json | jq '.[0]'")
+def ls(
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="List the experiments of this study.")] = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> int:
+    """List the experiments and studies, newest first."""
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.experiment.study import find_study
+
+    found = None if study is None else find_study(runs_dir, study)
+    if study is not None and found is None:
+        raise RunsError(f"no study '{safe_text(study, one_line=True)}': 'tui-attn ls' lists those there are")
+    return list_experiments(runs_dir if found is None else found.path, as_json=as_json)
 
 
 @command(
@@ -57,8 +68,11 @@ def compare(
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.manifest import RunsError
+    from tui_attn.experiment.study import find_study
 
     names: list[str] | list[None] = experiments or [None]
+    if len(names) == 1 and (study := find_study(runs_dir, names[0])):
+        return _compare_study(study, as_json=as_json, report=report)
     folders = [find_experiment(runs_dir, name) for name in names]
     folder = folders[0].path if len(set(folders)) == 1 else None
     if folder is None:
@@ -76,6 +90,21 @@ def compare(
         return 0
     for line in comparison_table(summary, remarks, width=output_width(), folder=folder):
         print_line(line)
+    return 0
+
+
+def _compare_study(study: StudyDir, *, as_json: bool, report: Path | None) -> int:
+    from tui_attn.cli.studying import print_study
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.report import ReportError
+    from tui_attn.report.study import write_study
+
+    if report is not None:
+        try:
+            say(f"the report is in {write_study(study, report.expanduser())}")
+        except ReportError as error:
+            raise RunsError(str(error)) from None
+    print_study(study, as_json=as_json)
     return 0
 
 
@@ -204,6 +233,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         "created": entry.created,
         "seconds": entry.seconds,
         "troubles": list(entry.troubles),
+        "study": entry.study or None,
     }
 
 
@@ -275,6 +305,8 @@ def _verdict(entry: Entry) -> str:
     """The model furthest ahead of base: its difference in points, and what the seeds say of it."""
     from tui_attn.compare.wording import points
 
+    if entry.study:
+        return f"{entry.study}, see compare"
     if entry.best is None:
         return "–"
     said = (entry.best.verdict or "no look yet").replace("no difference", "no diff.")

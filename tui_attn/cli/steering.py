@@ -13,6 +13,7 @@ from tui_attn.system.text import command_line, duration, safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.folders import ExperimentDir
+    from tui_attn.experiment.study import StudyDir
 
 ACKNOWLEDGED_WITHIN = 15.0
 """Seconds that a supervisor gets to acknowledge a command."""
@@ -48,6 +49,30 @@ def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
     return _steer("retry", experiment, run, runs_dir)
 
 
+def _stop_study(study: StudyDir) -> int:
+    """Stop the experiment in training, and begin no other."""
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.study import runner
+
+    if not runner.stop(study):
+        raise RunsError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
+    while study.running:
+        time.sleep(0.1)
+    say(f"{study.id} is stopped: '{command_line('resume', study.path)}' continues it")
+    return 0
+
+
+def _in_training(study: StudyDir) -> ExperimentDir:
+    """The experiment of a study that is being trained. Raises `RunsError`."""
+    from tui_attn.experiment.manifest import RunsError
+    from tui_attn.experiment.ownership import supervisor_alive
+
+    for folder in study.members():
+        if supervisor_alive(folder):
+            return folder
+    raise RunsError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
+
+
 def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -> int:
     """Send a command to a running experiment and wait for its answer."""
     from tui_attn.experiment.finding import find_experiment
@@ -55,9 +80,15 @@ def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -
     from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.ownership import supervisor_alive
     from tui_attn.experiment.reducer import EXPERIMENT_ENDED
+    from tui_attn.experiment.study import find_study
     from tui_attn.launch import control
 
-    folder = find_experiment(runs_dir, experiment)
+    if study := find_study(runs_dir, experiment):
+        if name == "stop" and run is None:
+            return _stop_study(study)
+        folder = _in_training(study)
+    else:
+        folder = find_experiment(runs_dir, experiment)
     state = read_state(folder).state
     if not supervisor_alive(folder):
         if state.state == "finished" or (state.state in EXPERIMENT_ENDED and name in {"pause", "stop", "skip"}):

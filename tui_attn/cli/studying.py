@@ -202,6 +202,17 @@ def run_study(
         return watch_study(study, as_json=as_json, signals=signals, process=process, own=True)
 
 
+def resume_study(context: typer.Context, study: StudyDir, *, no_ui: bool, as_json: bool, detach: bool) -> int:
+    """Continue a study that nobody trains; of a finished one, print what it found."""
+    from tui_attn.study.analysis import read_results
+
+    if read_results(study).state == "finished":
+        print_study(study, as_json=as_json)
+        return 0
+    how = {"no_ui": no_ui, "as_json": as_json, "detach": detach}
+    return run_study(context, study, **how, greeting=f"resuming {study.id}")
+
+
 def show_study(context: typer.Context, study: StudyDir) -> int:
     """Show the experiments of a study as a history; each can be opened. Afterwards, what was found so far."""
     from tui_attn.study.analysis import read_results

@@ -141,9 +141,16 @@ def attach(
     mouse: Mouse = None,
     theme: Theme = None,
 ) -> int:
-    """Show an experiment, live or ended; leaving it doesn't stop it."""
+    """Show an experiment or a study, live or ended; leaving it doesn't stop it."""
     from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.study import find_study
 
+    if study := find_study(runs_dir, experiment):
+        from tui_attn.cli import studying
+
+        if not (no_ui or as_json) and full_screen():
+            return studying.show_study(context, study)
+        return studying.watch_study(study, as_json=as_json)
     return show(context, find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
 
 
@@ -155,12 +162,17 @@ def wait(
     ] = None,
     runs_dir: RunsDir = RUNS,
 ) -> int:
-    """Wait until an experiment ends, and return its exit code."""
+    """Wait until an experiment or a study ends, and return its exit code."""
     from tui_attn.cli import lines
     from tui_attn.experiment.finding import find_experiment
+    from tui_attn.experiment.study import find_study
 
     if timeout is not None and math.isnan(timeout):
         raise ConfigError("must be a number of seconds, not nan", "timeout")
+    if study := find_study(runs_dir, experiment):
+        from tui_attn.cli.studying import watch_study
+
+        return watch_study(study, silent=True, timeout=timeout)
     return lines.watch(find_experiment(runs_dir, experiment), own=False, silent=True, timeout=timeout)
 
 
@@ -180,12 +192,17 @@ def resume(
     theme: Theme = None,
     trust_code: TrustCode = False,
 ) -> int:
-    """Continue a stopped, failed or interrupted experiment, and show it."""
+    """Continue a stopped, failed or interrupted experiment or study, and show it."""
     from tui_attn.cli.reporters import print_result
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
+    from tui_attn.experiment.study import find_study
     from tui_attn.launch import starting
 
+    if study := find_study(runs_dir, experiment):
+        from tui_attn.cli.studying import resume_study
+
+        return resume_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach)
     folder = find_experiment(runs_dir, experiment)
     with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
         try:

@@ -154,6 +154,10 @@ class StudyDir:
         """The experiment of `cell`, which may not have begun."""
         return ExperimentDir(self.path / cell.id)
 
+    def members(self) -> Iterator[ExperimentDir]:
+        """Its experiments that have begun, newest first. Raises `RunsError`."""
+        return experiments(self.path)
+
     def begun(self, cell: Cell) -> bool:
         """Whether the experiment of `cell` has begun."""
         return self.member(cell).manifest.is_file()

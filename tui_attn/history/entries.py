@@ -24,12 +24,13 @@ from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.history import organize
 from tui_attn.history.tail_summary import summarise_tail
 from tui_attn.system.files import read_json, user_folder, write_atomically
 from tui_attn.system.text import has_control_characters, safe_text
 
-_VERSION = 4
+_VERSION = 5
 """Of the cache's format; a cache of another version is ignored."""
 
 Stamp = tuple[int, ...]
@@ -67,6 +68,8 @@ class Entry:
     """Why it can't be read."""
     troubles: tuple[str, ...] = ()
     """Which of its logs can't be read, and why."""
+    study: str = ""
+    """Of a study, which stands for its experiments: `sweep` or `curve`."""
 
     @property
     def ended(self) -> bool:
@@ -77,7 +80,7 @@ class Entry:
     def words(self) -> str:
         """The text that a filter searches, in lower case."""
         models = " ".join(self.models)
-        return f"{self.id} {self.name} {self.note} {self.dataset} {models} {self.state}".lower()
+        return f"{self.id} {self.name} {self.note} {self.dataset} {models} {self.state} {self.study}".lower()
 
 
 class History:
@@ -157,8 +160,41 @@ def read_entry(folder: ExperimentDir) -> Entry | None:
     return entry if pairing is None else replace(entry, best=pairing.result())
 
 
+def _read_study(study: StudyDir) -> Entry:
+    """A study as one entry: its runs are those of all its experiments."""
+    try:
+        plan = study.plan()
+    except RunsError as error:
+        return Entry(id=study.id, state="damaged", created=0.0, reason=safe_text(error, one_line=True))
+    config, members = plan.config, [study.member(cell) for cell in (*plan.cells, *plan.finals) if study.begun(cell)]
+    known = [found[0] for member in members if (found := _read(member)) is not None]
+    runs = len(config.models) * config.seeds * (len(plan.cells) + plan.selects)
+    ended = sum(entry.runs for entry in known if entry.ended)
+    finished = sum(entry.finished for entry in known)
+    over = "stopped" if ended < runs else "finished" if finished == runs else "failed"
+    words = [f"{plan.kind} of {len(plan.cells)} cells", *(cell.label for cell in plan.cells)]
+    return Entry(
+        id=study.id,
+        state="running" if study.running else over,
+        created=plan.created,
+        name=safe_text(config.name or "", one_line=True),
+        dataset=safe_text(config.dataset, one_line=True),
+        models=config.models,
+        seeds=config.seeds,
+        epochs=max((entry.epochs for entry in known), default=config.epochs),
+        facts=safe_text(" · ".join(words), one_line=True)[:400],
+        finished=finished,
+        runs=runs,
+        accuracy=None if plan.selects else max((each.accuracy for each in known if each.accuracy), default=None),
+        seconds=sum(entry.seconds or 0 for entry in known) or None,
+        study=plan.kind,
+    )
+
+
 def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
     """The entry without a verdict, and the runs that decide it."""
+    if is_study(folder.path):
+        return _read_study(StudyDir(folder.path)), None
     try:
         manifest = folder.manifest_data()
     except RunsError as error:
@@ -216,7 +252,7 @@ def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | Non
 
 def _settled(entry: Entry) -> bool:
     """Whether the entry is valid as long as its files don't change: a live state also depends on processes."""
-    return entry.ended or entry.state == "damaged"
+    return not entry.study and (entry.ended or entry.state == "damaged")
 
 
 def _stamp(folder: ExperimentDir) -> Stamp:
@@ -261,7 +297,9 @@ def keep(history: History) -> None:
     """Cache ended experiments; errors are ignored."""
     path = _cache_file(history.runs_dir)
     entries = {
-        id_: {"stamp": stamp, "entry": to_json(entry)} for id_, (stamp, entry) in history.known.items() if entry.ended
+        id_: {"stamp": stamp, "entry": to_json(entry)}
+        for id_, (stamp, entry) in history.known.items()
+        if entry.ended and not entry.study
     }
     if path is None:
         return
@@ -279,7 +317,7 @@ def _cache_file(runs_dir: Path) -> Path | None:
 
 _FIELDS = tuple(field.name for field in fields(Entry))
 _KINDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (str, ("id", "state", "name", "dataset", "facts", "reason")),
+    (str, ("id", "state", "name", "dataset", "facts", "reason", "study")),
     (int, ("seeds", "epochs", "finished", "runs")),
     (float, ("created",)),
     ((float, type(None)), ("accuracy", "seconds")),

@@ -20,6 +20,7 @@ from tui_attn.experiment.folders import ID, TRASH, ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.study import StudyDir, find_study, is_study
 from tui_attn.experiment.writing import check_owner, rename_manifest
 from tui_attn.system import liveness
 from tui_attn.system.files import exclusive, read_json, sync_folder, write_atomically
@@ -51,7 +52,10 @@ class Trashed:
     since: float
     """When it was deleted, unix seconds."""
     manifest: Manifest | None
-    """None when it is damaged."""
+    """None when it is damaged, and of a study."""
+    name: str | None = None
+    """Its display name."""
+    study: bool = False
 
 
 def annotations_path(folder: ExperimentDir) -> Path:
@@ -113,6 +117,10 @@ def rename(folder: ExperimentDir, name: str) -> None:
     check_name(name)
     check_owner(folder, _ALLOWED)
     with _saying(folder, "write to"):
+        if is_study(folder.path):
+            study = StudyDir(folder.path)
+            study.change(config=replace(study.plan().config, name=name.strip() or None))
+            return
         rename_manifest(folder, name.strip() or None)
 
 
@@ -121,7 +129,8 @@ def find_any(runs_dir: Path, name: str) -> ExperimentDir:
     place = runs_dir / name
     if ID.fullmatch(name) and not place.is_symlink() and is_ours(place):
         return ExperimentDir(place.absolute())
-    return find_experiment(runs_dir, name)
+    study = find_study(runs_dir, name)
+    return find_experiment(runs_dir, name) if study is None else ExperimentDir(study.path)
 
 
 def trash(folder: ExperimentDir) -> Trashed:
@@ -184,11 +193,11 @@ def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
 
 
 def _name(item: Trashed) -> str | None:
-    return None if item.manifest is None else item.manifest.config.name
+    return item.name
 
 
 def _is_trashed(path: Path) -> bool:
-    return ID.fullmatch(path.name.partition(_AGAIN)[0]) is not None and is_ours(path)
+    return ID.fullmatch(path.name.partition(_AGAIN)[0]) is not None and (is_ours(path) or is_study(path))
 
 
 def _trashed(folder: ExperimentDir) -> Trashed:
@@ -200,7 +209,11 @@ def _trashed(folder: ExperimentDir) -> Trashed:
         since = folder.path.stat().st_ctime  # the kernel's own note of the move
     except OSError:
         since = 0.0
-    return Trashed(folder, folder.id.partition(_AGAIN)[0], since, manifest)
+    name, study = None if manifest is None else manifest.config.name, is_study(folder.path)
+    if study:
+        with contextlib.suppress(RunsError):
+            name = StudyDir(folder.path).plan().config.name
+    return Trashed(folder, folder.id.partition(_AGAIN)[0], since, manifest, name, study)
 
 
 def _free(bin_: Path, id_: str) -> Path:
@@ -216,6 +229,10 @@ def _free(bin_: Path, id_: str) -> Path:
 def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
     """Hold the supervisor's lock. Raises `RunsError` while a supervisor or a worker is alive."""
     refusal = f"{folder.id} is running: '{command_line('stop', folder.path)}' first"
+    if is_study(folder.path):
+        study = StudyDir(folder.path)
+        if study.running or any(supervisor_alive(member) for member in study.members()):
+            raise RunsError(refusal)
     workers = [path / "lock" for path in folder.path.iterdir() if path.is_dir() and not path.is_symlink()]
     if supervisor_alive(folder) or any(liveness.holder(lock) is not None for lock in workers):
         raise RunsError(refusal)

@@ -40,6 +40,8 @@ def _row(label: str, *pieces: Piece) -> Row:
 
 def _result(entry: Entry) -> list[Piece]:
     best = entry.best
+    if entry.study:
+        return [(f"a {entry.study}: enter lists its experiments, c compares them", "normal")]
     if best is None:
         return [("no difference from base to show", "muted")]
     if best.verdict is None:

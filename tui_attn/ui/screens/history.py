@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.study import StudyDir
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry
 from tui_attn.ui import history_words as words
@@ -189,8 +190,10 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self.action_open()
 
     def action_open(self) -> None:
-        """Open the experiment."""
-        if self.selected is not None:
+        """Open the experiment, or the list of a study's experiments."""
+        if self.selected is not None and self.selected.study:
+            self.app.push_screen(HistoryScreen(self.folder(self.selected).path, HistoryView()))
+        elif self.selected is not None:
             try:
                 app_of(self).open_experiment(self.folder(self.selected))
             except RunsError as error:
@@ -219,6 +222,11 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         from tui_attn.ui.screens.comparison import ComparisonScreen
 
         chosen = self.view.chosen or ([] if self.selected is None else [self.selected])
+        if studies := [entry for entry in chosen if entry.study]:
+            from tui_attn.ui.screens.study_page import StudyScreen
+
+            self.app.push_screen(StudyScreen(StudyDir(self.folder(studies[0]).path)))
+            return
         folders = [self.folder(entry) for entry in chosen]
 
         def pooled() -> Any:

@@ -58,7 +58,8 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         for at, item in enumerate(self._items):
             here = at == self._at
             config = None if item.manifest is None else item.manifest.config
-            what = "damaged" if config is None else f"{config.name or '–'} · {config.dataset}"
+            what = f"{item.name or '–'} · {'a study' if config is None else config.dataset}"
+            what = "damaged" if config is None and not item.study else what
             rows.append(
                 Row(
                     (

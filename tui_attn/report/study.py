@@ -1,0 +1,128 @@
+"""The page on a study: what its text says, with pictures of its intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from tui_attn import __version__
+from tui_attn.compare.pairs import BASE
+from tui_attn.experiment.study import StudyDir
+from tui_attn.report.figures import FAINT, INK, Picture, ink, look, marker, picture
+from tui_attn.report.output import write_files
+from tui_attn.report.page import environment, model_colors
+from tui_attn.study.analysis import CellResult, StudyResults, Versus, read_results
+from tui_attn.study.tables import (
+    cell_rows,
+    cells_title,
+    final_title,
+    remarks,
+    slope_label,
+    slope_rows,
+    slope_title,
+    title,
+)
+from tui_attn.system.text import safe_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAGE = "index.html"
+
+
+def write_study(study: StudyDir, folder: Path) -> Path:
+    """Write the page and its pictures into `folder`, and return the page's path. Raises `ReportError`, `RunsError`."""
+    found = read_results(study)
+    with look(found.models):
+        pictures = study_pictures(found)
+    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
+    page = (
+        environment()
+        .get_template("study.html.j2")
+        .render(
+            title=safe_text(found.name or found.study, one_line=True),
+            what=title(found),
+            slopes=slope_rows(found) if found.slopes else [],
+            finals=cell_rows(found.finals) if found.finals else [],
+            finals_title=final_title(found),
+            cells=cell_rows(found.cells, list(found.winners.items())),
+            cells_title=cells_title(found),
+            pictures=pictures,
+            remarks=remarks(found),
+            style=Markup(style + model_colors()),  # noqa: S704  our own file
+            version=__version__,
+        )
+    )
+    contents = {f"pictures/{each.name}.svg": each.svg for each in pictures}
+    contents |= {f"pictures/{each.name}.png": each.png for each in pictures}
+    write_files(folder, contents | {PAGE: page.encode("utf-8")}, last=PAGE)
+    return folder / PAGE
+
+
+def study_pictures(found: StudyResults) -> list[Picture]:
+    """Of a curve the differences by size and their slopes; of a sweep the differences by cell."""
+    pictures = []
+    if found.slopes:
+        pictures.append(_curve(found))
+        rows = [(slope_label(each), each.model, each.versus) for each in found.slopes]
+        pictures.append(_forest("slopes", f"The {slope_title(found)}, with 95 % intervals.", rows))
+    for name, cells, where in (("finals", found.finals, " on the test set"), ("differences", found.cells, "")):
+        shown = [(f"{row.label}  {row.model}", row.model, row.versus) for row in cells]
+        rows = [(label, model, versus) for label, model, versus in shown if versus and versus.delta is not None]
+        if rows and not (found.slopes and name == "differences"):
+            pictures.append(_forest(name, f"Differences from {BASE}{where}, points, with 95 % intervals.", rows))
+    return pictures
+
+
+def _curve(found: StudyResults) -> Picture:
+    """Differences from base against the size of the training data, in a logarithmic scale."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axhline(0, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+        for place, model in enumerate(found.models):
+            _draw_model(axes, model, [row for row in found.cells if row.model == model], 1 + 0.02 * place)
+        sizes = sorted({row.size for row in found.cells if row.size})
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set_xlabel("training images")
+        axes.set_title(f"difference from {BASE}, points")
+        figure.legend(loc="outside lower center", ncols=3)
+
+    caption = f"Differences from {BASE} at equal steps, with 95 % intervals; places are moved apart a little."
+    return picture("curve", caption, caption, draw, height=3.2)
+
+
+def _draw_model(axes: Axes, model: str, rows: Sequence[CellResult], shift: float) -> None:
+    known = [(row.size, row.versus) for row in rows if row.size and row.versus and row.versus.delta is not None]
+    if not known:
+        return
+    xs = [size * shift for size, _ in known]
+    axes.plot(
+        xs, [100 * (versus.delta or 0) for _, versus in known], marker=marker(model), color=ink(model), label=model
+    )
+    for x, (_, versus) in zip(xs, known, strict=True):
+        if versus.ci95 is not None:
+            axes.plot([x, x], [100 * end for end in versus.ci95], color=ink(model), linewidth=1)
+
+
+def _forest(name: str, caption: str, rows: Sequence[tuple[str, str, Versus]]) -> Picture:
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axvline(0, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+        for place, (_, model, versus) in enumerate(reversed(rows)):
+            if versus.ci95 is not None:
+                axes.plot([100 * end for end in versus.ci95], [place, place], color=ink(model), linewidth=1.8)
+            axes.plot([100 * (versus.delta or 0)], [place], marker=marker(model), color=ink(model), markersize=6)
+        axes.set_yticks(range(len(rows)), [label for label, _, _ in reversed(rows)])
+        axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
+        axes.grid(axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_title("points")
+
+    return picture(name, caption, caption, draw, height=0.9 + 0.3 * len(rows), width=6.0)
