@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.recorded import T0, record
 from tests.study.making import curve, write_member, write_study
+from tui_attn.compare.remarks import find_remarks
+from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.study import StudyDir, StudyPlan
+from tui_attn.experiment.writing import write_manifest
 from tui_attn.study.analysis import choose_winners, read_results, results_json, slope
 from tui_attn.study.tables import forest, study_lines
 
@@ -174,3 +179,20 @@ def test_a_forest_puts_intervals_where_they_are() -> None:
     lines = forest("points", [("a", 0.01, (0.0, 0.02)), ("b", None, None)], 60)
     assert lines[1].index("●") - lines[1].index("╂") == pytest.approx(lines[1].rindex("╂") - lines[1].index("●"), abs=1)
     assert lines[1].index("╂") == lines[2].index("┊"), "its lower end is 0"
+
+
+def test_experiments_of_studies_count_as_comparisons_and_say_whose_they_are(tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path, replace(CONFIG, models=("base", "se")), [{"lr": 0.001}, {"lr": 0.01}], [FIRST, SECOND]
+    )
+    for member in study.members():
+        for run in member.path.glob("*-s*"):
+            (run / "predictions.npz").write_bytes(b"")
+    later = record(tmp_path, config=config)
+    write_manifest(later, replace(later.manifest_data(), created=T0 + 9))
+    found = read_state(later)
+    said = find_remarks(found, summarise(found))
+    assert any("the 3rd comparison of se with base on this data here" in remark for remark in said)
+    member = read_state(study.member(study.plan().cells[0]))
+    said = find_remarks(member, summarise(member))
+    assert any("one experiment of a study, and its verdicts are not adjusted" in remark for remark in said)

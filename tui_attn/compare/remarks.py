@@ -15,6 +15,7 @@ from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import has_gates, twin_of
 from tui_attn.experiment.reducer import RUN_ENDED
+from tui_attn.experiment.study import is_study
 from tui_attn.system.text import command_line, percent, safe_text
 
 _MOST = 5
@@ -29,6 +30,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
     folder = experiment.folder.path if commands and not summary.experiments else None
     return [
         *_validation(experiment),
+        *_study(experiment, summary),
         *_models(summary, any(run.gates for run in experiment.state.runs.values())),
         *_unfinished(summary.runs, summary.epochs, folder),
         *_diverged(summary),
@@ -48,6 +50,15 @@ def _validation(experiment: Experiment) -> Iterable[str]:
     held_out = experiment.manifest.config.validation
     if held_out:
         yield f"accuracies are of {held_out:,} training images held out for each seed: the test set was not opened"
+
+
+def _study(experiment: Experiment, summary: Summary) -> Iterable[str]:
+    folder = experiment.folder.path.absolute().parent
+    if not summary.experiments and is_study(folder):
+        yield (
+            "this is one experiment of a study, and its verdicts are not adjusted for the others:"
+            f" '{command_line('compare', folder)}' shows those that are"
+        )
 
 
 def _models(summary: Summary, gates: bool) -> Iterable[str]:
@@ -216,13 +227,11 @@ def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:
 def _earlier(experiment: Experiment) -> Iterable[set[str]]:
     """The models with results of each earlier experiment on the same data."""
     this, own = experiment.manifest, experiment.folder.path.absolute()
-    runs_dir = own.parent.parent if own.parent.name == TRASH else own.parent
+    home = own.parent if is_study(own.parent) else own
+    runs_dir = home.parent.parent if home.parent.name == TRASH else home.parent
     for place in (runs_dir, runs_dir / TRASH):
-        try:
-            folders = [] if place.is_symlink() else [path for path in place.iterdir() if not path.is_symlink()]
-        except OSError:
-            continue
-        for folder in folders:
+        folders = _folders(place)
+        for folder in (*folders, *(member for path in folders if is_study(path) for member in _folders(path))):
             try:
                 manifest = ExperimentDir(folder).manifest_data()
             except RunsError:
@@ -232,6 +241,13 @@ def _earlier(experiment: Experiment) -> Iterable[set[str]]:
             if same and manifest.created < this.created and folder != own:
                 models = manifest.config.models
                 yield {model for model in models if any(folder.glob(f"{model}-s*/predictions.npz"))}
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return [] if place.is_symlink() else [path for path in place.iterdir() if not path.is_symlink()]
+    except OSError:
+        return []
 
 
 def _predictions(experiment: Experiment, summary: Summary) -> Iterable[str]:

@@ -111,6 +111,7 @@ class StudyPlan:
         custom = tuple(model for model in config.custom_models if model.name in models)
         return replace(
             config,
+            name=f"final {cell.label}".strip(),
             models=models,
             custom_models=custom,
             controls=False,
