@@ -1,6 +1,6 @@
 """A sweep that is killed twice against one that is left alone: `python -m benchmarks.killed_sweep`.
 
-3 learning rates x 3 models x 5 seeds on 2,000 images of Fashion-MNIST, one epoch each. At a random moment in the first
+3 learning rates x 3 models x 5 seeds on 2,000 images of Fashion-MNIST, one epoch each, 1,000 test images. At a random moment in the first
 half, and at another in the second, SIGKILL goes to everything: the study's process, the supervisor and the workers.
 `tui-attn resume` takes it up. The tables must be equal, and so must the weights of all 45 runs.
 """
@@ -91,7 +91,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="killed-sweep-"))
     rng = random.Random(arguments.seed)
-    options = ("--dataset", arguments.dataset, "--train-limit", str(arguments.images))
+    options = ("--dataset", arguments.dataset, "--train-limit", str(arguments.images), "--test-limit", "1000")
 
     begun = time.monotonic()
     alone = sweep(folder / "alone", *options, "--no-ui")

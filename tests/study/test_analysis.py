@@ -182,9 +182,8 @@ def test_a_forest_puts_intervals_where_they_are() -> None:
 
 
 def test_experiments_of_studies_count_as_comparisons_and_say_whose_they_are(tmp_path: Path) -> None:
-    study = write_study(
-        tmp_path, replace(CONFIG, models=("base", "se")), [{"lr": 0.001}, {"lr": 0.01}], [FIRST, SECOND]
-    )
+    config = replace(CONFIG, models=("base", "se"))
+    study = write_study(tmp_path, config, [{"lr": 0.001}, {"lr": 0.01}], [FIRST, SECOND])
     for member in study.members():
         for run in member.path.glob("*-s*"):
             (run / "predictions.npz").write_bytes(b"")
