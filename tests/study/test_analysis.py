@@ -192,6 +192,6 @@ def test_experiments_of_studies_count_as_comparisons_and_say_whose_they_are(tmp_
     found = read_state(later)
     said = find_remarks(found, summarise(found))
     assert any("the 3rd comparison of se with base on this data here" in remark for remark in said)
-    member = read_state(study.member(study.plan().cells[0]))
-    said = find_remarks(member, summarise(member))
+    one = read_state(study.member(study.plan().cells[0]))
+    said = find_remarks(one, summarise(one))
     assert any("one experiment of a study, and its verdicts are not adjusted" in remark for remark in said)
