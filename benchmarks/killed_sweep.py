@@ -1,8 +1,8 @@
 """A sweep that is killed twice against one that is left alone: `python -m benchmarks.killed_sweep`.
 
-3 learning rates x 3 models x 5 seeds on 2,000 images of Fashion-MNIST, one epoch each, 1,000 test images. At a random moment in the first
-half, and at another in the second, SIGKILL goes to everything: the study's process, the supervisor and the workers.
-`tui-attn resume` takes it up. The tables must be equal, and so must the weights of all 45 runs.
+3 learning rates x 3 models x 5 seeds on 2,000 images of Fashion-MNIST, one epoch each, tested on 1,000. At a random
+moment in the first half, and at another in the second, SIGKILL goes to everything: the study's process, the supervisor
+and the workers. `tui-attn resume` takes it up. The tables must be equal, and so must the weights of all 45 runs.
 """
 
 import argparse

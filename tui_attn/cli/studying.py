@@ -161,12 +161,19 @@ def _begin(
     as_json: bool,
     detach: bool,
 ) -> int:
-    from tui_attn.launch import devices
+    from tui_attn import data
+    from tui_attn.launch import choosing, devices, placement
     from tui_attn.study import runner
     from tui_attn.study.cells import time_words
 
+    plan = replace(plan, config=replace(plan.config, dataset=data.parse_dataset(plan.config.dataset)))
     config = plan.config
-    chosen = devices.choose(config.device, devices.probe())
+    spec = config.engine
+    chosen = (
+        choosing.choose_and_tell(config, devices.probe(), console.say)
+        if spec.here
+        else placement.chosen_devices(config, spec)
+    )
     runs = len(config.models) * config.seeds
     total = runs * (len(plan.cells) + plan.selects)
     more = ", then the best of each model with new seeds" if plan.selects else ""
