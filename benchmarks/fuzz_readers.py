@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["tui_attn"]):
     from tui_attn.cli import config_file
     from tui_attn.compare import archives, predictions
     from tui_attn.compare.remarks import find_remarks
-    from tui_attn.compare.summary import summarise
+    from tui_attn.compare.summary import summarise, summary_json
     from tui_attn.compare.text_tables import comparison_table
     from tui_attn.engines import workers
     from tui_attn.experiment import config, durations, events, options
@@ -122,7 +122,7 @@ def fold(data: bytes) -> None:
         assert 0 <= each.progress <= 1
         assert each.step >= 0
     summary = summarise(follower)
-    json.dumps(summary)
+    json.dumps(summary_json(summary), allow_nan=False)
     for line in comparison_table(summary, find_remarks(follower, summary), width=100):
         assert not text.has_control_characters(line)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.system.children import Folder
 from tui_attn.system.files import sync_folder
+from tui_attn.system.plain_file import NotAFileError
 from tui_attn.system.text import safe_text
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -88,12 +89,12 @@ class RunDir:
         """Create the folder with its subfolders, mode 0700. Raises `OSError`, also where one is a symbolic link."""
         for folder in (self.path, self.checkpoints, self.probes):
             if folder.is_symlink():
-                raise OSError(errno.ELOOP, "is a symbolic link, which is not followed", str(folder))
+                raise NotAFileError(errno.ELOOP, "it is a symbolic link, which is not followed", str(folder))
             try:
                 folder.mkdir(mode=0o700)
             except FileExistsError:
                 if not folder.is_dir():
-                    raise
+                    raise NotAFileError(errno.ENOTDIR, "it is no folder", str(folder)) from None
             else:
                 sync_folder(folder.parent)
 

@@ -14,7 +14,7 @@ from tui_attn.experiment.config import PRECISIONS, ExperimentConfig, Plan
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
-from tui_attn.system.plain_file import NotAFileError, open_to_read
+from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
 FORMAT = "tui-attn"
@@ -186,8 +186,6 @@ def _why_unreadable(path: Path) -> str:
         os.close(open_to_read(path))
     except FileNotFoundError:
         return "is missing"
-    except NotAFileError:
-        return "is damaged"
     except OSError as error:
         return f"can't be read ({error.strerror})"
     return "is damaged"

@@ -10,8 +10,16 @@ from pathlib import Path
 _SAFE = os.O_CLOEXEC | os.O_NONBLOCK
 
 
+_LINK = "it is a symbolic link"
+_PROBLEMS = {errno.ELOOP: _LINK, errno.EMLINK: _LINK, errno.EISDIR: "it is a folder", errno.ENXIO: "it is no file"}
+"""What `open` says of something that is not a regular file; BSD says EMLINK of a link."""
+
+
 class NotAFileError(OSError):
-    """The path names something that is not a regular file, or a file that has other names too."""
+    """The path names something else than it must: a link, a pipe, a file that has other names too."""
+
+    def __str__(self) -> str:
+        return f"{Path(os.fsdecode(self.filename)).name}: {self.strerror}"
 
 
 def open_to_read(path: Path, *, follow_links: bool = False) -> int:
@@ -19,8 +27,7 @@ def open_to_read(path: Path, *, follow_links: bool = False) -> int:
 
     Raises `OSError`: `NotAFileError` for a folder, a pipe or a device, another for a link that isn't to be followed.
     """
-    fd = os.open(path, os.O_RDONLY | _SAFE | (0 if follow_links else os.O_NOFOLLOW))
-    return _checked(fd, path, writing=False)
+    return _checked(path, os.O_RDONLY | (0 if follow_links else os.O_NOFOLLOW))
 
 
 def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool = True, linked: bool = False) -> int:
@@ -31,8 +38,7 @@ def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool
     and a hard link that is not allowed.
     """
     truncate, flags = flags & os.O_TRUNC, flags & ~os.O_TRUNC | (os.O_CREAT if create else 0)
-    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | _SAFE | flags, mode)
-    _checked(fd, path, writing=not linked)
+    fd = _checked(path, os.O_RDWR | os.O_NOFOLLOW | flags, mode, only_name=not linked)
     if truncate:
         try:
             os.ftruncate(fd, 0)
@@ -55,12 +61,18 @@ def read_part(path: Path, size: int, offset: int = 0) -> bytes:
         os.close(fd)
 
 
-def _checked(fd: int, path: Path, *, writing: bool) -> int:
+def _checked(path: Path, flags: int, mode: int = 0, *, only_name: bool = False) -> int:
+    try:
+        fd = os.open(path, flags | _SAFE, mode)
+    except OSError as error:
+        if error.errno in _PROBLEMS:
+            raise NotAFileError(error.errno, _PROBLEMS[error.errno], str(path)) from None
+        raise
     status = os.fstat(fd)
     problem = ""
     if not stat.S_ISREG(status.st_mode):
         problem = "it is no file"
-    elif writing and status.st_nlink > 1:
+    elif only_name and status.st_nlink > 1:
         problem = "it is a hard link to a file that has other names: replace it by a copy"
     if problem:
         os.close(fd)

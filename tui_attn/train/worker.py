@@ -165,9 +165,9 @@ class Worker:
         except DisplacedError:  # whatever would be written now, another worker has written or will
             os._exit(DISPLACED)
         except (Exception, SystemExit) as error:  # the code of a custom model may call sys.exit
-            text = traceback.format_exc()
+            text = traceback.format_exc() if self._context.needs_traceback(error) else None
             with contextlib.suppress(OSError):
-                print(safe_text(text), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
+                print(safe_text(text or f"{run}: {error}"), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
             if self._context.device_is_lost(error):  # another process can still train what this one holds
                 os._exit(DEVICE_LOST)
             try:

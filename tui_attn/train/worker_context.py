@@ -15,6 +15,7 @@ from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
+from tui_attn.system.plain_file import NotAFileError
 from tui_attn.train import tensors
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
@@ -22,7 +23,7 @@ from tui_attn.train.session import PrecisionChangedError, Session
 from tui_attn.train.step import choose_precision
 from tui_attn.train.trainer import NotFiniteError
 
-_TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError)
+_TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError, NotAFileError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
 
 
@@ -92,7 +93,7 @@ class WorkerContext:
         """The open session of `run`."""
         return self._sessions[run]
 
-    def fail(self, run: str, error: BaseException, traceback: str) -> None:
+    def fail(self, run: str, error: BaseException, traceback: str | None) -> None:
         """Record in the log of `run` why it failed, whether it got so far as to be opened or not.
 
         Raises `OSError` when that can't be recorded, `BlockingIOError` where another process writes the log.
@@ -100,15 +101,18 @@ class WorkerContext:
         if isinstance(error, BlockingIOError):
             raise error
         reason = explain(error)
-        shown = None if isinstance(error, _TOLD_IN_FULL) else traceback
         clear_frames(error.__traceback__)  # their local variables hold the network and its activations
         session = self._sessions.get(run)
         if session is not None:
-            session.fail(reason, shown)
+            session.fail(reason, traceback)
             return
         log = LogWriter(self.folder.run(run).events)
-        log.append("ended", state="failed", reason=reason, traceback=shown, epoch=0, step=0, weights_sha256=None)
+        log.append("ended", state="failed", reason=reason, traceback=traceback, epoch=0, step=0, weights_sha256=None)
         log.close()
+
+    def needs_traceback(self, error: BaseException) -> bool:
+        """Whether the message of `error` does not say all there is to say."""
+        return not isinstance(error, _TOLD_IN_FULL)
 
     def device_is_lost(self, error: BaseException) -> bool:
         """Whether every further call of the device would fail too, but not in another process."""
