@@ -1,7 +1,9 @@
 """A disk that really fills up: training waits, says so, and loses nothing. And a disk that can only be read."""
 
 import errno
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +51,17 @@ class Disk:
         """Give it back."""
         self._filler.unlink()
 
+    def fill_with_files(self) -> None:
+        """Take all inodes, which leaves room to append to files."""
+        self._filler.mkdir()
+        with pytest.raises(OSError, match="No space left"):
+            for number in itertools.count():
+                (self._filler / str(number)).touch()
+
+    def remove_files(self) -> None:
+        """Give them back."""
+        shutil.rmtree(self._filler)
+
     def freeze(self) -> None:
         """Make it read-only."""
         eventually(lambda: _mount("-o", "remount,ro", str(self.folder)), "a disk that nobody writes")
@@ -63,10 +76,10 @@ def _mount(*arguments: str) -> bool:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A disk of 16 MB; needs the right to mount one."""
+    """A disk of 16 MB and 400 files; needs the right to mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=16m", "none", str(folder)):
+    if os.getuid() != 0 or not _mount("-t", "tmpfs", "-o", "size=16m,nr_inodes=400", "none", str(folder)):
         pytest.skip("only the superuser may mount a small disk to fill")
     yield Disk(folder)
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
@@ -97,6 +110,25 @@ def test_training_waits_for_room_and_goes_on(
     lab.await_end(experiment)
     assert warnings(experiment) == [FULL, ROOM]
     assert violations(experiment, undisturbed) == []
+
+
+def test_without_inodes_training_waits_and_both_logs_say_so(
+    lab: Lab, undisturbed: dict[str, Reference], disk: Disk
+) -> None:
+    experiment = make_experiment(disk.folder / "runs", models=("base",))
+    lab.start(experiment, worker_faults=("checkpoint-before-write:2:stop",))
+    worker = lab.await_frozen(experiment)
+    disk.fill_with_files()
+    os.kill(worker, signal.SIGCONT)
+    eventually(lambda: warnings(experiment) == [FULL], "the news that the disk is full")
+    run = experiment.run("base-s0").events
+    eventually(lambda: [it["message"] for it in LogReader(run).read() if it.type == "warning"], "the run's own warning")
+    (warned,) = [it["message"] for it in LogReader(run).read() if it.type == "warning"]
+    assert warned == "no room on the disk: this run waits"
+    disk.remove_files()
+    lab.await_end(experiment)
+    assert warnings(experiment) == [FULL, ROOM]
+    assert violations(experiment, {"base-s0": undisturbed["base-s0"]}) == []
 
 
 def test_killed_on_a_full_disk_and_taken_up_when_there_is_room(

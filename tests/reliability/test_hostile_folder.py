@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.conftest import make_experiment
+from tests.reliability.conftest import Lab, make_experiment
+from tests.reliability.invariants import Reference
 from tests.reliability.test_trust import as_another_user, public_folder
 from tui_attn.engines.pipe import WorkerProcess
 from tui_attn.engines.workers import Slot, last_lines
 from tui_attn.experiment.event_log import LogWriter, append_shared
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
 from tui_attn.launch import control
 from tui_attn.launch.control import LaunchError
 from tui_attn.supervision import process
@@ -150,3 +152,17 @@ def test_a_supervisor_keeps_others_from_writing_in_its_folder(experiment: Experi
     folder.keep_private()
     folder.close()
     assert stat.S_IMODE(experiment.path.stat().st_mode) == 0o755
+
+
+def test_a_lock_that_is_a_link_costs_one_run_and_one_line(lab: Lab, undisturbed: dict[str, Reference]) -> None:
+    experiment, target = lab.make(), lab.folder / "target"
+    run = experiment.run("base-s0")
+    run.make()
+    run.lock.symlink_to(target)
+    lab.start(experiment)
+    lab.await_end(experiment)
+    state = read_state(experiment).state
+    assert (state.state, state.runs["base-s0"].reason) == ("failed", "lock: it is a symbolic link")
+    assert "Traceback" not in experiment.run("base-s0").worker_log.read_text()
+    assert state.runs["se-s0"].weights_sha256 == undisturbed["se-s0"].weights_sha256
+    assert not target.exists()

@@ -254,22 +254,6 @@ def test_after_a_reboot_the_experiment_is_lost_and_taken_up(lab: Lab, undisturbe
     assert violations(experiment, undisturbed) == []
 
 
-def test_a_clock_that_is_set_changes_no_judgement(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = lab.make()
-    supervisor = lab.start(experiment, worker_faults=("append:3:stop",))
-    lab.await_frozen(experiment)
-    follower = Follower(experiment)
-    eventually(lambda: follower.poll() or follower.state.runs["base-s0"].state == "running", "the news of the start")
-    now = time.time()
-    for jump in (-1e6, 3600.0, 1e7):
-        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
-        assert follower.situation().runs["base-s0"] == "running"
-        with pytest.raises(control.LaunchError, match="running already"):
-            starting.resume(experiment)
-    kill(supervisor)
-    assert follower.situation().experiment == "lost"
-
-
 def test_the_runs_folder_may_be_moved_while_it_trains(lab: Lab, undisturbed: dict[str, Reference]) -> None:
     before = lab.make()
     lab.start(before, worker_faults=("forward:3:stop",))

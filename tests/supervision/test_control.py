@@ -96,6 +96,24 @@ def test_retry_queues_a_failed_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert shop.made[0].held == ["base-s0"]
 
 
+def test_a_command_finds_what_the_command_before_it_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read together, and obeyed within one look."""
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",), seeds=2)
+    command(shop.folder, "skip", "c1", "base-s1")
+    command(shop.folder, "retry", "c2", "base-s1")
+    command(shop.folder, "retry", "c3", "base-s1")
+    command(shop.folder, "extend", "c4", seeds=3)
+    command(shop.folder, "skip", "c5", "base-s2")
+    command(shop.folder, "retry", "c6", "base-s2")
+    command(shop.folder, "skip", "c5", "base-s2")
+    ticks(supervisor, 1)
+    answers = {id_: answer for id_, (_, answer) in read_state(shop.folder).state.acknowledged.items()}
+    assert answers == dict.fromkeys(("c1", "c2", "c4", "c5", "c6"), "done") | {"c3": "nothing to do"}
+    assert states(shop.folder) == {"base-s0": "starting", "base-s1": "queued", "base-s2": "queued"}
+    queued = [event["run"] for event in event_log.LogReader(shop.folder.events).read() if event.type == "run_queued"]
+    assert queued == ["base-s0", "base-s1", "base-s1", "base-s2", "base-s2"]
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_an_extension_counts_as_done_only_where_a_supervisor_began_to_obey_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.processes import open_descriptors
-from tui_attn.system.plain_file import NotAFileError, open_to_read
+from tui_attn.system.plain_file import NotAFileError, open_to_read, open_to_write
 
 
 def test_a_file_is_opened_and_not_inherited(tmp_path: Path) -> None:
@@ -19,18 +20,43 @@ def test_a_file_is_opened_and_not_inherited(tmp_path: Path) -> None:
     os.close(fd)
 
 
-@pytest.mark.parametrize("what", ["folder", "fifo", "device"])
-def test_what_is_no_file_is_refused_at_once_and_keeps_no_descriptor(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "writes", "said"),
+    [
+        ("folder", False, "it is no file"),
+        ("folder", True, "it is a folder"),
+        ("fifo", False, "it is no file"),
+        ("fifo", True, "it is no file"),
+        ("device", True, "it is no file"),
+        ("socket", False, "it is no file"),
+        ("socket", True, "it is no file"),
+        ("link", False, "it is a symbolic link"),
+        ("link", True, "it is a symbolic link"),
+        ("hard link", True, "it is a hard link to a file that has other names: replace it by a copy"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once_and_keeps_no_descriptor(
+    tmp_path: Path, what: str, writes: bool, said: str
+) -> None:
     path = tmp_path / "x"
     if what == "folder":
         path.mkdir()
     elif what == "fifo":
         os.mkfifo(path)  # nobody writes to it: whoever waits, waits for ever
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+    elif what == "link":
+        path.symlink_to(tmp_path / "nowhere")
+    elif what == "hard link":
+        (tmp_path / "y").touch()
+        path.hardlink_to(tmp_path / "y")
     else:
         path = Path("/dev/zero")
     before = open_descriptors()
-    with pytest.raises(NotAFileError):
-        open_to_read(path)
+    with pytest.raises(NotAFileError) as caught:
+        (open_to_write if writes else open_to_read)(path)
+    assert str(caught.value) == f"{path.name}: {said}"
     assert open_descriptors() == before
 
 

@@ -53,6 +53,7 @@ class Control:
         """Execute the new commands."""
         for command in self._new():
             self._obey(command)
+            self._dispatch.take_news()  # the next command may be about what this one changed, or be the same one
 
     def settle(self) -> None:
         """Acknowledge the commands that no supervisor acknowledged.
