@@ -135,6 +135,9 @@ def one(case: Path, role: str, at: dict[int, list[int]] | None, tally: Tally) ->
     left = end_children(LIMIT)
     said = (case / "output").read_text(errors="replace")
     logs = "".join(path.read_text(errors="replace") for path in case.glob("runs/*/supervisor.log"))
+    if logs.rstrip().endswith("KeyboardInterrupt"):  # in its first lines it dies of SIGINT
+        tally.counts["died before its handlers"] += 1
+        logs = ""
     where = f"{role}, {at}, {(case / 'place').read_text() if (case / 'place').exists() else ''}"
     if status is None:
         tally.fault("front hangs", where, last_line(said))

@@ -1,7 +1,6 @@
 """What must hold of every experiment that was taken to its end, whatever was killed on the way."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.system import liveness
+from tui_attn.system.files import read_json
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _of_steps(folder: ExperimentDir, id_: str, folded: list[float], known: Refer
 
 
 def _of_checkpoints(folder: Path) -> list[str]:
-    index = json.loads((folder / "LATEST.json").read_text())["checkpoints"]
+    index = (read_json(folder / "LATEST.json") or {}).get("checkpoints", [])
     files = sorted(path.name for path in folder.glob("*.pt"))
     if not 1 <= len(files) <= 2 or files != sorted(item["file"] for item in index):
         return [f"checkpoints {files}, listed {index}"]

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.processes import python, said
 from tests.recorded import record
@@ -12,9 +13,11 @@ from tests.reliability.conftest import Lab, frozen, gone
 from tests.reliability.invariants import processes
 from tests.reliability.test_real_program import SMALL, Program, program
 from tests.waiting import eventually
+from tui_attn.cli import lines, watching
 from tui_attn.engines.pipe import LocalLauncher
 from tui_attn.engines.workers import Slot
 from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.supervision.restarts import GRACE
 from tui_attn.supervision.stopping import Stopping
@@ -73,6 +76,24 @@ def test_a_start_that_is_broken_off_leaves_nothing(program: Program, signum: int
     assert "Traceback" not in err
     assert list(program.runs.iterdir()) == []
     assert gone(supervisor)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_a_signal_between_the_start_and_the_dashboard_stops_the_training(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, detach: bool
+) -> None:
+    signals, watched = Signals([]), list[Signals]()
+    signals.received.append(signal.SIGINT)
+    monkeypatch.setattr(watching, "full_screen", lambda: True)
+
+    def watch(folder: ExperimentDir, *, signals: Signals, **_: object) -> int:
+        watched.append(signals)
+        return 130
+
+    monkeypatch.setattr(lines, "watch", watch)
+    context = typer.Context(typer.core.TyperGroup())
+    assert watching.show(context, lab.make(), no_ui=False, as_json=False, detach=detach, signals=signals) == 130
+    assert watched == [signals]
 
 
 def _pending(pid: int) -> bool:

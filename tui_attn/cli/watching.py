@@ -109,11 +109,12 @@ def show(
     greeting: str = "",
 ) -> int:
     """Show what trains: the dashboard, or lines until it ends; with `detach` only its id. Returns the exit code."""
-    if detach:
+    ends = signals is not None and bool(signals.received)  # a signal came at the end of the start
+    if detach and not ends:
         console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
-    if _shows_dashboard(no_ui=no_ui, as_json=as_json):
+    if _shows_dashboard(no_ui=no_ui, as_json=as_json) and not ends:
         from tui_attn.ui import run_dashboard
 
         if signals is not None:
