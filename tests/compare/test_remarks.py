@@ -197,3 +197,12 @@ def test_seeds_that_began_with_the_same_weights_are_told(tmp_path: Path) -> None
         run.about["start_sha256"] = "ab" if run.model == "se" else f"{run.seed}"
     told = [text for text in find_remarks(follower, summarise(follower)) if "same weights" in text]
     assert len(told) == 1 and told[0].startswith("se: 3 seeds began with the same weights")
+
+
+def test_runs_of_different_hardware(tmp_path: Path) -> None:
+    folder = record(tmp_path, config=config(seeds=1), planned=True)
+    follower = read_state(folder)
+    for run, (capability, host) in zip(follower.state.runs.values(), (("AVX2", "n1"), ("AVX512", "n2")), strict=False):
+        run.about |= {"cpu_capability": capability, "host": host}
+    (said,) = [text for text in find_remarks(follower, summarise(follower)) if "hardware" in text]
+    assert said.endswith("equal seeds need not give equal bits: AVX2 (n1); AVX512 (n2)")

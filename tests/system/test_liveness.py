@@ -387,3 +387,61 @@ def test_a_heartbeat_that_cannot_be_written_is_done_without(tmp_path: Path) -> N
     beats.close()
     (tmp_path / "folder").mkdir()
     Heartbeat(tmp_path / "folder", clock=Clock(1.0)).beat()
+
+
+def test_another_hosts_heart_is_as_old_as_its_last_change_by_this_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However wrong the clock over there is, and however wrong this one."""
+    heart = tmp_path / "heartbeat"
+    heart.write_text("another boot 00000000000012.345\n")
+    os.utime(heart, (4e9, 4e9))
+    now = [1000.0]
+    monkeypatch.setattr(liveness.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(liveness.time, "time", lambda: 0.0)
+    assert liveness.age(heart) == 0
+    now[0] += 50
+    assert liveness.age(heart) == 50
+    os.utime(heart, (4e9 + 1, 4e9 + 1))
+    assert liveness.age(heart) == 0
+    now[0] += 7
+    assert liveness.age(heart) == 7
+
+
+def test_at_the_first_look_the_file_systems_clock_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heart = tmp_path / "heartbeat"
+    heart.write_text("another boot 00000000000012.345\n")
+    there = heart.stat().st_mtime
+    os.utime(heart, (there - 100, there - 100))
+    monkeypatch.setattr(liveness.time, "time", lambda: 0.0)
+    assert liveness.age(heart) == pytest.approx(100, abs=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["heartbeat"]
+
+
+def test_the_pid_that_a_lock_has_on_another_host_is_never_signalled(tmp_path: Path) -> None:
+    lock, heart = tmp_path / "lock", tmp_path / "heartbeat"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        heart.write_text("another boot 00000000000012.345\n")
+        assert liveness.holder(lock) == holder.pid
+        assert not liveness.signal_holder(lock, signal.SIGKILL, heart)
+        assert holder.poll() is None
+        heart.write_text(f"{liveness.boot_id()} 00000000000012.345\n")
+        assert liveness.signal_holder(lock, signal.SIGKILL, heart)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tui_attn.system.liveness import Lock
+lock = Lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""

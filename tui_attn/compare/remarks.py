@@ -42,6 +42,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_twins(summary),
         *_others(experiment, summary),
         *_predictions(experiment, summary),
+        *_hardware(experiment),
         *_damaged(experiment),
     ]
 
@@ -261,6 +262,22 @@ def _predictions(experiment: Experiment, summary: Summary) -> Iterable[str]:
         if result is None and found:
             problems[f"so the networks of {entry.model} and {BASE} can't be compared image by image"] = None
     yield from _first(list(problems), "predictions can't be used either")
+
+
+def _hardware(experiment: Experiment) -> Iterable[str]:
+    """Where the runs were trained on hardware whose kernels differ: equal seeds need not give equal bits there."""
+    found: dict[str, set[str]] = {}
+    for run in experiment.state.runs.values():
+        about = run.about
+        gpu = [str(about.get("device_name")), str(about["capability"])] if "capability" in about else []
+        kind = " ".join(gpu) or str(about.get("cpu_capability", ""))
+        if run.state == "finished" and kind:
+            found.setdefault(safe_text(kind, one_line=True), set()).add(str(about.get("host", "")))
+    if len(found) > 1:
+        kinds = "; ".join(
+            f"{kind} ({safe_text(', '.join(sorted(hosts)), one_line=True)})" for kind, hosts in sorted(found.items())
+        )
+        yield f"the runs were trained on different hardware, so equal seeds need not give equal bits: {kinds}"
 
 
 def _damaged(experiment: Experiment) -> Iterable[str]:

@@ -53,6 +53,10 @@ EXPERIMENT_EVENTS: dict[str, dict[str, Types]] = {
     "run_queued": {"run": str, "model": str, "seed": int},
     # A worker took the run; `attempt` counts from 1.
     "run_started": {"run": str, "device": str, "worker": int, "attempt": int},
+    # A scheduler was given the run as `job`; it isn't running yet.
+    "run_submitted": {"run": str, "engine": str, "job": str},
+    # Why the scheduler has it wait; again when the reason changes.
+    "run_waits": {"run": str, "reason": str},
     # The worker of this run died and another takes it up from its checkpoint.
     "run_restarted": {"run": str, "reason": str},
     "run_ended": {"run": str, "state": str, "reason": _OPTIONAL_TEXT},
@@ -119,7 +123,10 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
         "weights_sha256": _OPTIONAL_TEXT,
     },
 }
-"""Events of `runs/<experiment>/<run>/events.jsonl`, written by its worker."""
+"""Events of `runs/<experiment>/<run>/events.jsonl`, written by its worker.
+
+Each has `w` as well, the token of its writer. Of a log that two wrote, for want of locks that reach from host to host,
+the lines of whoever started last count."""
 
 CONTROL_EVENTS: dict[str, dict[str, Types]] = {
     "pause": {"id": str, "run": _OPTIONAL_TEXT},

@@ -166,8 +166,8 @@ class Follower:
             if self._restarted(run_id, reader):
                 self.state.restart_run(run_id)
             for event in found:
-                self.state.apply_run(run_id, event)
-                news.append((run_id, event))
+                if self.state.apply_run(run_id, event):
+                    news.append((run_id, event))
         return news
 
     def _next_round(self) -> list[str]:

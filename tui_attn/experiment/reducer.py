@@ -71,16 +71,25 @@ class ExperimentState:
         if handler is not None:
             handler(self, event)
 
-    def apply_run(self, run_id: str, event: Event) -> None:
-        """Apply one event of the log of run `run_id`. Events of a run that was never queued are ignored."""
+    def apply_run(self, run_id: str, event: Event) -> bool:
+        """Apply one event of the log of run `run_id`, and return whether it counts.
+
+        Events of a run that was never queued don't, nor do those of a writer whose run another one has begun since.
+        """
         run = self.runs.get(run_id)
         if run is None:
-            return
+            return False
+        writer = event.get("w")
+        if event.type == "started":
+            run.writer = writer
+        elif writer is not None and run.writer is not None and writer != run.writer:
+            return False
         self.revision += 1
         run.last_t = event.t
         handler = _RUN_HANDLERS.get(event.type)
         if handler is not None:
             handler(self, run, event)
+        return True
 
     def restart_run(self, run_id: str) -> None:
         """Reset the run to what the experiment's log says, before its own log is read from the start again."""
@@ -90,6 +99,7 @@ class ExperimentState:
             fresh.device, fresh.worker, fresh.attempt = old.device, old.worker, old.attempt
             fresh.ended_at, fresh.since, fresh.behind_pause = old.ended_at, old.since, old.behind_pause
             fresh.traceback, fresh.settled_at = old.traceback, old.settled_at
+            fresh.job, fresh.waits = old.job, old.waits
             self.runs[run_id] = fresh
             self.revision += 1
 
@@ -168,7 +178,23 @@ def _run_queued(state: ExperimentState, event: Event) -> None:
         run = state.runs[event["run"]] = RunState(event["run"], event["model"], event["seed"])
         state.tally[run.state] += 1
     run.since, run.reason, run.traceback, run.ended_at, run.worker = event.t, None, None, None, None
+    run.job = run.waits = None
     _become(state, run, "queued")
+
+
+def _run_submitted(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is not None and run.state in RUN_OPEN:
+        run.job = f"{event['engine']} {event['job']}"
+        state.log.append((event.t, run.id, f"submitted as {run.job}"))
+
+
+def _run_waits(state: ExperimentState, event: Event) -> None:
+    run = state.runs.get(event["run"])
+    if run is not None and run.state in RUN_OPEN:
+        run.since, run.waits, run.points_since_resume = event.t, event["reason"], 0
+        _become(state, run, "queued")
+        state.log.append((event.t, run.id, f"waits: {run.waits}"))
 
 
 def _run_started(state: ExperimentState, event: Event) -> None:
@@ -179,7 +205,7 @@ def _run_started(state: ExperimentState, event: Event) -> None:
     begun = run.started_at is not None and run.started_at >= event.t
     if run.begun_by is not None:
         begun = run.begun_by == event["worker"]
-    run.since, run.reason, run.traceback, run.ended_at = event.t, None, None, None
+    run.since, run.reason, run.traceback, run.ended_at, run.waits = event.t, None, None, None, None
     run.device, run.worker, run.attempt = event["device"], event["worker"], event["attempt"]
     _become(state, run, "running" if begun else "starting")
     state.log.append((event.t, run.id, f"started on {run.device}"))
@@ -189,6 +215,7 @@ def _run_restarted(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None:
         run.since, run.points_since_resume, run.worker = event.t, 0, None
+        run.job = run.waits = None
         _advance(state, run, "queued")
         _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
 
@@ -260,6 +287,8 @@ _EXPERIMENT_HANDLERS = {
     "experiment_started": _experiment_started,
     "run_queued": _run_queued,
     "run_started": _run_started,
+    "run_submitted": _run_submitted,
+    "run_waits": _run_waits,
     "run_restarted": _run_restarted,
     "run_ended": _run_ended,
     "run_paused": _run_paused,

@@ -51,6 +51,12 @@ class RunState:
     attempt: int = 0
     begun_by: int | None = None
     """The worker that last said in the run's log that it began; None where the log doesn't tell."""
+    writer: object = None
+    """The token of whoever wrote `started` last into the run's log; None in logs without tokens."""
+    job: str | None = None
+    """The scheduler's job that has the run, such as `slurm 4711`."""
+    waits: str | None = None
+    """Why the scheduler has it wait."""
     about: dict[str, Any] = field(default_factory=dict)
     """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
     started_at: float | None = None

@@ -32,7 +32,8 @@ class RunStream:
         """The records that follow from `event`, often none."""
         run, points, epochs = self._run, len(self._run.steps), len(self._run.epochs)
         probes = list(run.probes)
-        self._fold.apply_run(run.id, event)
+        if not self._fold.apply_run(run.id, event):
+            return b""
         if event.type == "started":
             return self._started(event)
         if event.type == "resumed":

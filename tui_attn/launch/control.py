@@ -164,8 +164,9 @@ def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep)
         deadline = time.monotonic() + seconds
         signalled: set[int | None] = set()
         for lock in _locks(folder):
-            pid = liveness.holder(lock)  # a worker holds the locks of several runs but gets one signal
-            if pid not in signalled and liveness.signal_holder(lock, signum):
+            pid = liveness.holder(lock)  # a worker holds the locks of several runs and gets one signal
+            heart = lock if lock == folder.supervisor_lock else lock.with_name("heartbeat")
+            if pid not in signalled and liveness.signal_holder(lock, signum, heart):
                 signalled.add(pid)
         while time.monotonic() < deadline:
             if not {liveness.holder(lock) for lock in _locks(folder)} - {None, 0, os.getpid()}:

@@ -33,6 +33,7 @@ from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import choosing, control, custom_models, devices, placement
 from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
+from tui_attn.system import machine as machine_facts
 from tui_attn.system.children import Folder
 from tui_attn.system.text import command_line, safe_text
 
@@ -309,6 +310,7 @@ def _check(
     if spec.here:
         with _saying_why(folder):
             choosing.settle(folder, elsewhere or Elsewhere(), tell)
+        _mention_hardware(folder, tell)
     elif elsewhere is not None:
         raise LaunchError("--device is for workers here: with --on local")
     _check_data(folder, data_dir, progress, may_move=True)
@@ -364,6 +366,15 @@ def _touched(path: Path) -> int | None:
         return path.stat(follow_symlinks=False).st_mtime_ns
     except OSError:
         return None
+
+
+def _mention_hardware(folder: ExperimentDir, tell: Tell) -> None:
+    """Say where the experiment was begun on another CPU: the bits of what is trained depend on its kernels."""
+    here = machine_facts.cpu_model()
+    others = {str(run.about["cpu"]) for run in read_state(folder).state.runs.values() if "cpu" in run.about} - {here}
+    if others:
+        there = safe_text(", ".join(sorted(others)), one_line=True)
+        tell(f"{folder.id} was trained on {there}, and this is {here}: equal seeds need not give equal bits here")
 
 
 def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress, *, may_move: bool) -> None:

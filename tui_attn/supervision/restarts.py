@@ -117,10 +117,10 @@ class StaleWorkers:
             self._warned.add(run.id)
             self._warn(f"{run.id} waits for {_describe(pid)}, which still holds it")
         if pid > 0 and waited > GRACE + HARD_GRACE:
-            liveness.signal_holder(run.lock, signal.SIGKILL)
+            liveness.signal_holder(run.lock, signal.SIGKILL, run.heartbeat)
         elif pid > 0 and waited > GRACE and pid not in self._terminated:
             self._terminated.add(pid)
-            liveness.signal_holder(run.lock, signal.SIGTERM)
+            liveness.signal_holder(run.lock, signal.SIGTERM, run.heartbeat)
         return False
 
 

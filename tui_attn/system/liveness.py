@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -143,14 +144,19 @@ def _probe(fd: int, kind: int) -> int | None:
     return None if lock_type == fcntl.F_UNLCK else max(pid, 0)
 
 
-def signal_holder(path: Path, signum: int) -> bool:
+def signal_holder(path: Path, signum: int, heart: Path | None = None) -> bool:
     """Send `signum` to the process on this host that holds the lock at `path`; whether there was one.
+
+    Where its sign of life in `heart` is another host's, nobody is hit: some network file systems show the process id
+    that the holder has over there.
 
     A process that got the pid of a holder that died in the meantime can't be hit: the signal goes through a
     descriptor of the process, and the lock is looked at again after that was opened. A file with several hard links
     is passed over: the process that holds it may have to do with another of them.
     """
     pid = holder(path)
+    if heart is not None and beats_elsewhere(heart):
+        return False
     if not pid or pid == os.getpid() or path.stat(follow_symlinks=False).st_nlink > 1:
         return False
     try:
@@ -269,7 +275,9 @@ def age(path: Path, *, now: float | None = None) -> float | None:
     """Seconds since the last sign of life in `path`, None when there is no such file.
 
     A sign left since the last boot of this machine is measured by the time since boot, which no one can set and which
-    stands still while the machine sleeps; any other by the file's time stamp, against `now` in unix seconds.
+    stands still while the machine sleeps. Another host's is compared with no clock of this one: it is as old as the
+    time since this process saw it change; at the first look, as the file system's own clock has it. With `now`, in
+    unix seconds, the file's time stamp is compared with that.
     """
     pulse = _pulse(path)
     if pulse is not None:
@@ -278,12 +286,47 @@ def age(path: Path, *, now: float | None = None) -> float | None:
         touched = path.stat(follow_symlinks=False).st_mtime
     except (OSError, ValueError):
         return None
-    return max(0.0, (time.time() if now is None else now) - touched)
+    if now is not None:
+        return max(0.0, now - touched)
+    before, seen = _seen.get(path, (touched, None))
+    if seen is None:
+        seen = time.monotonic() - max(0.0, _clock_of(path.parent) - touched)
+    elif touched > before:
+        seen = time.monotonic()
+    _seen[path] = max(before, touched), seen
+    return max(0.0, time.monotonic() - seen)
+
+
+_seen: dict[Path, tuple[float, float]] = {}
+"""Signs of life of other hosts: the time stamp, and when it changed by this process's clock."""
+
+
+def _clock_of(folder: Path) -> float:
+    """What time it is for the file system of `folder`, unix seconds."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
+
+
+def beats_elsewhere(path: Path) -> bool:
+    """Whether the sign of life in `path` was left by a process of another boot or host."""
+    found = _read_pulse(path) if boot_id() else None
+    return found is not None and found[0] != boot_id()
 
 
 def _pulse(path: Path) -> float | None:
     """When the sign of life in `path` was left, in seconds since this boot; None for none and for another machine's."""
-    if not boot_id() or _place(path) in _held:
+    found = _read_pulse(path) if boot_id() else None
+    if found is None or found[0] != boot_id():
+        return None
+    return found[1] if 0 <= found[1] <= time.monotonic() + 1 else None
+
+
+def _read_pulse(path: Path) -> tuple[str, float] | None:
+    """The boot's id and its seconds that a sign of life holds."""
+    if _place(path) in _held:
         return None
     try:
         fd = open_to_read(path)
@@ -291,9 +334,8 @@ def _pulse(path: Path) -> float | None:
         return None
     try:
         boot, _, seconds = os.read(fd, 128).decode("ascii", "replace").strip().partition(" ")
-        left = float(seconds) if boot == boot_id() else math.nan
+        return boot, float(seconds)
     except (OSError, ValueError):
         return None
     finally:
         os.close(fd)
-    return left if 0 <= left <= time.monotonic() + 1 else None

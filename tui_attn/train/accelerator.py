@@ -38,15 +38,17 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def gpu_uuid(device: torch.device) -> dict[str, str]:
-    """`gpu`: which GPU it is, whatever its index; nothing where the device doesn't tell."""
+def gpu_facts(device: torch.device) -> dict[str, str]:
+    """`gpu`: which GPU it is, whatever its index, and its `capability`; nothing where the device doesn't tell."""
     if device.type != "cuda":
         return {}
     try:
-        found = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    except Exception:  # a device without one trains as well
+        about = torch.cuda.get_device_properties(device)
+        found = {"capability": f"{about.major}.{about.minor}"}
+    except Exception:  # a device without them trains as well
         return {}
-    return {} if found is None else {"gpu": f"GPU-{found}"}
+    uuid = getattr(about, "uuid", None)
+    return found if uuid is None else found | {"gpu": f"GPU-{uuid}"}
 
 
 def device_name(device: torch.device) -> str:

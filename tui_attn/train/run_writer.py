@@ -89,7 +89,10 @@ class RunWriter:
     def record(self, type_: str, /, **payload: Any) -> None:
         """Append an event to the log."""
         self.check_claim()
-        self.retry(lambda: self._log.append(type_, **payload))
+        self.retry(lambda: self._append(type_, **payload))
+
+    def _append(self, type_: str, /, **payload: Any) -> None:
+        self._log.append(type_, **payload, w=self._token.decode())
 
     def write(self, path: Path, data: bytes, *, sync: bool = True) -> None:
         """Put `data` at `path`, atomically; without `sync` it survives a power loss once the next checkpoint does."""
@@ -107,7 +110,7 @@ class RunWriter:
             if not told:
                 told = True
                 with contextlib.suppress(OSError):  # a log may have room where nothing else has, such as without inodes
-                    self._log.append("warning", message="no room on the disk: this run waits")
+                    self._append("warning", message="no room on the disk: this run waits")
             self.beat()
 
         try:
@@ -177,7 +180,7 @@ class RunWriter:
             if error.errno not in files.FULL:
                 raise
             with contextlib.suppress(OSError):
-                self._log.append("warning", message="no room for a checkpoint: the one before counts")
+                self._append("warning", message="no room for a checkpoint: the one before counts")
 
     def _announce(self, saved: Saved | None) -> None:
         if saved is not None:

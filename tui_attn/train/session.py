@@ -17,9 +17,10 @@ from safetensors.torch import save as to_safetensors
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import twin_of
+from tui_attn.system import machine
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, networks, probe
-from tui_attn.train.accelerator import device_name, gpu_uuid, peak_memory, reset_peak_memory
+from tui_attn.train.accelerator import device_name, gpu_facts, peak_memory, reset_peak_memory
 from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
@@ -102,10 +103,12 @@ class Session:
             "worker": self._worker,
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "cpu": machine.cpu_model(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "device": self._called,
             **({"mix_devices": True} if self.config.mix_devices else {}),
             "device_name": device_name(trainer.device),
-            **gpu_uuid(trainer.device),
+            **gpu_facts(trainer.device),
             "precision": trainer.precision,
             "threads": torch.get_num_threads(),
             "epochs": self.config.epochs,
