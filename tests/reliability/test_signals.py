@@ -15,7 +15,7 @@ from tests.reliability.test_real_program import SMALL, Program, program
 from tests.waiting import eventually
 from tui_attn.cli import lines, watching
 from tui_attn.engines.pipe import LocalLauncher
-from tui_attn.engines.workers import Slot
+from tui_attn.engines.workers import Slot, Worker
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -103,7 +103,7 @@ def _pending(pid: int) -> bool:
     return bool(int(status["ShdPnd"], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-class Deaf:
+class Deaf(Worker):
     """A worker that no signal but SIGKILL ends."""
 
     def __init__(self) -> None:
@@ -113,9 +113,6 @@ class Deaf:
     def tell(self, do: str, run: str | None = None) -> None: ...
 
     def exit_code(self) -> int | None:
-        return None
-
-    def excuse(self) -> str | None:
         return None
 
     def kill(self, signum: int) -> None:

@@ -54,10 +54,10 @@ class Fork(WorkerProcess):
             os.kill(self._pid, signum)
 
 
-class Forks:
+class Forks(Launcher):
     """Starts workers as forks, the n-th with the n-th of `faults`."""
 
-    workers = None
+    remote = False
 
     def __init__(self, experiment: str, faults: list[str]) -> None:
         self._experiment, self._faults = experiment, iter(faults)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_attn.engines.workers import Slot
+from tui_attn.engines.workers import Launcher, Slot, Worker
 from tui_attn.experiment import event_log
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
@@ -31,10 +31,10 @@ ABOUT = {
 }
 
 
-class Workshop:
+class Workshop(Launcher):
     """A launcher that makes workers and remembers them; `clock` is the supervisor's."""
 
-    workers = None
+    remote = False
 
     def __init__(self, folder: ExperimentDir) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Workshop:
         return self.now
 
 
-class HandWorker:
+class HandWorker(Worker):
     """A worker that does what the test says, when the test says it."""
 
     last_beat = 0

@@ -395,7 +395,7 @@ def test_another_hosts_heart_is_as_old_as_its_last_change_by_this_clock(
 ) -> None:
     """However wrong the clock over there is, and however wrong this one."""
     heart = tmp_path / "heartbeat"
-    heart.write_text("another boot 00000000000012.345\n")
+    heart.write_text("another-boot 00000000000012.345\n")
     os.utime(heart, (4e9, 4e9))
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -411,7 +411,7 @@ def test_another_hosts_heart_is_as_old_as_its_last_change_by_this_clock(
 
 def test_at_the_first_look_the_file_systems_clock_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heart = tmp_path / "heartbeat"
-    heart.write_text("another boot 00000000000012.345\n")
+    heart.write_text("another-boot 00000000000012.345\n")
     there = heart.stat().st_mtime
     os.utime(heart, (there - 100, there - 100))
     monkeypatch.setattr(time, "time", lambda: 0.0)
@@ -427,7 +427,7 @@ def test_the_pid_that_a_lock_has_on_another_host_is_never_signalled(tmp_path: Pa
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        heart.write_text("another boot 00000000000012.345\n")
+        heart.write_text("another-boot 00000000000012.345\n")
         assert liveness.holder(lock) == holder.pid
         assert not liveness.signal_holder(lock, signal.SIGKILL, heart)
         assert holder.poll() is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tui_attn.engines.mailbox import mailboxes
 from tui_attn.engines.pipe import LocalLauncher, RemoteLauncher
+from tui_attn.engines.slurm import SlurmLauncher, dismiss
 from tui_attn.engines.workers import Launcher
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
@@ -13,8 +15,13 @@ def launcher_for(spec: EngineSpec, folder: ExperimentDir) -> Launcher:
     """What starts the workers of `folder` on `spec`. Raises `RunsError`."""
     match spec.engine:
         case "local":
-            return LocalLauncher(folder)
+            launcher: Launcher = LocalLauncher(folder)
         case "slurm-alloc" | "ssh":
-            return RemoteLauncher(folder, spec.hosts)
+            launcher = RemoteLauncher(folder, spec.hosts)
+        case "slurm":
+            return SlurmLauncher(folder, spec)
         case _:
-            raise RunsError(f"--on {spec.engine} is not built yet: use local, ssh:HOST or slurm-alloc")
+            raise RunsError(f"--on {spec.engine} is not built yet: use local, ssh:HOST, slurm-alloc or slurm")
+    for mailbox in mailboxes(folder):  # of jobs that were submitted before the experiment moved to another engine
+        dismiss(mailbox)
+    return launcher

@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tui_attn.engines.workers import Slot, new_token, worker_environment
+from tui_attn.engines.workers import Launcher, Slot, Worker, new_token, remote_environment, worker_environment
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
@@ -24,7 +24,7 @@ LOST_CONNECTION = 255
 """Exit code of ssh itself."""
 
 
-class WorkerProcess:
+class WorkerProcess(Worker):
     """A worker as a child of its supervisor, held by a pipe: when the pipe ends, it checkpoints and exits."""
 
     def __init__(
@@ -84,10 +84,6 @@ class WorkerProcess:
         self._send()
         return self._process.poll()
 
-    def excuse(self) -> str | None:
-        """None: here nothing but a run or a user ends a worker."""
-        return None
-
     def kill(self, signum: int) -> None:
         """Send it a signal, unless it is over."""
         self._process.send_signal(signum)
@@ -99,10 +95,10 @@ class WorkerProcess:
             os.close(pipe)
 
 
-class LocalLauncher:
+class LocalLauncher(Launcher):
     """Starts workers as processes of this machine."""
 
-    workers = None
+    remote = False
 
     def __init__(self, folder: ExperimentDir) -> None:
         """Raises `RunsError`."""
@@ -153,7 +149,7 @@ class RemoteProcess(WorkerProcess):
             self._process.terminate()
 
 
-class RemoteLauncher:
+class RemoteLauncher(Launcher):
     """Starts workers through `srun` in the allocation that this process is in, or through `ssh` on `hosts`."""
 
     def __init__(self, folder: ExperimentDir, hosts: Sequence[str] = ()) -> None:
@@ -166,7 +162,7 @@ class RemoteLauncher:
     def start(self, slot: Slot, log: RunDir) -> RemoteProcess:
         """A new worker for `slot`, on the host that has the fewest. Raises `OSError`."""
         worker = worker_command(self._folder, slot.device)
-        variables = [f"{name}={value}" for name, value in worker_environment(self._threads, crowded=False).items()]
+        variables = [f"{name}={value}" for name, value in remote_environment(self._folder, self._threads).items()]
         if not self._hosts:
             step = ["srun", "--nodes=1", "--ntasks=1", "--exact", f"--cpus-per-task={self._threads}"]
             return RemoteProcess([*step, "env", *variables, *worker], slot, log, {0: "its node or its step was lost"})

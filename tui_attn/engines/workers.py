@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tui_attn.experiment.folders import RunDir
+from tui_attn.experiment import trust
+from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import read_part
 from tui_attn.system.text import safe_text
 
@@ -26,6 +27,9 @@ TERMINATED = 143
 """Exit code of a worker that was sent SIGTERM and kept what there was."""
 
 
+REMOTE = "TUI_ATTN_REMOTE"
+"""Set in the environment of workers on other hosts: they take a run over from one that may still live."""
+_TRAVELLING = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "TUI_ATTN_LEASE", "TUI_ATTN_FAULT")
 SPIN = "20000"
 """Turns that a waiting thread spins before it sleeps; benchmarks/spinning.py compares."""
 
@@ -47,6 +51,18 @@ class Worker(Protocol):
     """The runs that it was given and hasn't ended."""
     token: int
     """Identifies it on every host, as a process id would on one."""
+    engine: str = "local"
+    job: str | None = None
+    """The scheduler's name for it; None for a worker that no scheduler has, or not yet."""
+    waits: str | None = None
+    """Why a scheduler has it wait; None once it runs."""
+    gives_back: bool = False
+    """Whether a run that is paused leaves it, so that it may end and free its place."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody cancelled its job in the scheduler, and so wants its runs stopped."""
+        return False
 
     def tell(self, do: str, run: str | None = None) -> None:
         """Send a command; a dead worker's is dropped."""
@@ -56,6 +72,7 @@ class Worker(Protocol):
 
     def excuse(self) -> str | None:
         """Why it died where none of its runs can be to blame, such as the loss of its node; else None."""
+        return None
 
     def kill(self, signum: int) -> None:
         """Have it get SIGTERM or SIGKILL, unless it is over."""
@@ -67,15 +84,24 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers on one engine. No method may wait for another machine."""
 
-    @property
-    def workers(self) -> int | None:
-        """How many workers there are without `--jobs`; None for one a device."""
+    workers: int | None = None
+    """How many workers there are without `--jobs`; None for one a device."""
+    single: bool = False
+    """Whether a worker trains one run and ends."""
+    remote: bool = True
+    """Whether workers use other machines' devices."""
+    tick: float = 0.05
+    """Seconds between two looks of the supervisor at logs, commands and workers."""
 
     def start(self, slot: Slot, log: RunDir) -> Worker:
         """A new worker for `slot`, which prints to the log of that run. Raises `OSError`."""
 
     def look(self) -> None:
         """Called at every tick of the supervisor."""
+
+    def adopt(self, slots: Sequence[Slot]) -> Sequence[Worker]:
+        """The workers that an earlier supervisor left and that go on, on `slots`."""
+        return ()
 
 
 def new_token() -> int:
@@ -96,6 +122,18 @@ def worker_environment(threads: int, *, crowded: bool, uuid: str | None = None) 
     fixed |= {} if uuid is None else {"CUDA_VISIBLE_DEVICES": uuid}
     threads_of = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     return {name: os.environ.get(name, value) for name, value in chosen.items()} | fixed | threads_of
+
+
+def remote_environment(folder: ExperimentDir, threads: int) -> dict[str, str]:
+    """What a worker on another host needs in its environment: also the digests of the code that this user trusts."""
+    trusted = [own.sha256 for own in folder.manifest_data().config.custom_models if trust.is_trusted(str(own.sha256))]
+    kept = [name for name in _TRAVELLING if name in os.environ]
+    return (
+        worker_environment(threads, crowded=False)
+        | {name: os.environ[name] for name in kept}
+        | {REMOTE: "1"}
+        | ({trust.TRAVELLED: ",".join(map(str, trusted))} if trusted else {})
+    )
 
 
 def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:

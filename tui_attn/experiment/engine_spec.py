@@ -21,8 +21,9 @@ SLURM_KEYS: Mapping[str, tuple[str, str, str]] = {
     "constraint": ("constraint", r"[A-Za-z0-9(\[][A-Za-z0-9_.&|*()\[\]-]{0,127}", "a100"),
     "account": ("account", _NAME, "lab"),
     "qos": ("qos", _NAME, "low"),
+    "poll": ("", r"[1-9][0-9]{1,3}", "30"),
 }
-"""Key -> sbatch's option, what a value must match, and an example."""
+"""Key -> sbatch's option, what a value must match, and an example. `poll`: seconds between two looks at squeue."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]*")
 _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9][A-Za-z0-9.:_-]*")
 

@@ -247,7 +247,7 @@ def _run_paused(state: ExperimentState, event: Event) -> None:
 def _run_unpaused(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None and run.state == "paused":
-        run.points_since_resume, run.unpaused_at = 0, event.t
+        run.points_since_resume, run.unpaused_at, run.waits = 0, event.t, None
         _become(state, run, run.behind_pause)
         state.log.append((event.t, run.id, "unpaused"))
 

@@ -117,7 +117,7 @@ class Control:
         self._acknowledge(command, "done" if done else "nothing to do")
 
     def _pause(self, run: str) -> bool:
-        return self._pauses.pause(run, queued=self._dispatch.is_queued(run))
+        return self._dispatch.pause(run)
 
     def stop(self, run: str) -> bool:
         """Stop a run."""

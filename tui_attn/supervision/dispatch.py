@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tui_attn.engines import workers
 from tui_attn.engines.workers import Slot, Worker
-from tui_attn.experiment.event_log import LogWriter
+from tui_attn.experiment.event_log import LogWriter, last_event
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -48,6 +48,8 @@ class Dispatch:
         self._losses = DeviceLosses()
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = workers.oom_kills()
+        self._job_news: dict[str, tuple[int | None, str | None, str | None]] = {}
+        """By run, what was recorded last of the job that has it: worker, job, why it waits."""
         self._code: dict[int, str] = {}
         """By token of a worker, the custom model that it trains, and no other; "" for the built-in models."""
 
@@ -85,14 +87,71 @@ class Dispatch:
         """Have the run's worker `do` stop or skip, or take it out of the queue; False where it is in neither."""
         worker = self._pool.holder(run)
         if worker is not None:
-            self._ending[run] = how
             worker.tell(do, run)
+            if worker.waits is None:
+                self._ending[run] = how
+                return True
+            worker.held.remove(run)  # nobody trains it yet, and its job may wait for days
+            self._finish(run, how, f"{how} while it waited: {worker.waits}")
+            if not worker.held:
+                self._pool.dismiss(worker)
             return True
         if run not in self._queue:
             return False
         self._queue.remove(run)
         self._finish(run, how, f"{how} while it was queued")
         return True
+
+    def pause(self, run: str) -> bool:
+        """Pause a run, and give its place back where the engine has others for it; False where there is nothing to."""
+        worker = self._pool.holder(run)
+        if worker is None or not worker.gives_back:
+            return self._pauses.pause(run, queued=run in self._queue)
+        if run in self._pauses:
+            return False
+        self._log.record("run_waits", run=run, reason="paused")
+        self._pauses.pause(run, queued=False)
+        worker.held.remove(run)
+        self._queue.insert(0, run)
+        if not worker.held:
+            self._pool.dismiss(worker)
+        return True
+
+    def adopt(self) -> None:
+        """Take on the workers that an earlier supervisor left and that go on."""
+        for worker in self._pool.launcher.adopt(self._pool.slots):
+            self._pool.workers.append(worker)
+            self._restarts.started(worker.token, time.monotonic())
+            for run in list(worker.held):
+                known = self._state.runs.get(run)
+                last = last_event(self._folder.run(run).events)
+                if known is None or known.ended:
+                    worker.held.remove(run)
+                    worker.tell("stop", run)
+                elif last is not None and last.type == "ended":
+                    self._run_ended(run, last)
+            self._code[worker.token] = self._code_of(worker.held[0]) if worker.held else ""
+
+    def follow_jobs(self) -> None:
+        """Record what a scheduler did with the runs that workers hold."""
+        for worker in self._pool.workers:
+            if worker.job is None:
+                continue
+            for run in worker.held:
+                before, now = self._job_news.get(run, (None, None, None)), (worker.token, worker.job, worker.waits)
+                if before == now:
+                    continue
+                self._job_news[run] = now
+                if before[:2] != now[:2]:
+                    self._log.record("run_submitted", run=run, engine=worker.engine, job=worker.job)
+                if worker.waits is not None:
+                    self._log.record("run_waits", run=run, reason=worker.waits)
+                else:
+                    self._record_start(worker, run)
+
+    def _record_start(self, worker: Worker, run: str) -> None:
+        attempt = self._state.runs[run].attempt + 1 if run in self._state.runs else 1
+        self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.token, attempt=attempt)
 
     # ---- ends
 
@@ -106,6 +165,7 @@ class Dispatch:
         worker = self._pool.holder(run)
         if worker is not None:
             worker.held.remove(run)
+            worker.tell("forget", run)
             self._finish(run, event["state"], event["reason"], event["traceback"])
 
     def _finish(self, run: str, how: str, reason: str | None, traceback: str | None = None) -> None:
@@ -125,7 +185,12 @@ class Dispatch:
         if takers and not self._stopping.under_way and not self._log.full:
             able = [run for run in self._queue if run not in self._pauses]
             ready = [run for run in able if self._stale_workers.is_free(self._folder.run(run))]
+        launcher = self._pool.launcher
+        models = 1 if launcher.single else models
         for number, taker in enumerate(takers):
+            if launcher.single and not isinstance(taker, Slot):
+                self._pool.dismiss(taker)
+                continue
             first = self._code_of(ready[0]) if ready else ""
             code = first if isinstance(taker, Slot) else self._code[taker.token]
             alike = [run for run in ready if self._code_of(run) == code]
@@ -134,7 +199,9 @@ class Dispatch:
             ready = [run for run in ready if run not in taken]
             if taken:
                 self._give(taker, taken)
-            elif not isinstance(taker, Slot) and (self._stopping.under_way or not self._queue or ready):
+            elif not isinstance(taker, Slot) and (
+                self._stopping.under_way or not self._queue or ready or taker.gives_back
+            ):
                 self._pool.dismiss(taker)
 
     def _share(self, ready: list[str], takers: Sequence[Worker | Slot], models: int) -> int:
@@ -163,12 +230,12 @@ class Dispatch:
         worker = self._start_worker(taker, taken) if isinstance(taker, Slot) else taker
         if worker is None:
             return
-        runs = self._state.runs
         for run in taken:
             self._queue.remove(run)
             worker.held.append(run)
-            attempt = runs[run].attempt + 1 if run in runs else 1
-            self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.token, attempt=attempt)
+            if worker.waits is None:
+                self._record_start(worker, run)
+                self._job_news[run] = worker.token, worker.job, None
             fault("hand-out")
             worker.tell("train", run)
 
@@ -232,6 +299,9 @@ class Dispatch:
         for run in held:
             self._pauses.lost_worker(run)
             ending = self._ending.get(run, "stopped" if self._stopping.under_way else None)
+            if ending is None and worker.cancelled:
+                self._finish(run, "stopped", "cancelled in SLURM: 'tui-attn resume' continues it")
+                continue
             if ending is not None:
                 self._finish(run, ending, f"{ending}; {reason}")
             elif (code == workers.CANNOT_WORK and excuse is None) or (lost and suspected is None and not elsewhere):

@@ -28,7 +28,7 @@ class Pauses:
         self._paused.add(run)
         self._waiting.discard(run)
         if worker is not None:
-            worker.tell("pause", run)
+            worker.tell("suspend" if worker.gives_back else "pause", run)
         self._log.record("run_paused", run=run)
         return True
 

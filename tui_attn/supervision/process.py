@@ -30,9 +30,6 @@ from tui_attn.system.children import Folder
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.signals import Signals
 
-TICK = 0.05
-"""Seconds between two looks at the logs, the commands and the workers."""
-
 
 def main(arguments: list[str]) -> int:
     """Supervise the experiment in the folder that `arguments` names, to its end.
@@ -85,7 +82,7 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
             notifier.look(supervisor.follower)
         supervisor.tick()
         while not supervisor.done:
-            supervisor.signals.wait(TICK)
+            supervisor.signals.wait(supervisor.interval)
             supervisor.tick()
             if exporter is not None:
                 exporter.look()

@@ -77,6 +77,11 @@ class Supervisor:
         """What the experiment is, as it was when this supervisor began."""
         return self._manifest.config
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two ticks."""
+        return self._pool.launcher.tick
+
     def warn(self, message: str) -> None:
         """Record a warning in the experiment's log."""
         self._log.record("warning", message=message)
@@ -98,10 +103,12 @@ class Supervisor:
             resumed=resumed,
         )
         self._control.settle()
+        self._dispatch.adopt()
         self._queue_runs()
         fault("queue")
         self._log.patient = True
-        shared = self._locks.take(self._pool.slots, self.folder.id, self._manifest.uuids)
+        slots = [] if self._pool.launcher.remote else self._pool.slots
+        shared = self._locks.take(slots, self.folder.id, self._manifest.uuids)
         for device, other in shared.items():
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
@@ -123,6 +130,7 @@ class Supervisor:
         """Read logs and commands once, and act on them. Raises `OwnershipLostError`."""
         self._pool.launcher.look()
         self._dispatch.take_news()
+        self._dispatch.follow_jobs()
         self._control.obey()
         self._dispatch.reap()
         if self._stopping.asked:

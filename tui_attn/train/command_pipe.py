@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from tui_attn.system.signals import Signals
 
-COMMANDS = frozenset({"train", "pause", "unpause", "stop", "skip", "exit"})
-_ENDS = frozenset({"stop", "skip"})
+COMMANDS = frozenset({"train", "pause", "unpause", "stop", "skip", "suspend", "exit"})
+_ENDS = frozenset({"stop", "skip", "suspend"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tui_attn.engines.workers import REMOTE
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import RunDir
 from tui_attn.system import files, liveness
@@ -19,6 +21,10 @@ from tui_attn.train.checkpoint import Saved, Saver, names
 T = TypeVar("T")
 PAUSE = 0.2
 """Seconds between two attempts."""
+LOCKED_WITHIN = 30.0
+"""Seconds for which a worker on another host waits for whoever had the run before to leave."""
+SYNC_EVERY = 15.0
+"""Seconds between two writes of log and heartbeat through to a network file system."""
 
 
 class NoRoomError(Exception):
@@ -38,6 +44,18 @@ def retry_on_full_disk(
         if should_abort():
             raise NoRoomError
         sign_of_life()
+        time.sleep(PAUSE)
+
+
+def _locked(path: Path, within: float) -> liveness.Lock:
+    """The lock at `path`, awaited `within` so many seconds. Raises `BlockingIOError`."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return liveness.Lock(path)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
         time.sleep(PAUSE)
 
 
@@ -65,10 +83,14 @@ class RunWriter:
         self._should_abort = should_abort
         with contextlib.ExitStack() as stack:
             self.folder = folder = stack.enter_context(folder.opened())
-            lock = liveness.Lock(folder.lock)
-            stack.callback(lock.release)
             self._token = os.urandom(8).hex().encode()
-            files.write_atomically(folder.claim, self._token, sync=False)
+            remote = bool(os.environ.get(REMOTE))
+            if remote:  # whoever else has the run sees the claim at its next line, and leaves
+                files.write_atomically(folder.claim, self._token)
+            lock = _locked(folder.lock, LOCKED_WITHIN if remote else 0.0)
+            stack.callback(lock.release)
+            if not remote:
+                files.write_atomically(folder.claim, self._token, sync=False)
             files.remove_stale_files(folder.path)
             self._log = LogWriter(folder.events)
             files.sync_folder(folder.path)  # a log that was just made survives a power loss
@@ -76,6 +98,8 @@ class RunWriter:
         self._heart = liveness.Heartbeat(folder.heartbeat)
         self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
         self._saver = Saver(folder.checkpoints, self.check_claim)
+        self._sync_every = SYNC_EVERY if remote else math.inf
+        self._synced = time.monotonic()
         self._open = True
         self._unsynced: deque[Path] = deque()
         self.behind = False
@@ -123,6 +147,9 @@ class RunWriter:
         """Leave a sign of life, once a second at most unless it has to be `now`, and look after the log."""
         if self._heart.beat(now=now):
             self.check()
+            if time.monotonic() - self._synced > self._sync_every:  # so that other hosts see it
+                self._synced = time.monotonic()
+                self.sync()
 
     def check(self) -> None:
         """Raise `LogGoneError` when the log is not where it was."""

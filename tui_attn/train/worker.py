@@ -10,13 +10,15 @@ import contextlib
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from tui_attn.engines.mailbox import Mailbox
 from tui_attn.engines.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
@@ -25,6 +27,7 @@ from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Message
+from tui_attn.train.inbox import Inbox
 from tui_attn.train.run_writer import DisplacedError, NoRoomError
 from tui_attn.train.stopwatch import stops
 
@@ -40,13 +43,15 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     open_standard_streams()
     faulthandler.enable()
-    signals = Signals([signal.SIGTERM])
+    mailbox = Mailbox(Path(arguments[4])) if len(arguments) > 4 else None
+    # Schedulers announce an end by any of the three.
+    signals = Signals([signal.SIGTERM] if mailbox is None else [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
     signals.start()
-    pipe = CommandPipe(0, signals)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stops.install()
     folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]
+    pipe = CommandPipe(0 if mailbox is None else _open_mailbox(mailbox, folder), signals)
     if device == "cpu":
         os.nice(5)
     try:
@@ -62,6 +67,28 @@ def main(arguments: list[str]) -> int:
 def _gpu_failed(error: Exception) -> bool:
     """Whether torch could not begin on the GPU, so that another GPU may do."""
     return isinstance(error, RuntimeError) and any(name in str(error) for name in ("CUDA", "NVIDIA", "HIP"))
+
+
+def _open_mailbox(mailbox: Mailbox, folder: ExperimentDir) -> int:
+    """The descriptor from which the mailbox's commands come; from now on `_leave` says how this process ends."""
+    start = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    mailbox.note_begin(start, socket.gethostname())
+    _leaving.append(lambda code: mailbox.note_end(start, code))
+    inbox = Inbox(mailbox, folder.supervisor_lock)
+    inbox.start()
+    return inbox.fd
+
+
+_leaving: list[Callable[[int], object]] = []
+"""What is called with the exit code when this process ends by itself."""
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: torch takes a tenth of a second to tear down what the system frees."""
+    with contextlib.suppress(OSError):
+        for say in _leaving:
+            say(code)
+    os._exit(code)
 
 
 def _explain(error: Exception) -> str:
@@ -130,6 +157,9 @@ class Worker:
             self._paused.add(run)
         elif message.do == "unpause":
             self._paused.discard(run)
+        elif message.do == "suspend":
+            self._guarded(run, lambda: self._context.session(run).suspend())
+            self._forget(run)
         elif message.do in {"stop", "skip"}:
             how = "stopped" if message.do == "stop" else "skipped"
             self._guarded(run, lambda: self._context.session(run).leave(how))
@@ -163,13 +193,13 @@ class Worker:
             self._forget(run)
             return False
         except DisplacedError:  # whatever would be written now, another worker has written or will
-            os._exit(DISPLACED)
+            _leave(DISPLACED)
         except (Exception, SystemExit) as error:  # the code of a custom model may call sys.exit
             text = traceback.format_exc() if self._context.needs_traceback(error) else None
             with contextlib.suppress(OSError):
                 print(safe_text(text or f"{run}: {error}"), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
             if self._context.device_is_lost(error):  # another process can still train what this one holds
-                os._exit(DEVICE_LOST)
+                _leave(DEVICE_LOST)
             try:
                 self._context.fail(run, error, text)
             except Exception:  # no room, no folder, another's file: there is no telling
@@ -201,4 +231,4 @@ if __name__ == "__main__":
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code)  # torch takes a tenth of a second to tear down what the system frees at once
+    _leave(code)

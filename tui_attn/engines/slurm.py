@@ -1,0 +1,366 @@
+"""Workers as SLURM jobs: submitted by sbatch, told by files, watched by squeue.
+
+SLURM schedules; this submits and watches. A job that SLURM queues again, for a preemption, a lost node or `scontrol
+requeue`, goes on by itself. Nothing here waits for slurmctld.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
+from tui_attn.engines.squeue import Command, Queue, poll_interval
+from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, new_token, remote_environment
+from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
+from tui_attn.experiment.folders import ExperimentDir, RunDir
+from tui_attn.system.plain_file import open_to_write
+from tui_attn.system.text import safe_text
+
+MOST_JOBS = 50
+"""At once, without `--jobs`."""
+TICK = 1.0
+NOTICE = 60
+"""Seconds before its time limit at which SLURM tells a job to checkpoint and leave; less where the limit is short."""
+CANCELLED = "cancelled in SLURM"
+_WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING"})
+_ALIVE = _WAITING | {"RUNNING", "SUSPENDED", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"}
+_NO_FAULT = {
+    "NODE_FAIL": "its node failed",
+    "BOOT_FAIL": "its node failed to boot",
+    "PREEMPTED": "its job was preempted",
+    "TIMEOUT": "its job reached its time limit",
+    "DEADLINE": "its job reached its deadline",
+}
+_GONE = "SLURM does not know its job any more"
+_LATER = (
+    "unable to contact",
+    "timed out",
+    "connection refused",
+    "zero bytes",
+    "temporarily",
+    "controller",
+    "try again",
+)
+"""What sbatch says where the same may work later; the job may exist nevertheless."""
+
+
+class SlurmWorker(Worker):
+    """A worker as a job, known by its mailbox."""
+
+    engine = "slurm"
+    gives_back = True
+
+    def __init__(self, mailbox: Mailbox, slot: Slot, name: str) -> None:
+        self.mailbox, self.slot, self.name = mailbox, slot, name
+        self.token = mailbox.token
+        self.held: list[str] = []
+        self.job: str | None = None
+        self.waits: str | None = "not submitted yet"
+        self.place: str | None = None
+        self.state = ""
+        """As squeue told it last."""
+        self.began = time.monotonic()
+        self._start = -1
+        self._seen_at = self.began
+        """When it last showed something that squeue's answer may not know of yet."""
+        self._gone: int | None = None
+        """How many answers there were when its job was first found gone."""
+        self._over: int | None = None
+        self._ours = False
+        """Whether its job was cancelled by this program."""
+        self._cancels: list[Command] = []
+
+    def submitted(self, job: str) -> None:
+        """Its job is `job`. Raises `OSError`."""
+        self.job, self.waits, self._seen_at = job, "submitted", time.monotonic()
+        self.mailbox.note_job({"engine": "slurm", "job": job, "name": self.name, "device": self.slot.device})
+
+    def refused(self, why: str) -> None:
+        """SLURM won't take its job."""
+        self._over = CANNOT_WORK
+        for run in self.held:
+            log = RunDir(self.mailbox.path.parent.parent / run).worker_log
+            try:
+                fd = open_to_write(log, os.O_APPEND)
+            except OSError:
+                continue
+            os.write(fd, f"{why}\n".encode(errors="replace"))
+            os.close(fd)
+
+    # ---- what the supervisor needs of a worker
+
+    def tell(self, do: str, run: str | None = None) -> None:
+        """Send a command. One that waits and is told to exit is cancelled at once."""
+        try:
+            self.mailbox.send(do, run)
+        except OSError:  # a folder that is gone: the job ends by itself
+            return
+        if do == "exit" and self.waits is not None:
+            self._cancel()
+            self._over = 0
+
+    def exit_code(self) -> int | None:
+        """None while its job is queued or runs, else the worker's exit code, negative for a signal."""
+        return self._over
+
+    def excuse(self) -> str | None:
+        """Why its job ended where no run can be to blame."""
+        if self._over in {None, CANNOT_WORK} or self.cancelled:
+            return None
+        if self._over == TERMINATED:
+            return _NO_FAULT.get(self.state, "SLURM told its job to end")
+        if self._over == -signal.SIGKILL:
+            return _NO_FAULT.get(self.state) or (None if self.state else _GONE)
+        return None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody else cancelled its job, who wants it stopped."""
+        return self._over is not None and self.state == "CANCELLED" and not self._ours
+
+    def kill(self, signum: int) -> None:
+        """Have SLURM signal it; for SIGKILL cancel its job, and don't wait for that."""
+        if self._over is not None:
+            return
+        if signum == signal.SIGTERM:
+            self._scancel("--batch", f"--signal={signum}")
+        else:
+            self._cancel()
+            self._over = -signum
+
+    def close(self) -> None:
+        """Let go of it: its job ends by itself, also one that has not begun."""
+        self.mailbox.close()
+        if self._over is None:
+            self._over = 0
+            if self.waits is not None:
+                self._cancel()
+
+    # ---- what becomes of its job
+
+    def look(self, queue: Queue) -> None:
+        """Find out from its files and from squeue's last answer how it is."""
+        if self._over is not None or self.job is None:
+            return
+        begun, ended = self.mailbox.begun(), self.mailbox.ended()
+        if begun is not None and begun[0] > self._start:
+            self._start, self.place = begun
+            self.waits, self._gone, self._seen_at = None, None, time.monotonic()
+        if ended is not None and ended[1] >= self._start and ended[0] != TERMINATED:
+            self._over = ended[0]
+            return
+        if queue.known_at <= self._seen_at:
+            queue.hurry()
+            return
+        job = queue.jobs.get(self.job)
+        self.state = "" if job is None or job.name != self.name else job.state
+        if job is not None and self.state in _ALIVE:
+            self._gone = None
+            if self.state in _WAITING:
+                self.waits = job.reason if job.reason != "None" else self.state.lower()
+            return
+        # Its last files may come later than SLURM's word.
+        if self._gone is None:
+            self._gone = queue.answers
+            queue.hurry()
+        elif queue.answers > self._gone or ended is not None:
+            self._over = -signal.SIGKILL if ended is None else ended[0]
+
+    def _cancel(self) -> None:
+        self._ours = True
+        self._scancel()
+
+    def _scancel(self, *how: str) -> None:
+        if self.job is not None:
+            self._cancels = [command for command in self._cancels if not command.done()]
+            self._cancels.append(scancel(self.job, self.name, *how))
+
+
+class SlurmLauncher(Launcher):
+    """Submits workers as jobs, alike ones as an array."""
+
+    tick = TICK
+
+    def __init__(self, folder: ExperimentDir, spec: EngineSpec) -> None:
+        """Raises `RunsError`."""
+        manifest = folder.manifest_data()
+        self._folder, self._spec, self._manifest = folder, spec, manifest
+        self.single = manifest.config.jobs is None
+        self.workers = min(MOST_JOBS, len(manifest.config.models) * manifest.config.seeds)
+        self.queue = Queue(poll_interval(spec.slurm.get("poll")))
+        self._workers: list[SlurmWorker] = []
+        self._unsubmitted: list[SlurmWorker] = []
+        self._submitting: tuple[Command, list[SlurmWorker]] | None = None
+        self._retry_after = -1.0
+        """Answers of squeue to a question from before this say nothing of what was submitted in vain."""
+
+    def start(self, slot: Slot, log: RunDir) -> SlurmWorker:
+        """A worker that is submitted at the next look. Raises `OSError`."""
+        token = new_token()
+        worker = SlurmWorker(Mailbox.make(self._folder, token), slot, job_name(self._folder, token))
+        self._workers.append(worker)
+        self._unsubmitted.append(worker)
+        return worker
+
+    def adopt(self, slots: Sequence[Slot]) -> list[SlurmWorker]:
+        """The workers of a dead supervisor whose jobs may still come or go on, on `slots`; the others are cancelled."""
+        free = list(slots)
+        for mailbox in mailboxes(self._folder):
+            told = mailbox.job()
+            job, name = told.get("job"), told.get("name")
+            slot = next((slot for slot in free if slot.device == told.get("device")), None)
+            if slot is None or not isinstance(job, str) or not isinstance(name, str):
+                dismiss(mailbox)
+                continue
+            free.remove(slot)
+            worker = SlurmWorker(mailbox, slot, name)
+            worker.job, worker.waits = job, "adopted from an earlier supervisor"
+            try:
+                worker.held = open_runs(mailbox.read(0))
+            except OSError:
+                worker.held = []
+            self._workers.append(worker)
+        return list(self._workers)
+
+    def look(self) -> None:
+        """Submit what is to be submitted, and find out how the jobs are."""
+        self.queue.look()
+        self._submit()
+        for worker in self._workers:
+            worker.look(self.queue)
+        self._workers = [worker for worker in self._workers if worker.exit_code() is None]
+
+    def _submit(self) -> None:
+        if self._submitting is not None:
+            command, workers = self._submitting
+            if not command.done():
+                return
+            self._submitting = None
+            self._take_answer(*command.result(), workers)
+        self._unsubmitted = [worker for worker in self._unsubmitted if worker.exit_code() is None]
+        if not self._unsubmitted or self.queue.known_at < self._retry_after:
+            return
+        if self._retry_after >= 0 and self._found_anyway():
+            return
+        workers, self._unsubmitted = self._unsubmitted, []
+        for worker in workers:
+            worker.name = workers[0].name
+        try:
+            script = workers[0].mailbox.script
+            with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
+                file.write(os.fsencode(job_script(self._folder, self._manifest.threads, workers)))
+            path = str(workers[0].mailbox.path.resolve() / script.name)
+            self._submitting = Command(*sbatch_words(self._spec, self._folder, workers), path), workers
+        except OSError as error:
+            for worker in workers:
+                worker.refused(f"sbatch can't be run: {error.strerror}")
+
+    def _take_answer(self, code: int, text: str, workers: list[SlurmWorker]) -> None:
+        said = safe_text((text.strip().splitlines() or ["it said nothing"])[-1], one_line=True)[:300]
+        job = text.strip().splitlines()[-1].split(";")[0] if code == 0 and text.strip() else ""
+        if job.isdigit():
+            self._assign(job, workers)
+        elif code < 0 or any(words in text.lower() for words in _LATER):
+            self._retry_after = time.monotonic()
+            self._unsubmitted = [*workers, *self._unsubmitted]
+            for worker in workers:
+                worker.waits = f"not submitted yet: {said}"
+        else:
+            for worker in workers:
+                worker.refused(f"SLURM refuses the job: {said}")
+
+    def _found_anyway(self) -> bool:
+        """Whether a job exists although sbatch said that it failed."""
+        self._retry_after = -1.0
+        name = self._unsubmitted[0].name
+        found = [id_ for id_, job in self.queue.jobs.items() if job.name == name]
+        if not found:
+            return False
+        alike = [worker for worker in self._unsubmitted if worker.name == name]
+        self._unsubmitted = [worker for worker in self._unsubmitted if worker.name != name]
+        self._assign(found[0].partition("_")[0], alike)
+        return True
+
+    def _assign(self, job: str, workers: list[SlurmWorker]) -> None:
+        for number, worker in enumerate(workers):
+            worker.submitted(job if len(workers) == 1 else f"{job}_{number}")
+
+
+def job_name(folder: ExperimentDir, token: int) -> str:
+    """What a job is called: nobody who sends an experiment can make it name another job of this user."""
+    return f"{folder.id[:40]}.{token:012x}"
+
+
+def sbatch_words(spec: EngineSpec, folder: ExperimentDir, workers: Sequence[SlurmWorker]) -> list[str]:
+    """The sbatch command for alike workers, but for the script. Only known options reach it."""
+    options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
+    notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
+    array = [f"--array=0-{len(workers) - 1}"] if len(workers) > 1 else []
+    return [
+        "sbatch",
+        "--parsable",
+        "--requeue",
+        "--nodes=1",
+        "--ntasks=1",
+        "--chdir=/",
+        "--input=/dev/null",
+        "--output=/dev/null",
+        "--export=ALL",
+        f"--signal=B:TERM@{notice}",
+        f"--job-name={workers[0].name}",
+        f"--comment=tui-attn {folder.id}",
+        *array,
+        *options,
+    ]
+
+
+def _seconds(limit: str) -> int:
+    """A time limit in seconds: minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
+    days, dash, rest = limit.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
+
+
+def job_script(folder: ExperimentDir, threads: int, workers: Sequence[SlurmWorker]) -> str:
+    """The script of a job, in which every name stands in quotes. Each task of an array finds its mailbox by number."""
+    path = folder.path.resolve()
+    variables = remote_environment(folder, threads)
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    cases = [f"{number}) mailbox={worker.mailbox.path.name} ;;" for number, worker in enumerate(workers)]
+    worker = [sys.executable, "-P", "-m", "tui_attn.train.worker", str(path), workers[0].slot.device, folder.id]
+    box = f"{shlex.quote(str(path / workers[0].mailbox.path.parent.name))}/$mailbox"
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            'case "${SLURM_ARRAY_TASK_ID:-0}" in',
+            *cases,
+            "esac",
+            f"box={box}",
+            '[ -e "$box/inbox.jsonl" ] || exit 0',
+            'exec >>"$box/out.log" 2>&1',
+            "umask 077",
+            *exports,
+            f'exec {shlex.join(worker)} "$((16#$mailbox))" "$box"',
+            "",
+        ]
+    )
+
+
+def scancel(job: str, name: str, *how: str) -> Command:
+    """Begin to cancel or signal a job, if it has this name. Raises `OSError`."""
+    return Command("scancel", "--quiet", f"--name={name}", *how, job)
+
+
+def dismiss(mailbox: Mailbox) -> None:
+    """Let a dead supervisor's worker go: a job that waits is cancelled, one that runs checkpoints and ends."""
+    told = mailbox.job()
+    job, name = told.get("job"), told.get("name")
+    mailbox.close()
+    if isinstance(job, str) and isinstance(name, str) and job.replace("_", "").isdigit():
+        scancel(job, name, "--state=PENDING")
