@@ -1,0 +1,259 @@
+"""Kills parts of a SLURM cluster, and the program on it, while it trains; says whether anything was lost.
+
+    python -m benchmarks.slurm_matrix [--kinds worker,node,...] [--kills 6] [--scratch DIR]
+
+A cluster of three nodes comes up on this machine (see tests/slurm_cluster.py). For each kind of kill one experiment
+trains while it is hit again and again, each time after every run that is open got on. Its weights, losses and
+accuracies must be those of an undisturbed local run, each step in the log once, no job left, no process left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.reliability.invariants import Reference, processes, reference, violations
+from tests.slurm_cluster import Cluster, cluster, missing
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.system import liveness
+
+WHAT = ["--models", "base,se", "--seeds", "1", "--dataset", "synthetic", "--train-limit", "1000", "--test-limit", "100"]
+SECONDS = 600.0
+"""For an experiment after its last kill."""
+
+
+class Lab:
+    """Starts and watches experiments on a cluster."""
+
+    def __init__(self, slurm: Cluster, scratch: Path, epochs: int) -> None:
+        self.slurm, self.runs, self.epochs = slurm, scratch / "runs", epochs
+        self.environment = {
+            **slurm.environment,
+            "TUI_ATTN_SQUEUE_EVERY": "1",
+            "XDG_STATE_HOME": str(scratch / "state"),
+            "XDG_CACHE_HOME": str(scratch / "cache"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def tui_attn(self, *words: str) -> str:
+        done = subprocess.run(
+            [*(["taskset", "-c", "0"] if "local" in words else []), sys.executable, "-P", "-m", "tui_attn", *words],
+            env=self.environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        if done.returncode not in {0, 3}:
+            print(f"  {words[0]}: exit {done.returncode}: {done.stderr.strip()[-300:]}", flush=True)
+        return done.stdout
+
+    def start(self, on: str) -> ExperimentDir:
+        before = {folder.id for folder in experiments(self.runs)} if self.runs.is_dir() else set()
+        what = [*WHAT, "--epochs", str(self.epochs), "--detach", "--runs-dir", str(self.runs)]
+        self.tui_attn("--on", on, *what)
+        return next(folder for folder in experiments(self.runs) if folder.id not in before)
+
+    def resume(self, folder: ExperimentDir) -> None:
+        self.tui_attn("resume", folder.id, "--detach", "--runs-dir", str(self.runs))
+
+    def steps(self, folder: ExperimentDir) -> dict[str, int]:
+        """The steps of the runs that are open, by run."""
+        return {run.id: run.step for run in read_state(folder).state.runs.values() if not run.ended}
+
+    def get_on(self, folder: ExperimentDir) -> bool:
+        """Wait until every open run has trained and saved more; False when all are over."""
+        before = {run.id: run.epoch for run in read_state(folder).state.runs.values() if not run.ended}
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            runs = [run for run in read_state(folder).state.runs.values() if not run.ended]
+            if not runs:
+                return False
+            if all(run.epoch > before.get(run.id, -1) and run.state == "running" for run in runs):
+                return True
+            time.sleep(0.5)
+        raise AssertionError(f"no progress: {read_state(folder).state.runs}")
+
+    def workers(self, folder: ExperimentDir) -> list[int]:
+        runs = [folder.run(run) for run in self.steps(folder)]
+        return [pid for run in runs if (pid := liveness.holder(run.lock))]
+
+
+def kill_worker(lab: Lab, folder: ExperimentDir) -> None:
+    os.kill(random.choice(lab.workers(folder)), signal.SIGKILL)
+
+
+def node_of(lab: Lab, folder: ExperimentDir) -> str:
+    nodes = lab.slurm.run("squeue", "--noheader", "-t", "R", "-o", "%N").split()
+    return random.choice(nodes)
+
+
+def kill_node(lab: Lab, folder: ExperimentDir) -> None:
+    node = node_of(lab, folder)
+    lab.slurm.kill_node(node, jobs=True)
+    time.sleep(8)
+    lab.slurm.start(node)
+
+
+def kill_slurmd(lab: Lab, folder: ExperimentDir) -> None:
+    node = node_of(lab, folder)
+    lab.slurm.kill_node(node, jobs=False)
+    time.sleep(10)  # the node counts as down, its job is queued again and the old process trains on
+    lab.slurm.start(node)
+
+
+def kill_supervisor(lab: Lab, folder: ExperimentDir) -> None:
+    pid = liveness.holder(folder.supervisor_lock)
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    while supervisor_alive(folder):
+        time.sleep(0.1)
+    lab.resume(folder)
+
+
+def kill_slurmctld(lab: Lab, folder: ExperimentDir) -> None:
+    lab.slurm.daemons["slurmctld"].kill()
+    lab.slurm.daemons["slurmctld"].wait()
+    time.sleep(20)
+    lab.slurm.start("slurmctld")
+    time.sleep(2)
+
+
+def kill_everything(lab: Lab, folder: ExperimentDir) -> None:
+    pid = liveness.holder(folder.supervisor_lock)
+    for victim in [pid, *lab.workers(folder)]:
+        if victim:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+    for name in list(lab.slurm.daemons):
+        if name != "munged":
+            lab.slurm.kill_node(name, jobs=name.startswith("n"))
+    time.sleep(2)
+    for name in list(lab.slurm.daemons):
+        if name != "munged":
+            lab.slurm.start(name)
+    time.sleep(3)
+    lab.resume(folder)
+
+
+def a_job(lab: Lab) -> str:
+    return random.choice(lab.slurm.run("squeue", "--noheader", "--array", "-t", "R", "-o", "%i").split())
+
+
+def requeue(lab: Lab, folder: ExperimentDir) -> None:
+    lab.slurm.run("scontrol", "requeue", a_job(lab))
+
+
+def preempt(lab: Lab, folder: ExperimentDir) -> None:
+    wrap = ["sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--chdir=/", "--output=/dev/null"]
+    lab.slurm.run(*wrap, "--wrap=sleep 2")
+
+
+def time_limit(lab: Lab, folder: ExperimentDir) -> None:
+    """As SLURM does some seconds before a job's limit."""
+    lab.slurm.run("scancel", "--batch", f"--signal={random.choice(['TERM', 'USR1', 'USR2'])}", a_job(lab))
+
+
+def scancel(lab: Lab, folder: ExperimentDir) -> None:
+    job = a_job(lab)
+    lab.slurm.run("scancel", job)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        runs = read_state(folder).state.runs.values()
+        stopped = [run for run in runs if run.state == "stopped" and "cancelled in SLURM" in (run.reason or "")]
+        if stopped:
+            break
+        time.sleep(0.2)
+    else:
+        raise AssertionError(f"scancel of {job} stopped no run")
+    # The other runs go on; `resume` is for an experiment that nobody runs.
+    lab.tui_attn("stop", folder.id, "--runs-dir", str(lab.runs))
+    while supervisor_alive(folder):
+        time.sleep(0.2)
+    lab.resume(folder)
+
+
+KINDS: dict[str, Callable[[Lab, ExperimentDir], None]] = {
+    "worker": kill_worker,
+    "requeue": requeue,
+    "supervisor": kill_supervisor,
+    "node": kill_node,
+    "slurmd": kill_slurmd,
+    "time-limit": time_limit,
+    "scancel": scancel,
+    "preemption": preempt,
+    "slurmctld": kill_slurmctld,
+    "everything": kill_everything,
+}
+
+
+def torment(lab: Lab, kind: str, kills: int, expected: dict[str, Reference]) -> tuple[int, list[str]]:
+    """How often one experiment was hit, and what was wrong with it afterwards."""
+    folder = lab.start("slurm:cpus=1")
+    done = 0
+    while done < kills and lab.get_on(folder):
+        try:
+            KINDS[kind](lab, folder)
+        except IndexError:  # its jobs ended in this moment
+            continue
+        done += 1
+    deadline = time.monotonic() + SECONDS
+    while supervisor_alive(folder) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    wrong = violations(folder, expected)
+    deadline = time.monotonic() + 30
+    while (left := lab.slurm.jobs()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    wrong += [f"left in squeue: {left}"] if left else []
+    wrong += [f"processes left: {found}"] if (found := processes(folder.path)) else []
+    return done, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=0, help="By default enough for the kills.")
+    parser.add_argument("--scratch", type=Path)
+    given = parser.parse_args()
+    if missing():
+        print(f"SLURM is needed, and missing here: {', '.join(missing())}", file=sys.stderr)
+        return 2
+    scratch = Path(tempfile.mkdtemp(prefix="slurm-", dir=given.scratch))
+    failed = False
+    try:
+        with cluster(scratch / "slurm") as slurm:
+            lab = Lab(slurm, scratch, given.epochs or 3 * given.kills + 2)
+            undisturbed = lab.start("local")
+            while supervisor_alive(undisturbed):
+                time.sleep(0.5)
+            expected = reference(undisturbed)
+            print("| kill | times | lost |\n| --- | --- | --- |", flush=True)
+            for kind in given.kinds.split(","):
+                began = time.monotonic()
+                done, wrong = torment(lab, kind, given.kills, expected)
+                failed = failed or bool(wrong)
+                took = time.monotonic() - began
+                print(f"| {kind} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)
+    finally:
+        if not failed:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,338 @@
+"""Workers as SLURM jobs, against a SLURM that says what the test wants, when the test wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import record
+from tests.waiting import eventually
+from tui_attn.engines import slurm, squeue
+from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
+from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
+from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.engine_spec import EngineSpec
+from tui_attn.experiment.folders import ExperimentDir
+
+FAKE = """#!/bin/bash
+printf '%s\\0' "$0" "$@" >> {folder}/calls
+echo >> {folder}/calls
+[ -e {folder}/{name}.frozen ] && exec sleep 600
+cat {folder}/{name}.says 2>/dev/null
+exit $(cat {folder}/{name}.code 2>/dev/null || echo 0)
+"""
+
+
+class Slurm:
+    """What sbatch, squeue and scancel answer, and what they were asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        for name in ("sbatch", "squeue", "scancel"):
+            (folder / name).write_text(FAKE.format(folder=folder, name=name))
+            (folder / name).chmod(0o755)
+        self.says("sbatch", "4711\n")
+
+    def says(self, name: str, text: str, code: int = 0) -> None:
+        (self.folder / f"{name}.says").write_text(text)
+        (self.folder / f"{name}.code").write_text(str(code))
+
+    def freeze(self, name: str) -> None:
+        (self.folder / f"{name}.frozen").touch()
+
+    def asked(self, name: str) -> list[list[str]]:
+        try:
+            lines = (self.folder / "calls").read_text().split("\0\n")[:-1]
+        except FileNotFoundError:
+            return []
+        calls = [line.split("\0") for line in lines]
+        return [words[1:] for words in calls if words[0].endswith(f"/{name}")]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("TUI_ATTN_SQUEUE_EVERY", "0.01")
+    return Slurm(tmp_path / "bin")
+
+
+def experiment(tmp_path: Path, *, jobs: int | None = None) -> ExperimentDir:
+    return record(tmp_path / "runs", config=ExperimentConfig(models=("base", "se"), jobs=jobs))
+
+
+def launched(folder: ExperimentDir, on: str = "slurm", count: int = 1) -> tuple[SlurmLauncher, list[SlurmWorker]]:
+    launcher = SlurmLauncher(folder, EngineSpec.parse(on))
+    workers = [launcher.start(Slot("cpu", number), folder.run("se-s0")) for number in range(count)]
+    for worker in workers:
+        worker.held.append("se-s0")
+    return launcher, workers
+
+
+def until(launcher: SlurmLauncher, condition: object) -> None:
+    assert callable(condition)
+
+    def looked() -> object:
+        launcher.look()
+        return condition()
+
+    eventually(looked, "it")
+
+
+def news(launcher: SlurmLauncher, answers: int = 2) -> None:
+    """Look until squeue has answered so often again, to questions asked from now on."""
+    asked, before = time.monotonic(), launcher.queue.answers
+    until(launcher, lambda: launcher.queue.answers >= before + answers and launcher.queue.known_at > asked)
+
+
+# ---- submitting
+
+
+def test_only_known_options_reach_sbatch(tmp_path: Path, fake: Slurm) -> None:
+    launcher, (worker,) = launched(experiment(tmp_path), "slurm:partition=gpu,time=30,gres=gpu:1,cpus=4,poll=60")
+    until(launcher, lambda: worker.job == "4711")
+    (words,) = fake.asked("sbatch")
+    ours = {"--partition=gpu", "--time=30", "--gres=gpu:1", "--cpus-per-task=4"}
+    assert ours <= set(words)
+    assert {word.split("=")[0] for word in set(words[:-1]) - ours} == {
+        *("--parsable", "--requeue", "--nodes", "--ntasks", "--chdir", "--input", "--output", "--export", "--signal"),
+        *("--job-name", "--comment"),
+    }
+
+
+def test_alike_workers_are_one_array(tmp_path: Path, fake: Slurm) -> None:
+    launcher, workers = launched(experiment(tmp_path), count=200)
+    until(launcher, lambda: all(worker.job for worker in workers))
+    assert [worker.job for worker in workers] == [f"4711_{number}" for number in range(200)]
+    (words,) = fake.asked("sbatch")
+    assert "--array=0-199" in words
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "$(touch pwned)", "'; touch pwned; '", 'q"uote', "new\nline", "back\\slash %j"]
+)
+def test_no_name_is_code_in_a_job_script(
+    tmp_path: Path, fake: Slurm, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / name
+    here.mkdir()
+    python = here / "py thon"
+    python.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    folder = experiment(here)
+    launcher, workers = launched(folder, count=2)
+    until(launcher, lambda: workers[0].job is not None)
+    env = {**os.environ, "SLURM_ARRAY_TASK_ID": "1"}
+    subprocess.run(["bash", str(workers[0].mailbox.script)], cwd=tmp_path, env=env, check=True)
+    box = workers[1].mailbox
+    words = box.output.read_text().split("\0")[:-1]
+    assert words[:3] == ["-P", "-m", "tui_attn.train.worker"]
+    assert words[3:] == [str(folder.path.resolve()), "cpu", folder.id, str(box.token), str(box.path.resolve())]
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_what_slurm_refuses_fails_its_run_with_slurms_own_words(tmp_path: Path, fake: Slurm) -> None:
+    fake.says("sbatch", "sbatch: error: invalid partition specified: gpu\n", 1)
+    folder = experiment(tmp_path)
+    launcher, (worker,) = launched(folder)
+    until(launcher, lambda: worker.exit_code() is not None)
+    assert worker.exit_code() == CANNOT_WORK
+    assert worker.excuse() is None
+    last = folder.run("se-s0").worker_log.read_text().splitlines()[-1]
+    assert last == "SLURM refuses the job: sbatch: error: invalid partition specified: gpu"
+
+
+def test_a_controller_that_is_away_is_asked_again(tmp_path: Path, fake: Slurm) -> None:
+    fake.says("sbatch", "sbatch: error: Unable to contact slurm controller (connect failure)\n", 1)
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: "Unable to contact" in str(worker.waits))
+    fake.says("sbatch", "4712\n")
+    until(launcher, lambda: worker.job == "4712")
+
+
+def test_a_job_that_was_taken_although_sbatch_failed_is_not_submitted_twice(tmp_path: Path, fake: Slurm) -> None:
+    fake.says("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: fake.asked("sbatch"))
+    fake.says("squeue", f"4713|PENDING|Priority|{worker.name}\n")
+    until(launcher, lambda: worker.job is not None)
+    calls = len(fake.asked("sbatch"))
+    news(launcher)
+    assert worker.job == "4713"
+    assert len(fake.asked("sbatch")) == calls
+
+
+def test_a_frozen_controller_holds_nothing_up(tmp_path: Path, fake: Slurm) -> None:
+    for name in ("sbatch", "squeue", "scancel"):
+        fake.freeze(name)
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: fake.asked("sbatch") and fake.asked("squeue"))
+    for _ in range(1000):
+        launcher.look()
+    assert worker.exit_code() is None
+    worker.kill(signal.SIGKILL)
+    assert worker.exit_code() == -signal.SIGKILL
+    assert len(fake.asked("squeue")) == 1
+    command, _ = launcher._submitting or pytest.fail("nothing is being submitted")
+    command.done(within=-1.0)
+
+
+def test_a_slow_controller_is_asked_more_seldom(fake: Slurm) -> None:
+    now = [0.0]
+    queue = squeue.Queue(30.0, clock=lambda: now[0])
+    queue.look()
+    gaps = []
+    for _ in range(4):
+        asked = queue._asked
+        eventually(lambda: queue._asking is None or queue._asking.done(), "an answer")
+        now[0] += squeue.SLOW + 1
+        queue.look()
+        now[0] = queue._next
+        gaps.append(now[0] - asked)
+        queue.look()
+    assert gaps == [60.0, 120.0, 120.0, 120.0]
+
+
+# ---- watching
+
+
+@pytest.fixture
+def running(tmp_path: Path, fake: Slurm) -> tuple[Slurm, SlurmLauncher, SlurmWorker]:
+    """A worker whose job waits, then runs."""
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: worker.job is not None)
+    fake.says("squeue", f"4711|PENDING|Priority|{worker.name}\n")
+    until(launcher, lambda: worker.waits == "Priority")
+    worker.mailbox.note_begin(0, "n1")
+    fake.says("squeue", f"4711|RUNNING|None|{worker.name}\n")
+    until(launcher, lambda: worker.waits is None)
+    assert worker.place == "n1"
+    return fake, launcher, worker
+
+
+Running = tuple[Slurm, SlurmLauncher, SlurmWorker]
+
+
+def test_a_job_that_is_queued_again_waits_and_goes_on(running: Running) -> None:
+    fake, launcher, worker = running
+    worker.mailbox.note_end(0, TERMINATED)
+    fake.says("squeue", f"4711|PENDING|BeginTime|{worker.name}\n")
+    until(launcher, lambda: worker.waits == "BeginTime")
+    assert worker.exit_code() is None
+    worker.mailbox.note_begin(1, "n2")
+    until(launcher, lambda: worker.waits is None)
+    assert worker.place == "n2"
+    worker.mailbox.note_end(1, 0)
+    until(launcher, lambda: worker.exit_code() == 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "ended", "code", "excuse", "cancelled"),
+    [
+        ("FAILED", None, -signal.SIGKILL, None, False),
+        ("FAILED", 1, 1, None, False),
+        ("OUT_OF_MEMORY", None, -signal.SIGKILL, None, False),
+        ("NODE_FAIL", None, -signal.SIGKILL, "its node failed", False),
+        ("TIMEOUT", TERMINATED, TERMINATED, "its job reached its time limit", False),
+        ("PREEMPTED", TERMINATED, TERMINATED, "its job was preempted", False),
+        ("FAILED", TERMINATED, TERMINATED, "SLURM told its job to end", False),
+        ("CANCELLED", TERMINATED, TERMINATED, None, True),
+        ("CANCELLED", None, -signal.SIGKILL, None, True),
+        (None, None, -signal.SIGKILL, "SLURM does not know its job any more", False),
+    ],
+)
+def test_who_is_to_blame_for_an_end(
+    running: Running, state: str | None, ended: int | None, code: int, excuse: str | None, cancelled: bool
+) -> None:
+    fake, launcher, worker = running
+    if ended is not None:
+        worker.mailbox.note_end(0, ended)
+    fake.says("squeue", "" if state is None else f"4711|{state}|None|{worker.name}\n")
+    until(launcher, lambda: worker.exit_code() is not None)
+    assert (worker.exit_code(), worker.excuse(), worker.cancelled) == (code, excuse, cancelled)
+
+
+def test_no_answer_means_alive(running: Running) -> None:
+    fake, launcher, worker = running
+    fake.says("squeue", "slurm_load_jobs error: Unable to contact slurm controller\n", 1)
+    before = len(fake.asked("squeue"))
+    until(launcher, lambda: len(fake.asked("squeue")) > before + 1)
+    assert worker.exit_code() is None
+
+
+def test_a_job_of_another_name_is_not_ours(running: Running) -> None:
+    fake, launcher, worker = running
+    fake.says("squeue", "4711|RUNNING|None|somebody's\n")
+    until(launcher, lambda: worker.exit_code() is not None)
+    worker.kill(signal.SIGKILL)
+    assert fake.asked("scancel") == []
+
+
+def test_what_waits_is_cancelled_at_once_when_nothing_is_left_for_it(tmp_path: Path, fake: Slurm) -> None:
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: worker.job is not None)
+    worker.tell("exit")
+    assert worker.exit_code() == 0
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "4711"]]
+
+
+# ---- supervisors come and go
+
+
+def test_another_supervisor_adopts_the_jobs_and_knows_what_they_have(running: Running, tmp_path: Path) -> None:
+    _, _, worker = running
+    for do, run in (("train", "se-s0"), ("train", "base-s0"), ("forget", "se-s0")):
+        worker.tell(do, run)
+    folder = ExperimentDir(worker.mailbox.path.parent.parent)
+    after = SlurmLauncher(folder, EngineSpec("slurm"))
+    (adopted,) = after.adopt([Slot("cpu", 0), Slot("cpu", 1)])
+    assert (adopted.token, adopted.job, adopted.held) == (worker.token, "4711", ["base-s0"])
+    until(after, lambda: adopted.waits is None)
+
+
+def test_jobs_for_which_there_is_no_place_are_let_go(running: Running) -> None:
+    fake, _, worker = running
+    folder = ExperimentDir(worker.mailbox.path.parent.parent)
+    assert SlurmLauncher(folder, EngineSpec("slurm")).adopt([]) == []
+    assert list(mailboxes(folder)) == []
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "--state=PENDING", "4711"]]
+
+
+def test_links_among_the_mailboxes_are_not_followed(tmp_path: Path) -> None:
+    folder = experiment(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "inbox.jsonl").touch()
+    (folder.path / "workers").mkdir()
+    (folder.path / "workers" / "0123456789ab").symlink_to(elsewhere)
+    assert list(mailboxes(folder)) == []
+    (folder.path / "workers" / "0123456789ab").unlink()
+    (folder.path / "workers").rmdir()
+    (folder.path / "workers").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic link"):
+        Mailbox.make(folder, 1)
+
+
+def test_what_an_inbox_leaves_in_a_workers_hands() -> None:
+    orders = [("train", "a"), ("train", "b"), ("train", "c"), ("stop", "a"), ("pause", "b"), ("train", "a")]
+    inbox = "".join(
+        f"{json.dumps({'do': do, 'run': run})}\n" for do, run in [*orders, ("suspend", "c"), ("exit", None)]
+    )
+    assert open_runs(inbox.encode() + b'garbage\n{"do":"train"') == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"), [("30", 1800), ("4:30", 270), ("4:00:00", 14400), ("1-2", 93600), ("1-2:30", 95400)]
+)
+def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
+    assert slurm._seconds(limit) == seconds

@@ -1,0 +1,195 @@
+"""A SLURM cluster of several nodes on one machine, as root, without systemd, control groups or accounting.
+
+    with cluster(folder) as slurm: ...        # None where SLURM is missing; in CI it must not be
+
+Needs slurmctld, slurmd and munged: `apt-get install --no-install-recommends slurm-wlm munge`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
+
+CONF = """\
+ClusterName=lab
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock,cred_expire=5
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.%n.log
+MailProg=/bin/true
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1,requeue_delay=0
+KillWait=5
+OverTimeLimit=0
+MinJobAge=300
+SlurmdTimeout=5
+SlurmctldTimeout=5
+MessageTimeout=5
+ReturnToService=2
+JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs={cores} RealMemory=2000 \
+State=UNKNOWN
+PartitionName=main Nodes=n[1-{nodes}] Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=urgent Nodes=n[1-{nodes}] MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+"""
+"""Everything quick: a cluster's defaults are 3 s, 30 s, 60 s, 120 s and 300 s.
+
+A requeued job waits for twice `cred_expire`. slurmd asks for a control group file system even where no plug-in uses
+it; version 1 named outright needs none.
+"""
+
+
+def missing() -> list[str]:
+    """What a cluster needs and this machine lacks."""
+    return [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None] + (
+        [] if os.getuid() == 0 else ["root"]
+    )
+
+
+@dataclass
+class Cluster:
+    """A running cluster."""
+
+    folder: Path
+    nodes: int
+    daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """By name: munged, slurmctld, n1, n2, ..."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What its programs need."""
+        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+
+    def run(self, *words: str, within: float = 20.0) -> str:
+        """What a program of SLURM's prints."""
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=within, check=False)
+        return done.stdout.strip()
+
+    def jobs(self) -> list[str]:
+        """The ids of the jobs that are queued or run."""
+        return self.run("squeue", "--noheader", "--array", "-o", "%i").split()
+
+    def start(self, name: str) -> None:
+        """Start a daemon."""
+        munged = ("key-file=munge.key", "socket=munge.sock", "pid-file=munged.pid", "log-file=munged.log")
+        options = [f"--{option.replace('=', f'={self.folder}/')}" for option in (*munged, "seed-file=munge.seed")]
+        words = {"munged": ["munged", "--foreground", "--force", *options], "slurmctld": ["slurmctld", "-D"]}.get(
+            name, ["slurmd", "-D", "-N", name]
+        )
+        with (self.folder / f"{name}.out").open("ab") as out:
+            self.daemons[name] = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, start_new_session=True
+            )
+
+    def kill_node(self, name: str, *, jobs: bool) -> None:
+        """Kill a node's slurmd, and with `jobs` all that runs on it, as a power cut does."""
+        victims = [self.daemons[name].pid, *(self._steps(name) if jobs else [])]
+        for pid in victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.daemons[name].wait()
+
+    def _steps(self, name: str) -> list[int]:
+        """The processes of a node's jobs: those whose environment names the node, and their slurmstepd."""
+        mark = f"SLURMD_NODENAME={name}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                if mark in (path / "environ").read_bytes().split(b"\0") and self._is_ours(path):
+                    parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                    found += [parent, int(path.name)]
+        return [pid for pid in found if pid > 1]
+
+    def _is_ours(self, path: Path) -> bool:
+        conf = f"SLURM_CONF={self.folder}/slurm.conf".encode()
+        return conf in (path / "environ").read_bytes().split(b"\0")
+
+
+def _free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nobody uses."""
+    for port in range(21_000 + os.getpid() % 8_000, 60_000, count):
+        with contextlib.ExitStack() as stack:
+            try:
+                for number in range(port, port + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free ports")
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
+    """Start a cluster whose files are in `folder`, and end it and its jobs."""
+    port = _free_ports(nodes + 1)
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
+    (folder / "slurm.conf").write_text(
+        CONF.format(
+            folder=folder,
+            port=port,
+            nodes=nodes,
+            first=port + 1,
+            last=port + nodes,
+            host=socket.gethostname().partition(".")[0],
+            cores=os.cpu_count() or 1,
+        )
+    )
+    found = Cluster(folder, nodes)
+    try:
+        found.start("munged")
+        _await((folder / "munge.sock").exists, "munged")
+        found.start("slurmctld")
+        _await(lambda: "is UP" in found.run("timeout", "1", "scontrol", "ping"), "slurmctld")
+        for number in range(1, nodes + 1):
+            found.start(f"n{number}")
+        _await(lambda: found.run("sinfo", "-h", "-t", "idle", "-o", "%D", "-p", "main") == str(nodes), "the nodes")
+        yield found
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            found.run("scancel", "--user=root", within=5)
+            _await(lambda: not found.jobs(), "the end of all jobs", seconds=15)
+        for daemon in reversed(found.daemons.values()):
+            daemon.kill()
+            daemon.wait()
+
+
+def _await(condition: object, what: str, seconds: float = 60.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {seconds:.0f} s")
+        time.sleep(0.05)
