@@ -289,11 +289,11 @@ def age(path: Path, *, now: float | None = None) -> float | None:
     if now is not None:
         return max(0.0, now - touched)
     before, seen = _seen.get(path, (touched, None))
-    if seen is None:
+    if seen is None or touched < before:  # of another file, or set by hand
         seen = time.monotonic() - max(0.0, _clock_of(path.parent) - touched)
     elif touched > before:
         seen = time.monotonic()
-    _seen[path] = max(before, touched), seen
+    _seen[path] = touched, seen
     return max(0.0, time.monotonic() - seen)
 
 
