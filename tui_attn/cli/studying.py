@@ -21,7 +21,7 @@ from tui_attn.cli.option_types import RUNS, AsJson, NoUi, RunsDir, declaration, 
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.cli.watching import Detach, full_screen
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
-from tui_attn.experiment.options import ConfigError, Switch, split_list
+from tui_attn.experiment.options import Switch
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
@@ -122,12 +122,12 @@ def curve(
     detach: Detach = False,
 ) -> int:
     """Train on several sizes of the data at equal steps, and tell how differences change."""
-    from tui_attn.study.cells import curve_plan, training_images
+    from tui_attn.study.cells import curve_plan, parse_sizes, training_images
 
     table = file_settings(context).studies.get("curve", {})
     config = replace(_configuration(context), train_limit=None)
     named = _text(table["sizes"]) if sizes is None and "sizes" in table else sizes
-    plan = curve_plan(config, None if named is None else _numbers(named), training_images(config), now=time.time())
+    plan = curve_plan(config, None if named is None else parse_sizes(named), training_images(config), now=time.time())
     return _begin(context, plan, runs_dir, dry_run=dry_run, no_ui=no_ui, as_json=as_json, detach=detach)
 
 
@@ -137,18 +137,11 @@ def _configuration(context: typer.Context) -> ExperimentConfig:
     values = dict(context.meta[_VALUES])
     if not given(context, "seeds") and "seeds" not in file_settings(context).values:
         values["seeds"] = SEEDS
-    return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"]), "looks": ()})
+    return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"])})
 
 
 def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _numbers(text: str) -> list[int]:
-    words = split_list(text)
-    if not all(word.isdecimal() and len(word) < 10 for word in words):
-        raise ConfigError("must be numbers of training images, such as 3000,12000,48000", "sizes")
-    return [int(word) for word in words]
 
 
 def _begin(
@@ -161,31 +154,31 @@ def _begin(
     as_json: bool,
     detach: bool,
 ) -> int:
-    from tui_attn import data
-    from tui_attn.launch import choosing, devices, placement
+    from tui_attn.launch import choosing, devices, estimate, placement
     from tui_attn.study import runner
-    from tui_attn.study.cells import time_words
+    from tui_attn.study.cells import guess
 
-    plan = replace(plan, config=replace(plan.config, dataset=data.parse_dataset(plan.config.dataset)))
     config = plan.config
-    spec = config.engine
+    machine = devices.probe() if config.engine.here else None
     chosen = (
-        choosing.choose_and_tell(config, devices.probe(), console.say)
-        if spec.here
-        else placement.chosen_devices(config, spec)
+        placement.chosen_devices(config, config.engine)
+        if machine is None
+        else choosing.choose_and_tell(config, machine, console.say)
     )
+    guessed = guess(plan, chosen, estimate.paces(runs_dir, platform.node()))
     runs = len(config.models) * config.seeds
     total = runs * (len(plan.cells) + plan.selects)
     more = ", then the best of each model with new seeds" if plan.selects else ""
     console.say(
         f"{len(plan.cells)} cells x {len(config.models)} models x {config.seeds} seeds{more}: {total} runs; "
-        f"{time_words(plan, chosen, runs_dir, platform.node())}"
+        f"{'no estimate: the size of the data set is not known' if guessed is None else guessed.words()}"
     )
     if dry_run:
         for cell in plan.cells:
             print_line(f"{cell.label}  {','.join(config.models)}  seeds {config.seed}-{config.seed_list[-1]}")
         return 0
-    study = runner.create(plan, runs_dir)
+    with console.FetchProgress() as progress:
+        study = runner.create(plan, runs_dir, progress)
     return run_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach, greeting=f"training {study.id}")
 
 

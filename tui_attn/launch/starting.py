@@ -203,7 +203,7 @@ class Attempt:
             self._config,
             runs_dir=self._runs_dir,
             progress=heard,
-            may_create=self._may_create,
+            may_create=self.may_create,
             tell=lambda text: heard(text, 0, None),
             notify=self._notify,
         )
@@ -214,7 +214,8 @@ class Attempt:
             self._cancelled = not self._created
             return self._cancelled
 
-    def _may_create(self) -> bool:
+    def may_create(self) -> bool:
+        """Whether it wasn't cancelled; from then on it can't be."""
         with self._lock:
             self._created = not self._cancelled
             return self._created

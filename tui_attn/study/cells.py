@@ -8,12 +8,11 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tui_attn.data import DATASETS
 from tui_attn.experiment.config import BY_FIELD, ExperimentConfig
-from tui_attn.experiment.options import ConfigError, Number, shown, suggest
+from tui_attn.experiment.options import ConfigError, Number, shown, split_list, suggest
 from tui_attn.experiment.study import CURVE, SWEEP, Cell, StudyPlan
 from tui_attn.launch import estimate
 
@@ -63,7 +62,7 @@ def _values(name: str, text: str) -> list[Any] | tuple[Any, Any]:
 
 def sweep_plan(config: ExperimentConfig, words: Sequence[str], draws: int | None, *, now: float) -> StudyPlan:
     """The plan of a sweep over the settings in `words`: their grid, or `draws` of them. Raises `ConfigError`."""
-    axes = parse_axes(words)
+    axes, config = parse_axes(words), replace(config, looks=())  # the number of seeds is fixed
     settings = _drawn(axes, draws, config.seed) if draws is not None else _grid(axes)
     if len(settings) > MOST_CELLS:
         raise ConfigError(f"a sweep of {len(settings):,} cells is too large: {MOST_CELLS:,} at most")
@@ -117,7 +116,7 @@ def curve_plan(
     if train_size is not None and sizes[-1] > train_size:
         raise ConfigError(f"there are {train_size:,} training images, not {sizes[-1]:,}", "sizes")
     steps = config.steps or config.epochs * -(-sizes[-1] // config.batch_size)
-    config = replace(config, steps=steps, train_limit=None)
+    config = replace(config, steps=steps, train_limit=None, looks=())
     return _checked(
         StudyPlan(kind=CURVE, created=now, config=config, cells=_cells([{"train_limit": size} for size in sizes]))
     )
@@ -144,20 +143,55 @@ def _checked(plan: StudyPlan) -> StudyPlan:
     return plan
 
 
-def time_words(plan: StudyPlan, devices: Sequence[str], runs_dir: Path, host: str) -> str:
-    """How long the study will take, guessed from past runs on this machine."""
-    past = estimate.paces(runs_dir, host)
+def plan_of(config: ExperimentConfig, text: str, *, now: float) -> StudyPlan:
+    """The plan of `lr=0.001,0.01 random=5`, a sweep, or of `sizes=3000,12000` or `sizes=all`, a curve.
+
+    Raises `ConfigError`.
+    """
+    words = text.split()
+    random_ = [word for word in words if word.startswith("random=")]
+    if any(word.startswith("sizes=") for word in words):
+        if len(words) > 1:
+            raise ConfigError("a curve varies nothing but sizes")
+        named = words[0].partition("=")[2]
+        sizes = None if named == "all" else parse_sizes(named)
+        return curve_plan(config, sizes, training_images(config), now=now)
+    draws = Number(1, MOST_CELLS).parse(random_[0].partition("=")[2]) if random_ else None
+    if random_:
+        Number(1, MOST_CELLS).check(draws)
+    return sweep_plan(config, [word for word in words if word not in random_], draws, now=now)
+
+
+def command_words(text: str) -> list[str]:
+    """The subcommand that does what `plan_of` makes of `text`, and its own words; empty for no study."""
+    words = text.split()
+    if words and words[0].startswith("sizes="):
+        named = words[0].partition("=")[2]
+        return ["curve", *([] if named == "all" else ["--sizes", named])]
+    drawn = [part for word in words if word.startswith("random=") for part in ("--random", word.partition("=")[2])]
+    return ["sweep", *(word for word in words if not word.startswith("random=")), *drawn] if words else []
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Numbers of training images, separated by commas. Raises `ConfigError`."""
+    words = split_list(text)
+    if not words or not all(word.isdecimal() and len(word) < 10 for word in words):
+        raise ConfigError("must be numbers of training images, such as 3000,12000,48000", "sizes")
+    return [int(word) for word in words]
+
+
+def guess(plan: StudyPlan, devices: Sequence[str], past: Sequence[estimate.Pace]) -> estimate.Guess | None:
+    """How long the study will take, going by `past` runs; None where the size of the data set isn't known."""
     configs = [plan.cell_config(cell) for cell in plan.cells]
     if plan.selects:
         configs.append(replace(configs[0], validation=None))
-    guesses = [estimate.guess(config, devices, past) for config in configs]
-    known = [guess for guess in guesses if guess is not None]
-    if len(known) < len(guesses):
-        return "no estimate yet: the size of the data set isn't known"
+    known = [found for config in configs if (found := estimate.guess(config, devices, past)) is not None]
+    if len(known) < len(configs):
+        return None
     return estimate.Guess(
-        low=sum(guess.low for guess in known),
-        high=sum(guess.high for guess in known),
-        past_runs=max(guess.past_runs for guess in known),
-        like=all(guess.like for guess in known),
-        missing=tuple(dict.fromkeys(model for guess in known for model in guess.missing)),
-    ).words()
+        low=sum(each.low for each in known),
+        high=sum(each.high for each in known),
+        past_runs=max(each.past_runs for each in known),
+        like=all(each.like for each in known),
+        missing=tuple(dict.fromkeys(model for each in known for model in each.missing)),
+    )

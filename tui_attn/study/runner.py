@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tui_attn.data import DataError
+from tui_attn import data
+from tui_attn.data import DataError, Progress
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
@@ -40,12 +41,21 @@ READY_WITHIN = 30.0
 """Seconds that the process gets to take its lock."""
 
 
-def create(plan: StudyPlan, runs_dir: Path) -> StudyDir:
-    """Make the folder of a new study. Raises `RunsError`."""
-    name = plan.config.name or f"{plan.kind}-{plan.config.dataset}"
-    study = StudyDir(writing.make_experiment(runs_dir, replace(plan.config, name=name)).path)
+def create(
+    plan: StudyPlan,
+    runs_dir: Path,
+    progress: Progress = data.silent,
+    may_create: Callable[[], bool] = lambda: True,
+) -> StudyDir:
+    """Fetch the data and make the folder of a new study. Raises `DataError`, `RunsError` and `CancelledError`."""
+    config = replace(plan.config, dataset=data.parse_dataset(plan.config.dataset))  # an absolute path
+    data.ensure(config.dataset, None if config.data_dir is None else Path(config.data_dir), progress=progress)
+    if not may_create():
+        raise starting.CancelledError
+    name = config.name or f"{plan.kind}-{config.dataset}"
+    study = StudyDir(writing.make_experiment(runs_dir, replace(config, name=name)).path)
     try:
-        study.write(plan)
+        study.write(replace(plan, config=config))
     except OSError as error:
         raise RunsError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
     return study
@@ -78,6 +88,14 @@ def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> s
     if process.poll() == 0:
         return process
     raise LaunchError(f"{study.id} could not start: {last_words(study)}")
+
+
+def begin(
+    plan: StudyPlan, runs_dir: Path, progress: Progress, may_create: Callable[[], bool]
+) -> tuple[StudyDir, subprocess.Popen[bytes]]:
+    """Create a study and start its process. Raises what `create` and `start` raise."""
+    study = create(plan, runs_dir, progress, may_create)
+    return study, start(study)
 
 
 def stop(study: StudyDir) -> bool:
@@ -154,9 +172,20 @@ class _Runner:
         elif not supervisor_alive(member):
             with contextlib.suppress(starting.NothingToResumeError):
                 supervisor = starting.resume(member, tell=_tell, wait=self._signals.wait).supervisor
+        self._check_code(member)
         self._wait(member, supervisor)
         if read_state(member).state.state == "stopped":
             raise _StoppedError
+
+    def _check_code(self, member: ExperimentDir) -> None:
+        """Refuse a custom model whose file changed since the study's first experiment began."""
+        first = next(each for each in map(self._study.member, self._study.plan().cells) if each.manifest.is_file())
+        digests = {own.name: own.sha256 for own in first.manifest_data().config.custom_models}
+        for own in member.manifest_data().config.custom_models:
+            if own.sha256 != digests.get(own.name):
+                control.kill(member)
+                shutil.rmtree(member.path)
+                raise LaunchError(f"{own.name} was changed since the study began: restore its file, then resume")
 
     def _wait(self, member: ExperimentDir, supervisor: subprocess.Popen[bytes] | None) -> None:
         told = False

@@ -30,7 +30,9 @@ def study_lines(found: StudyResults, width: int, *, ascii: bool = False) -> list
         lines += _forest(found.finals, f"difference from {BASE} on the test set, points", width, ascii=ascii)
     best = list(found.winners.items())
     lines += ["", show(cells_title(found)), *_table(cell_rows(found.cells, best), width, show)]
-    lines += _forest(found.cells, f"difference from {BASE}, points", width, ascii=ascii)
+    by_model = sorted(found.cells, key=lambda row: found.models.index(row.model))
+    plotted = by_model if found.kind == CURVE else found.cells
+    lines += _forest(plotted, f"difference from {BASE}, points", width, ascii=ascii)
     notes = remarks(found)
     lines += [""] if notes else []
     for note in notes:

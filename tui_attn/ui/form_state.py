@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tui_attn.experiment import trust
-from tui_attn.experiment.config import BY_FIELD, FOLDER, OPTIONS, ExperimentConfig, absolute, show
+from tui_attn.experiment.config import BY_FIELD, FOLDER, OPTIONS, ExperimentConfig, absolute, arguments, show
 from tui_attn.experiment.custom_model import EXAMPLE, is_spec
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, info_of
 from tui_attn.experiment.options import ConfigError, join_list, shown, split_list
+from tui_attn.experiment.study import StudyPlan
+from tui_attn.study.cells import command_words, plan_of
 
 IMAGES = "folder"
 """The entry with the folder's path, beside the data set's; also what the data set's entry is then."""
 CUSTOM = "custom_models"
 """The entry with custom models, `PATH.py:CLASS` with commas between, beside that of the lab's models."""
-ENTRIES = (*BY_FIELD, CUSTOM, IMAGES)
+VARIED = "varied"
+"""The entry with what a study varies; empty for a single experiment."""
+ENTRIES = (*BY_FIELD, CUSTOM, IMAGES, VARIED)
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class FormState:
         """The entries that make `config`."""
         texts = {option.field: show(option, config) for option in OPTIONS}
         is_folder = config.dataset.startswith(FOLDER)
+        texts[VARIED] = ""
         texts[IMAGES] = config.dataset.removeprefix(FOLDER) if is_folder else ""
         texts["models"] = ",".join(model for model in config.models if model in MODELS)
         texts[CUSTOM] = join_list(model.spec for model in config.custom_models)
@@ -61,6 +67,8 @@ class FormState:
         try:
             if entry == CUSTOM:
                 self._check_custom()
+            elif entry == VARIED:
+                self._check_varied()
             elif entry == "models":
                 BY_FIELD["models"].parse(self.texts["models"])
             elif entry == "data_dir":
@@ -80,6 +88,15 @@ class FormState:
         if specs:
             BY_FIELD["models"].parse(join_list(specs))
 
+    def _check_varied(self) -> None:
+        if self.texts[VARIED].strip() and all(self.reason(entry) is None for entry in ENTRIES if entry != VARIED):
+            self.plan()
+
+    def plan(self) -> StudyPlan | None:
+        """The study that is described; None for a single experiment. Raises `ConfigError`."""
+        text = self.texts[VARIED]
+        return plan_of(self.config(), text, now=time.time()) if text.strip() else None
+
     def reasons(self) -> dict[str, str]:
         """Everything that is wrong, by entry."""
         found = {entry: self.reason(entry) for entry in ENTRIES}
@@ -94,6 +111,8 @@ class FormState:
         """The text beside a valid entry."""
         if entry == CUSTOM:
             return f"as in {EXAMPLE}"
+        if entry == VARIED:
+            return "a sweep, as in lr=0.0003,0.001, or a curve, as in sizes=3000,12000"
         if entry == "seeds":
             config = None if self.reasons() else self.config()
             if config is None or config.seeds == 1:
@@ -102,10 +121,23 @@ class FormState:
         listed = entry in {"models", "dataset", "augment", "device", IMAGES}
         return "" if listed else BY_FIELD[entry].help.rstrip(".")
 
+    def command(self, config: ExperimentConfig, origin: FormDefaults, runs_dir: Path) -> list[str]:
+        """The command line that starts what is described, without the program's name."""
+        found = arguments(config, usual=origin.usual, runs_dir=runs_dir, usual_runs_dir=origin.usual_runs_dir)
+        words = command_words(self.texts[VARIED])
+        if words and "--seeds" not in found:
+            words += ["--seeds", str(config.seeds)]  # a study has others unless said
+        return words + found
+
     def amount(self) -> str:
         """How many runs the experiment has. Raises `ConfigError`."""
         config = self.config()
         models, seeds = len(config.models), config.seeds
+        if plan := self.plan():
+            what = (
+                f"{plan.kind} of {_many(len(plan.cells), 'cell')} x {_many(models, 'model')} x {_many(seeds, 'seed')}"
+            )
+            return f"{models * seeds * (len(plan.cells) + plan.selects):,} runs: {what}"
         if models * seeds == 1:
             return "1 run"
         return f"{models * seeds:,} runs: {_many(models, 'model')} x {_many(seeds, 'seed')}"

@@ -15,22 +15,27 @@ from textual.screen import Screen
 from textual.widgets import Button, Label, OptionList, SelectionList, Static
 
 from tui_attn.data import DataError
-from tui_attn.experiment.config import OPTIONS, ExperimentConfig, arguments
+from tui_attn.experiment.config import OPTIONS, ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, Number, Option, split_list
+from tui_attn.experiment.study import StudyPlan
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
 from tui_attn.launch.memory import estimate_memory
 from tui_attn.launch.starting import Attempt, CancelledError
+from tui_attn.study import runner
+from tui_attn.study.cells import guess as guess_study
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormDefaults, FormState, find_defaults, limited
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState, find_defaults, limited
+from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import Lookup, Request, Result, StartProgress
+from tui_attn.ui.screens.history import HistoryScreen
 from tui_attn.ui.widgets.form import Control, EntryChanged, FieldRow, OneOf, SomeOf, StartButton, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.launch_summary import LaunchSummary
@@ -93,6 +98,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             yield self._row(option.field, option.label, self._control(option))
             if option.name == "models":
                 yield self._row(CUSTOM, "custom models", self._typed(CUSTOM, "(none)"))
+            elif option.name == "controls":
+                yield self._row(VARIED, "vary", self._typed(VARIED, "(nothing: one experiment)"))
             elif option.name == "dataset":
                 yield self._row(IMAGES, "image folder", self._typed(IMAGES, "(one subfolder a class)"))
 
@@ -237,7 +244,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return "known once all entries are valid"
         if found.past is None or found.data is None or not found.same_place(request):
             return "looking at past runs …"
-        guessed = guess(config, found.devices, found.past, limited(config, found.data.sizes))
+        plan, sizes, facts = self.state.plan(), limited(config, found.data.sizes), (found.devices, found.past)
+        guessed = guess_study(plan, *facts) if plan else guess(config, *facts, sizes)
         return "no estimate: the data set can't be read" if guessed is None else guessed.words()
 
     def _memory(self, config: ExperimentConfig | None, request: Request | None) -> list[tuple[str, str]]:
@@ -249,9 +257,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         return [("memory", words if self.size.width >= 130 else words.partition(":")[0])]
 
     def _command(self, config: ExperimentConfig) -> list[str]:
-        return arguments(
-            config, usual=self._origin.usual, runs_dir=self._runs_dir, usual_runs_dir=self._origin.usual_runs_dir
-        )
+        return self.state.command(config, self._origin, self._runs_dir)
 
     def _say_state(self, wrong: Sequence[str]) -> None:
         """Say what would be started, or which entries keep it from being started."""
@@ -303,13 +309,13 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._wrong = ""
         self._attempt = Attempt(self.state.config(), self._runs_dir, notify=app_of(self).options.notify)
         self._say("starting …")
-        self._run(self._attempt)
+        self._run(self._attempt, self.state.plan())
         self._renew()
         self.refresh_bindings()
 
     @background("start")
-    async def _run(self, attempt: Attempt) -> None:
-        """Run the start, then open the experiment or show why there is none."""
+    async def _run(self, attempt: Attempt, plan: StudyPlan | None) -> None:
+        """Run the start, then open the experiment, or the list of a study's; or show why there is none."""
         app = app_of(self)
 
         def show(line: str) -> None:
@@ -318,6 +324,13 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
         reason = ""
         try:
+            if plan is not None:
+                work = in_thread(runner.begin, plan, self._runs_dir, StartProgress(show), attempt.may_create)
+                study, process = await shown_while(self, "starting", work)
+                app.adopt(process)
+                app.drafts.pop(self._origin.id, None)
+                self.app.switch_screen(HistoryScreen(study.path, HistoryView()))
+                return
             starting = in_thread(attempt.run, StartProgress(show))
             started = await shown_while(self, "starting", starting, wanted=lambda: attempt is self._attempt)
             app.adopt(started.supervisor)
