@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from tests.experiment.test_options import CONFIGS
 from tui_attn.experiment.config import ExperimentConfig, arguments
 from tui_attn.experiment.options import ConfigError
-from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, FormState
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState
 
 
 @settings(max_examples=50)
@@ -94,3 +94,28 @@ def test_the_data_dir_is_made_absolute() -> None:
     assert draft.config().data_dir == str(Path("here").absolute())
     draft.texts["data_dir"] = "~nobody-of-that-name/x"
     assert draft.reasons() == {"data_dir": "~nobody-of-that-name/x: there is no such user"}
+
+
+def test_a_study_is_described_in_one_entry() -> None:
+    draft = FormState.of(ExperimentConfig(models=("base", "se"), seeds=3))
+    origin = FormDefaults("", draft.config(), ExperimentConfig(), Path("runs"))
+    runs = Path("runs")
+    assert draft.plan() is None
+    draft.texts[VARIED] = "lr=0.001,0.01 batch-size=64,128 random=3"
+    assert draft.reasons() == {}
+    assert draft.amount() == "18 runs: sweep of 3 cells x 2 models x 3 seeds"
+    words = draft.command(draft.config(), origin, runs)
+    assert words[:6] == ["sweep", "lr=0.001,0.01", "batch-size=64,128", "--random", "3", "--models"]
+    draft.texts[VARIED] = "sizes=3000,12000"
+    assert draft.amount() == "12 runs: curve of 2 cells x 2 models x 3 seeds"
+    assert draft.command(draft.config(), origin, runs)[:3] == ["curve", "--sizes", "3000,12000"]
+    for wrong, reason in (
+        ("lr", "write it as lr="),
+        ("sizes=many", "must be numbers"),
+        ("sizes=5,6 lr=1", "nothing but"),
+    ):
+        draft.texts[VARIED] = wrong
+        assert reason in draft.reasons()[VARIED]
+    draft.texts[VARIED] = "lr=0.001,0.01"
+    draft.texts["seeds"] = "1"
+    assert draft.command(draft.config(), origin, runs)[2:4] == ["--seeds", "1"], "a study has five unless said"

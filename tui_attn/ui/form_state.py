@@ -112,7 +112,7 @@ class FormState:
         if entry == CUSTOM:
             return f"as in {EXAMPLE}"
         if entry == VARIED:
-            return "a sweep, as in lr=0.0003,0.001, or a curve, as in sizes=3000,12000"
+            return "a sweep: lr=0.0003,0.001; a curve: sizes=3000,12000"
         if entry == "seeds":
             config = None if self.reasons() else self.config()
             if config is None or config.seeds == 1:
