@@ -111,6 +111,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {run: train(made, run) for run in (f"{model}-s0" for model in MODELS)}
 
 
+def test_many_short_epochs_are_not_all_evaluated(tmp_path: Path) -> None:
+    made = context(make(tmp_path, epochs=60, steps=60, train_limit=100, models=("base",)), probes=False)
+    train(made, "base-s0")
+    run = fold(made.folder, "base-s0")
+    assert [result.epoch for result in run.epochs] == list(range(3, 61, 3))
+    assert (run.step, run.epoch, run.epochs[-1].images) == (60, 60, 6000)
+
+
 def test_steps_end_in_the_middle_of_an_epoch_and_a_stop_there_changes_nothing(tmp_path: Path) -> None:
     whole = context(make(tmp_path / "whole", epochs=2, steps=8, models=("se",)), probes=False)
     weights = train(whole, "se-s0")

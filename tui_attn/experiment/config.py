@@ -49,6 +49,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 _DEVICE = re.compile(r"auto|all|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
 MAX_SEEDS = 10_000
+MOST_EVALUATIONS = 25
+"""Of a run with `steps`; others are evaluated after each epoch."""
 _JSON_KEYS = {"custom_models": "own_models"}
 """Field -> its key in files, where the two differ."""
 
@@ -271,6 +273,11 @@ class ExperimentConfig:
         """How long each run trains, in words."""
         count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
         return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+    @property
+    def evaluate_every(self) -> int:
+        """Epochs from one evaluation to the next: more than 1 where `steps` make many short epochs of few images."""
+        return 1 if self.steps is None else -(-self.epochs // MOST_EVALUATIONS)
 
     def sizes(self, train: int, test: int) -> tuple[int, int]:
         """How many images a run trains on and is evaluated on, of a data set with so many."""

@@ -275,10 +275,11 @@ def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], s
     Evaluation grows with the test set, probes and checkpoints don't: with another size there are two answers.
     """
     train, test = sizes
-    epochs = config.with_epochs(train).epochs
+    config = config.with_epochs(train)
+    epochs, evaluations = config.epochs, -(-config.epochs // config.evaluate_every)
     for scale in {1.0, test / pace.test_size}:
         images = train * epochs if config.steps is None else config.steps * min(config.batch_size, train)
-        yield (images * pace.per_image + epochs * pace.between * scale + pace.warm_up) * sharing / pace.sharing
+        yield (images * pace.per_image + evaluations * pace.between * scale + pace.warm_up) * sharing / pace.sharing
 
 
 def _makespan(times: Sequence[float], seeds: int, workers: int) -> float:

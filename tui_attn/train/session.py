@@ -240,6 +240,10 @@ class Session:
         fault("append")
 
     def _end_epoch(self) -> None:
+        epoch = self.progress.epoch + 1
+        if epoch % self.config.evaluate_every and epoch < self.config.epochs:
+            self._trainer.end_epoch()
+            return
         self._logits, test_loss, test_accuracy = self._trainer.evaluate(self._writer.beat)
         train_loss, train_accuracy = self._trainer.end_epoch()
         progress = self.progress
