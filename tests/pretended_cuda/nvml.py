@@ -140,6 +140,7 @@ def library(settings: Settings) -> ModuleType:
         nvmlDeviceGetCount=lambda: len(settings.gpus),
         nvmlDeviceGetHandleByIndex=handle,
         nvmlDeviceGetUUID=lambda gpu: gpu.uuid,
+        nvmlDeviceGetHandleByUUID=lambda uuid: next(handle(gpu.index) for gpu in settings.gpus if gpu.uuid == uuid),
         nvmlDeviceGetName=lambda gpu: gpu.name,
         nvmlDeviceGetCudaComputeCapability=lambda gpu: gpu.capability,
         nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(

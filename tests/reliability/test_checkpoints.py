@@ -228,6 +228,53 @@ def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits
     assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
 
 
+def test_a_death_in_the_evaluation_after_a_checkpoint_of_the_last_step_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference], threads: None
+) -> None:
+    monkeypatch.setattr(session, "CHECKPOINT_EVERY", 0.0)
+    experiment = make_experiment(tmp_path / "runs")
+    made = context(experiment)
+    made.open(RUN)
+    dying = made.session(RUN)
+    # The last point finds no checkpoint under way, so that it begins one.
+    monkeypatch.setattr(type(dying._writer), "checkpointing", property(lambda self: bool(self.finish_checkpoint())))
+
+    def die(beat: object) -> None:
+        raise KeyError("as a death would")
+
+    monkeypatch.setattr(dying._trainer, "evaluate", die)
+    with pytest.raises(KeyError):
+        dying.train_epoch(never)
+    made.close(RUN)
+    made = context(experiment)
+    made.open(RUN)
+    going_on = made.session(RUN)
+    assert going_on._trainer.at_end_of_epoch and going_on.progress.epoch == 0
+    while not going_on.done:
+        going_on.train_epoch(never)
+    going_on.finish()
+    made.close(RUN)
+    ended = LogReader(experiment.run(RUN).events).read()[-1]
+    assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
+
+
+def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together(threads: None) -> None:
+    shared = torch.arange(6.0).view(2, 3)
+    state: dict[str, Any] = {
+        "model": torch.nn.BatchNorm1d(3).state_dict(),
+        "one": shared,
+        "two": [shared, shared.t()],
+        "step": 3,
+    }
+    copied, wait = checkpoint._copy(state)
+    wait()
+    shared += 1
+    assert copied["one"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert copied["two"][0] is copied["one"] and torch.equal(copied["two"][1], copied["one"].t())
+    assert copied["two"][1].stride() == (1, 3), "as it lay in memory"
+    assert copied["model"]._metadata == state["model"]._metadata and copied["step"] == 3
+
+
 def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
     tmp_path: Path, happened: list[str], threads: None
 ) -> None:

@@ -146,6 +146,8 @@ def unusable(machine: Machine, index: int) -> str | None:
             f" update the driver, or install a torch for CUDA {driver[0]}"
         )
     details = machine.details[index] if index < len(machine.details) else GpuDetails("")
+    if details.lost:
+        return f"cuda:{index} doesn't answer its driver: nvidia-smi tells more"
     if details.capability is None or not machine.architectures:
         return None
     if any(_runs_on(architecture, details.capability) for architecture in machine.architectures):

@@ -35,6 +35,8 @@ class GpuDetails:
     free: int | None = None
     """Bytes."""
     uuid: str | None = None
+    lost: bool = False
+    """Whether it doesn't answer its driver any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class NvmlGpu:
     """A GPU or MIG slice as NVIDIA's library knows it."""
 
     handle: Any
-    """None for a slice that the library doesn't find."""
+    """None for a GPU that doesn't answer, or a slice that the library doesn't find."""
     uuid: str
     whole: Any
     """The handle of the GPU that a slice is part of; else `handle`."""
@@ -208,7 +210,7 @@ def nvml_gpus(nvml: Any) -> list[NvmlGpu]:
 
     A GPU in MIG mode gives each of its slices. CUDA shows a process only one of them, so each worker is told its own.
     """
-    handles = [nvml.nvmlDeviceGetHandleByIndex(at) for at in range(nvml.nvmlDeviceGetCount())]
+    handles = [ask(partial(nvml.nvmlDeviceGetHandleByIndex, at)) for at in range(nvml.nvmlDeviceGetCount())]
     uuids = [_text(ask(partial(nvml.nvmlDeviceGetUUID, handle))) for handle in handles]
     found: list[NvmlGpu] = []
     for seen in visible(uuids, os.environ.get("CUDA_VISIBLE_DEVICES")):
@@ -258,7 +260,7 @@ def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
 def _details(nvml: Any, gpu: NvmlGpu) -> GpuDetails:
     uuid = gpu.uuid if UUID.fullmatch(gpu.uuid) else None
     if gpu.handle is None:
-        return GpuDetails("MIG slice", uuid=uuid)
+        return GpuDetails("MIG slice", uuid=uuid) if uuid else GpuDetails("GPU", lost=True)
     memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(gpu.handle))
     return GpuDetails(
         _text(ask(lambda: nvml.nvmlDeviceGetName(gpu.handle))) or "GPU",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tui_attn.system import files
 from tui_attn.system.fault_injection import fault
@@ -42,9 +44,8 @@ class Saved:
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own, one at a time, so that training doesn't wait for the disk.
-
-    The state is serialised at once, by the caller's thread: what is written is what the state was.
+    """Writes checkpoints in a thread of its own, one at a time, so that training waits neither for the disk nor for
+    the packing. The caller's thread only copies the state: what is written is what it was.
     """
 
     def __init__(self, folder: Path, guard: Callable[[], object] = lambda: None) -> None:
@@ -62,17 +63,23 @@ class Saver:
         Returns the checkpoint that was being written, if any, now on disk. Raises `OSError` when that could not be.
         """
         finished = self.finish()
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        data = buffer.getvalue()
+        copied, copies_are_done = _copy(state)
 
         def job() -> Saved:
             self._guard()
+            copies_are_done()
+            buffer = io.BytesIO()
+            torch.save(copied, buffer)
             after()
-            return write(self.folder, data, step=step, epoch=epoch, guard=self._guard)
+            return write(self.folder, buffer.getvalue(), step=step, epoch=epoch, guard=self._guard)
 
         self._job, self._pending = job, self._thread.submit(job)
         return finished
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._pending is not None and not self._pending.done()
 
     @property
     def finished(self) -> bool:
@@ -94,6 +101,46 @@ class Saver:
     def close(self) -> None:
         """Wait for the thread, and end it."""
         self._thread.shutdown()
+
+
+def _copy(state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], object]]:
+    """A copy of `state` with its tensors on the CPU, and what waits until the device has filled it.
+
+    Tensors in the same memory stay so. The copies are made after the work that the current stream was given before.
+    """
+    known: dict[tuple[Any, ...], Tensor] = {}
+    devices: set[torch.device] = set()
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            devices.add(value.device)
+            place = value.data_ptr(), value.device, value.dtype, value.shape, value.stride()
+            if place not in known or not value.data_ptr():  # an empty one has no place
+                known[place] = _to_host(value)
+            return known[place]
+        if isinstance(value, dict):
+            made = copy.copy(value)  # keeps the versions of modules, an attribute of their state
+            made.update((key, copied(item)) for key, item in value.items())
+            return made
+        return [copied(item) for item in value] if isinstance(value, list) else value
+
+    found = copied(state)
+    marks = {device: torch.cuda.Event() for device in devices if device.type == "cuda"}  # type: ignore[no-untyped-call]
+    for device, event in marks.items():
+        event.record(torch.cuda.current_stream(device))
+
+    def wait() -> None:
+        for event in marks.values():
+            event.synchronize()
+
+    return found, wait
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach()
+    if tensor.device.type != "cuda":
+        return tensor.to("cpu", copy=True)
+    return torch.empty_like(tensor, device="cpu").pin_memory().copy_(tensor, non_blocking=True)
 
 
 def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[], object] = lambda: None) -> Saved:

@@ -188,6 +188,11 @@ class RunWriter:
         self.finish_checkpoint()
         self._saver.start(state, step=step, epoch=epoch, after=self.sync)
 
+    @property
+    def checkpointing(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._saver.busy
+
     def look_at_checkpoint(self) -> None:
         """Record the checkpoint that was being written, if it is on disk by now."""
         if self._saver.finished:

@@ -28,8 +28,8 @@ from tui_attn.train.step import PrecisionError, choose_precision
 from tui_attn.train.tensors import Images, with_random_labels
 from tui_attn.train.trainer import NotFiniteError, Trainer
 
-CHECKPOINT_EVERY = 60.0
-"""Seconds of an epoch after which it is checkpointed in its middle."""
+CHECKPOINT_EVERY = 1.0
+"""Seconds between two checkpoints within an epoch: a kill costs twice that at most, where the disk keeps up."""
 
 
 class PrecisionChangedError(Exception):
@@ -203,7 +203,8 @@ class Session:
         self._writer.beat(now=True)
         try:
             while not self.done:
-                self._train_until_point(interrupted)
+                if not trainer.at_end_of_epoch:  # as after a kill in the evaluation
+                    self._train_until_point(interrupted)
                 trainer.keep_streams()
                 if trainer.at_end_of_epoch:
                     self._end_epoch()
@@ -225,7 +226,7 @@ class Session:
             raise NotFiniteError(f"the loss became {what} at step {point.step}: a smaller --lr may help")
         self._writer.beat()
         self._writer.look_at_checkpoint()
-        if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY:
+        if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY and not self._writer.checkpointing:
             self._trainer.keep_streams()
             self._checkpoint()
 

@@ -58,6 +58,11 @@ def load(
     arrays = data.load(
         data.Located.from_json(name, where), train_limit, test_limit, subset=subset, validation=validation
     )
+    return on_device(name, arrays, device)
+
+
+def on_device(name: str, arrays: data.Arrays, device: torch.device) -> Images:
+    """What was read of the data set `name`, on `device`."""
     info = data.dataset_info(name)
     return Images(
         train_images=torch.from_numpy(arrays.train_images).to(device),

@@ -15,9 +15,11 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from tui_attn import data
 from tui_attn.engines.mailbox import Mailbox
 from tui_attn.engines.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.experiment.folders import ExperimentDir
@@ -100,13 +102,28 @@ def _explain(error: Exception) -> str:
 
 
 def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe, *, token: int) -> Worker:
-    """Import torch and load the data, which takes a second or two, while commands already come in."""
+    """Import torch and meanwhile read the data, which takes a second or two, while commands already come in."""
+    reader = ThreadPoolExecutor(1)
+    arrays = reader.submit(_read, manifest)
+    reader.shutdown(wait=False)
+
     import torch
 
     from tui_attn.train.worker_context import WorkerContext
 
     torch.set_num_threads(manifest.threads)
-    return Worker(folder, WorkerContext(folder, manifest, device, token=token), pipe)
+    return Worker(folder, WorkerContext(folder, manifest, device, token=token, arrays=arrays.result), pipe)
+
+
+def _read(manifest: Manifest) -> data.Arrays:
+    config = manifest.config
+    return data.load(
+        data.Located.from_json(config.dataset, manifest.data),
+        config.train_limit,
+        config.test_limit,
+        subset=manifest.subset_seed(config.seed),
+        validation=config.validation,
+    )
 
 
 class Worker:

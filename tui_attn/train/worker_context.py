@@ -10,7 +10,7 @@ from traceback import clear_frames
 
 import torch
 
-from tui_attn.data import DataError
+from tui_attn.data import Arrays, DataError
 from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -31,9 +31,19 @@ class WorkerContext:
     """Opens, keeps and closes the sessions of one worker. Raises `DataError`, and what torch raises."""
 
     def __init__(
-        self, folder: ExperimentDir, manifest: Manifest, device: str, *, probes: bool = True, token: int = 0
+        self,
+        folder: ExperimentDir,
+        manifest: Manifest,
+        device: str,
+        *,
+        probes: bool = True,
+        token: int = 0,
+        arrays: Callable[[], Arrays] | None = None,
     ) -> None:
-        """`device`: its name in the experiment. `token`: of the worker, for the logs of its runs."""
+        """`device`: its name in the experiment. `token`: of the worker, for the logs of its runs.
+
+        `arrays`: waits for the data of the first seed, which is being read; without it the data is read here.
+        """
         self.folder, self.manifest = folder, manifest
         # A worker that is told its GPU by UUID sees no other.
         pinned = manifest.uuids.get(device) == os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -42,7 +52,10 @@ class WorkerContext:
         _be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
         self._subset = manifest.subset_seed(manifest.config.seed)
-        self._data = self._load(self._subset)
+        if arrays is None:
+            self._data = self._load(self._subset)
+        else:
+            self._data = tensors.on_device(manifest.config.dataset, arrays(), self._device)
         self._probes = ProbeSet.of(self._data) if probes else None
         self._token = token
         self._sessions: dict[str, Session] = {}
