@@ -35,6 +35,7 @@ _ALIKE = {
     "precision": "precision",
     "torch": "torch",
     "device_name": "model of device",
+    "kernels": "kernels",
 }
 """What a run says of itself when it starts, and must be the same for two runs to be compared."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tui_attn.experiment.config import PRECISIONS, ExperimentConfig, Plan
 from tui_attn.experiment.events import MAX_TIME
+from tui_attn.experiment.kernels import KERNELS
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
 from tui_attn.system.plain_file import open_to_read
@@ -72,6 +73,8 @@ class Manifest:
     """None in experiments of 0.1.0."""
     gpus: dict[str, GpuIdentity] = field(default_factory=dict)
     """By device; empty where the devices are no GPUs, or don't tell, and in experiments of 0.1.0."""
+    kernels: str = KERNELS[0]
+    """On CPUs, for every worker: one of `KERNELS`."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
@@ -91,6 +94,7 @@ class Manifest:
             }
             | ({} if self.subset == FIRST else {"subset": self.subset})
             | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
+            | ({} if self.kernels == KERNELS[0] else {"kernels": self.kernels})
             | ({"gpus": {device: asdict(gpu) for device, gpu in self.gpus.items()}} if self.gpus else {})
         )
 
@@ -131,6 +135,7 @@ class Manifest:
                 host=str(data["host"]),
                 subset=_subset(data.get("subset", FIRST)),
                 plan=Plan.from_json(data["plan"]) if "plan" in data else None,
+                kernels=_kernels(data.get("kernels", KERNELS[0])),
                 gpus={str(device): _gpu(about) for device, about in dict(data.get("gpus", {})).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
@@ -160,6 +165,12 @@ def _gpu(about: Any) -> GpuIdentity:
     if not isinstance(found.uuid, str) or not UUID.fullmatch(found.uuid):
         raise ValueError("no UUID of a GPU")
     return found
+
+
+def _kernels(name: Any) -> str:
+    if name not in KERNELS:
+        raise ValueError("no kernels")
+    return str(name)
 
 
 def _subset(name: Any) -> str:

@@ -26,6 +26,7 @@ from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.kernels import cpu_kind, fastest
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
@@ -249,6 +250,7 @@ def _create(
         subset=FIRST if config.train_limit is config.validation is None else STRATIFIED,
         plan=config.plan,
         gpus=machine.identities(chosen) if config.engine.here else {},
+        kernels=fastest(cpu_kind(), config.precision),
     )
     with _saying_why(folder), Folder(folder.path) as held:
         if held.owner != os.getuid() or any(held.path.iterdir()):

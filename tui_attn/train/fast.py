@@ -44,6 +44,11 @@ def fast_pass(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Pas
     return None if body is None else partial(body, model, dtype)
 
 
+def has_fast_pass(model: nn.Module) -> bool:
+    """Whether there is a pass for `model` on some CPU."""
+    return _body(model) is not None
+
+
 def _body(model: nn.Module) -> Callable[..., Tensor] | None:
     if type(model) not in MODELS.values():  # a class derived from one of ours may compute something else
         return None

@@ -66,6 +66,7 @@ class Session:
         experiment = ExperimentDir(folder.path.parent)
         data = data if twin_of(model) is None else with_random_labels(data, seed)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
+        self._trainer.kernels = manifest.kernels
         self._since_checkpoint = time.monotonic()
         self._logits: torch.Tensor | None = None
 
@@ -107,6 +108,7 @@ class Session:
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "device": self._called,
             **({"mix_devices": True} if self.config.mix_devices else {}),
+            **({"kernels": trainer.kernels_used} if trainer.kernels_used else {}),
             "device_name": device_name(trainer.device),
             **gpu_facts(trainer.device),
             "precision": trainer.precision,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tui_attn.train.accelerator import keep_freed_memory
-from tui_attn.train.fast import fast_pass
+from tui_attn.train.fast import fast_pass, has_fast_pass
 
 Precision = Literal["fp32", "bf16"]
 
@@ -79,7 +79,9 @@ class Stepper:
         mean: Sequence[float],
         std: Sequence[float],
         channels_last: bool = True,
+        kernels: str = "onednn",
     ) -> None:
+        """`kernels`: as in `tui_attn.experiment.kernels`."""
         if device.type == "cpu":
             keep_freed_memory()
         elif device.type == "cuda":
@@ -89,7 +91,9 @@ class Stepper:
         self.model = model.to(device).to(memory_format=self._layout)
         self._device = device
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._fast_pass = fast_pass(self.model, device, self._dtype)
+        self._fast_pass = fast_pass(self.model, device, self._dtype) if kernels == "onednn" else None
+        self.kernels = ("onednn" if self._fast_pass else "plain") if has_fast_pass(self.model) else None
+        """Which kernels compute, for networks that have a choice on some CPU; None for others."""
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
         scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
         self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.kernels import KERNELS
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import networks, rng
 from tui_attn.train.accelerator import synchronise
@@ -33,6 +34,8 @@ class Trainer:
     """Trains the network called `model` with `seed`, from `build` on. Equal seeds give equal bits on equal devices."""
 
     network: nn.Module
+    kernels = KERNELS[0]
+    """On a CPU: see `tui_attn.experiment.kernels`."""
     _stepper: Stepper
     _rng: dict[str, Any]
     """The random streams as they were when this network trained last: others of the worker draw from them too."""
@@ -73,12 +76,18 @@ class Trainer:
             mean=self.data.mean,
             std=self.data.std,
             channels_last=networks.keeps_layout(self.model),
+            kernels=self.kernels,
         )
         rng.seed_all(rng.derive_seed(self.seed, "train"))
         self.keep_streams()
         self.progress = Progress()
         self._order = self._draws = None
         self._tally.clear()
+
+    @property
+    def kernels_used(self) -> str | None:
+        """Which kernels compute, where there is a choice for such a network."""
+        return self._stepper.kernels if self.device.type == "cpu" else None
 
     # ---- the random streams, which all networks of a worker share
 
