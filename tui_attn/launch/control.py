@@ -17,7 +17,7 @@ from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.ownership import supervisor_alive, supervisor_identity
+from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
 from tui_attn.system import children, files, liveness
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
@@ -30,6 +30,10 @@ READY_WITHIN = 60.0
 """Seconds that a supervisor gets to say that it is ready."""
 END_WITHIN = 10.0
 """Seconds that a supervisor gets to end when its start is broken off."""
+
+
+ELSEWHERE_WITHIN = 5.0
+"""Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
 
 
 class LaunchError(Exception):
@@ -104,6 +108,33 @@ def check_not_running(folder: ExperimentDir) -> None:
         raise LaunchError(
             f"{folder.id} is running already (pid {pid}): '{command_line('attach', folder.path)}' shows it"
         )
+
+
+def check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
+    """Refuse what a supervisor on another host runs, whatever that host's clock says.
+
+    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second,
+    and its workers the heartbeats of their runs, even while the supervisor is frozen.
+    """
+    who = supervisor_identity(folder)
+    hearts = [folder.supervisor_lock, *(run.heartbeat for run in runs_of(folder))]
+    if who is None or not any(may_run_elsewhere(who, heart) for heart in hearts):
+        return
+    before = [_touched(heart) for heart in hearts]
+    for _ in range(round(ELSEWHERE_WITHIN / 0.1)):
+        wait(0.1)
+        if [_touched(heart) for heart in hearts] != before:
+            host = safe_text(who.host, one_line=True)
+            raise LaunchError(
+                f"{folder.id} is running on {host}: stop it there ('{command_line('stop', folder.path)}') first"
+            )
+
+
+def _touched(path: Path) -> int | None:
+    try:
+        return path.stat(follow_symlinks=False).st_mtime_ns
+    except OSError:
+        return None
 
 
 def _open_log(folder: ExperimentDir) -> int:

@@ -29,21 +29,18 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.kernels import cpu_kind, fastest
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
-from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, supervisor_identity
+from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import choosing, control, custom_models, devices, placement
 from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
 from tui_attn.system import machine as machine_facts
 from tui_attn.system.children import Folder
-from tui_attn.system.text import command_line, safe_text
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     from tui_attn.experiment.engine_spec import EngineSpec
     from tui_attn.supervision.notify_settings import NotifySettings
-
-ELSEWHERE_WITHIN = 5.0
-"""Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
 
 Tell = Callable[[str], object]
 
@@ -304,7 +301,7 @@ def _check(
 ) -> None:
     control.check_owner(folder)
     control.check_not_running(folder)
-    _check_elsewhere(folder, wait)
+    control.check_elsewhere(folder, wait)
     check_code(folder, trust_code=trust_code)
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
@@ -342,33 +339,6 @@ def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
         custom_models.check(folder, folder.manifest_data(), trusted=trust_code)
     except CustomModelError as error:
         raise LaunchError(str(error)) from None
-
-
-def _check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
-    """Refuse what a supervisor on another host runs, whatever that host's clock says.
-
-    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second,
-    and its workers the heartbeats of their runs, even while the supervisor is frozen.
-    """
-    who = supervisor_identity(folder)
-    hearts = [folder.supervisor_lock, *(run.heartbeat for run in control.runs_of(folder))]
-    if who is None or not any(may_run_elsewhere(who, heart) for heart in hearts):
-        return
-    before = [_touched(heart) for heart in hearts]
-    for _ in range(round(ELSEWHERE_WITHIN / 0.1)):
-        wait(0.1)
-        if [_touched(heart) for heart in hearts] != before:
-            host = safe_text(who.host, one_line=True)
-            raise LaunchError(
-                f"{folder.id} is running on {host}: stop it there ('{command_line('stop', folder.path)}') first"
-            )
-
-
-def _touched(path: Path) -> int | None:
-    try:
-        return path.stat(follow_symlinks=False).st_mtime_ns
-    except OSError:
-        return None
 
 
 def _mention_hardware(folder: ExperimentDir, tell: Tell) -> None:
