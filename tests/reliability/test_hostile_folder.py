@@ -16,8 +16,10 @@ from tui_attn.engines.workers import Slot, last_lines
 from tui_attn.experiment.event_log import LogWriter, append_shared
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.study import StudyDir
 from tui_attn.launch import control
 from tui_attn.launch.control import LaunchError
+from tui_attn.study import runner
 from tui_attn.supervision import process
 from tui_attn.system import children, files, liveness
 
@@ -101,13 +103,20 @@ def test_a_stranger_whose_lock_was_linked_into_the_experiment_is_not_signalled(e
     os.waitpid(child, 0)
 
 
-def test_a_worker_log_that_is_a_pipe_is_read_as_empty(tmp_path: Path) -> None:
+def test_a_log_that_is_a_pipe_is_read_as_empty(tmp_path: Path) -> None:
+    study = StudyDir(tmp_path)
     os.mkfifo(tmp_path / "worker.log")
+    os.mkfifo(study.log)
     found: list[str] = []
-    reader = threading.Thread(target=lambda: found.append(last_lines(tmp_path / "worker.log")), daemon=True)
+
+    def read() -> None:
+        found.append(last_lines(tmp_path / "worker.log"))
+        found.append(runner.last_words(study))
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(30)
-    assert found == [""]
+    assert found == ["", "it said nothing"]
 
 
 def test_a_run_that_is_open_stays_in_its_folders_whatever_is_put_in_their_places(experiment: ExperimentDir) -> None:
@@ -144,6 +153,18 @@ def test_a_supervisor_refuses_another_users_folder(public_folder: Path, capfd: p
     assert path.name in said
     assert process.main([str(path)]) == 1
     assert "belongs to another user (uid 65534)" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser can become another user")
+def test_a_study_of_another_user_is_refused(public_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    public_folder.chmod(0o777)
+    as_another_user((public_folder / "study").mkdir)
+    study = StudyDir(public_folder / "study")
+    with pytest.raises(LaunchError, match=r"belongs to another user \(uid 65534\)"):
+        runner.start(study)
+    assert runner.main([str(study.path)]) == 1
+    assert "belongs to another user (uid 65534)" in capfd.readouterr().err
+    assert list(study.path.iterdir()) == []
 
 
 def test_a_supervisor_keeps_others_from_writing_in_its_folder(experiment: ExperimentDir) -> None:

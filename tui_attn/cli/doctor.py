@@ -15,6 +15,7 @@ from pathlib import Path
 from tui_attn import __version__, data
 from tui_attn.cli.output import print_line
 from tui_attn.launch import choosing, devices
+from tui_attn.system.children import clean_environment
 from tui_attn.system.text import safe_text, size
 
 PLENTY = 1_000_000_000
@@ -204,7 +205,9 @@ def logout_finding(*, kills: bool, lingers: bool, group: str) -> Finding:
 
 def _ask(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(
+            command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip()

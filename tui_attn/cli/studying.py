@@ -190,11 +190,11 @@ def run_study(
 
     with Signals([signal.SIGINT, signal.SIGTERM]) as signals:
         process = runner.start(study, wait=signals.wait)
-        if detach:
+        if detach and not signals.received:
             console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
             typer.echo(study.id)
             return 0
-        if not (no_ui or as_json) and full_screen():
+        if not (no_ui or as_json or signals.received) and full_screen():
             signals.close()
             return show_study(context, study)
         if not as_json:

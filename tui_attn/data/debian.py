@@ -23,6 +23,7 @@ from typing import IO, cast
 from tui_attn.data.base import DataFile, DebianPackage, Progress
 from tui_attn.data.files import DamagedError
 from tui_attn.data.unpack import unpack_gz, unpack_tar
+from tui_attn.system.children import clean_environment
 
 _CONFIGURATION = """
 #clear APT::Update::Pre-Invoke;
@@ -146,7 +147,7 @@ def _run(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[writing],
-                env=os.environ | {"LC_ALL": "C", "RES_OPTIONS": "timeout:5 attempts:1"},
+                env=clean_environment({"LC_ALL": "C", "RES_OPTIONS": "timeout:5 attempts:1"}),
                 start_new_session=True,
             )
         except OSError as error:
@@ -191,7 +192,11 @@ def _unpack(deb: Path, package: DebianPackage, files: Iterable[DataFile], target
     folder = package.folder.lstrip("/")
     wanted = {f"{folder}/{file.name}.gz": take(file) for file in files}
     with subprocess.Popen(
-        ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())],
+        cwd="/",
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             unpack_tar(cast("IO[bytes]", process.stdout), wanted, limit=8 * package.size)

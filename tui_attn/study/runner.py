@@ -32,7 +32,7 @@ from tui_attn.launch.control import LaunchError
 from tui_attn.study.analysis import choose_winners
 from tui_attn.system import children, liveness
 from tui_attn.system.console import open_standard_streams
-from tui_attn.system.plain_file import open_to_write
+from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line, safe_text
 
@@ -63,6 +63,7 @@ def create(
 
 def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
     """Start the process that trains `study`; return once it has begun. Raises `LaunchError`."""
+    control.check_owner(ExperimentDir(study.path))
     if study.running:
         raise LaunchError(f"{study.id} is running already: '{command_line('attach', study.path)}' shows it")
     try:
@@ -106,7 +107,7 @@ def stop(study: StudyDir) -> bool:
 def last_words(study: StudyDir) -> str:
     """The last line of its log."""
     try:
-        lines = study.log.read_text(errors="replace").strip().splitlines()
+        lines = read_part(study.log, 4096, -4096).decode(errors="replace").strip().splitlines()
     except OSError:
         lines = []
     return safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
@@ -120,6 +121,7 @@ def main(arguments: list[str]) -> int:
     study = StudyDir(Path(arguments[0]))
     with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
         try:
+            control.check_owner(ExperimentDir(study.path))
             lock = liveness.Lock(study.lock)
             try:
                 return _Runner(study, signals).run()

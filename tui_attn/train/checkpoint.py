@@ -164,10 +164,13 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[
 
 
 def adopt(folder: Path, name: str, *, epoch: int) -> None:
-    """List the checkpoint `name`, from which a run goes on, should its writer have died before. Raises `OSError`."""
+    """List the checkpoint `name`, from which a run goes on, should its writer have died before.
+
+    Raises `OSError`, `CheckpointError`.
+    """
     if any(saved.file == name for saved in latest(folder)):
         return
-    data = (folder / name).read_bytes()
+    data = _read(folder / name)
     _list_as_newest(folder, Saved(name, _step(name), epoch, len(data), hashlib.sha256(data).hexdigest()))
 
 
