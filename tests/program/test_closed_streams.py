@@ -86,7 +86,7 @@ for folder, *closed in json.loads(sys.argv[1]):
         if fd in closed:
             os.close(fd)
             setattr(sys, name, None)
-    os._exit(worker.main([folder, "cpu", "experiment"]))
+    os._exit(worker.main([folder, "cpu", "experiment", "1"]))
 """
 
 
