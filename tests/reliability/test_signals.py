@@ -1,5 +1,6 @@
 """Signals at any moment and in any number: a process ends or goes on within a bound, and never hangs."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.processes import python, said
+from tests.processes import python, run_python, said
 from tests.recorded import record
 from tests.reliability.conftest import Lab, frozen, gone
 from tests.reliability.invariants import processes
@@ -38,6 +39,42 @@ with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
 """
 
 
+AT_EVERY_BYTECODE = """
+import faulthandler, signal, sys
+from tui_attn.system.signals import Signals
+
+left = 0
+
+def look(frame, event, argument):
+    global left
+    frame.f_trace_opcodes = True
+    left -= event == "opcode"
+    if event == "opcode" and left == 0:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    return look
+
+faulthandler.dump_traceback_later(60, exit=True)
+with Signals([signal.SIGTERM]) as signals:
+    bytecodes = 0
+    while left <= 0:
+        bytecodes += 1
+        left = bytecodes
+        sys.settrace(look)
+        signals.wait(0.0)
+        sys.settrace(None)
+    print(bytecodes, len(signals.received), flush=True)
+"""
+
+
+def test_a_signal_at_any_bytecode_of_the_wait_for_it_deadlocks_nothing() -> None:
+    done = run_python(AT_EVERY_BYTECODE)
+    assert done.returncode == 0, done.stderr
+    bytecodes, received = map(int, done.stdout.split())
+    assert bytecodes > 10
+    assert received >= bytecodes - 1
+
+
 def test_bursts_never_deadlock_whoever_waits_for_them() -> None:
     with python(COUNTER) as process:
         assert said(process) == "ready"
@@ -54,7 +91,8 @@ def test_quick_signals_end_supervisor_and_worker(lab: Lab, number: int) -> None:
     eventually(lambda: any(run.step for run in read_state(experiment).state.runs.values()), "a step")
     for _ in range(number):
         for pid in processes(experiment.path):
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # the signals before have ended it
+                os.kill(pid, signal.SIGTERM)
     eventually(lambda: gone(supervisor), "the end of the supervisor")
     eventually(lambda: not processes(experiment.path), "the end of its worker")
     assert read_state(experiment).state.state == "stopped"

@@ -374,3 +374,11 @@ def test_temporary_files_of_a_folder_that_is_in_use_stay(tmp_path: Path) -> None
     remove_stale_files(tmp_path, in_use=lambda path: path.name == "used")
     assert names(tmp_path / "free") == []
     assert names(tmp_path / "used") == [".x.tmp"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_in_one_line_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(NotAFileError) as caught:
+        write_atomically(tmp_path / "x", b"content")
+    assert str(caught.value) == "x: it is a folder"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

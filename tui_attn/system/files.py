@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tui_attn.system.plain_file import open_to_read, open_to_write
+from tui_attn.system.plain_file import NotAFileError, open_to_read, open_to_write
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a full disk or an exceeded quota."""
@@ -78,7 +78,10 @@ def write_atomically(
                 os.fsync(file.fileno())
         if after_write is not None:
             after_write()
-        beside.replace(path)
+        try:
+            beside.replace(path)
+        except IsADirectoryError as error:
+            raise NotAFileError(error.errno, "it is a folder", str(path)) from None
     except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink()
