@@ -73,6 +73,11 @@ class ChannelSelfAttention(ChannelMixing):
         products = 2 * channels * channels * int(self.mha.embed_dim)
         return channels * per_token + products
 
+    def merged_macs(self, channels: int, pixels: int) -> int:
+        """The same with `merged_layers`, whose own products are small beside those of a batch and not counted."""
+        embed = int(self.mha.embed_dim)
+        return channels * (4 * embed * pixels) + 2 * channels * channels * embed
+
 
 class _Merged(ChannelMixing):
     def __init__(self, block: ChannelSelfAttention) -> None:

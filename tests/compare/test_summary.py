@@ -87,6 +87,7 @@ def test_a_finished_experiment(tmp_path: Path) -> None:
     assert [entry["model"] for entry in found["models"]] == ["se", "base", "self-attention"]
     se = model(found, "se")
     assert (se["class"], se["parameters"], se["macs"]) == ("CNN_SE", 53_258, 3_872_896)
+    assert se["macs_as_run"] is None  # runs of 0.1.0 don't say it
     assert [run["run"] for run in se["runs"]] == [f"se-s{seed}" for seed in range(5)]
     assert [run["test_accuracy"] for run in se["runs"]] == GIVEN["se"]
     first = se["runs"][0]

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.threads import one_thread  # noqa: F401
-from tui_attn.models import MODELS, CNN_Base, CNN_SelfAttention, ImageSize
-from tui_attn.train.fast import Pass, fast_pass
+from tui_attn.models import MODELS, ChannelSelfAttention, CNN_Base, CNN_SelfAttention, ImageSize, MixingTrunk
+from tui_attn.train.fast import Pass, _mix, fast_pass, macs
 
 CPU = torch.device("cpu")
 SIZES: list[tuple[int, ImageSize]] = [(1, 28), (3, 32), (2, (40, 24))]
@@ -121,3 +121,19 @@ def test_networks_it_does_not_know_have_none() -> None:
     assert fast_pass(Derived(), CPU, torch.float32) is None
     assert fast_pass(nn.Flatten(), CPU, torch.float32) is None
     assert fast_pass(CNN_Base(), torch.device("cuda"), torch.float32) is None
+
+
+def test_macs_as_run_are_those_of_the_merged_layers() -> None:
+    """By PyTorch's own counter; merging the weights costs the same for every batch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = MODELS["self-attention"]()
+    assert isinstance(net, MixingTrunk) and isinstance(net.attn, ChannelSelfAttention)
+    counted = []
+    for batch in (2, 3):
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            _mix(net.attn, torch.randn(batch, 64, 49))
+        counted.append(counter.get_total_flops())
+    assert counted[1] - counted[0] == 2 * net.attn.merged_macs(64, 49)
+    assert macs(net) == net.macs() - net.attn.macs(64, 49) + net.attn.merged_macs(64, 49) < net.macs()
+    assert macs(MODELS["base"]()) is None

@@ -120,6 +120,9 @@ class ModelSummary:
     class_name: str
     parameters: int | None
     macs: int | None
+    """Multiply-accumulates of an image's forward pass as the network is written."""
+    macs_as_run: int | None
+    """As its device ran it, layers in a row made one; None in runs of 0.1.0."""
     runs: tuple[RunSummary, ...]
     """By seed, those that have not been queued yet included."""
     accuracy: float | None
@@ -272,6 +275,7 @@ def _model(
         class_name=config.class_name(model),
         parameters=about.get("parameters"),
         macs=about.get("macs"),
+        macs_as_run=about.get("macs_as_run"),
         runs=tuple(runs),
         accuracy=mean,
         ci95=ci95,
@@ -377,6 +381,7 @@ def _model_json(entry: ModelSummary) -> dict[str, Any]:
         "versus_base": None if versus is None else _versus_json(versus),
         "versus_control": None if control is None else {"control": control.against} | _versus_json(control),
         "code_sha256": entry.code_sha256,
+        "macs_as_run": entry.macs_as_run,
     }
 
 

@@ -143,6 +143,7 @@ def _expected(model: str, row: str) -> str:
 _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "parameters": lambda entry: UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
     "MACs per image": lambda entry: _millions(entry.macs),
+    "  as run": lambda entry: UNKNOWN if entry.macs_as_run == entry.macs else _millions(entry.macs_as_run),
     "finished runs": lambda entry: f"{len(entry.counted)} of {len(entry.runs)}",
     _ACCURACY: lambda entry: percent(entry.accuracy),
     "  95 % interval": lambda entry: interval_percent(entry.ci95),
@@ -158,6 +159,7 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
 }
 
 _ONLY_IF_KNOWN = {
+    "  as run",
     "  95 % interval",
     _BLIND,
     "  its interval",

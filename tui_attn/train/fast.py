@@ -49,6 +49,14 @@ def has_fast_pass(model: nn.Module) -> bool:
     return _body(model) is not None
 
 
+def macs(model: nn.Module) -> int | None:
+    """Multiply-accumulates of one image's pass by `fast_pass`, where they are others than the module's own."""
+    if not isinstance(model, MixingTrunk) or not isinstance(model.attn, ChannelSelfAttention) or _body(model) is None:
+        return None
+    channels = model.conv2.out_channels
+    return model.macs() - model.attn.macs(channels, model.pixels) + model.attn.merged_macs(channels, model.pixels)
+
+
 def _body(model: nn.Module) -> Callable[..., Tensor] | None:
     if type(model) not in MODELS.values():  # a class derived from one of ours may compute something else
         return None

@@ -19,7 +19,7 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import twin_of
 from tui_attn.system import machine
 from tui_attn.system.fault_injection import fault
-from tui_attn.train import checkpoint, networks, probe
+from tui_attn.train import checkpoint, fast, networks, probe
 from tui_attn.train.accelerator import device_name, gpu_facts, peak_memory, reset_peak_memory
 from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
@@ -121,7 +121,7 @@ class Session:
             "train_size": len(data.train_labels),
             "test_size": len(data.test_labels),
             "parameters": networks.count_parameters(trainer.network),
-            "macs": networks.macs(trainer.model, trainer.network, data),
+            **self._macs(),
             "class_names": list(data.class_names),
             "dataset": self.config.dataset,
             "data_version": self._data_version,
@@ -129,6 +129,13 @@ class Session:
             **self._start(),
             **({} if twin_of(trainer.model) is None else {"labels": "random"}),
         }
+
+    def _macs(self) -> dict[str, Any]:
+        """Multiply-accumulates of one image's forward pass: of the module as written, and as this device runs it."""
+        trainer = self._trainer
+        written = networks.macs(trainer.model, trainer.network, trainer.data)
+        merged = fast.macs(trainer.network) if trainer.kernels_used == "onednn" else None
+        return {"macs": written, "macs_as_run": written if merged is None else merged}
 
     def _start(self) -> dict[str, Any]:
         """The digest of the weights that a custom model begins with: its seeds may all begin alike."""
