@@ -82,7 +82,7 @@ def main() -> None:
         manifest = made.manifest_data()
         context = WorkerContext(made, manifest, arguments.device)
         images = tensors.load(
-            arguments.dataset, manifest.data, torch.device(arguments.device), train_limit=1, test_limit=None
+            arguments.dataset, manifest.data, torch.device(arguments.device), train_limit=None, test_limit=None
         )
         for model in manifest.config.models:
             context.open(f"{model}-s0")

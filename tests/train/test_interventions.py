@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from tui_attn import data
 from tui_attn.compare.effects import effects_of
-from tui_attn.compare.interventions import KINDS, LAYERS, load_interventions, path_in
+from tui_attn.compare.interventions import KINDS, LAYERS, TUNED, load_interventions, path_in
 from tui_attn.compare.predictions import load_predictions
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
@@ -24,11 +25,12 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import probe_process
-from tui_attn.models import CNN_SE, CNN_SelfAttention, fold_gates
+from tui_attn.models import CNN_SE, MODELS, CNN_SelfAttention, GatedTrunk, MixingTrunk, fold_gates
 from tui_attn.train import interventions
 from tui_attn.train.attention_interventions import attention_interventions
 from tui_attn.train.feature_maps import FeatureMaps, LabelledImages, another_image
 from tui_attn.train.gate_interventions import DRAWS, Outcome, gate_interventions
+from tui_attn.train.tuned_constants import tuned_constants
 from tui_attn.train.worker_context import WorkerContext
 
 RUNS = ("base-s0", "se-s0", "self-attention-s0", "se-s1")
@@ -130,6 +132,34 @@ def rightly(net: torch.nn.Module, shown: LabelledImages, **replaced: object) -> 
     return found
 
 
+@pytest.mark.parametrize("name", ["se", "cbam", "self-attention", "xca"])
+def test_constants_are_tuned_on_the_training_images_alone(name: str) -> None:
+    torch.manual_seed(0)
+    net = MODELS[name]().eval()
+    assert isinstance(net, GatedTrunk | MixingTrunk)
+    test, training = labelled(1), labelled(1, count=300)
+    maps: FeatureMaps[Any] = FeatureMaps(net, test, "fp32")
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    found = tuned_constants(maps, training, 0, nothing)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert (found.kind, found.layer, len(found.right)) == (TUNED, LAYERS[name][-1], 1)
+
+    # Other labels of the test images change what is right and no prediction; other training labels do the opposite.
+    relabelled: FeatureMaps[Any] = FeatureMaps(net, replace(test, labels=(test.labels + 1) % 10), "fp32")
+    again = tuned_constants(relabelled, training, 0, nothing)
+    assert torch.equal(again.answers.predicted, found.answers.predicted)
+    other = tuned_constants(maps, replace(training, labels=(training.labels + 1) % 10), 0, nothing)
+    assert not torch.equal(other.answers.loss, found.answers.loss)
+    # On the images that they are tuned on, they do better than the means.
+    own: FeatureMaps[Any] = FeatureMaps(net, training, "fp32")
+    tuned = tuned_constants(own, training, 0, nothing)
+    interventions_of = gate_interventions if isinstance(net, GatedTrunk) else attention_interventions
+    mean = by_name(interventions_of(own, 0, nothing)[1])["mean", LAYERS[name][-1]]
+    assert tuned.answers.loss.mean() < mean.answers.loss.mean()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("block", [60, 7])
 def test_gate_interventions_are_the_networks_own_with_other_gates(channels: int, block: int) -> None:
@@ -139,7 +169,7 @@ def test_gate_interventions_are_the_networks_own_with_other_gates(channels: int,
     maps.block = block
     before, outcomes = gate_interventions(maps, 0, nothing)
     found = by_name(outcomes)
-    assert set(found) == {(kind, layer) for kind in KINDS["se"] for layer in LAYERS["se"]}
+    assert set(found) == {(kind, layer) for kind in KINDS["se"] for layer in LAYERS["se"] if kind != TUNED}
     assert torch.equal(before.right, rightly(net, shown))
     with torch.inference_mode():
         losses = torch.nn.functional.cross_entropy(net(normalised(shown)), shown.labels, reduction="none")
@@ -224,7 +254,7 @@ def test_attention_interventions_are_the_networks_own_with_other_weights(residua
     maps.block = block
     before, outcomes = attention_interventions(maps, 0, nothing)
     found = by_name(outcomes)
-    assert set(found) == {(kind, "attention") for kind in KINDS["self-attention"]}
+    assert set(found) == {(kind, "attention") for kind in KINDS["self-attention"] if kind != TUNED}
     assert torch.equal(before.right, rightly(net, shown))
     own = net.attention(normalised(shown)).detach()
     replaced = {"mean": own.mean(0), "uniform": torch.full((64, 64), 1 / 64), "identity": torch.eye(64)}

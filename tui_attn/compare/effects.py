@@ -12,6 +12,7 @@ from tui_attn.compare.interventions import (
     KINDS,
     LAYERS,
     MEAN,
+    TUNED,
     Interventions,
     InterventionsError,
     load_interventions,
@@ -162,7 +163,8 @@ def dependence_sentence(found: Effects) -> str:
     given = f"{found.model} ({over}): with the mean {what} of all images in place of each image's own, its accuracy"
     interval = f"95 % interval {interval_points(own.ci95)}"
     changed = "" if own.changed is None else f", {percent(own.changed)} % of its predictions change"
-    rest = f"with those of another image it changes by {points(other.delta)} points ({interval_points(other.ci95)})"
+    swapped = f"{points(other.delta)} points ({interval_points(other.ci95)})"
+    rest = f"{_tuned_words(found, what)}with those of another image it changes by {swapped}"
     size = f"{abs(100 * own.delta):.2f} points ({interval}){changed}"
     if own.ci95[1] < 0:
         share = f"at most this much of its {percent(found.accuracy)} % comes from the individual image"
@@ -174,6 +176,20 @@ def dependence_sentence(found: Effects) -> str:
         f"{given} changes by {points(own.delta)} points ({interval}){changed}: no sign that its accuracy depends on "
         f"the individual image{unknown}; {rest}"
     )
+
+
+def _tuned_words(found: Effects, what: str) -> str:
+    """What the network loses against constants tuned on training images; empty where a run's file lacks it."""
+    tuned = found.get(TUNED)
+    if tuned is None:
+        return ""
+    size, interval = f"{abs(100 * tuned.delta):.2f} points", f"95 % interval {interval_points(tuned.ci95)}"
+    given = "with constants tuned on training images, the fair zero, it"
+    if tuned.ci95[1] < 0:
+        return f"{given} falls by {size} ({interval}): so much are {what} worth that are computed for each image; "
+    if tuned.ci95[0] > 0:
+        return f"{given} rises by {size} ({interval}): constants would serve it better; "
+    return f"{given} changes by {points(tuned.delta)} points ({interval}): no sign that its own {what} are worth more; "
 
 
 def _narrow(ends: Interval, points: float = 0.005) -> bool:

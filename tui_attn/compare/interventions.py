@@ -16,12 +16,13 @@ FORMAT = "tui-attn-interventions"
 FORMAT_VERSION = 1
 """Of the file and of the definitions of the interventions: results of another version are computed anew."""
 
-MEAN, ANOTHER_IMAGE = "mean", "shuffled-images"
-"""The two interventions that take away what the attention knows of the image, and leave the rest as it is."""
+MEAN, TUNED, ANOTHER_IMAGE = "mean", "tuned", "shuffled-images"
+"""The interventions that take away what the attention knows of the image, and leave the rest as it is."""
 
 _KINDS: Mapping[Attention, Mapping[str, str]] = {
     "channel gates": {
         MEAN: "their mean over all images",
+        TUNED: "constants tuned on training images",
         "ones": "1, all open",
         "half": "0.5, all half open",
         ANOTHER_IMAGE: "those of another image",
@@ -32,6 +33,7 @@ _KINDS: Mapping[Attention, Mapping[str, str]] = {
     },
     "channel matrix": {
         MEAN: "their mean over all images",
+        TUNED: "constants tuned on training images",
         "uniform": "all equal",
         "identity": "each channel only itself",
         ANOTHER_IMAGE: "those of another image",

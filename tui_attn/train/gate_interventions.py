@@ -130,6 +130,16 @@ def _replaced(
     return torch.cat(before, 1), after
 
 
+def answers_with_gates(maps: FeatureMaps[GatedTrunk], first: Tensor, second: Tensor) -> Tensor:
+    """What the network says, the rows (3, M) of `Answers`, with gates (1, 32) and (1, 64) for all images."""
+    before, classify = maps.model.gate_blocks[0], _Classifier(maps.model)
+    found = [
+        maps.answers(classify(maps.second(_gated(before, maps.first(block), first)), second), block)
+        for block in maps.blocks
+    ]
+    return torch.cat(found, 1)
+
+
 class _Classifier:
     """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
 

@@ -22,6 +22,7 @@ from tui_attn import data
 from tui_attn.compare.archives import ArchiveError, read_weights
 from tui_attn.compare.interventions import (
     KINDS,
+    TUNED,
     Intervention,
     Interventions,
     InterventionsError,
@@ -123,11 +124,12 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
 
 
 def _has_results(folder: ExperimentDir, run: RunState) -> bool:
+    """Whether all are there; 0.1.0 tuned no constants."""
     try:
-        load_interventions(folder.run(run.id), run.weights_sha256)
+        found = load_interventions(folder.run(run.id), run.weights_sha256)
     except InterventionsError:
         return False
-    return True
+    return any(item.kind == TUNED for item in found.interventions)
 
 
 class _Laboratory:
@@ -140,7 +142,6 @@ class _Laboratory:
 
         import torch
 
-        from tui_attn.train import tensors
         from tui_attn.train.accelerator import keep_freed_memory
 
         torch.set_num_threads(manifest.threads)
@@ -148,15 +149,30 @@ class _Laboratory:
         if device.type == "cpu":
             keep_freed_memory()
         self._folder = folder
-        limit = manifest.config.test_limit
-        self._data = tensors.load(manifest.config.dataset, where, device, train_limit=1, test_limit=limit)
-        self._version = str(manifest.data.get("version"))
+        self._manifest, self._where, self._device = manifest, where, device
+        self._data = self._load(manifest.config.seed)
+
+    def _load(self, seed: int) -> Images:
+        """The data set with the training images of the runs with `seed`."""
+        from tui_attn.train import tensors
+
+        config, self._subset = self._manifest.config, self._manifest.subset_seed(seed)
+        return tensors.load(
+            config.dataset,
+            self._where,
+            self._device,
+            train_limit=config.train_limit,
+            test_limit=config.test_limit,
+            subset=self._subset,
+        )
 
     def intervene(self, run: RunState) -> Interventions:
         """All interventions on one run, written into its folder. Raises `ProbeError`."""
         import torch
 
         folder = self._folder.run(run.id)
+        if self._manifest.subset_seed(run.seed) != self._subset:
+            self._data = self._load(run.seed)
         self._check_labels(folder)
         try:
             found = intervene(_network(folder, run, self._data), run, self._data, _Progress(run.id))
@@ -183,19 +199,28 @@ class _Laboratory:
 def intervene(
     model: GatedTrunk | MixingTrunk, run: RunState, images: Images, tick: Callable[[], object]
 ) -> Interventions:
-    """All interventions on the trained network `model` of `run`, over the test images."""
+    """All interventions on the trained network `model` of `run`, over the test images.
+
+    Constants are tuned on the training images of `images`, which are those that the run was trained on.
+    """
     from tui_attn.models import GatedTrunk
     from tui_attn.train.attention_interventions import attention_interventions
     from tui_attn.train.feature_maps import FeatureMaps, LabelledImages
     from tui_attn.train.gate_interventions import gate_interventions
+    from tui_attn.train.tuned_constants import tuned_constants
 
     begin = time.perf_counter()
     precision = str(run.about.get("precision", "fp32"))
     shown = LabelledImages(images.test_images, images.test_labels, images.mean, images.std)
+    training = LabelledImages(images.train_images, images.train_labels, images.mean, images.std)
     if isinstance(model, GatedTrunk):
-        before, outcomes = gate_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
+        gated = FeatureMaps(model, shown, precision)
+        before, outcomes = gate_interventions(gated, run.seed, tick)
+        outcomes.append(tuned_constants(gated, training, run.seed, tick))
     else:
-        before, outcomes = attention_interventions(FeatureMaps(model, shown, precision), run.seed, tick)
+        mixing = FeatureMaps(model, shown, precision)
+        before, outcomes = attention_interventions(mixing, run.seed, tick)
+        outcomes.append(tuned_constants(mixing, training, run.seed, tick))
     right = before.right.numpy()
     items = []
     for outcome in outcomes:

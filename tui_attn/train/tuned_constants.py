@@ -1,0 +1,103 @@
+"""Constants tuned on training images in the place of a trained network's attention: the fair zero of interventions.
+
+The mean over images is one constant, not the best one. Here all other weights stay, and the constants, the same for
+every image, are fitted by Adam to the training images of the run. What the network loses with them on test images is
+what computing its attention anew for each image is worth to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tui_attn.models import GatedTrunk, MixingTrunk, fold_attention
+from tui_attn.train import rng
+from tui_attn.train.attention_interventions import LAYER
+from tui_attn.train.feature_maps import Answers, FeatureMaps, LabelledImages
+from tui_attn.train.gate_interventions import Outcome, answers_with_gates
+
+KIND = "tuned"
+STEPS, BATCH = 200, 128
+RATES = {GatedTrunk: 0.02, MixingTrunk: 0.05}
+"""Of Adam at the first step; it falls linearly to 0."""
+SMALLEST = 1e-6
+"""Gates and weights start from their mean, but from no less than this, since their logarithms are what is tuned."""
+
+
+def tuned_constants(
+    maps: FeatureMaps[GatedTrunk] | FeatureMaps[MixingTrunk],
+    training: LabelledImages,
+    seed: int,
+    tick: Callable[[], object],
+) -> Outcome:
+    """What the network of `maps` says of its images with constants that are tuned on `training`, in all layers at once.
+
+    No weight is changed, and no global stream of random numbers is touched.
+    """
+    model = maps.model.eval()
+    generator = torch.Generator().manual_seed(rng.derive_seed(seed, "interventions", KIND))
+    batches = _batches(training, generator)
+    with torch.inference_mode():
+        start = _means(model, _pixels(training, torch.cat([next(batches) for _ in range(4)])))
+    logs = {layer: value.clone().clamp_min(SMALLEST).log().requires_grad_() for layer, value in start.items()}
+    rate = next(rate for kind, rate in RATES.items() if isinstance(model, kind))
+    optimizer = torch.optim.Adam(logs.values(), lr=rate)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
+    for _ in range(STEPS):
+        chosen = next(batches)
+        logits = _forward(model, _pixels(training, chosen), _constants(model, logs))
+        loss = F.cross_entropy(logits, training.labels[chosen])
+        for log, gradient in zip(logs.values(), torch.autograd.grad(loss, list(logs.values())), strict=True):
+            log.grad = gradient
+        optimizer.step()
+        schedule.step()
+        tick()
+    with torch.inference_mode():
+        return _outcome(maps, {layer: value.detach() for layer, value in _constants(model, logs).items()})
+
+
+def _batches(training: LabelledImages, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices of images, pass after pass in another order."""
+    while True:
+        order = torch.randperm(len(training), generator=generator).to(training.labels.device)
+        yield from torch.split(order, BATCH)
+
+
+def _pixels(training: LabelledImages, chosen: Tensor) -> Tensor:
+    """Normalised images float32 (B, K, H, W)."""
+    shape, device = (1, -1, 1, 1), training.images.device
+    mean, std = (torch.tensor(values, device=device).view(shape) for values in (training.mean, training.std))
+    found = (training.images[chosen].float() / 255 - mean) / std
+    return found if device.type == "mps" else found.contiguous(memory_format=torch.channels_last)
+
+
+def _means(model: GatedTrunk | MixingTrunk, x: Tensor) -> dict[str, Tensor]:
+    """The means of the network's own gates or attention weights."""
+    if isinstance(model, GatedTrunk):
+        return {layer: gates.mean(0) for layer, gates in model.gates(x).items()}
+    return {LAYER: model.attention(x).mean(0)}
+
+
+def _constants(model: GatedTrunk | MixingTrunk, logs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gates above 0, or attention weights whose rows have the sum 1, from what is tuned."""
+    return {layer: log.exp() if isinstance(model, GatedTrunk) else log.softmax(-1) for layer, log in logs.items()}
+
+
+def _forward(model: GatedTrunk | MixingTrunk, x: Tensor, constants: Mapping[str, Tensor]) -> Tensor:
+    logits: Tensor = (
+        model(x, gates=dict(constants)) if isinstance(model, GatedTrunk) else model(x, attention=constants[LAYER])
+    )
+    return logits
+
+
+def _outcome(maps: FeatureMaps[GatedTrunk] | FeatureMaps[MixingTrunk], constants: Mapping[str, Tensor]) -> Outcome:
+    model = maps.model
+    if isinstance(model, GatedTrunk):
+        first, second = (constants[layer][None] for layer in model.GATE_LAYERS)
+        return Outcome(KIND, "all", Answers(answers_with_gates(maps, first, second)[None]))  # type: ignore[arg-type]
+    classifier = fold_attention(model, constants[LAYER]).fc
+    rows = [maps.answers(classifier(maps.second(maps.first(block)).flatten(1)), block) for block in maps.blocks]
+    return Outcome(KIND, LAYER, Answers(torch.cat(rows, 1)[None]))
