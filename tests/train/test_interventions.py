@@ -79,6 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
     log.append("run_queued", run="se-s2", model="se", seed=2)
     log.append("run_queued", run="se-s3", model="se", seed=3)
     log.append("run_ended", run="se-s3", state="stopped", reason=None)
+    log.append("run_queued", run="simam-s0", model="simam", seed=0)
     log.close()
     return folder
 
@@ -338,6 +339,7 @@ def test_results_that_speak_of_these_weights_are_kept_and_others_are_not(
     ("runs", "words"),
     [
         (("base-s0",), "base-s0 has no attention to intervene on"),
+        (("simam-s0",), "simam-s0 gates single pixels, so there is no gate of a whole channel that could be replaced"),
         (("se-s2",), "se-s2 is queued: only a finished run"),
         (("se-s3",), "se-s3 is stopped: only a finished run"),
         (("se-s9",), "has no run 'se-s9'"),
@@ -409,6 +411,9 @@ def test_a_data_set_that_changed_is_told_before_torch_is_loaded(
 def test_an_experiment_without_attention_says_so(copy: ExperimentDir, capsys: pytest.CaptureFixture[str]) -> None:
     log = copy.events.read_text().splitlines(keepends=True)
     copy.events.write_text("".join(line for line in log if "se-s" not in line and "self" not in line))
+    assert main(copy) == 2
+    assert "simam gates single pixels" in capsys.readouterr().err
+    copy.events.write_text("".join(line for line in log if not any(name in line for name in ("se-s", "self", "simam"))))
     assert main(copy) == 2
     assert "has no finished run of a model with attention" in capsys.readouterr().err
 

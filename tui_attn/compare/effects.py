@@ -12,6 +12,7 @@ from tui_attn.compare.interventions import (
     KINDS,
     LAYERS,
     MEAN,
+    PIXELS_ONLY,
     TUNED,
     Interventions,
     InterventionsError,
@@ -22,7 +23,7 @@ from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.verdicts import verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, points
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.model_info import joined, replaced_words
+from tui_attn.experiment.model_info import attention_of, joined, replaced_words
 from tui_attn.system.text import command_line, percent, safe_text
 
 
@@ -103,6 +104,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
     for model in (own.name for own in config.custom_models if own.name in probed):
         problems.append(f"{model} is a custom model: only the attention of {joined(KINDS)} can be replaced")
+    problems += [f"{model} {PIXELS_ONLY}" for model in config.models if attention_of(model) == "pixel gates"]
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")

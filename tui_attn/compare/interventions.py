@@ -40,6 +40,9 @@ _KINDS: Mapping[Attention, Mapping[str, str]] = {
     },
 }
 
+PIXELS_ONLY = "gates single pixels, so there is no gate of a whole channel that could be replaced"
+"""Why there are no interventions on a model with pixel gates."""
+
 KINDS = {name: _KINDS[info.attention] for name, info in MODELS.items() if info.attention in _KINDS}
 """By model, what is put in the place of its gates or its attention weights, in words."""
 

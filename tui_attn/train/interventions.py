@@ -22,6 +22,7 @@ from tui_attn import data
 from tui_attn.compare.archives import ArchiveError, read_weights
 from tui_attn.compare.interventions import (
     KINDS,
+    PIXELS_ONLY,
     TUNED,
     Intervention,
     Interventions,
@@ -34,7 +35,7 @@ from tui_attn.compare.predictions import PredictionsError, load_predictions, pai
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
-from tui_attn.experiment.model_info import MODELS, TWINS, has_gates, joined
+from tui_attn.experiment.model_info import MODELS, TWINS, attention_of, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
@@ -105,6 +106,11 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
         if not found:
+            pixels = [
+                model for model in {run.model: 0 for run in known.values()} if attention_of(model) == "pixel gates"
+            ]
+            if pixels:
+                raise ProbeError(f"{pixels[0]} {PIXELS_ONLY}")
             raise ProbeError(f"{folder.id} has no finished run of a model with attention")
         return found
     for run in wanted:
@@ -115,8 +121,8 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
         if known[run].model not in MODELS:
             raise ProbeError(f"{run} is a custom model: only {joined(KINDS)} can be intervened on")
         if known[run].model not in KINDS:
-            if has_gates(known[run].model):
-                raise ProbeError(f"{run} gates single pixels: there is no gate of a whole channel to replace")
+            if attention_of(known[run].model) == "pixel gates":
+                raise ProbeError(f"{run} {PIXELS_ONLY}")
             raise ProbeError(f"{run} has no attention to intervene on")
         if known[run].state != "finished":
             raise ProbeError(f"{run} is {known[run].state}: only a finished run has its final weights")
