@@ -21,8 +21,16 @@ from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
-from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, points, sentences
-from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, replaced_words, twin_of
+from tui_attn.compare.wording import (
+    UNKNOWN,
+    counted,
+    interval_percent,
+    interval_points,
+    points,
+    points_words,
+    sentences,
+)
+from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, joined, replaced_words, twin_of
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, is_name, plain, variable
 from tui_attn.system.text import percent, safe_text
@@ -51,6 +59,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             style=Markup(style + model_colors()),  # noqa: S704  our own file
             version=__version__,
             facts=_facts(results),
+            looks=_looks(results),
             cards=[
                 _card(results, entry)
                 for entry in results.summary.models
@@ -118,6 +127,15 @@ def _facts(results: Results) -> list[str]:
         summary.state,
         day,
     ]
+
+
+def _looks(results: Results) -> str:
+    """The plan in words."""
+    plan = results.manifest.plan
+    if plan is None:
+        return ""
+    looks = f"looks at {joined(map(str, plan.looks))} seeds" if plan.looks else "no looks, so that every seed is one"
+    return f"{looks}, and a margin of {points_words(plan.margin)}"
 
 
 def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:

@@ -106,11 +106,9 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
         if not found:
-            pixels = [
-                model for model in {run.model: 0 for run in known.values()} if attention_of(model) == "pixel gates"
-            ]
+            pixels = next((run.model for run in known.values() if attention_of(run.model) == "pixel gates"), None)
             if pixels:
-                raise ProbeError(f"{pixels[0]} {PIXELS_ONLY}")
+                raise ProbeError(f"{pixels} {PIXELS_ONLY}")
             raise ProbeError(f"{folder.id} has no finished run of a model with attention")
         return found
     for run in wanted:

@@ -26,7 +26,7 @@ class Facts(Lines):
 
         verdict, *further = heatmap_sentences(facts)
         if epoch == 0:
-            verdict = f"{facts.layer}: the untrained network; whatever pattern it shows is the random start's"
+            verdict = f"{facts.layer}: the untrained network; its pattern is that of random weights on these images"
             further = [sentence for sentence in further if "from the random start" not in sentence]
         long = [*_wrapped(verdict, width, "bold"), *(row for text in further for row in _wrapped(text, width, "muted"))]
         short = [*_wrapped(verdict, width, "bold"), *_wrapped(" · ".join(in_short(facts)), width, "muted")]
