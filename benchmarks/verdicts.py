@@ -1,12 +1,14 @@
 """How often the rule of the verdict is wrong, and how often it finds a difference: simulated experiments.
 
-    python benchmarks/verdicts.py [EXPERIMENTS]
+    python benchmarks/verdicts.py [EXPERIMENTS] [coverage]
 
 Every simulated experiment has two independent comparisons with base, whose differences are noise of mean 0 and standard
 deviation 1, plus a true difference. All verdicts are those of `tui_attn.compare.verdict`. Its p-value is the smallest
 of all looks so far, so that p < 0.05 after n seeds means that a look at n seeds or fewer said better or worse, as if
 one looked after every seed. A verdict is false exactly where an interval does not cover the true difference of 0, so
-the coverage of both intervals at all looks together is 100 % minus the false verdicts. Prints tables in Markdown.
+the coverage of both intervals at all looks together is 100 % minus the false verdicts. With `coverage` it is simulated
+apart, at each look and beyond the plan, for one of two comparisons with a true difference of half a standard deviation.
+Prints tables in Markdown.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_attn.compare import verdict
+from tui_attn.compare.verdicts import critical_values
 
 SEEDS = 30
 """Largest number of seeds in an experiment."""
@@ -82,6 +85,31 @@ def power(noise: NDArray[np.float64], looks: Sequence[int], difference: float, a
     return [sum(decided(row[:seeds], looks) for row in rows) / len(rows) for seeds in after]
 
 
+def coverage(noise: NDArray[np.float64], looks: Sequence[int], seeds: int) -> tuple[float, float]:
+    """Share of first comparisons in which intervals cover the true difference after so many seeds.
+
+    The interval of this look alone, and the one that is shown, which is the intersection of all so far.
+    """
+    truth = 0.5
+    rows = noise[:, 0, :seeds] + truth
+    [*_, (_, critical)] = critical_values(seeds, 2, looks)
+    half = critical * rows.std(axis=1, ddof=1) / np.sqrt(seeds)
+    alone = float(np.mean(abs(rows.mean(axis=1) - truth) <= half))
+    shown = [verdict([0.0] * seeds, row, 2, looks=looks).ci95 for row in rows.tolist()]
+    return alone, sum(ends is not None and ends[0] <= truth <= ends[1] for ends in shown) / len(shown)
+
+
+def print_coverage(experiments: int) -> None:
+    """Print the coverage at each look, and after 20 and 30 seeds."""
+    rng = np.random.default_rng(20261130)
+    row = table("coverage, %: noise", "plan", "seeds", "of this look alone", "as shown")
+    for noise in ("normal", "heavy-tailed (t, 3 degrees)", "skewness 1"):
+        sample = NOISE[noise](rng, experiments)
+        for name, looks in PLANS.items():
+            for seeds in (*(looks or (10,)), 20, SEEDS):
+                row(noise, name, str(seeds), *coverage(sample, looks, seeds))
+
+
 def table(*heading: object) -> Callable[..., None]:
     """Print a heading; what is returned prints a row, fractions in per cent."""
 
@@ -98,7 +126,6 @@ def table(*heading: object) -> Callable[..., None]:
 def main(experiments: int) -> None:
     """Print the tables."""
     rng = np.random.default_rng(20261129)
-    print(f"{experiments:,} experiments a row, two comparisons each; {os.cpu_count()} cores, {platform.machine()}")
     normal = NOISE["normal"](rng, experiments)
     row = table("power, %: plan", "difference / sd", *(f"{seeds} seeds" for seeds in AFTER))
     for name, looks in PLANS.items():
@@ -121,4 +148,10 @@ def main(experiments: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
+    count = numbers[0] if numbers else 20_000
+    print(f"{count:,} experiments a row, two comparisons each; {os.cpu_count()} cores, {platform.machine()}")
+    if "coverage" in sys.argv[1:]:
+        print_coverage(count)
+    else:
+        main(count)

@@ -194,7 +194,7 @@ def test_eighty_columns_show_everything_in_a_row() -> None:
     found = over_runs([results(mean=-0.01)])
     lines = effects_lines([found], [], 80)
     assert "their mean over all images both 89.00 -1.00 -1.20 to -0.80" in [" ".join(line.split()) for line in lines]
-    assert len(effect_rows(found)) == 2 + 24
+    assert len(effect_rows(found)) == 2 + 27
 
 
 def seen(found: Interventions, *, keep: bool = True) -> Interventions:

@@ -176,7 +176,7 @@ def test_the_tables_hold_the_numbers_as_they_are(whole: tuple[ExperimentDir, Pat
     confusion = rows(report / "tables" / "confusion-se.csv")
     assert sum(int(value) for row in confusion for key, value in row.items() if key != "class") == 2 * 400
     effects = rows(report / "tables" / "interventions.csv")
-    assert len(effects) == 3 * 24  # the mean and two runs
+    assert len(effects) == 3 * 27  # the mean and two runs
     gates = rows(report / "tables" / "gates.csv")
     assert len(gates) == 2 * 2 * 10 * (32 + 64)
     assert {row["epoch"] for row in gates} == {"0", "2"}

@@ -292,7 +292,7 @@ def test_bf16_differs_by_rounding_alone() -> None:
 
 def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, capfd: pytest.CaptureFixture[str]) -> None:
     assert probe_process.start(copy).wait() == 0
-    assert "se-s0: 24 interventions on 450 test images" in capfd.readouterr().err
+    assert "se-s0: 25 interventions on 450 test images" in capfd.readouterr().err
     known = read_state(copy).state.runs
     for run in ("se-s0", "se-s1", "self-attention-s0"):
         found = load_interventions(copy.run(run), known[run].weights_sha256)
