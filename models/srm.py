@@ -18,7 +18,7 @@ class SRMBlock(ChannelGate):
     The weights are the channel's own, 0 at the start. No channel looks at another one.
     """
 
-    def __init__(self, channels: int, epsilon: float = 1e-10) -> None:
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.cfc = nn.Parameter(torch.zeros(channels, 2))
         self.bn = nn.BatchNorm1d(channels)

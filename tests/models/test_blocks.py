@@ -66,7 +66,7 @@ def gct(x: Tensor, w: Weights) -> Tensor:
 
 def srm(x: Tensor, w: Weights) -> Tensor:
     flat = x.flatten(2)
-    style = torch.stack((flat.mean(dim=2), flat.std(dim=2)), dim=2)  # (B, C, 2)
+    style = torch.stack((flat.mean(dim=2), (flat.var(dim=2) + 1e-5).sqrt()), dim=2)  # (B, C, 2)
     z = (style * w["cfc"]).sum(dim=2)
     z = F.batch_norm(z, w["bn.running_mean"], w["bn.running_var"], w["bn.weight"], w["bn.bias"])
     return x * torch.sigmoid(z)[:, :, None, None]
