@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.experiment.folders import RunDir
+from tui_attn.system.files import read_json
 from tui_attn.system.text import has_control_characters
 
 
@@ -23,3 +25,16 @@ def test_a_hostile_name_in_an_archive_is_told_without_its_control_characters(tmp
         read_archive(path)
     assert not has_control_characters(str(caught.value))
     assert len(str(caught.value)) < 120
+
+
+def test_nothing_is_read_through_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "se-s0")
+    run.make()
+    np.savez(run.probes / "epoch-00000.npz", x=np.zeros(3))
+    (run.probes / "interventions.json").write_text("{}")
+    run.probes.rename(tmp_path / "outside")
+    run.probes.symlink_to(tmp_path / "outside")
+    with pytest.raises(ArchiveError, match="is not a file"):
+        read_archive(run.probes / "epoch-00000.npz")
+    assert read_json(run.probes / "interventions.json", folder_too=True) is None
+    assert read_json(run.probes / "interventions.json") == {}

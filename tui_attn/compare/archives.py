@@ -34,7 +34,7 @@ def read_archive(path: Path, names: Sequence[str] | None = None) -> dict[str, ND
     import zipfile
 
     try:
-        fd = open_to_read(path)
+        fd = open_to_read(path, folder_too=True)
     except FileNotFoundError:
         raise ArchiveError("is missing") from None
     except NotAFileError:

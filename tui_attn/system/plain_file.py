@@ -22,12 +22,25 @@ class NotAFileError(OSError):
         return f"{Path(os.fsdecode(self.filename)).name}: {self.strerror}"
 
 
-def open_to_read(path: Path, *, follow_links: bool = False) -> int:
+def open_to_read(path: Path, *, follow_links: bool = False, folder_too: bool = False) -> int:
     """A descriptor of the regular file at `path`, to be closed by the caller.
 
-    Raises `OSError`: `NotAFileError` for a folder, a pipe or a device, another for a link that isn't to be followed.
+    `folder_too`: whether the folder that holds it must be no link either. Raises `OSError`: `NotAFileError` for a
+    folder, a pipe, a device, or a link that isn't to be followed.
     """
-    return _checked(path, os.O_RDONLY | (0 if follow_links else os.O_NOFOLLOW))
+    flags = os.O_RDONLY | (0 if follow_links else os.O_NOFOLLOW)
+    if not folder_too:
+        return _checked(path, flags)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK, errno.ENOTDIR}:
+            raise NotAFileError(error.errno, "it is no folder, or a symbolic link", str(path.parent)) from None
+        raise
+    try:
+        return _checked(Path(path.name), flags, folder=folder)
+    finally:
+        os.close(folder)
 
 
 def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool = True, linked: bool = False) -> int:
@@ -61,9 +74,9 @@ def read_part(path: Path, size: int, offset: int = 0) -> bytes:
         os.close(fd)
 
 
-def _checked(path: Path, flags: int, mode: int = 0, *, only_name: bool = False) -> int:
+def _checked(path: Path, flags: int, mode: int = 0, *, only_name: bool = False, folder: int | None = None) -> int:
     try:
-        fd = os.open(path, flags | _SAFE, mode)
+        fd = os.open(path, flags | _SAFE, mode, dir_fd=folder)
     except OSError as error:
         if error.errno in _PROBLEMS:
             raise NotAFileError(error.errno, _PROBLEMS[error.errno], str(path)) from None
