@@ -20,6 +20,7 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.study import StudyDir, StudyPlan
 from tui_attn.experiment.writing import write_manifest
+from tui_attn.history.entries import read_history
 from tui_attn.study.analysis import choose_winners, read_results, results_json, slope
 from tui_attn.study.tables import forest, study_lines
 
@@ -195,3 +196,12 @@ def test_experiments_of_studies_count_as_comparisons_and_say_whose_they_are(tmp_
     one = read_state(study.member(study.plan().cells[0]))
     said = find_remarks(one, summarise(one))
     assert any("one experiment of a study, and its verdicts are not adjusted" in remark for remark in said)
+
+
+def test_the_list_of_experiments_has_one_entry_for_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_study(tmp_path, CONFIG, [{"lr": 0.001}, {"lr": 0.01}], [FIRST])
+    for _ in range(2):  # read, and read again with what is cached
+        (entry,) = read_history(tmp_path)
+        assert (entry.study, entry.state, entry.finished, entry.runs) == ("sweep", "stopped", 12, 24)
+        assert "sweep of 2 cells" in entry.facts

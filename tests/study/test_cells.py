@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.study.making import write_study
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.manifest import RunsError, checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.study import StudyPlan, find_study, is_study, studies
@@ -107,6 +108,7 @@ def test_a_damaged_or_later_plan_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_study_is_found_by_id_start_name_and_path(tmp_path: Path) -> None:
     study = write_study(tmp_path, ExperimentConfig(name="my sweep"), [{"lr": 0.001}], [])
     assert [each.id for each in studies(tmp_path)] == [study.id]
+    assert list(experiments(tmp_path)) == [], "as 0.1.0 passes it over"
     for name in (study.id, "2023", "my sweep", str(study.path), None):
         assert find_study(tmp_path, name) == study
     assert find_study(tmp_path, "other") is None

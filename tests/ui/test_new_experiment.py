@@ -162,7 +162,7 @@ def test_all_choices_open_in_a_list(tmp_path: Path) -> None:
 
 
 def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> None:
-    burst = ["ctrl+u", "4", "backspace", "backspace", "7", "tab", "2", "down", "8", "left", "9", "ctrl+y"]
+    burst = ["ctrl+u", "4", "backspace", "backspace", "7", "tab", "tab", "2", "down", "8", "left", "9", "ctrl+y"]
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         form(app).row("epochs").control.focus()

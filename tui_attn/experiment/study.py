@@ -161,7 +161,8 @@ class StudyDir:
 
     def begun(self, cell: Cell) -> bool:
         """Whether the experiment of `cell` has begun."""
-        return self.member(cell).manifest.is_file()
+        member = self.member(cell)
+        return member.manifest.is_file() and not member.path.is_symlink()
 
     def plan(self) -> StudyPlan:
         """Read the plan. Raises `RunsError`."""

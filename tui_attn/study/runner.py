@@ -7,6 +7,8 @@ experiments have begun and ended is read from their folders, and the running one
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from tui_attn import data
 from tui_attn.data import DataError, Progress
-from tui_attn.experiment import writing
+from tui_attn.experiment import trust, writing
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -52,13 +54,29 @@ def create(
     data.ensure(config.dataset, None if config.data_dir is None else Path(config.data_dir), progress=progress)
     if not may_create():
         raise starting.CancelledError
+    plan = replace(plan, config=config)
+    if _needs_trust(plan):
+        try:
+            trust.trust(_digest(plan))
+        except trust.TrustError as error:
+            raise RunsError(str(error)) from None
     name = config.name or f"{plan.kind}-{config.dataset}"
     study = StudyDir(writing.make_experiment(runs_dir, replace(config, name=name)).path)
     try:
-        study.write(replace(plan, config=config))
+        study.write(plan)
     except OSError as error:
         raise RunsError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
     return study
+
+
+def _needs_trust(plan: StudyPlan) -> bool:
+    """Whether the plan names code to run or hosts to run on, which no plan from elsewhere may choose."""
+    return bool(plan.config.custom_models) or not plan.config.engine.here
+
+
+def _digest(plan: StudyPlan) -> str:
+    fixed = replace(plan, winners={}, config=replace(plan.config, name=None)).to_json()
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
@@ -148,6 +166,8 @@ class _Runner:
 
     def run(self) -> int:
         plan = self._study.plan()
+        if _needs_trust(plan) and not trust.is_trusted(_digest(plan)):
+            raise LaunchError("it names custom models or another host, and you did not start it here: start it anew")
         try:
             for cell in plan.cells:
                 self._train(plan.cell_config(cell), cell)
