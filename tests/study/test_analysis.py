@@ -145,6 +145,8 @@ def test_each_model_has_its_own_winner_and_only_winners_open_the_test_set_once(t
     assert (*(se.versus.ci95 or ()), se.versus.p_value) == pytest.approx(t_interval([0.03, 0.04], 1))
     text = "\n".join(study_lines(found, 100))
     assert "the test set was opened once, by 4 runs" in text
+    assert found.at_edge == ("lr of base", "lr of se")
+    assert "a wider range may be better: lr of base, lr of se" in " ".join(text.split())
     assert "* " in text
 
 

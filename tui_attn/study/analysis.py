@@ -7,7 +7,7 @@ and p-value is adjusted for the number of cells compared (`tui_attn.compare.verd
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,6 +91,8 @@ class StudyResults:
     slopes: tuple[Slope, ...]
     winners: Mapping[str, str]
     """Model -> label of the cell that the validation split chose for it."""
+    at_edge: tuple[str, ...]
+    """Winners whose value of a setting is the smallest or the largest that was tried, in words."""
     finals: tuple[CellResult, ...]
     """Winners with new seeds on the test set."""
     selects: bool
@@ -150,6 +152,7 @@ def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults
         comparisons=number,
         slopes=tuple(_slopes(plan, found)) if plan.kind == CURVE else (),
         winners={model: _label(plan, cell) for model, cell in plan.winners.items()},
+        at_edge=tuple(_at_edge(plan)),
         finals=tuple(sorted(finals, key=lambda row: config.models.index(row.model))),
         selects=plan.selects,
         validation=config.validation,
@@ -290,6 +293,15 @@ def slope(sizes: Sequence[int], values: Sequence[float | None]) -> float | None:
     middle = math.fsum(xs) / len(xs)
     squares = math.fsum((x - middle) ** 2 for x in xs)
     return math.fsum((x - middle) * value for x, value in zip(xs, known, strict=True)) / squares
+
+
+def _at_edge(plan: StudyPlan) -> Iterator[str]:
+    settings = {cell.id: cell.settings for cell in plan.cells}
+    for model, cell in plan.winners.items():
+        for name, value in settings.get(cell, {}).items():
+            tried = {its[name] for its in settings.values()}
+            if isinstance(value, int | float) and len(tried) > 1 and value in (min(tried), max(tried)):
+                yield f"{name.replace('_', '-')} of {model}"
 
 
 def _label(plan: StudyPlan, cell_id: str) -> str:
