@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.study.making import write_study
+from tui_attn.cli import completion
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.manifest import RunsError, checksum
@@ -112,3 +113,5 @@ def test_a_study_is_found_by_id_start_name_and_path(tmp_path: Path) -> None:
     for name in (study.id, "2023", "my sweep", str(study.path), None):
         assert find_study(tmp_path, name) == study
     assert find_study(tmp_path, "other") is None
+    assert [word for word, _ in completion._experiments(tmp_path, "my")] == ["my sweep"]
+    assert [word for word, _ in completion._experiments(tmp_path, "2023")] == [study.id]

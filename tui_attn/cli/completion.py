@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def _safe(found: Iterable[tuple[str, str]]) -> Found:
 
 
 def experiments(context: typer.Context, incomplete: str) -> Found:
-    """Completes experiments: ids, and names that need no quotes."""
+    """Completes experiments and studies: ids, and names that need no quotes."""
     try:
         named = context.params.get("experiments") or ()
         return _safe(found for found in _experiments(_runs_dir(context), incomplete) if found[0] not in named)
@@ -53,11 +53,14 @@ def experiments(context: typer.Context, incomplete: str) -> Found:
 
 def _experiments(runs_dir: Path, incomplete: str) -> Iterable[tuple[str, str]]:
     from tui_attn.experiment import finding
+    from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.experiment.manifest import RunsError
+    from tui_attn.experiment.study import StudyDir, studies
 
-    for folder in islice(finding.experiments(runs_dir), _MOST):
+    found: Iterator[StudyDir | ExperimentDir] = chain(studies(runs_dir), finding.experiments(runs_dir))
+    for folder in islice(found, _MOST):
         try:
-            config = folder.manifest_data().config
+            config = folder.plan().config if isinstance(folder, StudyDir) else folder.manifest_data().config
         except RunsError:
             name, about = None, "damaged"
         else:
