@@ -1,9 +1,10 @@
 """What checkpoints cost: `python -m benchmarks.checkpoint_overhead`.
 
-Trains full epochs of each model in one process, epochs with and without checkpoints in turn, and compares their
-medians: by the wall's clock, and by the processor time of the process, which other programs on the machine disturb
-less (least of all with one thread, `--threads 1`, because waiting threads spin). It also adds up what the checkpoints
-themselves take: the time for which training waits for them, and the processor time of the thread that writes them.
+Trains full epochs of each model in one process, epochs with and without checkpoints (one a second) in turn, and
+compares their medians: by the wall's clock, and by the processor time of the process, which other programs on the
+machine disturb less (least of all with one thread, `--threads 1`, because waiting threads spin). It also adds up what
+the checkpoints themselves take: the time for which training waits for them, and the processor time of the thread that
+writes them.
 """
 
 import argparse
@@ -86,11 +87,11 @@ def epoch(session: Session) -> tuple[float, float]:
 def measure(session: Session, rounds: int) -> dict[str, float]:
     """Medians of epochs with and without checkpoints, and the shares of what checkpoints themselves take."""
     waited, wrote = Clock(), Clock()
-    write = checkpoint.write
+    write, pack = checkpoint.write, torch.save
     keep = session._checkpoint
     session._checkpoint = waited.around(keep)  # type: ignore[method-assign]
     session._writer.finish_checkpoint = waited.around(session._writer.finish_checkpoint)  # type: ignore[method-assign]
-    checkpoint.write = wrote.around(write, thread=True)
+    checkpoint.write, torch.save = wrote.around(write, thread=True), wrote.around(pack, thread=True)
     epoch(session)  # warm up
     waited.seconds = wrote.seconds = 0.0
     times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
@@ -98,7 +99,7 @@ def measure(session: Session, rounds: int) -> dict[str, float]:
         with_it = number % 4 in {0, 3}  # with, without, without, with: a drift favours neither
         session._checkpoint = waited.around(keep) if with_it else (lambda: None)  # type: ignore[method-assign]
         times[with_it].append(epoch(session))
-    checkpoint.write = write
+    checkpoint.write, torch.save = write, pack
     total = sum(wall for wall, _ in times[True])
     wall, processor = (
         [statistics.median(each[kind] for each in times[with_it]) for with_it in (True, False)] for kind in (0, 1)

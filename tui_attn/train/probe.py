@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,15 @@ class ProbeSet:
     labels: Tensor
     """int64 (P,)"""
     classes: int
+    members: tuple[Tensor, ...] = field(init=False)
+    """The images of each class, int64: choosing by a mask would wait for the device each time."""
+    counts: NDArray[np.float32] = field(init=False)
+    """The number of images of each class."""
+
+    def __post_init__(self) -> None:
+        members = tuple(torch.nonzero(self.labels == label).flatten() for label in range(self.classes))
+        object.__setattr__(self, "members", members)
+        object.__setattr__(self, "counts", np.array([len(some) for some in members], np.float32))
 
     @classmethod
     def of(cls, data: Images) -> ProbeSet:
@@ -79,40 +88,56 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
     """
     was_training = model.training
     model.eval()
-    arrays: Arrays = {}
-    glance: dict[str, list[float]] = {}
+    kept: dict[str, Tensor] = {}
     if isinstance(model, GatedTrunk):
         ranges = {layer: block.RANGE for layer, block in zip(model.GATE_LAYERS, model.gate_blocks, strict=True)}
         gates_of = {layer: (gates, ranges[layer]) for layer, gates in model.gates(probe.images).items()}
         attention = None
     elif isinstance(model, MixingTrunk):
         gates_of = {}
-        ranks = _effective_rank(model.attn(model.maps(probe.images[:RANK_IMAGES])))
-        attention = model.attention(probe.images).float(), model.attn.grouped, ranks
+        ranked = model.attn(model.maps(probe.images[:RANK_IMAGES]))
+        attention = model.attention(probe.images).float(), model.attn.grouped, ranked
     else:
         gates_of, attention = _seen(model, probe.images)
     for layer, (gates, limits) in gates_of.items():
         by_channel = gates.float() if gates.dim() == 2 else gates.float().mean((2, 3))
-        arrays |= _gate_arrays(layer, by_channel, limits, probe)
-        glance[layer] = [round(value, 4) for value in by_channel.mean(0).tolist()]
+        kept |= _gate_arrays(layer, by_channel, limits, probe)
+        kept[f"{layer}{_GLANCE}"] = by_channel.mean(0)
     if attention is not None:
-        weights, grouped, arrays["attention/rank"] = attention
-        arrays |= _attention_arrays(weights, grouped, probe, whole)
-    if arrays:
-        counts = torch.bincount(probe.labels, minlength=probe.classes)
-        arrays["classes/images"] = counts.float().cpu().numpy()
+        weights, grouped, kept[_RANK] = attention
+        kept |= _attention_arrays(weights, grouped, probe, whole)
     model.train(was_training)
-    return arrays, glance
+    arrays = _read(kept)
+    glances = [name for name in arrays if name.endswith(_GLANCE)]
+    glance = {name.removesuffix(_GLANCE): [round(value, 4) for value in arrays.pop(name).tolist()] for name in glances}
+    if _RANK in arrays:
+        arrays[_RANK] = _effective_rank(arrays[_RANK])
+    if _WHOLE in arrays:
+        arrays[_WHOLE] = arrays[_WHOLE].astype(np.float16)
+    return arrays | ({"classes/images": probe.counts} if arrays else {}), glance
+
+
+_GLANCE, _RANK, _WHOLE = "/glance", "attention/rank", "attention/by_class_and_head"
+
+
+def _read(tensors: dict[str, Tensor]) -> Arrays:
+    """All of them as float32 arrays, by one copy from the device."""
+    if not tensors:
+        return {}
+    packed = torch.cat([tensor.float().flatten() for tensor in tensors.values()]).cpu().numpy()
+    ends = np.cumsum([tensor.numel() for tensor in tensors.values()])
+    parts = np.split(packed, ends[:-1])
+    return {name: part.reshape(tensors[name].shape) for name, part in zip(tensors, parts, strict=True)}
 
 
 _Gates = dict[str, tuple[Tensor, tuple[float, float]]]
 """By layer, gates (P, C) or (P, C, H, W), and between which they lie."""
 
 
-def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool, NDArray[np.float32]] | None]:
-    """The gates, and attention weights (P, A, C, C), whether they are grouped and the tokens' rank, of a custom model.
+def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool, Tensor] | None]:
+    """The gates, and attention weights (P, A, C, C), whether they are grouped and the first maps after them.
 
-    Those of the blocks of `tui_attn.models` in it.
+    Of a custom model: those of the blocks of `tui_attn.models` in it.
 
     A block that is called more than once for an image is seen at its first call.
     """
@@ -128,7 +153,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
     hooks = [block.register_forward_pre_hook(keep) for block in (*(block for _, block in blocks), *mixing)]
     found: dict[str, list[Tensor]] = {}
     weights: list[Tensor] = []
-    rank: NDArray[np.float32] = np.zeros(1, np.float32)
+    ranked = torch.empty(0)
     try:
         for part in torch.split(images, SHARE):
             inputs.clear()
@@ -138,7 +163,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
                     found.setdefault(_layer_name(name), []).append(block.gate(inputs[block]).float())
             if mixing and mixing[0] in inputs and inputs[mixing[0]].shape[1] <= MOST_CHANNELS:
                 maps = inputs[mixing[0]]
-                rank = rank if weights else _effective_rank(mixing[0](maps[:RANK_IMAGES]))
+                ranked = ranked if weights else mixing[0](maps[:RANK_IMAGES])
                 weights.append(mixing[0].attention(maps).float())
     finally:
         for hook in hooks:
@@ -147,7 +172,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
     gates = {name: torch.cat(parts) for name, parts in found.items()}
     whole = {name: (gate, ranges[name]) for name, gate in gates.items() if len(gate) == len(images)}
     attention = torch.cat(weights) if weights else torch.empty(0)
-    return whole, (attention, mixing[0].grouped, rank) if len(attention) == len(images) else None
+    return whole, (attention, mixing[0].grouped, ranked) if len(attention) == len(images) else None
 
 
 def _layer_name(name: str) -> str:
@@ -155,7 +180,7 @@ def _layer_name(name: str) -> str:
     return f"gates.{name}" if name in {"", "attention", "classes"} else name[-40:]
 
 
-def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: ProbeSet) -> Arrays:
+def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: ProbeSet) -> dict[str, Tensor]:
     """What is kept of gates (P, C) that lie between `limits`."""
     within = torch.stack([some.std(0, correction=0) for some in _of_classes(gates, probe)])
     low, high = limits
@@ -163,12 +188,12 @@ def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: 
     saturated = torch.stack([(shares < 0.05).float().mean(), (shares > 0.95).float().mean()])
     return {
         f"{layer}/by_class": _by_class(gates, probe),
-        f"{layer}/within": within.nan_to_num().cpu().numpy(),
-        f"{layer}/saturated": saturated.cpu().numpy(),
+        f"{layer}/within": within.nan_to_num(),
+        f"{layer}/saturated": saturated,
     }
 
 
-def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bool) -> Arrays:
+def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bool) -> dict[str, Tensor]:
     """What is kept of attention weights (P, A, C, C), or (P, A, C/A, C/A) where each head has a group of channels."""
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
@@ -176,27 +201,27 @@ def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bo
     if grouped:
         count, heads, size, _ = weights.shape
         whole_matrix = weights.new_zeros(count, heads, size, heads, size)
-        whole_matrix[:, range(heads), :, range(heads)] = weights.transpose(0, 1)  # one block a head on the diagonal
+        whole_matrix.diagonal(dim1=1, dim2=3).copy_(weights.permute(0, 2, 3, 1))  # one block a head on the diagonal
         weights = whole_matrix.view(count, 1, heads * size, heads * size)
-    kept: Arrays = {}
+    kept: dict[str, Tensor] = {}
     if whole and 2 * probe.classes * weights[0].numel() <= MOST_WHOLE_BYTES:
-        kept["attention/by_class_and_head"] = _by_class(weights, probe).astype(np.float16)
+        kept[_WHOLE] = _by_class(weights, probe)
     mean = weights.mean(1)  # (P, C, C)
     within = torch.stack(
         [some.var(0, correction=0).mean(-1).sqrt() for some in _of_classes(mean, probe)]
     )  # (classes, C)
     return kept | {
-        "attention/by_head": weights.mean(0).cpu().numpy(),
+        "attention/by_head": weights.mean(0),
         "attention/by_class": _by_class(mean, probe),
-        "attention/within": within.nan_to_num().cpu().numpy(),
-        "attention/saturated": saturated.cpu().numpy(),
-        "attention/entropy": (entropy.mean(0) / math.log(1 / even)).cpu().numpy(),
+        "attention/within": within.nan_to_num(),
+        "attention/saturated": saturated,
+        "attention/entropy": entropy.mean(0) / math.log(1 / even),
     }
 
 
-def _effective_rank(maps: Tensor) -> NDArray[np.float32]:
+def _effective_rank(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """The exponential of the entropy of the singular values' shares, mean over matrices (B, C, N): shape (1,)."""
-    values = torch.linalg.svdvals(maps.float().cpu())
+    values = torch.linalg.svdvals(torch.from_numpy(maps))
     shares = values / values.sum(-1, keepdim=True).clamp_min(1e-30)
     found: NDArray[np.float32] = torch.special.entr(shares).sum(-1).exp().mean()[None].numpy()
     return found
@@ -204,15 +229,14 @@ def _effective_rank(maps: Tensor) -> NDArray[np.float32]:
 
 def _of_classes(values: Tensor, probe: ProbeSet) -> list[Tensor]:
     """The part of `values` (P, ...) of each class; a single 0 for a class without images."""
-    parts = (values[probe.labels == label] for label in range(probe.classes))
+    parts = (values[members] for members in probe.members)
     return [part if len(part) else values.new_zeros((1, *values.shape[1:])) for part in parts]
 
 
-def _by_class(values: Tensor, probe: ProbeSet) -> NDArray[np.float32]:
+def _by_class(values: Tensor, probe: ProbeSet) -> Tensor:
     """The mean of `values` (P, ...) over the images of each class: (classes, ...); 0 for a class without any."""
     means = torch.stack([some.mean(0) for some in _of_classes(values, probe)])
-    result: NDArray[np.float32] = means.nan_to_num().cpu().numpy()
-    return result
+    return means.nan_to_num()
 
 
 def pack(arrays: Arrays) -> bytes:

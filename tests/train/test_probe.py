@@ -1,0 +1,33 @@
+"""What a probe costs on a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.pretended_cuda.device import pretend
+from tests.threads import one_thread  # noqa: F401
+from tui_attn.models import MODELS
+from tui_attn.train import probe
+
+
+@pytest.mark.parametrize("name", ["base", "se", "self-attention", "xca"])
+def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu(
+    name: str,
+    one_thread: None,  # noqa: F811
+) -> None:
+    torch.manual_seed(0)
+    images, labels, network = torch.randn(30, 1, 28, 28), torch.arange(30) % 4, MODELS[name]()
+    wanted, glance = probe.collect(network, probe.ProbeSet(images, labels, 5), whole=True)
+    with pretend() as cuda:
+        there = probe.ProbeSet(images.to("cuda"), labels.to("cuda"), 5)
+        network.to("cuda")
+        cuda.clear()
+        with torch.no_grad():  # in inference mode the pretended device counts no copies to the host
+            found, seen = probe.collect.__wrapped__(network, there, whole=True)  # type: ignore[attr-defined]
+        assert cuda.stats.syncs == (1 if wanted else 0)
+    assert seen == glance
+    assert set(found) == set(wanted)
+    for key, array in wanted.items():
+        assert np.allclose(found[key], array, rtol=1e-6, atol=1e-7), key
