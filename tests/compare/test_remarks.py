@@ -206,3 +206,21 @@ def test_runs_of_different_hardware(tmp_path: Path) -> None:
         run.about |= {"cpu_capability": capability, "host": host}
     (said,) = [text for text in find_remarks(follower, summarise(follower)) if "hardware" in text]
     assert said.endswith("equal seeds need not give equal bits: AVX2 (n1); AVX512 (n2)")
+
+
+@pytest.mark.parametrize(("epochs", "told_why"), [(3, True), (7, False)])
+def test_se_that_is_worse_after_few_steps_is_told_why(tmp_path: Path, epochs: int, told_why: bool) -> None:
+    """469 steps an epoch."""
+    accuracies = {
+        "base": [0.910, 0.912, 0.909, 0.911, 0.910],
+        "se": [0.900, 0.903, 0.899, 0.902, 0.900],
+        "half": [0.895, 0.898, 0.894, 0.895, 0.896],
+    }
+    for models, words in (
+        (("base", "se"), "the controls half and static (--controls) tell how much of its deficit that is"),
+        (("base", "se", "half"), "half, which only has that scale, is -1.48 points"),
+    ):
+        about = ExperimentConfig(models=models, seeds=5, epochs=epochs)
+        text = told(record(tmp_path, experiment="-".join(models), config=about, accuracies=accuracies))
+        assert ("se begins with gates near 0.5 in both layers" in text) is told_why
+        assert (words in text) is told_why

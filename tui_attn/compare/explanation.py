@@ -13,7 +13,7 @@ from typing import Any
 
 from tui_attn.compare.archives import ArchiveError
 from tui_attn.compare.heatmaps import load_probes
-from tui_attn.compare.pairs import final_accuracy
+from tui_attn.compare.pairs import BASE, final_accuracy
 from tui_attn.compare.t_test import Interval, differences, mean_interval
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
@@ -70,6 +70,8 @@ class Explanation:
     """Ids of those whose runs are used."""
     seeds: int
     contrasts: tuple[Contrast, ...]
+    against_base: tuple[Contrast, ...]
+    """Of all other models with base."""
     developments: tuple[Development, ...]
 
     @property
@@ -112,6 +114,7 @@ def explain(folders: Sequence[ExperimentDir], config: ExperimentConfig, seeds: i
         experiments=tuple(folder.id for folder in folders),
         seeds=seeds,
         contrasts=tuple(_contrast(*contrast, accuracy) for contrast in CONTRASTS),
+        against_base=tuple(_contrast(model, BASE, "altogether", accuracy) for model in MODELS if model != BASE),
         developments=tuple(_developments(runs)),
     )
 

@@ -10,7 +10,7 @@ from tui_attn.compare.pairs import BASE, Experiment, same_folder, same_seed, why
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.compare.t_test import ERROR_RATE
 from tui_attn.compare.verdicts import MARGIN
-from tui_attn.compare.wording import ordinal, points_words
+from tui_attn.compare.wording import interval_points, ordinal, points, points_words
 from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import has_gates, twin_of
@@ -18,6 +18,10 @@ from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.experiment.study import is_study
 from tui_attn.system.text import command_line, percent, safe_text
 
+HALF_OPEN = ("se", "eca", "cbam", "srm")
+"""Models whose gates are near 0.5 at the start."""
+FEW_STEPS = 3000
+"""Fewer steps than this are few: after 7,000, se was level with base on Fashion-MNIST; after 2,345, behind."""
 _MOST = 5
 """Runs that are named; further ones are counted."""
 
@@ -39,6 +43,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_one_start(experiment),
         *_seeds(summary, folder),
         *_plan(experiment, summary),
+        *_scale(experiment, summary),
         *_twins(summary),
         *_others(experiment, summary),
         *_predictions(experiment, summary),
@@ -197,6 +202,24 @@ def _plan(experiment: Experiment, summary: Summary) -> Iterable[str]:
     if experiment.state.extended:
         looks = "it was extended, so every seed counts as a look"
     yield f"no plan was recorded before training: {looks}, and the margin of {points_words(MARGIN)} was set afterwards"
+
+
+def _scale(experiment: Experiment, summary: Summary) -> Iterable[str]:
+    """Why models whose gates start near 0.5 are behind base after few steps."""
+    for entry in summary.models:
+        versus = entry.versus_base
+        steps = max((run.step for run in experiment.state.runs.values() if run.model == entry.model), default=0)
+        if entry.model not in HALF_OPEN or versus is None or versus.verdict != "worse" or not 0 < steps < FEW_STEPS:
+            continue
+        half = summary.get("half").versus_base if "half" in summary.names else None
+        cause = "the controls half and static (--controls) tell how much of its deficit that is"
+        if half is not None:
+            interval = f" ({interval_points(half.ci95)})" if half.ci95 else ""
+            cause = f"half, which only has that scale, is {points(half.delta)} points{interval} from base"
+        yield (
+            f"{entry.model} begins with gates near 0.5 in both layers, so with logits a quarter of base's size, and"
+            f" {steps:,} steps are few to make up for it: {cause}"
+        )
 
 
 def _twins(summary: Summary) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,10 +20,14 @@ PAGE = "explain.html"
 
 def contrast_rows(found: Explanation) -> list[list[str]]:
     """A table of the contrasts, in points of accuracy, headings first."""
+    return _rows(found.contrasts)
+
+
+def _rows(contrasts: Iterable[Contrast]) -> list[list[str]]:
     rows = [["contrast", "what differs", "points", "95 % interval", "seeds"]]
     return rows + [
         [f"{each.first} - {each.second}", each.what, points(each.delta), _interval(each), str(each.pairs)]
-        for each in found.contrasts
+        for each in contrasts
     ]
 
 
@@ -47,6 +52,7 @@ def write_explanation(found: Explanation, folder: Path) -> Path:
             dataset=safe_text(found.config.dataset, one_line=True),
             found=found,
             contrasts=contrast_rows(found),
+            against_base=[[row[0], *row[2:]] for row in _rows(found.against_base)],
             developments=development_rows(found),
             style=Markup(style + model_colors()),  # noqa: S704  our own file
             version=__version__,

@@ -60,6 +60,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             version=__version__,
             facts=_facts(results),
             looks=_looks(results),
+            drawn_subsets=results.manifest.subset_seed(0) is not None,
             cards=[
                 _card(results, entry)
                 for entry in results.summary.models
