@@ -268,7 +268,8 @@ def watch_study(
             print_study(study, as_json=as_json)
         if found.state == "interrupted":
             again = command_line("resume", study.path)
-            why = "" if own and collected.received else f" ({runner.last_words(study)})"
+            said = runner.last_words(study)
+            why = f" ({said})" if said and not (own and collected.received) else ""
             console.complain(f"{study.id} has {found.total - found.ended} runs to train{why}: '{again}' continues it")
         return exit_code(collected) if own and collected.received else EXIT_CODES.get(found.state, 3)
 

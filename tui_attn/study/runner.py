@@ -106,7 +106,7 @@ def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> s
         wait(0.02)
     if process.poll() == 0:
         return process
-    raise LaunchError(f"{study.id} could not start: {last_words(study)}")
+    raise LaunchError(f"{study.id} could not start: {last_words(study) or 'it said nothing'}")
 
 
 def begin(
@@ -123,12 +123,12 @@ def stop(study: StudyDir) -> bool:
 
 
 def last_words(study: StudyDir) -> str:
-    """The last line of its log."""
+    """The last line of its log; empty where it said nothing."""
     try:
         lines = read_part(study.log, 4096, -4096).decode(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
+    return safe_text(lines[-1], one_line=True)[:300] if lines else ""
 
 
 def main(arguments: list[str]) -> int:

@@ -132,10 +132,10 @@ def remarks(found: StudyResults) -> list[str]:
         said.append("each model had the same cells, and its best was chosen on validation images only")
     if found.at_edge:
         said.append(f"at an end of what was tried, so that a wider range may be better: {', '.join(found.at_edge)}")
-    times = {0: "never", 1: "once"}.get(found.test_openings, f"{found.test_openings} times")
+    opened = {0: "not opened", 1: "opened once"}.get(found.test_openings, f"opened {found.test_openings} times")
     runs = f", by {counted(found.test_runs, 'run')}" if found.test_runs else ""
     if not found.validation or found.selects:
-        said.append(f"the test set was opened {times}{runs}")
+        said.append(f"the test set was {opened}{runs}")
     return said
 
 
