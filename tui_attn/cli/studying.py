@@ -75,7 +75,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be train
     WATCH,
     "sweep lr=0.0003,0.001,0.003",
     "sweep lr=0.0001..0.01 batch-size=64,128,256 --random 20",
-    "sweep lr=0.0003,0.001,0.003 --validation 5000    the best of each model, then the test set once",
+    "sweep lr=0.0003,0.001,0.003 --validation 5000",
     cls=StudyCommand,
 )
 def sweep(
@@ -93,7 +93,7 @@ def sweep(
     as_json: AsJson = False,
     detach: Detach = False,
 ) -> int:
-    """Train a grid or a random draw of settings, all models and seeds in each."""
+    """Train a grid or a random draw of settings, as one study."""
     from tui_attn.study.cells import sweep_plan
 
     table = file_settings(context).studies.get("sweep", {})
@@ -105,7 +105,7 @@ def sweep(
 
 @command(
     WATCH,
-    "curve --dry-run                       what would be trained, and for how long",
+    "curve --dry-run           what would be trained, and for how long",
     "curve --sizes 3000,12000,48000 --steps 470 --controls",
     cls=StudyCommand,
 )
@@ -121,7 +121,7 @@ def curve(
     as_json: AsJson = False,
     detach: Detach = False,
 ) -> int:
-    """Train on several sizes of the data at equal steps, and tell how differences change."""
+    """Train on several sizes of the data at equal steps, as one study."""
     from tui_attn.study.cells import curve_plan, parse_sizes, training_images
 
     table = file_settings(context).studies.get("curve", {})

@@ -142,7 +142,7 @@ def attach(
     mouse: Mouse = None,
     theme: Theme = None,
 ) -> int:
-    """Show an experiment or a study, live or ended; leaving it doesn't stop it."""
+    """Show an experiment or a study; leaving it doesn't stop it."""
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.study import find_study
 
@@ -193,7 +193,7 @@ def resume(
     theme: Theme = None,
     trust_code: TrustCode = False,
 ) -> int:
-    """Continue a stopped, failed or interrupted experiment or study, and show it."""
+    """Continue a stopped, failed or interrupted experiment or study."""
     from tui_attn.cli.reporters import print_result
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
