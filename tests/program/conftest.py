@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,13 @@ class Program:
     def newest(self) -> ExperimentDir:
         """The newest experiment."""
         return next(experiments(self.runs))
+
+
+def harmless(text: str) -> None:
+    """Neither a traceback, nor control characters, nor an internal error."""
+    assert "Traceback" not in text
+    assert "internal error" not in text
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", text)
 
 
 @pytest.fixture

@@ -101,6 +101,45 @@ def test_what_is_wrong_is_said_with_its_line(what: str) -> None:
     assert found["line"] == line
 
 
+SILENT = """
+class Silent(Exception):
+    def __str__(self):
+        raise RuntimeError
+"""
+BUILD, CALL = "super().__init__()", "return self.fc"
+HOSTILE = {
+    "an error without words": (GOOD.replace(BUILD, f"{BUILD}; raise Silent") + SILENT, "Silent"),
+    "an error of 10 MB": (GOOD.replace(BUILD, f"{BUILD}; raise ValueError('x' * 10**7)"), "ValueError: xxx"),
+    "an error that turns the text": (GOOD.replace(BUILD, f"{BUILD}; raise ValueError('\u202e')"), "ValueError"),
+    "an interrupt": (GOOD.replace(CALL, f"raise KeyboardInterrupt\n        {CALL}"), "KeyboardInterrupt"),
+    "the end of a generator": (GOOD.replace(CALL, f"raise GeneratorExit\n        {CALL}"), "GeneratorExit"),
+    "the end of the program": (GOOD.replace(CALL, f"exit()\n        {CALL}"), "SystemExit"),
+    "recursion": (GOOD.replace(CALL, f"self.forward(x)\n        {CALL}"), "RecursionError"),
+    "a state of nothing": (GOOD + "    def state_dict(self, *a, **k): return {}\n", "saving and loading its weights"),
+    "no parameters to list": (GOOD + "    def parameters(self, *a): return None\n", "TypeError"),
+    "parameters that raise": (GOOD + "    def named_parameters(self, *a, **k): raise OSError('x')\n", "OSError: x"),
+    "a mode that raises": (GOOD + "    def train(self, mode=True): raise TypeError('no')\n", "TypeError: no"),
+    "itself as every attribute": (GOOD + "    def __getattr__(self, name): return self\n", "Error"),
+    "no weights in memory": (
+        GOOD.replace(BUILD, f"{BUILD}; torch.set_default_device('meta')"),
+        "fc.weight has no values",
+    ),
+    "a function": ("def Net(*a): return None\n", "Net is not a class"),
+    "an instance": (GOOD + "Net = Net(1, 28, 10)\n", "Net is not a class"),
+    "UTF-16": (GOOD.encode("utf-16").decode("latin-1"), "SyntaxError"),
+    "10 terabytes": (GOOD.replace(BUILD, f"{BUILD}; torch.empty(10**13)"), "memory"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_an_error_of_one_line(what: str) -> None:
+    source, words = HOSTILE[what]
+    found = custom_model_check.examine(source.encode("latin-1" if what == "UTF-16" else "utf-8"), question())
+    assert words in found["error"]
+    assert len(found["error"]) < 1500
+    assert "\n" not in found["error"]
+
+
 def test_what_is_odd_is_told() -> None:
     unused = GOOD.replace("super().__init__()", "super().__init__(); self.other = nn.Linear(2, 2)")
     (warning,) = custom_model_check.examine(unused.encode(), question())["warnings"]

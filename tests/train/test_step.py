@@ -223,6 +223,16 @@ def test_the_allocator_can_be_set_up_more_than_once() -> None:
 
 
 @EACH
+def test_the_smallest_images_train_in_batches_of_one(name: str, precision: str) -> None:
+    stepper = Stepper(MODELS[name](2, 4), CPU, precision, lr=0.001, mean=MEAN, std=STD)
+    images = torch.randint(0, 256, (3, 2, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for count in (3, 1, 2, 1):
+        loss, _ = stepper.train_step(images[:count], torch.arange(count))
+        assert loss.isfinite()
+        assert stepper.evaluate(images[:count]).isfinite().all()
+
+
+@EACH
 def test_every_size_of_a_last_batch_and_of_a_test_set_can_be_computed(name: str, precision: str) -> None:
     stepper = Stepper(MODELS[name](2, (4, 8)), CPU, precision, lr=0.001, mean=MEAN, std=STD)
     generator = torch.Generator().manual_seed(0)

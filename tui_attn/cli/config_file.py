@@ -122,8 +122,10 @@ def _parsed(text: str, subject: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{subject} is nested too deeply") from None
-    except ValueError as error:  # TOMLDecodeError, and plain ones for numbers beyond all measure
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{subject} is no valid TOML: {safe_text(error, one_line=True)[:200]}") from None
+    except ValueError:
+        raise ConfigError(f"{subject} can't be read: it has a number of more than 4,300 digits") from None
 
 
 def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:

@@ -220,7 +220,7 @@ def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
     if high <= low:
         raise UnreadableImageError(f"is a {kind} image, and no training image says how to scale it")
     raw = _values(image, kind)
-    wide = kind == "32-bit" or high - low > np.finfo(np.float32).max
+    wide = kind == "32-bit" or high - low > float(np.finfo(np.float32).max)
     values: NDArray[np.floating[Any]] = raw.astype(np.float64 if wide else np.float32)
     np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
     values = (values - low) * (255 / (high - low))

@@ -210,8 +210,9 @@ def folder_status(name: str, progress: Progress = silent) -> SetStatus:
     """What `tui-attn data` says of `folder:PATH`, each image decoded. Raises `DataError`."""
     where = locate_folder(name, progress)
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
     try:
-        check_images(where, progress=progress)
+        remarks = check_images(where, progress=progress)
     except UnreadableImagesError as error:
         problems = error.problems
     size = 0 if where.images is None else where.images.size
@@ -219,7 +220,7 @@ def folder_status(name: str, progress: Progress = silent) -> SetStatus:
     how = "it is a folder of yours"
     title = f"images in {safe_text(where.root, one_line=True)}"
     state = "damaged" if problems else "ready"
-    return SetStatus(name, title, state, where, size, problems, how, sizes, where.notes)
+    return SetStatus(name, title, state, where, size, problems, how, sizes, (*where.notes, *remarks))
 
 
 class UnreadableImagesError(DataError):

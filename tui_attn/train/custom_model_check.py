@@ -192,6 +192,8 @@ def _check_parameters(model: Any) -> None:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, UninitializedParameter):
             raise CustomModelError(f"{name} has no size yet: use layers with sizes instead of lazy ones")
+        if parameter.is_meta:
+            raise CustomModelError(f"{name} has no values: it is on the device 'meta'")
         if parameter.dtype is not torch.float32:
             raise CustomModelError(
                 f"{name} is {str(parameter.dtype).removeprefix('torch.')}: parameters must be float32"
