@@ -298,7 +298,12 @@ def test_an_option(
     labelled(tmp_path / "images")
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     expected = 1 if arguments[0] == "data" else 2
-    assert cli.run(arguments if arguments[0][0] != "-" else ["--no-ui", "--detach", *arguments]) == expected
+    assert (
+        cli.run(
+            arguments if arguments[0][0] != "-" else ["--no-ui", "--detach", "--dataset", "folder:nowhere", *arguments]
+        )
+        == expected
+    )
     talk = said(capsys)[1]
     assert words in "\n".join(talk)
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
