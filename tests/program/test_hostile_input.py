@@ -119,7 +119,7 @@ FOLDERS: dict[str, tuple[Make, int, str]] = {
     "a name that turns the text": (named("a\u202eb", "c"), 1, "rename the class folder a\\u202eb"),
     "a name of two lines": (named("a\nb", "c"), 1, "rename the class folder a b"),
     "a pipe": (with_entry("a/x.png", os.mkfifo), 1, "a/x.png is not a file"),
-    "a socket": (socket_in, 1, "a/s.png can't be read"),
+    "a socket": (socket_in, 1, "a/s.png is not a file"),
     "links to nowhere": (
         with_entry("a/x.png", lambda p: p.symlink_to("/nowhere/x")),
         1,
