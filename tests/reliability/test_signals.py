@@ -20,9 +20,11 @@ from tui_attn.engines.workers import Slot, Worker
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
+from tui_attn.launch import control
 from tui_attn.supervision.restarts import GRACE
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.system.files import Reserve
 from tui_attn.system.signals import Signals
 
 assert program
@@ -132,6 +134,14 @@ def test_a_signal_between_the_start_and_the_dashboard_stops_the_training(
     context = typer.Context(typer.core.TyperGroup())
     assert watching.show(context, lab.make(), no_ui=False, as_json=False, detach=detach, signals=signals) == 130
     assert watched == [signals]
+
+
+def test_ending_everything_at_once_leaves_no_reserve(lab: Lab) -> None:
+    experiment = lab.make()
+    assert Reserve(experiment.path).room()
+    assert (experiment.path / ".reserve").exists()
+    control.kill(experiment)
+    assert not (experiment.path / ".reserve").exists()
 
 
 def _pending(pid: int) -> bool:
