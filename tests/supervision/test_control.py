@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import python, said
 from tests.supervision.workshop import command, make, reopen, states, ticks
 from tui_attn.experiment import event_log
 from tui_attn.experiment.event_log import LogWriter
@@ -149,3 +150,29 @@ def test_the_reserve_of_a_supervisor_that_was_killed_goes_with_the_next(
     ticks(supervisor)
     supervisor.end()
     assert not (shop.folder.path / ".reserve").exists()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tui_attn.system.liveness import Lock
+
+lock = Lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_new_supervisor_leaves_the_temporary_files_of_a_living_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base", "se"))
+    living, dead = (shop.folder.run(run).path / ".x.tmp" for run in ("base-s0", "se-s0"))
+    with python(HOLD, living.with_name("lock")) as worker:
+        assert said(worker) == "held"
+        living.touch()
+        dead.touch()
+        supervisor._lock.release()
+        reopen(shop.folder)
+        assert living.exists()
+        assert not dead.exists()
