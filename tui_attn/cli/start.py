@@ -10,7 +10,7 @@ from typer.core import TyperOption
 
 from tui_attn import __version__
 from tui_attn.cli.context import before_command, file_settings
-from tui_attn.cli.watching import Interruptible, interruptible, show
+from tui_attn.cli.watching import Interruptible, interruptible, show, show_preview
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.experiment.options import SHOW
 from tui_attn.system import console
@@ -34,6 +34,12 @@ CALL_OPTIONS = [
         rich_help_panel=SHOW,
     ),
     TyperOption(
+        param_decls=["dry_run", "--dry-run"],
+        is_flag=True,
+        help="Show what would be trained, and how long; start nothing.",
+        rich_help_panel=SHOW,
+    ),
+    TyperOption(
         param_decls=["config", "--config"],
         type=str,
         metavar="FILE.toml",
@@ -53,7 +59,12 @@ def begin(context: typer.Context) -> int | None:
         before_command(context)
         return None
     file_settings(context).check()
-    return _start(context, configuration(context), context.params["runs_dir"])
+    config, runs_dir = configuration(context), context.params["runs_dir"]
+    if context.params["dry_run"]:
+        from tui_attn.launch import preview
+
+        return show_preview(preview.of_start(config, runs_dir), as_json=context.params["as_json"])
+    return _start(context, config, runs_dir)
 
 
 def configuration(context: typer.Context) -> ExperimentConfig:

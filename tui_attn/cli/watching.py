@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ import typer
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import file_settings, ui_options, user_path
 from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.cli.output import output_width, print_line
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.launch.choosing import Elsewhere
+    from tui_attn.launch.preview import Preview
 
 
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and how long; start nothing.")]
 MovedData = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Where the data set is now, if it was moved."),
@@ -94,6 +98,21 @@ def interruptible(
 
 def _shows_dashboard(*, no_ui: bool, as_json: bool) -> bool:
     return not (no_ui or as_json) and full_screen()
+
+
+def show_preview(found: Preview, *, as_json: bool) -> int:
+    """Print what would be trained; return the exit code."""
+    if as_json:
+        print_line(json.dumps(found.to_json()))
+        return 0
+    from tui_attn.compare.textfit import wrap  # not needed for the first frame
+
+    width = max(len(label) for label, _ in found.rows)
+    for label, text in found.rows if found.runs else ():
+        first, *more = wrap(text, max(output_width() - width - 2, 20))
+        print_line("\n".join([f"{label:<{width}}  {first}", *(" " * (width + 2) + line for line in more)]))
+    console.say("nothing was started: without --dry-run it is" if found.runs else "nothing to train: all runs are over")
+    return 0
 
 
 def show(
@@ -189,6 +208,7 @@ def resume(
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
+    dry_run: DryRun = False,
     mouse: Mouse = None,
     theme: Theme = None,
     trust_code: TrustCode = False,
@@ -203,8 +223,15 @@ def resume(
     if study := find_study(runs_dir, experiment):
         from tui_attn.cli.studying import resume_study
 
+        if dry_run:
+            raise ConfigError("shows one experiment: name one, or leave the option out", "dry-run")
         return resume_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach)
     folder = find_experiment(runs_dir, experiment)
+    if dry_run:
+        from tui_attn.launch import control, preview
+
+        control.check_not_running(folder)
+        return show_preview(preview.of_rest(folder), as_json=as_json)
     with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
         try:
             with console.FetchProgress() as progress:
@@ -249,6 +276,7 @@ def extend(
     no_ui: NoUi = False,
     as_json: AsJson = False,
     detach: Detach = False,
+    dry_run: DryRun = False,
     mouse: Mouse = None,
     theme: Theme = None,
     trust_code: TrustCode = False,
@@ -266,6 +294,10 @@ def extend(
     folder = find_experiment(runs_dir, experiment)
     for sentence in extension_sentences(summarise(read_state(folder)), number):
         console.say(sentence)
+    if dry_run:
+        from tui_attn.launch import preview
+
+        return show_preview(preview.of_rest(folder, number), as_json=as_json)
     with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
         with console.FetchProgress() as progress:
             started = starting.extend(

@@ -83,6 +83,11 @@ def _of_set(found: data.SetStatus) -> FieldStatus:
     return FieldStatus(f"not here: {size(found.size)} to download at the start", "warning")
 
 
+def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Training and test images of an epoch, of a data set of these `sizes`."""
+    return None if sizes is None else config.sizes(*sizes)
+
+
 def of_custom_models(specs: str) -> ModelsStatus:
     """Check that the files of custom models, `PATH.py:CLASS` separated by commas, can be read. Never raises."""
     digests, names = {}, []

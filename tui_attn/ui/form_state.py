@@ -147,13 +147,6 @@ def _many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Training and test images of an epoch."""
-    if sizes is None:
-        return None
-    return config.sizes(*sizes)
-
-
 @dataclass(frozen=True, slots=True)
 class FormDefaults:
     """What a new experiment starts from."""

@@ -24,13 +24,14 @@ from tui_attn.experiment.study import StudyPlan
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
 from tui_attn.launch.memory import estimate_memory
+from tui_attn.launch.preflight import limited
 from tui_attn.launch.starting import Attempt, CancelledError
 from tui_attn.study import runner
 from tui_attn.study.cells import guess as guess_study
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState, find_defaults, limited
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState, find_defaults
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import FORM_KEYS

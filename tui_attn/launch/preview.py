@@ -1,0 +1,148 @@
+"""What a start, a resume or an extension would train, where and for how long; nothing is started or fetched."""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tui_attn import data, export
+from tui_attn.experiment.config import ExperimentConfig, Plan
+from tui_attn.experiment.folders import ExperimentDir, run_id
+from tui_attn.experiment.follower import read_state
+from tui_attn.launch import choosing, devices, preflight
+from tui_attn.launch.control import LaunchError, check_owner
+from tui_attn.launch.estimate import Guess, guess, paces
+from tui_attn.launch.memory import MemoryEstimate, estimate_memory
+from tui_attn.supervision.scheduling import make_slots
+from tui_attn.system.text import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be trained."""
+
+    config: ExperimentConfig
+    plan: Plan | None
+    """None: none was recorded before training."""
+    runs: tuple[str, ...]
+    devices: tuple[str, ...]
+    precision: str
+    threads: int
+    """Of each worker."""
+    data: str
+    """Whether the data set is here, in words."""
+    sizes: tuple[int, int] | None
+    """Training and test images; None where only reading the data set would tell."""
+    memory: MemoryEstimate | None
+    time: Guess | None
+    whole: bool = True
+    """Whether it is a new experiment; of one that goes on, the time is an upper bound."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes would train."""
+        return len(make_slots(self.devices, self.config.jobs)[: max(len(self.runs), 1)])
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Labels and texts for people."""
+        config, sizes = self.config, self.sizes
+        images = "" if sizes is None else f", {sizes[0]:,} training and {sizes[1]:,} test images"
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        looks = self.plan and " and ".join(map(str, self.plan.looks))
+        margin = 100 * self.plan.margin if self.plan else config.margin
+        time = "no estimate: the data set can't be read" if self.time is None else self.time.words()
+        memory = "no estimate: the data set can't be read" if self.memory is None else self.memory.words()
+        bound = "" if self.whole or self.time is None or self.time.missing else "at most "
+        return [
+            ("runs", f"{len(self.runs)}: {' '.join(self.runs)}"),
+            ("data", safe_text(f"{config.dataset}{images}: {self.data}", one_line=True)),
+            ("training", f"{config.epochs} epochs, batch {config.batch_size}, learning rate {config.lr:g}"),
+            ("device", f"{', '.join(self.devices)}, {self.precision} precision, {workers} x {self.threads} threads"),
+            ("verdicts", f"{f'at {looks} seeds' if looks else 'without a plan'}, margin {margin:g} points"),
+            ("memory", memory),
+            ("time", bound + time),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for programs; null for what isn't known."""
+        time = self.time
+        return {
+            "runs": list(self.runs),
+            "config": self.config.to_json(),
+            "devices": list(self.devices),
+            "precision": self.precision,
+            "threads": self.threads,
+            "workers": self.workers,
+            "data": self.data,
+            "train_images": self.sizes and self.sizes[0],
+            "test_images": self.sizes and self.sizes[1],
+            "memory_bytes": None if self.memory is None else self.memory.total,
+            "seconds": None if time is None or time.missing else [time.low, time.high],
+        }
+
+
+def of_start(config: ExperimentConfig, runs_dir: Path) -> Preview:
+    """What `starting.start` would train. Raises `ConfigError`, `DataError`, `ExportError` and `LaunchError`."""
+    if config.tensorboard:
+        export.require_tensorboard()
+    config = replace(config, dataset=data.parse_dataset(config.dataset))
+    machine = devices.probe()
+    chosen = choosing.choose(config.device, machine)
+    if config.custom_models:
+        found = preflight.of_custom_models(",".join(model.spec for model in config.custom_models))
+        _refuse(found.status)
+        config = found.signed(config)
+    runs = tuple(run_id(model, seed) for seed in config.seed_list for model in config.models)
+    precision = choosing.precision(config.precision, chosen, machine)
+    return _preview(config, config.plan, runs_dir, runs, chosen, precision, devices.threads())
+
+
+def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
+    """What an experiment still lacks, or lacks to `seeds` seeds. Raises `RunsError` and `LaunchError`."""
+    check_owner(folder)
+    follower = read_state(folder)
+    manifest, known = follower.manifest, follower.state.runs
+    config = manifest.config if seeds is None else replace(manifest.config, seeds=max(seeds, manifest.config.seeds))
+    wanted = [run_id(model, seed) for seed in config.seed_list for model in config.models]
+    runs = tuple(run for run in wanted if run not in known or known[run].state not in {"finished", "skipped"})
+    where = manifest.devices, manifest.precision, manifest.threads
+    return _preview(config, manifest.plan, folder.path.parent, runs, *where, whole=False)
+
+
+def _preview(
+    config: ExperimentConfig,
+    plan: Plan | None,
+    runs_dir: Path,
+    runs: tuple[str, ...],
+    chosen: tuple[str, ...],
+    precision: str,
+    threads: int,
+    *,
+    whole: bool = True,
+) -> Preview:
+    found = preflight.of_data(config.dataset, config.data_dir)
+    _refuse(found.status)
+    sizes = preflight.limited(config, found.sizes)
+    rounds = replace(config, seeds=max(math.ceil(len(runs) / len(config.models)), 1))
+    return Preview(
+        config=config,
+        plan=plan,
+        runs=runs,
+        devices=chosen,
+        precision=precision,
+        threads=threads,
+        data=found.status.text,
+        sizes=sizes,
+        memory=None if sizes is None else estimate_memory(config, chosen, sizes),
+        time=guess(rounds, chosen, paces(runs_dir, platform.node()), sizes),
+        whole=whole,
+    )
+
+
+def _refuse(status: preflight.FieldStatus) -> None:
+    if status.level == "wrong":
+        raise LaunchError(status.text)
