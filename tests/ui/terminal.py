@@ -37,7 +37,7 @@ sys.exit(run_dashboard(ExperimentDir(Path(sys.argv[1])), options=UiOptions()))
 ENVIRONMENT = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "TZ": "UTC"}
 _CUT = re.compile(rb"\x1b(\[[\d;?$<>]*)?\Z")
 """The beginning of an escape sequence whose end is yet to come."""
-_UNSET = ("NO_COLOR", "LC_ALL", "LC_CTYPE", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TEXTUAL_FPS")
+_UNSET = ("NO_COLOR", "LC_ALL", "LC_CTYPE", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "TEXTUAL_FPS", "TMUX", "STY")
 
 
 class Terminal:

@@ -11,8 +11,8 @@ from textual.timer import Timer
 
 from tui_attn.ui.filters import AsciiOnly, WithoutColor
 from tui_attn.ui.frames import FrameBuffer
-from tui_attn.ui.terminal import TerminalDriver, claims_rgb
-from tui_attn.ui.textual_private import BufferedApp, Patch
+from tui_attn.ui.terminal import TerminalDriver, claims_rgb, may_ask, tells_rgb
+from tui_attn.ui.textual_private import BufferedApp, Patch, TerminalReplied
 
 _RETRY_SECONDS = 0.05
 _SLOW_SECONDS = 0.1
@@ -30,8 +30,11 @@ class PaintingApp(BufferedApp):
         super().__init__(driver_class=TerminalDriver)
         self.color_system = COLOR_SYSTEMS.get(self.console.color_system or "")
         """The colours of the terminal; None: it has none."""
-        if self.color_system == ColorSystem.EIGHT_BIT and claims_rgb():
-            self.color_system = ColorSystem.TRUECOLOR
+        if self.color_system == ColorSystem.EIGHT_BIT:
+            if claims_rgb():
+                self.color_system = ColorSystem.TRUECOLOR
+            else:
+                self.asks_for_rgb = may_ask()
         self.frames = FrameBuffer(self.color_system)
         self.frame_seconds = 0.0
         """Least time between two frames; 0 on a terminal that keeps up."""
@@ -57,6 +60,16 @@ class PaintingApp(BufferedApp):
         """Write colours for this kind of terminal, from the next frame on."""
         self.frames.color_system = system or ColorSystem.TRUECOLOR
         self.frames.forget()
+
+    def on_terminal_replied(self, message: TerminalReplied) -> None:
+        """Take RGB colours where the terminal shows them."""
+        if self.color_system == ColorSystem.EIGHT_BIT and tells_rgb(message.reply):
+            self.use_rgb()
+
+    def use_rgb(self) -> None:
+        """Write RGB colours from now on."""
+        self.color_system = ColorSystem.TRUECOLOR
+        self.set_color_system(self.color_system)
 
     def on_terminal_regained(self) -> None:
         """Write the whole screen again."""

@@ -12,6 +12,7 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -26,6 +27,11 @@ EXIT_HANGUP = 128 + signal.SIGHUP
 _WATCH_MS = 500
 _LATEST_EXIT_SECONDS = 0.8
 _GIVE_BACK_SECONDS = 0.1
+_REPLY_SECONDS = 5.0
+"""For so long the beginning of a reply is told from keys; a reply that comes later in one piece is still none."""
+_ASK_RGB = "\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[0m"
+"""Sets an RGB background, asks which it is (DECRQSS), and takes it back."""
+_RGB_REPLY = re.compile(r"(?:.*[;:])?48[:;]2[:;](?:[:;]|1[:;])?1[:;]2[:;]3(?:[:;].*)?m")
 _GIVEN_BACK = (
     "\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
     "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
@@ -121,6 +127,14 @@ class TerminalDriver(OutputDriver):
             self._started = True
             threading.Thread(target=_watch, args=(self.fileno,), name="terminal-watch", daemon=True).start()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if isinstance(self.app, BufferedApp) and self.app.asks_for_rgb:
+            self.app.asks_for_rgb = False
+            self.awaits_reply = True
+            self.write(_ASK_RGB)
+            self.app.set_timer(_REPLY_SECONDS, self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
+        self.awaits_reply = False
 
     def give_back(self) -> None:
         """Restore the terminal without Textual; may block."""
@@ -201,6 +215,17 @@ def claims_rgb(term: str | None = None) -> bool:
         return False
     names = ("RGB", "Tc")
     return any(curses.tigetflag(name) > 0 or curses.tigetnum(name) > 0 or curses.tigetstr(name) for name in names)
+
+
+def may_ask(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the terminal may be asked: screen passes the question on, tmux and Terminal.app have no answer."""
+    between = environ.get("TERM", "").startswith(("screen", "tmux")) or "TMUX" in environ or "STY" in environ
+    return not between and environ.get("TERM_PROGRAM") != "Apple_Terminal"
+
+
+def tells_rgb(reply: str) -> bool:
+    """Whether this reply to `_ASK_RGB` has the RGB background that was set."""
+    return _RGB_REPLY.fullmatch(reply) is not None
 
 
 def ascii_only(environ: dict[str, str] | None = None) -> bool:

@@ -7,16 +7,22 @@ fails when a part used here has changed. An update that can't be read is drawn b
 
 from __future__ import annotations
 
+import re
+import time
 import traceback
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import ANSIToTruecolor, LineFilter
+from textual.message import Message
 
 from tui_attn.system.text import stand_ins
 
@@ -71,6 +77,54 @@ class Output(Protocol):
         """The descriptor."""
 
 
+class TerminalReplied(Message, bubble=False):
+    """The terminal answered the question that the driver asked."""
+
+    def __init__(self, reply: str) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class ReplyParser(XTermParser):
+    """Textual's parser of input, which would take a device control string for keys: it takes out the replies first.
+
+    A reply may come late or in pieces. While one is expected, what may be the beginning of one is kept for
+    `HELD_SECONDS`; what can't be a key is kept until the rest has come.
+    """
+
+    HELD_SECONDS = 0.1
+    _REPLY = re.compile(r"\x1bP[01][$+]r([\x20-\x7e]*)(?:\x1b\\|\x07)")
+    _BEGUN = re.compile(r"\x1b(?:P(?:[01](?:[$+](?:r[\x20-\x7e]{0,200}\x1b?)?)?)?)?\Z")
+    _NO_KEY = 4
+    """Characters from which on it can be nothing else."""
+
+    def __init__(self, driver: OutputDriver, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._driver = driver
+        self._held = ""
+        self._held_at = 0.0
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Return the messages for `data`, which is empty at the end."""
+        whole, self._held = self._held + data, ""
+        for match in self._REPLY.finditer(whole):
+            self._driver.awaits_reply = False
+            yield TerminalReplied(match[1])
+        rest = self._REPLY.sub("", whole)
+        begun = self._BEGUN.search(rest) if data else None
+        if begun and (self._driver.awaits_reply or len(begun[0]) >= self._NO_KEY):
+            self._held, self._held_at, rest = begun[0], time.monotonic(), rest[: begun.start()]
+        if rest or not data:
+            yield from super().feed(rest)
+
+    def tick(self) -> Iterable[Message]:
+        """Return the messages for what was kept long enough."""
+        if 0 < len(self._held) < self._NO_KEY and time.monotonic() - self._held_at >= self.HELD_SECONDS:
+            held, self._held = self._held, ""
+            yield from super().feed(held)
+        yield from super().tick()
+
+
 class OutputDriver(LinuxDriver):
     """Textual's driver, writing to `output`, with the size that `terminal_size` tells."""
 
@@ -79,6 +133,8 @@ class OutputDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._file = cast(Any, output)
+        self.awaits_reply = False
+        """Whether the terminal was asked something and may still answer."""
 
     @property
     def app(self) -> App[Any]:
@@ -92,12 +148,19 @@ class OutputDriver(LinuxDriver):
     def _get_terminal_size(self) -> tuple[int, int]:
         return self.terminal_size()
 
+    def run_input_thread(self) -> None:
+        """Read keys, with a parser that knows the terminal's replies."""
+        linux_driver.XTermParser = partial(ReplyParser, self)  # type: ignore[assignment,attr-defined]
+        super().run_input_thread()
+
 
 class BufferedApp(App[int]):
     """An app whose screen updates go to `paint` as long as each of them can be read."""
 
     unreadable = False
     """Whether an update could not be read: from then on Textual draws, without `paint`."""
+    asks_for_rgb = False
+    """Whether the driver shall ask the terminal, before the first frame, if it shows RGB colours."""
     failure: str | None = None
     """The traceback of the error that ended the app."""
 

@@ -53,16 +53,26 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         super().__init__(ascii_only=self._wants_ascii)
         self._terminal_colors = self.color_system
         self._model_styles: dict[str, CurveStyle] = {}
-        light = light_background()
-        for theme in themes.ALL.values():
-            few_colors = self._terminal_colors == ColorSystem.EIGHT_BIT
-            shown = themes.in_256(theme) if few_colors else theme
-            self.register_theme(themes.on_light(shown) if shown.ansi and light else shown)
+        self._register_themes()
         few = self._terminal_colors in {ColorSystem.STANDARD, None}
         self.use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
         self.stylesheet.set_variables(self.get_css_variables())
         self._parsed_theme: str | None = self.theme
         """The theme whose variables the stylesheet is first parsed with; None once another was chosen."""
+
+    def _register_themes(self) -> None:
+        light = light_background()
+        for theme in themes.ALL.values():
+            shown = themes.in_256(theme) if self._terminal_colors == ColorSystem.EIGHT_BIT else theme
+            self.register_theme(themes.on_light(shown) if shown.ansi and light else shown)
+
+    def use_rgb(self) -> None:
+        """Show the theme in its own colours, not in the nearest of 256."""
+        super().use_rgb()
+        self._terminal_colors = self.color_system
+        self._register_themes()
+        self.use_theme(self.theme)
+        self.mutate_reactive(ThemedApp.theme)
 
     def use_theme(self, name: str) -> None:
         """Draw in the theme `name`, one of `THEMES`."""
