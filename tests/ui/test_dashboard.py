@@ -77,6 +77,29 @@ def test_three_hundred_runs_scroll(tmp_path: Path) -> None:
     drive(make_app(folder), script)
 
 
+def test_a_run_is_found_by_words_in_its_name_or_state(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, seeds=3)
+    states = {f"{model}-s{seed}": "finished" for model in config.models for seed in range(3)} | {"se-s1": "failed"}
+
+    async def find(pilot: Pilot[int], app: DashboardApp, words: str) -> None:
+        await pilot.press("slash")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("ctrl+u", *words, "enter")
+        await until(pilot, lambda: app.screen is app.dashboard)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await find(pilot, app, "failed")
+        assert selected(app) == "se-s1", "its model is unfolded"
+        for expected in ("self-attention-s0", "self-attention-s1", "self-attention-s2", "base-s0"):
+            await find(pilot, app, "finished" if expected == "base-s0" else "attention")
+            assert selected(app) == expected
+        await find(pilot, app, "nowhere")
+        assert "'nowhere' is not found here" in screen_text(app)
+        assert selected(app) == "base-s0"
+
+    drive(make_app(recorded.record(tmp_path, config=config, states=states)), script)
+
+
 def test_a_row_for_all_seeds_has_mean_and_standard_deviation(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -74,3 +75,16 @@ def test_an_experiment_is_called_by_its_name_made_safe() -> None:
     config = ExperimentConfig(name="[/bold] é", dataset="cifar10", seeds=3)
     assert formatting.experiment_name("id", config) == "[/bold] é"
     assert formatting.experiment_facts(config) == "cifar10 · 3 models × 3 seeds · 15 epochs · batch 128"
+
+
+def test_the_time_left_of_a_model_is_that_of_its_running_and_its_queued_seeds() -> None:
+    def running(eta: float | None, step: int = 100) -> RunView:
+        return replace(view("running", total_steps=200, step=step), eta=eta)
+
+    queued, done = view("queued"), view("finished")
+    assert formatting.eta_text([done, running(60.0)]) == "1m 00s"
+    assert formatting.eta_text([running(60.0), queued]) == "3m 00s", "half of it took a minute"
+    assert formatting.eta_text([running(60.0), running(50.0), queued, queued]) == "3m 00s", "two at a time"
+    assert formatting.eta_text([running(None), running(50.0)]) == ""
+    assert formatting.eta_text([running(0.0, step=200), queued]) == "", "how long a run takes can't be told"
+    assert formatting.eta_text([done, queued]) == ""

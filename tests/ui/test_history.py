@@ -371,8 +371,13 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
         screen = await listed(pilot, app)
         await pilot.press("W")
         await until(pilot, lambda: shown(app) is TrashScreen and not getattr(app.screen, "busy", True))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "is back" in screen_text(app))
+        await pilot.press("slash")
+        await until(pilot, lambda: shown(app) is PromptScreen)
+        await pilot.press(*"20231100", "enter")
+        await until(pilot, lambda: shown(app) is TrashScreen)
+        assert " ▸ 20231100-000000-new" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "20231100-000000-new is back" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(screen.view.rows) == 1)
 
@@ -402,8 +407,9 @@ def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
         screen = await listed(pilot, app)
         table = screen.query_one("#experiments")
         before = list(table._rows)  # type: ignore[attr-defined]
+        so_far = len(heard)
         screen._reader.nudge()
-        await until(pilot, lambda: len(heard) >= 2)
+        await until(pilot, lambda: len(heard) > so_far)
         assert list(table._rows) == before  # type: ignore[attr-defined]
 
     def hook(message: object) -> None:
@@ -411,7 +417,9 @@ def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
             heard.append((len(message.entries), message.complete))  # type: ignore[attr-defined]
 
     drive(app_on(runs_dir), script, message_hook=hook)
-    assert sum(entries for entries, _ in heard) == 1, "in one batch or, where reading takes long, in an earlier one"
+    first = next(at for at, (_, complete) in enumerate(heard) if complete)
+    assert sum(entries for entries, _ in heard[: first + 1]) == 1, "in one batch or several, as fast as they are read"
+    assert all(news == (0, True) for news in heard[first + 1 :])
 
 
 def test_the_dashboard_below_has_the_new_name_at_once(runs_dir: Path) -> None:

@@ -103,7 +103,7 @@ def test_one_letter_has_one_meaning_on_all_screens() -> None:
     assert found == table
 
 
-@pytest.mark.parametrize("where", ["dashboard", "what scrolls", "experiments", "trash"])
+@pytest.mark.parametrize("where", ["dashboard", "what scrolls", "experiments", "trash", "choices"])
 def test_every_list_and_page_has_the_keys_of_pagers(where: str) -> None:
     names = {name for key in TABLES[where] for name in key.keys.split(",")}
     assert {"g", "G", "ctrl+d", "ctrl+u", "home", "end", "pageup", "pagedown", "j", "k", "up", "down"} <= names
@@ -145,7 +145,54 @@ def test_a_key_that_can_do_nothing_says_why(tmp_path: Path) -> None:
         await pilot.press("c")
         await until(pilot, lambda: app.screen is not app.dashboard)
         await pilot.press("full_stop")
-        await until(pilot, lambda: "group: " in screen_text(app).splitlines()[-1])
+        await until(pilot, lambda: "this key works on 5 images" in screen_text(app))
+
+    with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)
+
+
+def test_a_key_of_another_panel_says_where_it_works(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        await pilot.press("plus")
+        await until(pilot, lambda: "zoom in: a key of the charts; tab goes there" in screen_text(app))
+        await pilot.press("left")
+        await until(pilot, lambda: "one run of each model: nothing to fold" in screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_keys_that_do_nothing_in_the_heatmaps_say_so(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("h")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        await pilot.press("m")
+        await until(pilot, lambda: "No run has been probed yet." in screen_text(app).splitlines()[-1])
+
+    with staged(tmp_path, "running", probes=False) as folder:
+        drive(make_app(folder), script)
+
+
+def test_the_first_and_the_last_epoch_say_that_they_are(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("h")
+        await until(pilot, lambda: "epoch 2" in screen_text(app))
+        await pilot.press("full_stop")
+        await until(pilot, lambda: "this is the newest epoch" in screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_the_comparison_says_why_a_key_does_nothing(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("b", "c")
+        await until(pilot, lambda: app.screen.query_one("#pages").display and "answer" in screen_text(app))
+        for key in ("e", "w", "I", "h"):
+            app.say("")
+            await pilot.press(key)
+            await until(pilot, lambda: "open the experiment in the list of experiments" in screen_text(app))
 
     with staged(tmp_path, "finished") as folder:
         drive(make_app(folder), script)

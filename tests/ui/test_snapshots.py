@@ -15,7 +15,6 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.dashboard import Dashboard
 
 KEPT = Path(__file__).parent / "snapshots"
@@ -96,10 +95,7 @@ def visit(root: Path, scene: str, size: tuple[int, int]) -> dict[str, str]:
 
 def ready(app: DashboardApp) -> bool:
     """Whether the screen that was opened shows all that it is going to show."""
-    screen = app.screen
-    if isinstance(screen, ComparisonScreen):
-        return "comparing" not in screen_text(app)
-    busy = getattr(screen, "busy", False)
+    busy = getattr(app.screen, "busy", False)
     return not busy
 
 

@@ -20,7 +20,7 @@ from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import Dependencies, ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.jobs import Jobs
-from tui_attn.ui.keys import ALL_KEYS, APP_KEYS
+from tui_attn.ui.keys import APP_KEYS, TABLES
 from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.remembered import remember_theme
@@ -346,16 +346,18 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         if event.key in screen.active_bindings:
             return
         nodes = [screen] if screen.focused is None else screen.focused.ancestors_with_self
-        for node in nodes:
+        for node in [*nodes, *screen.focus_chain]:
             for binding in remapped_bindings(node).key_to_bindings.get(event.key, ()):
                 if binding.id is not None:
                     self.say_why_not(binding.id, node)
                     return
 
     def say_why_not(self, id_: str, node: DOMNode) -> None:
-        """Say why the key with this id can't do anything now."""
-        label = next(key.label for key in ALL_KEYS if key.id == id_)
+        """Say why the key with this id, a binding of `node`, can't do anything now."""
+        place, label = next((place, key.label) for place, keys in TABLES.items() for key in keys if key.id == id_)
         reason = node.why_not(id_) if isinstance(node, ExplainsKeys) else ""
+        if node in self.screen.focus_chain and node is not self.screen.focused:
+            reason = f"{label}: a key of the {place}; tab goes there"
         self.say(reason or f"{label}: nothing to do now", "warning")
 
     def action_history(self) -> None:

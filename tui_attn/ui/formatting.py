@@ -178,6 +178,21 @@ def time_left(snapshot: Snapshot) -> float | None:
     return experiment_eta(view.state for view in views)
 
 
-def eta_text(view: RunView) -> str:
-    """The time still to go; blank as long as it would mean nothing."""
-    return "" if view.eta is None or view.shown != "running" else duration(view.eta)
+def eta_text(views: Sequence[RunView]) -> str:
+    """The time until the last of a model's runs ends; blank as long as it would mean nothing."""
+    running = [view for view in views if view.shown == "running"]
+    etas = [view.eta for view in running if view.eta is not None]
+    if not running or len(etas) < len(running):
+        return ""
+    waiting = sum(view.shown in {"queued", "starting"} for view in views)
+    whole = [_whole_seconds(view) for view in running]
+    if waiting and not any(whole):
+        return ""
+    return duration(max(etas) + waiting * max(whole) / len(running))
+
+
+def _whole_seconds(view: RunView) -> float:
+    """The time that a run like `view` takes from its start; 0 where that can't be told any more."""
+    run = view.state
+    left = (run.total_steps or 0) - run.step
+    return (view.eta or 0.0) * (run.total_steps or 0) / left if left > 0 else 0.0

@@ -63,12 +63,14 @@ class Place:
         """Go to an epoch; at the newest, follow."""
         self._epoch = None if epoch in self.epochs[-1:] else epoch
 
-    def step(self, by: int) -> None:
-        """Go to a later or an earlier epoch, as far as there are any."""
+    def step(self, by: int) -> bool:
+        """Go to a later or an earlier epoch; return whether there is one."""
         epochs = self.epochs
-        if epochs:
-            at = epochs.index(self._epoch) if self._epoch in epochs else len(epochs) - 1
-            self.go_to(epochs[min(max(at + by, 0), len(epochs) - 1)])
+        at = by + (epochs.index(self._epoch) if self._epoch in epochs else len(epochs) - 1)
+        if not 0 <= at < len(epochs):
+            return False
+        self.go_to(epochs[at])
+        return True
 
     def advance(self) -> None:
         """Go to the next epoch after this one, or to the newest."""

@@ -94,12 +94,12 @@ PANEL_KEYS = (
     Key("page_down", "pagedown,ctrl+d", "page(1)", "page down", "Go a page down"),
     Key("first", "home,g", "first", "first", "Go to the first line"),
     Key("last", "end,G", "last", "last", "Go to the last line"),
-    Key("find", "slash", "find", "find", "Show only lines with these words (log), or go to the next one (pages)"),
+    Key("find", "slash", "find", "find", "Go to the next line or run with these words; in the log, show no others"),
 )
 """Keys of everything that scrolls."""
 
 RUN_TABLE_KEYS = (
-    Key("hide_run", "space", "hide", "hide", "Hide the curves of this run or model, or show them again"),
+    Key("hide_run", "space", "hide", "hide", "Hide the curves of this run or model, or show them again", True),
     Key("unfold", "right", "fold(True)", "unfold", "Show the runs of this model (enter too)"),
     Key("fold", "left", "fold(False)", "fold", "Show one row for all runs of this model"),
 )
@@ -119,6 +119,8 @@ CONFIRM_KEYS = (
 CHOICE_KEYS = (
     Key("previous_choice", "up,k", "move(-1)", "up", "Go to the one above"),
     Key("next_choice", "down,j,T", "move(1)", "down", "Go to the one below"),
+    Key("first_choice", "home,g,pageup,ctrl+u", "move(-100)", "first", "Go to the first one"),
+    Key("last_choice", "end,G,pagedown,ctrl+d", "move(100)", "last", "Go to the last one"),
     Key("choose", "enter,space", "choose", "keep", "Keep what is selected", True),
     Key("cancel", "escape,q", "cancel", "as before", "Discard changes", True),
     HELP_KEY,
@@ -238,6 +240,12 @@ ONE_OF_KEYS = (
 )
 """Keys of a choice of one."""
 
+OPEN_LIST_KEYS = (
+    Key("take_choice", "enter,space", "select", "take", "Take the choice at the cursor", True),
+    Key("close_choices", "escape", "dismiss", "close", "Close the list of choices", True),
+)
+"""Keys of the open list of a choice of one."""
+
 SOME_OF_KEYS = (
     Key("choose_item", "space,enter", "select", "choose", "Select or deselect", True),
     Key("item_next", "right,down", "cursor_down", "next item", "Go to the next item"),
@@ -290,6 +298,7 @@ TYPING_KEYS = (
 
 TRASH_KEYS = (
     Key("restore", "enter,u", "restore", "restore", "Restore the experiment", True),
+    next(key for key in PANEL_KEYS if key.id == "find"),
     Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
     Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
     *_LIST_KEYS,
@@ -305,7 +314,7 @@ TABLES: dict[str, tuple[Key, ...]] = {
     "other screens": SCREEN_KEYS,
     "questions": CONFIRM_KEYS,
     "choices": CHOICE_KEYS,
-    "new experiment": (*FORM_KEYS, *ONE_OF_KEYS, *SOME_OF_KEYS, *START_BUTTON_KEYS),
+    "new experiment": (*FORM_KEYS, *ONE_OF_KEYS, *OPEN_LIST_KEYS, *SOME_OF_KEYS, *START_BUTTON_KEYS),
     "palette": PALETTE_KEYS,
     "charts": tuple(Key(*row) for row in CHART_KEYS),
     "comparison": COMPARISON_KEYS,

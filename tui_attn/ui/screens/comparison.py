@@ -12,6 +12,7 @@ from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.model_info import joined
 from tui_attn.system import children
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
@@ -41,6 +42,7 @@ _ON = {
     "intervene": {INTERVENTIONS},
 }
 """Keys that do something on some pages only."""
+_OPEN_IT = "open the experiment in the list of experiments for this key"
 
 
 class ComparisonScreen(Screen[None], inherit_bindings=False):
@@ -163,6 +165,21 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         if action == "heatmaps" and not self._has_heatmaps:
             return False
         return self._view.page in _ON.get(action, range(len(PAGES)))
+
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        action = id_.removeprefix("compare_").replace("less", "more").replace("target_lower", "target")
+        pages = _ON.get({"probe": "intervene"}.get(action, action), set())
+        if action in {"extend", "more", "probe", "report", "heatmaps"} and self._source.folder is None:
+            return "this is a comparison of several experiments: open one of them for this key"
+        if action == "heatmaps":
+            return "no run has heatmaps yet" if app_of(self).folder == self._source.folder else _OPEN_IT
+        if action in {"probe", "report"} and self._jobs is None:
+            return _OPEN_IT
+        if action in {"extend", "more"} and not self._can_extend:
+            return _OPEN_IT if self._jobs is None else "the logs are still being read"
+        names = [f"{page + 1} {PAGES[page]}" for page in sorted(pages)]
+        return f"this key works on {joined(names)}" if names else ""
 
     @property
     def _has_heatmaps(self) -> bool:

@@ -195,7 +195,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     def action_select(self, by: int) -> None:
         """Go up or down the run list."""
-        self.table.move(by)
+        self.table.scroll_lines(by)
 
     def action_maximize_panel(self) -> None:
         """Give the focused panel the whole screen, or show all again."""
@@ -214,7 +214,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
             return self.snapshot is not None and self.snapshot.state in _RESUMABLE
         if action == "minimize":
             return self.maximized is not None
-        return True
+        return self.table.entry is not None if action == "details" else True
 
     def _may_steer(self, command: str, *, one: bool) -> bool:
         snapshot, view = self.snapshot, self.selected
@@ -233,6 +233,8 @@ class Dashboard(Screen[None], inherit_bindings=False):
         snapshot, entry = self.snapshot, self.table.entry
         if id_ == "minimize":
             return "all panels are shown"
+        if id_ == "details":
+            return "no run is listed yet"
         if snapshot is None or entry is None:
             return "no runs to steer yet"
         if snapshot.ended:

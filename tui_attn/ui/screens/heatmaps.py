@@ -43,6 +43,8 @@ BOTH = 120
 """From this width in cells on, the untrained network's heatmap stands beside the trained one's, not in its place."""
 PLAY_SECONDS = 0.8
 """Between two epochs that are played."""
+_ON_HEATMAPS = frozenset({"next_run", "matrix", "group", "epoch", "play", "untrained", "scale", "facts"})
+"""Actions that need a heatmap."""
 
 
 class Words(Lines):
@@ -152,6 +154,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         run, asked = self._place.run, self._place.asked
         if before is None and run is not None and asked not in {None, run.id}:
             app_of(self).say(f"{asked} has no heatmaps: this is {run.id}", "muted")
+        if before is None and run is not None:
+            self.refresh_bindings()
         self._barren = snapshot.ended and all(
             attention_of(view.state.model) == "none" for view in snapshot.runs.values()
         )
@@ -166,6 +170,14 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     # ---- keys
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only keys that do something now."""
+        return self._place.run is not None if action in _ON_HEATMAPS else True
+
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        return NO_ATTENTION[0] if self._barren else NONE_YET[0]
+
     def action_back(self) -> None:
         """Leave this screen."""
         self.dismiss()
@@ -173,6 +185,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     def action_next_run(self) -> None:
         """Show the next run with probes."""
         self.query_one(KeyBar).say("")
+        if len(self._place.runs) == 1:
+            app_of(self).say("no other run has heatmaps yet", "muted")
         self._place.next_run()
         self._load()
 
@@ -192,7 +206,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     def action_epoch(self, by: int) -> None:
         """Show a later or an earlier epoch."""
         self._stop_playing()
-        self._place.step(by)
+        if not self._place.step(by):
+            app_of(self).say("this is the newest epoch" if by > 0 else "this is the first epoch", "muted")
         self._load()
 
     def on_epoch_slider_chosen(self, message: EpochSlider.Chosen) -> None:

@@ -134,6 +134,16 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
             return bool(view.thrown_away)
         return bool(view.marked) if action == "unmark" else True
 
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        if id_ == "back":
+            return "nothing lies under this list: enter opens an experiment, q leaves"
+        if id_ == "undo":
+            return "nothing was deleted since the start: W shows the whole trash"
+        if id_ == "unmark":
+            return "no experiment is marked: space marks one"
+        return "no experiment is listed" if self.view.current is None else ""
+
     # ---- finding
 
     def action_select(self, by: int) -> None:

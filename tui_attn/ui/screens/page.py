@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row, fit, rule
 from tui_attn.ui.keys import SCREEN_KEYS
@@ -64,15 +63,11 @@ class Pages(Scroller):
         self._top += by
 
     def find(self, words: str) -> None:
-        """Go to the next row with `words`, from the top again after the last one; say so when there is none."""
-        wanted = words.casefold()
-        texts = ["".join(text for text, _ in row.pieces).casefold() for row in self._all]
-        after = [*range(self._top + 1, len(texts)), *range(min(self._top + 1, len(texts)))]
-        found = next((at for at in after if wanted in texts[at]), None)
-        if wanted and found is None:
-            app_of(self).say(f"'{words}' is not on this page", "warning")
-        elif found is not None:
+        """Go to the next row with `words`."""
+        found = self.next_with(words, ["".join(text for text, _ in row.pieces) for row in self._all], self._top)
+        if found is not None:
             self._top = found
+            self.redraw()
 
 
 class PageScreen(Screen[None], inherit_bindings=False):

@@ -100,8 +100,9 @@ class ThemeScreen(ModalScreen[str | None], inherit_bindings=False):
         self._list.begin(THEMES.index(self._before))
 
     def action_move(self, by: int) -> None:
-        """Select the theme above or below, round and round."""
-        self._select((self._list.at + by) % len(THEMES))
+        """Select the theme above or below, round and round; by more than one, go to the first or the last."""
+        at = self._list.at + by
+        self._select(at % len(THEMES) if abs(by) == 1 else min(max(at, 0), len(THEMES) - 1))
 
     def _select(self, at: int) -> None:
         self._list.at = at

@@ -18,12 +18,14 @@ from tui_attn.ui.history_view import when_text
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.screens.page import Pages, PageScreen
+from tui_attn.ui.widgets.scroller import Finder
 
 
-class TrashScreen(PageScreen, inherit_bindings=False):
+class TrashScreen(Finder, PageScreen, inherit_bindings=False):
     """What is in the trash of `runs_dir`, deleted last first."""
 
     TITLE = "trash"
+    find_hint = "Enter goes to the next experiment with this in its id, name or data set"
     BINDINGS = bindings(TRASH_KEYS)
 
     def __init__(self, runs_dir: Path) -> None:
@@ -57,16 +59,13 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
         for at, item in enumerate(self._items):
             here = at == self._at
-            config = None if item.manifest is None else item.manifest.config
-            what = f"{item.name or '–'} · {'a study' if config is None else config.dataset}"
-            what = "damaged" if config is None and not item.study else what
             rows.append(
                 Row(
                     (
                         (" ▸ " if here else "   ", "focused"),
                         (fit(safe_text(item.id, one_line=True), longest), "bold" if here else "normal"),
                         (f"  {when_text(item.since, now, around.zone, 16)}  ", "muted"),
-                        (safe_text(what, one_line=True), "muted"),
+                        (safe_text(_words(item), one_line=True), "muted"),
                     ),
                     here,
                 )
@@ -76,6 +75,15 @@ class TrashScreen(PageScreen, inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something now."""
         return bool(self._items) if action == "restore" else True
+
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        return "still reading the trash" if self._items is None else "the trash is empty"
+
+    def find(self, words: str) -> None:
+        """Select the next experiment with `words` in its id, name or data set."""
+        found = self.next_with(words, [f"{item.id} {_words(item)}" for item in self._items or ()], self._at)
+        self.action_select(0 if found is None else found - self._at)
 
     def action_select(self, by: int) -> None:
         """Go up or down."""
@@ -101,3 +109,10 @@ class TrashScreen(PageScreen, inherit_bindings=False):
         self._items = await shown_while(self, "reading", in_thread(organize.trashed, self._runs_dir))
         self.renew()
         self.refresh_bindings()
+
+
+def _words(item: Trashed) -> str:
+    config = None if item.manifest is None else item.manifest.config
+    if config is None and not item.study:
+        return "damaged"
+    return f"{item.name or '–'} · {'a study' if config is None else config.dataset}"

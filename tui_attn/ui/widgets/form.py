@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingsMap
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Button, Input, Label, Select, SelectionList, Static
+from textual.widgets import Button, Input, Label, OptionList, Select, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
 from tui_attn.experiment.options import join_list
@@ -24,7 +25,7 @@ from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Pieces
-from tui_attn.ui.keys import ONE_OF_KEYS, SOME_OF_KEYS, START_BUTTON_KEYS
+from tui_attn.ui.keys import ONE_OF_KEYS, OPEN_LIST_KEYS, SOME_OF_KEYS, START_BUTTON_KEYS
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
 
@@ -90,6 +91,13 @@ class OneOf(_Immediate, Select[str]):
         self._choices = _with(choices, chosen)
         super().__init__(_prompts(self._choices), value=chosen, allow_blank=False, compact=True)
         self._fit()
+
+    def compose(self) -> ComposeResult:
+        """Textual's parts; the keys of the open list are named as ours are."""
+        for part in super().compose():
+            if isinstance(part, OptionList):
+                bindings_of(part).key_to_bindings.update(BindingsMap(bindings(OPEN_LIST_KEYS)).key_to_bindings)
+            yield part
 
     @property
     def text(self) -> str:

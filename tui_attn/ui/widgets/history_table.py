@@ -14,12 +14,11 @@ from textual import events
 
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import safe_text
-from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Pieces, Row, fit, row_width, rule
 from tui_attn.ui.history_view import HEAD, Context, HistoryView, cells, columns, gap
 from tui_attn.ui.history_words import about
-from tui_attn.ui.keys import PANEL_KEYS
 from tui_attn.ui.messages import ExperimentChosen
+from tui_attn.ui.widgets.scroller import Scroller
 
 
 class HistoryTitle(Lines):
@@ -60,10 +59,10 @@ class HistoryDetails(Lines):
         return [rule(title, width), *about(entry)[: height - 1]]
 
 
-class HistoryTable(Lines, can_focus=True):
+class HistoryTable(Scroller):
     """Shows a `HistoryView` and moves its selection; `changed` is called after each change."""
 
-    BINDINGS = bindings(PANEL_KEYS)
+    wheel_lines = 1
 
     def __init__(
         self,
@@ -80,22 +79,19 @@ class HistoryTable(Lines, can_focus=True):
         self._changed, self._empty = changed, empty
         self._top = 0
 
-    def action_scroll(self, by: int) -> None:
+    @property
+    def line_count(self) -> int:
+        """How many experiments are listed."""
+        return len(self._view.rows)
+
+    def scroll_lines(self, by: int) -> None:
         """Select the row `by` rows down."""
         self._view.move(by)
         self._changed()
 
-    def action_page(self, pages: float) -> None:
-        """Move by pages."""
-        self.action_scroll(int(pages * max(self.size.height - 2, 2)))
-
-    def action_first(self) -> None:
-        """Select the first row."""
-        self.action_scroll(-len(self._view.rows))
-
-    def action_last(self) -> None:
-        """Select the last row."""
-        self.action_scroll(len(self._view.rows))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave `/` to the screen, which filters."""
+        return action != "find"
 
     def on_click(self, event: events.Click) -> None:
         """Sort by a column, or select a row; a double click opens it."""
@@ -116,16 +112,6 @@ class HistoryTable(Lines, can_focus=True):
             self._changed()
             if event.chain == 2:
                 self.post_message(ExperimentChosen())
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Move down."""
-        event.stop()
-        self.action_scroll(1)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Move up."""
-        event.stop()
-        self.action_scroll(-1)
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The header and as many rows as fit, the selected one among them."""

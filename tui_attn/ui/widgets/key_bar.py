@@ -17,10 +17,24 @@ from tui_attn.ui.drawing import Lines, Piece, Row, cut, fit
 from tui_attn.ui.styles import drawing_mode
 
 _LAST = (
-    *("yes", "no", "leave_instead", "cancel", "discard", "palette_close", "minimize", "back", "leave_form", "leave"),
+    *(
+        "yes",
+        "no",
+        "leave_instead",
+        "cancel",
+        "discard",
+        "palette_close",
+        "minimize",
+        "back",
+        "leave_form",
+        "close_choices",
+        "leave",
+    ),
     *("compare_next_page", "next_field", "next_panel", "palette", "help"),
 )
 """The keys that the footer ends in at any width, those first that go first when even these don't fit."""
+_LATE = "hide_run"
+"""The key of a panel that the footer shows after those of the screen."""
 _MOST_ABOVE = 3
 """Lines that a long text may take."""
 _Shown = tuple[str, str, ActiveBinding]
@@ -125,7 +139,7 @@ class KeyBar(Lines):
             if binding.show and active.enabled and binding.action not in seen:
                 seen.add(binding.action)
                 found.append((key_name(binding.key, ascii_only=ascii_only), binding.description, active))
-        return found
+        return sorted(found, key=lambda key: key[2].binding.id == _LATE)
 
     async def on_click(self, event: events.Click) -> None:
         """Do what was clicked at."""

@@ -144,6 +144,7 @@ class LogPane(Scroller):
     def find(self, words: str) -> None:
         """Show only the entries with every one of `words`."""
         self._wrapped, self._wrapped_entries, self._back = [], 0, 0
+        self.redraw()
 
     def _wanted(self, entry: Entry) -> bool:
         text = f"{entry.clock} {entry.run} {entry.text}".casefold()

@@ -229,8 +229,24 @@ class MetricPlot(Lines, can_focus=True):
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave Escape to others while there is no cursor to take away."""
-        return self.shared.cursor is not None if action == "cursor_off" else True
+        """Offer only keys that do something now."""
+        if action == "cursor_off":
+            return self.shared.cursor is not None
+        if action == "toggle_raw":
+            return self.shared.smoothing > 0
+        if action == "toggle_seeds":
+            return any(curve.group is not None for curve in self._curves)
+        return bool(self._curves)
+
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        if not self._curves:
+            return self.empty
+        return {
+            "chart_cursor_off": "there is no value cursor: left and right put one",
+            "chart_raw": "the curves show the raw values: ] smooths them",
+            "chart_seeds": "there is one seed of each model",
+        }.get(id_, "")
 
     def action_cursor(self, columns: int) -> None:
         """Move the value cursor."""

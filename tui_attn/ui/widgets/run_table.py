@@ -14,11 +14,12 @@ from tui_attn.experiment.folders import run_id
 from tui_attn.system.text import duration, safe_text
 from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Piece, Pieces, Row, fit, row_width
+from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width
 from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
-from tui_attn.ui.keys import PANEL_KEYS, RUN_TABLE_KEYS
+from tui_attn.ui.keys import RUN_TABLE_KEYS
 from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.styles import drawing_mode
+from tui_attn.ui.widgets.scroller import Scroller
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import RunView, Snapshot
@@ -94,7 +95,7 @@ def _trained(entry: Entry) -> Piece:
 
 
 def _eta(entry: Entry) -> Piece:
-    return ("" if entry.is_model else formatting.eta_text(entry.view)), "muted"
+    return formatting.eta_text(entry.views), "muted"
 
 
 COLUMNS = (
@@ -147,10 +148,13 @@ def layout(width: int, longest: int, epochs: int, *, folds: bool = False) -> Lay
     return Layout(max(run + min(spare - shortest, 0), 6), [(column, widths[column]) for column in columns], gap)
 
 
-class RunTable(Lines, can_focus=True):
+class RunTable(Scroller):
     """Every run of the experiment; the selected one is what the keys steer."""
 
-    BINDINGS = bindings((*RUN_TABLE_KEYS, *PANEL_KEYS))
+    BINDINGS = bindings(RUN_TABLE_KEYS)
+    wheel_lines = 1
+    find_title = "Find a run"
+    find_hint = "Enter goes to the next run with this in its name or state"
 
     def __init__(self, config: ExperimentConfig, *, id: str) -> None:
         super().__init__(id=id)
@@ -198,15 +202,19 @@ class RunTable(Lines, can_focus=True):
         self._snapshot = snapshot
         self._renew()
 
+    def _models(self) -> dict[str, list[RunView]]:
+        """The runs by what they fold to: their model, or themselves."""
+        found: dict[str, list[RunView]] = {}
+        for view in self._snapshot.runs.values() if self._snapshot else ():
+            found.setdefault(view.state.model if self.folds else view.state.id, []).append(view)
+        return found
+
     def _renew(self) -> None:
         """Make the rows again, and select the first where the selected one is gone."""
         views = list(self._snapshot.runs.values()) if self._snapshot else []
         waiting = formatting.waiting_for_turn(views)
         self._entries = []
-        models: dict[str, list[RunView]] = {}
-        for view in views:
-            models.setdefault(view.state.model if self.folds else view.state.id, []).append(view)
-        for name, members in models.items():
+        for name, members in self._models().items():
             model = members[0].state.model
             if self.folds:
                 held = {view.state.id for view in members if view.shown == "running"}
@@ -222,7 +230,7 @@ class RunTable(Lines, can_focus=True):
             self.post_message(RunSelected())
         self.redraw()
 
-    def move(self, by: int) -> None:
+    def scroll_lines(self, by: int) -> None:
         """Select the row `by` lines further down."""
         if not self._entries:
             return
@@ -268,23 +276,30 @@ class RunTable(Lines, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Fold only where there are several seeds."""
-        return self.folds if action == "fold" else True
+        return self.folds if action == "fold" else self.entry is not None if action == "hide" else True
 
-    def action_scroll(self, by: int) -> None:
-        """Go some rows down, or up."""
-        self.move(by)
+    def why_not(self, id_: str) -> str:
+        """Say why a key does nothing now."""
+        return "no run is listed yet" if self.entry is None else "there is one run of each model: nothing to fold"
 
-    def action_page(self, direction: int) -> None:
-        """Go a page up or down."""
-        self.move(direction * max(self.size.height - 2, 1))
+    @property
+    def line_count(self) -> int:
+        """How many rows there are."""
+        return len(self._entries)
 
-    def action_first(self) -> None:
-        """Select the first row."""
-        self.move(-len(self._entries))
-
-    def action_last(self) -> None:
-        """Select the last row."""
-        self.move(len(self._entries))
+    def find(self, words: str) -> None:
+        """Select the next run with `words` in its name or state, and unfold its model."""
+        views = [view for members in self._models().values() for view in members]
+        selected = self.entry.views[0].state.id if self.entry else None
+        at = next((index for index, view in enumerate(views) if view.state.id == selected), 0)
+        at -= self.entry is not None and self.entry.is_model  # its first run is below it
+        found = self.next_with(words, [f"{view.state.id} {view.shown}" for view in views], at)
+        if found is not None:
+            run = views[found].state
+            if self.folds:
+                self._unfolded.add(run.model)
+            self._renew()
+            self.select(run.id)
 
     def on_click(self, event: events.Click) -> None:
         """Select what was clicked at; twice on a model shows its runs."""
@@ -293,16 +308,6 @@ class RunTable(Lines, can_focus=True):
             self.select(self._entries[index].id)
             if event.chain == 2:
                 self.unfold()
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Go down."""
-        event.stop()
-        self.move(1)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Go up."""
-        event.stop()
-        self.move(-1)
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The header and as many rows as fit, the selected one among them."""

@@ -1,6 +1,9 @@
-"""The base of panels that scroll: the keys of pagers, the mouse wheel, and words to find."""
+"""The base of panels that scroll and of lists: the keys of pagers, the mouse wheel, and words to find."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 
@@ -10,20 +13,51 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.keys import PANEL_KEYS
 
-_WHEEL_LINES = 3
+if TYPE_CHECKING:
+    from textual.dom import DOMNode as _Node
+else:  # a mixin
+    _Node = object
 
 
-class Scroller(Lines, can_focus=True):
-    """A panel of more lines than fit."""
+class Finder(_Node):
+    """A mixin that asks for words with `/`."""
 
-    BINDINGS = bindings(PANEL_KEYS)
     find_title = "Find"
     find_hint = "Enter goes to the next line with these words"
+    words = ""
+    """What was last asked for."""
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self.words = ""
-        """What was last asked for with `/`."""
+    def find(self, words: str) -> None:
+        """Show what has `words`, in upper or lower case."""
+        raise NotImplementedError
+
+    def action_find(self) -> None:
+        """Ask for words."""
+        from tui_attn.ui.screens.prompt import PromptScreen
+
+        def answered(words: str | None) -> None:
+            if words is not None:
+                self.words = safe_text(words.strip(), one_line=True)
+                self.find(self.words)
+
+        prompt = PromptScreen(self.find_title, self.words, self.find_hint, lambda _: None)
+        app_of(self).push_screen(prompt, answered)
+
+    def next_with(self, words: str, texts: Sequence[str], at: int) -> int | None:
+        """The index of the next of `texts` after `at` with `words`, going round; None, and a notice, without one."""
+        wanted = words.casefold()
+        after = (*range(at + 1, len(texts)), *range(min(at + 1, len(texts))))
+        found = next((index for index in after if wanted in texts[index].casefold()), None) if wanted else None
+        if wanted and found is None:
+            app_of(self).say(f"'{words}' is not found here", "warning")
+        return found
+
+
+class Scroller(Finder, Lines, can_focus=True):
+    """A panel of more lines than fit, or a list of which one row is selected."""
+
+    BINDINGS = bindings(PANEL_KEYS)
+    wheel_lines = 3
 
     @property
     def line_count(self) -> int:
@@ -31,11 +65,7 @@ class Scroller(Lines, can_focus=True):
         raise NotImplementedError
 
     def scroll_lines(self, by: int) -> None:
-        """Scroll down by `by` lines, or up; as far as there are lines."""
-        raise NotImplementedError
-
-    def find(self, words: str) -> None:
-        """Show lines with `words`, in upper or lower case."""
+        """Go down by `by` lines, or up; as far as there are lines."""
         raise NotImplementedError
 
     def action_scroll(self, by: int) -> None:
@@ -55,25 +85,12 @@ class Scroller(Lines, can_focus=True):
         """Go to the last line."""
         self.action_scroll(self.line_count)
 
-    def action_find(self) -> None:
-        """Ask for words."""
-        from tui_attn.ui.screens.prompt import PromptScreen
-
-        def answered(words: str | None) -> None:
-            if words is not None:
-                self.words = safe_text(words.strip(), one_line=True)
-                self.find(self.words)
-                self.redraw()
-
-        prompt = PromptScreen(self.find_title, self.words, self.find_hint, lambda _: None)
-        app_of(self).push_screen(prompt, answered)
-
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Scroll down."""
         event.stop()
-        self.action_scroll(_WHEEL_LINES)
+        self.action_scroll(self.wheel_lines)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scroll up."""
         event.stop()
-        self.action_scroll(-_WHEEL_LINES)
+        self.action_scroll(-self.wheel_lines)
