@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby, pairwise
 
 import numpy as np
 import plotext
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN
-from tui_attn.ui.charts.canvas import Layer, draw
+from tui_attn.ui.charts import canvas
+from tui_attn.ui.charts.canvas import Drawings, Layer, draw
 from tui_attn.ui.charts.geometry import clip_segment, clipped, columns_of, compact, decimate, min_max, polylines
 
 DOTS = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]]
@@ -85,7 +87,38 @@ def test_a_clipped_segment_lies_on_the_segment(start: tuple[float, float], end: 
 
 
 def test_a_line_that_leaves_and_comes_back_is_in_two_pieces() -> None:
-    assert clipped([(1, 1), (1, 9), (3, 9), (3, 1)], 5, 5) == [[(1, 1), (1, 5)], [(3, 5), (3, 1)]]
+    found = clipped(np.array([(1.0, 1.0), (1.0, 9.0), (3.0, 9.0), (3.0, 1.0)]), 5, 5)
+    assert [piece.tolist() for piece in found] == [[[1, 1], [1, 5]], [[3, 5], [3, 1]]]
+
+
+near = st.floats(-4, 14, width=16)
+
+
+@given(st.lists(st.tuples(near, near), min_size=1, max_size=12))
+def test_a_clipped_line_is_what_is_left_of_its_segments(line: list[tuple[float, float]]) -> None:
+    pieces: list[list[tuple[float, float]]] = []
+    for start, end in pairwise(line):
+        part = clip_segment(start, end, 10.0, 10.0)
+        if part is not None and pieces and pieces[-1][-1] == part[0] == start:
+            pieces[-1].append(part[1])
+        elif part is not None:
+            pieces.append(list(part))
+    if len(line) == 1 and 0 <= min(line[0]) <= max(line[0]) <= 10:
+        pieces = [line]
+    found = [[tuple(place) for place in piece] for piece in clipped(np.array(line), 10.0, 10.0)]
+    assert [[place for place, _ in groupby(piece)] for piece in found if piece] == [
+        [place for place, _ in groupby(piece)] for piece in pieces
+    ]
+
+
+def test_a_layer_that_was_drawn_before_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: Drawings = {}
+    layers = [Layer([pixels((0, 0), (11, 11))]), Layer([pixels((0, 11), (11, 0))])]
+    first = draw(layers, 6, 3, kept)
+    monkeypatch.setattr(canvas, "_drawn", lambda *_: pytest.fail("drawn again"))
+    assert draw(layers[::-1], 6, 3, kept) == first[::-1]
+    assert draw(layers[:1], 6, 3, kept) == first[:1]
+    assert len(kept) == 1, "only the layers of the last drawing"
 
 
 def test_points_that_change_nothing_go() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,8 @@ def test_an_experiment_is_called_by_its_name_made_safe() -> None:
 
 def test_the_time_left_of_a_model_is_that_of_its_running_and_its_queued_seeds() -> None:
     def running(eta: float | None, step: int = 100) -> RunView:
-        return replace(view("running", total_steps=200, step=step), eta=eta)
+        found = view("running", about={"steps_per_epoch": 100, "epochs": 2}, steps=array("d", [step]))
+        return replace(found, eta=eta)
 
     queued, done = view("queued"), view("finished")
     assert formatting.eta_text([done, running(60.0)]) == "1m 00s"

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import Dependencies, ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.jobs import Jobs
+from tui_attn.ui.jobs import Jobs, background
 from tui_attn.ui.keys import APP_KEYS, TABLES
 from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
@@ -217,14 +217,20 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self.say(text)
         if not opened.sampling:
             dashboard.show_devices(None)
-        if self._notices is not None:
-            self.write_to_terminal(self._notices.look(snapshot))
+        if self._notices is not None and (texts := self._notices.look(snapshot)):
+            self._notify(self._notices, texts, opened)
         if before is not None and before.complete and not before.ended and snapshot.ended and snapshot.runs:
             if self.screen is dashboard:
                 dashboard.action_comparison()
                 self._drop_keys_until_shown(self.screen)
             else:
                 self.say(f"training has ended: {snapshot.state}")
+
+    @background("notices")
+    async def _notify(self, notices: TerminalNotices, texts: Sequence[str], opened: OpenExperiment) -> None:
+        """Let the terminal tell the user, who looks elsewhere."""
+        if opened.snapshot is not None:
+            self.write_to_terminal(await notices.told(texts, opened.snapshot, opened.folder))
 
     def on_devices_read(self, message: DevicesRead) -> None:
         """Show the machine's load."""

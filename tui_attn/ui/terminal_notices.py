@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual import events
 
 from tui_attn.experiment.notices import NoticeWatch, RunReport
+from tui_attn.supervision.notify_process import verdict_sentence
 from tui_attn.system.text import safe_text
+from tui_attn.ui.jobs import in_thread
 
 if TYPE_CHECKING:
+    from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.ui.feed import Snapshot
 
 _AWAY_SECONDS = 120.0
@@ -50,23 +53,23 @@ class TerminalNotices:
             return not self._focused
         return self._clock() - self._last_input > _AWAY_SECONDS
 
-    def look(self, snapshot: Snapshot, headline: str = "") -> str:
-        """What to write to the terminal after `snapshot`: nothing while the user is there.
-
-        `headline`: the sentence with the verdict, for the notice of the end.
-        """
+    def look(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """The texts of the notices that `snapshot` gives: none while the user is there."""
         if not snapshot.complete:
-            return ""
+            return ()
         if snapshot.experiment != self._experiment:
             self._experiment, self._watch = snapshot.experiment, NoticeWatch()
         views = snapshot.runs.values()
         reports = [RunReport(run.state.id, run.shown, run.state.reason, run.state.diverged) for run in views]
         notices = self._watch.look(snapshot.state, reports)
-        if not notices or not self.away:
-            return ""
+        return tuple(notice.text for notice in notices) if self.away else ()
+
+    async def told(self, texts: Sequence[str], snapshot: Snapshot, folder: ExperimentDir) -> str:
+        """What to write to the terminal for these texts; at the end with the sentence that has the verdict."""
+        if snapshot.ended:
+            texts = [*texts, await in_thread(verdict_sentence, folder)]
         name = (snapshot.config.name if snapshot.config is not None else None) or snapshot.experiment
-        texts = [notice.text for notice in notices] + ([headline] if headline and snapshot.ended else [])
-        return notification(f"tui-attn: {name}", ". ".join(texts), self._environ)
+        return notification(f"tui-attn: {name}", ". ".join(filter(None, texts)), self._environ)
 
 
 def notification(title: str, text: str, environ: Mapping[str, str]) -> str:

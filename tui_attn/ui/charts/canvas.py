@@ -81,23 +81,32 @@ class Layer:
     """The character of an ASCII drawing, one pixel a cell; braille, 2 x 4 pixels a cell, when empty."""
 
 
-def draw(layers: Sequence[Layer], width: int, height: int) -> list[list[str]]:
+Drawings = dict[tuple[object, ...], list[str]]
+"""Layers that were drawn before, by what is on them."""
+
+
+def draw(layers: Sequence[Layer], width: int, height: int, kept: Drawings | None = None) -> list[list[str]]:
     """Draw each layer on `width` x `height` cells, both positive; return its lines, from the top.
 
-    Raises ValueError for a pixel outside the canvas.
+    Layers in `kept` aren't drawn again; it is left with the layers of this drawing. Raises ValueError for a pixel
+    outside the canvas.
     """
-    points = [_points(layer, width, height) for layer in layers]
     blank = [" " * width] * height
-    if not any(xs for xs, _, _ in points):
-        return [blank for _ in layers]
-    figure = _figure(width, height)
+    before = kept or {}
+    keys = [(width, height, layer.marker, *(piece.tobytes() for piece in layer.pieces)) for layer in layers]
+    fresh = {key: _points(layer, width, height) for key, layer in zip(keys, layers, strict=True) if key not in before}
+    found = {key: before[key] for key in keys if key in before}
+    figure = _figure(width, height) if any(xs for xs, _, _ in fresh.values()) else None
     try:
-        return [
-            _drawn(figure, layer, xs, ys, starts, blank) if xs else blank
-            for layer, (xs, ys, starts) in zip(layers, points, strict=True)
-        ]
+        for key, (xs, ys, starts) in fresh.items():
+            found[key] = _drawn(figure, str(key[2]), xs, ys, starts, blank) if figure and xs else blank
     finally:
-        figure.clear()
+        if figure:
+            figure.clear()
+    if kept is not None:
+        kept.clear()
+        kept.update(found)
+    return [found[key] for key in keys]
 
 
 def _points(layer: Layer, width: int, height: int) -> tuple[list[float], list[float], list[int]]:
@@ -133,11 +142,11 @@ def _figure(width: int, height: int) -> plotext.figure:
 
 
 def _drawn(
-    figure: plotext.figure, layer: Layer, xs: list[float], ys: list[float], starts: list[int], blank: list[str]
+    figure: plotext.figure, marker: str, xs: list[float], ys: list[float], starts: list[int], blank: list[str]
 ) -> list[str]:
     """Draw one layer alone and return its lines, as many and as wide as `blank`."""
     figure.clear.data()
-    signal = figure.signal(xs, ys, marker=plotext.marker(layer.marker or "braille"))
+    signal = figure.signal(xs, ys, marker=plotext.marker(marker or "braille"))
     signal.lines(True)
     for start in starts:
         signal.line(start, False)

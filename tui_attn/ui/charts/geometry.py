@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,8 +239,8 @@ def polylines(places: Floats, breaks: Sequence[int], right: int, top: int) -> li
     ends = np.array([right, top])
     found = []
     for line in lines:
-        for piece in clipped([(x, y) for x, y in line.tolist()], right, top):
-            found.append(compact(np.clip(np.rint(np.array(piece)), 0, ends).astype(np.int64)))
+        for piece in clipped(line, right, top):
+            found.append(compact(np.clip(np.rint(piece), 0, ends).astype(np.int64)))
     return found
 
 
@@ -257,23 +256,29 @@ def compact(points: Pixels) -> Pixels:
     return points[np.r_[True, ~(straight & onward), True]] if len(points) > 2 else points
 
 
-def clipped(places: Sequence[Place], right: float, top: float) -> list[list[Place]]:
-    """Return the pieces of the polyline through `places` that lie within [0, right] x [0, top]."""
-    if len(places) == 1:
-        (x, y) = places[0]
-        return [[(x, y)]] if 0 <= x <= right and 0 <= y <= top else []
-    pieces: list[list[Place]] = []
-    open_end: Place | None = None
-    for start, end in pairwise(places):
-        part = clip_segment(start, end, right, top)
-        if part is None:
-            open_end = None
-            continue
-        if open_end is None or part[0] != open_end:
-            pieces.append([part[0]])
-        pieces[-1].append(part[1])
-        open_end = part[1]
-    return pieces
+def clipped(places: Floats, right: float, top: float) -> list[Floats]:
+    """Return the pieces of the polyline through `places` (n x 2) that lie within [0, right] x [0, top]."""
+    low, high = places < 0, places > np.array([right, top])
+    outside = np.any(low | high, axis=1)
+    on_one_side = np.any((low[:-1] & low[1:]) | (high[:-1] & high[1:]), axis=1)
+    pieces: list[Floats] = []
+    piece: list[Floats] = []
+    start = 0  # points from here to the next crossing are inside, unless this one is outside
+    for at in np.flatnonzero((outside[:-1] | outside[1:]) & ~on_one_side).tolist():
+        if not outside[start]:
+            piece.append(places[start : at + 1])
+        part = clip_segment(tuple(places[at].tolist()), tuple(places[at + 1].tolist()), right, top)
+        if part is not None and outside[at]:
+            piece.append(np.array(part[:1]))
+        if part is not None and outside[at + 1]:
+            piece.append(np.array(part[1:]))
+        if piece and outside[at + 1]:
+            pieces.append(np.concatenate(piece))
+            piece = []
+        start = at + 1
+    if len(places) and not outside[start]:
+        piece.append(places[start:])
+    return [*pieces, np.concatenate(piece)] if piece else pieces
 
 
 def clip_segment(start: Place, end: Place, right: float, top: float) -> tuple[Place, Place] | None:

@@ -10,6 +10,7 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import (
     RAW,
+    Drawings,
     Grid,
     Layer,
     bands,
@@ -59,6 +60,8 @@ class View:
     """Whether the y axis leaves out what only the warm-up of the curves reaches."""
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
+    kept: Drawings = field(default_factory=dict)
+    """The drawn layers of the chart's last picture."""
 
 
 @dataclass(slots=True)
@@ -207,7 +210,7 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], st
     grid = Grid(frame.width, frame.height, styles)
     bands(grid, frame, view.lines, styles)
     layers = _layers(view.lines, frame, markers, styles)
-    drawn = draw([layer for layer, _ in layers], frame.width, frame.height)
+    drawn = draw([layer for layer, _ in layers], frame.width, frame.height, view.kept)
     inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)))
     grid_lines(grid, frame, ticks, styles)
     end_markers(grid, frame, view.lines, markers, styles)
