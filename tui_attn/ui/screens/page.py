@@ -75,6 +75,8 @@ class PageScreen(Screen[None], inherit_bindings=False):
 
     BINDINGS = bindings(SCREEN_KEYS)
     TITLE = ""
+    selects = False
+    """Whether the screen's own keys select a row, in place of scrolling."""
 
     def page(self, width: int) -> Sequence[Row]:
         """The rows for a screen of `width` cells."""
@@ -86,12 +88,15 @@ class PageScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """The rows over the keys."""
-        yield Pages(self.page_title())
+        pages = Pages(self.page_title())
+        pages.can_focus = not self.selects
+        yield pages
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Show the rows."""
-        self.query_one(Pages).focus()
+        if not self.selects:
+            self.query_one(Pages).focus()
         self.renew()
 
     def on_resize(self) -> None:

@@ -25,6 +25,7 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
     """What is in the trash of `runs_dir`, deleted last first."""
 
     TITLE = "trash"
+    selects = True
     find_hint = "Enter goes to the next experiment with this in its id, name or data set"
     BINDINGS = bindings(TRASH_KEYS)
 
@@ -41,7 +42,6 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Start reading."""
-        self.query_one(Pages).can_focus = False
         self.renew()
         self._read(None)
 
