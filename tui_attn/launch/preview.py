@@ -12,7 +12,7 @@ from tui_attn import data, export
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
-from tui_attn.launch import choosing, devices, preflight
+from tui_attn.launch import choosing, devices, placement, preflight
 from tui_attn.launch.control import LaunchError, check_owner
 from tui_attn.launch.estimate import Guess, guess, paces
 from tui_attn.launch.memory import MemoryEstimate, estimate_memory
@@ -90,14 +90,20 @@ def of_start(config: ExperimentConfig, runs_dir: Path) -> Preview:
     if config.tensorboard:
         export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))
+    placement.check(config.engine)
     machine = devices.probe()
-    chosen = choosing.choose(config.device, machine)
+    here = config.engine.here
+    chosen = (
+        choosing.choose_and_tell(config, machine, lambda _: None)
+        if here
+        else placement.chosen_devices(config, config.engine)
+    )
     if config.custom_models:
         found = preflight.of_custom_models(",".join(model.spec for model in config.custom_models))
         _refuse(found.status)
         config = found.signed(config)
     runs = tuple(run_id(model, seed) for seed in config.seed_list for model in config.models)
-    precision = choosing.precision(config.precision, chosen, machine)
+    precision = choosing.precision(config.precision, chosen, machine) if here else config.precision
     return _preview(config, config.plan, runs_dir, runs, chosen, precision, devices.threads())
 
 
@@ -127,6 +133,7 @@ def _preview(
     found = preflight.of_data(config.dataset, config.data_dir)
     _refuse(found.status)
     sizes = preflight.limited(config, found.sizes)
+    config = config if sizes is None else config.with_epochs(sizes[0])
     rounds = replace(config, seeds=max(math.ceil(len(runs) / len(config.models)), 1))
     return Preview(
         config=config,

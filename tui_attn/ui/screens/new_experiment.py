@@ -283,8 +283,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if action in {"start", "back", "from_defaults"}:
             return self._attempt is None
         if action == "field" and isinstance(self.focused, OptionList):  # up and down move in a list, to its ends
-            by = parameters[0]
-            return isinstance(self.focused, SomeOf) and isinstance(by, int) and self.focused.at_end(by)
+            return isinstance(self.focused, SomeOf) and self.focused.at_end(int(str(parameters[0])))
         return self._attempt is not None if action == "cancel" else True
 
     def action_field(self, by: int) -> None:
