@@ -289,6 +289,7 @@ def _patches(cuda: Cuda) -> list[tuple[Any, dict[str, Any]]]:
                 "device": DeviceContext,
             },
         ),
+        (torch.backends.cudnn, {"enabled": False}),  # whose batch norm only CUDA has
         (torch.autograd, {"backward": tensors.backward}),
         (torch.Tensor, {"backward": backward, "pin_memory": pin}),
     ]

@@ -295,6 +295,8 @@ def backward(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -> None
         ready = [(root.grad_fn, {0: torch.ones_like(root) if gradient is None else gradient})]
         while ready:
             node, grads = ready.pop(0)
+            if _takes(node, grads):
+                continue
             call = node if callable(node) else node.apply
             out = call(*[grads.get(index) for index in range(max(grads) + 1)])
             for (following, index), grad in zip(
@@ -309,6 +311,15 @@ def backward(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -> None
                 waiting[following] -= 1
                 if waiting[following] == 0 and following in held:
                     ready.append((following, held.pop(following)))
+
+
+def _takes(node: Any, grads: dict[int, torch.Tensor]) -> bool:
+    """Whether a leaf took its first gradient as it is, without a copy, as the engine lets it where the layout fits."""
+    leaf = getattr(node, "variable", None)
+    if leaf is None or leaf.grad is not None or grads[0].stride() != leaf.stride():
+        return False
+    leaf.grad = grads[0].detach()
+    return True
 
 
 def _as_expected(grad: torch.Tensor, meta: Any) -> torch.Tensor:

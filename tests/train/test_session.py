@@ -323,11 +323,11 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
 def test_the_draws_of_an_epoch_are_those_of_its_steps_one_by_one() -> None:
     """Of each step's own generator, crop first, as in experiments of earlier versions."""
     sizes, seeds = [16, 16, 5], [3, 1, 2]
-    found = tensors.draw(sizes, ("crop", "flip"), seeds, torch.device("cpu"))
+    found = tensors.draw(sizes, ("crop", "flip"), seeds)
     begin = 0
     for size, seed in zip(sizes, seeds, strict=True):
         generator = torch.Generator().manual_seed(seed)
-        part = found.part(begin, begin + size)
+        part = found.of(torch.arange(begin, begin + size))
         assert part.shift is not None
         assert part.mirrored is not None
         assert torch.equal(part.shift, torch.randint(0, 9, (2, size), generator=generator))
@@ -355,7 +355,7 @@ def test_the_last_evaluation_is_not_computed_twice(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("augment", [("crop",), ("flip",), ("crop", "flip")])
 def test_augmentation_is_each_images_own_and_reproducible(augment: tuple[str, ...]) -> None:
     def augmented(images: torch.Tensor, kinds: tuple[str, ...], seed: int) -> torch.Tensor:
-        return tensors.augment(images, tensors.draw([len(images)], kinds, [seed], torch.device("cpu")))
+        return tensors.augment(images, tensors.draw([len(images)], kinds, [seed]))
 
     image = torch.arange(28 * 28, dtype=torch.int64).remainder(251).to(torch.uint8).view(1, 1, 28, 28)
     batch = image.expand(64, 1, 28, 28).contiguous()
@@ -420,16 +420,16 @@ def test_what_is_not_finite_in_evaluation_is_no_result(tmp_path: Path, which: st
     scale = torch.ones(())
     if which == "fc.running":
         trainer._stepper._fast_pass = lambda x: trainer.network(x) * scale
-    trained = trainer._stepper.train_step
+    trained = trainer._stepper.update
 
-    def broken(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = trained(images, labels)
+    def broken(x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = trained(x, labels)
         if trainer.progress.position == trainer.steps_per_epoch - 1:  # after the last loss that anyone sees
             with torch.no_grad():
                 (scale if which == "fc.running" else trainer.network.get_parameter(which)).fill_(math.nan)
         return found
 
-    trainer._stepper.train_step = broken  # type: ignore[method-assign]
+    trainer._stepper.update = broken  # type: ignore[method-assign]
     with pytest.raises(NotFiniteError, match=reason) as told:
         session.train_epoch(never)
     made.fail("base-s0", told.value, "")

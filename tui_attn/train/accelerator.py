@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import resource
 import sys
+from typing import Any
 
 import torch
 
@@ -12,6 +14,28 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _LARGEST_MMAP_THRESHOLD = 32 << 20
 _NEVER = 2**31 - 1
+
+
+def no_graphs_on(device: torch.device) -> str | None:
+    """Why several steps can't be launched at once on `device`, in words; None where they can."""
+    if device.type != "cuda":
+        return f"{device.type} has no CUDA graphs"
+    return "they were never tried with AMD's ROCm" if torch.version.hip else None
+
+
+def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor`, on the CPU, in memory that `device` reads and writes while the host does something else."""
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def stream(device: torch.device) -> Any:
+    """A stream of its own for one network, so that several compute side by side; None where there are none."""
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+
+def on_stream(stream: Any) -> contextlib.AbstractContextManager[Any]:
+    """Give what follows to `stream`."""
+    return contextlib.nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 def synchronise(device: torch.device) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
 
 
 @dataclass(slots=True)
@@ -40,38 +36,3 @@ class Point:
     def loss(self) -> float:
         """The loss."""
         return self.metrics["loss"]
-
-
-class Tally:
-    """Losses and right answers of single steps, on the device until somebody asks: reading them waits for it."""
-
-    def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._corrects: list[Tensor] = []
-
-    def add(self, loss: Tensor, correct: Tensor) -> None:
-        """Note a step's mean loss, float32 (), and its right answers, int64 ()."""
-        self._losses.append(loss)
-        self._corrects.append(correct)
-
-    def read(self) -> tuple[list[float], int]:
-        """The loss of each step that was noted, and all right answers. Needs one step at least."""
-        correct = torch.stack(self._corrects).sum().to(torch.int32)
-        packed = torch.cat([torch.stack(self._losses).view(torch.int32), correct[None]]).cpu()  # waits but once
-        return packed[:-1].view(torch.float32).tolist(), int(packed[-1])
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._losses, self._corrects = [], []
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """`losses` float32 (steps,) and `corrects` int64 (steps,)."""
-        return {
-            "losses": torch.stack(self._losses) if self._losses else torch.zeros(0),
-            "corrects": torch.stack(self._corrects) if self._corrects else torch.zeros(0),
-        }
-
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """The inverse of `state_dict`, which may hold more. Raises `KeyError`, and what torch raises, on damage."""
-        self._losses = list(state["losses"].to(device))
-        self._corrects = list(state["corrects"].to(device))

@@ -56,6 +56,17 @@ def restore(states: dict[str, Any], device: torch.device) -> None:
         torch.mps.set_rng_state(own)
 
 
+def host_is_at(states: dict[str, Any]) -> bool:
+    """Whether the streams on the CPU are where they were when `states` were captured."""
+    now = capture(torch.device("cpu"))
+    (_, words, _), (keys, position, *_) = states["python"], states["numpy"]
+    return (
+        torch.equal(now["torch"], states["torch"])
+        and torch.equal(now["python"][1], words)
+        and (torch.equal(now["numpy"][0], keys) and now["numpy"][1] == position)
+    )
+
+
 def permutation(seed: int, epoch: int, size: int) -> torch.Tensor:
     """The order of `size` training images in `epoch` (from 1): int64 (size,), drawn from (seed, epoch) alone."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))

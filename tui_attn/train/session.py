@@ -20,7 +20,7 @@ from tui_attn.experiment.model_info import twin_of
 from tui_attn.system import machine
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, fast, networks, probe
-from tui_attn.train.accelerator import device_name, gpu_facts, peak_memory, reset_peak_memory
+from tui_attn.train.accelerator import device_name, gpu_facts, on_stream, peak_memory, reset_peak_memory
 from tui_attn.train.networks import plain_weights, weights_sha256
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
@@ -69,6 +69,8 @@ class Session:
         self._trainer.kernels = manifest.kernels
         self._since_checkpoint = time.monotonic()
         self._logits: torch.Tensor | None = None
+        self._unread: Callable[[], Point] | None = None
+        """Gives the point that the device computes meanwhile."""
 
     @property
     def progress(self) -> Progress:
@@ -80,18 +82,30 @@ class Session:
         """Whether every epoch is trained and evaluated."""
         return self.progress.epoch >= self.config.epochs
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the device computes this network beside others, so that they take turns of a point each."""
+        return self._trainer.graphed
+
     # ---- beginning
 
     def begin(self) -> None:
         """Say what this run is, and go on from the newest good checkpoint if it was begun before."""
-        self._trainer.build()
-        fresh = self._writer.fresh
-        self._writer.record("started", **self._about())
-        if not fresh:
-            self._resume()
-        fault("start")
-        if self.progress.step == 0:
-            self._probe()
+        with on_stream(self._trainer.stream):
+            self._trainer.build()
+            fresh = self._writer.fresh
+            self._writer.record("started", **self._about())
+            if not fresh:
+                self._resume()
+            fault("start")
+            if self.progress.step == 0:
+                self._probe()
+            self._capture()
+
+    def _capture(self) -> None:
+        reason = None if self.done else self._trainer.capture()
+        if reason is not None and self._trainer.device.type == "cuda":
+            self._writer.record("warning", message=f"its steps are launched one by one: {reason}")
 
     def _about(self) -> dict[str, Any]:
         """What this run is, as its log tells it."""
@@ -206,38 +220,59 @@ class Session:
 
         Raises `NotFiniteError`, and whatever torch raises.
         """
-        trainer = self._trainer
-        trainer.take_streams()
-        reset_peak_memory(trainer.device)
+        epoch = self.progress.epoch
+        self._trainer.take_streams()
         self._writer.beat(now=True)
-        try:
-            while not self.done:
-                if not trainer.at_end_of_epoch:  # as after a kill in the evaluation
-                    self._train_until_point(interrupted)
-                trainer.keep_streams()
-                if trainer.at_end_of_epoch:
-                    self._end_epoch()
-                    trainer.take_streams()  # as a worker would that takes up the checkpoint
-                    return
-                if interrupted():
-                    return
-        finally:
-            trainer.keep_streams()
+        while not self.done and self.progress.epoch == epoch:
+            self.train_to_point(interrupted)
+            if not self._trainer.at_end_of_epoch and interrupted():
+                break
+        self.settle()
 
-    def _train_until_point(self, interrupted: Callable[[], bool]) -> None:
-        """Train to the next point of the log, at most, and record it."""
-        point = self._trainer.train_to_point(interrupted)
-        if point is None:
-            return
+    def train_to_point(self, interrupted: Callable[[], bool]) -> None:
+        """Train to the next point of the log, or evaluate at the end of an epoch.
+
+        On a device that computes while the host does something else, the point before is recorded meanwhile. Raises as
+        `train_epoch`.
+        """
+        trainer = self._trainer
+        due = time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY and not self._writer.checkpointing
+        if due and self.progress.step > 0 and not trainer.at_end_of_epoch:
+            self.settle()
+            self._checkpoint()
+        if self.progress.position == 0:
+            reset_peak_memory(trainer.device)
+        with on_stream(trainer.stream):
+            if trainer.at_end_of_epoch:
+                self.settle()
+                trainer.take_streams()
+                self._end_epoch()
+                return
+            if trainer.graphed:  # another network may have drawn since
+                trainer.take_streams()
+            try:
+                point = trainer.train_to_point(interrupted)
+            finally:
+                trainer.keep_streams()
+        before, self._unread = self._unread, point
+        if before is not None:
+            self._finish_point(before())
+        if not trainer.graphed:
+            self.settle()
+
+    def settle(self) -> None:
+        """Record the point that is queued, if any."""
+        before, self._unread = self._unread, None
+        if before is not None:
+            self._finish_point(before())
+
+    def _finish_point(self, point: Point) -> None:
         self._record_point(point)
         if not math.isfinite(point.loss):
             what = "NaN" if math.isnan(point.loss) else "infinite"
             raise NotFiniteError(f"the loss became {what} at step {point.step}: a smaller --lr may help")
         self._writer.beat()
         self._writer.look_at_checkpoint()
-        if time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY and not self._writer.checkpointing:
-            self._trainer.keep_streams()
-            self._checkpoint()
 
     def _record_point(self, point: Point) -> None:
         self._writer.record(
@@ -295,9 +330,11 @@ class Session:
 
     def finish(self) -> None:
         """Save the predictions and the weights of the last epoch, and record that the run is finished."""
+        self.settle()
         logits = self._logits  # of the last epoch, unless that was evaluated by another process
         if logits is None:
-            logits, _, _ = self._trainer.evaluate(self._writer.beat)
+            with on_stream(self._trainer.stream):
+                logits, _, _ = self._trainer.evaluate(self._writer.beat)
         predictions = {
             "logits": logits.numpy(),
             "labels": self._trainer.data.test_labels.cpu().numpy().astype(np.int64),
@@ -333,6 +370,7 @@ class Session:
         On a full disk it isn't waited for room: then the checkpoint before counts.
         """
         if self.progress.step > 0 and not self._writer.behind:
+            self.settle()
             self._writer.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _end(self, how: str, reason: str | None, *, traceback: str | None = None, digest: str | None = None) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.fast import fast_pass, has_fast_pass
@@ -89,15 +91,17 @@ class Stepper:
         # Channels innermost is the order in which the convolutions compute.
         self._layout = torch.channels_last if channels_last and device.type != "mps" else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._layout)
-        self._device = device
+        self.device = device
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._fast_pass = fast_pass(self.model, device, self._dtype) if kernels == "onednn" else None
         self.kernels = ("onednn" if self._fast_pass else "plain") if has_fast_pass(self.model) else None
         """Which kernels compute, for networks that have a choice on some CPU; None for others."""
-        self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True)
+        self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True, capturable=device.type == "cuda")
+        self._copies = Copies(self.model)
         scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
         self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)
         self._shift = (-255 * torch.tensor(mean, dtype=torch.float64) / scale).float().view(1, -1, 1, 1).to(device)
+        self._one = torch.ones((), device=device)
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Update the weights by one batch of images, uint8 (B, K, H, W), and labels, int64 (B,).
@@ -105,35 +109,85 @@ class Stepper:
         Returns the mean loss, float32, and the number of images classified correctly, int64, both of shape () and
         computed before the update; nothing here waits for the device.
         """
-        logits = self._forward(images)
+        loss, logits = self.update(self.normalize(images), labels)
+        return loss, (logits.argmax(1) == labels).sum()
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """What the network takes, float32 (B, K, H, W), of images uint8 (B, K, H, W)."""
+        return images.to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
+
+    def update(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Update the weights by one batch of normalised images: its loss (), and logits (B, classes), before that."""
+        logits = self._forward(x)
         loss = F.cross_entropy(logits, labels)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss, self._one)
+        self._copies.give_gradients()
         self._optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        self._copies.renew()
+        return loss.detach(), logits.detach()
 
     @torch.inference_mode()
     def evaluate(self, images: Tensor) -> Tensor:
         """The logits, float32 (N, classes), of images uint8 (N, K, H, W)."""
         self.model.eval()
         try:
-            size = EVALUATION_BATCH_CUDA if self._device.type == "cuda" else EVALUATION_BATCH
-            return torch.cat([self._forward(part) for part in torch.split(images, size)])
+            size = EVALUATION_BATCH_CUDA if self.device.type == "cuda" else EVALUATION_BATCH
+            return torch.cat([self._forward(self.normalize(part)) for part in torch.split(images, size)])
         finally:
             self.model.train()
 
-    def _forward(self, images: Tensor) -> Tensor:
-        """The logits, float32 (B, classes), of images uint8 (B, K, H, W)."""
-        x = images.to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
+    def _forward(self, x: Tensor) -> Tensor:
+        """The logits, float32 (B, classes), of normalised images (B, K, H, W)."""
         if self._fast_pass is not None:
             return self._fast_pass(x)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            logits: Tensor = self.model(x)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
+            logits: Tensor = self._copies.call(x)
         return logits.float()
+
+    # ---- for graphs
+
+    def keep_copies(self, x: Tensor) -> None:
+        """With bf16, keep bf16 copies of the weights that autocast would make anew in every step, to the same bits.
+
+        `x`: some normalised images, by which it is found which weights autocast casts.
+        """
+        if self._dtype is torch.bfloat16 and self._fast_pass is None:
+            with torch.autocast(self.device.type, torch.bfloat16):
+                self._copies.make(x)
+
+    def drop_copies(self) -> None:
+        """Let autocast make the copies again."""
+        self._copies.drop()
+
+    def renew_copies(self) -> None:
+        """Make the copies equal to the weights, which something else than a step has changed."""
+        self._copies.renew()
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether Adam has averages of gradients."""
+        return bool(self._optimizer.state)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors that a step changes, apart from copies and gradients: the network's, then Adam's."""
+        averages = [average for state in self._optimizer.state.values() for average in state.values()]
+        return [*self.model.parameters(), *self.model.buffers(), *averages]
+
+    def forget_steps(self) -> None:
+        """Make Adam's averages what they are before the first step."""
+        for state in self._optimizer.state.values():
+            for average in state.values():
+                average.zero_()
+
+    # ---- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimiser, in plain types that `torch.load(weights_only=True)` reads."""
-        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        optimizer = self._optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["capturable"] = False  # as on every other device
+        return {"model": self.model.state_dict(), "optimizer": optimizer}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`, from any device and memory layout.
@@ -142,9 +196,79 @@ class Stepper:
         """
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        for group in self._optimizer.param_groups:
+            group["capturable"] = self.device.type == "cuda"
         # The fused optimiser walks through memory: its averages must lie as the parameters do.
         for parameter, averages in self._optimizer.state.items():
             for name in ("exp_avg", "exp_avg_sq"):
                 if averages[name].shape != parameter.shape:
                     raise ValueError(f"an average of shape {tuple(averages[name].shape)} fits no parameter")
                 averages[name] = torch.empty_like(parameter, requires_grad=False).copy_(averages[name])
+
+
+class Copies:
+    """bf16 copies of a network's weights, which one kernel renews after each update.
+
+    autocast casts each weight in every step, and its gradient back. A weight that is only ever cast may be kept in bf16
+    beside itself instead: the same values, with two kernels a step for all of them.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._weights: list[Tensor] = []
+        self._leaves: dict[str, Tensor] = {}
+        self._gradients: list[Tensor] = []
+
+    def make(self, x: Tensor) -> None:
+        """Keep copies of the weights that the network, called under autocast, does nothing with but cast them."""
+        named = dict(self._model.named_parameters())
+        uses = _Uses({id(weight): name for name, weight in named.items()})
+        buffers = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+        with torch.no_grad(), uses:
+            torch.func.functional_call(self._model, buffers, x)
+        self._weights = [weight for name, weight in named.items() if name in uses.cast - uses.other]
+        names = [name for name in named if name in uses.cast - uses.other]
+        self._leaves = {name: named[name].detach().to(torch.bfloat16).requires_grad_() for name in names}
+        self._gradients = [torch.zeros_like(weight) for weight in self._weights]
+
+    def drop(self) -> None:
+        """Keep none."""
+        self._weights, self._leaves, self._gradients = [], {}, []
+
+    def call(self, x: Tensor) -> Any:
+        """What the network makes of `x` with the copies in the place of the weights."""
+        return torch.func.functional_call(self._model, self._leaves, x) if self._leaves else self._model(x)
+
+    def give_gradients(self) -> None:
+        """Give the weights the gradients of their copies."""
+        if self._leaves:
+            found = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self._leaves.values()]
+            torch._foreach_copy_(self._gradients, found)
+            for weight, gradient, leaf in zip(self._weights, self._gradients, self._leaves.values(), strict=True):
+                weight.grad, leaf.grad = gradient, None
+
+    def renew(self) -> None:
+        """Make the copies equal to the weights."""
+        if self._leaves:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self._leaves.values()), self._weights)
+
+
+class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes which of some weights are cast to bf16, and which are used otherwise."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._names = names
+        self.cast: set[str] = set()
+        self.other: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        to = (kwargs or {}).get("dtype")
+        for item in tree_iter((args, kwargs)):
+            name = self._names.get(id(item))
+            if name is not None:
+                (self.cast if func is torch.ops.aten._to_copy.default and to is torch.bfloat16 else self.other).add(
+                    name
+                )
+        return func(*args, **(kwargs or {}))

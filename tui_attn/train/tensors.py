@@ -84,24 +84,28 @@ def with_random_labels(images: Images, seed: int) -> Images:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How each image of some steps is augmented, on the device."""
+    """How each image of some steps is augmented."""
 
     shift: Tensor | None
     """int64 (2, N): rows and columns by which images are moved, 0 to 8; None without crop."""
     mirrored: Tensor | None
     """bool (N,); None without flip."""
 
-    def part(self, begin: int, end: int) -> Draws:
-        """The draws of the images from `begin` to `end`."""
-        shift = None if self.shift is None else self.shift[:, begin:end]
-        return Draws(shift, None if self.mirrored is None else self.mirrored[begin:end])
+    def of(self, which: Tensor) -> Draws:
+        """The draws of the images `which`, int64 (B,)."""
+        shift = None if self.shift is None else self.shift.index_select(1, which)
+        return Draws(shift, None if self.mirrored is None else self.mirrored.index_select(0, which))
+
+    def tensors(self) -> list[Tensor]:
+        """Those that there are."""
+        return [tensor for tensor in (self.shift, self.mirrored) if tensor is not None]
 
 
 PAD = 4
 
 
-def draw(sizes: Sequence[int], kinds: tuple[str, ...], seeds: Sequence[int], device: torch.device) -> Draws:
-    """The draws of steps of so many images, each from its own seed alone, moved to the device at once."""
+def draw(sizes: Sequence[int], kinds: tuple[str, ...], seeds: Sequence[int]) -> Draws:
+    """The draws of steps of so many images, each from its own seed alone, on the CPU."""
     shifts, mirrored = [], []
     for size, seed in zip(sizes, seeds, strict=True):
         generator = torch.Generator().manual_seed(seed)
@@ -109,9 +113,7 @@ def draw(sizes: Sequence[int], kinds: tuple[str, ...], seeds: Sequence[int], dev
             shifts.append(torch.randint(0, 2 * PAD + 1, (2, size), generator=generator))
         if "flip" in kinds:
             mirrored.append(torch.rand(size, generator=generator) < 0.5)
-    return Draws(
-        torch.cat(shifts, dim=1).to(device) if shifts else None, torch.cat(mirrored).to(device) if mirrored else None
-    )
+    return Draws(torch.cat(shifts, dim=1) if shifts else None, torch.cat(mirrored) if mirrored else None)
 
 
 def augment(images: Tensor, draws: Draws) -> Tensor:

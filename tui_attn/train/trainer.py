@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,13 +14,14 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.kernels import KERNELS
+from tui_attn.models import MODELS
 from tui_attn.system.fault_injection import fault
-from tui_attn.train import networks, rng
-from tui_attn.train.accelerator import synchronise
-from tui_attn.train.progress import Point, Progress, Tally
+from tui_attn.train import accelerator, networks, rng
+from tui_attn.train.graphed_steps import GraphedSteps, Results
+from tui_attn.train.progress import Point, Progress
 from tui_attn.train.step import Stepper
-from tui_attn.train.stopwatch import Stopwatch
-from tui_attn.train.tensors import Draws, Images, augment, draw
+from tui_attn.train.stopwatch import DeviceStopwatch, Stopwatch
+from tui_attn.train.tensors import Draws, Images, draw
 
 POINTS_PER_EPOCH = 50
 EVALUATION_SHARE = 10_000
@@ -37,6 +39,7 @@ class Trainer:
     kernels = KERNELS[0]
     """On a CPU: see `tui_attn.experiment.kernels`."""
     _stepper: Stepper
+    _steps: GraphedSteps
     _rng: dict[str, Any]
     """The random streams as they were when this network trained last: others of the worker draw from them too."""
 
@@ -56,10 +59,11 @@ class Trainer:
         self.steps_per_epoch = -(-len(data.train_labels) // config.batch_size)
         self.total_steps = config.steps or config.epochs * self.steps_per_epoch
         self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
-        self._order: Tensor | None = None
-        self._draws: Draws | None = None
-        self._tally = Tally()
+        self._in_epoch = False
+        """Whether the order of the epoch in progress is on the device."""
         self.progress = Progress()
+        self.stream = accelerator.stream(device)
+        """On which this network computes beside others; None where there are no streams."""
 
     def build(self) -> None:
         """Make the network as its seed makes it, with nothing trained.
@@ -78,11 +82,26 @@ class Trainer:
             channels_last=networks.keeps_layout(self.model),
             kernels=self.kernels,
         )
+        self._steps = GraphedSteps(
+            self._stepper, self.data, self.config.batch_size, self._interval, self.config.augment
+        )
         rng.seed_all(rng.derive_seed(self.seed, "train"))
-        self.keep_streams()
+        self._rng = rng.capture(self.device)
         self.progress = Progress()
-        self._order = self._draws = None
-        self._tally.clear()
+        self._in_epoch = False
+
+    def capture(self) -> str | None:
+        """Launch many steps at once from now on; why not, where that is impossible. Counts as time of training."""
+        stopwatch = Stopwatch(self.progress)
+        reason = self._steps.capture()
+        if self.device.type == "cuda":
+            stopwatch.add_to(self.progress)
+        return reason
+
+    @property
+    def graphed(self) -> bool:
+        """Whether many steps are launched at once, so that the host is free while they are computed."""
+        return self._steps.graphed
 
     @property
     def kernels_used(self) -> str | None:
@@ -91,13 +110,19 @@ class Trainer:
 
     # ---- the random streams, which all networks of a worker share
 
+    @property
+    def _draws_numbers(self) -> bool:
+        return not self.graphed or self.model not in MODELS
+
     def take_streams(self) -> None:
         """Go on drawing random numbers where this network left off."""
-        rng.restore(self._rng, self.device)
+        if self._draws_numbers:
+            rng.restore(self._rng, self.device)
 
     def keep_streams(self) -> None:
         """Remember where this network leaves off."""
-        self._rng = rng.capture(self.device)
+        if self._draws_numbers:
+            self._rng = rng.capture(self.device)
 
     # ---- checkpoints
 
@@ -106,7 +131,7 @@ class Trainer:
         return {
             "progress": {field: getattr(self.progress, field) for field in Progress.__slots__},
             "stepper": self._stepper.state_dict(),
-            **self._tally.state_dict(),
+            **self._steps.state_dict(),
             "rng": self._rng,
         }
 
@@ -115,8 +140,8 @@ class Trainer:
         progress = Progress(**state["progress"])
         self._stepper.load_state_dict(state["stepper"])
         rng.restore(state["rng"], self.device)
-        self.keep_streams()
-        self._tally.load_state_dict(state, self.device)
+        self._rng = rng.capture(self.device)
+        self._steps.load_state_dict(state)
         self.progress = progress
 
     # ---- training
@@ -130,63 +155,60 @@ class Trainer:
     def _at_point(self) -> bool:
         return self.progress.position % self._interval == 0 or self.at_end_of_epoch
 
-    def train_to_point(self, interrupted: Callable[[], bool]) -> Point | None:
-        """Train to the next point of the log, or until `interrupted` says to leave after a step: then None."""
+    def train_to_point(self, interrupted: Callable[[], bool]) -> Callable[[], Point] | None:
+        """Train to the next point of the log, or until `interrupted` says to leave after a step: then None.
+
+        What is returned gives the point, and waits for the device if `graphed`: call it once more is queued, and before
+        the epoch ends.
+        """
         progress = self.progress
-        if self._order is None:
-            size = len(self.data.train_labels)
-            self._order = rng.permutation(self.seed, progress.epoch + 1, size).to(self.device)
-        stopwatch = Stopwatch(progress)
+        if not self._in_epoch:
+            self._begin_epoch()
+        graphed = self.graphed
+        stopwatch = DeviceStopwatch() if graphed else Stopwatch(progress)
         while not self.at_end_of_epoch:
-            images, labels = self._batch(self._order)
-            loss, correct = self._stepper.train_step(images, labels)
+            count, batch = self._steps.next_steps(progress.position)
+            count = min(count, self.total_steps - progress.step)
+            self._steps.train(count, batch)
             fault("forward")
-            self._tally.add(loss, correct)
-            progress.step += 1
-            progress.position += 1
-            progress.images += len(labels)
+            progress.step += count
+            progress.position += count
+            progress.images += count * batch
             if self._at_point or interrupted():
                 break
+        stopwatch.stop()
         if self._at_point:
-            return self._point(stopwatch)
-        synchronise(self.device)
+            return partial(self._point, self._steps.take_results(), stopwatch, progress.step, progress.position)
+        accelerator.synchronise(self.device)
         stopwatch.add_to(progress)
         return None
 
-    def _batch(self, order: Tensor) -> tuple[Tensor, Tensor]:
-        """Images uint8 (B, K, H, W) and labels int64 (B,) of the next step."""
-        progress, batch = self.progress, self.config.batch_size
-        chosen = order[progress.position * batch : (progress.position + 1) * batch]
-        images, labels = self.data.train_images[chosen], self.data.train_labels[chosen]
-        if self.config.augment:
-            if self._draws is None:
-                self._draws = self._draw()
-            begin = progress.position * batch
-            images = augment(images, self._draws.part(begin, begin + len(labels)))
-        return images, labels
+    def _begin_epoch(self) -> None:
+        epoch, size, batch = self.progress.epoch + 1, len(self.data.train_labels), self.config.batch_size
+        order = rng.permutation(self.seed, epoch, size)
+        draws: Draws | None = None
+        if self.config.augment:  # each step has a seed of its own, as it always had
+            sizes = [min(batch, size - step * batch) for step in range(self.steps_per_epoch)]
+            seeds = [rng.derive_seed(self.seed, "augment", epoch, step) for step in range(self.steps_per_epoch)]
+            draws = draw(sizes, self.config.augment, seeds)
+        self._steps.begin_epoch(order, draws, self.progress.position)
+        self._in_epoch = True
 
-    def _draw(self) -> Draws:
-        """How the images of the epoch in progress are augmented. Each step has a seed of its own, as it always had."""
-        steps, batch, size = range(self.steps_per_epoch), self.config.batch_size, len(self.data.train_labels)
-        sizes = [min(batch, size - step * batch) for step in steps]
-        seeds = [rng.derive_seed(self.seed, "augment", self.progress.epoch + 1, step) for step in steps]
-        return draw(sizes, self.config.augment, seeds, self.device)
-
-    def _point(self, stopwatch: Stopwatch) -> Point:
+    def _point(self, results: Results, stopwatch: Stopwatch | DeviceStopwatch, last_step: int, position: int) -> Point:
         progress = self.progress
-        losses, correct = self._tally.read()  # waits for the device
+        losses, corrects = results.read()  # waits for the device
         stopwatch.add_to(progress)
-        for step, loss in enumerate(losses, progress.step - len(losses) + 1):
+        for step, loss in enumerate(losses, last_step - len(losses) + 1):
             if not math.isfinite(loss):
                 return Point(step, dict.fromkeys((metric.name for metric in STEP_METRICS), math.nan) | {"loss": loss})
         batch, size = self.config.batch_size, len(self.data.train_labels)
-        start = (progress.position - len(losses)) * batch
+        start = (position - len(losses)) * batch
         sizes = [min(batch, size - start - index * batch) for index in range(len(losses))]
         loss_sum = sum(loss * weight for loss, weight in zip(losses, sizes, strict=True))
+        correct = sum(corrects)
         progress.loss_sum += loss_sum
         progress.correct += correct
-        self._tally.clear()
-        return Point(progress.step, {"loss": loss_sum / sum(sizes), "accuracy": correct / sum(sizes)})
+        return Point(last_step, {"loss": loss_sum / sum(sizes), "accuracy": correct / sum(sizes)})
 
     def end_epoch(self) -> tuple[float, float]:
         """Mean loss and accuracy of the epoch's training steps, whose epoch is complete by this."""
@@ -195,7 +217,7 @@ class Trainer:
         loss, accuracy = progress.loss_sum / size, progress.correct / size
         progress.epoch += 1
         progress.position, progress.loss_sum, progress.correct = 0, 0.0, 0
-        self._order = self._draws = None
+        self._in_epoch = False
         return loss, accuracy
 
     def evaluate(self, beat: Callable[[], None]) -> tuple[Tensor, float, float]:
@@ -203,7 +225,8 @@ class Trainer:
 
         Raises `NotFiniteError` for weights or logits that are not finite: an accuracy of them would mean nothing.
         """
-        odd = sum(not parameter.isfinite().all() for parameter in self.network.parameters())
+        whole = torch.stack([parameter.isfinite().all() for parameter in self.network.parameters()])
+        odd = int((~whole).sum())
         if odd:  # oneDNN's ReLU makes 0 of NaN, so that the logits may hide it
             raise NotFiniteError(f"{odd} of its weight tensors are not finite: a smaller --lr may help")
         parts = []

@@ -1,7 +1,7 @@
 """The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE ID TOKEN`.
 
 It is held by a pipe on its standard input. It imports torch once, loads the data once, and trains the runs it holds in
-turns of one epoch each. An exception costs only its own run. When the pipe ends it checkpoints and exits.
+turns. An exception costs only its own run. When the pipe ends it checkpoints and exits.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def _read(manifest: Manifest) -> data.Arrays:
 
 
 class Worker:
-    """Trains its runs in turns of one epoch, and executes the supervisor's commands between two steps."""
+    """Trains its runs in turns, and executes the supervisor's commands between two steps.
+
+    A turn is an epoch, or on a device that computes several networks side by side the steps to the next point.
+    """
 
     def __init__(self, folder: ExperimentDir, context: WorkerContext, pipe: CommandPipe) -> None:
         self._folder = folder
@@ -172,6 +175,7 @@ class Worker:
             return
         elif message.do == "pause":
             self._paused.add(run)
+            self._guarded(run, self._context.session(run).settle)
         elif message.do == "unpause":
             self._paused.discard(run)
         elif message.do == "suspend":
@@ -189,13 +193,16 @@ class Worker:
         def one_turn() -> None:
             before = session.progress.epoch
             try:
-                session.train_epoch(lambda: self._pipe.waiting)
+                if session.side_by_side:
+                    session.train_to_point(lambda: self._pipe.waiting)
+                else:
+                    session.train_epoch(lambda: self._pipe.waiting)
                 if session.done:
                     session.finish()
                     self._forget(run)
             except NoRoomError:
                 return  # the run is to end, which is attended to next
-            if session.progress.epoch > before and not session.done:
+            if not session.done and (session.side_by_side or session.progress.epoch > before):
                 self._turns.remove(run)
                 self._turns.append(run)
 

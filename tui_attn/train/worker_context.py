@@ -17,6 +17,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.system.plain_file import NotAFileError
 from tui_attn.train import tensors
+from tui_attn.train.accelerator import synchronise
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import PrecisionChangedError, Session
@@ -49,6 +50,8 @@ class WorkerContext:
         pinned = manifest.uuids.get(device) == os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self._device = torch.device("cuda:0" if pinned else device)
         self._called = device
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
         _be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
         self._subset = manifest.subset_seed(manifest.config.seed)
@@ -57,6 +60,7 @@ class WorkerContext:
         else:
             self._data = tensors.on_device(manifest.config.dataset, arrays(), self._device)
         self._probes = ProbeSet.of(self._data) if probes else None
+        synchronise(self._device)  # the sessions compute on streams of their own
         self._token = token
         self._sessions: dict[str, Session] = {}
 
@@ -70,9 +74,11 @@ class WorkerContext:
         def make() -> Session:
             subset = self.manifest.subset_seed(int(seed))
             if subset != self._subset:
+                synchronise(self._device)  # other sessions may still read the memory that is freed
                 self._subset, self._data = subset, self._load(subset)
                 if self._probes is not None and self.manifest.config.validation:
                     self._probes = ProbeSet.of(self._data)  # another seed may train on these images
+                synchronise(self._device)
             return Session(
                 self.folder.run(run),
                 self.manifest,

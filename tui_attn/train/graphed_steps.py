@@ -1,0 +1,249 @@
+"""The training steps between two points of the log as one function of fixed tensors, on CUDA captured as graphs.
+
+A step of these networks is dozens of small kernels, which a GPU computes faster than a process can launch them. A CUDA
+graph launches all kernels of several steps at once. It takes no arguments, so everything that changes from step to step
+lies on the device: the order of the images, a cursor into it, and how each image is augmented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_attn.system.text import safe_text
+from tui_attn.train import rng
+from tui_attn.train.accelerator import no_graphs_on, pinned
+from tui_attn.train.step import Stepper
+from tui_attn.train.tensors import Draws, Images, augment
+
+MOST_STEPS = 16
+"""Steps of one graph, whose images lie on the device as float32 at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What the steps since the last point came to, on its way to the host."""
+
+    packed: Tensor
+    """int32 (2, at least `steps`): the bits of each step's mean loss, float32, and its right answers."""
+    steps: int
+    done: Any
+    """The event after which it is there; None where it is there already."""
+
+    def read(self) -> tuple[list[float], list[int]]:
+        """Loss and right answers of each step; waits for them, not for what was given to the device since."""
+        if self.done is not None:
+            self.done.synchronize()
+        losses, corrects = self.packed[:, : self.steps]
+        return losses.view(torch.float32).tolist(), corrects.tolist()
+
+
+class GraphedSteps:
+    """Trains a `Stepper`'s network along an epoch of `data`, with a point after every `interval` steps.
+
+    Steps run one by one until `capture`, and where that is refused; the bits are the same.
+    """
+
+    def __init__(self, stepper: Stepper, data: Images, batch: int, interval: int, kinds: tuple[str, ...]) -> None:
+        """`kinds`: how images are augmented, as for `tensors.draw`."""
+        self._stepper, self._data = stepper, data
+        self._batch, self._interval = batch, interval
+        self._device = device = stepper.device
+        size = len(data.train_labels)
+        self._order = torch.arange(size, device=device)
+        self._cursor = torch.zeros((), dtype=torch.int64, device=device)
+        self._range = torch.arange(min(interval, MOST_STEPS) * batch, device=device)
+        self._draws = Draws(
+            torch.zeros((2, size), dtype=torch.int64, device=device) if "crop" in kinds else None,
+            torch.zeros(size, dtype=torch.bool, device=device) if "flip" in kinds else None,
+        )
+        self._results = torch.zeros((2, interval), dtype=torch.int32, device=device)
+        self._count = 0
+        """Steps in `_results`."""
+        self._hosts = [pinned(torch.zeros((2, interval), dtype=torch.int32), device) for _ in range(2)]
+        self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+        self.graphed = False
+
+    # ---- an epoch
+
+    def begin_epoch(self, order: Tensor, draws: Draws | None, position: int) -> None:
+        """Go on along `order` int64 (N,), on the CPU, augmented as `draws` say, from step `position`."""
+        self._order.copy_(pinned(order, self._device), non_blocking=True)
+        for mine, given in zip(self._draws.tensors(), () if draws is None else draws.tensors(), strict=True):
+            mine.copy_(pinned(given, self._device), non_blocking=True)
+        self._cursor.fill_(position * self._batch)
+
+    def next_steps(self, position: int) -> tuple[int, int]:
+        """How many steps to train at once at `position`, short of the end of the epoch, and their batch size."""
+        full, rest = divmod(len(self._order), self._batch)
+        if position >= full:
+            return 1, rest
+        if not self.graphed:
+            return 1, self._batch
+        return min(MOST_STEPS, self._interval - position % self._interval, full - position), self._batch
+
+    def train(self, count: int, batch: int) -> None:
+        """Train the next `count` batches of `batch` images each; nothing here waits for the device."""
+        if (count, batch) in self._graphs:
+            graph, found = self._graphs[count, batch]
+            graph.replay()
+        else:
+            found = self._steps(count, batch)
+        self._results[:, self._count : self._count + count] = found
+        self._count += count
+
+    def _steps(self, count: int, batch: int) -> Tensor:
+        """Train `count` batches from the cursor on: int32 (2, count), as `Results.packed`.
+
+        Reads and writes tensors of fixed places only, so that it can be captured.
+        """
+        where = self._range[: count * batch] + self._cursor
+        chosen = self._order.index_select(0, where)
+        images = self._data.train_images.index_select(0, chosen)
+        labels = self._data.train_labels.index_select(0, chosen)
+        if self._draws.tensors():
+            images = augment(images, self._draws.of(where))
+        x = self._stepper.normalize(images)
+        made = [
+            self._stepper.update(*part) for part in zip(torch.split(x, batch), torch.split(labels, batch), strict=True)
+        ]
+        losses, logits = zip(*made, strict=True)
+        right = torch.stack(logits).argmax(2).eq(labels.view(count, batch)).sum(1, dtype=torch.int32)
+        self._cursor.add_(count * batch)
+        return torch.stack([torch.stack(losses).view(torch.int32), right])
+
+    def take_results(self) -> Results:
+        """What the steps since the last call came to; needs one step at least."""
+        steps, self._count = self._count, 0
+        if self._device.type != "cuda":
+            return Results(self._results.to("cpu", copy=True), steps, None)
+        self._hosts.reverse()  # the other is still to be read
+        self._hosts[0].copy_(self._results, non_blocking=True)  # whole, for parts of it would be gathered first
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+        return Results(self._hosts[0], steps, done)
+
+    # ---- checkpoints
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Of the steps since the last point: `losses` float32 (steps,) and `corrects` int64 (steps,)."""
+        losses, corrects = self._results[:, : self._count].clone()
+        return {"losses": losses.view(torch.float32), "corrects": corrects.long()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`, which may hold more. Raises `KeyError`, and what torch raises, on damage."""
+        losses, corrects = state["losses"].float(), state["corrects"].int()
+        self._results[:, : len(losses)] = torch.stack([losses.view(torch.int32), corrects]).to(self._device)
+        self._count = len(losses)
+
+    # ---- graphs
+
+    def capture(self) -> str | None:
+        """Train by graphs from now on; why not, where that is impossible.
+
+        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one. That
+        changes neither weights nor random streams.
+        """
+        reason = no_graphs_on(self._device)
+        if reason is not None:
+            return reason
+        streams, fresh = rng.capture(self._device), not self._stepper.has_stepped
+        saved = self._copied()
+        self._steps(1, min(self._batch, len(self._order)))  # makes Adam's averages, and what libraries make once
+        if fresh:
+            self._stepper.forget_steps()
+            saved += self._copied()[len(saved) :]
+        self._restore(saved, streams)
+        try:
+            reason = self._prove(saved, streams)
+        finally:
+            self._restore(saved, streams)
+            self.graphed = reason is None
+            if reason is not None:
+                self._graphs.clear()
+                self._stepper.drop_copies()
+        return reason
+
+    def _prove(self, saved: list[Tensor], streams: dict[str, Any]) -> str | None:
+        """Capture the graphs and compare what they train with what single steps train: what is wrong with them."""
+        keys = self._keys()
+        before = _attributes(self._stepper.model)
+        expected = torch.cat([self._steps(1, batch) for count, batch in keys for _ in range(count)], dim=1)
+        wanted = self._copied()
+        if _attributes(self._stepper.model) != before:
+            return "its forward changes attributes of the network, which a graph can't repeat"
+        if not rng.host_is_at(streams):
+            return "its forward draws random numbers on the CPU, which a graph can't repeat"
+        self._restore(saved, streams)
+        try:
+            self._capture(keys)
+        except Exception as error:  # whatever the libraries or a custom model raise: steps do without graphs
+            torch.cuda.synchronize(self._device)  # raises where the device itself has failed
+            text = safe_text((str(error).strip().splitlines() or [""])[0], one_line=True)
+            return f"capturing them failed: {type(error).__name__}: {text[:200]}"
+        self._restore(saved, streams)
+        made = []
+        for key in keys:
+            graph, found = self._graphs[key]
+            graph.replay()
+            made.append(found.clone())
+        same = _same_bits([torch.cat(made, dim=1), *self._copied()], [expected, *wanted])
+        return None if same else "as graphs they don't give the same bits on this device"
+
+    def _capture(self, keys: list[tuple[int, int]]) -> None:
+        self._stepper.keep_copies(self._stepper.normalize(self._data.train_images[:2]))
+        current = torch.cuda.current_stream(self._device)
+        # Each network captures on its own stream: libraries keep a workspace for each stream.
+        stream = None if current == torch.cuda.default_stream(self._device) else current
+        pool = None
+        for count, batch in keys:
+            self._cursor.zero_()
+            self._steps(1, batch)
+            graph = torch.cuda.CUDAGraph()
+            # Another thread may copy a checkpoint meanwhile.
+            with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+                found = self._steps(count, batch)
+            pool = graph.pool()
+            self._graphs[count, batch] = graph, found
+
+    def _keys(self) -> list[tuple[int, int]]:
+        """The steps that an epoch takes at once, without repetitions."""
+        keys, position, steps = [], 0, -(-len(self._order) // self._batch)
+        self.graphed = True
+        while position < steps:
+            keys.append(self.next_steps(position))
+            position += keys[-1][0]
+        return list(dict.fromkeys(keys))
+
+    def _copied(self) -> list[Tensor]:
+        return [tensor.detach().clone() for tensor in self._stepper.tensors()]
+
+    @torch.no_grad()
+    def _restore(self, saved: list[Tensor], streams: dict[str, Any]) -> None:
+        for tensor, before in zip(self._stepper.tensors(), saved, strict=True):
+            tensor.copy_(before)
+        self._stepper.renew_copies()
+        self._cursor.zero_()
+        rng.restore(streams, self._device)
+
+
+def _attributes(model: nn.Module) -> dict[tuple[str, str], object]:
+    """The numbers, texts and switches that the modules of a network keep in attributes."""
+    return {
+        (name, key): value
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, int | float | str | bool | None)
+    }
+
+
+def _same_bits(some: list[Tensor], others: list[Tensor]) -> bool:
+    """Whether two lists of tensors are equal, NaN to NaN."""
+
+    def bits(tensor: Tensor) -> Tensor:
+        return tensor.view(torch.int32) if tensor.dtype is torch.float32 else tensor
+
+    return all(torch.equal(bits(one), bits(other)) for one, other in zip(some, others, strict=True))
