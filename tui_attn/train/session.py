@@ -321,7 +321,8 @@ class Session:
 
     def _checkpoint(self) -> None:
         self._since_checkpoint = time.monotonic()
-        self._writer.checkpoint(self._state(), step=self.progress.step, epoch=self.progress.epoch)
+        with on_stream(self._trainer.stream):
+            self._writer.checkpoint(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _state(self) -> dict[str, Any]:
         return {"format": 1, "identity": self._identity(), **self._trainer.state_dict()}
@@ -371,7 +372,8 @@ class Session:
         """
         if self.progress.step > 0 and not self._writer.behind:
             self.settle()
-            self._writer.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
+            with on_stream(self._trainer.stream):
+                self._writer.save(self._state(), step=self.progress.step, epoch=self.progress.epoch)
 
     def _end(self, how: str, reason: str | None, *, traceback: str | None = None, digest: str | None = None) -> None:
         self._writer.check()
