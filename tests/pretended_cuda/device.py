@@ -66,8 +66,8 @@ class Cuda:
         self.stats = Stats()
         self.memory = [Memory(gpu.memory - gpu.used) for gpu in self.gpus]
         self.host = streams.Clock()
-        self.pending: dict[int, tuple[streams.Stream, int]] = {}
-        """Host memory that is copied to -> when the copy is done."""
+        self.pending: dict[int, tuple[weakref.ref[torch.Tensor], streams.Stream, int]] = {}
+        """Where memory of the host is copied to -> the tensor there, and when the copy is done."""
         self.capturing: streams.Graph | None = None
         self.sync_mode = "default"
         self.index = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -121,14 +122,15 @@ class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _host_reads(cuda: Cuda, args: Any, kwargs: Any) -> None:
     """Raise where the host reads what the device may not have written yet."""
-    if cuda.pending:
-        for tensor in _tensors(args, kwargs):
-            due = cuda.pending.get(tensor.untyped_storage().data_ptr())
-            if due is not None:
-                stream, time = due
-                if cuda.host.knows(stream) < time:
-                    raise cuda.race("the host reads a copy from the device that it has not waited for")
-                del cuda.pending[tensor.untyped_storage().data_ptr()]
+    if not cuda.pending:
+        return
+    for tensor in _tensors(args, kwargs):
+        place = tensor.untyped_storage().data_ptr()
+        if place in cuda.pending:
+            copy, stream, time = cuda.pending[place]
+            if copy() is not None and cuda.host.knows(stream) < time:
+                raise cuda.race("the host reads a copy from the device that it has not waited for")
+            del cuda.pending[place]  # read, or other memory by now
 
 
 def _tensors(args: Any, kwargs: Any) -> Iterator[torch.Tensor]:
@@ -178,8 +180,8 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     with torch.inference_mode(False), torch.no_grad(), torch._C._DisableTorchDispatch():
         real = device.drawing(func, home)(*given, **options)
     if place.type != "cuda" or name == "aten::_local_scalar_dense":
-        if isinstance(real, torch.Tensor) and _asynchronous(name, args, kwargs, real):
-            device.pending[real.untyped_storage().data_ptr()] = stream, stream.time
+        if isinstance(real, torch.Tensor) and real.numel() and _asynchronous(name, args, kwargs, real):
+            device.pending[real.untyped_storage().data_ptr()] = weakref.ref(real), stream, stream.time
         return args[0] if name == "aten::copy_" else real
     known = {id(twin.host): twin for twin in twins}
     if device.capturing is not None:
