@@ -14,7 +14,9 @@ from pathlib import Path
 
 from tui_attn import __version__, data
 from tui_attn.cli.output import print_line
+from tui_attn.engines.workers import worker_environment
 from tui_attn.launch import choosing, devices
+from tui_attn.system import children
 from tui_attn.system.children import clean_environment
 from tui_attn.system.text import safe_text, size
 
@@ -33,9 +35,13 @@ class Finding:
     remedy: str | None = None
 
 
-def report(runs_dir: Path, *, as_json: bool) -> int:
-    """Print what was found; 1 when something keeps training from working, else 0."""
-    findings = list(examine(runs_dir))
+def report(runs_dir: Path, device: str | None = None, *, as_json: bool) -> int:
+    """Print what was found; 1 when something keeps training from working, else 0.
+
+    With `device` the lab's models are trained a little there. Raises `ConfigError` for one that isn't here.
+    """
+    chosen = () if device is None else choosing.choose(device, devices.probe(), mix=True)
+    findings = [*examine(runs_dir), *(found for name in chosen for found in trained(name))]
     if as_json:
         print_line(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -107,6 +113,34 @@ def _gpus(machine: devices.Machine) -> Iterator[Finding]:
         facts += [f"driver for CUDA {machine.driver_cuda}"] if machine.driver_cuda else []
         reason = choosing.unusable(machine, index)
         yield Finding("GPU", "warning" if reason else "ok", ", ".join(facts), reason)
+
+
+def trained(device: str) -> Iterator[Finding]:
+    """Whether `device` trains the lab's models many steps at a time, to the bits of single steps, and how fast."""
+    process = children.python(
+        "tui_attn.train.device_check",
+        device,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        environment=worker_environment(devices.threads(), crowded=False),
+    )
+    output, errors = process.communicate()
+    for line in output.decode().splitlines():
+        found = json.loads(line)
+        what = f"{device}: {found['model']} in {found['precision']}"
+        if "impossible" in found:
+            yield Finding("training", "ok", f"{what} is not possible")
+        elif "error" in found:
+            yield Finding("training", "problem", f"{what} failed", found["error"])
+        else:
+            how = "graphs give the same bits as single steps" if found["graphed"] else "steps are launched one by one"
+            verdict = "warning" if device.startswith("cuda") and not found["graphed"] else "ok"
+            text = f"{what}: {found['images_per_second']:,} images/s; {how}"
+            yield Finding("training", verdict, text, found["reason"] if verdict == "warning" else None)
+    if process.returncode != 0:
+        last = (errors.decode(errors="replace").strip().splitlines() or ["it gave no reason"])[-1]
+        yield Finding("training", "problem", f"{device} can't train", last[:300])
 
 
 def _memory() -> Finding:

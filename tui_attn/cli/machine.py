@@ -111,9 +111,15 @@ def _model_json(info: ModelInfo) -> dict[str, Any]:
     }
 
 
-@command(MACHINE, "doctor")
-def doctor(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> int:
+@command(MACHINE, "doctor", "doctor --device cuda:0      also train there for some seconds")
+def doctor(
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="Train the lab's models there for some seconds.")
+    ] = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: AsJson = False,
+) -> int:
     """Check devices, torch, data, terminal, disk, and what a logout does."""
     from tui_attn.cli import doctor as checks
 
-    return checks.report(runs_dir, as_json=as_json)
+    return checks.report(runs_dir, device, as_json=as_json)

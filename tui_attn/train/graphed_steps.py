@@ -202,6 +202,7 @@ class GraphedSteps:
         for count, batch in keys:
             self._cursor.zero_()
             self._steps(1, batch)
+            self._cursor.zero_()
             graph = torch.cuda.CUDAGraph()
             # Another thread may copy a checkpoint meanwhile.
             with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):

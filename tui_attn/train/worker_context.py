@@ -52,7 +52,7 @@ class WorkerContext:
         self._called = device
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
-        _be_reproducible()
+        be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
         self._subset = manifest.subset_seed(manifest.config.seed)
         if arrays is None:
@@ -181,7 +181,7 @@ def device_is_lost(error: BaseException) -> bool:
     return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in text)
 
 
-def _be_reproducible() -> None:
+def be_reproducible() -> None:
     """The same bits from the same seed, as far as the device's kernels allow."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
