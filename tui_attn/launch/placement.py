@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from tui_attn.experiment.config import ExperimentConfig
@@ -30,6 +31,8 @@ def check(spec: EngineSpec) -> None:
     program = _PROGRAMS.get(spec.engine)
     if program is not None and shutil.which(program) is None:
         raise ConfigError(f"{spec.engine} needs '{program}', which isn't here: start where it is, or use local", "on")
+    if spec.engine == "ray" and find_spec("ray") is None:
+        raise ConfigError("ray needs the package ray: pip install 'tui-attn[ray]'", "on")
     if spec.engine == "slurm-alloc" and not os.environ.get("SLURM_JOB_ID"):
         raise ConfigError("slurm-alloc works inside an allocation: get one with salloc, or use slurm", "on")
 

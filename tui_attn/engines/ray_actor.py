@@ -1,0 +1,203 @@
+"""What runs in a Ray actor on a node: it holds the pipe of one worker, and tells what the worker wrote.
+
+Where the node sees the experiment's folder, the worker writes there. Elsewhere it writes into a scratch folder, and
+`Runner.news` hands over what is new; the supervisor's side puts it in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from tui_attn.system import children
+from tui_attn.system.plain_file import open_to_read, open_to_write
+
+_NEWS_SECONDS = 0.5
+"""How long `news` waits for the end of the worker before it looks for what is new."""
+_PRIVATE = frozenset({"lock", "claim", "heartbeat"})
+
+
+class Order(NamedTuple):
+    """Which worker to start."""
+
+    folder: str
+    """The experiment's absolute path where the supervisor is."""
+    id: str
+    device: str
+    token: int
+    log: str
+    """The run whose log gets what the worker prints."""
+    owner: str
+    """The digest of supervisor.json: the folder of that path is the experiment's only where it has the same."""
+    environment: Mapping[str, str]
+
+
+class News(NamedTuple):
+    """What a worker wrote since the last time, with names relative to the experiment's folder."""
+
+    code: int | None
+    """Its exit code; None while it lives."""
+    logs: list[tuple[str, int, bytes]]
+    """Name, offset, and what stands there from the offset on; whole lines while it lives."""
+    files: list[tuple[str, bytes]]
+    names: frozenset[str]
+    """Of all files there are."""
+    beats: frozenset[str]
+    """Runs that showed a sign of life."""
+
+
+def owner_of(folder: Path) -> str:
+    """A digest that tells this supervisor's folder from a copy of it; empty where there is none."""
+    try:
+        with os.fdopen(open_to_read(folder / "supervisor.json"), "rb") as file:
+            return hashlib.sha256(file.read(1 << 16)).hexdigest()
+    except OSError:
+        return ""
+
+
+class Runner:
+    """Holds a worker's pipe: when this process dies, the worker checkpoints and exits."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._scratch: Path | None = None
+        """Where the worker writes if the node doesn't see the experiment."""
+        self._sent: dict[str, tuple[int, ...]] = {}
+        """Of logs the size that was handed over, of files what tells their versions apart."""
+
+    def begin(self, order: Order, files: Mapping[str, bytes]) -> tuple[str, bool]:
+        """Start the worker; returns the node's name, and whether it sees the experiment. Raises `OSError`.
+
+        `files` are what a worker needs of the experiment, for a node that doesn't see it.
+        """
+        folder = Path(order.folder)
+        shared = bool(order.owner) and owner_of(folder) == order.owner
+        if not shared:
+            folder = self._scratch = Path(tempfile.mkdtemp(prefix="tui-attn-"))
+            (folder / order.log).mkdir(mode=0o700)
+            self._put(files)
+        what = [str(folder), order.device, order.id, str(order.token)]
+        output = open_to_write(folder / order.log / "worker.log", os.O_APPEND)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tui_attn.train.worker", *what],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=children.clean_environment(order.environment),
+            )
+        finally:
+            os.close(output)
+        return os.uname().nodename, shared
+
+    def feed(self, data: bytes, files: Mapping[str, bytes]) -> None:
+        """Put the `files` of the runs in `data` in place, then send that to the worker; a dead one's is dropped."""
+        if self._scratch is not None:
+            self._put(files)
+        with contextlib.suppress(OSError, ValueError):
+            self._stdin.write(data)
+            self._stdin.flush()
+
+    def finish(self) -> None:
+        """Close the pipe: the worker checkpoints and exits."""
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+
+    def signal(self, signum: int) -> None:
+        """Send the worker a signal, unless it is over."""
+        self._worker.send_signal(signum)
+
+    def news(self) -> News:
+        """Wait a moment, and return what is new. When the worker has ended, the scratch folder is removed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._worker.wait(_NEWS_SECONDS)
+        code = self._worker.poll()  # before the files are looked at: after an end nothing more is written
+        if self._scratch is None:
+            return News(code, [], [], frozenset(), frozenset())
+        names = frozenset(self._names(self._scratch))
+        # No checkpoint may be ahead of its log, and no log of the files that its events name.
+        checkpoints = [name for name in sorted(names) if name.split("/")[1:2] == ["checkpoints"]]
+        before = list(self._changed(checkpoints))
+        logs = [found for name in names if _is_log(name) and (found := self._appended(name, whole=code is None))]
+        after = list(self._changed(sorted(names - set(checkpoints))))
+        beats = frozenset(name.split("/")[0] for name in self._beaten())
+        if code is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        return News(code, logs, after + before, names, beats)
+
+    @property
+    def _worker(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the worker was not started")
+        return self._process
+
+    @property
+    def _stdin(self) -> BinaryIO:
+        return cast(BinaryIO, self._worker.stdin)
+
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        if self._scratch is None:
+            return
+        for name, data in files.items():
+            path = self._scratch / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(data)
+            self._sent[name] = (len(data),) if _is_log(name) else _version(path)
+
+    @staticmethod
+    def _names(root: Path) -> Iterator[str]:
+        for at, _, found in os.walk(root):
+            for name in found:
+                if name not in _PRIVATE and not name.startswith("."):
+                    yield str((Path(at) / name).relative_to(root))
+
+    def _changed(self, names: list[str]) -> Iterator[tuple[str, bytes]]:
+        """The files among `names` that are new or were replaced."""
+        for name in names:
+            path = cast(Path, self._scratch) / name
+            with contextlib.suppress(FileNotFoundError):
+                version = _version(path)
+                if "/" in name and not _is_log(name) and self._sent.get(name) != version:
+                    yield name, path.read_bytes()
+                    self._sent[name] = version
+
+    def _appended(self, name: str, *, whole: bool) -> tuple[str, int, bytes] | None:
+        path = cast(Path, self._scratch) / name
+        try:
+            size, begin = path.stat().st_size, self._sent.get(name, (0,))[0]
+            begin = min(begin, size)
+            with path.open("rb") as file:
+                file.seek(begin)
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        data = data[: data.rfind(b"\n") + 1] if whole else data
+        self._sent[name] = (begin + len(data),)
+        return (name, begin, data) if data else None
+
+    def _beaten(self) -> Iterator[str]:
+        for path in cast(Path, self._scratch).glob("*/heartbeat"):
+            name = f"{path.parent.name}/heartbeat"
+            with contextlib.suppress(FileNotFoundError):
+                version = _version(path)
+                if self._sent.get(name) != version:
+                    self._sent[name] = version
+                    yield name
+
+
+def _is_log(name: str) -> bool:
+    return name.endswith(("/events.jsonl", "/worker.log"))
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
