@@ -1,0 +1,154 @@
+"""Workers in actors of real Ray clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import environment
+from tests.ray_cluster import Cluster, cluster
+from tests.waiting import eventually
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+
+pytest.importorskip("ray", reason="Ray is not installed: nothing of --on ray is tested")
+
+CONFIG = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "100", "--batch-size", "32")
+CONFIG += ("--models", "base,se", "--epochs", "12")
+
+
+def program(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """What `tui-attn` did with `arguments`."""
+    command = [sys.executable, "-P", "-m", "tui_attn", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=500, check=False, env=env or environment(), cwd="/"
+    )
+
+
+def weights(runs: Path) -> dict[str, str]:
+    """Run -> the digest of its weights, in the newest experiment."""
+    said = json.loads(program("compare", "--json", "--runs-dir", runs).stdout)
+    return {run["run"]: run["weights_sha256"] for model in said["models"] for run in model["runs"]}
+
+
+def steps(folder: ExperimentDir) -> dict[str, list[int]]:
+    """Run -> the steps of its logged points."""
+    return {name: list(run.steps) for name, run in read_state(folder).state.runs.items()}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of the same experiment, trained here without a break."""
+    runs = tmp_path_factory.mktemp("reference")
+    assert program("--no-ui", *CONFIG, "--runs-dir", runs).returncode == 0
+    return runs
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path."""
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def start(ray: Cluster, runs: Path, *more: str) -> ExperimentDir:
+    """Start the experiment on the cluster."""
+    done = program("--detach", *CONFIG, *more, "--on", f"ray:{ray.address}", "--runs-dir", runs, env=ray.environment)
+    assert done.returncode == 0, done.stderr
+    return next(experiments(runs))
+
+
+def trained(folder: ExperimentDir, epochs: int) -> bool:
+    """Whether every run has ended that many epochs."""
+    runs = read_state(folder).state.runs
+    return len(runs) == 2 and all(len(run.epochs) >= epochs for run in runs.values())
+
+
+def ended(folder: ExperimentDir) -> bool:
+    """Whether the experiment is over."""
+    return read_state(folder).state.state in {"finished", "stopped", "failed"}
+
+
+def same(folder: ExperimentDir, reference: Path) -> None:
+    """Assert that nothing tells the experiment from the one that was trained here."""
+    eventually(lambda: ended(folder), "the end", seconds=400, interval=0.2)
+    assert read_state(folder).state.state == "finished"
+    assert weights(folder.path.parent) == weights(reference)
+    assert steps(folder) == steps(next(experiments(reference)))
+
+
+def test_a_cluster_of_its_own_gives_the_same_weights_and_ends_with_the_experiment(
+    tmp_path: Path, reference: Path
+) -> None:
+    env = {name: value for name, value in environment().items() if not name.startswith("RAY_")}
+    done = program("--no-ui", *CONFIG, "--on", "ray", "--runs-dir", tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    same(next(experiments(tmp_path)), reference)
+    eventually(lambda: not _of_ray(str(tmp_path)), "the end of the cluster")
+
+
+def _of_ray(runs: str) -> list[str]:
+    """Processes that the experiments in `runs` left."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if runs in words and "tui_attn" in words:
+            found.append(words)
+    return found
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can hide a folder from a node")
+def test_nodes_without_the_folder_lose_nothing_when_one_dies(tmp_path: Path, short: Path, reference: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    with cluster(short, nodes=1, port=26391, hidden=runs) as ray:
+        folder = start(ray, runs)
+        eventually(lambda: trained(folder, 2), "two epochs", seconds=300, interval=0.1)
+        ray.kill("n1")
+        ray.start("n2")
+        same(folder, reference)
+    reasons = [event["reason"] for event in _events(folder) if event["type"] == "run_restarted"]
+    assert reasons
+    assert all("Ray" in reason for reason in reasons)
+    assert not any(path.name.startswith(".tmp") for path in folder.path.rglob("*"))
+
+
+def _events(folder: ExperimentDir) -> list[dict[str, object]]:
+    return [json.loads(line) for line in folder.events.read_text().splitlines()]
+
+
+def test_a_killed_supervisor_and_a_frozen_head_cost_only_time(tmp_path: Path, short: Path, reference: Path) -> None:
+    with cluster(short, port=26393) as ray:
+        folder = start(ray, tmp_path)
+        eventually(lambda: trained(folder, 1), "an epoch", seconds=300, interval=0.1)
+        os.kill(json.loads(folder.supervisor.read_text())["pid"], signal.SIGKILL)
+        eventually(lambda: not _of_ray(str(tmp_path)), "the end of the workers", seconds=120)
+        done = program("resume", "--detach", "--runs-dir", tmp_path, env=ray.environment)
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: trained(folder, 2), "another epoch", seconds=300, interval=0.1)
+        ray.signal("head", signal.SIGSTOP)
+        assert program("stop", "--runs-dir", tmp_path, env=ray.environment).returncode == 0
+        eventually(lambda: ended(folder), "the stop", seconds=180, interval=0.2)
+        ray.signal("head", signal.SIGCONT)
+        done = program("resume", "--detach", "--runs-dir", tmp_path, env=ray.environment)
+        assert done.returncode == 0, done.stderr
+        same(folder, reference)
+
+
+def test_a_cluster_without_a_token_gets_no_orders(tmp_path: Path, short: Path) -> None:
+    with cluster(short, nodes=0, port=26395, token=False) as ray:
+        done = program("--no-ui", *CONFIG, "--on", f"ray:{ray.address}", "--runs-dir", tmp_path, env=ray.environment)
+    assert done.returncode == 3 or done.returncode == 1
+    assert "start it with RAY_AUTH_MODE=token" in " ".join(done.stdout.split())
