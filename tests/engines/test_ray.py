@@ -23,7 +23,7 @@ from tui_attn.experiment.follower import read_state
 pytest.importorskip("ray", reason="Ray is not installed: nothing of --on ray is tested")
 
 CONFIG = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "100", "--batch-size", "32")
-CONFIG += ("--models", "base,se", "--epochs", "12")
+CONFIG += ("--models", "base,se", "--epochs", "8")
 
 
 def program(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -82,6 +81,8 @@ def read_source(path: Path, *, follow_links: bool = True, called: str | None = N
 
 def sha256(source: bytes) -> str:
     """The digest that stands for a file, in hex."""
+    import hashlib  # loads OpenSSL, which takes longer than all of this module
+
     return hashlib.sha256(source).hexdigest()
 
 

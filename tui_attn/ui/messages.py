@@ -21,7 +21,7 @@ class OfExperiment(Message, bubble=False):
     """The `OpenExperiment`."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LogsAdvanced(OfExperiment, bubble=False):
     """The logs or the state of processes changed: the newest snapshot."""
 
@@ -32,7 +32,7 @@ class LogsAdvanced(OfExperiment, bubble=False):
         return isinstance(message, LogsAdvanced) and message.experiment is self.experiment
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DevicesRead(OfExperiment, bubble=False):
     """The load of the devices was measured."""
 
@@ -43,12 +43,12 @@ class DevicesRead(OfExperiment, bubble=False):
         return isinstance(message, DevicesRead) and message.experiment is self.experiment
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunSelected(Message):
     """Another run or model was selected, or other runs are hidden."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CommandSent(OfExperiment, bubble=False):
     """A command was appended to the control log."""
 
@@ -57,26 +57,26 @@ class CommandSent(OfExperiment, bubble=False):
     run: str | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SteeringFailed(OfExperiment, bubble=False):
     """A command could not be given; `reason` is one line and says what to do."""
 
     reason: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExperimentResumed(OfExperiment, bubble=False):
     """A new supervisor was started."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FeedFailed(OfExperiment, bubble=False):
     """Reading the logs failed unexpectedly; `failure` is the traceback."""
 
     failure: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class JobAdvanced(Message, bubble=False):
     """A job said something, or ended."""
 
@@ -92,7 +92,7 @@ class JobAdvanced(Message, bubble=False):
         return said or f"{self.name}: failed without a message (exit code {self.job.code})"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExperimentsListed(Message, bubble=False):
     """Experiments were read, or found to be gone; `complete` once all there are have been told."""
 
@@ -105,6 +105,6 @@ class ExperimentsListed(Message, bubble=False):
     """Folders to read in all."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExperimentChosen(Message):
     """The user opens the selected experiment."""
