@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from tests.processes import TAKE_SLOTS, python, run_python, said
 from tui_attn.engines.workers import Slot
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.supervision.process import _say_ready
 from tui_attn.supervision.scheduling import Speeds, make_slots, queue_order, share, share_by_speed
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.system import liveness
@@ -197,3 +200,9 @@ def test_the_speed_of_a_device_is_that_on_equal_models() -> None:
     assert speeds.seconds("b", "se", 1) > speeds.seconds("a", "se", 1)
     assert speeds.seconds("c", "se", 2) == pytest.approx(2 * speeds.seconds("c", "se", 1))
     assert Speeds([]).seconds("a", "base", 1) == 1
+
+
+def test_supervisor_json_names_the_process(tmp_path: Path) -> None:
+    _say_ready(ExperimentDir(tmp_path))
+    said = json.loads((tmp_path / "supervisor.json").read_text())
+    assert (said["pid"], said["identity"]["pid"]) == (os.getpid(), os.getpid())

@@ -102,7 +102,8 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
 
 
 def _say_ready(folder: ExperimentDir) -> None:
-    data = {"identity": liveness.identity().to_json(), "ready": True, "t": time.time()}
+    identity = liveness.identity()
+    data = {"pid": identity.pid, "identity": identity.to_json(), "ready": True, "t": time.time()}
     files.write_atomically(folder.supervisor, json.dumps(data).encode() + b"\n")
 
 
