@@ -22,8 +22,8 @@ from tui_attn.experiment.follower import read_state
 
 pytest.importorskip("ray", reason="Ray is not installed: nothing of --on ray is tested")
 
-CONFIG = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "100", "--batch-size", "32")
-CONFIG += ("--models", "base,se", "--epochs", "8")
+CONFIG = ["--dataset", "synthetic", "--train-limit", "256", "--test-limit", "100", "--batch-size", "32"]
+CONFIG += ["--models", "base,se", "--epochs", "8"]
 
 
 def program(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def weights(runs: Path) -> dict[str, str]:
     return {run["run"]: run["weights_sha256"] for model in said["models"] for run in model["runs"]}
 
 
-def steps(folder: ExperimentDir) -> dict[str, list[int]]:
+def steps(folder: ExperimentDir) -> dict[str, list[float]]:
     """Run -> the steps of its logged points."""
     return {name: list(run.steps) for name, run in read_state(folder).state.runs.items()}
 
@@ -121,7 +121,7 @@ def test_nodes_without_the_folder_lose_nothing_when_one_dies(tmp_path: Path, sho
         same(folder, reference)
     reasons = [event["reason"] for event in _events(folder) if event["type"] == "run_restarted"]
     assert reasons
-    assert all("Ray" in reason for reason in reasons)
+    assert all("Ray" in str(reason) for reason in reasons)
     assert not any(path.name.startswith(".tmp") for path in folder.path.rglob("*"))
 
 

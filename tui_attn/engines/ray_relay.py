@@ -76,7 +76,8 @@ class Relay:
         self._answers = answers
         self._manifest = folder.manifest_data()
         self._remotes: dict[int, _Remote] = {}
-        self._actor_class = ray.remote(concurrency_groups={"orders": 1, "news": 1})(Runner)
+        remote: Any = ray.remote
+        self._actor_class = remote(concurrency_groups={"orders": 1, "news": 1})(Runner)
 
     # ---- orders
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from tui_attn.engines.workers import CANNOT_WORK, Slot, new_token
+from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
@@ -23,15 +23,18 @@ _SILENT = 15.0
 """Seconds after which a relay that says nothing hangs."""
 
 
-class RayWorker:
+class RayWorker(Worker):
     """A worker in an actor of a Ray cluster."""
+
+    engine = "ray"
+    gives_back = True
 
     def __init__(self, relay: _RelayProcess, slot: Slot, log: RunDir) -> None:
         self.slot = slot
         self.held: list[str] = []
         self.token = new_token()
-        self.waits: str | None = None
-        """Why it has not begun yet."""
+        self.job: str | None = f"{self.token:012x}"[:6]
+        self.waits: str | None = "Ray has not placed it yet"
         self._relay, self._log = relay, log
         self._code: int | None = None
         self._excuse: str | None = None
@@ -150,8 +153,10 @@ class _RelayProcess:
             self._process.kill()
 
 
-class RayLauncher:
+class RayLauncher(Launcher):
     """Starts workers in actors of a Ray cluster, by way of one relay."""
+
+    single = True
 
     def __init__(self, folder: ExperimentDir, address: str | None) -> None:
         """Raises `RunsError`."""
