@@ -156,7 +156,7 @@ class Relay:
             try:
                 self._hear(remote, self._ray.get(answer))
             except self._ray.exceptions.RayActorError as error:
-                memory = "memory" in str(error).casefold()
+                memory = "low on memory" in str(error).casefold()
                 self._end(remote, -signal.SIGKILL, None if memory else "its Ray actor or its node was lost")
             except self._ray.exceptions.RayError as error:  # what the actor itself raised
                 self._end(remote, 1, f"its node could not start it: {_one_line(error)}")
