@@ -30,7 +30,7 @@ def test_each_wrong_entry_has_its_own_reason_without_naming_its_option() -> None
         "models": "is empty: choose at least one, as in base,se ('tui-attn models' lists them)",
         "jobs": "must be a whole number from 1 to 256, not 0",
         "name": "holds control characters (␛[2J): use printable text",
-        "device": "unknown device 'tpu': use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
+        "device": "unknown device 'tpu': use auto, all, cpu, mps, cuda, or a list such as cuda:0,cuda:1",
     }
     with pytest.raises(ConfigError, match="--models: is empty"):
         draft.config()
