@@ -172,6 +172,10 @@ def test_rounding_alone_is_no_pattern_between_classes() -> None:
     [facts] = heatmap_facts({"static1/by_class": rounded}, {"static1/by_class": same})
     assert facts.classes.change == "similar"
     assert facts.classes.strength == 0
+    noise = {"static1/by_class": rounded, "static1/within": np.full((10, 32), 1e-9, np.float32)}
+    [facts] = heatmap_facts(noise)
+    assert facts.between is not None
+    assert facts.between.max() == 0
 
 
 def test_without_the_untrained_network_nothing_is_learned() -> None:

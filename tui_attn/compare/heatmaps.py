@@ -278,7 +278,16 @@ def _between(layer: str, arrays: Arrays) -> Matrix | None:
         return None
     images = _images(arrays, len(by_class))
     found = between_classes(by_class.astype("float64"), within.astype("float64"), images)
+    constant = (within.max(axis=0) <= 1e-6 * abs(by_class).max()) & (_widest(by_class) <= 1e-6 * abs(by_class).max())
+    found[constant] = 0  # what is left is rounding
     return found if math.isfinite(found.sum()) else None
+
+
+def _widest(by_class: NDArray[Any]) -> NDArray[Any]:
+    """[C], how far the classes' means are apart, at most."""
+    spread = by_class.max(axis=0) - by_class.min(axis=0)
+    widest: NDArray[Any] = spread.reshape(len(spread), -1).max(axis=1)
+    return widest
 
 
 def _saturated(layer: str, arrays: Arrays) -> tuple[float, float] | None:
@@ -323,7 +332,7 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
     words_of = {
         "stronger": f"learned, stronger than before training{twin}",
         "as with random labels": "stronger than before training, but not than with random labels, don't interpret",
-        "new": "absent before training, so that only a twin trained on random labels (--twin labels) tells if learned",
+        "new": "absent before training, so that only the same training on random labels would tell if it was learned",
         "flattened": "flattened by training",
         "similar": "no clearer than before training, don't interpret",
     }

@@ -94,7 +94,7 @@ def differences_picture(summary: Summary) -> Picture | None:
         each = ", each by itself for controls" if any(not versus.decides for _, versus in shown) else ""
         caption = f"Differences from {BASE} by seed (small), their mean and interval: all hold at once in 95 %{each}."
     else:
-        caption = f"Differences from {BASE}. With one seed there is no interval: another seed would move them."
+        caption = f"Differences from {BASE}. There is no interval before the first look, nor with one seed."
     alt = ", ".join(f"{model} {100 * versus.delta:+.2f} points" for model, versus in shown)
     return picture("differences", f"Differences from {BASE}: {alt}.", caption, draw, height=0.9 + 0.55 * len(shown))
 
