@@ -105,7 +105,7 @@ def test_a_stopped_experiment_continues_on_another_gpu_of_the_model_and_not_sile
 def test_runs_of_a_gpu_that_fails_go_on_and_come_to_the_same_bits(program: Program, tmp_path: Path, once: bool) -> None:
     """A sticky error of one process costs a restart; a GPU at which every process fails is avoided."""
     marker = str(tmp_path / "failed") if once else None
-    failure = Failure("sticky", after=1500 if once else 50, device=1, marker=marker)
+    failure = Failure("sticky", after=100 if once else 50, device=1, marker=marker)
     start = ("--no-ui", *SMALL, "--models", "base", "--seeds", "2", "--epochs", "2", "--device", "all")
     digests = []
     for settings in (Settings(machine(2), failure=failure), Settings(machine(2))):

@@ -130,6 +130,9 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
         return f"GPU-{handle}"
 
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+        return ["GPU-0", "GPU-1"].index(uuid)
+
     def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
         return b"NVIDIA H200"
 
@@ -175,6 +178,15 @@ def test_only_the_gpus_that_train_are_shown(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     (only,) = reader(["cuda:0"])().gpus
     assert only.utilisation is None, "the machine's second GPU, which is CUDA's first"
+
+
+def test_the_gpu_of_an_experiment_is_shown_whatever_this_shell_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml("pynvml"))
+    for variable in ("1", ""):  # here cuda:0 is another GPU, or none
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+        (only,) = reader(["cuda:0"], {"cuda:0": "GPU-0"})().gpus
+        assert (only.index, only.utilisation) == (0, 0.75)
+    assert reader(["cuda:0"], {"cuda:0": "GPU-gone"})().gpus == ()
 
 
 @pytest.mark.parametrize(
