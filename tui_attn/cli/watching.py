@@ -56,6 +56,13 @@ def _elsewhere(device: str | None, mix: bool) -> Elsewhere | None:
     return Elsewhere(None if device is None else BY_NAME["device"].parse(device), mix)
 
 
+def _only_for_experiments(given: dict[str, object]) -> None:
+    """Refuse options that a study wouldn't obey. Raises `ConfigError`."""
+    for name, value in given.items():
+        if value:
+            raise ConfigError("continues a single experiment elsewhere, not a whole study: leave it out", name)
+
+
 def full_screen() -> bool:
     """Whether a dashboard can be shown: a terminal on both ends that can do more than print."""
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -225,6 +232,7 @@ def resume(
 
         if dry_run:
             raise ConfigError("shows one experiment: name one, or leave the option out", "dry-run")
+        _only_for_experiments({"device": device, "mix-devices": mix_devices, "data-dir": data_dir, "on": on})
         return resume_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach)
     folder = find_experiment(runs_dir, experiment)
     if dry_run:
