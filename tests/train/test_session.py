@@ -258,7 +258,7 @@ def test_a_checkpoint_holds_plain_types_only(tmp_path: Path) -> None:
     made.session("se-s0").train_epoch(never)
     made.session("se-s0").suspend()
     skipped: list[str] = []
-    ((_, state),) = checkpoint.newest_first(experiment.run("se-s0").checkpoints, skipped)
+    _, state = next(checkpoint.newest_first(experiment.run("se-s0").checkpoints, skipped))
     assert skipped == []
     assert state["progress"]["epoch"] == 1
 

@@ -180,16 +180,16 @@ class GraphedSteps:
         self._restore(saved, streams)
         try:
             self._capture(keys)
+            self._restore(saved, streams)
+            made = []
+            for key in keys:
+                graph, found = self._graphs[key]
+                graph.replay()
+                made.append(found.clone())
         except Exception as error:  # whatever the libraries or a custom model raise: steps do without graphs
             torch.cuda.synchronize(self._device)  # raises where the device itself has failed
             text = safe_text((str(error).strip().splitlines() or [""])[0], one_line=True)
             return f"capturing them failed: {type(error).__name__}: {text[:200]}"
-        self._restore(saved, streams)
-        made = []
-        for key in keys:
-            graph, found = self._graphs[key]
-            graph.replay()
-            made.append(found.clone())
         same = _same_bits([torch.cat(made, dim=1), *self._copied()], [expected, *wanted])
         return None if same else "as graphs they don't give the same bits on this device"
 
