@@ -17,7 +17,7 @@ MISTAKES = {
     "misspelt model": (["--models", "base,sse"], "did you mean 'se'"),
     "no model": (["--models", ","], "--models: is empty"),
     "unknown data set": (["--dataset", "fashion"], "did you mean 'fashion-mnist'"),
-    "unknown device": (["--device", "tpu"], "use auto, cpu, mps, cuda"),
+    "unknown device": (["--device", "tpu"], "use auto, all, cpu, mps, cuda"),
     "a GPU that isn't there": (["--device", "cuda:7"], "--device: "),
     "zero epochs": (["--epochs", "0"], "--epochs: must be a whole number from 1"),
     "epochs x": (["--epochs", "x"], "--epochs"),
@@ -38,7 +38,7 @@ MISTAKES = {
     "blanks for commas": (["--models", "base se"], "separate names with commas"),
     "a path for a data set": (["--dataset", "./flowers"], "a folder of images is written folder:./flowers"),
     "an address for a data set": (["--dataset", "https://a.b/c.zip"], "choose from fashion-mnist"),
-    "a number of the GPU": (["--device", "0"], "use auto, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
+    "a number of the GPU": (["--device", "0"], "use auto, all, cpu, mps, cuda, or a list such as cuda:0,cuda:1"),
     "a GPU in capitals": (["--device", "GPU:7"], "--device: "),
     "nothing for a path": (["--runs-dir="], "--runs-dir: is empty"),
     "nothing for the file": (["--config="], "--config: is empty"),
@@ -143,7 +143,7 @@ def test_help_on_a_terminal_of_zero_columns(program: Program) -> None:
             shown += part
     os.close(terminal)
     assert process.wait() == 0
-    assert b"List the experiments, newest first." in shown
+    assert b"List the experiments and studies, newest first." in shown
 
 
 def test_an_empty_home_is_not_the_root_folder(program: Program) -> None:

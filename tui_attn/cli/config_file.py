@@ -125,7 +125,7 @@ def _parsed(text: str, subject: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{subject} is no valid TOML: {safe_text(error, one_line=True)[:200]}") from None
     except ValueError:
-        raise ConfigError(f"{subject} can't be read: it has a number of more than 4,300 digits") from None
+        raise ConfigError(f"{subject} is no valid TOML: it has a number of more than 4,300 digits") from None
 
 
 def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
