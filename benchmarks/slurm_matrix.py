@@ -214,10 +214,10 @@ def torment(lab: Lab, kind: str, kills: int, expected: dict[str, Reference]) -> 
     deadline = time.monotonic() + SECONDS
     while supervisor_alive(folder) and time.monotonic() < deadline:
         time.sleep(0.2)
-    wrong = violations(folder, expected)
-    deadline = time.monotonic() + 30
-    while (left := lab.slurm.jobs()) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while ((left := lab.slurm.jobs()) or processes(folder.path)) and time.monotonic() < deadline:
         time.sleep(0.5)
+    wrong = violations(folder, expected)
     wrong += [f"left in squeue: {left}"] if left else []
     wrong += [f"processes left: {found}"] if (found := processes(folder.path)) else []
     return done, wrong
