@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_attn.cli.option_types import BY_NAME
 from tui_attn.experiment.config import OPTIONS
+from tui_attn.experiment.engine_spec import check_slurm
 from tui_attn.experiment.options import ConfigError, Option, shown, suggest
 from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_read
@@ -23,6 +24,8 @@ KEYS = "keys"
 """A table: ids of bindings -> keys."""
 NOTIFY = "notify"
 """A table: where notices are sent."""
+SLURM = "slurm"
+"""A table: what `--on slurm` asks for where it doesn't say."""
 STUDIES = ("sweep", "curve")
 """Tables: what the studies of these kinds vary."""
 _LARGEST = 1 << 20
@@ -38,6 +41,8 @@ class FileSettings:
     values: dict[str, Any] = field(default_factory=dict)
     """By the names of `SETTINGS`, checked."""
     keymap: dict[str, str] = field(default_factory=dict)
+    slurm: dict[str, str] = field(default_factory=dict)
+    """By the keys of `--on slurm`."""
     notify: NotifySettings | None = None
     """Where notices are sent; None where the file does not say."""
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -86,7 +91,7 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         found.problems.append(str(error))
         return found
     found.lines = _lines(text)
-    keys, notify = table.pop(KEYS, {}), table.pop(NOTIFY, None)
+    keys, notify, slurm = table.pop(KEYS, {}), table.pop(NOTIFY, None), table.pop(SLURM, {})
     for kind in STUDIES:
         if kind in table:
             _take_study(found, subject, kind, table.pop(kind))
@@ -94,6 +99,7 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         _take(found, subject, key, value)
     if keys != {}:
         _take_keys(found, subject, keys)
+    _take_slurm(found, subject, slurm)
     if notify is not None:
         _take_notify(found, subject, notify)
     return found
@@ -134,7 +140,7 @@ def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
     option = BY_NAME.get(name)
     if option is None:
         what = "table" if isinstance(value, dict) else "key"
-        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY, *STUDIES], lister="tui-attn config")
+        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY, SLURM, *STUDIES], lister="tui-attn config")
         found.problems.append(f"{subject} has an unknown {what} '{shown(key)}': {hint}")
         return
     if name in found.values:
@@ -169,6 +175,17 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
     except ConfigError as error:
         found.problems.append(f"{subject}: {error}")
         found.keymap = {}
+
+
+def _take_slurm(found: FileSettings, subject: str, table: Any) -> None:
+    if not isinstance(table, dict):
+        found.problems.append(f'{subject}: [slurm] must be a table, such as [slurm] and below it partition = "gpu"')
+        return
+    for key, value in table.items():
+        try:
+            found.slurm[key] = check_slurm(key, value)
+        except ConfigError as error:
+            found.problems.append(f"{_place(found, subject, f'{SLURM}.{key}')}{SLURM}.{shown(key)}: {error}")
 
 
 def _take_notify(found: FileSettings, subject: str, table: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError, Option, Switch, shown
 from tui_attn.system import console
 from tui_attn.ui.options import UI_OPTIONS, UiOptions
@@ -82,6 +83,14 @@ def user_path(context: typer.Context, param: typer.CallbackParam, value: Path | 
     return expanded(value, str(param.name).replace("_", "-"))
 
 
+def engine(context: typer.Context, on: str) -> str:
+    """A value of `--on` with what the configuration file asks of SLURM where it doesn't say. Raises `ConfigError`."""
+    try:
+        return str(EngineSpec.parse(on).with_defaults(file_settings(context).slurm))
+    except ConfigError as error:
+        raise ConfigError(error.reason, "on") from None
+
+
 def before_command(context: typer.Context) -> None:
     """Check what stands before a command. Raises `ConfigError`.
 
@@ -132,5 +141,10 @@ def ui_options(context: typer.Context) -> UiOptions:
     values["theme"] = values["theme"] or remembered_theme()
     runs_dir = {"runs_dir": found.values["runs-dir"]} if "runs-dir" in found.values else {}
     return UiOptions(
-        **values, keymap=found.keymap, theme_said_by=by, usual=found.experiment() | runs_dir, notify=found.notify
+        **values,
+        keymap=found.keymap,
+        slurm=found.slurm,
+        theme_said_by=by,
+        usual=found.experiment() | runs_dir,
+        notify=found.notify,
     )

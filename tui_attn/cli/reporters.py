@@ -19,6 +19,7 @@ from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState, RunState
+from tui_attn.experiment.run_state import waiting_words
 from tui_attn.system.console import say
 from tui_attn.system.text import duration, percent, safe_text
 
@@ -143,7 +144,8 @@ class LiveReporter:
         for run in shown[:room]:
             table.add_row(*(Text(safe_text(cell, one_line=True)) for cell in _row(run)))
         counts = "  ".join(f"{count} {name}" for name, count in now.counts().items())
-        table.caption = Text(counts + "   Ctrl+C stops and keeps what there is")
+        waits = safe_text(waiting_words(now.runs.values()), one_line=True)
+        table.caption = Text(counts + (f"   {waits}" if waits else "") + "   Ctrl+C stops and keeps what there is")
         return table
 
     def close(self, follower: Follower) -> None:

@@ -201,6 +201,8 @@ def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
         elif entry.state == "lost":
             again = command_line("resume", runs_dir.absolute() / entry.id)
             say(f"{entry.id} was interrupted: '{again}' continues it")
+        elif entry.waits:
+            say(f"{entry.id}: {entry.finished} of {entry.runs} · {entry.waits}")
         for trouble in entry.troubles:
             complain(f"{entry.id}/{trouble}")
     if as_json:
@@ -232,6 +234,7 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
         and {"model": best.model, "delta": best.delta, "pairs": best.seeds, "verdict": best.verdict},
         "created": entry.created,
         "seconds": entry.seconds,
+        "waits": entry.waits or None,
         "troubles": list(entry.troubles),
         "study": entry.study or None,
     }

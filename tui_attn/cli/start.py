@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperOption
 
 from tui_attn import __version__
-from tui_attn.cli.context import before_command, file_settings
+from tui_attn.cli.context import before_command, engine, file_settings
 from tui_attn.cli.watching import Interruptible, interruptible, show, show_preview
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.experiment.options import SHOW
@@ -70,7 +70,8 @@ def begin(context: typer.Context) -> int | None:
 def configuration(context: typer.Context) -> ExperimentConfig:
     """The experiment that the command line and the file ask for. Raises `ConfigError`."""
     values = {each.field: context.params[each.field] for each in OPTIONS}
-    return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"])})
+    on = engine(context, values["on"])
+    return ExperimentConfig(**values | {"data_dir": absolute(values["data_dir"]), "on": on})
 
 
 def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_attn.cli.app import WATCH, command
-from tui_attn.cli.context import file_settings, ui_options, user_path
+from tui_attn.cli.context import engine, file_settings, ui_options, user_path
 from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.experiment.options import ConfigError
@@ -247,7 +247,7 @@ def resume(
                     folder,
                     trust_code=trust_code,
                     data_dir=data_dir,
-                    on=on,
+                    on=None if on is None else engine(context, on),
                     elsewhere=_elsewhere(device, mix_devices),
                     progress=progress,
                     tell=console.say,
@@ -313,7 +313,7 @@ def extend(
                 number,
                 trust_code=trust_code,
                 data_dir=data_dir,
-                on=on,
+                on=None if on is None else engine(context, on),
                 elsewhere=_elsewhere(device, mix_devices),
                 progress=progress,
                 tell=console.say,

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
 from tui_attn.engines.squeue import Command, Queue, poll_interval
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, new_token, remote_environment
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write
@@ -191,7 +192,7 @@ class SlurmLauncher(Launcher):
         manifest = folder.manifest_data()
         self._folder, self._spec, self._manifest = folder, spec, manifest
         self.single = manifest.config.jobs is None
-        self.workers = min(MOST_JOBS, len(manifest.config.models) * manifest.config.seeds)
+        self.workers = most_jobs(manifest.config)
         self.queue = Queue(poll_interval(spec.slurm.get("poll")))
         self._workers: list[SlurmWorker] = []
         self._unsubmitted: list[SlurmWorker] = []
@@ -255,7 +256,8 @@ class SlurmLauncher(Launcher):
             with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
                 file.write(os.fsencode(job_script(self._folder, self._manifest.threads, workers)))
             path = str(workers[0].mailbox.path.resolve() / script.name)
-            self._submitting = Command(*sbatch_words(self._spec, self._folder, workers), path), workers
+            words = sbatch_words(self._spec, self._folder.id, workers[0].name, len(workers))
+            self._submitting = Command(*words, path), workers
         except OSError as error:
             for worker in workers:
                 worker.refused(f"sbatch can't be run: {error.strerror}")
@@ -296,11 +298,21 @@ def job_name(folder: ExperimentDir, token: int) -> str:
     return f"{folder.id[:40]}.{token:012x}"
 
 
-def sbatch_words(spec: EngineSpec, folder: ExperimentDir, workers: Sequence[SlurmWorker]) -> list[str]:
-    """The sbatch command for alike workers, but for the script. Only known options reach it."""
+def most_jobs(config: ExperimentConfig) -> int:
+    """How many jobs there are at once without `--jobs`: one a run, up to a limit."""
+    return min(MOST_JOBS, len(config.models) * config.seeds)
+
+
+def preview(spec: EngineSpec) -> str:
+    """The command that submits a job, for people."""
+    return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
+
+
+def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
+    """The sbatch command for `count` alike workers, but for the script. Only known options reach it."""
     options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
     notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
-    array = [f"--array=0-{len(workers) - 1}"] if len(workers) > 1 else []
+    array = [f"--array=0-{count - 1}"] if count > 1 else []
     return [
         "sbatch",
         "--parsable",
@@ -312,8 +324,8 @@ def sbatch_words(spec: EngineSpec, folder: ExperimentDir, workers: Sequence[Slur
         "--output=/dev/null",
         "--export=ALL",
         f"--signal=B:TERM@{notice}",
-        f"--job-name={workers[0].name}",
-        f"--comment=tui-attn {folder.id}",
+        f"--job-name={name}",
+        f"--comment=tui-attn {experiment}",
         *array,
         *options,
     ]

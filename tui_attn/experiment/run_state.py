@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,6 +154,24 @@ class RunState:
         """Whether it is over, one way or the other."""
         return self.state in RUN_ENDED
 
+    @property
+    def place(self) -> str:
+        """Where it is: host, the scheduler's job, and the how-manieth start; empty for a local run's first."""
+        starts = f"start {self.attempt}" if self.attempt > 1 else ""
+        host = str(self.about.get("host", "")) if self.job is not None and self.waits is None else ""
+        return " · ".join(text for text in (host, self.job or "", starts) if text)
+
     def traceback_since(self, t: float) -> str | None:
         """The traceback of an end that the run's worker recorded at `t` (unix seconds) or later."""
         return self.last_words[1] if self.last_words[0] >= t else None
+
+
+def waiting_words(runs: Iterable[RunState]) -> str:
+    """How many runs a scheduler has wait, and why most of them do, as in `9 wait for SLURM: Priority`; else empty."""
+    waiting = [run for run in runs if run.waits is not None and run.state == "queued"]
+    if not waiting:
+        return ""
+    reason = Counter(run.waits for run in waiting).most_common(1)[0][0]
+    engines = {(run.job or "").partition(" ")[0] for run in waiting} - {""}
+    engine = "".join(engines).upper() if len(engines) == 1 else "a scheduler"
+    return f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for {engine}: {reason}"

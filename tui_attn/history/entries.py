@@ -24,6 +24,7 @@ from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.run_state import waiting_words
 from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.history import organize
 from tui_attn.history.tail_summary import summarise_tail
@@ -68,6 +69,8 @@ class Entry:
     """Why it can't be read."""
     troubles: tuple[str, ...] = ()
     """Which of its logs can't be read, and why."""
+    waits: str = ""
+    """How many of its runs wait for a scheduler, and why."""
     study: str = ""
     """Of a study, which stands for its experiments: `sweep` or `curve`."""
 
@@ -223,6 +226,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
         best=None if pairing is None else pairing.without_verdict(),
         seconds=_seconds(found, supervised=supervised),
+        waits=safe_text(waiting_words(found.runs.values()), one_line=True) if supervised else "",
         troubles=troubles,
     )
     return entry, pairing
@@ -317,7 +321,7 @@ def _cache_file(runs_dir: Path) -> Path | None:
 
 _FIELDS = tuple(field.name for field in fields(Entry))
 _KINDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (str, ("id", "state", "name", "dataset", "facts", "reason", "study")),
+    (str, ("id", "state", "name", "dataset", "facts", "reason", "waits", "study")),
     (int, ("seeds", "epochs", "finished", "runs")),
     (float, ("created",)),
     ((float, type(None)), ("accuracy", "seconds")),
@@ -349,7 +353,7 @@ def from_json(data: Any) -> Entry:
 
 def _showable(entry: Entry) -> bool:
     """Whether texts and numbers are valid: a cache file may hold anything."""
-    texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, *entry.models]
+    texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, entry.waits, *entry.models]
     texts += entry.troubles
     numbers = [entry.created, entry.accuracy or 0.0, entry.seconds or 0.0, entry.seeds, entry.epochs, entry.runs]
     if entry.best is not None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui_attn.engines import slurm
+from tui_attn.engines.mailbox import mailboxes
 from tui_attn.experiment import event_log, writing
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
@@ -191,6 +193,8 @@ def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep)
     Every process is known by a lock that it holds, so that no other can be hit. Raises `LaunchError`.
     """
     check_owner(folder)
+    for mailbox in mailboxes(folder):
+        slurm.dismiss(mailbox)
     for signum, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         deadline = time.monotonic() + seconds
         signalled: set[int | None] = set()

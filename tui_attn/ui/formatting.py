@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import elapsed_seconds, experiment_eta
+from tui_attn.experiment.run_state import waiting_words
 from tui_attn.system.text import duration, percent, safe_text
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def remark(view: RunView) -> str | None:
     if view.shown == "failed":
         reason = safe_text(run.reason or "no reason was recorded", one_line=True)
         return f"{reason} · enter: why"
+    if view.shown == "queued" and run.waits is not None:
+        return safe_text(f"{run.job or 'not submitted'}: {run.waits}", one_line=True)
     if view.shown == "lost":
         at = f"checkpoint: epoch {run.checkpoint[1]}" if run.checkpoint else "no checkpoint yet"
         return f"no live process · {at}"
@@ -147,7 +150,10 @@ def counts_text(runs: Mapping[str, RunView]) -> str:
     for view in runs.values():
         found[view.shown] = found.get(view.shown, 0) + 1
     order = ("failed", "lost", "stalled", "running", "starting", "paused", "queued", "finished", "stopped", "skipped")
-    return " · ".join(f"{found[state]} {state}" for state in order if state in found)
+    words = [f"{found[state]} {state}" for state in order if state in found]
+    if waits := waiting_words(view.state for view in runs.values() if view.shown == "queued"):
+        words.append(safe_text(waits, one_line=True))
+    return " · ".join(words)
 
 
 def reading(snapshot: Snapshot) -> str:

@@ -307,7 +307,9 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
                 self._rows[next(iter(reasons))].control.focus()
             return
         self._wrong = ""
-        self._attempt = Attempt(self.state.config(), self._runs_dir, notify=app_of(self).options.notify)
+        config, options = self.state.config(), app_of(self).options
+        config = replace(config, on=str(config.engine.with_defaults(options.slurm)))
+        self._attempt = Attempt(config, self._runs_dir, notify=options.notify)
         self._say("starting …")
         self._run(self._attempt, self.state.plan())
         self._renew()

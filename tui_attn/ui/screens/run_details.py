@@ -102,6 +102,8 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
         ("attention", _NO_ATTENTION if not info_of(run.model) and run.epochs and not run.probes else ""),
         ("parameters", f"{about['parameters']:,}" if "parameters" in about else ""),
         ("device", f"{run.device or '–'}, {about.get('precision', '–')}, {about.get('threads', '–')} threads"),
+        ("where", run.place),
+        ("waits", run.waits if run.waits and view.shown == "queued" else ""),
         ("epoch", f"{run.epoch} of {about.get('epochs', '–')}, step {run.step:,}"),
         ("train", _pair(last.train_loss, last.train_accuracy) if last else ""),
         ("test", _pair(last.test_loss, last.test_accuracy) if last else ""),
