@@ -336,3 +336,29 @@ def test_what_an_inbox_leaves_in_a_workers_hands() -> None:
 )
 def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
     assert slurm._seconds(limit) == seconds
+
+
+# ---- before anything is submitted
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        ("sbatch: Job 7 to start at 2026-11-29T22:00:00 using 1 processors on nodes n1 in partition main\n", 0, None),
+        ("allocation failure: Invalid partition name specified\n", 1, "Invalid partition name specified"),
+        ("allocation failure: Unable to contact slurm controller (connect failure)\n", 1, None),
+    ],
+)
+def test_what_slurm_would_refuse_is_known_before_anything_exists(
+    fake: Slurm, text: str, code: int, reason: str | None
+) -> None:
+    fake.says("sbatch", text, code)
+    assert slurm.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
+    ((*_, test_only, wrap),) = fake.asked("sbatch")
+    assert (test_only, wrap) == ("--test-only", "--wrap=true")
+
+
+def test_a_controller_that_does_not_answer_keeps_no_start_waiting(fake: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "TEST_WITHIN", 0.1)
+    fake.freeze("sbatch")
+    assert slurm.refusal(EngineSpec("slurm")) is None

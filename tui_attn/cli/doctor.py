@@ -14,8 +14,12 @@ from pathlib import Path
 
 from tui_attn import __version__, data
 from tui_attn.cli.output import print_line
+from tui_attn.engines import node_check
+from tui_attn.engines.slurm import refusal
 from tui_attn.engines.workers import worker_environment
-from tui_attn.launch import choosing, devices
+from tui_attn.experiment.engine_spec import EngineSpec
+from tui_attn.experiment.options import ConfigError
+from tui_attn.launch import choosing, devices, placement
 from tui_attn.system import children
 from tui_attn.system.children import clean_environment
 from tui_attn.system.text import safe_text, size
@@ -35,13 +39,14 @@ class Finding:
     remedy: str | None = None
 
 
-def report(runs_dir: Path, device: str | None = None, *, as_json: bool) -> int:
-    """Print what was found; 1 when something keeps training from working, else 0.
+def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_json: bool) -> int:
+    """Print what was found here and on the hosts of an engine; 1 when something keeps training from working, else 0.
 
     With `device` the lab's models are trained a little there. Raises `ConfigError` for one that isn't here.
     """
     chosen = () if device is None else choosing.choose(device, devices.probe(), mix=True)
-    findings = [*examine(runs_dir), *(found for name in chosen for found in trained(name))]
+    trials = [found for name in chosen for found in trained(name)]
+    findings = [*examine(runs_dir), *examine_engine(spec, runs_dir), *trials]
     if as_json:
         print_line(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -65,6 +70,56 @@ def examine(runs_dir: Path) -> Iterator[Finding]:
     yield _terminal(dict(os.environ), sys.stdout.isatty(), shutil.get_terminal_size())
     yield _disk(runs_dir)
     yield _logout()
+
+
+def examine_engine(spec: EngineSpec, runs_dir: Path) -> Iterator[Finding]:
+    """Whether an engine takes work, and whether its hosts see what they need."""
+    if spec.here:
+        return
+    try:
+        placement.check(spec)
+    except ConfigError as error:
+        yield Finding(spec.engine, "problem", error.reason)
+        return
+    if spec.engine == "slurm":
+        yield Finding("SLURM", "ok", _ask("sbatch", "--version") or "sbatch is here")
+        if reason := refusal(spec):
+            yield Finding("SLURM", "problem", f"would refuse the jobs: {reason}", "change what --on slurm asks for")
+            return
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for name, front, shell in node_check.fronts(spec):
+            yield from _node(node_check.ask(front, name, runs_dir, _data_roots(), shell=shell), runs_dir)
+    except OSError as error:
+        yield Finding("node", "problem", f"{runs_dir} can't be written: {error.strerror}", "choose another --runs-dir")
+
+
+def _node(node: node_check.NodeReport, runs_dir: Path) -> Iterator[Finding]:
+    if node.problem is not None:
+        yield Finding(
+            "node", "problem", f"{node.host}: {node.problem}", "it needs tui-attn and the folder at the same paths"
+        )
+        return
+    if not node.sees_folder:
+        yield Finding("node", "problem", f"{node.host} doesn't see {runs_dir}", "put it on a shared file system")
+    elif node.torch is None:
+        yield Finding("node", "problem", f"{node.host} has no torch", "pip install torch torchvision")
+    else:
+        yield Finding("node", "ok", f"{node.host} sees {runs_dir}, torch {node.torch}")
+    for path in node.missing_data:
+        yield Finding("node", "problem", f"{node.host} doesn't see the data in {path}", "use a shared --data-dir")
+    if node.sees_folder and not node.sees_lock:
+        yield Finding("locks", "warning", f"don't reach {node.host}: runs are told apart by tokens instead")
+    if abs(node.skew) > node_check.SKEW:
+        yield Finding("clock", "warning", f"{node.host} is {node.skew:+.0f} s off: times in logs are off by as much")
+
+
+def _data_roots() -> list[Path]:
+    try:
+        found = [item.located.root for item in data.status() if item.state == "ready" and item.located is not None]
+    except data.DataError:
+        return []
+    return [root for root in dict.fromkeys(found) if root.parts]
 
 
 def torch_finding(machine: devices.Machine, *, gpu_hardware: bool) -> Finding:

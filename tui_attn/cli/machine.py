@@ -9,8 +9,10 @@ import typer
 
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.completion import datasets
+from tui_attn.cli.context import engine
 from tui_attn.cli.option_types import RUNS, AsJson, DataDir, RunsDir
 from tui_attn.cli.output import print_line
+from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.console import FetchProgress, complain, say
 from tui_attn.system.text import safe_text, size
@@ -111,15 +113,21 @@ def _model_json(info: ModelInfo) -> dict[str, Any]:
     }
 
 
-@command(MACHINE, "doctor", "doctor --device cuda:0      also train there for some seconds")
+@command(
+    MACHINE,
+    "doctor --device cuda:0      also train there for some seconds",
+    "doctor --on slurm           also ask a node what it sees",
+)
 def doctor(
+    context: typer.Context,
     device: Annotated[
         str | None, typer.Option("--device", metavar="DEVICE", help="Train the lab's models there for some seconds.")
     ] = None,
     runs_dir: RunsDir = RUNS,
+    on: Annotated[str, typer.Option("--on", metavar="ENGINE", help="Also ask the hosts of an engine.")] = "local",
     as_json: AsJson = False,
 ) -> int:
     """Check devices, torch, data, terminal, disk, and what a logout does."""
     from tui_attn.cli import doctor as checks
 
-    return checks.report(runs_dir, device, as_json=as_json)
+    return checks.report(runs_dir, EngineSpec.parse(engine(context, on)), device, as_json=as_json)

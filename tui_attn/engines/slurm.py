@@ -25,6 +25,8 @@ from tui_attn.system.text import safe_text
 MOST_JOBS = 50
 """At once, without `--jobs`."""
 TICK = 1.0
+TEST_WITHIN = 10.0
+"""Seconds for which a start waits for SLURM to say whether it would take a job."""
 NOTICE = 60
 """Seconds before its time limit at which SLURM tells a job to checkpoint and leave; less where the limit is short."""
 CANCELLED = "cancelled in SLURM"
@@ -306,6 +308,18 @@ def most_jobs(config: ExperimentConfig) -> int:
 def preview(spec: EngineSpec) -> str:
     """The command that submits a job, for people."""
     return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
+
+
+def refusal(spec: EngineSpec) -> str | None:
+    """Why SLURM would not take a job, as `sbatch --test-only` says; None where it would, or doesn't answer in time."""
+    command = Command(*sbatch_words(spec, "test", "test", 1), "--test-only", "--wrap=true")
+    while not command.done(within=TEST_WITHIN):
+        time.sleep(0.02)
+    code, text = command.result()
+    said = (text.strip().splitlines() or [""])[-1]
+    # Without a controller it can't tell; one that is full takes the job nevertheless.
+    unsure = code <= 0 or any(words in text.lower() for words in (*_LATER, "busy", "not available"))
+    return None if unsure or not said else safe_text(said.removeprefix("allocation failure: "), one_line=True)[:200]
 
 
 def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:

@@ -13,6 +13,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from tui_attn.engines import slurm
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
@@ -35,6 +36,13 @@ def check(spec: EngineSpec) -> None:
         raise ConfigError("ray needs the package ray: pip install 'tui-attn[ray]'", "on")
     if spec.engine == "slurm-alloc" and not os.environ.get("SLURM_JOB_ID"):
         raise ConfigError("slurm-alloc works inside an allocation: get one with salloc, or use slurm", "on")
+
+
+def check_submission(spec: EngineSpec) -> None:
+    """Raise `ConfigError` where SLURM would refuse the jobs, in its own words."""
+    reason = slurm.refusal(spec) if spec.engine == "slurm" else None
+    if reason is not None:
+        raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 
 
 def chosen_devices(config: ExperimentConfig, spec: EngineSpec) -> tuple[str, ...]:

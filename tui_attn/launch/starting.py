@@ -85,6 +85,7 @@ def start(
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
     spec = config.engine
     placement.check(spec)
+    placement.check_submission(spec)
     machine = devices.probe()
     chosen = choosing.choose_and_tell(config, machine, tell) if spec.here else placement.chosen_devices(config, spec)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
@@ -307,6 +308,7 @@ def _check(
     for remark in custom_models.remarks(manifest):
         tell(remark)
     placement.check(spec)
+    placement.check_submission(spec)
     if spec.here:
         with _saying_why(folder):
             choosing.settle(folder, elsewhere or Elsewhere(), tell)

@@ -1,0 +1,174 @@
+"""Training on a real SLURM and over a real ssh, both on this machine. benchmarks/slurm_matrix.py is the long form."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.invariants import Reference, processes, reference, violations
+from tests.slurm_cluster import Cluster, cluster, missing
+from tests.waiting import eventually
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.finding import experiments
+from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+
+REQUIRED = "TUI_ATTN_REQUIRE_SLURM"
+"""Set where a missing SLURM or sshd must fail the tests: in continuous integration."""
+WHAT = ["--models", "base,se", "--dataset", "synthetic", "--train-limit", "1000", "--test-limit", "100"]
+EPOCHS = 6
+
+
+def need(what: list[str]) -> None:
+    if what and os.environ.get(REQUIRED):
+        pytest.fail(f"missing here, and required: {', '.join(what)}")
+    if what:
+        pytest.skip(f"MISSING HERE, SO NOT TESTED: {', '.join(what)}")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    need(missing())
+    with cluster(tmp_path_factory.mktemp("slurm") / "c") as found:
+        yield found
+
+
+def tui_attn(*words: str, environment: Mapping[str, str] = os.environ, front: tuple[str, ...] = ()) -> str:
+    command = [*front, sys.executable, "-P", "-m", "tui_attn", *words]
+    env = {**environment, "TUI_ATTN_SQUEUE_EVERY": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=env, cwd="/", check=False)
+    assert done.returncode in {0, 3}, done.stderr
+    return done.stdout
+
+
+def start(runs: Path, on: str, **how: object) -> ExperimentDir:
+    what = [*WHAT, "--epochs", str(EPOCHS), "--runs-dir", str(runs)]
+    tui_attn("--on", on, "--detach", *what, **how)  # type: ignore[arg-type]
+    return next(iter(experiments(runs)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reference]:
+    """What one thread makes of it here."""
+    runs = tmp_path_factory.mktemp("local")
+    tui_attn("--no-ui", *WHAT, "--epochs", str(EPOCHS), "--runs-dir", str(runs), front=("taskset", "-c", "0"))
+    return reference(next(iter(experiments(runs))))
+
+
+def until_over(folder: ExperimentDir) -> None:
+    def over() -> bool:
+        return read_state(folder).state.state in {"finished", "stopped", "failed"} and not processes(folder.path)
+
+    eventually(over, "the end", seconds=500, interval=0.3)
+
+
+def test_a_job_that_slurm_queues_again_goes_on_and_a_pending_one_is_stopped_at_once(
+    slurm: Cluster, undisturbed: dict[str, Reference], tmp_path: Path
+) -> None:
+    env = slurm.environment
+    folder = start(tmp_path / "ru ns $(touch pwned)", "slurm:cpus=1,time=30", environment=env)
+    eventually(lambda: read_state(folder).state.runs["se-s0"].epoch >= 1, "an epoch", interval=0.3)
+    jobs = slurm.run("squeue", "--noheader", "--array", "-t", "R", "-o", "%i").split()
+    slurm.run("scontrol", "requeue", jobs[-1])
+    eventually(lambda: {run.waits for run in read_state(folder).state.runs.values()} != {None}, "a wait", interval=0.1)
+    until_over(folder)
+    assert violations(folder, undisturbed) == []
+    eventually(lambda: not slurm.jobs(), "an empty queue", interval=0.3)
+    told = [event.type for event in LogReader(folder.events).read()]
+    assert told.count("run_submitted") == 2
+    assert told.count("run_started") == 3
+    assert "run_restarted" not in told
+
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
+    waiting = start(tmp_path / "waiting", "slurm:cpus=1", environment=env)
+    eventually(
+        lambda: "PartitionDown" in str(read_state(waiting).state.runs["se-s0"].waits), "the reason", interval=0.1
+    )
+    assert (
+        "2 wait for SLURM: PartitionDown"
+        in subprocess.run(
+            [sys.executable, "-P", "-m", "tui_attn", "ls", "--runs-dir", str(tmp_path / "waiting")],
+            capture_output=True,
+            text=True,
+            env=env,
+            check=True,
+        ).stderr
+    )
+    tui_attn("stop", "--runs-dir", str(tmp_path / "waiting"), environment=env)
+    until_over(waiting)
+    assert {run.state for run in read_state(waiting).state.runs.values()} == {"stopped"}
+    eventually(lambda: not slurm.jobs(), "an empty queue", interval=0.3)
+    slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+
+
+def test_steps_of_an_allocation_are_held_by_a_pipe(
+    slurm: Cluster, undisturbed: dict[str, Reference], tmp_path: Path
+) -> None:
+    salloc = ("salloc", "--quiet", "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--chdir=/")
+    what = [*WHAT, "--epochs", str(EPOCHS), "--runs-dir", str(tmp_path)]
+    tui_attn("--on", "slurm-alloc", "--no-ui", *what, environment=slurm.environment, front=salloc)
+    (folder,) = experiments(tmp_path)
+    assert violations(folder, undisturbed) == []
+    assert len({run.worker for run in read_state(folder).state.runs.values()}) == 2
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[Mapping[str, str]]:
+    """The environment in which `ssh` reaches an sshd of the test's own, for any host."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    need([name for name in ("ssh", "ssh-keygen") if shutil.which(name) is None] + ([] if sshd else ["sshd"]))
+    assert sshd is not None
+    home, port = tmp_path / "ssh", 20_000 + os.getpid() % 20_000
+    home.mkdir(mode=0o700)
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
+    (home / "authorized").write_bytes((home / "user.pub").read_bytes())
+    options = {"Port": port, "ListenAddress": "127.0.0.1", "HostKey": home / "host", "UsePAM": "no"}
+    options |= {"AuthorizedKeysFile": home / "authorized", "PidFile": "none", "StrictModes": "no"}
+    config = "".join(f"{key} {value}\n" for key, value in options.items())
+    (home / "sshd_config").write_text(config)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    log = (home / "log").open("wb")
+    server = subprocess.Popen([sshd, "-D", "-e", "-f", str(home / "sshd_config")], stdout=log, stderr=log)
+    asks = ["-p", str(port), "-i", str(home / "user"), "-o", "StrictHostKeyChecking=no", "-o", "HostName=127.0.0.1"]
+    asks += ["-o", f"UserKnownHostsFile={home}/known", "-F", "none"]
+    bin_ = home / "bin"
+    bin_.mkdir()
+    (bin_ / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {shlex.join(asks)} "$@"\n')
+    (bin_ / "ssh").chmod(0o755)
+    try:
+        eventually(lambda: _listens(port), "sshd")
+        yield {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}
+    finally:
+        server.terminate()
+        server.wait()
+        log.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_workers_over_ssh_end_with_their_supervisor_and_go_on_after_resume(
+    ssh: Mapping[str, str], undisturbed: dict[str, Reference], tmp_path: Path
+) -> None:
+    runs = tmp_path / "it's here"
+    folder = start(runs, "ssh:gpu1,gpu2", environment=ssh, front=("taskset", "-c", "0"))
+    eventually(lambda: read_state(folder).state.runs["se-s0"].epoch >= 1, "an epoch", interval=0.2)
+    assert len({run.worker for run in read_state(folder).state.runs.values()}) == 2
+    supervisor = int(folder.supervisor.read_text().partition('"pid": ')[2].partition(",")[0])
+    os.kill(supervisor, 9)
+    eventually(lambda: not processes(folder.path), "the end of the workers", interval=0.2)
+    assert read_state(folder).state.state == "running"
+    tui_attn("resume", "--detach", "--runs-dir", str(runs), environment=ssh)
+    until_over(folder)
+    assert violations(folder, undisturbed) == []
