@@ -26,9 +26,9 @@ def test_the_file_says_what_is_asked_of_slurm(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('slurm = "gpu"\n', "[slurm] must be a table"),
-        ('[slurm]\npartion = "gpu"\n', "line 2: slurm.partion: unknown SLURM option 'partion': did you mean"),
-        ("[slurm]\ncpus = true\n", "line 2: slurm.cpus: cpus can't be 'True'"),
-        ('[slurm]\naccount = "--wrap=x"\n', "line 2: slurm.account: account can't be '--wrap=x'"),
+        ('[slurm]\npartion = "gpu"\n', "line 2, slurm.partion: unknown SLURM option 'partion': did you mean"),
+        ("[slurm]\ncpus = true\n", "line 2, slurm.cpus: cpus can't be 'True'"),
+        ('[slurm]\naccount = "--wrap=x"\n', "line 2, slurm.account: account can't be '--wrap=x'"),
     ],
 )
 def test_mistakes_name_the_line(tmp_path: Path, text: str, said: str) -> None:
