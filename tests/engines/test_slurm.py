@@ -362,3 +362,31 @@ def test_a_controller_that_does_not_answer_keeps_no_start_waiting(fake: Slurm, m
     monkeypatch.setattr(slurm, "TEST_WITHIN", 0.1)
     fake.freeze("sbatch")
     assert slurm.refusal(EngineSpec("slurm")) is None
+
+
+def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running: Running) -> None:
+    """After a crash slurmctld may have forgotten that it started the job."""
+    fake, launcher, worker = running
+    worker.mailbox.note_end(0, 0)
+    until(launcher, lambda: worker.exit_code() == 0)
+    worker.close()
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "--state=PENDING", "4711"]]
+
+
+@pytest.mark.parametrize("reason", ["JobHoldMaxRequeue", "launch failed requeued held"])
+def test_a_job_that_slurm_gave_up_is_cancelled_and_its_run_not_blamed(running: Running, reason: str) -> None:
+    fake, launcher, worker = running
+    fake.says("squeue", f"4711|PENDING|{reason}|{worker.name}\n")
+    until(launcher, lambda: worker.exit_code() is not None)
+    assert worker.excuse() == "SLURM held its job after too many lost nodes"
+    assert not worker.cancelled
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "4711"]]
+
+
+def test_a_job_that_a_person_holds_waits(running: Running) -> None:
+    fake, launcher, worker = running
+    fake.says("squeue", f"4711|PENDING|JobHeldUser|{worker.name}\n")
+    until(launcher, lambda: worker.waits == "JobHeldUser")
+    assert worker.exit_code() is None

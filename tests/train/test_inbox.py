@@ -6,9 +6,14 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.recorded import record
 from tui_attn.engines.mailbox import Mailbox
+from tui_attn.engines.workers import REMOTE
+from tui_attn.train import run_writer
 from tui_attn.train.inbox import Inbox
+from tui_attn.train.run_writer import RunWriter
 
 
 def received(inbox: Inbox) -> list[tuple[str, str | None]]:
@@ -81,3 +86,15 @@ def test_an_earlier_start_that_ends_late_does_not_speak_for_the_later(tmp_path: 
     assert mailbox.ended() is None
     mailbox.note_end(1, 0)
     assert mailbox.ended() == (0, 1)
+
+
+def test_what_a_remote_worker_writes_through_does_not_disturb_the_thread_that_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REMOTE, "1")
+    monkeypatch.setattr(run_writer, "SYNC_EVERY", -1.0)
+    writer = RunWriter(record(tmp_path).run("new-s0"), lambda: False)
+    writer.write(writer.folder.probes / "one.npz", b"1", sync=False)
+    writer.beat(now=True)
+    assert list(writer._unsynced) == [writer.folder.probes / "one.npz"]
+    writer.close()

@@ -6,6 +6,7 @@ requeue`, goes on by itself. Nothing here waits for slurmctld.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -38,7 +39,10 @@ _NO_FAULT = {
     "PREEMPTED": "its job was preempted",
     "TIMEOUT": "its job reached its time limit",
     "DEADLINE": "its job reached its deadline",
+    "held": "SLURM held its job after too many lost nodes",
 }
+_HELD_FOR_GOOD = frozenset({"jobholdmaxrequeue", "launch failed requeued held"})
+"""Reasons of jobs that SLURM itself gave up, after five lost nodes for instance; people hold jobs by others."""
 _GONE = "SLURM does not know its job any more"
 _LATER = (
     "unable to contact",
@@ -76,7 +80,6 @@ class SlurmWorker(Worker):
         self._over: int | None = None
         self._ours = False
         """Whether its job was cancelled by this program."""
-        self._cancels: list[Command] = []
 
     def submitted(self, job: str) -> None:
         """Its job is `job`. Raises `OSError`."""
@@ -141,8 +144,9 @@ class SlurmWorker(Worker):
         self.mailbox.close()
         if self._over is None:
             self._over = 0
-            if self.waits is not None:
-                self._cancel()
+            self._ours = True
+        # Also where it has ended: a controller that was down may take a job for one that it has yet to start.
+        self._scancel("--state=PENDING")
 
     # ---- what becomes of its job
 
@@ -164,7 +168,10 @@ class SlurmWorker(Worker):
         self.state = "" if job is None or job.name != self.name else job.state
         if job is not None and self.state in _ALIVE:
             self._gone = None
-            if self.state in _WAITING:
+            if job.reason.casefold() in _HELD_FOR_GOOD:
+                self.state, self._over = "held", -signal.SIGKILL
+                self._cancel()
+            elif self.state in _WAITING:
                 self.waits = job.reason if job.reason != "None" else self.state.lower()
             return
         # Its last files may come later than SLURM's word.
@@ -180,8 +187,7 @@ class SlurmWorker(Worker):
 
     def _scancel(self, *how: str) -> None:
         if self.job is not None:
-            self._cancels = [command for command in self._cancels if not command.done()]
-            self._cancels.append(scancel(self.job, self.name, *how))
+            scancel(self.job, self.name, *how)
 
 
 class SlurmLauncher(Launcher):
@@ -378,9 +384,15 @@ def job_script(folder: ExperimentDir, threads: int, workers: Sequence[SlurmWorke
     )
 
 
-def scancel(job: str, name: str, *how: str) -> Command:
-    """Begin to cancel or signal a job, if it has this name. Raises `OSError`."""
-    return Command("scancel", "--quiet", f"--name={name}", *how, job)
+def scancel(job: str, name: str, *how: str) -> None:
+    """Begin to cancel or signal a job, if it has this name."""
+    _scancels[:] = [command for command in _scancels if not command.done()]
+    with contextlib.suppress(OSError):  # no such program here: the job ends for want of an inbox
+        _scancels.append(Command("scancel", "--quiet", f"--name={name}", *how, job))
+
+
+_scancels: list[Command] = []
+"""Those that may not be over yet."""
 
 
 def dismiss(mailbox: Mailbox) -> None:

@@ -94,6 +94,12 @@ class Heartbeat:
                 _leave_pulse(self._fd)
         return True
 
+    def sync(self) -> None:
+        """Write it through to a network file system."""
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                os.fsync(self._fd)
+
     def close(self) -> None:
         """Close the file."""
         if self._fd is not None:

@@ -149,7 +149,8 @@ class RunWriter:
             self.check()
             if time.monotonic() - self._synced > self._sync_every:  # so that other hosts see it
                 self._synced = time.monotonic()
-                self.sync()
+                self._log.sync()
+                self._heart.sync()
 
     def check(self) -> None:
         """Raise `LogGoneError` when the log is not where it was."""
