@@ -94,8 +94,8 @@ class Cluster:
         return done.stdout.strip()
 
     def jobs(self) -> list[str]:
-        """The ids of the jobs that are queued or run."""
-        return self.run("squeue", "--noheader", "--array", "-o", "%i").split()
+        """The ids of the jobs that are queued or run; those that have ended may take SLURM a minute to clear away."""
+        return self.run("squeue", "--noheader", "--array", "-t", "PD,R,S,CF", "-o", "%i").split()
 
     def start(self, name: str) -> None:
         """Start a daemon."""
