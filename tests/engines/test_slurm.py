@@ -273,6 +273,7 @@ def test_a_job_of_another_name_is_not_ours(running: Running) -> None:
     fake.says("squeue", "4711|RUNNING|None|somebody's\n")
     until(launcher, lambda: worker.exit_code() is not None)
     worker.kill(signal.SIGKILL)
+    launcher.look()
     assert fake.asked("scancel") == []
 
 
@@ -281,8 +282,19 @@ def test_what_waits_is_cancelled_at_once_when_nothing_is_left_for_it(tmp_path: P
     until(launcher, lambda: worker.job is not None)
     worker.tell("exit")
     assert worker.exit_code() == 0
+    launcher.look()
     eventually(lambda: fake.asked("scancel"), "scancel")
     assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "4711"]]
+
+
+def test_many_jobs_are_cancelled_by_one_command(tmp_path: Path, fake: Slurm) -> None:
+    launcher, workers = launched(experiment(tmp_path), count=200)
+    until(launcher, lambda: all(worker.job for worker in workers))
+    for worker in workers:
+        worker.tell("exit")
+    launcher.look()
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={workers[0].name}", *(str(each.job) for each in workers)]]
 
 
 # ---- supervisors come and go
@@ -370,6 +382,7 @@ def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running:
     worker.mailbox.note_end(0, 0)
     until(launcher, lambda: worker.exit_code() == 0)
     worker.close()
+    launcher.look()
     eventually(lambda: fake.asked("scancel"), "scancel")
     assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "--state=PENDING", "4711"]]
 

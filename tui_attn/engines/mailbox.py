@@ -77,14 +77,13 @@ class Mailbox:
         """Append a command. Raises `OSError`."""
         fd = open_to_write(self.inbox, os.O_APPEND, create=False)
         try:
-            os.write(fd, json.dumps({"do": do, "run": run}).encode() + b"\n")
-            os.fsync(fd)  # other hosts see it at once
+            os.write(fd, json.dumps({"do": do, "run": run}).encode() + b"\n")  # closing it shows it to other hosts
         finally:
             os.close(fd)
 
     def note_job(self, about: dict[str, Any]) -> None:
         """Keep which job it is, for another supervisor. Raises `OSError`."""
-        write_atomically(self.path / "job.json", json.dumps(about).encode() + b"\n")
+        write_atomically(self.path / "job.json", json.dumps(about).encode() + b"\n", sync=False)
 
     def job(self) -> dict[str, Any]:
         """What `note_job` kept; empty where nothing can be read."""

@@ -243,6 +243,7 @@ class SlurmLauncher(Launcher):
         for worker in self._workers:
             worker.look(self.queue)
         self._workers = [worker for worker in self._workers if worker.exit_code() is None]
+        send_scancels()
 
     def _submit(self) -> None:
         if self._submitting is not None:
@@ -385,12 +386,21 @@ def job_script(folder: ExperimentDir, threads: int, workers: Sequence[SlurmWorke
 
 
 def scancel(job: str, name: str, *how: str) -> None:
-    """Begin to cancel or signal a job, if it has this name."""
+    """Have a job cancelled or signalled at the next `send_scancels`, if it has this name."""
+    _wanted.setdefault((name, *how), []).append(job)
+
+
+def send_scancels() -> None:
+    """Begin to cancel and signal the jobs for which that was asked, alike ones by one command."""
     _scancels[:] = [command for command in _scancels if not command.done()]
-    with contextlib.suppress(OSError):  # no such program here: the job ends for want of an inbox
-        _scancels.append(Command("scancel", "--quiet", f"--name={name}", *how, job))
+    while _wanted:
+        (name, *how), jobs = _wanted.popitem()
+        with contextlib.suppress(OSError):  # no such program here: the jobs end for want of an inbox
+            _scancels.append(Command("scancel", "--quiet", f"--name={name}", *how, *jobs))
 
 
+_wanted: dict[tuple[str, ...], list[str]] = {}
+"""By a job's name and what else scancel is told: jobs."""
 _scancels: list[Command] = []
 """Those that may not be over yet."""
 
@@ -402,3 +412,4 @@ def dismiss(mailbox: Mailbox) -> None:
     mailbox.close()
     if isinstance(job, str) and isinstance(name, str) and job.replace("_", "").isdigit():
         scancel(job, name, "--state=PENDING")
+        send_scancels()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import data, export
+from tui_attn.engines import slurm
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
@@ -44,7 +45,8 @@ class Preview:
     @property
     def workers(self) -> int:
         """How many processes would train."""
-        return len(make_slots(self.devices, self.config.jobs)[: max(len(self.runs), 1)])
+        jobs = self.config.jobs or (slurm.MOST_JOBS if self.config.engine.engine == "slurm" else None)
+        return len(make_slots(self.devices, jobs)[: max(len(self.runs), 1)])
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -62,10 +64,19 @@ class Preview:
             ("data", safe_text(f"{config.dataset}{images}: {self.data}", one_line=True)),
             ("training", f"{config.epochs} epochs, batch {config.batch_size}, learning rate {config.lr:g}"),
             ("device", f"{', '.join(self.devices)}, {self.precision} precision, {workers} x {self.threads} threads"),
+            *self._jobs(),
             ("verdicts", f"{f'at {looks} seeds' if looks else 'without a plan'}, margin {margin:g} points"),
             ("memory", memory),
             ("time", bound + time),
         ]
+
+    def _jobs(self) -> list[tuple[str, str]]:
+        """What would be submitted."""
+        spec = self.config.engine
+        if spec.engine != "slurm":
+            return []
+        count = min(self.config.jobs or slurm.MOST_JOBS, len(self.runs))
+        return [("jobs", f"{count} at once, as in {slurm.preview(spec)}")]
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs; null for what isn't known."""
@@ -104,7 +115,8 @@ def of_start(config: ExperimentConfig, runs_dir: Path) -> Preview:
         config = found.signed(config)
     runs = tuple(run_id(model, seed) for seed in config.seed_list for model in config.models)
     precision = choosing.precision(config.precision, chosen, machine) if here else config.precision
-    return _preview(config, config.plan, runs_dir, runs, chosen, precision, devices.threads())
+    threads = devices.threads() if here else placement.chosen_threads(config.engine)
+    return _preview(config, config.plan, runs_dir, runs, chosen, precision, threads)
 
 
 def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:

@@ -146,6 +146,7 @@ class Supervisor:
 
     def end(self) -> None:
         """Record how the experiment ended, and release its locks."""
+        self._pool.launcher.look()  # what is still to be cancelled
         self.follower.poll()
         fault("finish")
         self._log.record(
