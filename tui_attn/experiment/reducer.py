@@ -225,8 +225,7 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
     if run is None or event["state"] not in RUN_ENDED:
         return
     run.reason, run.ended_at = event["reason"], event.t
-    if run.settled_at is None and event["state"] != "stopped":
-        run.settled_at = event.t
+    run.settled_at = run.settled_at or (None if event["state"] == "stopped" else event.t)
     given = event.get("traceback")
     run.traceback = given if isinstance(given, str) else run.traceback_since(run.since)
     _become(state, run, event["state"])
