@@ -38,7 +38,7 @@ def test_every_setting_is_an_option(shown: list[str]) -> None:
 
 def test_every_option_of_a_start_is_a_setting() -> None:
     names = {option.removeprefix("--") for item in program().params for option in item.opts}
-    of_a_call = {"config", "json", "version", "install-completion", "show-completion"}
+    of_a_call = {"config", "dry-run", "json", "version", "install-completion", "show-completion"}
     assert names - of_a_call == {setting.name for setting in SETTINGS}
 
 
