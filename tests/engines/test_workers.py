@@ -24,6 +24,7 @@ from tui_attn.engines.workers import (
     exit_reason,
     worker_environment,
 )
+from tui_attn.system import control_groups
 from tui_attn.system.text import has_control_characters
 
 
@@ -115,7 +116,7 @@ def test_a_worker_that_cannot_be_started_keeps_no_descriptor(tmp_path: Path, mon
 
 
 def test_deaths_for_want_of_memory_are_counted_where_the_system_tells() -> None:
-    assert workers.oom_kills() >= 0
+    assert control_groups.oom_kills() >= 0
 
 
 # ---- deliberate deaths

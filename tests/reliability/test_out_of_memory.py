@@ -12,6 +12,7 @@ from tests.reliability.invariants import leftovers
 from tests.waiting import eventually
 from tui_attn.engines import workers
 from tui_attn.experiment.follower import read_state
+from tui_attn.system import control_groups
 
 LIMIT = 24 << 20
 """Bytes: enough for a supervisor, too little for training."""
@@ -97,4 +98,4 @@ def test_where_the_kernel_counts(tmp_path: Path, files: dict[str, str], count: i
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert workers.oom_kills(tmp_path) == count
+    assert control_groups.oom_kills(tmp_path) == count

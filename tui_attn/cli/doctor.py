@@ -22,6 +22,7 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import choosing, devices, placement
 from tui_attn.system import children
 from tui_attn.system.children import clean_environment
+from tui_attn.system.control_groups import memory_limit
 from tui_attn.system.text import safe_text, size
 
 PLENTY = 1_000_000_000
@@ -148,7 +149,7 @@ def _gpu_hardware() -> bool:
 def _device(machine: devices.Machine) -> Finding:
     chosen = ", ".join(choosing.choose("auto", machine))
     cores = devices.usable_cores()
-    text = f"--device auto takes {chosen}; {cores} cores usable, {devices.threads()} threads a worker"
+    text = f"--device auto takes {chosen}; {'1 core' if cores == 1 else f'{cores} cores'} usable, {devices.threads()} threads a worker"
     if _gpu_hardware() and machine.torch_cuda and not machine.gpus:
         return Finding(
             "device",
@@ -202,8 +203,9 @@ def _memory() -> Finding:
     import psutil
 
     memory = psutil.virtual_memory()
-    text = f"{size(memory.available)} of {size(memory.total)} available"
-    if memory.available < PLENTY:
+    total, available = min((memory.total, memory.available), memory_limit() or (memory.total, memory.available))
+    text = f"{size(available)} of {size(total)} available"
+    if available < PLENTY:
         return Finding("memory", "warning", text, "a worker takes about 1 GB: close something")
     return Finding("memory", "ok", text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -169,31 +169,3 @@ def last_lines(log: Path, size: int = 4096) -> str:
         return safe_text(read_part(log, size, -size).decode(errors="replace"))
     except OSError:
         return ""
-
-
-def oom_kills(root: Path = Path("/")) -> int:
-    """How many processes the kernel's out-of-memory killer has ended, in this control group or on the machine."""
-    for path, key in _oom_counters(root):
-        try:
-            return int(dict(line.split() for line in path.read_text().splitlines())[key])
-        except (OSError, ValueError, KeyError):
-            continue
-    return 0
-
-
-def _oom_counters(root: Path) -> Iterator[tuple[Path, str]]:
-    """Where the kernel counts, the nearest first: control groups of version 2, of version 1, the machine."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        groups = []
-    mount = root / "sys/fs/cgroup"
-    for group in groups:
-        _, kinds, path = [*group.split(":", 2), "", ""][:3]
-        here = path.lstrip("/")
-        if kinds == "":
-            yield mount / here / "memory.events", "oom_kill"
-        elif "memory" in kinds.split(","):
-            yield mount / "memory" / here / "memory.oom_control", "oom_kill"
-            yield mount / "memory" / "memory.oom_control", "oom_kill"  # as a container sees its own
-    yield root / "proc/vmstat", "oom_kill"

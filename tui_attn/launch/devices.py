@@ -19,6 +19,7 @@ from typing import Any
 
 from tui_attn.experiment.manifest import UUID, GpuIdentity
 from tui_attn.system import children, files
+from tui_attn.system.control_groups import cpu_quota
 from tui_attn.system.files import user_folder
 
 MAX_THREADS = 8
@@ -94,26 +95,20 @@ def probe() -> Machine:
 
 
 def threads() -> int:
-    """Threads for a worker: the cores this process may use, at most `MAX_THREADS`."""
-    return max(1, min(usable_cores(), MAX_THREADS))
+    """Threads for a worker: the cores this process may use, at most `MAX_THREADS` and `OMP_NUM_THREADS`."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    most = int(asked) if asked.isdecimal() and len(asked) < 5 and int(asked) else MAX_THREADS
+    return max(1, min(usable_cores(), MAX_THREADS, most))
 
 
 def usable_cores() -> int:
-    """The cores that this process may use: by affinity, and by the CPU quota of its control group."""
+    """The cores that this process may use: by affinity, and by the CPU quotas of its control groups."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:
         cores = os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
-
-
-def _cgroup_quota() -> float | None:
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 def _torch_build() -> tuple[str | None, str | None, str | None, Path | None]:

@@ -22,7 +22,7 @@ from tui_attn.supervision.restarts import MAX_DEATHS, MAX_LOSSES, DeviceLosses, 
 from tui_attn.supervision.scheduling import Speeds, share, share_by_speed
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
-from tui_attn.system import files, liveness
+from tui_attn.system import control_groups, files, liveness
 from tui_attn.system.fault_injection import fault
 
 
@@ -47,7 +47,7 @@ class Dispatch:
         self._restarts = RestartPolicy()
         self._losses = DeviceLosses()
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
-        self._oom_kills = workers.oom_kills()
+        self._oom_kills = control_groups.oom_kills()
         self._job_news: dict[str, tuple[int | None, str | None, str | None]] = {}
         """By run, what was recorded last of the job that has it: worker, job, why it waits."""
         self._code: dict[int, str] = {}
@@ -342,7 +342,7 @@ class Dispatch:
 
     def _reason(self, code: int, log: Path) -> str:
         """Why a worker with exit code `code` died, in one line."""
-        kills, self._oom_kills = self._oom_kills, workers.oom_kills()
+        kills, self._oom_kills = self._oom_kills, control_groups.oom_kills()
         if self._stopping.under_way and code in {-signal.SIGKILL, -signal.SIGTERM, workers.TERMINATED}:
             return "its worker did not end by itself in time"
         return workers.exit_reason(code, log, oom_killed=self._oom_kills > kills)
