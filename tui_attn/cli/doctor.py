@@ -149,7 +149,8 @@ def _gpu_hardware() -> bool:
 def _device(machine: devices.Machine) -> Finding:
     chosen = ", ".join(choosing.choose("auto", machine))
     cores = devices.usable_cores()
-    text = f"--device auto takes {chosen}; {'1 core' if cores == 1 else f'{cores} cores'} usable, {devices.threads()} threads a worker"
+    count = "1 core" if cores == 1 else f"{cores} cores"
+    text = f"--device auto takes {chosen}; {count} usable, {devices.threads()} threads a worker"
     if _gpu_hardware() and machine.torch_cuda and not machine.gpus:
         return Finding(
             "device",

@@ -1,4 +1,4 @@
-"""Limits of this process's own control group and of those around it, versions 1 and 2; and what the kernel counts there.
+"""Limits of this process's control group and of those around it, versions 1 and 2; what the kernel counts there.
 
 Everything takes the `root` of the file system, so that tests can make one.
 """
