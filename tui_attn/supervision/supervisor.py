@@ -147,6 +147,8 @@ class Supervisor:
     def end(self) -> None:
         """Record how the experiment ended, and release its locks."""
         self._pool.launcher.look()  # what is still to be cancelled
+        if self._log.full:  # the last run may have found room, and ended, since the last look
+            self._log.look()
         self.follower.poll()
         fault("finish")
         self._log.record(
