@@ -290,7 +290,7 @@ def _patches(cuda: Cuda) -> list[tuple[Any, dict[str, Any]]]:
             },
         ),
         (torch.backends.cudnn, {"enabled": False}),  # whose batch norm only CUDA has
-        (torch.autograd, {"backward": tensors.backward}),
+        (torch.autograd, {"backward": tensors.backward, "grad": tensors.grad}),
         (torch.Tensor, {"backward": backward, "pin_memory": pin}),
     ]
 

@@ -315,6 +315,32 @@ def backward(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -> None
                     ready.append((following, held.pop(following)))
 
 
+def grad(outputs: torch.Tensor, inputs: Any, *_: Any, **__: Any) -> tuple[torch.Tensor, ...]:
+    """`torch.autograd.grad` of leaves, by `backward`; no leaf's own gradient is touched."""
+    root: Any = outputs.grad_fn
+    leaves, found, seen = list(inputs), [root], {root}
+    while found:
+        node = found.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and all(leaf is not known for known in leaves):
+            leaves.append(leaf)
+        new = {following for following, _index in node.next_functions if following is not None} - seen
+        seen |= new
+        found += new
+    before = [leaf.grad for leaf in leaves]
+    try:
+        for leaf in leaves:
+            leaf.grad = None
+        backward(outputs)
+        gradients = tuple(leaf.grad for leaf in inputs)
+    finally:
+        for leaf, own in zip(leaves, before, strict=True):
+            leaf.grad = own
+    if any(gradient is None for gradient in gradients):
+        raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph")
+    return gradients
+
+
 def _takes(node: Any, grads: dict[int, torch.Tensor]) -> bool:
     """Whether a leaf took its first gradient as it is, without a copy, as the engine lets it where the layout fits."""
     leaf = getattr(node, "variable", None)
