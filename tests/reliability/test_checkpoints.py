@@ -201,6 +201,22 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_attempt_writes_it(
     assert good(tmp_path)[0][0] == saved.file
 
 
+def test_what_another_worker_writes_after_the_last_look_at_the_claim_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a worker that was frozen right after it listed its checkpoint."""
+    write = files.write_atomically
+
+    def and_taken_over(path: Path, data: bytes, **options: Any) -> None:
+        write(path, data, **options)
+        if path.name == "LATEST.json":
+            (tmp_path / "step-00000010.pt").write_bytes(b"another worker's")
+
+    monkeypatch.setattr(files, "write_atomically", and_taken_over)
+    checkpoint.write(tmp_path, b"ours", step=5, epoch=1)
+    assert checkpoint.names(tmp_path) == {"step-00000005.pt", "step-00000010.pt"}
+
+
 # ---- in a run
 
 

@@ -158,8 +158,7 @@ def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[
     fault("checkpoint-before-write")
     files.write_atomically(folder / saved.file, data, after_write=before_rename)
     fault("checkpoint-after-rename")
-    guard()
-    _list_as_newest(folder, saved)
+    _list_as_newest(folder, saved, guard)
     return saved
 
 
@@ -174,12 +173,18 @@ def adopt(folder: Path, name: str, *, epoch: int) -> None:
     _list_as_newest(folder, Saved(name, _step(name), epoch, len(data), hashlib.sha256(data).hexdigest()))
 
 
-def _list_as_newest(folder: Path, saved: Saved) -> None:
+def _list_as_newest(folder: Path, saved: Saved, guard: Callable[[], object] = lambda: None) -> None:
+    def before_rename() -> None:
+        guard()
+
+    there = names(folder)  # before the guard: what another worker writes that takes over after it stays
     # What is said to be newer was passed over on resuming: it is damaged, or of another configuration.
     kept = [saved, *(old for old in latest(folder) if old.step < saved.step)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
-    files.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n")
-    for name in names(folder) - {item.file for item in kept}:
+    files.write_atomically(
+        folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n", after_write=before_rename
+    )
+    for name in there - {item.file for item in kept}:
         with contextlib.suppress(OSError):
             (folder / name).unlink()
 
