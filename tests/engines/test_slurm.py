@@ -13,7 +13,7 @@ import pytest
 
 from tests.recorded import record
 from tests.waiting import eventually
-from tui_attn.engines import slurm, squeue
+from tui_attn.engines import sbatch, squeue
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
 from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
@@ -347,7 +347,7 @@ def test_what_an_inbox_leaves_in_a_workers_hands() -> None:
     ("limit", "seconds"), [("30", 1800), ("4:30", 270), ("4:00:00", 14400), ("1-2", 93600), ("1-2:30", 95400)]
 )
 def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
-    assert slurm._seconds(limit) == seconds
+    assert sbatch._seconds(limit) == seconds
 
 
 # ---- before anything is submitted
@@ -365,15 +365,15 @@ def test_what_slurm_would_refuse_is_known_before_anything_exists(
     fake: Slurm, text: str, code: int, reason: str | None
 ) -> None:
     fake.says("sbatch", text, code)
-    assert slurm.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
+    assert sbatch.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
     ((*_, test_only, wrap),) = fake.asked("sbatch")
     assert (test_only, wrap) == ("--test-only", "--wrap=true")
 
 
 def test_a_controller_that_does_not_answer_keeps_no_start_waiting(fake: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "TEST_WITHIN", 0.1)
+    monkeypatch.setattr(sbatch, "TEST_WITHIN", 0.1)
     fake.freeze("sbatch")
-    assert slurm.refusal(EngineSpec("slurm")) is None
+    assert sbatch.refusal(EngineSpec("slurm")) is None
 
 
 def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running: Running) -> None:

@@ -113,8 +113,8 @@ def test_an_experiment_that_lost_its_manifest_is_still_listed_and_says_what_is_w
             folder.manifest.mkdir()
     assert listed(tmp_path) == [good.id, "torn", "odd", "gone"]
     assert "is missing: restore it" in refused(tmp_path, "gone")
-    for name in ("torn", "odd"):
-        assert "is damaged: restore it" in refused(tmp_path, name)
+    assert "is damaged: restore it" in refused(tmp_path, "torn")
+    assert "can't be read (it is no file): restore it" in refused(tmp_path, "odd")
     assert find_experiment(tmp_path, None).id == "good"
 
 

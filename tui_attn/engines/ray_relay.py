@@ -164,7 +164,7 @@ class Relay:
         for remote in self._remotes.values():
             if not remote.begun and not remote.said_waiting and time.monotonic() - remote.since > _PENDING:
                 remote.said_waiting = True
-                self._say(worker=remote.token, waits=f"Ray: no node has {self._manifest.threads} CPUs free for it")
+                self._say(worker=remote.token, waits=f"no node has {self._manifest.threads} CPUs free")
 
     def _hear(self, remote: _Remote, answer: Any) -> None:
         if not remote.begun:

@@ -34,7 +34,7 @@ class RayWorker(Worker):
         self.held: list[str] = []
         self.token = new_token()
         self.job: str | None = f"{self.token:012x}"[:6]
-        self.waits: str | None = "Ray has not placed it yet"
+        self.waits: str | None = "not placed yet"
         self._relay, self._log = relay, log
         self._code: int | None = None
         self._excuse: str | None = None

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Sequence
 
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
+from tui_attn.engines.sbatch import LATER, job_name, job_script, most_jobs, sbatch_words
 from tui_attn.engines.squeue import Command, Queue, poll_interval
-from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, new_token, remote_environment
-from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
+from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, new_token
+from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
-MOST_JOBS = 50
-"""At once, without `--jobs`."""
 TICK = 1.0
-TEST_WITHIN = 10.0
-"""Seconds for which a start waits for SLURM to say whether it would take a job."""
-NOTICE = 60
-"""Seconds before its time limit at which SLURM tells a job to checkpoint and leave; less where the limit is short."""
 CANCELLED = "cancelled in SLURM"
 _WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING"})
 _ALIVE = _WAITING | {"RUNNING", "SUSPENDED", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"}
@@ -44,16 +36,6 @@ _NO_FAULT = {
 _HELD_FOR_GOOD = frozenset({"jobholdmaxrequeue", "launch failed requeued held"})
 """Reasons of jobs that SLURM itself gave up, after five lost nodes for instance; people hold jobs by others."""
 _GONE = "SLURM does not know its job any more"
-_LATER = (
-    "unable to contact",
-    "timed out",
-    "connection refused",
-    "zero bytes",
-    "temporarily",
-    "controller",
-    "try again",
-)
-"""What sbatch says where the same may work later; the job may exist nevertheless."""
 
 
 class SlurmWorker(Worker):
@@ -263,7 +245,16 @@ class SlurmLauncher(Launcher):
         try:
             script = workers[0].mailbox.script
             with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
-                file.write(os.fsencode(job_script(self._folder, self._manifest.threads, workers)))
+                file.write(
+                    os.fsencode(
+                        job_script(
+                            self._folder,
+                            self._manifest.threads,
+                            workers[0].slot.device,
+                            [worker.mailbox for worker in workers],
+                        )
+                    )
+                )
             path = str(workers[0].mailbox.path.resolve() / script.name)
             words = sbatch_words(self._spec, self._folder.id, workers[0].name, len(workers))
             self._submitting = Command(*words, path), workers
@@ -276,7 +267,7 @@ class SlurmLauncher(Launcher):
         job = text.strip().splitlines()[-1].split(";")[0] if code == 0 and text.strip() else ""
         if job.isdigit():
             self._assign(job, workers)
-        elif code < 0 or any(words in text.lower() for words in _LATER):
+        elif code < 0 or any(words in text.lower() for words in LATER):
             self._retry_after = time.monotonic()
             self._unsubmitted = [*workers, *self._unsubmitted]
             for worker in workers:
@@ -300,89 +291,6 @@ class SlurmLauncher(Launcher):
     def _assign(self, job: str, workers: list[SlurmWorker]) -> None:
         for number, worker in enumerate(workers):
             worker.submitted(job if len(workers) == 1 else f"{job}_{number}")
-
-
-def job_name(folder: ExperimentDir, token: int) -> str:
-    """What a job is called: nobody who sends an experiment can make it name another job of this user."""
-    return f"{folder.id[:40]}.{token:012x}"
-
-
-def most_jobs(config: ExperimentConfig) -> int:
-    """How many jobs there are at once without `--jobs`: one a run, up to a limit."""
-    return min(MOST_JOBS, len(config.models) * config.seeds)
-
-
-def preview(spec: EngineSpec) -> str:
-    """The command that submits a job, for people."""
-    return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
-
-
-def refusal(spec: EngineSpec) -> str | None:
-    """Why SLURM would not take a job, as `sbatch --test-only` says; None where it would, or doesn't answer in time."""
-    command = Command(*sbatch_words(spec, "test", "test", 1), "--test-only", "--wrap=true")
-    while not command.done(within=TEST_WITHIN):
-        time.sleep(0.02)
-    code, text = command.result()
-    said = (text.strip().splitlines() or [""])[-1]
-    # Without a controller it can't tell; one that is full takes the job nevertheless.
-    unsure = code <= 0 or any(words in text.lower() for words in (*_LATER, "busy", "not available"))
-    return None if unsure or not said else safe_text(said.removeprefix("allocation failure: "), one_line=True)[:200]
-
-
-def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
-    """The sbatch command for `count` alike workers, but for the script. Only known options reach it."""
-    options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
-    notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
-    array = [f"--array=0-{count - 1}"] if count > 1 else []
-    return [
-        "sbatch",
-        "--parsable",
-        "--requeue",
-        "--nodes=1",
-        "--ntasks=1",
-        "--chdir=/",
-        "--input=/dev/null",
-        "--output=/dev/null",
-        "--export=ALL",
-        f"--signal=B:TERM@{notice}",
-        f"--job-name={name}",
-        f"--comment=tui-attn {experiment}",
-        *array,
-        *options,
-    ]
-
-
-def _seconds(limit: str) -> int:
-    """A time limit in seconds: minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S."""
-    days, dash, rest = limit.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    units = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
-    return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
-
-
-def job_script(folder: ExperimentDir, threads: int, workers: Sequence[SlurmWorker]) -> str:
-    """The script of a job, in which every name stands in quotes. Each task of an array finds its mailbox by number."""
-    path = folder.path.resolve()
-    variables = remote_environment(folder, threads)
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    cases = [f"{number}) mailbox={worker.mailbox.path.name} ;;" for number, worker in enumerate(workers)]
-    worker = [sys.executable, "-P", "-m", "tui_attn.train.worker", str(path), workers[0].slot.device, folder.id]
-    box = f"{shlex.quote(str(path / workers[0].mailbox.path.parent.name))}/$mailbox"
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            'case "${SLURM_ARRAY_TASK_ID:-0}" in',
-            *cases,
-            "esac",
-            f"box={box}",
-            '[ -e "$box/inbox.jsonl" ] || exit 0',
-            'exec >>"$box/out.log" 2>&1',
-            "umask 077",
-            *exports,
-            f'exec {shlex.join(worker)} "$((16#$mailbox))" "$box"',
-            "",
-        ]
-    )
 
 
 def scancel(job: str, name: str, *how: str) -> None:

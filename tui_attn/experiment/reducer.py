@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tui_attn.experiment.events import STEP_METRICS, Event, number
+from tui_attn.experiment.events import Event, number
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.run_state import RUN_ENDED, RUN_LIVE, RUN_OPEN, EpochResult, RunState
 
@@ -315,38 +315,7 @@ def _started(state: ExperimentState, run: RunState, event: Event) -> None:
 
 
 def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
-    data = event.data
-    try:
-        steps = [*map(number, data["step"])]
-        columns = {
-            metric.name: [*map(number, data[metric.name])] if metric.name in data else [math.nan] * len(steps)
-            for metric in STEP_METRICS
-        }
-        seconds = number(data["train_seconds"])
-    except (TypeError, ValueError):
-        return
-    if any(len(values) != len(steps) for values in columns.values()):
-        return
-    last = run.steps[-1] if run.steps else 0.0
-    known = 0
-    if steps and not steps[0] > last:
-        known = next((index for index, step in enumerate(steps) if step > last), len(steps))
-        steps = steps[known:]
-    newest = last
-    for step in steps:
-        if not newest < step < math.inf:
-            return
-        newest = step
-    if not steps:
-        return
-    before = run.times[-1] if run.times else 0.0
-    spent = seconds - before if before <= seconds < math.inf else 0.0
-    span = newest - last
-    run.times.extend([before + spent * ((step - last) / span) for step in steps])
-    run.steps.extend(steps)
-    for name, values in columns.items():
-        run.metrics[name].extend(values[known:])
-    run.points_since_resume += len(steps)
+    run.add_points(event.data)
 
 
 def _epoch(state: ExperimentState, run: RunState, event: Event) -> None:

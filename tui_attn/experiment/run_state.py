@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tui_attn.experiment.events import STEP_METRICS
+from tui_attn.experiment.events import STEP_METRICS, number
 
 RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
 NOT_FINITE = ("not finite", "the loss became")
@@ -160,6 +160,40 @@ class RunState:
         starts = f"start {self.attempt}" if self.attempt > 1 else ""
         host = str(self.about.get("host", "")) if self.job is not None and self.waits is None else ""
         return " · ".join(text for text in (host, self.job or "", starts) if text)
+
+    def add_points(self, data: Mapping[str, Any]) -> None:
+        """Take the points of a `metrics` event, but for known steps and damaged blocks."""
+        try:
+            steps = [*map(number, data["step"])]
+            columns = {
+                metric.name: [*map(number, data[metric.name])] if metric.name in data else [math.nan] * len(steps)
+                for metric in STEP_METRICS
+            }
+            seconds = number(data["train_seconds"])
+        except (TypeError, ValueError):
+            return
+        if any(len(values) != len(steps) for values in columns.values()):
+            return
+        last = self.steps[-1] if self.steps else 0.0
+        known = 0
+        if steps and not steps[0] > last:
+            known = next((index for index, step in enumerate(steps) if step > last), len(steps))
+            steps = steps[known:]
+        newest = last
+        for step in steps:
+            if not newest < step < math.inf:
+                return
+            newest = step
+        if not steps:
+            return
+        before = self.times[-1] if self.times else 0.0
+        spent = seconds - before if before <= seconds < math.inf else 0.0
+        span = newest - last
+        self.times.extend([before + spent * ((step - last) / span) for step in steps])
+        self.steps.extend(steps)
+        for name, values in columns.items():
+            self.metrics[name].extend(values[known:])
+        self.points_since_resume += len(steps)
 
     def traceback_since(self, t: float) -> str | None:
         """The traceback of an end that the run's worker recorded at `t` (unix seconds) or later."""

@@ -13,7 +13,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from tui_attn.engines import slurm
+from tui_attn.engines import sbatch
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
@@ -40,7 +40,7 @@ def check(spec: EngineSpec) -> None:
 
 def check_submission(spec: EngineSpec) -> None:
     """Raise `ConfigError` where SLURM would refuse the jobs, in its own words."""
-    reason = slurm.refusal(spec) if spec.engine == "slurm" else None
+    reason = sbatch.refusal(spec) if spec.engine == "slurm" else None
     if reason is not None:
         raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 

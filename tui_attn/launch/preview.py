@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import data, export
-from tui_attn.engines import slurm
+from tui_attn.engines import sbatch
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
@@ -45,7 +45,7 @@ class Preview:
     @property
     def workers(self) -> int:
         """How many processes would train."""
-        jobs = self.config.jobs or (slurm.MOST_JOBS if self.config.engine.engine == "slurm" else None)
+        jobs = self.config.jobs or (sbatch.MOST_JOBS if self.config.engine.engine == "slurm" else None)
         return len(make_slots(self.devices, jobs)[: max(len(self.runs), 1)])
 
     @property
@@ -75,8 +75,8 @@ class Preview:
         spec = self.config.engine
         if spec.engine != "slurm":
             return []
-        count = min(self.config.jobs or slurm.MOST_JOBS, len(self.runs))
-        return [("jobs", f"{count} at once, as in {slurm.preview(spec)}")]
+        count = min(self.config.jobs or sbatch.MOST_JOBS, len(self.runs))
+        return [("jobs", f"{count} at once, as in {sbatch.preview(spec)}")]
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs; null for what isn't known."""

@@ -205,7 +205,9 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
         estimates = [("time", self._time(config, request)), *self._memory(config, request)]
-        self._summary.summarise(estimates, None if config is None else self._command(config), self._wrong)
+        self._summary.summarise(
+            estimates, None if config is None else self.state.command(config, self._origin, self._runs_dir), self._wrong
+        )
         self._details.describe(config, self._result if self._result.same_place(request) else None)
         self._say_state(wrong)
 
@@ -256,9 +258,6 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return []
         words = estimate_memory(config, found.devices, sizes).words()
         return [("memory", words if self.size.width >= 130 else words.partition(":")[0])]
-
-    def _command(self, config: ExperimentConfig) -> list[str]:
-        return self.state.command(config, self._origin, self._runs_dir)
 
     def _say_state(self, wrong: Sequence[str]) -> None:
         """Say what would be started, or which entries keep it from being started."""
@@ -384,7 +383,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._take_entries()
         app = app_of(self)
         try:
-            line = shlex.join(["tui-attn", *self._command(self.state.config())])
+            line = shlex.join(["tui-attn", *self.state.command(self.state.config(), self._origin, self._runs_dir)])
             line.encode()
         except ConfigError:
             app.say("no command line yet: fix the entries marked ✗ first", "failed")
