@@ -205,9 +205,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
         estimates = [("time", self._time(config, request)), *self._memory(config, request)]
-        self._summary.summarise(
-            estimates, None if config is None else self.state.command(config, self._origin, self._runs_dir), self._wrong
-        )
+        command = None if config is None else self.state.command(config, self._origin, self._runs_dir)
+        self._summary.summarise(estimates, command, self._wrong)
         self._details.describe(config, self._result if self._result.same_place(request) else None)
         self._say_state(wrong)
 
