@@ -120,8 +120,11 @@ def _facts(results: Results) -> list[str]:
     except (OverflowError, ValueError, OSError):
         day = "date unknown"
     seeds = counted(len(summary.seeds), "seed")
+    sizes = {run.about.get("train_size") for run in results.begun.values()} - {None}
+    images = [f"{sizes.pop():,} training images"] if len(sizes) == 1 else []
     return [
         safe_text(config.dataset, one_line=True),
+        *images,
         ", ".join(summary.names),
         config.length,
         seeds,

@@ -62,11 +62,17 @@ def _head(answer: Answer) -> list[Row]:
     page, summary = answer.page, answer.summary
     found = [coloured(row, summary.names, bold=True) for row in text(page, headline(summary), "bold")]
     if "explanation" in answer.shown and answer.compared:
-        sizes = {run.about.get("test_size") for run in answer.overview.runs.values()} - {None}
-        images = f", on {sizes.pop():,} test images" if len(sizes) == 1 else ""
-        said = f"Each bar below is one model minus {BASE}, paired by seed{images}. Left of the line: worse."
+        sizes = [_common(answer, kind) for kind in ("train_size", "test_size")]
+        images = "Trained on {:,} images, tested on {:,}. ".format(*sizes) if None not in sizes else ""
+        said = f"{images}Bars: model minus {BASE}, paired by seed; left is worse."
         found += text(page, said, "muted")
     return found
+
+
+def _common(answer: Answer, kind: str) -> int | None:
+    """What all runs say for `kind`; None where they differ."""
+    found = {run.about.get(kind) for run in answer.overview.runs.values()} - {None}
+    return found.pop() if len(found) == 1 else None
 
 
 # ---- verdicts
