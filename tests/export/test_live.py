@@ -173,7 +173,7 @@ def test_one_that_cant_be_started_is_given_up_with_a_warning(live: Live) -> None
     (live.folder.path / LOG).mkdir()
     give_up(live)
     assert len(live.warnings) == 1
-    assert "could not be started (Is a directory)" in live.warnings[0]
+    assert "could not be started (it is a folder)" in live.warnings[0]
 
 
 def test_a_second_one_leaves_the_first_alone(live: Live, tmp_path: Path) -> None:

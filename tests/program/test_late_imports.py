@@ -19,6 +19,7 @@ WHY = {
     "cli/results.py": COMMANDS,
     "cli/start.py": COMMANDS,
     "cli/steering.py": COMMANDS,
+    "cli/studying.py": COMMANDS,
     "cli/watching.py": COMMANDS,
     "data/__init__.py": LIBRARY,
     "data/reading.py": LIBRARY,

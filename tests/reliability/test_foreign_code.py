@@ -17,6 +17,8 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.system import children
 
 LIBRARIES = ("libcuda.so.1", "libbz2.so.1.0", "libm.so.6", "libgomp.so.1")
+ENGINES = {"node_check.py", "pipe.py", "ray_actor.py", "ray_relay.py", "sbatch.py"}
+"""Modules that start this program on other hosts, or a program there."""
 MODULES = ("sitecustomize", "usercustomize", "torch", "numpy", "tui_attn", "encodings")
 
 
@@ -88,7 +90,9 @@ def _check_opened(trace: str, experiment: ExperimentDir) -> None:
     opened = {os.path.join(folder, path) for folder, path in calls if folder != "/"}  # noqa: PTH118
     inside = [Path(path) for path in opened if Path(path).is_relative_to(experiment.path)]
     assert {path.name for path in inside}.isdisjoint({*LIBRARIES, *(f"{name}.py" for name in MODULES)})
-    here = {path for folder, path in calls if Path(folder).is_relative_to(experiment.path)}
+    # A name in a folder that was opened is no relative path: it can't lead elsewhere.
+    by_path = re.findall(r'openat\(AT_FDCWD<([^>]*)>, "([^"]*)"', trace)
+    here = {path for folder, path in by_path if Path(folder).is_relative_to(experiment.path)}
     assert {path for path in here if not path.startswith("/")} == set()
 
 
@@ -117,6 +121,8 @@ def test_every_program_gets_clean_search_paths() -> None:
 
 
 def test_no_other_place_starts_this_program() -> None:
-    """Everything that runs Python here goes through `children.python`; a launcher names it for other hosts."""
+    """Everything that runs Python here goes through `children.python`; engines name it for other hosts."""
     found = [path for path in (ROOT / "tui_attn").rglob("*.py") if "sys.executable" in path.read_text()]
-    assert {path.name for path in found} <= {"children.py", "pipe.py"}
+    assert {path.name for path in found} <= {"children.py", *ENGINES}
+    engines = [path for path in found if path.name in ENGINES]
+    assert all('sys.executable, "-P"' in path.read_text() for path in engines), "without -P the folder is searched"

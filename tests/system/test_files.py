@@ -355,10 +355,10 @@ def test_a_disk_without_inodes_is_full(tmp_path: Path, monkeypatch: pytest.Monke
     assert reserve.room()
     opened = os.open
 
-    def no_new_file(path: Path, flags: int, mode: int = 0o777) -> int:
+    def no_new_file(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if flags & os.O_EXCL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return opened(path, flags, mode)
+        return opened(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", no_new_file)
     assert not reserve.room()

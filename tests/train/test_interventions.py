@@ -138,7 +138,7 @@ def test_constants_are_tuned_on_the_training_images_alone(name: str) -> None:
     torch.manual_seed(0)
     net = MODELS[name]().eval()
     assert isinstance(net, GatedTrunk | MixingTrunk)
-    test, training = labelled(1), labelled(1, count=300)
+    test, training = labelled(1), labelled(1, count=60)
     maps: FeatureMaps[Any] = FeatureMaps(net, test, "fp32")
     before = {key: value.clone() for key, value in net.state_dict().items()}
     state = torch.get_rng_state()
@@ -377,7 +377,7 @@ def link(path: Path) -> None:
         ("weights.safetensors", Path.unlink, "weights.safetensors is missing"),
         ("weights.safetensors", damage, "weights.safetensors is damaged"),
         ("weights.safetensors", lambda path: path.write_bytes(b""), "weights.safetensors is damaged"),
-        ("weights.safetensors", link, "weights.safetensors can't be read"),
+        ("weights.safetensors", link, "weights.safetensors is not a file"),
         ("predictions.npz", other_labels, "the test images are not those that it was evaluated on"),
         ("probes", link, "symbolic link"),
     ],
