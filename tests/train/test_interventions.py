@@ -93,6 +93,12 @@ def copy(trained: ExperimentDir, tmp_path: Path) -> ExperimentDir:
 # ---- what is computed
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants are tuned for 20 steps, which is enough to be better than the mean."""
+    monkeypatch.setattr("tui_attn.train.tuned_constants.STEPS", 20)
+
+
 def labelled(channels: int, count: int = 60) -> LabelledImages:
     """Images of coarse patches, some dark and some bright, so that their gates differ."""
     generator = torch.Generator().manual_seed(1)
