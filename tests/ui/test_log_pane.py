@@ -74,7 +74,7 @@ def test_a_slash_finds_words_on_a_page_and_g_goes_to_its_top(tmp_path: Path) -> 
         await pilot.press("g")
         await until(pilot, lambda: screen_text(app) == top)
         await pilot.press("slash", "ctrl+u", *"nowhere", "enter")
-        await until(pilot, lambda: "is not on this page" in screen_text(app))
+        await until(pilot, lambda: "'nowhere' is not found here" in screen_text(app))
 
     with staged(tmp_path, "failed") as folder:
         drive(make_app(folder), script, size=(80, 14))
