@@ -252,8 +252,18 @@ def test_an_axis_that_is_not_known_is_said_and_steps_are_taken() -> None:
 
 def test_escape_is_left_to_others_without_a_cursor() -> None:
     plot = MetricPlot("Loss")
-    assert plot.check_action("cursor_off", ()) is False
-    assert plot.check_action("zoom", (0.5,)) is True
+
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
+        assert plot.check_action("cursor_off", ()) is False
+        assert plot.check_action("zoom", (0.5,)) is False  # there is nothing to zoom yet
+        plot.set_curves(three())
+        await settled(pilot)
+        assert plot.check_action("cursor_off", ()) is False
+        assert plot.check_action("zoom", (0.5,)) is True
+        await pilot.press("right")
+        assert plot.check_action("cursor_off", ()) is True
+
+    run(plot, do)
 
 
 def test_the_mouse_zooms_drags_and_puts_the_cursor() -> None:
