@@ -71,7 +71,9 @@ def test_a_runs_newest_heatmaps_stand_beside_the_untrained_ones(folder: Experime
     assert found.epoch == 2
     assert found.untrained is not None
     assert [facts.layer for facts in found.facts] == ["se1", "se2"]
-    assert found.facts[0].learned is not None
+    levels = found.facts[0].levels
+    assert (levels.untrained, levels.change) == (0.0, "new")  # the recorded untrained gates are all alike
+    assert found.facts[0].learned is None
     first = load_probes(folder, run, 1)
     assert first.epoch == 1
     assert not np.array_equal(first.trained["se1/by_class"], found.trained["se1/by_class"])

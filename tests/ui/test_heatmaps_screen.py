@@ -49,7 +49,7 @@ def test_the_slider_goes_through_the_epochs_by_key_and_by_mouse(folder: Experime
         await until(pilot, lambda: "se-s0 · epoch 1" in screen_text(app))
         await pilot.click(EpochSlider, offset=(slider._places[0], 0))
         await until(pilot, lambda: "se-s0 · untrained" in screen_text(app))
-        assert "whatever pattern it shows is the random start's" in " ".join(screen_text(app).split())
+        assert "its pattern is that of random weights on these images" in " ".join(screen_text(app).split())
 
     drive(make_app(folder), script)
 
@@ -137,7 +137,13 @@ def test_what_the_numbers_say_stands_below(folder: ExperimentDir) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
         shown = " ".join(screen_text(app).split())
-        for text in ("stronger than before training", "variance", "below 0.05", "effective rank"):
+        for text in (
+            "absent before training",
+            "levels of the channels (none before)",
+            "variance",
+            "below 0.05",
+            "effective rank",
+        ):
             assert text in shown
         await pilot.press("i")
         await until(pilot, lambda: "effective rank" not in screen_text(app))
