@@ -20,6 +20,7 @@ from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.heatmaps import HeatmapsScreen
 from tui_attn.ui.screens.run_details import RunDetailsScreen
+from tui_attn.ui.steering import Steering
 
 
 def selected(app: DashboardApp) -> str | None:
@@ -524,3 +525,32 @@ def test_all_rows_of_the_run_list_have_their_columns_at_the_same_places(tmp_path
 
     folder = recorded.record(tmp_path, config=config, predictions=False, probes=False)
     drive(make_app(folder), script)
+
+
+def test_a_key_that_is_offered_works_before_the_panels_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_yet(*_: object) -> None:
+        pass
+
+    asked: list[str] = []
+    monkeypatch.setattr(Dashboard, "mount_panels", not_yet)
+    monkeypatch.setattr(Steering, "resume", lambda _: asked.append("resume"))
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await until(pilot, lambda: "r resume" in screen_text(app))
+        await pilot.press("r")
+        assert asked == ["resume"]
+
+    with staged(tmp_path, "lost") as folder:
+        drive(make_app(folder), script)
+
+
+def test_the_panels_are_left_out_once_the_user_has_left(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        app.exit()
+        await app.dashboard.mount_panels()
+
+    with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)

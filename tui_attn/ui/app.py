@@ -211,8 +211,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         dashboard.show(snapshot)
         if self.screen is not dashboard and isinstance(self.screen, ShowsSnapshots):
             self.screen.show(snapshot)
-        if before is None and opened.steering is not None:
-            self.call_after_refresh(dashboard.mount_panels, opened.steering)
+        if before is None:
+            self.call_after_refresh(dashboard.mount_panels)
         for text in opened.taken(snapshot, least_seconds=self.frame_seconds):
             self.say(text)
         if not opened.sampling:

@@ -57,7 +57,7 @@ class OpenExperiment:
             uuids=self._manifest.uuids,
             read=self._app.dependencies.read_devices,
         )
-        self.steering = Steering(self.folder, self._app, self._post)
+        self.steering = self.dashboard.steering = Steering(self.folder, self._app, self._post)
         self.feed.start()
         self._sampler.start()
 

@@ -88,19 +88,20 @@ class Dashboard(Screen[None], inherit_bindings=False):
         yield self.key_bar
         yield self.too_small
 
-    async def mount_panels(self, steering: Steering) -> None:
+    async def mount_panels(self) -> None:
         """Mount the panels deferred from the first frame."""
         from tui_attn.ui.widgets.curves_panel import CurvesPanel
         from tui_attn.ui.widgets.side_panel import SidePanel
 
-        self.steering = steering
         for model in self._config.models:
             self.table.drawing.ink(model)  # models without a style take the free ones in this order
         gates = any(map(has_gates, self._config.models)) or bool(self._config.custom_models)
         self.curves = CurvesPanel(has_gates=gates, id="curves")
         self.side = SidePanel(self._zone, self._elsewhere, id="side")
-        await self.query_one("#main").mount(self.curves)
-        await self.query_one("#body").mount(self.side)
+        for box, panel in (("#main", self.curves), ("#body", self.side)):
+            if not self.query_one(box).is_attached:
+                return  # the user has left
+            await self.query_one(box).mount(panel)
         if self.snapshot is not None:
             self.show(self.snapshot)
         if self._told:
