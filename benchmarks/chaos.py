@@ -16,10 +16,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from benchmarks.campaign import wait
 from tests.reliability.invariants import Reference, leftovers, processes, reference, steps_lost, violations
 from tui_attn.experiment.event_log import last_event
 from tui_attn.experiment.finding import experiments
@@ -172,17 +172,6 @@ def _trained(folder: ExperimentDir, before: dict[Path, int]) -> bool:
 def _over(folder: ExperimentDir) -> bool:
     last = last_event(folder.events)
     return last is not None and last.type == "experiment_finished"
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> Any:
-    """Poll until `condition` holds. Raises `TimeoutError`: something hangs."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
 
 
 def main() -> int:
