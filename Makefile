@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help check lint types imports test fmt
+.PHONY: help check lint types imports test engines fmt
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-check: lint types imports test  ## everything that CI runs
+check: lint types imports test engines  ## everything that CI runs
 
 lint:  ## ruff: rules and format
 	python -m ruff check .
@@ -16,8 +16,11 @@ types:  ## mypy, strict
 imports:  ## which module may import which
 	lint-imports
 
-test:  ## pytest, two files at a time
-	python -m pytest -n 2 --dist loadfile
+test:  ## pytest, two files at a time, without the engines' tests
+	python -m pytest -n 2 --dist loadfile --ignore=tests/engines
+
+engines:  ## tests of workers elsewhere: on a real SLURM, Ray and ssh where they are installed
+	python -m pytest tests/engines
 
 fmt:  ## let ruff format and mend what it can
 	python -m ruff check --fix .
