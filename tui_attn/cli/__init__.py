@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
-from tui_attn.cli.entry import main, run
+import gc
+
+gc.set_threshold(20_000)  # imports make no garbage, and by default they would be searched for it some hundred times
+
+from tui_attn.cli.entry import main, run  # noqa: E402
 
 __all__ = ["main", "run"]

@@ -1,11 +1,13 @@
 """Data sets without torch: find, verify, fetch, read.
 
-Cheap to import: NumPy waits until arrays are built, the network modules until something is fetched.
+Cheap to import: NumPy waits until arrays are built, the network modules until something is fetched, those for folders
+of images until one is used.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from tui_attn.data.base import (
     Arrays,
@@ -22,15 +24,11 @@ from tui_attn.data.base import (
 from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.folder import PREFIX as FOLDER
 from tui_attn.data.folder import FolderGlance
-from tui_attn.data.folder_content import (
-    check_images,
-    folder_status,
-    folder_test_images,
-    folder_test_labels,
-    load_folder,
-)
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 from tui_attn.data.subset import draw_split
+
+if TYPE_CHECKING:
+    from tui_attn.data.folder_content import check_images, folder_status, folder_test_images, folder_test_labels
 
 __all__ = [
     "DATASETS",
@@ -61,6 +59,14 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(name)
+    from tui_attn.data import folder_content
+
+    return getattr(folder_content, name)
+
+
 def load(
     located: Located,
     train_limit: int | None = None,
@@ -80,6 +86,8 @@ def load(
 
     check_limits(train_limit, test_limit)
     if located.name.startswith(FOLDER):
+        from tui_attn.data.folder_content import load_folder
+
         return load_folder(located, train_limit, test_limit, subset, validation)
     info = dataset_info(located.name)
     if located.version != info.version:

@@ -24,7 +24,6 @@ from tui_attn.data.catalogue import DATASETS
 from tui_attn.data.files import DamagedError, cache_dir, length_of, make_folder, os_error_text, remove_leftovers
 from tui_attn.data.folder import PREFIX, FolderGlance, folder_path
 from tui_attn.data.folder import glance as glance_folder
-from tui_attn.data.folder_content import folder_info, locate_folder
 from tui_attn.data.locate import (
     DATA_DIR,
     FoundFiles,
@@ -68,7 +67,11 @@ def parse_dataset(text: str) -> str:
 def dataset_info(name: str) -> DatasetInfo:
     """Describe the data set `name`; `folder:PATH` is listed for it. Raises `DataError`."""
     name = parse_dataset(name)
-    return folder_info(name) if name.startswith(PREFIX) else DATASETS[name]
+    if name.startswith(PREFIX):
+        from tui_attn.data.folder_content import folder_info  # costs start-up time
+
+        return folder_info(name)
+    return DATASETS[name]
 
 
 def find(name: str, data_dir: Path | None = None) -> Located | None:
@@ -79,7 +82,7 @@ def find(name: str, data_dir: Path | None = None) -> Located | None:
     """
     name = parse_dataset(name)
     if name.startswith(PREFIX):
-        return locate_folder(name)
+        return _locate_folder(name)
     return find_info(DATASETS[name], data_dir)
 
 
@@ -87,7 +90,7 @@ def verify(where: Located) -> list[Problem]:
     """What is wrong with the files of `where`: lengths and digests; of a folder, whether it changed."""
     if where.name.startswith(PREFIX):
         try:
-            now = locate_folder(where.name)
+            now = _locate_folder(where.name)
         except DataError as error:
             return [Problem(where.root, str(error).splitlines()[0])]
         return [] if now.version == where.version else [Problem(where.root, "has changed")]
@@ -111,10 +114,16 @@ def ensure(
     """
     name = parse_dataset(name)
     if name.startswith(PREFIX):
-        return locate_folder(name, progress or silent)
+        return _locate_folder(name, progress or silent)
     mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
     options = FetchOptions(offline=offline, mirror=mirror, progress=progress or silent)
     return ensure_info(DATASETS[name], data_dir, options)
+
+
+def _locate_folder(name: str, progress: Progress = silent) -> Located:
+    from tui_attn.data.folder_content import locate_folder  # costs start-up time
+
+    return locate_folder(name, progress)
 
 
 def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchOptions = DEFAULT) -> Located:

@@ -6,7 +6,6 @@ The asking host has just written WORD into the file `word` in FOLDER, and holds 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import shlex
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
-from tui_attn.system import liveness
+from tui_attn.system import liveness, machine
 from tui_attn.system.children import clean_environment
 
 PATIENCE = 90.0
@@ -88,18 +87,16 @@ def fronts(spec: EngineSpec) -> list[tuple[str, list[str], bool]]:
 def main(arguments: Sequence[str]) -> int:
     """Look, and print what is seen."""
     folder, word = Path(arguments[0]), arguments[1]
-    seen, torch = False, None
+    seen = False
     with contextlib.suppress(OSError):
         seen = (folder / "word").read_text() == word and os.access(folder, os.W_OK)
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        torch = importlib.metadata.version("torch")
     found = {
         "host": socket.gethostname(),
         "time": time.time(),
         "folder": seen,
         "lock": liveness.holder(folder / "lock") is not None,
         "missing": [path for path in arguments[2:] if not Path(path).exists()],
-        "torch": torch,
+        "torch": machine.installed_version("torch"),
     }
     print(json.dumps(found))  # noqa: T201
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -11,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from tui_attn.experiment.manifest import UUID, GpuIdentity
 from tui_attn.system import children, files
 from tui_attn.system.control_groups import cpu_quota
 from tui_attn.system.files import user_folder
+from tui_attn.system.machine import installed_version
 
 MAX_THREADS = 8
 """Networks of the lab's size gain nothing from more."""
@@ -113,11 +114,8 @@ def usable_cores() -> int:
 
 def _torch_build() -> tuple[str | None, str | None, str | None, Path | None]:
     """The installed torch's version, CUDA version, ROCm version and folder, read from its version file."""
-    try:
-        version = importlib.metadata.version("torch")
-        spec = importlib.util.find_spec("torch")
-    except (importlib.metadata.PackageNotFoundError, ImportError, ValueError):
-        return None, None, None, None
+    version = installed_version("torch")
+    spec = importlib.util.find_spec("torch") if version else None
     if spec is None or spec.origin is None:
         return None, None, None, None
     folder = Path(spec.origin).parent
@@ -239,6 +237,10 @@ def _slices(nvml: Any, handle: Any) -> Iterator[NvmlGpu]:
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
     """How many GPUs CUDA programs see, the CUDA version of their driver, and what NVML reports of each."""
     try:
+        if "pynvml" not in sys.modules:
+            import ctypes
+
+            ctypes.CDLL("libnvidia-ml.so.1")  # what pynvml would load: it fails sooner than pynvml is imported
         import pynvml
 
         pynvml.nvmlInit()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -18,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_attn import __version__, data, export
+from tui_attn import __version__, data
 from tui_attn.data import Progress, silent
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
@@ -81,6 +80,8 @@ def start(
     `CancelledError`.
     """
     if config.tensorboard:
+        from tui_attn import export  # costs start-up time
+
         export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
     spec = config.engine
@@ -91,14 +92,16 @@ def start(
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     config = config.with_epochs(_train_size(config, located))
     limit = None if config.validation else config.train_limit
-    remarks = data.check_images(located, limit, config.test_limit, progress, seeds=config.seed_list)
-    for note in (*located.notes, *remarks):
-        tell(note)
+    if located.images is not None:
+        remarks = data.check_images(located, limit, config.test_limit, progress, seeds=config.seed_list)
+        for note in (*located.notes, *remarks):
+            tell(note)
     config, sources = custom_models.prepare(config, tell, located)
     if not may_create():
         raise CancelledError
     folder, identity = _create(config, runs_dir, id_, chosen, machine, located, sources)
-    placement.remember(folder, spec)
+    if not spec.here:
+        placement.remember(folder, spec)
     try:
         return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
     except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
@@ -273,12 +276,7 @@ def _train_size(config: ExperimentConfig, located: data.Located) -> int:
 
 def _versions() -> dict[str, str]:
     found = {"tui_attn": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "none"
-    return found
+    return found | {name: machine_facts.installed_version(name) or "none" for name in ("torch", "torchvision")}
 
 
 # ---- the checks before a supervisor starts
@@ -317,6 +315,8 @@ def _check(
         raise LaunchError("--device is for workers here: with --on local")
     _check_data(folder, data_dir, progress, may_move=True)
     if manifest.config.tensorboard:
+        from tui_attn import export  # costs start-up time
+
         try:
             export.require_tensorboard()
         except export.ExportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 from pathlib import Path
 
@@ -16,3 +17,25 @@ def cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def installed_version(package: str) -> str | None:
+    """The installed version of a package that bears its module's name, without importing it; None where there is none.
+
+    The name of its .dist-info folder tells it: loading importlib.metadata costs start-up time.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    found = list(Path(spec.origin).parent.parent.glob(f"{package}-*.dist-info"))
+    if len(found) == 1:
+        return found[0].name.removeprefix(f"{package}-").removesuffix(".dist-info")
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

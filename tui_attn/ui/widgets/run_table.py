@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,7 +56,7 @@ class Entry(NamedTuple):
     def mean(self, value: Callable[[RunView], float | None]) -> float | None:
         """The mean of `value` over the runs that have one."""
         found = [each for view in self.views if (each := value(view)) is not None]
-        return statistics.fmean(found) if found else None
+        return math.fsum(found) / len(found) if found else None
 
 
 def _place(order: tuple[str, ...], state: str) -> int:
@@ -85,8 +84,9 @@ def _test(entry: Entry) -> Piece:
     found = [value for view in done if (value := formatting.test_accuracy(view.state)) is not None]
     if not found or not all(map(math.isfinite, found)):
         return formatting.DASH, "bold"
-    spread = f" ±{100 * statistics.stdev(found):.2f}" if len(found) > 1 else ""
-    return f"{100 * statistics.fmean(found):.2f}{spread}", "bold"
+    mean = math.fsum(found) / len(found)
+    spread = math.hypot(*(value - mean for value in found)) / math.sqrt(len(found) - 1) if len(found) > 1 else None
+    return f"{100 * mean:.2f}" + ("" if spread is None else f" ±{100 * spread:.2f}"), "bold"
 
 
 def _trained(entry: Entry) -> Piece:
@@ -364,7 +364,7 @@ class RunTable(Scroller):
                 room = max(width - row_width(pieces), 0)
                 return Row((*pieces, (fit(gap + remark, room), style)), selected)
             else:
-                progress = statistics.fmean(view.state.progress for view in entry.views)
+                progress = math.fsum(view.state.progress for view in entry.views) / len(entry.views)
                 full, empty = formatting.bar(progress, size, ascii_only=ascii_only)
                 active = entry.view.shown == "running" and not entry.waiting
                 pieces += [(gap + full, model if active else "muted"), (empty, "rule")]
