@@ -166,7 +166,7 @@ class Recording:
         """Write the recording."""
         found = next(font for font in GIF_FONTS if Path(font).exists())
         font = ImageFont.truetype(found, 13)
-        drawn = [_image(frame, font) for frame, _ in self._frames]
+        drawn = [to_image(frame, font) for frame, _ in self._frames]
         # One palette for all frames, from a few of them one above the other: else colours drift.
         some = drawn[:: max(len(drawn) // 6, 1)]
         sheet = Image.new("RGB", (some[0].width, sum(image.height for image in some)))
@@ -186,7 +186,7 @@ class Recording:
         )
 
 
-def _image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
+def to_image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
     wide, high = round(font.getlength("M")), 16
     background = background_of(frame)
     columns = max(run.column + cell_len(run.text) for line in frame for run in line)

@@ -166,20 +166,20 @@ def test_an_undecided_verdict_says_what_would_decide_it(tmp_path: Path) -> None:
 def test_extending_says_what_another_look_costs_and_shows(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, 5)
     look, shows = extension_sentences(summary, 10)
-    assert look == "10 seeds are look 2 of 2, with 45 % of the error rate"
-    assert shows.startswith("80 % power for 0.") and shows.endswith(" points (se)")
-    assert extension_sentences(summary, 7) == ["7 seeds are no planned look: the next is at 10 seeds"]
-    assert extension_sentences(summary, 12)[0] == "12 seeds are beyond the plan, with 10 % of the error rate"
+    assert look == "a verdict at 10 seeds, look 2 of 2 as planned, with 45 % of the error rate"
+    assert shows.startswith("would show, 4 times in 5, 0.") and shows.endswith(" points (se)")
+    assert extension_sentences(summary, 7) == ["no verdict at 7 seeds: the next look is planned at 10"]
+    assert extension_sentences(summary, 12)[0] == "a verdict at 12 seeds, beyond the plan, with 10 % of the error rate"
     assert extension_sentences(summary, 5) == []
 
 
-def test_extending_without_a_plan_says_that_verdicts_may_be_taken_back(tmp_path: Path) -> None:
+def test_extending_without_a_plan_says_that_verdicts_may_change(tmp_path: Path) -> None:
     config = ExperimentConfig(seeds=5, models=("base", "se"), epochs=1)
     folder = record(tmp_path, config=config, accuracies={"base": BASE[:5], "se": SE[:5]}, probes=False)
     summary = summarise(read_state(folder))
     assert (versus_of(summary).looks, versus_of(summary).verdict) == (None, "better")
-    assert extension_sentences(summary, 7)[-1].endswith("may be taken back")
-    assert not any("taken back" in text for text in extension_sentences(summary_of(tmp_path / "planned", 5), 10))
+    assert extension_sentences(summary, 7)[-1].endswith("may change")
+    assert not any("may change" in text for text in extension_sentences(summary_of(tmp_path / "planned", 5), 10))
 
 
 def test_extending_keeps_the_plan(tmp_path: Path) -> None:

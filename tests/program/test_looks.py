@@ -20,11 +20,11 @@ def test_looks_and_margin_are_recorded_told_and_kept(program: Program) -> None:
     assert recorded["plan"] == {"looks": [2, 4], "margin": 0.015}
     done = program("extend", "--seeds", "3", "--no-ui")
     assert done.code == 0, done.err
-    assert "3 seeds are no planned look: the next is at 4 seeds" in done.err
+    assert "no verdict at 3 seeds: the next look is planned at 4" in done.err
     found = program("compare", "--json").json()["models"][1]["versus_base"]
     assert (found["look"], found["pairs"], found["margin"]) == ({"number": 1, "of": 2}, 2, 0.015)
     done = program("extend", "--seeds", "4", "--no-ui")
-    assert "4 seeds are look 2 of 2, with 45 % of the error rate" in done.err
+    assert "a verdict at 4 seeds, look 2 of 2 as planned, with 45 % of the error rate" in done.err
     found = program("compare", "--json").json()["models"][1]["versus_base"]
     assert (found["look"], found["pairs"], found["next_look"]) == ({"number": 2, "of": 2}, 4, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,30 @@ def test_whether_the_attention_matters_is_a_line_a_model(tmp_path: Path) -> None
     text = plain(shown(folder, (120, 40)))
     assert "-3.00  it uses the individual image" in text
     assert "not measured: 6 and I measure it" in text
+
+
+def test_a_gain_without_use_of_the_image_is_explained_in_one_sentence(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": SE, "self-attention": SELF}
+    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, **SMALL)
+    for seed in range(5):
+        write_interventions(folder, f"se-s{seed}", "se", (-0.0002, 0.0001, 0.0, 0.0002, -0.0001)[seed])
+        write_interventions(folder, f"self-attention-s{seed}", "self-attention", -0.03)
+    said = "As far as this shows, se gains by what doesn't depend on the image:"
+    rows = shown(folder, (120, 40))
+    assert plain(rows).count(said) == 1
+    assert "no sign that it uses the image" in plain(rows)
+    assert fits(rows, (120, 40))
+    assert "points when every image gets the average attention" in plain(rows)
+    for seed in range(5):
+        write_interventions(folder, f"se-s{seed}", "se", -0.03)
+    assert said not in plain(shown(folder, (120, 40)))
+
+
+def test_each_label_stands_in_the_row_where_its_line_ends(five: ExperimentDir) -> None:
+    lines = plain(shown(five, (120, 40))).splitlines()
+    for label in ("se", "base", "self-attention"):
+        line = next(line for line in lines if re.search(rf" {label} +\d\d\.\d\d$", line))
+        assert "\u2801" <= re.split(r" [◆●▲■◼] ", line)[-2].rstrip()[-1] <= "\u28ff", line
 
 
 def test_while_training_it_says_how_far_it_is_and_fills(tmp_path: Path) -> None:

@@ -180,6 +180,21 @@ def dependence_sentence(found: Effects) -> str:
     )
 
 
+def gain_sentence(found: Effects, delta: float) -> str:
+    """Where a gain of `delta` over base comes from, when nothing shows that the model uses the individual image.
+
+    Empty where the model gains nothing or depends on the image.
+    """
+    own = found.get(MEAN)
+    if own is None or delta <= 0 or own.ci95[1] < 0:
+        return ""
+    kept = delta + own.delta
+    if kept < delta / 2:
+        return f"These runs can't show how much of {found.model}'s gain depends on the individual image."
+    remain = f"{min(100 * kept, 100 * delta):.2f} of {100 * delta:.2f} points remain"
+    return f"As far as this shows, {found.model} gains by what doesn't depend on the image: {remain}."
+
+
 def _tuned_words(found: Effects, what: str) -> str:
     """What the network loses against constants tuned on training images; empty where a run's file lacks it."""
     tuned = found.get(TUNED)

@@ -125,6 +125,10 @@ def _peak_memory(entry: ModelSummary) -> str:
     return size(max(found)) if found else UNKNOWN
 
 
+def _time(seconds: float) -> str:
+    return duration(seconds, tenths=True)
+
+
 def _millions(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value / 1e6:.2f} M"
 
@@ -153,7 +157,7 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "  p-value**": _versus(lambda versus: p_value(versus.p_value)),
     _BLIND: lambda entry: points(entry.versus_control.delta) if entry.versus_control else UNKNOWN,
     "  its interval": lambda entry: interval_points(entry.versus_control.ci95) if entry.versus_control else UNKNOWN,
-    "training time": _mean(lambda run: run.train_seconds, duration),
+    "training time": _mean(lambda run: run.train_seconds, _time),
     "images/s": _mean(lambda run: run.images_per_second, lambda value: f"{value:,.0f}"),
     "peak memory": _peak_memory,
 }
@@ -178,7 +182,7 @@ def time_cells(summary: Summary, runs: Mapping[str, RunState], accuracy: float) 
         counted = [runs[run.run] for run in entry.counted if run.run in runs]
         times = [seconds for run in counted if (seconds := time_to_accuracy(run.epochs, accuracy)) is not None]
         some = "" if len(times) == len(counted) else f" ({len(times)} of {len(counted)})"
-        cells.append(duration(fsum(times) / len(times)) + some if times else "not reached" if counted else UNKNOWN)
+        cells.append(_time(fsum(times) / len(times)) + some if times else "not reached" if counted else UNKNOWN)
     return cells
 
 

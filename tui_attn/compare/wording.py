@@ -230,24 +230,24 @@ def extension_sentences(summary: Summary, seeds: int) -> list[str]:
     looks = first.looks or ()
     reached = max((look for look in looks if len(summary.seeds) < look <= seeds), default=0)
     if looks and not reached and seeds <= looks[-1]:
-        return [f"{seeds} seeds are no planned look: the next is at {first.next_look} seeds"]
+        return [f"no verdict at {seeds} seeds: the next look is planned at {first.next_look}"]
     at = seeds if not looks or seeds > looks[-1] else reached
-    share, what = (0.1, "beyond the plan") if looks else (1.0, "no planned look")
+    share, what = (0.1, "beyond the plan") if looks else (1.0, "not planned before training")
     if at in looks:
         place = looks.index(at)
         share = PLANNED_SHARE * (at - (looks[place - 1] if place else 0)) / looks[-1]
-        what = f"look {place + 1} of {len(looks)}"
+        what = f"look {place + 1} of {len(looks)} as planned"
     critical = critical_value(at, 1 - first.level, looks)
-    said = [f"{at} seeds are {what}, with {100 * share:.0f} % of the error rate"]
+    said = [f"a verdict at {at} seeds, {what}, with {100 * share:.0f} % of the error rate"]
     if critical is None:
-        return [*said, "so few can't show any difference"]
+        return [*said, "so few seeds can't show any difference"]
     sizes = [
         f"{100 * detectable(at, versus.spread or 0.0, 0.8, critical):.2f} points ({name})"
         for name, versus in found.items()
     ]
-    said.append(f"80 % power for {', '.join(sizes)}")
+    said.append(f"would show, 4 times in 5, {', '.join(sizes)}")
     if any(versus.looks is None and versus.verdict for versus in found.values()):
-        said.append("no plan was recorded: today's verdicts may be taken back")
+        said.append("without a plan made before, today's verdicts may change")
     return said
 
 

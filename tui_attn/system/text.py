@@ -69,10 +69,15 @@ def _named(experiment: Path) -> list[str]:
     return [experiment.name, "--runs-dir", shlex.quote(str(runs_dir))]
 
 
-def duration(seconds: float | None) -> str:
-    """`seconds` as people say it: `8s`, `3m 05s`, `2h 04m`, `3d 02h`; a dash when unknown."""
+def duration(seconds: float | None, *, tenths: bool = False) -> str:
+    """`seconds` as people say it: `8s`, `3m 05s`, `2h 04m`, `3d 02h`; a dash when unknown.
+
+    `tenths`: a time below 10 s, to be compared with others, as `2.4s`.
+    """
     if seconds is None or not 0 <= seconds < 1e9:
         return "–"
+    if tenths and round(seconds, 1) < 10:
+        return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

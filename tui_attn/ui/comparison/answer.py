@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from rich.cells import cell_len
 
@@ -24,6 +25,8 @@ from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 _SIGNS = {"better": "↑", "worse": "↓", "no difference above margin": "≈", "undecided": "?"}
 _LEAST_CHART = 8
 """Spare rows from which on the accuracies by epoch take them, where they don't stand beside the intervals."""
+_MOST_TALLER = 8
+"""Rows that they take more than they need, where they do."""
 _ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 
 
@@ -34,28 +37,38 @@ def rows(overview: Overview, details: Details | None, choices: Choices, page: Pa
         for left_out in range(len(OPTIONS) + 1):
             shown = frozenset(OPTIONS[left_out:])
             answer = Answer(overview, details, choices, page, can_extend, shown, folded)
-            above, below = _parts(answer), _next(answer)
-            spare = page.height - len(above) - len(below)
-            if spare > _LEAST_CHART and answer.compared and (folded or not answer.side_by_side):
-                above += [EMPTY, *accuracy_chart(overview, page, page.room, min(spare - 2, 14))]
-            found = [*above, *[EMPTY] * (page.height - len(above) - len(below)), *below]
-            if len(found) <= page.height:
-                return found
+            parts, below = _parts(answer), _next(answer)
+            spare = page.height - sum(map(len, parts)) - len(below)
+            if spare < 0:
+                continue
+            if answer.compared and answer.side_by_side and not folded:
+                height = answer.chart_height + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
+                parts = _parts(replace(answer, chart_height=height))
+            elif answer.compared and spare > _LEAST_CHART:
+                parts.append([EMPTY, *accuracy_chart(overview, page, page.room, min(spare - 2, 14))])
+            return _spread(parts, below, page.height)
+    above = [row for part in parts for row in part]
     more = len(above) + len(below) - page.height + 1
     cut = above[: max(len(above) - more, 1)]
     return [*cut, *text(page, f"{more} lines more: 2 shows every model", "muted"), *below]
 
 
-def _parts(answer: Answer) -> list[Row]:
-    blank = [EMPTY] if "blanks" in answer.shown else []
-    found = [*blank, *_head(answer), *blank]
-    parts: list[Callable[[Answer], list[Row]]] = [_folded] if answer.folded else [_verdicts, _forest]
-    parts += [make for name, make in (("costs", costs), ("details", class_and_attention)) if name in answer.shown]
-    parts += [matrices] if "matrices" in answer.shown and answer.page.width >= HUGE else []
-    for make in parts:
-        made = make(answer)
-        found += [*made, *blank] if made else []
-    return found
+def _parts(answer: Answer) -> list[list[Row]]:
+    makers: list[Callable[[Answer], list[Row]]] = [_head, *([_folded] if answer.folded else [_verdicts, _forest])]
+    makers += [make for name, make in (("costs", costs), ("details", class_and_attention)) if name in answer.shown]
+    makers += [matrices] if "matrices" in answer.shown and answer.page.width >= HUGE else []
+    return [made for make in makers if (made := make(answer))]
+
+
+def _spread(parts: list[list[Row]], below: list[Row], height: int) -> list[Row]:
+    """`parts` with blank rows between them where there is room, and `below` at the bottom of `height` rows."""
+    spare = height - sum(map(len, parts)) - len(below)
+    found: list[Row] = []
+    for at, part in enumerate(parts):
+        blank = spare > 0 if at else spare > len(parts)
+        spare -= blank
+        found += [*([EMPTY] if blank else []), *part]
+    return [*found, *[EMPTY] * spare, *below]
 
 
 def _head(answer: Answer) -> list[Row]:
@@ -242,7 +255,7 @@ def _forest(answer: Answer) -> list[Row]:
     left = [title, *body, *forest_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left
-    height = max(len(left), 9 if "blanks" in answer.shown else 7)
+    height = max(len(left), answer.chart_height)
     return beside(left, accuracy_chart(answer.overview, page, page.width - width - 5, height), width + 4)
 
 
@@ -317,6 +330,6 @@ def _would_show(summary: Summary, more: int) -> str:
     if not sizes:
         decided = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.verdict]
         if any(versus.looks is None for versus in decided):
-            return ": without a plan, verdicts may be taken back"
-        return ": verdicts stand, intervals narrow" if decided else ": then there can be a verdict"
+            return ": unplanned, so the verdicts may change"
+        return ": verdicts stay, intervals get narrower" if decided else ": then there can be a verdict"
     return f": then {max(sizes):.2f} points would show"

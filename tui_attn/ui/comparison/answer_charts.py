@@ -17,8 +17,8 @@ from tui_attn.ui.drawing import Piece, Row, fit
 Span = tuple[float, float]
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each of the 4 x 2 dots of a braille character."""
-WARM_UP = 0.15
-"""Share of the epochs whose accuracies the y axis may leave out."""
+WARM_UPS = (0.15, 0.35, 0.6)
+"""Shares of the epochs whose accuracies the y axis may leave out: as many as let the lines end in rows of their own."""
 
 
 def forest_span(found: Sequence[tuple[Versus, Sequence[float]]]) -> Span:
@@ -93,13 +93,10 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     if not found or width < 30 or height < 5:
         return [title, Row((("no epoch is done yet", "muted"),))] if not found else []
     last = max(curve[-1][0] for _, curve in found)
-    fitted = [value for _, curve in found for epoch, value in curve if epoch > WARM_UP * last or epoch == last]
-    low, high = min(fitted), max(fitted)
-    pad = max((high - low) * 0.05, 0.0005)
-    span = (low - pad, high + pad)
     ends = [(with_marker(entry.model, page)[0], f"model:{entry.model}", curve[-1][1]) for entry, curve in found]
     labels = max(cell_len(name) for name, _, _ in ends) + 7
     rows, columns = height - 2, max(width - labels - 8, 10)
+    span = _accuracy_span([curve for _, curve in found], last, rows)
     cells: list[list[Piece]] = [[(" ", "normal")] * columns for _ in range(rows)]
     for entry, curve in sorted(found, key=lambda item: item[1][-1][1]):
         _draw(cells, curve, last, span, entry.model, page)
@@ -107,8 +104,7 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     digits = max(-math.floor(math.log10(step)), 0)
     ticks = {}
     for number in range(math.ceil(span[0] * 100 / step), math.floor(span[1] * 100 / step) + 1):
-        height_of = (span[1] - number * step / 100) / (span[1] - span[0])
-        ticks[min(int(height_of * rows), rows - 1)] = f"{number * step:.{digits}f}"
+        ticks[_row(number * step / 100, span, rows)] = f"{number * step:.{digits}f}"
     labelled = _labels(ends, span, rows)
     made = [title]
     for at, line in enumerate(cells):
@@ -119,6 +115,24 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     mark = str(last)
     axis = "1" + " " * max(columns - len(mark) - 1, 1) + mark
     return [*made, Row(((" " * 7 + axis, "muted"),))]
+
+
+def _accuracy_span(curves: Sequence[Sequence[tuple[int, float]]], last: int, rows: int) -> Span:
+    """The ends of the y axis; values of the first epochs may lie below."""
+    spans = []
+    for share in WARM_UPS:
+        fitted = [value for curve in curves for epoch, value in curve if epoch > share * last or epoch == last]
+        pad = max((max(fitted) - min(fitted)) * 0.05, 0.0005)
+        span = (min(fitted) - pad, max(fitted) + pad)
+        if len({_row(curve[-1][1], span, rows) for curve in curves}) == len(curves):
+            return span
+        spans.append(span)
+    return spans[1]
+
+
+def _row(value: float, span: Span, rows: int) -> int:
+    """The row of cells in which a value lies, from the top."""
+    return min(max(int((span[1] - value) / (span[1] - span[0]) * rows), 0), rows - 1)
 
 
 def _curve(overview: Overview, entry: ModelSummary) -> list[tuple[int, float]]:
@@ -146,7 +160,7 @@ def _draw(
         value = _between(curve, epoch)
         if value is None or value < span[0]:
             continue
-        y = min(max(round((span[1] - value) / (span[1] - span[0]) * (high - 1)), 0), high - 1)
+        y = _row(value, span, high)
         bit = _BRAILLE[y % 4][x % 2] if fine_y == 4 else 1
         place = (y // fine_y, x // fine_x)
         dots[place] = dots.get(place, 0) | bit
@@ -170,7 +184,7 @@ def _labels(ends: Sequence[tuple[str, str, float]], span: Span, rows: int) -> li
     ordered = ordered[:rows]
     places: list[int] = []
     for number, (_, _, value) in enumerate(ordered):
-        wanted = int((span[1] - value) / (span[1] - span[0]) * rows)
+        wanted = _row(value, span, rows)
         least = places[-1] + 1 if places else 0
         places.append(min(max(wanted, least), rows - len(ordered) + number))
     found: list[list[Piece]] = [[] for _ in range(rows)]

@@ -7,6 +7,7 @@ from math import isfinite
 
 from rich.cells import cell_len
 
+from tui_attn.compare.effects import gain_sentence
 from tui_attn.compare.interventions import KINDS, MEAN
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
@@ -14,14 +15,14 @@ from tui_attn.compare.text_tables import model_rows, time_cells
 from tui_attn.compare.wording import points
 from tui_attn.system.text import percent
 from tui_attn.ui.comparison.by_class import class_rows, matrix_rows, means_of
-from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, rule_row, table, with_marker
+from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
 from tui_attn.ui.comparison.source import Details, Overview
 from tui_attn.ui.comparison.statistics import Choices
 from tui_attn.ui.drawing import Piece, Row, fit
 
 WIDE, HUGE = 110, 180
 """Columns from which on two parts stand side by side, and from which on three do."""
-OPTIONS = ("matrices", "class bars", "blanks", "explanation", "details", "costs", "cards", "dots")
+OPTIONS = ("matrices", "class bars", "explanation", "details", "costs", "cards", "dots")
 """What is left out where the screen is too small for all, the first first."""
 
 
@@ -37,6 +38,8 @@ class Answer:
     shown: frozenset[str] = field(default=frozenset(OPTIONS))
     folded: bool = False
     """Whether verdict and interval share a line."""
+    chart_height: int = 7
+    """Rows of the accuracies by epoch, where they stand beside the intervals."""
 
     @property
     def summary(self) -> Summary:
@@ -92,9 +95,10 @@ def class_and_attention(answer: Answer) -> list[Row]:
     if answer.details is None:
         return []
     half = page.width // 2 - 1
+    gains = _gains(answer) if "explanation" in answer.shown else []
     if answer.side_by_side and (classes := _classes(answer, half)):
-        return beside(classes, _attention(answer, page.width - half - 2), half + 1)
-    return [*_classes(answer, page.width), *_attention(answer, page.width)]
+        return [*beside(classes, _attention(answer, page.width - half - 2), half + 1), *gains]
+    return [*_classes(answer, page.width), *_attention(answer, page.width), *gains]
 
 
 def _classes(answer: Answer, width: int) -> list[Row]:
@@ -104,7 +108,7 @@ def _classes(answer: Answer, width: int) -> list[Row]:
         return []
     if "class bars" in answer.shown and answer.page.width >= HUGE and len(means) <= 3:
         inner = replace(answer.page, width=width)
-        return [rule_row("accuracy by class", width), *class_rows(details, inner, only_bars=True)]
+        return [rule_row("accuracy by class, %", width), *class_rows(details, inner, only_bars=True)]
     found = [
         (value - base, name, item.model)
         for item in details.classes
@@ -118,7 +122,9 @@ def _classes(answer: Answer, width: int) -> list[Row]:
     names = [with_marker(model, answer.page) for _, _, model in largest]
     wide = max((cell_len(name) for name, _ in names), default=0)
     bar = max(min((width - label - wide - 14) // 2, 16), 0)
-    made = [rule_row("where they differ most", width, "points from base")]
+    made = [rule_row("where they differ most", width)]
+    if "explanation" in answer.shown:
+        made.append(Row(((MARGIN + fit("class", label) + "  " + fit("model", wide) + "  points from base", "muted"),)))
     for (delta, name, _), (shown, ink) in zip(largest, names, strict=True):
         size = round(abs(delta) / end * bar) if end else 0
         drawn = " " * (bar - size) + "━" * size + "│" if delta < 0 else " " * bar + "│" + "━" * size
@@ -133,7 +139,9 @@ def _attention(answer: Answer, width: int) -> list[Row]:
     able = [entry.model for entry in answer.summary.models if entry.model in KINDS]
     if details is None or not able:
         return []
-    made = [rule_row("does the attention matter?", width, "replaced by its average over all images")]
+    made = [rule_row("does the attention matter?", width)]
+    if "explanation" in answer.shown:
+        made.append(Row(((MARGIN + "points when every image gets the average attention", "muted"),)))
     known = {effects.model: effects for effects in details.effects}
     label = max(cell_len(with_marker(model, answer.page)[0]) for model in able)
     for model in able[:4]:
@@ -149,6 +157,18 @@ def _attention(answer: Answer, width: int) -> list[Row]:
             cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
         made.append(Row(tuple(clipped(cells, width - 1))))
     return made
+
+
+def _gains(answer: Answer) -> list[Row]:
+    """Why a model can be better and yet not use the individual image."""
+    effects = {} if answer.details is None else {found.model: found for found in answer.details.effects}
+    found = [
+        gain_sentence(effects[entry.model], versus.delta)
+        for entry, versus in answer.compared
+        if versus.verdict == "better" and entry.model in effects
+    ]
+    rows = [row for sentence in found if sentence for row in text(answer.page, sentence, "normal", hanging="  ")]
+    return [coloured(row, answer.summary.names) for row in rows]
 
 
 def matrices(answer: Answer) -> list[Row]:

@@ -1,0 +1,190 @@
+"""Photograph every screen of the dashboard, to be looked at. `python benchmarks/screens.py RUNS --to FOLDER`.
+
+RUNS holds a finished experiment of several seeds with heatmaps; it is copied first. The program runs in a
+pseudo-terminal that pyte emulates, in each size and with each number of colours, and every screen becomes a PNG.
+`sheets/` holds the same pictures, several on one. Recorded experiments show what a finished one can't: training,
+failures, notices and studies. Run it from the checkout, with the package and its test extra installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from docs.make_pictures import GIF_FONTS, frame_of, to_image  # noqa: E402
+from tests import recorded  # noqa: E402
+from tests.study.making import write_study  # noqa: E402
+from tests.ui.terminal import Terminal  # noqa: E402
+from tui_attn.experiment.config import ExperimentConfig  # noqa: E402
+from tui_attn.experiment.folders import ExperimentDir  # noqa: E402
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
+DEPTHS = {
+    "true": {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+    "256": {"TERM": "xterm-256color", "COLORTERM": ""},
+    "16": {"TERM": "xterm-16color", "COLORTERM": ""},
+}
+Steps = tuple[tuple[str, tuple[str, ...], str], ...]
+"""For each picture its name, the keys that lead there, and a text that must be seen first."""
+UP, DOWN, RIGHT, LEFT, ESC, ENTER, TAB = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b", "\r", "\t"
+
+FINISHED: Steps = (
+    ("dashboard", (), "? help"),
+    ("dashboard-unfolded", (RIGHT,), ""),
+    ("curves", (TAB, "f", LEFT, LEFT, LEFT), ""),
+    ("device", (ESC, TAB, TAB, "f"), ""),
+    ("log", (ESC, TAB, "f"), ""),
+    ("details", (ESC, TAB, DOWN, ENTER), ""),
+    ("why-not", (ESC, "x"), ""),
+    ("help", ("?",), ""),
+    ("palette", (ESC, ":"), ""),
+    ("theme", (ESC, "T"), ""),
+    ("answer", (ESC, "c"), "next"),
+    ("statistics", ("2",), ""),
+    ("classes", ("3",), ""),
+    ("confusion", ("4", "m"), ""),
+    ("images", ("5",), ""),
+    ("attention", ("6",), ""),
+    ("more-seeds", ("1", "e"), "y yes"),
+    ("heatmaps", (ESC, ESC, "h"), "epoch"),
+    ("heatmaps-untrained", ("v",), ""),
+    ("form", (ESC, "n"), ""),
+    ("form-list", (DOWN, ENTER), ""),
+    ("history", (ESC, ESC, "b"), ""),
+    ("rename", ("\x1bOQ",), ""),
+    ("differences", (ESC, " ", DOWN, " ", "d"), ""),
+    ("together", (ESC, "c"), ""),
+    ("delete", (ESC, "-", "D"), "y yes"),
+    ("trash", ("y", "W"), ""),
+)
+OTHERS: dict[str, Steps] = {
+    "running": (("running", (), "? help"), ("stop", ("s",), "y yes"), ("leave", (ESC, "\x03"), ""), ("filling", (ESC, "c"), "next")),
+    "failed": (("failed", (), "? help"), ("traceback", ("t",), ""), ("answer-failed", (ESC, "c"), "")),
+    "empty": (("empty", (), "? help"), ("answer-empty", ("c",), ""), ("heatmaps-empty", (ESC, "h"), "")),
+    "study": (("studies", (), "? help"), ("study", ("c",), "")),
+}  # fmt: skip
+
+
+class Camera:
+    """Takes the pictures of one size and depth."""
+
+    def __init__(self, to: Path, size: str, depth: str, wanted: list[str]) -> None:
+        self._to, self._size, self._depth, self._wanted = to / f"{size}-{depth}", size, depth, wanted
+        self._to.mkdir(parents=True, exist_ok=True)
+        font = next(font for font in GIF_FONTS if Path(font).exists())
+        self._font = ImageFont.truetype(font, 13)
+
+    def walk(self, place: Path, arguments: list[str], steps: Steps) -> None:
+        """Run the program with `arguments` in `place` and go through its screens."""
+        if self._wanted and not any(name in self._wanted for name, _, _ in steps):
+            return
+        columns, rows = SIZES[self._size]
+        home = {name: str(place / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
+        terminal = Terminal(
+            ExperimentDir(place),
+            columns=columns,
+            rows=rows,
+            cwd=place,
+            command=("-m", "tui_attn", *arguments),
+            environment=DEPTHS[self._depth] | home,
+        )
+        try:
+            for name, keys, text in steps:
+                for key in keys:
+                    terminal.press(key)
+                    _settle(terminal)
+                if text:
+                    terminal.until(text)
+                _settle(terminal, least=0.8)
+                if not self._wanted or name in self._wanted:
+                    to_image(frame_of(terminal), self._font).save(self._to / f"{name}.png")
+        except AssertionError as error:
+            print(f"{self._to.name}: {name}: {error}", file=sys.stderr)  # noqa: T201
+        finally:
+            terminal.close()
+
+
+def _settle(terminal: Terminal, *, least: float = 0.2) -> None:
+    end = time.monotonic() + 3
+    while terminal.read(least) and time.monotonic() < end:
+        pass
+
+
+@contextlib.contextmanager
+def prepared(runs: Path) -> Iterator[Path]:
+    """A folder with a copy of `runs` and with recorded experiments."""
+    with tempfile.TemporaryDirectory(prefix="tui-attn-screens-") as name:
+        place = Path(name)
+        shutil.copytree(runs, place / "runs")
+        config = ExperimentConfig(epochs=5, seeds=5)
+        (place / "other").mkdir()
+        for scene in ("running", "failed", "empty"):
+            recorded.scene(place / "other", scene, experiment=scene, config=config)
+        study = ExperimentConfig(models=("base", "se"), seeds=2, epochs=2, name="rates")
+        found = {"base": (0.8, 0.81), "se": (0.83, 0.82)}
+        write_study(place / "studies", study, [{"lr": 0.001}, {"lr": 0.01}], [found, found])
+        recorded.record(place / "studies", config=replace(study, name="alone"), probes=False, predictions=False)
+        yield place
+
+
+def photograph(runs: Path, camera: Camera) -> None:
+    """Take all pictures of one size and depth."""
+    with prepared(runs) as place:
+        newest = max((path.name for path in runs.iterdir() if len(list(path.glob("*/"))) > 1), default="")
+        chosen = min((path.name for path in runs.iterdir() if "explain" not in path.name), default=newest)
+        camera.walk(place, ["attach", chosen], FINISHED)
+        for scene, steps in OTHERS.items():
+            if scene == "study":
+                camera.walk(place, ["history", "--runs-dir", "studies"], steps)
+                continue
+            folder = ExperimentDir(place / "other" / scene)
+            with recorded.supervised(folder) if scene != "failed" else contextlib.nullcontext():
+                camera.walk(place, ["attach", scene, "--runs-dir", "other"], steps)
+
+
+def sheets(to: Path, across: int = 2) -> None:
+    """Put the pictures of each size and depth on sheets of a few."""
+    font = ImageFont.truetype(next(font for font in GIF_FONTS if Path(font).exists()), 18)
+    (to / "sheets").mkdir(exist_ok=True)
+    for folder in sorted(path for path in to.iterdir() if path.is_dir() and path.name != "sheets"):
+        names = sorted(folder.glob("*.png"))
+        for number in range(0, len(names), across * 2):
+            some = [(path.stem, Image.open(path)) for path in names[number : number + across * 2]]
+            wide, high = max(one.width for _, one in some) + 10, max(one.height for _, one in some) + 34
+            sheet = Image.new("RGB", (wide * across, high * ((len(some) + across - 1) // across)), "#303030")
+            draw = ImageDraw.Draw(sheet)
+            for at, (name, one) in enumerate(some):
+                x, y = at % across * wide, at // across * high
+                draw.text((x + 4, y + 4), f"{folder.name}  {name}", font=font, fill="#ffffff")
+                sheet.paste(one, (x, y + 28))
+            sheet.save(to / "sheets" / f"{folder.name}-{number // (across * 2) + 1:02}.png")
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", type=Path, help="folder with a finished experiment")
+    parser.add_argument("--to", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--sizes", nargs="*", choices=SIZES, default=[*SIZES])
+    parser.add_argument("--depths", nargs="*", choices=DEPTHS, default=[*DEPTHS])
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="these pictures only")
+    chosen = parser.parse_args()
+    for depth in chosen.depths:
+        for size in chosen.sizes:
+            photograph(chosen.runs, Camera(chosen.to, size, depth, chosen.only))
+    sheets(chosen.to)
+
+
+if __name__ == "__main__":
+    main()
