@@ -22,12 +22,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from docs.make_pictures import GIF_FONTS, frame_of, to_image  # noqa: E402
-from tests import recorded  # noqa: E402
-from tests.study.making import write_study  # noqa: E402
-from tests.ui.terminal import Terminal  # noqa: E402
-from tui_attn.experiment.config import ExperimentConfig  # noqa: E402
-from tui_attn.experiment.folders import ExperimentDir  # noqa: E402
+from docs.make_pictures import GIF_FONTS, frame_of, to_image
+from tests import recorded
+from tests.study.making import write_study
+from tests.ui.terminal import Terminal
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.folders import ExperimentDir
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 DEPTHS = {
@@ -69,11 +69,16 @@ FINISHED: Steps = (
     ("trash", ("y", "W"), ""),
 )
 OTHERS: dict[str, Steps] = {
-    "running": (("running", (), "? help"), ("stop", ("s",), "y yes"), ("leave", (ESC, "\x03"), ""), ("filling", (ESC, "c"), "next")),
+    "running": (
+        ("running", (), "? help"),
+        ("stop", ("s",), "y yes"),
+        ("leave", (ESC, "\x03"), ""),
+        ("filling", (ESC, "c"), "next"),
+    ),
     "failed": (("failed", (), "? help"), ("traceback", ("t",), ""), ("answer-failed", (ESC, "c"), "")),
     "empty": (("empty", (), "? help"), ("answer-empty", ("c",), ""), ("heatmaps-empty", (ESC, "h"), "")),
     "study": (("studies", (), "? help"), ("study", ("c",), "")),
-}  # fmt: skip
+}
 
 
 class Camera:
@@ -110,7 +115,7 @@ class Camera:
                 if not self._wanted or name in self._wanted:
                     to_image(frame_of(terminal), self._font).save(self._to / f"{name}.png")
         except AssertionError as error:
-            print(f"{self._to.name}: {name}: {error}", file=sys.stderr)  # noqa: T201
+            print(f"{self._to.name}: {name}: {error}", file=sys.stderr)
         finally:
             terminal.close()
 

@@ -187,6 +187,7 @@ class Recording:
 
 
 def to_image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """The picture of a screen in pixels."""
     wide, high = round(font.getlength("M")), 16
     background = background_of(frame)
     columns = max(run.column + cell_len(run.text) for line in frame for run in line)

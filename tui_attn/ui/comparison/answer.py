@@ -32,7 +32,6 @@ _ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 
 def rows(overview: Overview, details: Details | None, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
     """At most `page.height` rows: the more room, the more parts; "next" is always the last."""
-    found: list[Row] = []
     for folded in (False, True):
         for left_out in range(len(OPTIONS) + 1):
             shown = frozenset(OPTIONS[left_out:])
