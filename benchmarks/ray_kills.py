@@ -1,103 +1,124 @@
 """Kills parts of a real Ray cluster under an experiment, and compares the result with one that was left alone.
 
-    python -m benchmarks.ray_kills [--kills 20] [--seed 0] [--json FILE]
+    python -m benchmarks.ray_kills [--kinds node,worker,...] [--kills 3] [--nodes shared,hidden] [--scratch DIR]
 
-Needs the extras `test` and `ray`; as root, half of the kills are with nodes that don't see the experiment's folder.
-Prints a row a kill; exits 1 when weights or logged steps differ, or a process is left.
+Needs the extras `test` and `ray`. A cluster with a head and a node comes up on this machine (see tests/ray_cluster.py).
+For each kind of kill one experiment trains while it is hit again and again, each time after every run that is open got
+on. With `hidden`, as root, the node doesn't see the experiment's folder. Its weights, losses and accuracies must be
+those of an undisturbed local run, each step in the log once, no process left.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tests.engines import test_ray as ray_tests
+from benchmarks.slurm_matrix import SECONDS, WORKER, Lab, until_over, victims
 from tests.ray_cluster import Cluster, cluster
-from tests.waiting import eventually
-from tui_attn.experiment.finding import experiments
+from tests.reliability.invariants import Reference, reference, violations
 from tui_attn.experiment.folders import ExperimentDir
-
-PARTS = ("node", "worker", "actor", "relay", "supervisor")
-
-
-def victims(part: str, folder: ExperimentDir) -> list[psutil.Process]:
-    """The processes of that part."""
-    marks = {"worker": "tui_attn.train.worker", "actor": "ray::Runner", "relay": "tui_attn.engines.ray_relay"}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if marks[part] in words and (part == "actor" or folder.id in words):
-            found.append(process)
-    return found
+from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.system import liveness
 
 
-def kill(part: str, folder: ExperimentDir, ray: Cluster, hidden: bool) -> None:
-    """Kill one part with SIGKILL, and do what a user would do then."""
-    if part == "node":
-        ray.kill("n1")
-        ray.start("n1")
-    elif part == "supervisor":
-        os.kill(json.loads(folder.supervisor.read_text())["pid"], signal.SIGKILL)
-        relays = victims("relay", folder)
-        eventually(lambda: not any(map(psutil.Process.is_running, relays)), "the end of the relay", seconds=180)
-        done = ray_tests.program("resume", "--detach", "--runs-dir", folder.path.parent, env=ray.environment)
-        assert done.returncode == 0, done.stderr
-    else:
-        for process in victims(part, folder)[:1]:
-            process.kill()
+def kill_one(mark: str) -> Callable[[Lab, Cluster, ExperimentDir], None]:
+    def kill(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+        random.choice(victims(mark, folder)).kill()
+
+    return kill
 
 
-def one(part: str, delay: float, hidden: bool, reference: Path, port: int) -> tuple[bool, float]:
-    """Train an experiment in which `part` is killed `delay` seconds after the first epoch; equal?, seconds."""
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as name:
-        runs = Path(name) / "runs"
-        runs.mkdir()
-        with cluster(Path(name) / "c", port=port, hidden=runs if hidden else None) as ray:
-            folder = ray_tests.start(ray, runs)
-            eventually(lambda: ray_tests.trained(folder, 1), "an epoch", seconds=300, interval=0.05)
-            time.sleep(delay)
-            kill(part, folder, ray, hidden)
-            eventually(lambda: ray_tests.ended(folder), "the end", seconds=400, interval=0.2)
-            equal = ray_tests.weights(runs) == ray_tests.weights(reference)
-            equal &= ray_tests.steps(folder) == ray_tests.steps(next(experiments(reference)))
-            eventually(lambda: not victims("worker", folder), "the end of the workers", seconds=60)
-    return equal, time.monotonic() - begun
+def kill_node(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+    ray.kill("n1")
+    ray.start("n1")
+
+
+def kill_head(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+    """The nodes of a dead head are lost: all is started again, and nothing is done with the experiment."""
+    ray.kill("head")
+    time.sleep(random.uniform(0, 20))
+    ray.kill("n1")
+    ray.start("head")
+    ray.start("n1")
+
+
+def kill_supervisor(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+    pid = liveness.holder(folder.supervisor_lock)
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    while supervisor_alive(folder):
+        time.sleep(0.1)
+    lab.resume(folder)
+
+
+KINDS: dict[str, Callable[[Lab, Cluster, ExperimentDir], None]] = {
+    "worker": kill_one(WORKER),
+    "node": kill_node,
+    "supervisor": kill_supervisor,
+    "head": kill_head,
+    "actor": kill_one("ray::Runner"),
+    "relay": kill_one("tui_attn.engines.ray_relay"),
+}
+
+
+def torment(lab: Lab, ray: Cluster, kind: str, kills: int, expected: dict[str, Reference]) -> tuple[int, list[str]]:
+    """How often one experiment was hit, and what was wrong with it afterwards."""
+    folder = lab.start(f"ray:{ray.address}")
+    done = 0
+    while done < kills and lab.get_on(folder):
+        try:
+            KINDS[kind](lab, ray, folder)
+        except (IndexError, psutil.NoSuchProcess):  # its workers ended in this moment
+            continue
+        done += 1
+    until_over(folder, SECONDS)
+    deadline = time.monotonic() + 90
+    while (victims("tui_attn.", folder)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    left = [process.pid for process in victims("tui_attn.", folder)]
+    return done, violations(folder, expected) + ([f"processes left: {left}"] if left else [])
 
 
 def main() -> int:
-    """Kill, and count."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
-    draw, rows = random.Random(chosen.seed), list[dict[str, object]]()
-    with tempfile.TemporaryDirectory() as name:
-        assert ray_tests.program("--no-ui", *ray_tests.CONFIG, "--runs-dir", name).returncode == 0
-        for number in range(chosen.kills):
-            part, hidden = PARTS[number % len(PARTS)], bool(number // len(PARTS) % 2) and os.getuid() == 0
-            delay = draw.uniform(0, 3)
-            equal, seconds = one(part, delay, hidden, Path(name), 26400 + number % 50)
-            rows.append({"part": part, "shared": not hidden, "delay": round(delay, 2), "equal": equal})
-            print(f"{number + 1:3} {part:10} {'hidden' if hidden else 'shared'} {delay:4.1f} s later  "
-                  f"{'equal' if equal else 'DIFFERENT'}  {seconds:.0f} s", flush=True)  # fmt: skip
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows))
-    different = sum(not row["equal"] for row in rows)
-    print(f"{len(rows)} kills, {different} with another result")
-    return 1 if different else 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--nodes", default="shared,hidden" if os.getuid() == 0 else "shared")
+    parser.add_argument("--port", type=int, default=26_400)
+    parser.add_argument("--scratch", type=Path)
+    given = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=given.scratch))
+    (scratch / "runs").mkdir()
+    failed = False
+    print("| killed | folder | times | lost |\n| --- | --- | --- | --- |", flush=True)
+    try:
+        for number, nodes in enumerate(given.nodes.split(",")):
+            hidden = scratch / "runs" if nodes == "hidden" else None
+            with cluster(scratch / str(number), port=given.port + number, hidden=hidden) as ray:
+                lab = Lab(ray, scratch, 3 * given.kills + 2)
+                undisturbed = lab.start("local")
+                until_over(undisturbed, SECONDS)
+                expected = reference(undisturbed)
+                for kind in given.kinds.split(","):
+                    began = time.monotonic()
+                    done, wrong = torment(lab, ray, kind, given.kills, expected)
+                    failed = failed or bool(wrong)
+                    took = time.monotonic() - began
+                    print(f"| {kind} | {nodes} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)
+    finally:
+        if not failed:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return int(failed)
 
 
 if __name__ == "__main__":

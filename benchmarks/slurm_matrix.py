@@ -1,6 +1,6 @@
 """Kills parts of a SLURM cluster, and the program on it, while it trains; says whether anything was lost.
 
-    python -m benchmarks.slurm_matrix [--kinds worker,node,...] [--kills 6] [--scratch DIR]
+    python -m benchmarks.slurm_matrix [--kinds worker,node,...] [--kills 6] [--unlocked] [--scratch DIR]
 
 A cluster of three nodes comes up on this machine (see tests/slurm_cluster.py). For each kind of kill one experiment
 trains while it is hit again and again, each time after every run that is open got on. Its weights, losses and
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -22,8 +23,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.reliability.invariants import Reference, processes, reference, violations
+import psutil
+
+from tests.ray_cluster import Cluster as RayCluster
+from tests.reliability.invariants import Reference, reference, violations
 from tests.slurm_cluster import Cluster, cluster, missing
+from tests.ui.terminal import opened
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -31,17 +36,35 @@ from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.system import liveness
 
 WHAT = ["--models", "base,se", "--seeds", "1", "--dataset", "synthetic", "--train-limit", "1000", "--test-limit", "100"]
+WORKER = "tui_attn.train.worker"
 SECONDS = 600.0
 """For an experiment after its last kill."""
+
+
+def until_over(folder: ExperimentDir, seconds: float) -> None:
+    """Wait until no supervisor has the experiment, at most so long."""
+    deadline = time.monotonic() + seconds
+    while supervisor_alive(folder) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def victims(mark: str, folder: ExperimentDir) -> list[psutil.Process]:
+    """The processes of `folder` whose command line has `mark` in it; Ray's actors don't name their experiment."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if mark in words and (mark.startswith("ray::") or folder.id in words):
+            found.append(process)
+    return found
 
 
 class Lab:
     """Starts and watches experiments on a cluster."""
 
-    def __init__(self, slurm: Cluster, scratch: Path, epochs: int) -> None:
-        self.slurm, self.runs, self.epochs = slurm, scratch / "runs", epochs
+    def __init__(self, on: Cluster | RayCluster, scratch: Path, epochs: int) -> None:
+        self.runs, self.epochs = scratch / "runs", epochs
         self.environment = {
-            **slurm.environment,
+            **on.environment,
             "TUI_ATTN_SQUEUE_EVERY": "1",
             "XDG_STATE_HOME": str(scratch / "state"),
             "XDG_CACHE_HOME": str(scratch / "cache"),
@@ -71,10 +94,6 @@ class Lab:
     def resume(self, folder: ExperimentDir) -> None:
         self.tui_attn("resume", folder.id, "--detach", "--runs-dir", str(self.runs))
 
-    def steps(self, folder: ExperimentDir) -> dict[str, int]:
-        """The steps of the runs that are open, by run."""
-        return {run.id: run.step for run in read_state(folder).state.runs.values() if not run.ended}
-
     def get_on(self, folder: ExperimentDir) -> bool:
         """Wait until every open run has trained and saved more; False when all are over."""
         before = {run.id: run.epoch for run in read_state(folder).state.runs.values() if not run.ended}
@@ -88,35 +107,31 @@ class Lab:
             time.sleep(0.5)
         raise AssertionError(f"no progress: {read_state(folder).state.runs}")
 
-    def workers(self, folder: ExperimentDir) -> list[int]:
-        runs = [folder.run(run) for run in self.steps(folder)]
-        return [pid for run in runs if (pid := liveness.holder(run.lock))]
+
+def kill_worker(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    random.choice(victims(WORKER, folder)).kill()
 
 
-def kill_worker(lab: Lab, folder: ExperimentDir) -> None:
-    os.kill(random.choice(lab.workers(folder)), signal.SIGKILL)
-
-
-def node_of(lab: Lab, folder: ExperimentDir) -> str:
-    nodes = lab.slurm.run("squeue", "--noheader", "-t", "R", "-o", "%N").split()
+def node_of(slurm: Cluster) -> str:
+    nodes = slurm.run("squeue", "--noheader", "-t", "R", "-o", "%N").split()
     return random.choice(nodes)
 
 
-def kill_node(lab: Lab, folder: ExperimentDir) -> None:
-    node = node_of(lab, folder)
-    lab.slurm.kill_node(node, jobs=True)
+def kill_node(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    node = node_of(slurm)
+    slurm.kill_node(node, jobs=True)
     time.sleep(8)
-    lab.slurm.start(node)
+    slurm.start(node)
 
 
-def kill_slurmd(lab: Lab, folder: ExperimentDir) -> None:
-    node = node_of(lab, folder)
-    lab.slurm.kill_node(node, jobs=False)
+def kill_slurmd(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    node = node_of(slurm)
+    slurm.kill_node(node, jobs=False)
     time.sleep(10)  # the node counts as down, its job is queued again and the old process trains on
-    lab.slurm.start(node)
+    slurm.start(node)
 
 
-def kill_supervisor(lab: Lab, folder: ExperimentDir) -> None:
+def kill_supervisor(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
     pid = liveness.holder(folder.supervisor_lock)
     assert pid
     os.kill(pid, signal.SIGKILL)
@@ -125,52 +140,76 @@ def kill_supervisor(lab: Lab, folder: ExperimentDir) -> None:
     lab.resume(folder)
 
 
-def kill_slurmctld(lab: Lab, folder: ExperimentDir) -> None:
-    lab.slurm.daemons["slurmctld"].kill()
-    lab.slurm.daemons["slurmctld"].wait()
+def kill_slurmctld(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    slurm.daemons["slurmctld"].kill()
+    slurm.daemons["slurmctld"].wait()
     time.sleep(20)
-    lab.slurm.start("slurmctld")
+    slurm.start("slurmctld")
     time.sleep(2)
 
 
-def kill_everything(lab: Lab, folder: ExperimentDir) -> None:
+def freeze_slurmctld(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    """For 20 s. Supervisor and dashboard must not notice: it beats, and the dashboard answers each key."""
+    with opened(folder, environment=lab.environment) as dashboard:
+        dashboard.until("base-s0")
+        slurm.daemons["slurmctld"].send_signal(signal.SIGSTOP)
+        end, beat, seen, answers, silences = time.monotonic() + 20, b"", time.monotonic(), [0.0], [0.0]
+        try:
+            for key, shows in itertools.cycle([("?", "help"), ("\x1b", "base-s0")]):
+                if time.monotonic() > end:
+                    break
+                pressed = time.monotonic()
+                dashboard.press(key)
+                dashboard.until(shows)
+                answers.append(time.monotonic() - pressed)
+                if (now := folder.supervisor_lock.read_bytes()) != beat:
+                    beat, seen = now, time.monotonic()
+                silences.append(time.monotonic() - seen)
+                dashboard.settle(0.3)
+        finally:
+            slurm.daemons["slurmctld"].send_signal(signal.SIGCONT)
+    print(f"  frozen: keys answered within {max(answers):.1f} s, supervisor silent {max(silences):.1f} s at most")
+    assert max(silences) < 5, "the supervisor froze with slurmctld"
+
+
+def kill_everything(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
     pid = liveness.holder(folder.supervisor_lock)
-    for victim in [pid, *lab.workers(folder)]:
+    for victim in [pid, *(worker.pid for worker in victims(WORKER, folder))]:
         if victim:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
-    for name in list(lab.slurm.daemons):
+    for name in list(slurm.daemons):
         if name != "munged":
-            lab.slurm.kill_node(name, jobs=name.startswith("n"))
+            slurm.kill_node(name, jobs=name.startswith("n"))
     time.sleep(2)
-    for name in list(lab.slurm.daemons):
+    for name in list(slurm.daemons):
         if name != "munged":
-            lab.slurm.start(name)
+            slurm.start(name)
     time.sleep(3)
     lab.resume(folder)
 
 
-def a_job(lab: Lab) -> str:
-    return random.choice(lab.slurm.run("squeue", "--noheader", "--array", "-t", "R", "-o", "%i").split())
+def a_job(slurm: Cluster) -> str:
+    return random.choice(slurm.run("squeue", "--noheader", "--array", "-t", "R", "-o", "%i").split())
 
 
-def requeue(lab: Lab, folder: ExperimentDir) -> None:
-    lab.slurm.run("scontrol", "requeue", a_job(lab))
+def requeue(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    slurm.run("scontrol", "requeue", a_job(slurm))
 
 
-def preempt(lab: Lab, folder: ExperimentDir) -> None:
+def preempt(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
     wrap = ["sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--chdir=/", "--output=/dev/null"]
-    lab.slurm.run(*wrap, "--wrap=sleep 2")
+    slurm.run(*wrap, "--wrap=sleep 2")
 
 
-def time_limit(lab: Lab, folder: ExperimentDir) -> None:
+def time_limit(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
     """As SLURM does some seconds before a job's limit."""
-    lab.slurm.run("scancel", "--batch", f"--signal={random.choice(['TERM', 'USR1', 'USR2'])}", a_job(lab))
+    slurm.run("scancel", "--batch", f"--signal={random.choice(['TERM', 'USR1', 'USR2'])}", a_job(slurm))
 
 
-def scancel(lab: Lab, folder: ExperimentDir) -> None:
-    job = a_job(lab)
-    lab.slurm.run("scancel", job)
+def scancel(lab: Lab, slurm: Cluster, folder: ExperimentDir) -> None:
+    job = a_job(slurm)
+    slurm.run("scancel", job)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         runs = read_state(folder).state.runs.values()
@@ -187,7 +226,7 @@ def scancel(lab: Lab, folder: ExperimentDir) -> None:
     lab.resume(folder)
 
 
-KINDS: dict[str, Callable[[Lab, ExperimentDir], None]] = {
+KINDS: dict[str, Callable[[Lab, Cluster, ExperimentDir], None]] = {
     "worker": kill_worker,
     "requeue": requeue,
     "supervisor": kill_supervisor,
@@ -197,29 +236,28 @@ KINDS: dict[str, Callable[[Lab, ExperimentDir], None]] = {
     "scancel": scancel,
     "preemption": preempt,
     "slurmctld": kill_slurmctld,
+    "frozen": freeze_slurmctld,
     "everything": kill_everything,
 }
 
 
-def torment(lab: Lab, kind: str, kills: int, expected: dict[str, Reference]) -> tuple[int, list[str]]:
+def torment(lab: Lab, slurm: Cluster, kind: str, kills: int, expected: dict[str, Reference]) -> tuple[int, list[str]]:
     """How often one experiment was hit, and what was wrong with it afterwards."""
     folder = lab.start("slurm:cpus=1")
     done = 0
     while done < kills and lab.get_on(folder):
         try:
-            KINDS[kind](lab, folder)
+            KINDS[kind](lab, slurm, folder)
         except IndexError:  # its jobs ended in this moment
             continue
         done += 1
-    deadline = time.monotonic() + SECONDS
-    while supervisor_alive(folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    until_over(folder, SECONDS)
     deadline = time.monotonic() + 60
-    while ((left := lab.slurm.jobs()) or processes(folder.path)) and time.monotonic() < deadline:
+    while ((left := slurm.jobs()) or victims("tui_attn.", folder)) and time.monotonic() < deadline:
         time.sleep(0.5)
     wrong = violations(folder, expected)
     wrong += [f"left in squeue: {left}"] if left else []
-    wrong += [f"processes left: {found}"] if (found := processes(folder.path)) else []
+    wrong += [f"processes left: {found}"] if (found := victims("tui_attn.", folder)) else []
     return done, wrong
 
 
@@ -228,6 +266,7 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=0, help="By default enough for the kills.")
+    parser.add_argument("--unlocked", action="store_true", help="File locks don't reach from host to host.")
     parser.add_argument("--scratch", type=Path)
     given = parser.parse_args()
     if missing():
@@ -236,16 +275,15 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="slurm-", dir=given.scratch))
     failed = False
     try:
-        with cluster(scratch / "slurm") as slurm:
+        with cluster(scratch / "slurm", unlocked=scratch / "runs" if given.unlocked else None) as slurm:
             lab = Lab(slurm, scratch, given.epochs or 3 * given.kills + 2)
             undisturbed = lab.start("local")
-            while supervisor_alive(undisturbed):
-                time.sleep(0.5)
+            until_over(undisturbed, SECONDS)
             expected = reference(undisturbed)
             print("| kill | times | lost |\n| --- | --- | --- |", flush=True)
             for kind in given.kinds.split(","):
                 began = time.monotonic()
-                done, wrong = torment(lab, kind, given.kills, expected)
+                done, wrong = torment(lab, slurm, kind, given.kills, expected)
                 failed = failed or bool(wrong)
                 took = time.monotonic() - began
                 print(f"| {kind} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)

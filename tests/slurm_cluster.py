@@ -67,6 +67,15 @@ it; version 1 named outright needs none.
 """
 
 
+_OWN_MOUNT = """
+bindfs -f -o attr_timeout=3,entry_timeout=3,auto_cache "$0" "$1" & echo $! >> "$2"
+until grep -qF " $1 fuse" /proc/self/mounts; do sleep 0.05; done
+shift 2
+exec "$@"
+"""
+"""Attributes are cached for 3 s, as by a poor network file system."""
+
+
 def missing() -> list[str]:
     """What a cluster needs and this machine lacks."""
     return [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None] + (
@@ -80,6 +89,8 @@ class Cluster:
 
     folder: Path
     nodes: int
+    unlocked: Path | None = None
+    """A folder that each node sees through a mount of its own, so that locks in it don't reach other hosts."""
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     """By name: munged, slurmctld, n1, n2, ..."""
 
@@ -104,10 +115,33 @@ class Cluster:
         words = {"munged": ["munged", "--foreground", "--force", *options], "slurmctld": ["slurmctld", "-D"]}.get(
             name, ["slurmd", "-D", "-N", name]
         )
+        if self.unlocked is not None and name.startswith("n"):
+            mounts = [self._real, str(self.unlocked), f"{self.folder}/mounts"]
+            words = ["unshare", "-m", "--propagation", "private", "bash", "-c", _OWN_MOUNT, *mounts, *words]
         with (self.folder / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, start_new_session=True
             )
+
+    @property
+    def _real(self) -> str:
+        return f"{self.unlocked}.real"
+
+    def mount(self) -> None:
+        """Have this host see the folder that the nodes' mounts show, if there are such."""
+        if self.unlocked is not None:
+            for path in (self._real, str(self.unlocked)):
+                Path(path).mkdir(exist_ok=True)
+            subprocess.run(["mount", "--bind", self._real, str(self.unlocked)], check=True)
+
+    def unmount(self) -> None:
+        """End the nodes' mounts and this host's."""
+        if self.unlocked is not None:
+            with contextlib.suppress(OSError):
+                for pid in (self.folder / "mounts").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+            subprocess.run(["umount", "--lazy", str(self.unlocked)], check=False)
 
     def kill_node(self, name: str, *, jobs: bool) -> None:
         """Kill a node's slurmd, and with `jobs` all that runs on it, as a power cut does."""
@@ -147,8 +181,8 @@ def _free_ports(count: int) -> int:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
-    """Start a cluster whose files are in `folder`, and end it and its jobs."""
+def cluster(folder: Path, nodes: int = 3, *, unlocked: Path | None = None) -> Iterator[Cluster]:
+    """Start a cluster whose files are in `folder`, and end it and its jobs. `unlocked`: see `Cluster`; needs bindfs."""
     port = _free_ports(nodes + 1)
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
@@ -167,7 +201,8 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
             cores=os.cpu_count() or 1,
         )
     )
-    found = Cluster(folder, nodes)
+    found = Cluster(folder, nodes, unlocked)
+    found.mount()
     try:
         found.start("munged")
         _await((folder / "munge.sock").exists, "munged")
@@ -184,6 +219,7 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
         for daemon in reversed(found.daemons.values()):
             daemon.kill()
             daemon.wait()
+        found.unmount()
 
 
 def _await(condition: object, what: str, seconds: float = 60.0) -> None:

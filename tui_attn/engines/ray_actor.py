@@ -132,6 +132,7 @@ class Runner:
         beats = frozenset(name.split("/")[0] for name in self._beaten())
         if code is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
         return News(code, logs, after + before, names, beats)
 
     @property

@@ -38,6 +38,8 @@ _PENDING = 3.0
 """Seconds after which a worker that Ray didn't place is said to wait."""
 _CHECK_WITHIN = 30.0
 """Seconds that a cluster gets to refuse a caller without a token."""
+_SETTLED = 3.0
+"""Seconds after which a worker that was killed was not killed with its node."""
 _LAST_WITHIN = 60.0
 """Seconds that workers get to checkpoint when the supervisor is gone."""
 _MIRRORED = re.compile(
@@ -59,6 +61,8 @@ class _Remote:
     begun: bool = False
     shared: bool = True
     said_waiting: bool = False
+    killed: float | None = None
+    """When its worker was first found killed by SIGKILL."""
     unsent: list[tuple[str, Any]] = field(default_factory=list)
     """Orders that wait for the worker to begin."""
     locks: dict[str, liveness.Lock] = field(default_factory=dict)
@@ -175,9 +179,11 @@ class Relay:
                 self._pass_on(remote, do, what)
         else:
             news = News(*answer)
-            if not remote.shared:
+            if not remote.shared and remote.killed is None:
                 self._mirror(remote, news)
-            if news.code is not None:
+            if news.code == -signal.SIGKILL:  # an actor may outlive its worker for a moment where their node dies
+                remote.killed = remote.killed or time.monotonic()
+            if news.code is not None and (remote.killed is None or time.monotonic() > remote.killed + _SETTLED):
                 self._end(remote, news.code, None)
                 self._ray.kill(remote.actor)
         if remote.token in self._remotes:
@@ -357,6 +363,7 @@ def main(arguments: list[str]) -> int:
         os.write(answers, json.dumps({"failed": str(error)}).encode() + b"\n")
         return 1
     os.set_blocking(0, False)
+    os.write(answers, b'{"joined": true}\n')
     relay, begun, beaten = Relay(ExperimentDir(Path(arguments[0]), name=arguments[1]), answers), bytearray(), 0.0
     try:
         while True:

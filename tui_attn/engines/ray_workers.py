@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, new_token
@@ -21,6 +22,8 @@ MOST = 50
 """Workers without `--jobs`: Ray starts each once a node has room for it."""
 _SILENT = 15.0
 """Seconds after which a relay that says nothing hangs."""
+_AGAIN = 10.0
+"""Seconds between two attempts to join a cluster that is gone."""
 
 
 class RayWorker(Worker):
@@ -42,19 +45,14 @@ class RayWorker(Worker):
         relay.order("start", self.token, device=slot.device, log=log.id)
 
     def tell(self, do: str, run: str | None = None) -> None:
-        """Send a command; a dead worker's is dropped."""
-        self._relay.order("feed", self.token, what={"do": do, "run": run})
+        """Send a command; a dead worker's is dropped. Without a cluster, one that is told to exit is over."""
+        if do == "exit" and not self._relay.joined:
+            self.end(0)
+        else:
+            self._relay.order("feed", self.token, what={"do": do, "run": run})
 
     def exit_code(self) -> int | None:
         """None while it lives, as far as is known here."""
-        if self._code is None and self._relay.over:
-            self._code, self._excuse = self._relay.code, self._relay.excuse
-            if self._relay.failure:  # in the log of a worker, whose last line is the reason
-                with (
-                    contextlib.suppress(OSError),
-                    os.fdopen(open_to_write(self._log.worker_log, os.O_APPEND), "a") as log,
-                ):
-                    log.write(f"{self._relay.failure}\n")
         return self._code
 
     def excuse(self) -> str | None:
@@ -63,7 +61,9 @@ class RayWorker(Worker):
 
     def kill(self, signum: int) -> None:
         """Send it SIGTERM, or end its actor; a relay that hangs is ended, and all its workers with it."""
-        if signum == signal.SIGKILL:
+        if not self._relay.joined:
+            self.end(-signum)
+        elif signum == signal.SIGKILL:
             self._relay.order("kill", self.token)
             self._relay.end_if_silent()
         else:
@@ -73,31 +73,41 @@ class RayWorker(Worker):
         """Have it checkpoint and exit."""
         self._relay.order("finish", self.token)
 
-    def hear(self, news: dict[str, Any]) -> None:
-        """Take what the relay tells of it."""
-        if "code" in news:
-            self._code, self._excuse = news["code"], news["excuse"]
-        self.waits = news.get("waits")
+    def end(self, code: int, excuse: str | None = None, *, says: str = "") -> None:
+        """It is over, or was never placed. `says`: the reason, as the last line of its log."""
+        self._code, self._excuse = code, excuse
+        self._relay.forget(self.token)
+        if says:
+            with (
+                contextlib.suppress(OSError),
+                os.fdopen(open_to_write(self._log.worker_log, os.O_APPEND), "a") as log,
+            ):
+                log.write(f"{says}\n")
 
 
 class _RelayProcess:
-    """The process that speaks with Ray. Its pipes never block."""
+    """The process that speaks with Ray, and its successors. Its pipes never block.
+
+    A cluster that was joined once and is gone is asked for again and again: the workers wait meanwhile.
+    """
 
     def __init__(self, folder: ExperimentDir, address: str | None) -> None:
         """Raises `OSError`."""
         self.workers: dict[int, RayWorker] = {}
-        self.excuse: str | None = "the connection to Ray was lost"
-        self.code = -signal.SIGKILL
-        self.failure = ""
-        """Why it could not join a cluster."""
-        self._unsent = bytearray()
-        self._begun = bytearray()
-        self._heard = time.monotonic()
+        self.joined = False
+        """Whether it is in a cluster, and so takes orders."""
+        self._was_in_one = False
+        self._arguments: tuple[str | Path, ...] = (folder.path.absolute(), folder.id, *([address] if address else []))
+        self._waiting: dict[int, bytearray] = {}
+        """Orders that wait for a cluster, by worker."""
+        self._launch()
+
+    def _launch(self) -> None:
+        self._unsent, self._begun, self._failure = bytearray(), bytearray(), ""
+        self._heard = self._launched = time.monotonic()
         self._process = children.python(
             "tui_attn.engines.ray_relay",
-            folder.path.absolute(),
-            folder.id,
-            *([address] if address else []),
+            *self._arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=sys.stderr.fileno(),
@@ -106,15 +116,20 @@ class _RelayProcess:
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
 
-    @property
-    def over(self) -> bool:
-        """Whether it ended, and all was heard that it said."""
-        return self._process.poll() is not None
-
     def order(self, do: str, worker: int, **what: Any) -> None:
-        """Send an order."""
-        self._unsent += json.dumps({"do": do, "worker": worker, **what}).encode() + b"\n"
-        self._send()
+        """Send an order; a dead worker's is dropped."""
+        if worker in self.workers:
+            line = json.dumps({"do": do, "worker": worker, **what}).encode() + b"\n"
+            if self.joined:
+                self._unsent += line
+                self._send()
+            else:
+                self._waiting.setdefault(worker, bytearray()).extend(line)
+
+    def forget(self, worker: int) -> None:
+        """The worker is over."""
+        self.workers.pop(worker, None)
+        self._waiting.pop(worker, None)
 
     def _send(self) -> None:
         if self._process.stdin is None:
@@ -128,7 +143,8 @@ class _RelayProcess:
             self._unsent.clear()
 
     def look(self) -> None:
-        """Take what it says."""
+        """Take what it says, and see to its successor where it has ended."""
+        over = self._process.poll() is not None  # before it is heard, so that nothing it said is missed
         self._send()
         if self._process.stdout is None:
             return
@@ -140,12 +156,37 @@ class _RelayProcess:
         self._begun[:] = rest
         for line in lines:
             self._hear(json.loads(line))
+        if over:
+            self._succeed()
 
     def _hear(self, news: dict[str, Any]) -> None:
+        worker = self.workers.get(news.get("worker", 0))
         if "failed" in news:
-            self.code, self.excuse, self.failure = CANNOT_WORK, None, safe_text(news["failed"], one_line=True)
-        elif news.get("worker") in self.workers:
-            self.workers[news["worker"]].hear(news)
+            self._failure = safe_text(news["failed"], one_line=True)
+        elif "joined" in news:
+            self.joined = self._was_in_one = True
+            for orders in self._waiting.values():
+                self._unsent += orders
+            self._waiting.clear()
+            self._send()
+        elif worker is not None and "code" in news:
+            worker.end(news["code"], news["excuse"])
+        elif worker is not None:
+            worker.waits = news.get("waits")
+
+    def _succeed(self) -> None:
+        """Start another one after the end of this one, or say that there can be none."""
+        told, was_joined = list(self.workers.values()), self.joined
+        self.joined = False
+        for worker in told:
+            if was_joined:
+                worker.end(-signal.SIGKILL, "the connection to Ray was lost")
+            elif self._was_in_one:
+                worker.waits = self._failure or "the Ray cluster is gone"
+            else:
+                worker.end(CANNOT_WORK, says=self._failure or "the process that speaks with Ray ended")
+        if self.workers and time.monotonic() > self._launched + _AGAIN:
+            self._launch()
 
     def end_if_silent(self) -> None:
         """End it where it hangs."""
@@ -167,7 +208,7 @@ class RayLauncher(Launcher):
 
     def start(self, slot: Slot, log: RunDir) -> RayWorker:
         """A new worker for `slot`. Raises `OSError`."""
-        if self._relay is None or self._relay.over:
+        if self._relay is None:
             self._relay = _RelayProcess(self._folder, self._address)
         return RayWorker(self._relay, slot, log)
 
