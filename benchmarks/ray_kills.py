@@ -105,7 +105,7 @@ def main() -> int:
         for number, nodes in enumerate(given.nodes.split(",")):
             hidden = scratch / "runs" if nodes == "hidden" else None
             with cluster(scratch / str(number), port=given.port + number, hidden=hidden) as ray:
-                lab = Lab(ray, scratch, 3 * given.kills + 2)
+                lab = Lab(ray, scratch, 20 * given.kills)
                 undisturbed = lab.start("local")
                 until_over(undisturbed, SECONDS)
                 expected = reference(undisturbed)

@@ -57,6 +57,6 @@ def test_anything_else_is_refused_in_one_line(text: str, said: str) -> None:
 
 
 def test_what_the_command_line_says_wins_over_the_file() -> None:
-    spec = EngineSpec.parse("slurm:cpus=4").with_defaults({"partition": "gpu", "cpus": "2"})
+    spec = EngineSpec.parse("slurm:cpus=4").with_defaults({"slurm": {"partition": "gpu", "cpus": "2"}})
     assert dict(spec.slurm) == {"partition": "gpu", "cpus": "4"}
-    assert EngineSpec.parse("local").with_defaults({"partition": "gpu"}) == EngineSpec("local")
+    assert EngineSpec.parse("local").with_defaults({"slurm": {"partition": "gpu"}}) == EngineSpec("local")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_attn.cli.option_types import BY_NAME
 from tui_attn.experiment.config import OPTIONS
-from tui_attn.experiment.engine_spec import check_slurm
+from tui_attn.experiment.engine_spec import check_setting
 from tui_attn.experiment.options import ConfigError, Option, shown, suggest
 from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_read
@@ -24,8 +24,8 @@ KEYS = "keys"
 """A table: ids of bindings -> keys."""
 NOTIFY = "notify"
 """A table: where notices are sent."""
-SLURM = "slurm"
-"""A table: what `--on slurm` asks for where it doesn't say."""
+ENGINES = ("slurm", "ray")
+"""Tables: what `--on` asks of these engines where it doesn't say."""
 STUDIES = ("sweep", "curve")
 """Tables: what the studies of these kinds vary."""
 _LARGEST = 1 << 20
@@ -41,8 +41,8 @@ class FileSettings:
     values: dict[str, Any] = field(default_factory=dict)
     """By the names of `SETTINGS`, checked."""
     keymap: dict[str, str] = field(default_factory=dict)
-    slurm: dict[str, str] = field(default_factory=dict)
-    """By the keys of `--on slurm`."""
+    engines: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By engine: what `--on` asks of it where the command line does not say."""
     notify: NotifySettings | None = None
     """Where notices are sent; None where the file does not say."""
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -91,7 +91,9 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         found.problems.append(str(error))
         return found
     found.lines = _lines(text)
-    keys, notify, slurm = table.pop(KEYS, {}), table.pop(NOTIFY, None), table.pop(SLURM, {})
+    keys, notify = table.pop(KEYS, {}), table.pop(NOTIFY, None)
+    for engine in ENGINES:
+        _take_engine(found, subject, engine, table.pop(engine, {}))
     for kind in STUDIES:
         if kind in table:
             _take_study(found, subject, kind, table.pop(kind))
@@ -99,7 +101,6 @@ def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSet
         _take(found, subject, key, value)
     if keys != {}:
         _take_keys(found, subject, keys)
-    _take_slurm(found, subject, slurm)
     if notify is not None:
         _take_notify(found, subject, notify)
     return found
@@ -140,7 +141,7 @@ def _take(found: FileSettings, subject: str, key: str, value: Any) -> None:
     option = BY_NAME.get(name)
     if option is None:
         what = "table" if isinstance(value, dict) else "key"
-        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY, SLURM, *STUDIES], lister="tui-attn config")
+        hint = suggest(shown(key), [*BY_NAME, KEYS, NOTIFY, *ENGINES, *STUDIES], lister="tui-attn config")
         found.problems.append(f"{subject} has an unknown {what} '{shown(key)}': {hint}")
         return
     if name in found.values:
@@ -177,15 +178,16 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
         found.keymap = {}
 
 
-def _take_slurm(found: FileSettings, subject: str, table: Any) -> None:
+def _take_engine(found: FileSettings, subject: str, engine: str, table: Any) -> None:
     if not isinstance(table, dict):
-        found.problems.append(f'{subject}: [slurm] must be a table, such as [slurm] and below it partition = "gpu"')
+        example = 'partition = "gpu"' if engine == "slurm" else 'address = "head:6379"'
+        found.problems.append(f"{subject}: [{engine}] must be a table, such as [{engine}] and below it {example}")
         return
     for key, value in table.items():
         try:
-            found.slurm[key] = check_slurm(key, value)
+            found.engines.setdefault(engine, {})[key] = check_setting(engine, key, value)
         except ConfigError as error:
-            found.problems.append(f"{_place(found, subject, f'{SLURM}.{key}')}{SLURM}.{shown(key)}: {error}")
+            found.problems.append(f"{_place(found, subject, f'{engine}.{key}')}{engine}.{shown(key)}: {error}")
 
 
 def _take_notify(found: FileSettings, subject: str, table: Any) -> None:

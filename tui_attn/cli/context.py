@@ -84,9 +84,9 @@ def user_path(context: typer.Context, param: typer.CallbackParam, value: Path | 
 
 
 def engine(context: typer.Context, on: str) -> str:
-    """A value of `--on` with what the configuration file asks of SLURM where it doesn't say. Raises `ConfigError`."""
+    """A value of `--on` with what the configuration file asks of its engine. Raises `ConfigError`."""
     try:
-        return str(EngineSpec.parse(on).with_defaults(file_settings(context).slurm))
+        return str(EngineSpec.parse(on).with_defaults(file_settings(context).engines))
     except ConfigError as error:
         raise ConfigError(error.reason, "on") from None
 
@@ -143,7 +143,7 @@ def ui_options(context: typer.Context) -> UiOptions:
     return UiOptions(
         **values,
         keymap=found.keymap,
-        slurm=found.slurm,
+        engines=found.engines,
         theme_said_by=by,
         usual=found.experiment() | runs_dir,
         notify=found.notify,

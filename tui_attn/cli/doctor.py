@@ -19,7 +19,7 @@ from tui_attn.engines.sbatch import refusal
 from tui_attn.engines.workers import worker_environment
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError
-from tui_attn.launch import choosing, devices, placement
+from tui_attn.launch import choosing, devices, logout, placement
 from tui_attn.system import children
 from tui_attn.system.children import clean_environment
 from tui_attn.system.control_groups import memory_limit
@@ -90,23 +90,26 @@ def examine_engine(spec: EngineSpec, runs_dir: Path) -> Iterator[Finding]:
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for name, front, shell in node_check.fronts(spec):
-            yield from _node(node_check.ask(front, name, runs_dir, _data_roots(), shell=shell), runs_dir)
+            for node in node_check.ask(front, name, runs_dir, _data_roots(), shell=shell):
+                yield from _node(node, runs_dir, must_see=spec.engine != "ray")
     except OSError as error:
         yield Finding("node", "problem", f"{runs_dir} can't be written: {error.strerror}", "choose another --runs-dir")
 
 
-def _node(node: node_check.NodeReport, runs_dir: Path) -> Iterator[Finding]:
+def _node(node: node_check.NodeReport, runs_dir: Path, *, must_see: bool) -> Iterator[Finding]:
+    """`must_see`: whether the engine can't do without a shared folder."""
     if node.problem is not None:
         yield Finding(
-            "node", "problem", f"{node.host}: {node.problem}", "it needs tui-attn and the folder at the same paths"
+            "node", "problem", f"{node.host}: {node.problem}", "it needs tui-attn, in the same versions as here"
         )
         return
-    if not node.sees_folder:
+    if not node.sees_folder and must_see:
         yield Finding("node", "problem", f"{node.host} doesn't see {runs_dir}", "put it on a shared file system")
     elif node.torch is None:
         yield Finding("node", "problem", f"{node.host} has no torch", "pip install torch torchvision")
     else:
-        yield Finding("node", "ok", f"{node.host} sees {runs_dir}, torch {node.torch}")
+        sees = f"sees {runs_dir}" if node.sees_folder else f"doesn't see {runs_dir}: what it writes is fetched"
+        yield Finding("node", "ok", f"{node.host} {sees}, torch {node.torch}")
     for path in node.missing_data:
         yield Finding("node", "problem", f"{node.host} doesn't see the data in {path}", "use a shared --data-dir")
     if node.sees_folder and not node.sees_lock:
@@ -263,34 +266,8 @@ def _logout() -> Finding:
         if Path("/.dockerenv").exists() or os.getpid() == 1:
             return Finding("logout", "ok", "training survives a logout, but not the end of this container")
         return Finding("logout", "ok", "training survives a logout (no systemd here)")
-    kills = _ask(
-        "busctl",
-        "get-property",
-        "org.freedesktop.login1",
-        "/org/freedesktop/login1",
-        "org.freedesktop.login1.Manager",
-        "KillUserProcesses",
-    )
-    lingers = _ask("loginctl", "show-user", str(os.getuid()), "--property=Linger")
-    try:
-        group = Path("/proc/self/cgroup").read_text()
-    except OSError:
-        group = ""
-    return logout_finding(kills=kills.endswith("true"), lingers=lingers.endswith("yes"), group=group)
-
-
-def logout_finding(*, kills: bool, lingers: bool, group: str) -> Finding:
-    """What a logout does, by logind's KillUserProcesses and Linger and by this process's control groups.
-
-    KillUserProcesses ends what is in the session's scope, whether the user lingers or not; what the user's own systemd
-    runs ends with it, which is at logout unless the user lingers.
-    """
-    outside = "/user@" in group
-    if outside and not lingers:
-        return Finding("logout", "warning", "systemd ends your processes when you log out", "loginctl enable-linger")
-    if kills and not outside:
-        start = "systemd-run --user --scope tui-attn"
-        remedy = start if lingers else f"loginctl enable-linger, then start with: {start}"
+    remedy = logout.remedy()
+    if remedy is not None:
         return Finding("logout", "warning", "systemd ends your processes when you log out", remedy)
     return Finding("logout", "ok", "training survives a logout")
 

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
 from tui_attn.system import liveness, machine
@@ -42,8 +43,8 @@ class NodeReport:
     torch: str | None = None
 
 
-def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *, shell: bool) -> NodeReport:
-    """Have the program `front` run the check on another host, which is `name` here. `shell`: it joins words for one."""
+def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *, shell: bool) -> Iterator[NodeReport]:
+    """Have the program `front` run the check on other hosts, together `name` here. `shell`: it joins words for one."""
     with tempfile.TemporaryDirectory(prefix=".doctor-", dir=runs_dir) as made:
         folder, word = Path(made).resolve(), os.urandom(8).hex()
         (folder / "word").write_text(word)
@@ -61,17 +62,26 @@ def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *
                 cwd="/",
                 check=False,
             )
-            told = json.loads((done.stdout.strip().splitlines() or [""])[-1])
+            answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"host"')]
+            said = done.stderr.strip().splitlines()
         except subprocess.TimeoutExpired:
-            return NodeReport(name, f"no answer within {PATIENCE:.0f} s: it may be busy, try again later")
+            answers, said = [], [f"no answer within {PATIENCE:.0f} s: it may be busy, try again later"]
         except (OSError, ValueError) as error:
-            said = done.stderr.strip().splitlines() if isinstance(error, ValueError) else [str(error)]
-            return NodeReport(name, said[-1][:200] if said else "it said nothing")
+            answers, said = [], [str(error)]
         finally:
             lock.release()
-        late, early = told["time"] - time.time(), told["time"] - before
-        skew = late if late > 0 else min(early, 0.0)
-        return NodeReport(told["host"], None, told["folder"], told["lock"], tuple(told["missing"]), skew, told["torch"])
+        if not answers:
+            yield NodeReport(name, said[-1][:200] if said else "it said nothing")
+        for told in answers:
+            yield _report(told, before)
+
+
+def _report(told: dict[str, Any], before: float) -> NodeReport:
+    if "problem" in told:
+        return NodeReport(told["host"], told["problem"])
+    late, early = told["time"] - time.time(), told["time"] - before
+    skew = late if late > 0 else min(early, 0.0)
+    return NodeReport(told["host"], None, told["folder"], told["lock"], tuple(told["missing"]), skew, told["torch"])
 
 
 def fronts(spec: EngineSpec) -> list[tuple[str, list[str], bool]]:
@@ -79,18 +89,21 @@ def fronts(spec: EngineSpec) -> list[tuple[str, list[str], bool]]:
     if spec.engine == "ssh":
         ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         return [(host, [*ssh, host], True) for host in spec.hosts]
+    if spec.engine == "ray":
+        check = [sys.executable, "-P", "-m", "tui_attn.engines.ray_check", spec.address or ""]
+        return [(f"the cluster at {spec.address}" if spec.address else "the cluster", check, False)]
     options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
     now = [] if spec.engine == "slurm-alloc" else ["--immediate=60", "--job-name=tui-attn-doctor"]
     return [("a node", ["srun", "--quiet", "--nodes=1", "--ntasks=1", "--chdir=/", *now, *options], False)]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Look, and print what is seen."""
+def look(arguments: Sequence[str]) -> dict[str, Any]:
+    """What is seen here."""
     folder, word = Path(arguments[0]), arguments[1]
     seen = False
     with contextlib.suppress(OSError):
         seen = (folder / "word").read_text() == word and os.access(folder, os.W_OK)
-    found = {
+    return {
         "host": socket.gethostname(),
         "time": time.time(),
         "folder": seen,
@@ -98,9 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         "missing": [path for path in arguments[2:] if not Path(path).exists()],
         "torch": machine.installed_version("torch"),
     }
-    print(json.dumps(found))  # noqa: T201
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    print(json.dumps(look(sys.argv[1:])))  # noqa: T201

@@ -43,6 +43,7 @@ class SlurmWorker(Worker):
 
     engine = "slurm"
     gives_back = True
+    outlives = True
 
     def __init__(self, mailbox: Mailbox, slot: Slot, name: str) -> None:
         self.mailbox, self.slot, self.name = mailbox, slot, name
@@ -110,6 +111,11 @@ class SlurmWorker(Worker):
     def cancelled(self) -> bool:
         """Whether somebody else cancelled its job, who wants it stopped."""
         return self._over is not None and self.state == "CANCELLED" and not self._ours
+
+    @property
+    def evicted(self) -> bool:
+        """Whether its job was preempted or lost its node, in SLURM's own words."""
+        return self.state in {"PREEMPTED", "NODE_FAIL", "BOOT_FAIL"}
 
     def kill(self, signum: int) -> None:
         """Have SLURM signal it; for SIGKILL cancel its job, and don't wait for that."""

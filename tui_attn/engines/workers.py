@@ -57,10 +57,17 @@ class Worker(Protocol):
     """Why a scheduler has it wait; None once it runs."""
     gives_back: bool = False
     """Whether a run that is paused leaves it, so that it may end and free its place."""
+    outlives: bool = False
+    """Whether it goes on without its supervisor, so that another one may adopt it."""
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody cancelled its job in the scheduler, and so wants its runs stopped."""
+        return False
+
+    @property
+    def evicted(self) -> bool:
+        """Whether the scheduler took its place, or lost it: no run can be to blame, also none that was yet to open."""
         return False
 
     def tell(self, do: str, run: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,11 +70,23 @@ class EngineSpec:
         """Whether workers run on this machine, as children of their supervisor."""
         return self.engine == "local"
 
-    def with_defaults(self, table: Mapping[str, str]) -> EngineSpec:
-        """The spec with SLURM options from `table` where it names none."""
-        if self.engine != "slurm":
-            return self
-        return EngineSpec("slurm", slurm={**table, **self.slurm})
+    def with_defaults(self, tables: Mapping[str, Mapping[str, str]]) -> EngineSpec:
+        """The spec with what the configuration file's `tables` ask of its engine where it says nothing itself."""
+        table = tables.get(self.engine, {})
+        if self.engine == "slurm":
+            return EngineSpec("slurm", slurm={**table, **self.slurm})
+        if self.engine == "ray" and "RAY_ADDRESS" not in os.environ:
+            return EngineSpec("ray", address=self.address or table.get("address"))
+        return self
+
+
+def check_setting(engine: str, key: str, value: object) -> str:
+    """What the table of `engine` in the configuration file gives to `key`, as text. Raises `ConfigError`."""
+    if engine == "slurm":
+        return check_slurm(key, value)
+    if key != "address":
+        raise ConfigError(f"unknown option of Ray '{shown(key)}': {suggest(shown(key), ['address'])}")
+    return EngineSpec.parse(f"ray:{value}").address or ""
 
 
 def check_slurm(key: str, value: object) -> str:

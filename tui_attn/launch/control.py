@@ -112,14 +112,15 @@ def check_not_running(folder: ExperimentDir) -> None:
         )
 
 
-def check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object]) -> None:
+def check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object], *, adopts: bool = False) -> None:
     """Refuse what a supervisor on another host runs, whatever that host's clock says.
 
     Not every network file system shows a lock of another host, but a supervisor touches its lock file every second,
-    and its workers the heartbeats of their runs, even while the supervisor is frozen.
+    and its workers the heartbeats of their runs, even while the supervisor is frozen. `adopts`: workers that live are
+    no hindrance, because the next supervisor takes them on.
     """
     who = supervisor_identity(folder)
-    hearts = [folder.supervisor_lock, *(run.heartbeat for run in runs_of(folder))]
+    hearts = [folder.supervisor_lock, *(run.heartbeat for run in ([] if adopts else runs_of(folder)))]
     if who is None or not any(may_run_elsewhere(who, heart) for heart in hearts):
         return
     before = [_touched(heart) for heart in hearts]

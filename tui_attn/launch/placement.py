@@ -10,20 +10,27 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from tui_attn.engines import sbatch
+from tui_attn.engines.ray_workers import MOST
+from tui_attn.engines.squeue import Command
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.options import ConfigError
-from tui_attn.launch import devices
+from tui_attn.launch import devices, logout
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.files import user_folder, write_atomically
 from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
 
+Tell = Callable[[str], object]
+_CONNECT_WITHIN = 10
+"""Seconds for ssh to reach a host."""
 _PROGRAMS = {"ssh": "ssh", "slurm-alloc": "srun", "slurm": "sbatch"}
 
 
@@ -45,13 +52,70 @@ def check_submission(spec: EngineSpec) -> None:
         raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 
 
-def chosen_devices(config: ExperimentConfig, spec: EngineSpec) -> tuple[str, ...]:
-    """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back."""
+def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell = lambda _: None) -> tuple[str, ...]:
+    """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back.
+
+    `tell` hears of CPUs that nobody asked for. Raises `ConfigError`, also for hosts of ssh that can't be reached.
+    """
     if config.device not in {"auto", "all"}:
         return tuple(config.device.split(","))
     gpus = ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS") if spec.engine == "slurm-alloc" else ()
     asked = spec.slurm.get("gres", "").startswith("gpu") or any(os.environ.get(name) for name in gpus)
-    return ("cuda",) if asked else ("cpu",)
+    if asked or (spec.engine == "ssh" and _have_gpus(spec.hosts)):
+        return ("cuda",)
+    how = {"slurm": "gres=gpu:1 asks for a GPU each", "ssh": "no host has a GPU"}
+    tell(f"workers on {spec.engine} train on CPUs: {how.get(spec.engine, '--device cuda asks for a GPU each')}")
+    return ("cpu",)
+
+
+def _have_gpus(hosts: Sequence[str]) -> bool:
+    """Whether the hosts have GPUs, all or none of them."""
+    ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_WITHIN}"]
+    asked = {}
+    for host in dict.fromkeys(hosts):
+        asked[host] = Command(*ssh, host, "test -e /proc/driver/nvidia/version || test -e /dev/kfd")
+    found = {}
+    for host, command in asked.items():
+        while not command.done(within=2 * _CONNECT_WITHIN):
+            time.sleep(0.02)
+        code, said = command.result()
+        if code not in {0, 1}:
+            why = safe_text((said.strip().splitlines() or ["no answer"])[-1], one_line=True)[:200]
+            raise ConfigError(f"{host} can't be reached: {why}", "on")
+        found[host] = code == 0
+    with_gpus = [host for host in found if found[host]]
+    if with_gpus and len(with_gpus) < len(found):
+        raise ConfigError(f"only {', '.join(with_gpus)} of the hosts have GPUs: say cuda or cpu", "device")
+    return bool(with_gpus)
+
+
+def mention_logout(spec: EngineSpec, tell: Tell) -> None:
+    """Say where a logout ends the supervisor on this machine, and what to do."""
+    remedy = None if spec.here else logout.remedy()
+    if remedy is not None:
+        job = ", or run it as a job: sbatch -c1 --time=3-0 --wrap 'tui-attn --no-ui ...'"
+        what = f"{remedy}{job if spec.engine == 'slurm' else ''}"
+        tell(f"systemd ends the supervisor here when you log out: {what}")
+
+
+def submission(config: ExperimentConfig, runs: int) -> str:
+    """What would be submitted or started elsewhere for so many runs, in words; empty for workers on this machine."""
+    spec = config.engine
+    steps = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    most = {"slurm": sbatch.MOST_JOBS, "ray": MOST, "ssh": len(spec.hosts), "slurm-alloc": steps}
+    count = min(config.jobs or most.get(spec.engine, 1), runs)
+    match spec.engine:
+        case "slurm":
+            each = "a job each" if config.jobs is None else "in jobs that train one after the other"
+            return f"{runs} runs, {each}, {count} at once: {sbatch.preview(spec)}"
+        case "ray":
+            where = spec.address or os.environ.get("RAY_ADDRESS") or "a new cluster here"
+            return f"{runs} runs, an actor each, {count} at once, on {safe_text(where, one_line=True)}"
+        case "ssh":
+            return f"{runs} runs, {count} at once, on {', '.join(spec.hosts)}"
+        case "slurm-alloc":
+            return f"{runs} runs, {count} at once, as steps of job {os.environ.get('SLURM_JOB_ID', '')}"
+    return ""
 
 
 def chosen_threads(spec: EngineSpec) -> int:

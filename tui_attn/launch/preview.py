@@ -58,25 +58,18 @@ class Preview:
         margin = 100 * self.plan.margin if self.plan else config.margin
         time = "no estimate: the data set can't be read" if self.time is None else self.time.words()
         memory = "no estimate: the data set can't be read" if self.memory is None else self.memory.words()
+        jobs = placement.submission(config, len(self.runs))
         bound = "" if self.whole or self.time is None or self.time.missing else "at most "
         return [
             ("runs", f"{len(self.runs)}: {' '.join(self.runs)}"),
             ("data", safe_text(f"{config.dataset}{images}: {self.data}", one_line=True)),
             ("training", f"{config.epochs} epochs, batch {config.batch_size}, learning rate {config.lr:g}"),
             ("device", f"{', '.join(self.devices)}, {self.precision} precision, {workers} x {self.threads} threads"),
-            *self._jobs(),
+            *([("jobs", jobs)] if jobs else []),
             ("verdicts", f"{f'at {looks} seeds' if looks else 'without a plan'}, margin {margin:g} points"),
             ("memory", memory),
             ("time", bound + time),
         ]
-
-    def _jobs(self) -> list[tuple[str, str]]:
-        """What would be submitted."""
-        spec = self.config.engine
-        if spec.engine != "slurm":
-            return []
-        count = min(self.config.jobs or sbatch.MOST_JOBS, len(self.runs))
-        return [("jobs", f"{count} at once, as in {sbatch.preview(spec)}")]
 
     def to_json(self) -> dict[str, Any]:
         """The same for programs; null for what isn't known."""
@@ -88,6 +81,7 @@ class Preview:
             "precision": self.precision,
             "threads": self.threads,
             "workers": self.workers,
+            "jobs": placement.submission(self.config, len(self.runs)) or None,
             "data": self.data,
             "train_images": self.sizes and self.sizes[0],
             "test_images": self.sizes and self.sizes[1],

@@ -88,7 +88,11 @@ def start(
     placement.check(spec)
     placement.check_submission(spec)
     machine = devices.probe()
-    chosen = choosing.choose_and_tell(config, machine, tell) if spec.here else placement.chosen_devices(config, spec)
+    if spec.here:
+        chosen = choosing.choose_and_tell(config, machine, tell)
+    else:
+        chosen = placement.chosen_devices(config, spec, tell)
+        placement.mention_logout(spec, tell)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
     config = config.with_epochs(_train_size(config, located))
     limit = None if config.validation else config.train_limit
@@ -300,7 +304,7 @@ def _check(
 ) -> None:
     control.check_owner(folder)
     control.check_not_running(folder)
-    control.check_elsewhere(folder, wait)
+    control.check_elsewhere(folder, wait, adopts=spec.engine == "slurm")
     check_code(folder, trust_code=trust_code)
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
@@ -313,6 +317,8 @@ def _check(
         _mention_hardware(folder, tell)
     elif elsewhere is not None:
         raise LaunchError("--device is for workers here: with --on local")
+    else:
+        placement.mention_logout(spec, tell)
     _check_data(folder, data_dir, progress, may_move=True)
     if manifest.config.tensorboard:
         from tui_attn import export  # costs start-up time

@@ -289,7 +289,7 @@ class Dispatch:
         held, worker.held = worker.held, []
         suspected = self._restarts.suspected_run(self._folder, worker.token, held)
         # A worker that opened none of its runs may never do so, wherever it is started.
-        excuse = None if suspected is None else worker.excuse()
+        excuse = worker.excuse() if suspected is not None or worker.evicted else None
         lost = code == workers.DEVICE_LOST and excuse is None
         logs = [self._folder.run(run).worker_log for run in held if suspected in {run, None}]
         log = min(logs, key=_last_touched)

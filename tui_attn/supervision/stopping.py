@@ -58,11 +58,16 @@ class Stopping:
                     worker.kill(signal.SIGTERM)
 
     def let_go(self) -> None:
-        """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`."""
-        for worker in self._pool.workers:
+        """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`.
+
+        Those that outlive their supervisor are the next one's.
+        """
+        workers = [worker for worker in self._pool.workers if not worker.outlives]
+        for worker in workers:
             worker.close()
         deadline = self._clock() + GRACE
-        while any(worker.exit_code() is None for worker in self._pool.workers):
+        while any(worker.exit_code() is None for worker in workers):
             if self._clock() > deadline or self.at_once:
-                self._pool.kill(signal.SIGKILL)
+                for worker in workers:
+                    worker.kill(signal.SIGKILL)
             time.sleep(PAUSE)

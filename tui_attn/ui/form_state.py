@@ -17,6 +17,7 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, info_of
 from tui_attn.experiment.options import ConfigError, join_list, shown, split_list
 from tui_attn.experiment.study import StudyPlan
+from tui_attn.launch import placement
 from tui_attn.study.cells import command_words, plan_of
 
 IMAGES = "folder"
@@ -128,6 +129,14 @@ class FormState:
         if words and "--seeds" not in found:
             words += ["--seeds", str(config.seeds)]  # a study has others unless said
         return words + found
+
+    def jobs(self, config: ExperimentConfig | None, engines: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+        """A row on what would be submitted, with what the configuration file asks of `engines`; none for here."""
+        if config is None:
+            return []
+        config = replace(config, on=str(config.engine.with_defaults(engines)))
+        words = placement.submission(config, len(config.models) * config.seeds)
+        return [("jobs", words)] if words else []
 
     def amount(self) -> str:
         """How many runs the experiment has. Raises `ConfigError`."""

@@ -48,8 +48,8 @@ class UiOptions:
     usual: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration file says of new experiments: fields of `ExperimentConfig`, and `runs_dir`."""
 
-    slurm: Mapping[str, str] = field(default_factory=dict)
-    """What `--on slurm` asks for where it doesn't say."""
+    engines: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By engine: what `--on` asks of it where it doesn't say."""
     notify: NotifySettings | None = None
     """Where supervisors that the dashboard starts send notices."""
 

@@ -205,6 +205,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
         estimates = [("time", self._time(config, request)), *self._memory(config, request)]
+        estimates += self.state.jobs(config, app_of(self).options.engines)
         command = None if config is None else self.state.command(config, self._origin, self._runs_dir)
         self._summary.summarise(estimates, command, self._wrong)
         self._details.describe(config, self._result if self._result.same_place(request) else None)
@@ -234,8 +235,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             if not known or status is None:
                 return "looking …", "ok"
             return ("✗ " if status.level == "wrong" else "") + status.text, status.level
-        models = self._rows["models"].control
-        if entry == "models" and isinstance(models, SomeOf):
+        if entry == "models" and isinstance(models := self._rows["models"].control, SomeOf):
             info = MODELS[models.current]
             return f"{info.name}: {info.description}", "ok"
         return self.state.hint(entry), "ok"
@@ -306,8 +306,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return
         self._wrong = ""
         config, options = self.state.config(), app_of(self).options
-        config = replace(config, on=str(config.engine.with_defaults(options.slurm)))
-        self._attempt = Attempt(config, self._runs_dir, notify=options.notify)
+        there = str(config.engine.with_defaults(options.engines))
+        self._attempt = Attempt(replace(config, on=there), self._runs_dir, notify=options.notify)
         self._say("starting …")
         self._run(self._attempt, self.state.plan())
         self._renew()

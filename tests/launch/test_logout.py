@@ -1,10 +1,10 @@
-"""What the doctor says of logging out, by what logind is set to."""
+"""What is to be done about logging out, by what logind is set to."""
 
 from __future__ import annotations
 
 import pytest
 
-from tui_attn.cli.doctor import logout_finding
+from tui_attn.launch.logout import remedy_for
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 OUTSIDE = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope\n"
@@ -24,6 +24,4 @@ OUTSIDE = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.sco
     ],
 )
 def test_logging_out(kills: bool, lingers: bool, group: str, remedy: str | None) -> None:
-    found = logout_finding(kills=kills, lingers=lingers, group=group)
-    assert found.remedy == remedy
-    assert found.verdict == ("ok" if remedy is None else "warning")
+    assert remedy_for(kills=kills, lingers=lingers, group=group) == remedy
