@@ -89,9 +89,10 @@ def adopt_orphans() -> None:
 
 def end_children(within: float = 20.0) -> list[str]:
     """End all processes that descend from this one, after they had time to leave; those that had to be ended."""
-    deadline, ended = time.monotonic() + within, []
+    ended: list[str] = []
     while children := _children():
-        if time.monotonic() > deadline:
+        begun = time.monotonic()
+        if within <= 0:
             for pid in children:
                 with suppress(OSError):
                     ended.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:100])
@@ -99,6 +100,7 @@ def end_children(within: float = 20.0) -> list[str]:
                 os.waitpid(pid, 0)
         else:
             time.sleep(0.01)
+            within -= min(1.0, time.monotonic() - begun)  # what is more, this process was stopped itself
     return ended
 
 
@@ -131,11 +133,23 @@ def run(command: Iterable[str], output: Path, limit: float, **options: Any) -> i
         process = subprocess.Popen(
             list(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, **options
         )
-        try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            process.kill()  # strace takes its children along only if it may clean up; `end_children` does it otherwise
-            return None
+        status = await_end(process.pid, limit)
+        process.returncode = -1  # it was waited for; strace takes its children along only if it may clean up
+        return status
+
+
+def await_end(pid: int, limit: float) -> int | None:
+    """The exit status of a child; None if it takes longer than `limit` seconds, and then it is killed."""
+    while limit > 0:
+        begun = time.monotonic()
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+        limit -= min(1.0, time.monotonic() - begun)  # as above
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
 
 
 def traced(trace: Path, inside: Path, strangers: Path) -> Iterator[str]:

@@ -12,10 +12,11 @@ from typing import Any
 import torch._dynamo  # the optimiser imports it at its first use
 
 from tui_attn.cli import entry, lines, reporters
+from tui_attn.export import live
 from tui_attn.launch import control, starting
 from tui_attn.supervision import process
 from tui_attn.system import children, liveness
-from tui_attn.train import worker, worker_context
+from tui_attn.train import interventions, worker, worker_context
 
 assert torch, worker_context
 assert lines, reporters
@@ -26,6 +27,8 @@ SMALL += ["--test-limit", "50", "--device", "cpu", "--precision", "fp32"]
 MODULES = {
     "tui_attn.supervision.process": ("supervisor", process.main),
     "tui_attn.train.worker": ("worker", worker.main),
+    "tui_attn.train.interventions": ("probe", interventions.main),
+    "tui_attn.export.live": ("exporter", live.main),
 }
 
 Prepare = Callable[[str], object]
@@ -34,6 +37,11 @@ Prepare = Callable[[str], object]
 
 def start(arguments: list[str], output: Path, prepare: Prepare) -> int:
     """Start `tui-attn arguments` as a fork in a session of its own, and return its pid."""
+    return start_call(lambda: entry.run(arguments), output, prepare)
+
+
+def start_call(main: Callable[[], int], output: Path, prepare: Prepare) -> int:
+    """Start `main`, which runs commands, as `start` does."""
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -42,7 +50,7 @@ def start(arguments: list[str], output: Path, prepare: Prepare) -> int:
             os.dup2(source, copy)
         os.closerange(3, 64)
         setattr(children, "python", _forking(prepare))  # noqa: B010 - mypy would take it for a mistake
-        _become("front", lambda: entry.run(arguments), prepare)
+        _become("front", main, prepare)
     return pid
 
 

@@ -6,10 +6,13 @@ Each file of an interrupted experiment is replaced in turn by each of `KINDS`. E
 copy, from inside the copy. Modules that would run code are planted there, and search paths have empty elements. Counted
 are commands that hang, tracebacks (also in the logs of supervisor and workers), files outside that were opened or
 changed, relative paths that were opened, planted code that ran, and processes left. Linux with strace only; devices and
-other owners need the superuser. All folders take an hour: by default it ends after eight minutes, having tried some of
-them chosen at random.
+other owners need the superuser. It begins with folders chosen at random and ends after eight minutes.
+
+Processes are forks of one that has imported torch. With `--exec` each is a new interpreter, as it is for users, which
+also tests what is loaded at its start; all folders then take an hour or two.
 """
 
+import argparse
 import contextlib
 import functools
 import os
@@ -22,14 +25,17 @@ import stat
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import forks
 from benchmarks.campaign import (
     CHANGES,
     STRACE,
     Tally,
     adopt_orphans,
+    await_end,
     end_children,
     last_line,
     parser,
@@ -88,6 +94,8 @@ for line in sys.argv[2:]:
     print(f"\\n{line}\\nstatus {cli.run(line.split())}", file=sys.stderr, flush=True)
 """
 """Commands, from inside the folder that is the first argument, with search paths that lead their children there."""
+TRACES = "HOSTILE_TRACES"
+"""In the environment: the folder where strace writes a file for each process of this campaign."""
 
 
 def main() -> int:
@@ -95,9 +103,16 @@ def main() -> int:
     options.add_argument("--commands", default=",".join(COMMANDS))
     options.add_argument("--kinds", default=",".join(KINDS))
     options.add_argument("--files", default="", help="only files whose path contains this")
-    options.add_argument("--part", default="1/1", metavar="N/M", help="only the Nth of M equal parts of the cases")
+    options.add_argument("--part", default="1/1", metavar="N/M", help="only the Nth of M parts of the folders")
     options.add_argument("--verbose", action="store_true", help="print what the commands say")
+    options.add_argument("--exec", action="store_true", help="each process is a new interpreter")
     chosen = options.parse_args()
+    if TRACES not in os.environ:
+        with tempfile.TemporaryDirectory(prefix="traces-") as name:
+            strace = [*("-q" if word == "-qq" else word for word in STRACE), "-ff", "-o", f"{name}/of"]
+            strace += ["-e", f"trace=openat,open,creat,execve,{CHANGES}"]
+            command = [*strace, sys.executable, "-m", "benchmarks.hostile_folders", *sys.argv[1:]]
+            return subprocess.call(command, env=os.environ | {TRACES: name, "OMP_NUM_THREADS": "1"})
     adopt_orphans()
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
@@ -113,14 +128,14 @@ def main() -> int:
         ]
         random.Random(chosen.seed).shuffle(folders)
         number, parts = map(int, chosen.part.split("/"))
-        folders = folders[number - 1 :: parts]
+        folders = [case for case in folders if zlib.crc32(" ".join(case).encode()) % parts == number - 1]
         for target, kind in folders:
             if tally.seconds > chosen.seconds:
                 break
             tally.counts["folders"] += 1
             for group in chosen.commands.split(","):
                 tally.counts["commands"] += len(COMMANDS[group])
-                for fault, words in one(folder / "case", original, target, kind, group, chosen.verbose):
+                for fault, words in one(folder / "case", original, target, kind, group, chosen):
                     tally.fault(fault, f"{group}, {target} as {kind}", words)
         tally.counts["folders left out"] = len(folders) - tally.counts["folders"]
         return tally.end(chosen.json)
@@ -150,9 +165,11 @@ def targets(original: Path, words: str) -> list[str]:
     return [name for name in sorted({*kinds.values(), *MAY_BE_MISSING}) if words in name]
 
 
-def one(case: Path, original: Path, target: str, kind: str, group: str, verbose: bool) -> Iterator[tuple[str, str]]:
+def one(
+    case: Path, original: Path, target: str, kind: str, group: str, chosen: argparse.Namespace
+) -> Iterator[tuple[str, str]]:
     """Run the commands of `group` where `target` is a `kind`; the faults, each with words about it."""
-    inside, outside, marker, output, trace = (case / name for name in ("in", "outside", "code-ran", "said", "trace"))
+    inside, outside, marker, output, trace = (case / name for name in ("in", "outside", "code-ran", "in/said", "trace"))
     experiment = inside / "runs" / original.name
     shutil.copytree(original, experiment)
     outside.mkdir()
@@ -163,22 +180,28 @@ def one(case: Path, original: Path, target: str, kind: str, group: str, verbose:
         names = (("ID", experiment.name), ("OUT", str(inside / "out")))
         lines = [f"{line} --runs-dir {experiment.parent}" for line in COMMANDS[group]]
         lines = [functools.reduce(lambda known, name: known.replace(*name), names, line) for line in lines]
-        status = run(
-            [
-                *(*STRACE, "-e", f"trace=openat,open,creat,execve,{CHANGES}", "-o", str(trace)),
-                *(sys.executable, "-P", "-c", FRONT, str(experiment), *lines),
-            ],
-            output,
-            LIMIT,
-            cwd="/",
-            env=os.environ | {"TMPDIR": str(inside), "OMP_NUM_THREADS": "1"},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),
-        )
+        for path in _traces():
+            path.unlink()
+        environment = {"TMPDIR": str(inside), "OMP_NUM_THREADS": "1"}
+        if chosen.exec:
+            command = [sys.executable, "-P", "-c", FRONT, str(experiment), *lines]
+            status = run(command, output, LIMIT, cwd="/", env=os.environ | environment, preexec_fn=_limit_memory)
+        else:
+
+            def front() -> int:
+                _limit_memory()
+                os.environ.update(environment)
+                sys.argv = ["", str(experiment), *lines]
+                exec(FRONT, {})  # as the other way
+                return 0
+
+            status = await_end(forks.start_call(front, output, lambda _: None), LIMIT)
         left = end_children()
         after = snapshot(outside)
+        gather_traces(trace)
     said = output.read_text(errors="replace")
     logs = said + "".join(log(path) for path in (experiment / "supervisor.log", *experiment.glob("*/worker.log")))
-    if verbose:
+    if chosen.verbose:
         print(f"--- {group}, {target} as {kind}\n{text.safe_text(said)}", flush=True)
     if status is None:
         yield "hang", last_line(said)
@@ -196,6 +219,24 @@ def one(case: Path, original: Path, target: str, kind: str, group: str, verbose:
     for words in dict.fromkeys(traced(trace, inside, outside)):
         yield "path", words
     shutil.rmtree(case)
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+
+
+def _traces() -> list[Path]:
+    """What strace wrote of other processes than this one."""
+    return [path for path in Path(os.environ[TRACES]).iterdir() if path.suffix != f".{os.getpid()}"]
+
+
+def gather_traces(to: Path) -> None:
+    """Move what strace wrote to one file, as it would write it itself, once all processes have ended."""
+    wait(lambda: all(path.read_bytes().endswith(b"+++\n") for path in _traces()), "strace", 20.0)
+    with to.open("w") as file:
+        for path in _traces():
+            file.writelines(f"{path.suffix[1:]} {line}" for line in path.open(errors="replace"))
+            path.unlink()
 
 
 @contextlib.contextmanager

@@ -13,13 +13,12 @@ import random
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.campaign import Tally, adopt_orphans, end_children, last_line, parser, use_home
+from benchmarks.campaign import Tally, adopt_orphans, await_end, end_children, last_line, parser, use_home
 from benchmarks.forks import SMALL, start
 from tests.reliability.invariants import reference, violations
 from tui_attn.experiment.finding import experiments
@@ -102,7 +101,7 @@ def main() -> int:
                     front = start(
                         ["resume", "--no-ui", "--runs-dir", str(case / "runs")], case / "output", lambda _: None
                     )
-                    await_end(front)
+                    await_end(front, LIMIT)
                     end_children(LIMIT)
                 for words in violations(experiment, expected):
                     tally.fault("violation", str(at), f"{place.read_text() if place.exists() else ''}: {words}")
@@ -131,7 +130,7 @@ def one(case: Path, role: str, at: dict[int, list[int]] | None, tally: Tally) ->
             Trigger(None if at is None else dict(at), case / "place").install()
 
     front = start(["--no-ui", *SMALL, "--runs-dir", str(case / "runs")], case / "output", prepare)
-    status = await_end(front)
+    status = await_end(front, LIMIT)
     left = end_children(LIMIT)
     said = (case / "output").read_text(errors="replace")
     logs = "".join(path.read_text(errors="replace") for path in case.glob("runs/*/supervisor.log"))
@@ -150,17 +149,6 @@ def one(case: Path, role: str, at: dict[int, list[int]] | None, tally: Tally) ->
         tally.fault("ghost", where, str(ghosts))
     if at is None and status != 0:
         raise RuntimeError(said)
-
-
-def await_end(pid: int) -> int | None:
-    """The exit status of a child, None if it takes too long."""
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    return None
 
 
 if __name__ == "__main__":

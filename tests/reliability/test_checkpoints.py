@@ -137,7 +137,7 @@ def test_one_that_is_not_listed_is_taken_when_its_checksums_hold(tmp_path: Path)
     at = whole.index(torch.full((10,), 1.0).numpy().tobytes())
     newest.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     assert torch.load(newest, weights_only=True)["value"][0] != 1.0
-    assert good(tmp_path) == (["step-00000001.pt"], ["step-00000002.pt (its checksums are wrong)"])
+    assert good(tmp_path) == (["step-00000001.pt"], ["step-00000002.pt (is cut short or damaged)"])
 
 
 def test_one_taken_though_not_listed_is_listed_from_then_on(tmp_path: Path) -> None:
@@ -151,6 +151,36 @@ def test_one_taken_though_not_listed_is_listed_from_then_on(tmp_path: Path) -> N
         checkpoint.adopt(tmp_path, "step-00000002.pt", epoch=0)
         assert checkpoint.latest(tmp_path)[0].file == "step-00000002.pt"
         assert good(tmp_path)[0][0] == "step-00000002.pt"
+
+
+def test_one_that_took_the_place_of_another_of_its_step_is_taken_before_it_is_listed(tmp_path: Path) -> None:
+    """As of a worker that died, or a power loss, at the end of an epoch whose last step had a checkpoint already."""
+    write(tmp_path, 4)
+    write(tmp_path, 5, 1.0)
+    index = (tmp_path / "LATEST.json").read_bytes()
+    newest = write(tmp_path, 5, 2.0)
+    (tmp_path / "LATEST.json").write_bytes(index)
+    skipped: list[str] = []
+    taken, state = next(checkpoint.newest_first(tmp_path, skipped))
+    assert (taken, state["value"][0], skipped) == (newest.file, 2.0, [])
+    checkpoint.adopt(tmp_path, taken, epoch=newest.epoch)
+    assert checkpoint.latest(tmp_path)[0] == newest
+
+
+def test_no_flipped_bit_around_the_contents_changes_what_is_loaded(tmp_path: Path) -> None:
+    """No checksum covers the names, sizes and attributes in the archive."""
+    path = tmp_path / write(tmp_path, 1, 1.0).file
+    (tmp_path / "LATEST.json").unlink()
+    whole = path.read_bytes()
+    value = torch.full((1000,), 1.0)
+    taken = 0
+    for place in range(whole.index(b"PK\x01\x02"), len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            for _, state in checkpoint.newest_first(tmp_path, []):
+                taken += 1
+                assert torch.equal(state["value"], value), (place, bit)
+    assert taken, "some of them say nothing"
 
 
 def test_what_was_passed_over_does_not_count_among_the_two_that_are_kept(tmp_path: Path) -> None:
@@ -170,7 +200,7 @@ def test_one_cut_short_is_passed_over(tmp_path: Path, size: int) -> None:
     newest.write_bytes(whole[:size])
     names, skipped = good(tmp_path)
     assert names == ["step-00000001.pt"]
-    assert skipped == [f"step-00000002.pt (has {len(whole[:size]):,} bytes instead of {len(whole):,})"]
+    assert skipped == ["step-00000002.pt (is cut short or damaged)"]
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_the_next_attempt_writes_it(
