@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tui_attn.cli import watching
 from tui_attn.cli.results import _models, _table
 from tui_attn.compare.pairs import QuickResult
-from tui_attn.experiment.options import ConfigError
 from tui_attn.history.entries import Entry
 
 LAB = ("base", "se", "self-attention")
@@ -61,9 +59,3 @@ def test_a_list_of_experiments_names_as_many_models_as_fit() -> None:
     assert _models(LAB) == "base,se,self-attention"
     assert _models(("base", "se", "my_net-mynet", "second-mixer")) == "base,se,my_net-mynet,+1"
     assert _models(("x" * 40, "base")) == f"{'x' * 40},+1"
-
-
-def test_options_that_a_study_would_not_obey_are_refused() -> None:
-    watching._only_for_experiments({"device": None, "mix-devices": False, "data-dir": None, "on": None})
-    with pytest.raises(ConfigError, match="--device: continues a single experiment"):
-        watching._only_for_experiments({"device": "cuda:1", "mix-devices": False})

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests import recorded
+from tests.study import making
 from tui_attn.cli import run
+from tui_attn.experiment.config import ExperimentConfig
 
 
 @pytest.mark.parametrize(("scene", "code"), [("finished", 0), ("stopped", 3), ("skipped", 3), ("failed", 3)])
@@ -60,3 +62,12 @@ def test_config_tells_of_no_color_as_the_dashboard_takes_it(
     monkeypatch.setenv("NO_COLOR", value)
     run(["config"])
     assert "environment: NO_COLOR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", [["--device", "cuda:1"], ["--mix-devices"], ["--data-dir", "."], ["--on", "local"]])
+def test_a_study_refuses_options_that_it_would_not_obey(
+    said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = making.curve(tmp_path, ExperimentConfig(), (50, 100), [])
+    assert run(["resume", study.id, "--runs-dir", str(tmp_path), *said]) == 2
+    assert f"{said[0]}: continues a single experiment elsewhere" in capsys.readouterr().err

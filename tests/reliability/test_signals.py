@@ -132,7 +132,8 @@ def test_a_signal_between_the_start_and_the_dashboard_stops_the_training(
 
     monkeypatch.setattr(lines, "watch", watch)
     context = typer.Context(typer.core.TyperGroup())
-    assert watching.show(context, lab.make(), no_ui=False, as_json=False, detach=detach, signals=signals) == 130
+    context.params = {"detach": detach}
+    assert watching.show(context, lab.make(), signals=signals) == 130
     assert watched == [signals]
 
 

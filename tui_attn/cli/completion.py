@@ -11,7 +11,6 @@ from typing import Any
 import typer
 
 from tui_attn.cli.context import file_settings, given
-from tui_attn.experiment.config import DATASETS
 from tui_attn.experiment.options import Option, Switch
 
 Found = list[tuple[str, str]]
@@ -121,11 +120,6 @@ def complete(option: Option) -> Callable[[Any, list[str], str], Found] | None:
         return _safe((before + comma + word, "") for word in known if word.startswith(last) and word not in used)
 
     return offer
-
-
-def datasets(incomplete: str) -> Found:
-    """Completes the name of a data set."""
-    return [(word, "") for word in (*DATASETS, "folder:") if word.startswith(incomplete)]
 
 
 def _devices() -> tuple[str, ...]:

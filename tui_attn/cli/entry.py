@@ -15,7 +15,7 @@ from tui_attn.cli import output
 from tui_attn.cli.app import Group
 from tui_attn.cli.completion import VARIABLE, make_safe
 from tui_attn.cli.context import BEFORE_ANY, fixed
-from tui_attn.cli.option_types import root_parameters
+from tui_attn.cli.option_types import SETTINGS, parameters
 from tui_attn.cli.start import CALL_OPTIONS, begin
 from tui_attn.experiment.config import OPTIONS
 from tui_attn.experiment.options import ConfigError
@@ -26,7 +26,7 @@ from tui_attn.system.text import safe_text
 @functools.cache
 def program() -> Group:
     """The parser of the command line."""
-    return Group(begin, [*root_parameters(), *CALL_OPTIONS])
+    return Group(begin, [*parameters(SETTINGS), *CALL_OPTIONS])
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui_attn.cli.app import RESULTS, command
-from tui_attn.cli.option_types import BY_NAME, RUNS, Experiment, NoUi, RunsDir
+from tui_attn.cli.option_types import BY_NAME, RUNS, DryRun, Experiment, NoUi, RunsDir
 from tui_attn.cli.output import print_line
 from tui_attn.cli.start import launch
 from tui_attn.cli.watching import interruptible, show
@@ -33,9 +33,7 @@ def explain(
     seeds: Annotated[
         str | None, typer.Option("--seeds", metavar="N", help="Seeds of each model [as many as EXPERIMENT has].")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained and for how long; train nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     runs_dir: RunsDir = RUNS,
     no_ui: NoUi = False,
 ) -> int:
@@ -43,7 +41,6 @@ def explain(
     from tui_attn.compare import explanation
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.manifest import RunsError
-    from tui_attn.report import ReportError
     from tui_attn.report.explanation import contrast_rows, write_explanation
 
     folder = find_experiment(runs_dir, experiment)
@@ -69,17 +66,10 @@ def explain(
             theirs = source.manifest_data().config
             if set(lacking) <= set(theirs.models) and theirs.seeds >= number:
                 raise RunsError(f"{source.id} trains them: '{command_line('resume', source.path)}' finishes it first")
-        with interruptible(context, no_ui=no_ui, as_json=False, detach=False) as signals:
+        with interruptible(context) as signals:
             started = launch(context, plan, runs_dir, signals)
-            code = show(
-                context,
-                started.folder,
-                no_ui=no_ui,
-                as_json=False,
-                supervisor=started.supervisor,
-                signals=signals,
-                greeting=f"training {started.folder.id}",
-            )
+            greeting = f"training {started.folder.id}"
+            code = show(context, started.folder, supervisor=started.supervisor, signals=signals, greeting=greeting)
         sources = _sources(folder, runs_dir)
         if lacking := _lacking(sources, config, number):
             console.say(
@@ -94,11 +84,7 @@ def explain(
     found = explanation.explain(sources, config, number)
     for row in contrast_rows(found):
         print_line("  ".join(f"{cell:<{width}}" for cell, width in zip(row, (40, 64, 8, 20, 5), strict=True)).rstrip())
-    try:
-        console.say(f"the page is {write_explanation(found, Path('reports') / f'explain-{folder.id}')}")
-    except ReportError as error:
-        console.complain(str(error))
-        return 1
+    console.say(f"the page is {write_explanation(found, Path('reports') / f'explain-{folder.id}')}")
     return 0
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui_attn.cli.app import MACHINE, command
-from tui_attn.cli.completion import datasets
+from tui_attn.cli.completion import complete
 from tui_attn.cli.context import engine
-from tui_attn.cli.option_types import RUNS, AsJson, DataDir, RunsDir
+from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, DataDir, RunsDir
 from tui_attn.cli.output import print_line
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.model_info import MODELS
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from tui_attn.experiment.model_info import ModelInfo
 
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME...", help="Fetch these where missing.", autocompletion=complete(BY_NAME["dataset"])),
+]
+
+
 @command(MACHINE, "data                      what is here", "data cifar10              fetch CIFAR-10 where missing")
 def data(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME...", help="Fetch these where missing.", autocompletion=datasets)
-    ] = None,
+    names: Names = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch all that are missing.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,8 +56,8 @@ def spelling(each: Option) -> str:
     return "--no-ui/--ui" if each.name == "no-ui" else f"--{each.name}/--no-{each.name}"
 
 
-def root_parameters() -> list[TyperOption]:
-    """The options of a start, and of every setting, for the program without a command."""
+def parameters(options: Iterable[Option]) -> list[TyperOption]:
+    """Command-line parameters for entries of the table of options."""
     return [
         TyperOption(
             param_decls=[each.field, spelling(each)],
@@ -68,7 +68,7 @@ def root_parameters() -> list[TyperOption]:
             rich_help_panel=each.heading,
             **declaration(each),
         )
-        for each in SETTINGS
+        for each in options
     ]
 
 
@@ -108,6 +108,8 @@ NoUi = Annotated[bool, _shared("no-ui")]
 Mouse = Annotated[bool | None, _shared("mouse")]
 Theme = Annotated[str | None, _shared("theme")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and how long; start nothing.")]
 OneRun = Annotated[
     str | None, typer.Option("--run", metavar="RUN", help="Only this run, such as se-s0.", autocompletion=runs_of)
 ]

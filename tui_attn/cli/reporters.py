@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from tui_attn.cli.output import print_line
+from tui_attn.cli.output import output_width, print_line
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
@@ -185,9 +185,9 @@ def epoch_line(now: ExperimentState, run: RunState, event: Event) -> str:
 def print_result(follower: Follower) -> None:
     """The comparison table and where the files are."""
     summary = summarise(follower)
-    width = os.get_terminal_size(1).columns if os.isatty(1) else 100
+    remarks, folder = find_remarks(follower, summary), follower.folder.path
     print_line("")
-    for line in comparison_table(summary, find_remarks(follower, summary), width=width, folder=follower.folder.path):
+    for line in comparison_table(summary, remarks, width=output_width(), folder=folder):
         print_line(line)
     print_line("")
     print_line(f"files: {safe_text(follower.folder.path, one_line=True)}")

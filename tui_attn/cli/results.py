@@ -19,7 +19,6 @@ from tui_attn.system.console import complain, say
 from tui_attn.system.text import command_line, duration, percent, safe_text
 
 if TYPE_CHECKING:
-    from tui_attn.experiment.follower import Follower
     from tui_attn.experiment.study import StudyDir
     from tui_attn.history.entries import Entry
 
@@ -82,7 +81,9 @@ def compare(
     else:
         follower = read_state(folders[0])
         if report is not None:
-            _write_report(follower, report.expanduser())
+            from tui_attn.report import write_report
+
+            say(f"the report is in {write_report(follower, report.expanduser())}")
         summary = summarise(follower)
         remarks = find_remarks(follower, summary)
     if as_json:
@@ -95,27 +96,13 @@ def compare(
 
 def _compare_study(study: StudyDir, *, as_json: bool, report: Path | None) -> int:
     from tui_attn.cli.studying import print_study
-    from tui_attn.experiment.manifest import RunsError
-    from tui_attn.report import ReportError
-    from tui_attn.report.study import write_study
 
     if report is not None:
-        try:
-            say(f"the report is in {write_study(study, report.expanduser())}")
-        except ReportError as error:
-            raise RunsError(str(error)) from None
+        from tui_attn.report.study import write_study
+
+        say(f"the report is in {write_study(study, report.expanduser())}")
     print_study(study, as_json=as_json)
     return 0
-
-
-def _write_report(follower: Follower, folder: Path) -> None:
-    from tui_attn.experiment.manifest import RunsError
-    from tui_attn.report import ReportError, write_report
-
-    try:
-        say(f"the report is in {write_report(follower, folder)}")
-    except ReportError as error:
-        raise RunsError(str(error)) from None
 
 
 @command(RESULTS, "probe                     all finished runs with attention", "probe --run se-s0         one run")

@@ -76,11 +76,10 @@ def configuration(context: typer.Context) -> ExperimentConfig:
 
 def _start(context: typer.Context, config: ExperimentConfig, runs_dir: Path) -> int:
     mention_interrupted(runs_dir)
-    how = {name: context.params[name] for name in ("no_ui", "as_json", "detach")}
-    with interruptible(context, **how) as signals:
+    with interruptible(context) as signals:
         started = launch(context, config, runs_dir, signals)
         greeting = f"training {started.folder.id} on {', '.join(started.folder.manifest_data().devices)}"
-        return show(context, started.folder, **how, supervisor=started.supervisor, signals=signals, greeting=greeting)
+        return show(context, started.folder, supervisor=started.supervisor, signals=signals, greeting=greeting)
 
 
 def launch(context: typer.Context, config: ExperimentConfig, runs_dir: Path, signals: Interruptible) -> Started:

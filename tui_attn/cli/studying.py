@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperOption
 
 from tui_attn.cli.app import WATCH, Command, command
-from tui_attn.cli.context import file_settings, given, resolve, ui_options
-from tui_attn.cli.option_types import RUNS, AsJson, NoUi, RunsDir, declaration, spelling
+from tui_attn.cli.context import file_settings, given, ui_options
+from tui_attn.cli.option_types import RUNS, AsJson, Detach, DryRun, NoUi, RunsDir, parameters
 from tui_attn.cli.output import output_width, print_line
-from tui_attn.cli.watching import Detach, full_screen
+from tui_attn.cli.watching import Showing
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
-from tui_attn.experiment.options import Switch
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
@@ -40,35 +38,13 @@ class StudyCommand(Command):
     """A command that takes the options of an experiment, too."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **keywords: Any) -> None:
-        own = params or []
-        known = {name for parameter in own for name in parameter.opts}
-        super().__init__(*arguments, params=[*own, *_settings(known)], **keywords)
+        shared = parameters(replace(each, unset=str(SEEDS)) if each.name == "seeds" else each for each in OPTIONS)
+        super().__init__(*arguments, params=[*(params or []), *shared], **keywords)
 
-
-def _settings(known: set[str]) -> list[TyperOption]:
-    def settle(each: Any) -> Any:
-        def callback(context: Any, _parameter: Any, value: Any) -> Any:
-            context.meta.setdefault(_VALUES, {})[each.field] = resolve(context, each, value)
-            return value
-
-        return callback
-
-    return [
-        TyperOption(
-            param_decls=[each.field, spelling(each)],
-            type=None if isinstance(each.kind, Switch) else str,
-            is_flag=True if isinstance(each.kind, Switch) else None,
-            callback=settle(each),
-            rich_help_panel=each.heading,
-            expose_value=False,
-            **declaration(replace(each, unset=str(SEEDS)) if each.name == "seeds" else each),
-        )
-        for each in OPTIONS
-        if f"--{each.name}" not in known
-    ]
-
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be trained and for how long; train nothing.")]
+    def invoke(self, ctx: Any) -> Any:
+        """Keep the experiment's options apart from those of the command itself."""
+        ctx.meta[_VALUES] = {each.field: ctx.params.pop(each.field) for each in OPTIONS}
+        return super().invoke(ctx)
 
 
 @command(
@@ -100,7 +76,7 @@ def sweep(
     words = settings or [f"{name}={_text(value)}" for name, value in table.items() if name != "random"]
     draws = random if settings or random is not None else table.get("random")
     plan = sweep_plan(_configuration(context), words, draws, now=time.time())
-    return _begin(context, plan, runs_dir, dry_run=dry_run, no_ui=no_ui, as_json=as_json, detach=detach)
+    return _begin(context, plan, runs_dir, dry_run=dry_run)
 
 
 @command(
@@ -128,7 +104,7 @@ def curve(
     config = replace(_configuration(context), train_limit=None)
     named = _text(table["sizes"]) if sizes is None and "sizes" in table else sizes
     plan = curve_plan(config, None if named is None else parse_sizes(named), training_images(config), now=time.time())
-    return _begin(context, plan, runs_dir, dry_run=dry_run, no_ui=no_ui, as_json=as_json, detach=detach)
+    return _begin(context, plan, runs_dir, dry_run=dry_run)
 
 
 def _configuration(context: typer.Context) -> ExperimentConfig:
@@ -144,16 +120,7 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _begin(
-    context: typer.Context,
-    plan: StudyPlan,
-    runs_dir: Path,
-    *,
-    dry_run: bool,
-    no_ui: bool,
-    as_json: bool,
-    detach: bool,
-) -> int:
+def _begin(context: typer.Context, plan: StudyPlan, runs_dir: Path, *, dry_run: bool) -> int:
     from tui_attn.launch import choosing, devices, estimate, placement
     from tui_attn.study import runner
     from tui_attn.study.cells import guess
@@ -179,38 +146,36 @@ def _begin(
         return 0
     with console.FetchProgress() as progress:
         study = runner.create(plan, runs_dir, progress)
-    return run_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach, greeting=f"training {study.id}")
+    return run_study(context, study, greeting=f"training {study.id}")
 
 
-def run_study(
-    context: typer.Context, study: StudyDir, *, no_ui: bool, as_json: bool, detach: bool, greeting: str
-) -> int:
+def run_study(context: typer.Context, study: StudyDir, *, greeting: str) -> int:
     """Start the process of a study, and show it. Raises `LaunchError`."""
     from tui_attn.study import runner
 
+    showing = Showing.of(context)
     with Signals([signal.SIGINT, signal.SIGTERM]) as signals:
         process = runner.start(study, wait=signals.wait)
-        if detach and not signals.received:
+        if showing.detach and not signals.received:
             console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
             typer.echo(study.id)
             return 0
-        if not (no_ui or as_json or signals.received) and full_screen():
+        if showing.dashboard and not signals.received:
             signals.close()
             return show_study(context, study)
-        if not as_json:
+        if not showing.as_json:
             console.say(greeting)
-        return watch_study(study, as_json=as_json, signals=signals, process=process, own=True)
+        return watch_study(study, as_json=showing.as_json, signals=signals, process=process, own=True)
 
 
-def resume_study(context: typer.Context, study: StudyDir, *, no_ui: bool, as_json: bool, detach: bool) -> int:
+def resume_study(context: typer.Context, study: StudyDir) -> int:
     """Continue a study that nobody trains; of a finished one, print what it found."""
     from tui_attn.study.analysis import read_results
 
     if read_results(study).state == "finished":
-        print_study(study, as_json=as_json)
+        print_study(study, as_json=Showing.of(context).as_json)
         return 0
-    how = {"no_ui": no_ui, "as_json": as_json, "detach": detach}
-    return run_study(context, study, **how, greeting=f"resuming {study.id}")
+    return run_study(context, study, greeting=f"resuming {study.id}")
 
 
 def show_study(context: typer.Context, study: StudyDir) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -10,14 +11,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from tui_attn.cli.app import WATCH, command
 from tui_attn.cli.context import engine, file_settings, ui_options, user_path
-from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, Experiment, Mouse, NoUi, RunsDir, Theme, TrustCode
+from tui_attn.cli.option_types import (
+    BY_NAME,
+    RUNS,
+    AsJson,
+    Detach,
+    DryRun,
+    Experiment,
+    Mouse,
+    NoUi,
+    RunsDir,
+    Theme,
+    TrustCode,
+)
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
@@ -28,12 +42,9 @@ if TYPE_CHECKING:
     import subprocess
 
     from tui_attn.experiment.folders import ExperimentDir
-    from tui_attn.launch.choosing import Elsewhere
     from tui_attn.launch.preview import Preview
 
-
-Detach = Annotated[bool, typer.Option("--detach", help="Train in the background: print the id and return.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be trained, and how long; start nothing.")]
+Begun = TypeVar("Begun")
 MovedData = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Where the data set is now, if it was moved."),
@@ -48,24 +59,28 @@ OtherDevice = Annotated[
 MixDevices = Annotated[bool, typer.Option("--mix-devices", help="Let its comparison mix models of device.")]
 
 
-def _elsewhere(device: str | None, mix: bool) -> Elsewhere | None:
-    from tui_attn.launch.choosing import Elsewhere
-
-    if device is None and not mix:
-        return None
-    return Elsewhere(None if device is None else BY_NAME["device"].parse(device), mix)
-
-
-def _only_for_experiments(given: dict[str, object]) -> None:
-    """Refuse options that a study wouldn't obey. Raises `ConfigError`."""
-    for name, value in given.items():
-        if value:
-            raise ConfigError("continues a single experiment elsewhere, not a whole study: leave it out", name)
-
-
 def full_screen() -> bool:
     """Whether a dashboard can be shown: a terminal on both ends that can do more than print."""
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """The options of a command that say how it shows what trains; those that it lacks are off."""
+
+    no_ui: bool
+    as_json: bool
+    detach: bool
+
+    @classmethod
+    def of(cls, context: typer.Context) -> Showing:
+        """Those of the command being run."""
+        return cls(*(bool(context.params.get(name)) for name in ("no_ui", "as_json", "detach")))
+
+    @property
+    def dashboard(self) -> bool:
+        """Whether it is a dashboard."""
+        return not (self.no_ui or self.as_json or self.detach) and full_screen()
 
 
 class Interruptible(Signals):
@@ -88,12 +103,10 @@ class Interruptible(Signals):
 
 
 @contextlib.contextmanager
-def interruptible(
-    context: typer.Context, *, no_ui: bool, as_json: bool, detach: bool, **_: object
-) -> Iterator[Interruptible]:
+def interruptible(context: typer.Context) -> Iterator[Interruptible]:
     """Collect SIGINT and SIGTERM from the moment that something is created; load the dashboard while that starts."""
     signals = Interruptible([signal.SIGINT, signal.SIGTERM])
-    if not detach and _shows_dashboard(no_ui=no_ui, as_json=as_json):
+    if Showing.of(context).dashboard:
         from tui_attn.ui import load
 
         signals.meanwhile = lambda: load(ui_options(context))
@@ -101,10 +114,6 @@ def interruptible(
         yield signals
     finally:
         signals.close()
-
-
-def _shows_dashboard(*, no_ui: bool, as_json: bool) -> bool:
-    return not (no_ui or as_json) and full_screen()
 
 
 def show_preview(found: Preview, *, as_json: bool) -> int:
@@ -126,21 +135,19 @@ def show(
     context: typer.Context,
     folder: ExperimentDir,
     *,
-    no_ui: bool,
-    as_json: bool,
-    detach: bool = False,
     own: bool = True,
     supervisor: subprocess.Popen[bytes] | None = None,
     signals: Signals | None = None,
     greeting: str = "",
 ) -> int:
-    """Show what trains: the dashboard, or lines until it ends; with `detach` only its id. Returns the exit code."""
+    """Show what trains: the dashboard, or lines until it ends; detached only its id. Returns the exit code."""
+    showing = Showing.of(context)
     ends = signals is not None and bool(signals.received)  # a signal came at the end of the start
-    if detach and not ends:
+    if showing.detach and not ends:
         console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)
         return 0
-    if _shows_dashboard(no_ui=no_ui, as_json=as_json) and not ends:
+    if showing.dashboard and not ends:
         from tui_attn.ui import run_dashboard
 
         if signals is not None:
@@ -150,7 +157,7 @@ def show(
 
     if greeting:
         console.say(greeting)
-    return lines.watch(folder, as_json=as_json, own=own, supervisor=supervisor, signals=signals)
+    return lines.watch(folder, as_json=showing.as_json, own=own, supervisor=supervisor, signals=signals)
 
 
 @command(
@@ -175,10 +182,10 @@ def attach(
     if study := find_study(runs_dir, experiment):
         from tui_attn.cli import studying
 
-        if not (no_ui or as_json) and full_screen():
+        if Showing.of(context).dashboard:
             return studying.show_study(context, study)
         return studying.watch_study(study, as_json=as_json)
-    return show(context, find_experiment(runs_dir, experiment), no_ui=no_ui, as_json=as_json, own=False)
+    return show(context, find_experiment(runs_dir, experiment), own=False)
 
 
 @command(WATCH, "wait && tui-attn compare", "wait my-lab --timeout 3600")
@@ -232,43 +239,24 @@ def resume(
 
         if dry_run:
             raise ConfigError("shows one experiment: name one, or leave the option out", "dry-run")
-        _only_for_experiments({"device": device, "mix-devices": mix_devices, "data-dir": data_dir, "on": on})
-        return resume_study(context, study, no_ui=no_ui, as_json=as_json, detach=detach)
+        for name, value in {"device": device, "mix-devices": mix_devices, "data-dir": data_dir, "on": on}.items():
+            if value:
+                raise ConfigError("continues a single experiment elsewhere, not a whole study: leave it out", name)
+        return resume_study(context, study)
     folder = find_experiment(runs_dir, experiment)
     if dry_run:
         from tui_attn.launch import control, preview
 
         control.check_not_running(folder)
         return show_preview(preview.of_rest(folder), as_json=as_json)
-    with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
+    with interruptible(context) as signals:
         try:
-            with console.FetchProgress() as progress:
-                started = starting.resume(
-                    folder,
-                    trust_code=trust_code,
-                    data_dir=data_dir,
-                    on=None if on is None else engine(context, on),
-                    elsewhere=_elsewhere(device, mix_devices),
-                    progress=progress,
-                    tell=console.say,
-                    before_start=signals.start,
-                    notify=file_settings(context).notify,
-                    wait=signals.pause,
-                )
+            started = _continue(context, signals, functools.partial(starting.resume, folder))
         except starting.NothingToResumeError:
             follower = read_state(folder)
             print_result(follower)
             return follower.state.exit_code
-        return show(
-            context,
-            folder,
-            no_ui=no_ui,
-            as_json=as_json,
-            detach=detach,
-            supervisor=started.supervisor,
-            signals=signals,
-            greeting=f"resuming {folder.id}",
-        )
+        return show(context, folder, supervisor=started.supervisor, signals=signals, greeting=f"resuming {folder.id}")
 
 
 @command(WATCH, "extend --seeds 5          five seeds of each in all, for a verdict")
@@ -306,24 +294,30 @@ def extend(
         from tui_attn.launch import preview
 
         return show_preview(preview.of_rest(folder, number), as_json=as_json)
-    with interruptible(context, no_ui=no_ui, as_json=as_json, detach=detach) as signals:
-        with console.FetchProgress() as progress:
-            started = starting.extend(
-                folder,
-                number,
-                trust_code=trust_code,
-                data_dir=data_dir,
-                on=None if on is None else engine(context, on),
-                elsewhere=_elsewhere(device, mix_devices),
-                progress=progress,
-                tell=console.say,
-                before_start=signals.start,
-                notify=file_settings(context).notify,
-                wait=signals.pause,
-            )
+    with interruptible(context) as signals:
+        started = _continue(context, signals, functools.partial(starting.extend, folder, number))
         if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
             raise RunsError(answer)
         supervisor = None if isinstance(started, str) else started.supervisor
-        return show(
-            context, folder, no_ui=no_ui, as_json=as_json, detach=detach, supervisor=supervisor, signals=signals
+        return show(context, folder, supervisor=supervisor, signals=signals)
+
+
+def _continue(context: typer.Context, signals: Interruptible, begin: Callable[..., Begun]) -> Begun:
+    """Call `begin`, which resumes or extends an experiment, with what both commands are told on the command line."""
+    from tui_attn.launch.choosing import Elsewhere
+
+    said = context.params
+    on, device, mix = said["on"], said["device"], said["mix_devices"]
+    devices = None if device is None else BY_NAME["device"].parse(device)
+    with console.FetchProgress() as progress:
+        return begin(
+            trust_code=said["trust_code"],
+            data_dir=said["data_dir"],
+            on=None if on is None else engine(context, on),
+            elsewhere=None if device is None and not mix else Elsewhere(devices, mix),
+            progress=progress,
+            tell=console.say,
+            before_start=signals.start,
+            notify=file_settings(context).notify,
+            wait=signals.pause,
         )

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.export.outfolder import OpenFolders
 from tui_attn.system.files import read_json, sync_folder, write_atomically
 from tui_attn.system.plain_file import open_to_read
@@ -17,7 +18,7 @@ INDEX = "report.json"
 """The list of the files that were written, with their digests; by it the next report knows which are ours."""
 
 
-class ReportError(Exception):
+class ReportError(RunsError):
     """The report can't be written; the message is one line and says what to do."""
 
 
