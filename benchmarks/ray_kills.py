@@ -90,6 +90,7 @@ def torment(lab: Lab, ray: Cluster, kind: str, kills: int, expected: dict[str, R
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster ends as well
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--kills", type=int, default=3)

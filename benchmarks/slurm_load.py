@@ -1,4 +1,4 @@
-"""What many runs cost on SLURM: until all are submitted, of the supervisor while they wait and run, and until a stop.
+"""What many runs cost on SLURM: until all are submitted, of supervisor and dashboard meanwhile, and until a stop.
 
     python -m benchmarks.slurm_load [--runs 10,50,200] [--seconds 40] [--scratch DIR]
 
@@ -8,6 +8,7 @@ A cluster of three nodes comes up on this machine (see tests/slurm_cluster.py), 
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.slurm_matrix import key_seconds
 from tests.slurm_cluster import cluster, missing
+from tests.ui.terminal import opened
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.ownership import supervisor_alive
@@ -48,12 +51,16 @@ def measure(runs: int, seconds: float, folder: Path, environment: dict[str, str]
     before, began = sum(supervisor.cpu_times()[:4]), time.monotonic()
     time.sleep(seconds)
     share = (sum(supervisor.cpu_times()[:4]) - before) / (time.monotonic() - began)
+    with opened(experiment, environment=environment) as dashboard:
+        dashboard.until("base-s0")
+        keys = sorted(itertools.islice(key_seconds(dashboard, "base-s0"), 20))
     began = time.monotonic()
     tui_attn("stop")
     while supervisor_alive(experiment):
         time.sleep(0.05)
     stopped = time.monotonic() - began
-    return f"| {runs} | {times[-1] - begun:.1f} s | {100 * share:.1f} % | {stopped:.1f} s |"
+    key = f"{keys[len(keys) // 2]:.2f} s, {keys[-1]:.2f} s"
+    return f"| {runs} | {times[-1] - begun:.1f} s | {100 * share:.1f} % | {key} | {stopped:.1f} s |"
 
 
 def main() -> int:
@@ -70,7 +77,9 @@ def main() -> int:
         with cluster(scratch / "slurm") as slurm:
             environment = {**slurm.environment, "XDG_STATE_HOME": str(scratch), "XDG_CACHE_HOME": str(scratch)}
             print(
-                "| runs | all submitted after | supervisor, of a core | stop |\n| --- | --- | --- | --- |", flush=True
+                "| runs | all submitted after | supervisor, of a core | a key of the dashboard: median, slowest | stop |\n"
+                "| --- | --- | --- | --- | --- |",
+                flush=True,
             )
             for runs in map(int, given.runs.split(",")):
                 print(measure(runs, given.seconds, scratch / str(runs), environment), flush=True)

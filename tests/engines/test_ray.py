@@ -115,6 +115,8 @@ def test_nodes_without_the_folder_lose_nothing_when_one_dies(tmp_path: Path, sho
     runs = tmp_path / "runs"
     runs.mkdir()
     with cluster(short, nodes=1, port=26391, hidden=runs) as ray:
+        said = program("doctor", "--on", f"ray:{ray.address}", "--runs-dir", runs, env=ray.environment).stdout
+        assert f"{os.uname().nodename} doesn't see {runs}: what it writes is fetched" in said
         folder = start(ray, runs)
         eventually(lambda: trained(folder, 2), "two epochs", seconds=300, interval=0.1)
         ray.kill("n1")
@@ -152,5 +154,7 @@ def test_a_killed_supervisor_and_a_frozen_head_cost_only_time(tmp_path: Path, sh
 def test_a_cluster_without_a_token_gets_no_orders(tmp_path: Path, short: Path) -> None:
     with cluster(short, nodes=0, port=26395, token=False) as ray:
         done = program("--no-ui", *CONFIG, "--on", f"ray:{ray.address}", "--runs-dir", tmp_path, env=ray.environment)
+        said = program("doctor", "--on", f"ray:{ray.address}", "--runs-dir", tmp_path, env=ray.environment).stdout
+    assert "start it with RAY_AUTH_MODE=token" in " ".join(said.split())
     assert done.returncode == 3 or done.returncode == 1
     assert "start it with RAY_AUTH_MODE=token" in " ".join(done.stdout.split())

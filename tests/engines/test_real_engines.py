@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,11 +41,16 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield found
 
 
-def tui_attn(*words: str, environment: Mapping[str, str] = os.environ, front: tuple[str, ...] = ()) -> str:
+def tui_attn(
+    *words: str,
+    environment: Mapping[str, str] = os.environ,
+    front: tuple[str, ...] = (),
+    codes: Collection[int] = (0, 3),
+) -> str:
     command = [*front, sys.executable, "-P", "-m", "tui_attn", *words]
     env = {**environment, "TUI_ATTN_SQUEUE_EVERY": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=env, cwd="/", check=False)
-    assert done.returncode in {0, 3}, done.stderr
+    assert done.returncode in codes, done.stderr
     return done.stdout
 
 
@@ -107,6 +112,33 @@ def test_a_job_that_slurm_queues_again_goes_on_and_a_pending_one_is_stopped_at_o
     assert {run.state for run in read_state(waiting).state.runs.values()} == {"stopped"}
     eventually(lambda: not slurm.jobs(), "an empty queue", interval=0.3)
     slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+
+
+def test_jobs_of_a_dead_supervisor_are_adopted_on_another_login_node(
+    slurm: Cluster, undisturbed: dict[str, Reference], tmp_path: Path
+) -> None:
+    env, runs = slurm.environment, str(tmp_path / "runs")
+    said = tui_attn("doctor", "--on", "slurm:cpus=1", "--runs-dir", runs, environment=env, codes={0, 1})
+    assert f"{os.uname().nodename} sees {runs}, torch" in said
+
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
+    folder = start(Path(runs), "slurm:cpus=1", environment=env)
+    eventually(lambda: len(slurm.jobs()) == 2, "the jobs")
+    jobs = slurm.jobs()
+    os.kill(int(folder.supervisor.read_text().partition('"pid": ')[2].partition(",")[0]), 9)
+    elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname login2; exec "$@"', "-")
+    env = {**env, "XDG_STATE_HOME": str(tmp_path / "state of login2")}
+    refused = tui_attn("resume", "--detach", "--runs-dir", runs, environment=env, front=elsewhere, codes={2})
+    assert refused == ""
+    how = ["--on", "slurm:cpus=1", "--detach", "--runs-dir", runs]
+    tui_attn("resume", *how, environment=env, front=elsewhere)
+    assert slurm.jobs() == jobs
+    slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+    until_over(folder)
+    assert violations(folder, undisturbed) == []
+    told = [event.type for event in LogReader(folder.events).read()]
+    assert told.count("run_started") == 2
+    assert "run_restarted" not in told
 
 
 def test_steps_of_an_allocation_are_held_by_a_pipe(

@@ -11,57 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.conftest import Slurm
 from tests.recorded import record
 from tests.waiting import eventually
-from tui_attn.engines import sbatch, squeue
+from tui_attn.engines import squeue
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
 from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
-
-FAKE = """#!/bin/bash
-printf '%s\\0' "$0" "$@" >> {folder}/calls
-echo >> {folder}/calls
-[ -e {folder}/{name}.frozen ] && exec sleep 600
-cat {folder}/{name}.says 2>/dev/null
-exit $(cat {folder}/{name}.code 2>/dev/null || echo 0)
-"""
-
-
-class Slurm:
-    """What sbatch, squeue and scancel answer, and what they were asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        for name in ("sbatch", "squeue", "scancel"):
-            (folder / name).write_text(FAKE.format(folder=folder, name=name))
-            (folder / name).chmod(0o755)
-        self.says("sbatch", "4711\n")
-
-    def says(self, name: str, text: str, code: int = 0) -> None:
-        (self.folder / f"{name}.says").write_text(text)
-        (self.folder / f"{name}.code").write_text(str(code))
-
-    def freeze(self, name: str) -> None:
-        (self.folder / f"{name}.frozen").touch()
-
-    def asked(self, name: str) -> list[list[str]]:
-        try:
-            lines = (self.folder / "calls").read_text().split("\0\n")[:-1]
-        except FileNotFoundError:
-            return []
-        calls = [line.split("\0") for line in lines]
-        return [words[1:] for words in calls if words[0].endswith(f"/{name}")]
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setenv("TUI_ATTN_SQUEUE_EVERY", "0.01")
-    return Slurm(tmp_path / "bin")
+from tui_attn.launch import control
 
 
 def experiment(tmp_path: Path, *, jobs: int | None = None) -> ExperimentDir:
@@ -258,6 +218,7 @@ def test_who_is_to_blame_for_an_end(
     fake.says("squeue", "" if state is None else f"4711|{state}|None|{worker.name}\n")
     until(launcher, lambda: worker.exit_code() is not None)
     assert (worker.exit_code(), worker.excuse(), worker.cancelled) == (code, excuse, cancelled)
+    assert worker.evicted == (state in {"NODE_FAIL", "PREEMPTED"})
 
 
 def test_no_answer_means_alive(running: Running) -> None:
@@ -343,39 +304,6 @@ def test_what_an_inbox_leaves_in_a_workers_hands() -> None:
     assert open_runs(inbox.encode() + b'garbage\n{"do":"train"') == ["b", "a"]
 
 
-@pytest.mark.parametrize(
-    ("limit", "seconds"), [("30", 1800), ("4:30", 270), ("4:00:00", 14400), ("1-2", 93600), ("1-2:30", 95400)]
-)
-def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
-    assert sbatch._seconds(limit) == seconds
-
-
-# ---- before anything is submitted
-
-
-@pytest.mark.parametrize(
-    ("text", "code", "reason"),
-    [
-        ("sbatch: Job 7 to start at 2026-11-29T22:00:00 using 1 processors on nodes n1 in partition main\n", 0, None),
-        ("allocation failure: Invalid partition name specified\n", 1, "Invalid partition name specified"),
-        ("allocation failure: Unable to contact slurm controller (connect failure)\n", 1, None),
-    ],
-)
-def test_what_slurm_would_refuse_is_known_before_anything_exists(
-    fake: Slurm, text: str, code: int, reason: str | None
-) -> None:
-    fake.says("sbatch", text, code)
-    assert sbatch.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
-    ((*_, test_only, wrap),) = fake.asked("sbatch")
-    assert (test_only, wrap) == ("--test-only", "--wrap=true")
-
-
-def test_a_controller_that_does_not_answer_keeps_no_start_waiting(fake: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sbatch, "TEST_WITHIN", 0.1)
-    fake.freeze("sbatch")
-    assert sbatch.refusal(EngineSpec("slurm")) is None
-
-
 def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running: Running) -> None:
     """After a crash slurmctld may have forgotten that it started the job."""
     fake, launcher, worker = running
@@ -403,3 +331,11 @@ def test_a_job_that_a_person_holds_waits(running: Running) -> None:
     fake.says("squeue", f"4711|PENDING|JobHeldUser|{worker.name}\n")
     until(launcher, lambda: worker.waits == "JobHeldUser")
     assert worker.exit_code() is None
+
+
+def test_a_second_interrupt_cancels_what_waits_and_lets_go_of_what_runs(running: Running) -> None:
+    fake, _, worker = running
+    control.kill(ExperimentDir(worker.mailbox.path.parent.parent))
+    assert not worker.mailbox.inbox.exists()
+    eventually(lambda: fake.asked("scancel"), "scancel")
+    assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "--state=PENDING", "4711"]]

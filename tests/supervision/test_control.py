@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import python, said
-from tests.supervision.workshop import command, make, reopen, states, ticks
+from tests.supervision.workshop import HandWorker, Workshop, command, make, reopen, states, ticks
 from tui_attn.experiment import event_log
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.follower import read_state
@@ -176,3 +176,32 @@ def test_a_new_supervisor_leaves_the_temporary_files_of_a_living_worker(
         reopen(shop.folder)
         assert living.exists()
         assert not dead.exists()
+
+
+def test_a_pause_gives_the_place_back_where_an_engine_has_others_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HandWorker, "gives_back", True)
+    monkeypatch.setattr(Workshop, "single", True)
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",), seeds=2)
+    first = shop.made[0]
+    assert first.held == ["base-s0"]
+    command(shop.folder, "pause", "c1", "base-s0")
+    ticks(supervisor)
+    assert first.told[-2:] == [("suspend", "base-s0"), ("exit", None)]
+    assert [worker.held for worker in shop.made] == [[], ["base-s1"]]
+    assert states(shop.folder)["base-s0"] == "paused"
+    shop.made[1].end("base-s1")
+    ticks(supervisor)
+    assert len(shop.made) == 2
+    command(shop.folder, "unpause", "c2", "base-s0")
+    ticks(supervisor)
+    assert shop.made[2].held == ["base-s0"]
+
+
+def test_what_outlives_a_supervisor_is_left_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HandWorker, "outlives", True)
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    supervisor.let_go()
+    assert not shop.made[0].closed
+    assert shop.made[0].signals == []

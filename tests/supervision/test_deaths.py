@@ -90,6 +90,18 @@ def test_a_worker_that_dies_before_it_opens_anything_counts_for_all_its_runs(
     assert states(shop.folder) == {"se-s0": "failed", "base-s0": "failed"}
 
 
+def test_workers_that_a_scheduler_takes_away_before_they_open_anything_fail_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    for _ in range(10):
+        shop.made[-1].taken_away, shop.made[-1].excused = True, "its job was preempted"
+        shop.made[-1].code = workers.TERMINATED
+        ticks(supervisor)
+    assert len(shop.made) == 11
+    assert shop.made[-1].held == ["base-s0"]
+
+
 def test_a_run_whose_worker_dies_at_ever_later_steps_gets_on_and_is_not_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

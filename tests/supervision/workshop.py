@@ -67,6 +67,7 @@ class HandWorker(Worker):
         self.code: int | None = None
         self.excused: str | None = None
         self.closed = False
+        self.taken_away = False
 
     def tell(self, do: str, run: str | None = None) -> None:
         self.told.append((do, run))
@@ -78,6 +79,10 @@ class HandWorker(Worker):
 
     def excuse(self) -> str | None:
         return self.excused
+
+    @property
+    def evicted(self) -> bool:
+        return self.taken_away
 
     def kill(self, signum: int) -> None:
         self.signals.append(signum)

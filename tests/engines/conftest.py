@@ -1,0 +1,50 @@
+"""A SLURM that says what the test wants."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+FAKE = """#!/bin/bash
+printf '%s\\0' "$0" "$@" >> {folder}/calls
+echo >> {folder}/calls
+[ -e {folder}/{name}.frozen ] && exec sleep 600
+cat {folder}/{name}.says 2>/dev/null
+exit $(cat {folder}/{name}.code 2>/dev/null || echo 0)
+"""
+
+
+class Slurm:
+    """What sbatch, squeue and scancel answer, and what they were asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        for name in ("sbatch", "squeue", "scancel"):
+            (folder / name).write_text(FAKE.format(folder=folder, name=name))
+            (folder / name).chmod(0o755)
+        self.says("sbatch", "4711\n")
+
+    def says(self, name: str, text: str, code: int = 0) -> None:
+        (self.folder / f"{name}.says").write_text(text)
+        (self.folder / f"{name}.code").write_text(str(code))
+
+    def freeze(self, name: str) -> None:
+        (self.folder / f"{name}.frozen").touch()
+
+    def asked(self, name: str) -> list[list[str]]:
+        try:
+            lines = (self.folder / "calls").read_text().split("\0\n")[:-1]
+        except FileNotFoundError:
+            return []
+        calls = [line.split("\0") for line in lines]
+        return [words[1:] for words in calls if words[0].endswith(f"/{name}")]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("TUI_ATTN_SQUEUE_EVERY", "0.01")
+    return Slurm(tmp_path / "bin")
