@@ -77,7 +77,7 @@ def main() -> int:
         with cluster(scratch / "slurm") as slurm:
             environment = {**slurm.environment, "XDG_STATE_HOME": str(scratch), "XDG_CACHE_HOME": str(scratch)}
             print(
-                "| runs | all submitted after | supervisor, of a core | a key of the dashboard: median, slowest | stop |\n"
+                "| runs | all submitted after | supervisor, of a core | a key: median, slowest | stop |\n"
                 "| --- | --- | --- | --- | --- |",
                 flush=True,
             )
