@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -125,8 +124,9 @@ while [ "${1#-}" != "$1" ]; do shift; done
 
 
 def node(**how: object) -> str:
-    told = {"host": "n7", "time": time.time(), "folder": True, "lock": True, "missing": [], "torch": "2.11"}
-    return f"echo {json.dumps(json.dumps(told | how))}"
+    told = {"host": "n7", "time": "now", "folder": True, "lock": True, "missing": [], "torch": "2.11"}
+    said = json.dumps(told | how).replace('"now"', "$(date +%s)")
+    return 'echo "' + said.replace('"', '\\"') + '"'
 
 
 @pytest.mark.parametrize(
