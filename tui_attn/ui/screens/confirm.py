@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from tui_attn.compare.wording import counted
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, fit
@@ -64,34 +65,17 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         return self.may_leave if action == "leave" else True
 
 
-def stop_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
-    """What to ask before stopping `run`, or all runs when None."""
-    if run is None:
-        return "Stop all runs?", [
-            ("kept", "every epoch so far, curves, gates, a checkpoint of where they are"),
-            ("then", "the experiment ends; when it is resumed it goes on from there"),
-            ("lost", "nothing"),
-        ]
-    done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
-    return f"Stop {run}?", [
-        ("kept", f"{done}, curves, gates, a checkpoint of where it is"),
-        ("then", "the others go on; when it is resumed it goes on from there"),
-        ("lost", "nothing"),
-    ]
-
-
-def skip_question(run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
-    """What to ask before skipping `run`, or all runs when None."""
-    if run is None:
-        return "Skip all runs that have not ended?", [
-            ("kept", "every epoch so far, curves and gates"),
-            ("then", "the experiment ends; resuming it does not take them up again"),
-        ]
-    done = "what it has so far" if epoch is None else f"its {epoch} epochs" if epoch != 1 else "its 1 epoch"
-    return f"Skip {run}?", [
-        ("kept", f"{done}, curves and gates"),
-        ("then", "the others go on; resuming does not take it up again"),
-    ]
+def end_question(command: str, run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
+    """What to ask before `command`, stop or skip, for `run` after its `epoch`, or for all runs when `run` is None."""
+    stop = command == "stop"
+    whom = run or ("all runs" if stop else "all runs that have not ended")
+    done = "every epoch so far" if run is None else "what it has so far"
+    if run is not None and epoch is not None:
+        done = f"its {counted(epoch, 'epoch')}"
+    then = "the experiment ends" if run is None else "the others go on"
+    then += "; when it is resumed it goes on from there" if stop else "; resuming does not take it up again"
+    facts = [("kept", f"{done}, curves, gates" + (", a checkpoint of where it is" if stop else "")), ("then", then)]
+    return f"{command.capitalize()} {whom}?", [*facts, ("lost", "nothing")] if stop else facts
 
 
 LEAVE_QUESTION = (

@@ -255,10 +255,9 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if command not in {"stop", "skip"}:
             steering.send(command, run)
             return
-        from tui_attn.ui.screens.confirm import ConfirmScreen, skip_question, stop_question
+        from tui_attn.ui.screens.confirm import ConfirmScreen, end_question
 
-        ask = stop_question if command == "stop" else skip_question
-        question, facts = ask(run, None if view is None else view.state.epoch)
+        question, facts = end_question(command, run, None if view is None else view.state.epoch)
 
         def answered(yes: bool | None) -> None:
             if yes:
