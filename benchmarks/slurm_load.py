@@ -52,8 +52,8 @@ def measure(runs: int, seconds: float, folder: Path, environment: dict[str, str]
     time.sleep(seconds)
     share = (sum(supervisor.cpu_times()[:4]) - before) / (time.monotonic() - began)
     with opened(experiment, environment=environment) as dashboard:
-        dashboard.until("base-s0")
-        keys = sorted(itertools.islice(key_seconds(dashboard, "base-s0"), 20))
+        dashboard.until(lambda text: "base" in text and "reading the logs" not in text)
+        keys = sorted(itertools.islice(key_seconds(dashboard), 20))
     began = time.monotonic()
     tui_attn("stop")
     while supervisor_alive(experiment):

@@ -68,7 +68,7 @@ it; version 1 named outright needs none.
 
 
 _OWN_MOUNT = """
-bindfs -f -o attr_timeout=3,entry_timeout=3,auto_cache "$0" "$1" & echo $! >> "$2"
+bindfs -f -o attr_timeout=3,entry_timeout=3,auto_cache,nonempty "$0" "$1" & echo $! >> "$2"
 until grep -qF " $1 fuse" /proc/self/mounts; do sleep 0.05; done
 shift 2
 exec "$@"

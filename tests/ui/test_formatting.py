@@ -72,6 +72,13 @@ def test_runs_are_counted_with_those_that_need_a_look_first() -> None:
     assert formatting.counts_text(runs) == "1 failed · 2 running · 1 finished"
 
 
+def test_the_title_sums_up_what_a_scheduler_has_wait() -> None:
+    waits = {"job": "slurm 7", "waits": "Priority"}
+    runs = {"a": view("finished"), "b": view("queued", **waits), "c": view("queued", **waits), "d": view("running")}
+    assert formatting.waiting_text(runs) == "1 of 4 · 2 wait for SLURM: Priority"
+    assert formatting.waiting_text({"a": view("running")}) == ""
+
+
 def test_an_experiment_is_called_by_its_name_made_safe() -> None:
     config = ExperimentConfig(name="[/bold] é", dataset="cifar10", seeds=3)
     assert formatting.experiment_name("id", config) == "[/bold] é"

@@ -156,6 +156,13 @@ def counts_text(runs: Mapping[str, RunView]) -> str:
     return " · ".join(words)
 
 
+def waiting_text(runs: Mapping[str, RunView]) -> str:
+    """How many runs are over, and how many a scheduler has wait, and why; empty where none waits."""
+    waits = safe_text(waiting_words(view.state for view in runs.values()), one_line=True)
+    over = sum(view.state.ended for view in runs.values())
+    return f"{over} of {len(runs)} · {waits}" if waits else ""
+
+
 def reading(snapshot: Snapshot) -> str:
     """What stands where something isn't read yet."""
     runs = len(snapshot.runs)

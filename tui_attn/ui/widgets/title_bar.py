@@ -39,10 +39,13 @@ class TitleBar(Lines):
             self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row: what doesn't fit goes, the facts first."""
-        right = self._right()
-        room = width - sum(cell_len(text) for text, _ in right) - 1
+        """One row: what doesn't fit goes, the facts first, then why runs wait."""
         name = f" {formatting.experiment_name(self._experiment, self._config)}"
+        waits = "" if self._snapshot is None else formatting.waiting_text(self._snapshot.runs)
+        right = [(f"{waits}  ", "muted"), *self._right()] if waits else self._right()
+        if waits and cell_len(name) + sum(cell_len(text) for text, _ in right) >= width:
+            right = right[1:]
+        room = width - sum(cell_len(text) for text, _ in right) - 1
         if cell_len(name) > room:
             return [Row(((fit(name, max(room, 0)), "title"), (" ", "normal"), *right))]
         facts = f"  {formatting.experiment_facts(self._config)}"
