@@ -100,7 +100,7 @@ def main() -> int:
     given = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=given.scratch))
     (scratch / "runs").mkdir()
-    failed = False
+    failed, over = False, False
     print("| killed | folder | times | lost |\n| --- | --- | --- | --- |", flush=True)
     try:
         for number, nodes in enumerate(given.nodes.split(",")):
@@ -116,8 +116,9 @@ def main() -> int:
                     failed = failed or bool(wrong)
                     took = time.monotonic() - began
                     print(f"| {kind} | {nodes} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)
+        over = True
     finally:
-        if not failed:
+        if over and not failed:
             shutil.rmtree(scratch, ignore_errors=True)
     return int(failed)
 

@@ -37,7 +37,7 @@ from tui_attn.system import liveness
 
 WHAT = ["--models", "base,se", "--seeds", "1", "--dataset", "synthetic", "--train-limit", "1000", "--test-limit", "100"]
 WORKER = "tui_attn.train.worker"
-SECONDS = 600.0
+SECONDS = 3000.0
 """For an experiment after its last kill."""
 
 
@@ -284,7 +284,7 @@ def main() -> int:
         print(f"SLURM is needed, and missing here: {', '.join(missing())}", file=sys.stderr)
         return 2
     scratch = Path(tempfile.mkdtemp(prefix="slurm-", dir=given.scratch))
-    failed = False
+    failed, over = False, False
     try:
         with cluster(scratch / "slurm", unlocked=scratch / "runs" if given.unlocked else None) as slurm:
             lab = Lab(slurm, scratch, given.epochs or 3 * given.kills + 2)
@@ -298,8 +298,9 @@ def main() -> int:
                 failed = failed or bool(wrong)
                 took = time.monotonic() - began
                 print(f"| {kind} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)
+        over = True
     finally:
-        if not failed:
+        if over and not failed:
             shutil.rmtree(scratch, ignore_errors=True)
     return int(failed)
 
