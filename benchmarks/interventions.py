@@ -65,7 +65,7 @@ def experiment(folder: Path, arguments: argparse.Namespace) -> ExperimentDir:
 def epoch(session: Any) -> None:
     """The training steps of one epoch."""
     while not session._trainer.at_end_of_epoch:
-        session._train_until_point(lambda: False)
+        session.train_to_point(lambda: False)
     session._trainer.end_epoch()
 
 

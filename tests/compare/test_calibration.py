@@ -40,6 +40,15 @@ def test_overconfidence_shows_and_honest_probabilities_hardly_do() -> None:
     assert loud > 0.1
 
 
+def test_the_floor_is_the_mean_error_of_calibrated_networks() -> None:
+    found = [run_calibration(predictions(seed, 1000)) for seed in range(200)]
+    floors = [run.floor for run in found]
+    assert np.mean([run.ece for run in found]) == pytest.approx(np.mean(floors), rel=0.04)
+    assert summarise_calibration(found).floor == pytest.approx(np.mean(floors))
+    loud = run_calibration(predictions(0, 1000, 3.0))
+    assert loud.ece > 3 * loud.floor
+
+
 def test_huge_logits_give_finite_figures() -> None:
     logits = np.array([[3e38, -3e38], [-3e38, 3e38]], dtype=np.float32)
     result = run_calibration(Predictions(logits, np.array([0, 0])), interval=True)

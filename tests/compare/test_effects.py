@@ -160,7 +160,7 @@ def test_an_intervention_that_a_run_lacks_is_left_out() -> None:
             "falls by 1.00 points (95 % interval -1.20 to -0.80): at most this much of its 90.00 % comes from",
         ),
         ({"mean": 0.01}, "rises by 1.00 points"),
-        ({"mean": 0.001}, "changes by +0.10 points (95 % interval -0.10 to +0.30): no sign that its accuracy depends"),
+        ({"mean": 0.001}, "changes by +0.10 points (95 % interval -0.10 to +0.30): it is not shown that its"),
         ({"shuffled": -0.03}, "with those of another image it changes by -3.00 points"),
     ],
 )
@@ -172,6 +172,13 @@ def test_a_wide_interval_leaves_room() -> None:
     wide = replace(results(), interventions=(one("mean", "all", 0.0, 0.02), one("shuffled-images", "all")))
     assert "small effects not excluded" in dependence_sentence(over_runs([wide]))
     assert "not excluded" not in dependence_sentence(over_runs([results()]))
+
+
+def test_a_layer_whose_interval_excludes_0_is_told_beside_both_layers_that_are_not() -> None:
+    items = (one("mean", "all", -0.0005), one("mean", "se1"), one("mean", "se2", -0.003), one("shuffled-images", "all"))
+    said = dependence_sentence(over_runs([replace(results(), interventions=items)]))
+    assert "not shown" in said
+    assert "alone it changes in se2 by -0.30 (-0.50 to -0.10), one of 2 unadjusted intervals" in said
 
 
 def test_incomplete_interventions_say_so() -> None:

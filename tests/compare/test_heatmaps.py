@@ -111,8 +111,8 @@ def test_rank_correlation_is_spearmans() -> None:
 @pytest.mark.parametrize(
     ("classes", "levels", "learned", "words"),
     [
-        (0.001, 0.01, False, "no clearer than before training, don't interpret: the levels"),
-        (0.002, 0.02, False, "no clearer than before training, don't interpret: the levels"),
+        (0.001, 0.01, False, "not 3 times as strong as before training, don't interpret: the levels"),
+        (0.002, 0.02, False, "not 3 times as strong as before training, don't interpret: the levels"),
         (0.001, 0.2, True, "don't interpret: the differences between classes"),
         (0.05, 0.01, True, "don't interpret: the levels of the channels"),
         (0.05, 0.2, True, "learned, stronger than before training: the levels of the channels"),

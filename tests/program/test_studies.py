@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.notice_server import notice_server
 from tests.program.conftest import Program
 from tests.waiting import eventually
 from tui_attn import data
@@ -48,7 +49,7 @@ def test_a_killed_sweep_goes_on_where_it_was_and_opens_the_test_set_once(study_p
     (study,) = studies(program.runs)
     eventually(lambda: read_results(study).ended >= 1)
     kill(study)
-    assert read_results(study).state == "interrupted"
+    assert read_results(study).state == "stopped"
     listed = json.loads(program("ls", "--json").out)
     assert [(entry["experiment"], entry["study"], entry["state"]) for entry in listed] == [
         (study.id, "sweep", "stopped")
@@ -87,6 +88,19 @@ def test_a_killed_sweep_goes_on_where_it_was_and_opens_the_test_set_once(study_p
     assert program("restore").code == 0
     assert len(program("ls", study.id).out.splitlines()) >= 4, "the experiments of the study, under headings"
     assert read_results(study).state == "finished"
+
+
+def test_the_end_of_a_study_is_told_once(study_program: Program, tmp_path: Path) -> None:
+    with notice_server() as server:
+        config = tmp_path / "settings.toml"
+        config.write_text(f'[notify]\nwebhook = "{server.address}/hook"\n')
+        words = ("sweep", "lr=0.001,0.01", *TINY, "--epochs", "1", "--train-limit", "256", "--name", "rates")
+        done = study_program("--config", str(config), *words, "--no-ui")
+        assert done.code == 0, done.err
+        (told,) = server.to("/hook")
+    (study,) = studies(study_program.runs)
+    assert (told.body["event"], told.body["experiment"]) == ("finished", study.id)
+    assert told.body["text"] == "tui-attn: rates: sweep finished: 8 of 8 runs ended"
 
 
 def test_what_would_be_trained_is_told_first_and_nothing_is_created(program: Program) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_before_all_seeds_of_a_cell_have_ended_there_is_no_verdict(tmp_path: Pat
     versus = next(row.versus for row in found.cells if row.model == "se")
     assert versus is not None
     assert (versus.pairs, versus.ci95, versus.verdict) == (3, None, None)
-    assert (found.state, found.ended) == ("interrupted", 11)
+    assert (found.state, found.ended) == ("stopped", 11)
 
 
 def test_a_failed_run_is_a_missing_pair_at_a_stricter_level(tmp_path: Path) -> None:
@@ -154,6 +155,30 @@ def test_without_a_validation_split_each_cell_opens_the_test_set(tmp_path: Path)
     found = read_results(write_study(tmp_path, CONFIG, [{"lr": 0.001}, {"lr": 0.01}], [FIRST, SECOND]))
     assert (found.test_openings, found.test_runs) == (2, 24)
     assert "opened 2 times, by 24 runs" in "\n".join(study_lines(found, 100))
+
+
+def test_openings_by_earlier_studies_of_the_same_data_are_counted_in_the_trash_too(tmp_path: Path) -> None:
+    settings: list[dict[str, Any]] = [{"lr": 0.001}, {"lr": 0.01}]
+    for name, created, dataset in (
+        ("20231114-221319-first", T0 - 9, "fashion-mnist"),
+        (".trash/20231114-221318-thrown-away", T0 - 8, "fashion-mnist"),
+        ("20231114-221321-later", T0 + 9, "fashion-mnist"),
+        ("20231114-221317-other-data", T0 - 7, "kmnist"),
+    ):
+        config = replace(CONFIG, dataset=dataset)
+        study = write_study(tmp_path, config, settings, [FIRST, SECOND], name=name, created=created)
+        for member in study.members():
+            (member.run("base-s0").path / "predictions.npz").touch()
+    found = read_results(write_study(tmp_path, CONFIG, settings, [FIRST, SECOND]))
+    assert (found.test_openings, found.earlier_openings) == (2, 4)
+    assert "trash included, opened the test set 4 times" in " ".join(" ".join(study_lines(found, 100)).split())
+
+
+def test_a_curve_on_validation_images_does_not_open_the_test_set(tmp_path: Path) -> None:
+    config = replace(CONFIG, validation=100, train_limit=None)
+    found = read_results(curve(tmp_path, config, [1000, 2000], [FIRST, SECOND]))
+    assert (found.test_openings, found.test_runs) == (0, 0)
+    assert "the test set was not opened" in "\n".join(study_lines(found, 100))
 
 
 def test_a_cell_that_lacks_a_seed_can_t_win(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tui_attn.system.text import command_line
 if TYPE_CHECKING:
     from tui_attn.experiment.study import StudyDir, StudyPlan
     from tui_attn.study.analysis import StudyResults
+    from tui_attn.study.runner import Permit
 
 SEEDS = 5
 """Seeds of a study that names none: with one there are no intervals."""
@@ -149,13 +150,13 @@ def _begin(context: typer.Context, plan: StudyPlan, runs_dir: Path, *, dry_run: 
     return run_study(context, study, greeting=f"training {study.id}")
 
 
-def run_study(context: typer.Context, study: StudyDir, *, greeting: str) -> int:
+def run_study(context: typer.Context, study: StudyDir, *, greeting: str, trust_code: bool = False) -> int:
     """Start the process of a study, and show it. Raises `LaunchError`."""
     from tui_attn.study import runner
 
     showing = Showing.of(context)
     with Signals([signal.SIGINT, signal.SIGTERM]) as signals:
-        process = runner.start(study, wait=signals.wait)
+        process = runner.start(study, notify=file_settings(context).notify, trust_code=trust_code, wait=signals.wait)
         if showing.detach and not signals.received:
             console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
             typer.echo(study.id)
@@ -168,14 +169,17 @@ def run_study(context: typer.Context, study: StudyDir, *, greeting: str) -> int:
         return watch_study(study, as_json=showing.as_json, signals=signals, process=process, own=True)
 
 
-def resume_study(context: typer.Context, study: StudyDir) -> int:
+def resume_study(context: typer.Context, study: StudyDir, permit: Permit) -> int:
     """Continue a study that nobody trains; of a finished one, print what it found."""
+    from tui_attn.study import runner
     from tui_attn.study.analysis import read_results
 
     if read_results(study).state == "finished":
         print_study(study, as_json=Showing.of(context).as_json)
         return 0
-    return run_study(context, study, greeting=f"resuming {study.id}")
+    with console.FetchProgress() as progress:
+        runner.allow(study, permit, progress)
+    return run_study(context, study, greeting=f"resuming {study.id}", trust_code=permit.trust_code)
 
 
 def show_study(context: typer.Context, study: StudyDir) -> int:
@@ -231,7 +235,7 @@ def watch_study(
             if not as_json:
                 _tell_cells(found, told)
             print_study(study, as_json=as_json)
-        if found.state == "interrupted":
+        if found.state == "stopped":
             again = command_line("resume", study.path)
             said = runner.last_words(study)
             why = f" ({said})" if said and not (own and collected.received) else ""

@@ -236,13 +236,14 @@ def resume(
 
     if study := find_study(runs_dir, experiment):
         from tui_attn.cli.studying import resume_study
+        from tui_attn.study.runner import Permit
 
         if dry_run:
             raise ConfigError("shows one experiment: name one, or leave the option out", "dry-run")
-        for name, value in {"device": device, "mix-devices": mix_devices, "data-dir": data_dir, "on": on}.items():
+        for name, value in {"device": device, "mix-devices": mix_devices}.items():
             if value:
                 raise ConfigError("continues a single experiment elsewhere, not a whole study: leave it out", name)
-        return resume_study(context, study)
+        return resume_study(context, study, Permit(trust_code, None if on is None else engine(context, on), data_dir))
     folder = find_experiment(runs_dir, experiment)
     if dry_run:
         from tui_attn.launch import control, preview

@@ -35,6 +35,8 @@ class RunCalibration:
     """[BINS], sum of the confidences."""
     right: NDArray[np.int64]
     """[BINS], images classified correctly."""
+    variance: NDArray[np.float64]
+    """[BINS], sum of confidence * (1 - confidence)."""
     interval: Interval | None = None
     """95 % interval of `ece` over the test images; None where it was not asked for."""
 
@@ -42,6 +44,16 @@ class RunCalibration:
     def ece(self) -> float:
         """Expected calibration error, a fraction: mean over the images of |accuracy - confidence| of their bin."""
         return _ece(self.images, self.confidence, self.right)
+
+    @property
+    def floor(self) -> float:
+        """Mean of `ece` over samples of so many images, if each is classified correctly with probability confidence.
+
+        No sample of a perfectly calibrated network has an error of 0: each bin's is the absolute value of a nearly
+        normal variable. The comparison is that of J. Bröcker and L. A. Smith, Increasing the Reliability of Reliability
+        Diagrams, Weather and Forecasting 22 (2007).
+        """
+        return float(((2 / math.pi * self.variance) ** 0.5).sum() / self.images.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,11 @@ class Calibration:
     ece: float
     ece_interval: Interval | None
     """95 %: over the seeds where there are several, else over the test images."""
+
+    @property
+    def floor(self) -> float:
+        """Mean `ece` of calibrated networks with the same confidences."""
+        return math.fsum(run.floor for run in self.runs) / len(self.runs)
 
     @property
     def points(self) -> list[tuple[float, float, int]]:
@@ -79,7 +96,8 @@ def run_calibration(found: Predictions, *, interval: bool = False) -> RunCalibra
     confidence = np.exp(-log_sums)  # the largest logit is 0
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     counts = _counts(bins, confidence, found.right)
-    return RunCalibration(nll, *counts, _over_images(bins, confidence, found.right) if interval else None)
+    variance = np.bincount(bins, weights=confidence * (1 - confidence), minlength=BINS).astype(np.float64)
+    return RunCalibration(nll, *counts, variance, _over_images(bins, confidence, found.right) if interval else None)
 
 
 def summarise_calibration(runs: Sequence[RunCalibration]) -> Calibration:

@@ -175,9 +175,17 @@ def dependence_sentence(found: Effects) -> str:
         return f"{given} rises by {size}: it is better off without; {rest}"
     unknown = "" if _narrow(own.ci95) else " (small effects not excluded)"
     return (
-        f"{given} changes by {points(own.delta)} points ({interval}){changed}: no sign that its accuracy depends on "
-        f"the individual image{unknown}; {rest}"
+        f"{given} changes by {points(own.delta)} points ({interval}){changed}: it is not shown that its accuracy"
+        f" depends on the individual image{unknown}{_layers_alone(found)}; {rest}"
     )
+
+
+def _layers_alone(found: Effects) -> str:
+    """The layers in which the mean alone changes the accuracy, though in all of them at once it isn't shown to."""
+    layers = [effect for layer in LAYERS[found.model][:-1] if (effect := found.get(MEAN, layer)) is not None]
+    clear = [effect for effect in layers if effect.ci95[0] > 0 or effect.ci95[1] < 0]
+    said = [f"in {each.layer} by {points(each.delta)} ({interval_points(each.ci95)})" for each in clear]
+    return f", although alone it changes {joined(said)}, one of {len(layers)} unadjusted intervals" if said else ""
 
 
 def gain_sentence(found: Effects, delta: float) -> str:
@@ -206,7 +214,8 @@ def _tuned_words(found: Effects, what: str) -> str:
         return f"{given} falls by {size} ({interval}): so much are {what} worth that are computed for each image; "
     if tuned.ci95[0] > 0:
         return f"{given} rises by {size} ({interval}): constants would serve it better; "
-    return f"{given} changes by {points(tuned.delta)} points ({interval}): no sign that its own {what} are worth more; "
+    size = f"{points(tuned.delta)} points ({interval})"
+    return f"{given} changes by {size}: it is not shown that its own {what} are worth more; "
 
 
 def _narrow(ends: Interval, points: float = 0.005) -> bool:

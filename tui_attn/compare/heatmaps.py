@@ -334,7 +334,7 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
         "as with random labels": "stronger than before training, but not than with random labels, don't interpret",
         "new": "absent before training, so that only the same training on random labels would tell if it was learned",
         "flattened": "flattened by training",
-        "similar": "no clearer than before training, don't interpret",
+        "similar": f"not {FACTOR:g} times as strong as before training, don't interpret",
     }
     parts = []
     for change, words in words_of.items():

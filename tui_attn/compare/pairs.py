@@ -128,6 +128,12 @@ def same_folder(first: Any, second: Any) -> bool:
     return all(isinstance(name, str) and name.startswith("folder:") for name in (first, second))
 
 
+def same_data(first: Manifest, second: Manifest) -> bool:
+    """Whether both experiments use the same images."""
+    one, two = first.config.dataset, second.config.dataset
+    return (one == two or same_folder(one, two)) and first.data.get("version") == second.data.get("version")
+
+
 def comparable(first: Manifest, second: Manifest) -> list[str]:
     """Why two experiments may not be compared with each other, a phrase for each reason; empty when they may.
 

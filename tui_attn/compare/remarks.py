@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import fsum
 from pathlib import Path
 
-from tui_attn.compare.pairs import BASE, Experiment, same_folder, same_seed, why_left_out, why_not_paired
+from tui_attn.compare.pairs import BASE, Experiment, same_data, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.compare.t_test import ERROR_RATE
 from tui_attn.compare.verdicts import MARGIN
@@ -44,6 +45,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_seeds(summary, folder),
         *_plan(experiment, summary),
         *_scale(experiment, summary),
+        *_epochs(experiment, summary),
         *_twins(summary),
         *_others(experiment, summary),
         *_predictions(experiment, summary),
@@ -222,6 +224,24 @@ def _scale(experiment: Experiment, summary: Summary) -> Iterable[str]:
         )
 
 
+def _epochs(experiment: Experiment, summary: Summary) -> Iterable[str]:
+    """Verdicts that the epoch before would not have supported."""
+    last = summary.epochs
+    for entry in summary.models:
+        versus = entry.versus_base
+        if versus is None or versus.verdict not in {"better", "worse"}:
+            continue
+        pairs = same_seed(experiment.state, experiment.manifest.config, entry.model)
+        known = [[{each.epoch: each.test_accuracy for each in run.epochs} for run in pair] for pair in pairs]
+        found = [other[last - 1] - base[last - 1] for base, other in known if last - 1 in base.keys() & other.keys()]
+        before = fsum(found) / len(found) if found else versus.delta
+        if before / versus.delta < 0.5:
+            yield (
+                f"{entry.model}'s difference from {BASE} depends on the epoch: {points(before)} points after epoch"
+                f" {last - 1}, {points(versus.delta)} after epoch {last}, which alone the verdict is about"
+            )
+
+
 def _twins(summary: Summary) -> Iterable[str]:
     """Models that were trained on random labels."""
     if summary.twins:
@@ -251,20 +271,21 @@ def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:
 def _earlier(experiment: Experiment) -> Iterable[set[str]]:
     """The models with results of each earlier experiment on the same data."""
     this, own = experiment.manifest, experiment.folder.path.absolute()
-    home = own.parent if is_study(own.parent) else own
-    runs_dir = home.parent.parent if home.parent.name == TRASH else home.parent
-    for place in (runs_dir, runs_dir / TRASH):
-        folders = _folders(place)
-        for folder in (*folders, *(member for path in folders if is_study(path) for member in _folders(path))):
-            try:
-                manifest = ExperimentDir(folder).manifest_data()
-            except RunsError:
-                continue
-            one, two = manifest.config.dataset, this.config.dataset
-            same = (one == two or same_folder(one, two)) and manifest.data.get("version") == this.data.get("version")
-            if same and manifest.created < this.created and folder != own:
-                models = manifest.config.models
-                yield {model for model in models if any(folder.glob(f"{model}-s*/predictions.npz"))}
+    folders = neighbours(own.parent if is_study(own.parent) else own)
+    for folder in (*folders, *(member for path in folders if is_study(path) for member in _folders(path))):
+        try:
+            manifest = ExperimentDir(folder).manifest_data()
+        except RunsError:
+            continue
+        if same_data(manifest, this) and manifest.created < this.created and folder != own:
+            yield {model for model in manifest.config.models if any(folder.glob(f"{model}-s*/predictions.npz"))}
+
+
+def neighbours(folder: Path) -> list[Path]:
+    """The folders in the folder of experiments that `folder` is in, itself included, and those in the trash there."""
+    parent = folder.absolute().parent
+    runs_dir = parent.parent if parent.name == TRASH else parent
+    return [*_folders(runs_dir), *_folders(runs_dir / TRASH)]
 
 
 def _folders(place: Path) -> list[Path]:

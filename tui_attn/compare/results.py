@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -10,13 +10,14 @@ from pathlib import Path
 from tui_attn.compare.archives import ArchiveError
 from tui_attn.compare.effects import Effects, effects_of
 from tui_attn.compare.heatmaps import Probes, load_probes
-from tui_attn.compare.interventions import KINDS
+from tui_attn.compare.interventions import KINDS, TUNED
 from tui_attn.compare.pairs import runs_of
 from tui_attn.compare.predictions import ClassResults, class_names, class_results
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import ModelSummary, Summary, summarise
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.model_info import MODELS, joined, twin_name
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
 
@@ -85,12 +86,12 @@ def read_results(follower: Follower) -> Results:
     classes, class_problems = class_results(follower)
     heatmaps, heatmap_problems = _heatmaps(follower, begun)
     effects, effect_problems = effects_of(follower)
-    remarks = dict.fromkeys([*find_remarks(follower, summary), *class_problems, *heatmap_problems])
+    remarks = [*find_remarks(follower, summary), *_not_run(summary, effects), *class_problems, *heatmap_problems]
     return Results(
         manifest=follower.manifest,
         folder=follower.folder.path,
         summary=summary,
-        remarks=tuple(remarks),
+        remarks=tuple(dict.fromkeys(remarks)),
         runs=begun,
         classes=tuple(classes),
         class_problems=tuple(class_problems),
@@ -98,6 +99,27 @@ def read_results(follower: Follower) -> Results:
         effects=tuple(effects),
         effect_problems=tuple(effect_problems),
     )
+
+
+def _not_run(summary: Summary, effects: Sequence[Effects]) -> Iterable[str]:
+    """Which further trainings and probes would tell causes apart, and are missing."""
+    names, twins = summary.names, [each.model for each in summary.twins]
+    found, unknown = [], []
+    controls = {name: [each for each in MODELS[name].controls if each not in names] for name in names if name in MODELS}
+    found += [f"the controls {joined(missing)} of {model}" for model, missing in controls.items() if missing]
+    missing = [control for each in controls.values() for control in each]
+    if any(control.startswith("base-wide") for control in missing):
+        unknown.append("how much is due to more parameters")
+    if not all(control.startswith("base-wide") for control in missing):
+        unknown.append("how much is due to scale, learned constants or a residual connection, not to the image")
+    if untwinned := [model for model in names if (twin := twin_name(model)) and twin not in twins]:
+        found.append(f"random-label twins of {joined(untwinned)}")
+        unknown.append("which heatmaps random labels would give, too")
+    if untuned := [each.model for each in effects if each.get(TUNED) is None]:
+        found.append(f"constants tuned on training images for {joined(untuned)}")
+        unknown.append("what the best constants would lose")
+    if found:
+        yield f"not run: {'; '.join(found)}. So it stays open {', and '.join(unknown)}"
 
 
 def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[ModelHeatmaps], list[str]]:

@@ -21,7 +21,7 @@ LEAST_WIDTH = 20
 LAB_DATASET = "cifar10"
 """On which the lab's figures were measured; elsewhere only the differences between its models can be expected."""
 _ACCURACY, _DIFFERENCE, _LAB = "test accuracy, %", "against base, points", "  the lab expects*"
-_BLIND = "against blind control"
+_BLIND, _AS_RUN = "against blind control", "  as run"
 """Labels of rows."""
 
 
@@ -80,7 +80,9 @@ def model_rows(summary: Summary) -> list[list[str]]:
     entries = summary.models
     rows = [["", *(entry.model for entry in entries)]]
     rows += [[label, *map(value, entries)] for label, value in _ROWS.items()]
-    rows = [row for row in rows if row[0] not in _ONLY_IF_KNOWN or any(text != UNKNOWN for text in row[1:])]
+    alike = [_AS_RUN] if all(entry.macs_as_run == entry.macs for entry in entries) else []
+    known = {row[0] for row in rows if any(text != UNKNOWN for text in row[1:])}
+    rows = [row for row in rows if row[0] not in alike and (row[0] in known or row[0] not in _ONLY_IF_KNOWN)]
     figure = _ACCURACY if summary.dataset == LAB_DATASET else _DIFFERENCE
     expected = [_expected(entry.model, figure) for entry in entries]
     labels = [row[0] for row in rows]
@@ -147,7 +149,7 @@ def _expected(model: str, row: str) -> str:
 _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "parameters": lambda entry: UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
     "MACs per image": lambda entry: _millions(entry.macs),
-    "  as run": lambda entry: UNKNOWN if entry.macs_as_run == entry.macs else _millions(entry.macs_as_run),
+    _AS_RUN: lambda entry: _millions(entry.macs_as_run),
     "finished runs": lambda entry: f"{len(entry.counted)} of {len(entry.runs)}",
     _ACCURACY: lambda entry: percent(entry.accuracy),
     "  95 % interval": lambda entry: interval_percent(entry.ci95),
@@ -163,7 +165,7 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
 }
 
 _ONLY_IF_KNOWN = {
-    "  as run",
+    _AS_RUN,
     "  95 % interval",
     _BLIND,
     "  its interval",
@@ -192,7 +194,8 @@ def footnotes(summary: Summary) -> list[str]:
     if any(row[0] == _LAB for row in model_rows(summary)):
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
         literally = "read literally, its self-attention has no residual connection"
-        notes.append(f"* the lab's figures {where}, after 15 epochs; {literally}")
+        elsewhere = "" if summary.dataset == LAB_DATASET else ", no promise for other data"
+        notes.append(f"* the lab's figures {where}, after 15 epochs{elsewhere}; {literally}")
     shown = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95]
     if shown:
         fixed = "for a number of seeds fixed beforehand"

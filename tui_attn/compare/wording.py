@@ -186,13 +186,15 @@ def beside_sentence(summary: Summary, model: str) -> str | None:
     return f"{'; '.join(parts)} (not used for the verdict)"
 
 
-def seeds_range(versus: Versus, difference: float, *, equal: bool = False) -> str:
+def seeds_range(versus: Versus, difference: float, *, equal: bool = False, fixed: bool = False) -> str:
     """How many seeds show `difference`, at the measured spread and at its upper limit: `9 to 24 seeds`.
 
-    `equal`: how many show that there is none above it.
+    `equal`: how many show that there is none above it. `fixed`: in an experiment whose number of seeds is fixed
+    beforehand, else in this one, where looks cost.
     """
+    looks = None if fixed else versus.looks or ()
     found = [
-        seeds_needed(spread, difference, level=versus.level, looks=versus.looks or (), equal=equal)
+        seeds_needed(spread, difference, level=versus.level, looks=looks, equal=equal)
         for spread in (versus.spread or 0.0, spread_limit(versus.spread or 0.0, versus.pairs))
     ]
     low, high = ("more than a million" if number is None else f"{number:,}" for number in found)
@@ -202,17 +204,19 @@ def seeds_range(versus: Versus, difference: float, *, equal: bool = False) -> st
 def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> str | None:
     """How many seeds would show `difference` with 80 % power; None while no spread is measured.
 
-    A range: from the measured spread to its upper 80 % limit. It names the command that trains them in the experiment
-    in `folder`, if any.
+    A range: from the measured spread to its upper 80 % limit. Beside the number for this experiment, whose looks cost,
+    stands that for one whose number of seeds is fixed beforehand. With `folder`, that of the experiment, the sentence
+    names the command that trains them there.
     """
     versus = _versus(summary, model)
     if versus is None or versus.spread is None or not (versus.decides or summary.experiments):
         return None
     what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
+    here, fixed = seeds_range(versus, difference), seeds_range(versus, difference, fixed=True)
+    new = "" if fixed == here else f" with looks, {fixed.removesuffix(' seeds')} if fixed beforehand"
     said = (
-        f"to detect {what} takes {seeds_range(versus, difference)} (80 % power, spread"
-        f" {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
+        f"to detect {what} takes {here}{new} (80 % power, spread {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
     )
     most = seeds_needed(limit, difference, level=versus.level, looks=versus.looks or ())
     if folder is None or most is None or not len(summary.seeds) < most <= MAX_SEEDS:

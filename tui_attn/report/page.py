@@ -55,6 +55,7 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
             results=results,
             drawn=drawn,
             headline=headline(results.summary),
+            scope=_scope(results),
             names=names,
             style=Markup(style + model_colors()),  # noqa: S704  our own file
             version=__version__,
@@ -120,7 +121,7 @@ def _facts(results: Results) -> list[str]:
     except (OverflowError, ValueError, OSError):
         day = "date unknown"
     seeds = counted(len(summary.seeds), "seed")
-    sizes = {run.about.get("train_size") for run in results.begun.values()} - {None}
+    sizes = _known(results, "train_size")
     images = [f"{sizes.pop():,} training images"] if len(sizes) == 1 else []
     return [
         safe_text(config.dataset, one_line=True),
@@ -131,6 +132,34 @@ def _facts(results: Results) -> list[str]:
         summary.state,
         day,
     ]
+
+
+def _scope(results: Results) -> str:
+    """The intervals of the headline, and what all of it is about."""
+    summary, config = results.summary, results.manifest.config
+    versus = {entry.model: entry.versus_base for entry in summary.models}
+    shown = [
+        f"{model} {points(found.delta)} points ({interval_points(found.ci95)})"
+        for model, found in versus.items()
+        if found and found.decides and found.ci95
+    ]
+    adjusted = f", adjusted for {summary.comparisons} comparisons" if summary.comparisons > 1 else ""
+    over = counted(len(summary.seeds), "seed")
+    intervals = (
+        f"Mean difference from {BASE} over {over}, with 95 % intervals{adjusted}: {joined(shown)}. " if shown else ""
+    )
+    steps = {run.step for run in results.begun.values() if run.state == "finished"}
+    images = "" if len(sizes := _known(results, "train_size")) != 1 else f" on {sizes.pop():,} images"
+    length = f", {steps.pop():,} steps" if len(steps) == 1 else ""
+    setting = f"trained{images} for {counted(config.epochs, 'epoch')}{length}, batch size {config.batch_size}"
+    dataset = safe_text(config.dataset, one_line=True)
+    return f"{intervals}This holds for these models on {dataset}, {setting}, learning rate {config.lr:g}."
+
+
+def _known(results: Results, key: str) -> set[int]:
+    """What the runs say of themselves under `key`, where it is a number."""
+    found = {run.about.get(key) for run in results.begun.values()}
+    return {value for value in found if isinstance(value, int)}
 
 
 def _looks(results: Results) -> str:
@@ -173,9 +202,16 @@ def _model_rows(results: Results) -> list[list[str]]:
 
 
 def _calibration_rows(results: Results) -> list[list[str]]:
-    rows = [
-        ["model", "NLL", "calibration error, %", "95 % interval", "parameters", "MACs", "as run", "training step, ms"]
+    heads = [
+        "model",
+        "NLL",
+        "calibration error, %",
+        "95 % interval",
+        "of a calibrated network, %",
+        "parameters",
+        "MACs",
     ]
+    rows = [[*heads, "MACs as run", "training step, ms"]]
     by_model = {found.model: found.calibration for found in results.classes}
     for entry in results.summary.models:
         found, cost = by_model.get(entry.model), step_seconds(results, entry)
@@ -185,12 +221,14 @@ def _calibration_rows(results: Results) -> list[list[str]]:
                 UNKNOWN if found is None else f"{found.nll:.4f}",
                 percent(None if found is None else found.ece),
                 interval_percent(None if found is None else found.ece_interval),
+                percent(None if found is None else found.floor),
                 UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
                 *(UNKNOWN if macs is None else f"{macs / 1e6:.2f} M" for macs in (entry.macs, entry.macs_as_run)),
                 UNKNOWN if cost is None else f"{1000 * cost:.2f}",
             ]
         )
-    return rows
+    known = [place for place, cells in enumerate(zip(*rows[1:], strict=True)) if set(cells) != {UNKNOWN}]
+    return [[row[place] for place in known] for row in rows]
 
 
 def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
@@ -251,6 +289,10 @@ def _effects(effects: Effects) -> dict[str, Any]:
     note += ", the share of predictions that change, and the test loss." if known else "."
     own = f"With its own {what} {percent(effects.accuracy)} %"
     own += "" if effects.loss is None else f", loss {loss_text(effects.loss)}"
+    own += (
+        ", computed as the others are: what follows the convolutions is float32, so that a few images may be classified"
+    )
+    own += " otherwise than in the table of the models"
     return {
         "model": effects.model,
         "lead": _sentence(dependence_sentence(effects)),

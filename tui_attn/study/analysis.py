@@ -6,20 +6,22 @@ and p-value is adjusted for the number of cells compared (`tui_attn.compare.verd
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tui_attn.compare.pairs import BASE, blind_control, comparisons, final_accuracy
+from tui_attn.compare.pairs import BASE, blind_control, comparisons, final_accuracy, same_data
+from tui_attn.compare.remarks import neighbours
 from tui_attn.compare.t_test import Interval, mean_interval
 from tui_attn.compare.verdicts import MARGIN, judge
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
-from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.model_info import is_control
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
-from tui_attn.experiment.study import CURVE, Cell, StudyDir, StudyPlan
+from tui_attn.experiment.study import CURVE, Cell, StudyDir, StudyPlan, is_study
 from tui_attn.launch.estimate import sizes_of
 
 OVER = frozenset({"finished", "skipped", "failed"})
@@ -80,7 +82,7 @@ class StudyResults:
     name: str | None
     kind: str
     state: str
-    """running, finished, failed (all ended, some runs without a result) or interrupted."""
+    """running, finished, failed (all ended, some runs without a result) or stopped."""
     dataset: str
     length: str
     seeds: tuple[int, ...]
@@ -99,6 +101,8 @@ class StudyResults:
     validation: int | None
     test_openings: int
     """How often the test set decided something: once for all winners together, else once for each cell."""
+    earlier_openings: int
+    """The same of all earlier studies of the same data in this folder of experiments, trash included."""
     test_runs: int
     """Runs that were evaluated on it."""
     ended: int
@@ -134,9 +138,8 @@ def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults
     ended = sum(len(values) for its in found.values() for values in its.values())
     total = len(config.models) * config.seeds * (len(cells) + bool(plan.selects))
     known = sum(value is not None for its in found.values() for values in its.values() for value in values.values())
-    tested = plan.finals if plan.selects else plan.cells
-    opened = [cell for cell in tested if any(found[cell.id].values())]
-    state = "running" if study.running else "interrupted"
+    opened = [cell for cell in _tested(plan) if any(found[cell.id].values())]
+    state = "running" if study.running else "stopped"
     if not study.running and ended == total:
         state = "finished" if known == total else "failed"
     return StudyResults(
@@ -157,10 +160,40 @@ def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults
         selects=plan.selects,
         validation=config.validation,
         test_openings=min(len(opened), 1) if plan.selects else len(opened),
+        earlier_openings=_earlier_openings(study, plan),
         test_runs=sum(len(values) for cell in opened for values in found[cell.id].values()),
         ended=ended,
         total=total,
     )
+
+
+def _tested(plan: StudyPlan) -> tuple[Cell, ...]:
+    """The cells that are evaluated on the test set."""
+    return plan.finals if plan.selects else () if plan.config.validation else plan.cells
+
+
+def _earlier_openings(study: StudyDir, plan: StudyPlan) -> int:
+    this = _manifest(study)
+    found = 0
+    for folder in neighbours(study.path) if this else ():
+        other = StudyDir(folder)
+        try:
+            its = other.plan() if is_study(folder) and folder.name != study.id else None
+        except RunsError:
+            continue
+        manifest = _manifest(other) if its and its.created < plan.created else None
+        if its and this and manifest and same_data(manifest, this):
+            opened = [cell for cell in _tested(its) if any(other.member(cell).path.glob("*/predictions.npz"))]
+            found += min(len(opened), 1) if its.selects else len(opened)
+    return found
+
+
+def _manifest(study: StudyDir) -> Manifest | None:
+    """Of one of its experiments."""
+    for member in study.members():
+        with contextlib.suppress(RunsError):
+            return member.manifest_data()
+    return None
 
 
 def cell_accuracies(study: StudyDir, plan: StudyPlan, cell: Cell) -> dict[str, dict[int, float | None]]:

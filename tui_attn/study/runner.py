@@ -1,7 +1,9 @@
 """The process that trains a study: it starts its experiments one after another, and outlives every terminal.
 
-`python -m tui_attn.study.runner FOLDER`. Killed at any moment, it leaves nothing that a new one doesn't take up: which
-experiments have begun and ended is read from their folders, and the running one's supervisor goes on by itself.
+`python -m tui_attn.study.runner FOLDER [--notify] [--trust-code]`: with `--notify` it reads a `[notify]` table as JSON
+from stdin; with `--trust-code` the user answers for the code of custom models in the study's experiments. Killed at any
+moment, it leaves nothing that a new one doesn't take up: which experiments have begun and ended is read from their
+folders, and the running one's supervisor goes on by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_attn import data
@@ -26,12 +28,15 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.notices import KINDS, Notice
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.study import Cell, StudyDir, StudyPlan
 from tui_attn.launch import control, starting
 from tui_attn.launch.control import LaunchError
-from tui_attn.study.analysis import choose_winners
+from tui_attn.study.analysis import choose_winners, read_results
+from tui_attn.supervision.notifier import Notifier
+from tui_attn.supervision.notify_settings import NotifySettings, parse
 from tui_attn.system import children, liveness
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.plain_file import open_to_write, read_part
@@ -69,6 +74,60 @@ def create(
     return study
 
 
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What the user says at a resume that the plan may not choose by itself."""
+
+    trust_code: bool = False
+    """The user answers for the code of the custom models in the study."""
+    on: str | None = None
+    """Where workers run; by default where the plan says, if the user started it here."""
+    data_dir: Path | None = None
+    """Where the data set is now."""
+
+
+def allow(study: StudyDir, permit: Permit, progress: Progress = data.silent) -> None:
+    """Record in the plan what `permit` says, before the study is resumed.
+
+    Raises `LaunchError` where the plan chooses code or hosts that the user didn't, and for other data than the study
+    began with; `ConfigError`, `DataError` and `RunsError`.
+    """
+    control.check_owner(ExperimentDir(study.path))
+    plan = study.plan()
+    config = plan.config
+    if _needs_trust(plan) and not trust.is_trusted(_digest(plan)):
+        if config.custom_models and not permit.trust_code:
+            names = ", ".join(model.shown for model in config.custom_models)
+            raise LaunchError(f"{study.id} runs code, and you did not start it here: {names}\n"
+                              "read it, then add --trust-code if you trust it")  # fmt: skip
+        if not config.engine.here and permit.on is None:
+            where = safe_text(config.on, one_line=True)
+            raise LaunchError(f"{study.id} ran on {where}, and you did not start it here: say where with --on")
+    if permit.on is not None:
+        config = replace(config, on=permit.on)
+    if permit.data_dir is not None:
+        config = _moved(study, config, permit.data_dir, progress)
+    if config != plan.config:
+        plan = study.change(config=config)
+    if _needs_trust(plan):
+        try:
+            trust.trust(_digest(plan))
+        except trust.TrustError as error:
+            raise RunsError(str(error)) from None
+
+
+def _moved(study: StudyDir, config: ExperimentConfig, data_dir: Path, progress: Progress) -> ExperimentConfig:
+    if config.dataset.startswith(data.FOLDER):
+        config = replace(config, dataset=data.parse_dataset(f"{data.FOLDER}{data_dir}"))
+    else:
+        config = replace(config, data_dir=str(data_dir.absolute()))
+    place = None if config.data_dir is None else Path(config.data_dir)
+    version = data.ensure(config.dataset, place, progress=progress).version
+    if any(member.manifest_data().data.get("version") != version for member in study.members()):
+        raise LaunchError(f"{safe_text(data_dir, one_line=True)} holds other data than {study.id} began with")
+    return config
+
+
 def _needs_trust(plan: StudyPlan) -> bool:
     """Whether the plan names code to run or hosts to run on, which no plan from elsewhere may choose."""
     return bool(plan.config.custom_models) or not plan.config.engine.here
@@ -79,8 +138,17 @@ def _digest(plan: StudyPlan) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> subprocess.Popen[bytes]:
-    """Start the process that trains `study`; return once it has begun. Raises `LaunchError`."""
+def start(
+    study: StudyDir,
+    *,
+    notify: NotifySettings | None = None,
+    trust_code: bool = False,
+    wait: Callable[[float], object] = time.sleep,
+) -> subprocess.Popen[bytes]:
+    """Start the process that trains `study`; return once it has begun. Raises `LaunchError`.
+
+    `notify`: where notices are sent. `trust_code`: see `Permit`.
+    """
     control.check_owner(ExperimentDir(study.path))
     if study.running:
         raise LaunchError(f"{study.id} is running already: '{command_line('attach', study.path)}' shows it")
@@ -92,13 +160,18 @@ def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> s
         process = children.python(
             "tui_attn.study.runner",
             study.path.absolute(),
-            stdin=subprocess.DEVNULL,
+            *(["--notify"] if notify else []),
+            *(["--trust-code"] if trust_code else []),
+            stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     finally:
         os.close(log)
+    if notify is not None and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
+            pipe.write(json.dumps(notify.table).encode())
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         if liveness.holder(study.lock) == process.pid:
@@ -110,11 +183,15 @@ def start(study: StudyDir, *, wait: Callable[[float], object] = time.sleep) -> s
 
 
 def begin(
-    plan: StudyPlan, runs_dir: Path, progress: Progress, may_create: Callable[[], bool]
+    plan: StudyPlan,
+    runs_dir: Path,
+    progress: Progress,
+    may_create: Callable[[], bool],
+    notify: NotifySettings | None = None,
 ) -> tuple[StudyDir, subprocess.Popen[bytes]]:
     """Create a study and start its process. Raises what `create` and `start` raise."""
     study = create(plan, runs_dir, progress, may_create)
-    return study, start(study)
+    return study, start(study, notify=notify)
 
 
 def stop(study: StudyDir) -> bool:
@@ -137,18 +214,30 @@ def main(arguments: list[str]) -> int:
     open_standard_streams()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     study = StudyDir(Path(arguments[0]))
+    notify = parse(json.load(sys.stdin)) if "--notify" in arguments[1:] else None
     with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
         try:
             control.check_owner(ExperimentDir(study.path))
             lock = liveness.Lock(study.lock)
             try:
-                return _Runner(study, signals).run()
+                return _Runner(study, signals, notify, trust_code="--trust-code" in arguments[1:]).run()
             finally:
                 lock.release()
+                _tell_end(study, notify)
         except BlockingIOError:
             return _give_up("another process trains this study")
         except (RunsError, LaunchError, DataError, ConfigError, OSError) as error:
             return _give_up(str(error))
+
+
+def _tell_end(study: StudyDir, notify: NotifySettings | None) -> None:
+    """Send the notice of the end; the experiments' supervisors send those of failures and stalls."""
+    if notify is None:
+        return
+    found = read_results(study)
+    said = f"{found.kind} {found.state}: {found.ended} of {found.total} runs ended"
+    kind = "finished" if found.state in {"finished", "stopped"} else "failed"
+    Notifier(notify, ExperimentDir(study.path), _tell).end([Notice(kind, said)], with_verdict=False)
 
 
 def _give_up(reason: str) -> int:
@@ -161,8 +250,12 @@ class _StoppedError(Exception):
 
 
 class _Runner:
-    def __init__(self, study: StudyDir, signals: Signals) -> None:
-        self._study, self._signals = study, signals
+    def __init__(
+        self, study: StudyDir, signals: Signals, notify: NotifySettings | None, *, trust_code: bool = False
+    ) -> None:
+        self._study, self._signals, self._trust_code = study, signals, trust_code
+        kinds = [] if notify is None else [kind for kind in notify.on if kind != KINDS[0]]
+        self._notify = None if notify is None else parse({**notify.table, "on": kinds})
 
     def run(self) -> int:
         plan = self._study.plan()
@@ -189,11 +282,24 @@ class _Runner:
             if member.path.exists():  # a start that was killed before it wrote the manifest
                 shutil.rmtree(member.path)
             supervisor = starting.start(
-                config, runs_dir=self._study.path, id_=cell.id, tell=_tell, wait=self._signals.wait
+                config,
+                runs_dir=self._study.path,
+                id_=cell.id,
+                tell=_tell,
+                notify=self._notify,
+                wait=self._signals.wait,
             ).supervisor
         elif not supervisor_alive(member):
             with contextlib.suppress(starting.NothingToResumeError):
-                supervisor = starting.resume(member, tell=_tell, wait=self._signals.wait).supervisor
+                supervisor = starting.resume(
+                    member,
+                    trust_code=self._trust_code,
+                    data_dir=_moved_to(member, config),
+                    on=config.on,
+                    tell=_tell,
+                    notify=self._notify,
+                    wait=self._signals.wait,
+                ).supervisor
         self._check_code(member)
         self._wait(member, supervisor)
         if read_state(member).state.state == "stopped":
@@ -220,6 +326,14 @@ class _Runner:
     def _check_stopped(self) -> None:
         if self._signals.received:
             raise _StoppedError
+
+
+def _moved_to(member: ExperimentDir, config: ExperimentConfig) -> Path | None:
+    """Where the study's data is now, if its experiment `member` looks for it elsewhere."""
+    began = member.manifest_data().config
+    if (began.dataset, began.data_dir) == (config.dataset, config.data_dir):
+        return None
+    return Path(config.data_dir or config.dataset.removeprefix(data.FOLDER))
 
 
 def _tell(text: str) -> None:

@@ -110,7 +110,7 @@ def remarks(found: StudyResults) -> list[str]:
     """What the numbers mean, in sentences."""
     said: list[str] = []
     missing = found.total - found.ended
-    if found.state == "interrupted":
+    if found.state == "stopped":
         said.append(f"{missing} runs are not trained yet: 'tui-attn resume {found.study}' continues the study")
     lacking = sum(row.versus.missing for row in (*found.cells, *found.finals) if row.versus)
     if lacking:
@@ -132,11 +132,19 @@ def remarks(found: StudyResults) -> list[str]:
         said.append("each model had the same cells, and its best was chosen on validation images only")
     if found.at_edge:
         said.append(f"at an end of what was tried, so that a wider range may be better: {', '.join(found.at_edge)}")
-    opened = {0: "not opened", 1: "opened once"}.get(found.test_openings, f"opened {found.test_openings} times")
+    opened = f"opened {_times(found.test_openings)}" if found.test_openings else "not opened"
     runs = f", by {counted(found.test_runs, 'run')}" if found.test_runs else ""
-    if not found.validation or found.selects:
-        said.append(f"the test set was {opened}{runs}")
+    said.append(f"the test set was {opened}{runs}")
+    if found.earlier_openings:
+        said.append(
+            f"earlier studies of this data here, trash included, opened the test set {_times(found.earlier_openings)}:"
+            " what was chosen by what it showed is too good by chance"
+        )
     return said
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _table(rows: Sequence[Sequence[str]], width: int, show: Callable[[str], str]) -> list[str]:

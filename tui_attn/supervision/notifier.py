@@ -9,7 +9,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -70,10 +70,12 @@ class Notifier:
 
     def finish(self, state: ExperimentState) -> None:
         """Send what is new and the notice of the end, and give all that are on their way some time."""
-        *others, end = self._watch.look(state.state, reports(state)) or [end_notice(state.state, reports(state))]
-        for notice in others:
-            self._send(notice, with_verdict=False)
-        self._send(end, with_verdict=True)
+        self.end(self._watch.look(state.state, reports(state)) or [end_notice(state.state, reports(state))])
+
+    def end(self, notices: Sequence[Notice], *, with_verdict: bool = True) -> None:
+        """Send `notices`, the last of them with the verdicts, and give all that are on their way some time."""
+        for notice in notices:
+            self._send(notice, with_verdict=with_verdict and notice is notices[-1])
         deadline = self._clock() + FINISH_WITHIN
         for _, process in self._senders:
             with contextlib.suppress(subprocess.TimeoutExpired):

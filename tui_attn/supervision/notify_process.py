@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.supervision.notify_settings import NotifySettings, SecretError, Source, address_problem, parse
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.text import safe_text
@@ -75,8 +76,10 @@ def verdict_sentence(folder: ExperimentDir) -> str:
 
 
 def _name(folder: ExperimentDir) -> str:
+    """Of an experiment or a study."""
     with contextlib.suppress(RunsError):
-        return safe_text(folder.manifest_data().config.name or folder.id, one_line=True)
+        config = StudyDir(folder.path).plan().config if is_study(folder.path) else folder.manifest_data().config
+        return safe_text(config.name or folder.id, one_line=True)
     return folder.id
 
 

@@ -325,7 +325,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         reason = ""
         try:
             if plan is not None:
-                work = in_thread(runner.begin, plan, self._runs_dir, StartProgress(show), attempt.may_create)
+                notify = app.options.notify
+                work = in_thread(runner.begin, plan, self._runs_dir, StartProgress(show), attempt.may_create, notify)
                 study, process = await shown_while(self, "starting", work)
                 app.adopt(process)
                 app.drafts.pop(self._origin.id, None)
