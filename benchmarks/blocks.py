@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=7)
     epochs = parser.parse_args().epochs
     with tempfile.TemporaryDirectory() as name:
-        what = ("--models", ",".join(MODELS), "--epochs", str(epochs), "--jobs", "1", "--test-limit", "256")
-        what = (*what, "--train-limit", str(STEPS * 128), "--batch-size", "128", "--runs-dir", name, "--no-ui")
+        what = ["--models", ",".join(MODELS), "--epochs", str(epochs), "--jobs", "1", "--test-limit", "256"]
+        what += ["--train-limit", str(STEPS * 128), "--batch-size", "128", "--runs-dir", name, "--no-ui"]
         subprocess.run([sys.executable, "-P", "-m", "tui_attn", *what], check=True, stdout=sys.stderr)
         (folder,) = experiments(Path(name))
         follower = read_state(folder)

@@ -16,7 +16,7 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.compare.textfit import cells, cut, left, plain, right, wrap
-from tui_attn.compare.wording import interval_points, points
+from tui_attn.compare.wording import fixed_seeds_sentence, interval_points, points
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -73,7 +73,9 @@ def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
     assert "self-attention is worse than base by 0.93 points" in text
     assert "se was ahead in 5 of 5 seeds" in text
     assert "the two networks of seed 0 alone" in text
-    assert "to detect 1 point takes 6 to 7 seeds with looks, 5 to 6 if fixed beforehand (80 % power" in text
+    assert "to detect 1 point takes 6 to 7 seeds (80 % power" in text
+    fixed = fixed_seeds_sentence(summarise(read_state(five_seeds)), "self-attention")
+    assert fixed == "with a number of seeds that is fixed beforehand it would take 3 to 4 seeds: here looks cost"
     assert "adjusted for 2 comparisons" in text
     assert "the lab's figures on CIFAR-10, as differences from base" in text
 

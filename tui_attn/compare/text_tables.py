@@ -193,7 +193,7 @@ def footnotes(summary: Summary) -> list[str]:
     notes = []
     if any(row[0] == _LAB for row in model_rows(summary)):
         where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
-        literally = "read literally, its self-attention has no residual connection"
+        literally = "read literally, its self-attention lacks the residual"
         elsewhere = "" if summary.dataset == LAB_DATASET else ", no promise for other data"
         notes.append(f"* the lab's figures {where}, after 15 epochs{elsewhere}; {literally}")
     shown = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95]

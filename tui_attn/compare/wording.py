@@ -204,24 +204,33 @@ def seeds_range(versus: Versus, difference: float, *, equal: bool = False, fixed
 def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> str | None:
     """How many seeds would show `difference` with 80 % power; None while no spread is measured.
 
-    A range: from the measured spread to its upper 80 % limit. Beside the number for this experiment, whose looks cost,
-    stands that for one whose number of seeds is fixed beforehand. With `folder`, that of the experiment, the sentence
-    names the command that trains them there.
+    A range: from the measured spread to its upper 80 % limit. With `folder`, that of the experiment, the sentence names
+    the command that trains them there.
     """
     versus = _versus(summary, model)
     if versus is None or versus.spread is None or not (versus.decides or summary.experiments):
         return None
     what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
-    here, fixed = seeds_range(versus, difference), seeds_range(versus, difference, fixed=True)
-    new = "" if fixed == here else f" with looks, {fixed.removesuffix(' seeds')} if fixed beforehand"
     said = (
-        f"to detect {what} takes {here}{new} (80 % power, spread {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
+        f"to detect {what} takes {seeds_range(versus, difference)} (80 % power, spread"
+        f" {100 * versus.spread:.2f} to {100 * limit:.2f} points)"
     )
     most = seeds_needed(limit, difference, level=versus.level, looks=versus.looks or ())
     if folder is None or most is None or not len(summary.seeds) < most <= MAX_SEEDS:
         return said
     return f"{said}: '{command_line('extend', folder, f'--seeds {most}')}' trains them"
+
+
+def fixed_seeds_sentence(summary: Summary, model: str, difference: float = 0.01) -> str | None:
+    """How many seeds would show `difference` in an experiment without looks, where that is another number."""
+    versus = _versus(summary, model)
+    if versus is None or versus.spread is None or not versus.decides:
+        return None
+    fixed = seeds_range(versus, difference, fixed=True)
+    if fixed == seeds_range(versus, difference):
+        return None
+    return f"with a number of seeds that is fixed beforehand it would take {fixed}: here looks cost"
 
 
 def extension_sentences(summary: Summary, seeds: int) -> list[str]:

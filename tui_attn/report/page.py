@@ -24,6 +24,7 @@ from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_c
 from tui_attn.compare.wording import (
     UNKNOWN,
     counted,
+    fixed_seeds_sentence,
     interval_percent,
     interval_points,
     points,
@@ -175,6 +176,8 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
     versus = entry.versus_base
     verdict = versus.verdict if versus else None
     first, *rest = sentences(results.summary, entry.model, folder=results.folder)
+    fixed = fixed_seeds_sentence(results.summary, entry.model)
+    rest += [] if fixed is None else [fixed]
     return {
         "model": entry.model,
         "ink": variable(entry.model),
