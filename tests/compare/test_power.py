@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_attn.compare.resampling import power_of, seeds_needed
+from tui_attn.compare import verdict
+from tui_attn.compare.resampling import power_of, seeds_needed, spread_limit
 
 
 @pytest.mark.parametrize(("effect", "needed"), [(0.2, 199), (0.5, 34), (0.8, 15)])
@@ -75,3 +76,19 @@ def test_the_ends() -> None:
 def test_nonsense_is_refused(arguments: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must"):
         seeds_needed(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_upper_limit_of_a_spread_holds_in_80_percent_of_experiments(seeds: int) -> None:
+    measured = np.random.default_rng(1).standard_normal((20_000, seeds)).std(axis=1, ddof=1)
+    assert (measured * spread_limit(1.0, seeds) >= 1).mean() == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("spread", "looks"), [(0.008, (5, 10)), (0.005, (5, 10)), (0.004, ())])
+def test_the_number_of_seeds_has_its_power_under_the_rule_with_looks(spread: float, looks: tuple[int, ...]) -> None:
+    """Looks before count, too: the power is at least the promised one, and by little."""
+    needed = seeds_needed(spread, 0.01, 0.8, 0.975, looks)
+    assert needed is not None
+    sample = np.random.default_rng(2).normal(0.01, spread, (1000, needed)).tolist()
+    found = [verdict([0.0] * needed, row, 2, looks=looks).verdict == "better" for row in sample]
+    assert 0.77 <= np.mean(found) <= 0.999
