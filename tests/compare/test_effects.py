@@ -157,7 +157,7 @@ def test_an_intervention_that_a_run_lacks_is_left_out() -> None:
     [
         (
             {"mean": -0.01},
-            "falls by 1.00 points (95 % interval -1.20 to -0.80): at most this much of its 90.00 % comes from",
+            "falls by 1.00 points (95 % interval -1.20 to -0.80): at most about 1.20 points of its 90.00 %",
         ),
         ({"mean": 0.01}, "rises by 1.00 points"),
         ({"mean": 0.001}, "changes by +0.10 points (95 % interval -0.10 to +0.30): it is not shown that its"),

@@ -289,7 +289,7 @@ def great_effects(made: ExperimentDir) -> None:
         ({}, bad_predictions, "base-s0/predictions.npz"),
         ({}, bad_effects, "se-s0/probes/interventions.json is damaged"),
         ({}, bad_effects, "was written by another version of tui-attn"),
-        ({}, great_effects, "at most this much of its"),
+        ({}, great_effects, "come from the individual image"),
         ({"class_names": [f"class {index}" for index in range(40)]}, None, "There are too many classes to draw"),
         ({"class_names": ["a", "b"]}, None, "a taken for b"),
         ({"accuracies": {"se": [0.5, 0.5], "base": [0.5, 0.5]}}, None, "undecided"),

@@ -23,7 +23,7 @@ from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.verdicts import verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, points
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.model_info import attention_of, joined, replaced_words
+from tui_attn.experiment.model_info import MODELS, attention_of, joined, replaced_words
 from tui_attn.system.text import command_line, percent, safe_text
 
 
@@ -154,12 +154,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fsum(known) / len(known) if len(known) == len(values) else None
 
 
+_BLIND = {info.blind_control for info in MODELS.values()}
+
+
 def dependence_sentence(found: Effects) -> str:
     """How much of a model's accuracy depends on its attention being about the image at hand, in plain words."""
     own, other = found.get(MEAN), found.get(ANOTHER_IMAGE)
     if own is None or other is None:
         return f"{found.model}: its interventions are incomplete"
     what = replaced_words(found.model)
+    if found.model in _BLIND:
+        return f"{found.model}: its {what} are the same for every image, so replacing each image's own changes nothing"
     several = len(found.runs) > 1
     over = f"{len(found.runs)} seeds" if several else f"{found.runs[0].run}, {found.runs[0].test_size:,} test images"
     given = f"{found.model} ({over}): with the mean {what} of all images in place of each image's own, its accuracy"
@@ -169,7 +174,8 @@ def dependence_sentence(found: Effects) -> str:
     rest = f"{_tuned_words(found, what)}with those of another image it changes by {swapped}"
     size = f"{abs(100 * own.delta):.2f} points ({interval}){changed}"
     if own.ci95[1] < 0:
-        share = f"at most this much of its {percent(found.accuracy)} % comes from the individual image"
+        most = f"{abs(100 * own.ci95[0]):.2f} points"
+        share = f"at most about {most} of its {percent(found.accuracy)} % come from the individual image"
         return f"{given} falls by {size}: {share}; {rest}"
     if own.ci95[0] > 0:
         return f"{given} rises by {size}: it is better off without; {rest}"
@@ -209,11 +215,14 @@ def _tuned_words(found: Effects, what: str) -> str:
     if tuned is None:
         return ""
     size, interval = f"{abs(100 * tuned.delta):.2f} points", f"95 % interval {interval_points(tuned.ci95)}"
-    given = "with constants tuned on training images, the fair zero, it"
+    given = "with constants tuned on training images in 200 further steps it"
     if tuned.ci95[1] < 0:
         return f"{given} falls by {size} ({interval}): so much are {what} worth that are computed for each image; "
     if tuned.ci95[0] > 0:
-        return f"{given} rises by {size} ({interval}): constants would serve it better; "
+        return (
+            f"{given} rises by {size} ({interval}), but the network had no such steps, so this does not show that"
+            " constants are better; "
+        )
     size = f"{points(tuned.delta)} points ({interval})"
     return f"{given} changes by {size}: it is not shown that its own {what} are worth more; "
 

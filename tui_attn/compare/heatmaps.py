@@ -364,6 +364,8 @@ def _number(value: float) -> str:
 
 
 def _numbers(facts: HeatmapFacts) -> list[str]:
+    if facts.effective_rank == 0 and facts.effective_rank_untrained == 0:
+        return ["the same for every image, trained and untrained: there is no variance to explain"]
     found = []
     if facts.between is not None:
         import numpy as np

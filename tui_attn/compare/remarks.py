@@ -218,9 +218,12 @@ def _scale(experiment: Experiment, summary: Summary) -> Iterable[str]:
         if half is not None:
             interval = f" ({interval_points(half.ci95)})" if half.ci95 else ""
             cause = f"half, which only has that scale, is {points(half.delta)} points{interval} from base"
+            undone = summary.get("se2x").versus_base if entry.model == "se" and "se2x" in summary.names else None
+            cause += f", and se2x, with the scale undone, {points(undone.delta)} points" if undone else ""
         yield (
-            f"{entry.model} begins with gates near 0.5 in both layers, so with logits a quarter of base's size, and"
-            f" {steps:,} steps are few to make up for it: {cause}"
+            f"{entry.model} begins with gates near 0.5 in both layers, so with logits of about a quarter of base's"
+            f" size; {steps:,} steps may not be enough to undo that, and its deficit is no evidence against looking at"
+            f" the image: {cause}"
         )
 
 

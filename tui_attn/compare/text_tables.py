@@ -131,6 +131,12 @@ def _time(seconds: float) -> str:
     return duration(seconds, tenths=True)
 
 
+def _rate(entry: ModelSummary) -> str:
+    """Of all runs together, which have equally many images: the harmonic mean."""
+    rates = [run.images_per_second for run in entry.counted if run.images_per_second]
+    return f"{len(rates) / fsum(1 / rate for rate in rates):,.0f}" if rates else UNKNOWN
+
+
 def _millions(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value / 1e6:.2f} M"
 
@@ -160,7 +166,7 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     _BLIND: lambda entry: points(entry.versus_control.delta) if entry.versus_control else UNKNOWN,
     "  its interval": lambda entry: interval_points(entry.versus_control.ci95) if entry.versus_control else UNKNOWN,
     "training time": _mean(lambda run: run.train_seconds, _time),
-    "images/s": _mean(lambda run: run.images_per_second, lambda value: f"{value:,.0f}"),
+    "images/s": _rate,
     "peak memory": _peak_memory,
 }
 

@@ -76,7 +76,7 @@ def verdict_sentence(summary: Summary, model: str) -> str | None:
 def control_sentence(summary: Summary, model: str) -> str | None:
     """The verdict on `model` against its blind control; None where there is none."""
     versus = summary.get(model).versus_control
-    return None if versus is None else f"against the same blind to the image: {_verdict(versus, model)}"
+    return None if versus is None else f"against its control blind to the image: {_verdict(versus, model)}"
 
 
 def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
@@ -175,12 +175,12 @@ def beside_sentence(summary: Summary, model: str) -> str | None:
         return None
     base, other = (summary.get(name).accuracies for name in (BASE, model))
     pairs = [(base[seed], other[seed]) for seed in versus.seeds]
-    found = beside([one for one, _ in pairs], [two for _, two in pairs], summary.comparisons)
+    found = beside([one for one, _ in pairs], [two for _, two in pairs], versus.comparisons)
     ahead = sum(two > one for one, two in pairs)
     ties = sum(two == one for one, two in pairs)
     parts = [f"{model} was ahead in {ahead} of {counted(len(pairs), 'seed')}" + (f", {ties} tied" if ties else "")]
     if found.sign_flip is not None:
-        parts.append(f"sign-flip test {_p(found.sign_flip)}")
+        parts.append(f"sign-flip test of the mean {_p(found.sign_flip)}")
     if found.bootstrap is not None:
         parts.append(f"bootstrap interval {interval_points(found.bootstrap)}")
     return f"{'; '.join(parts)} (not used for the verdict)"

@@ -91,8 +91,9 @@ def differences_picture(summary: Summary) -> Picture | None:
         axes.set_title(f"difference from {BASE}, points")
 
     if any(versus.ci95 for _, versus in shown):
-        each = ", each by itself for controls" if any(not versus.decides for _, versus in shown) else ""
-        caption = f"Differences from {BASE} by seed (small), their mean and interval: all hold at once in 95 %{each}."
+        each = "; those of controls each by itself" if any(not versus.decides for _, versus in shown) else ""
+        held = "the intervals of compared models hold jointly in 95 %"
+        caption = f"Differences from {BASE} by seed (small), their mean and interval: {held}{each}."
     else:
         caption = f"Differences from {BASE}. There is no interval before the first look, nor with one seed."
     alt = ", ".join(f"{model} {100 * versus.delta:+.2f} points" for model, versus in shown)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -23,6 +24,7 @@ from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import (
     UNKNOWN,
+    control_sentence,
     counted,
     fixed_seeds_sentence,
     interval_percent,
@@ -154,6 +156,10 @@ def _scope(results: Results) -> str:
     length = f", {steps.pop():,} steps" if len(steps) == 1 else ""
     setting = f"trained{images} for {counted(config.epochs, 'epoch')}{length}, batch size {config.batch_size}"
     dataset = safe_text(config.dataset, one_line=True)
+    blind = [control_sentence(summary, entry.model) for entry in summary.models]
+    intervals += "".join(f"{_sentence(text)} " for text in blind if text is not None)
+    if any(found and found.look and found.look.number > 1 for found in versus.values()):
+        intervals += "Each interval is what those of all looks have in common, so the mean need not lie in its middle. "
     return f"{intervals}This holds for these models on {dataset}, {setting}, learning rate {config.lr:g}."
 
 
@@ -168,7 +174,11 @@ def _looks(results: Results) -> str:
     plan = results.manifest.plan
     if plan is None:
         return ""
-    looks = f"looks at {joined(map(str, plan.looks))} seeds" if plan.looks else "no looks, so that every seed is one"
+    looks = "no looks, so that every seed is one"
+    if plan.looks:
+        shares = [90 * (look - before) / plan.looks[-1] for before, look in pairwise((0, *plan.looks))]
+        parts = joined(f"{share:.0f} %" for share in shares)
+        looks = f"looks at {joined(map(str, plan.looks))} seeds with {parts} of the error rate"
     return f"{looks}, and a margin of {points_words(plan.margin)}"
 
 
@@ -227,7 +237,7 @@ def _calibration_rows(results: Results) -> list[list[str]]:
                 percent(None if found is None else found.floor),
                 UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
                 *(UNKNOWN if macs is None else f"{macs / 1e6:.2f} M" for macs in (entry.macs, entry.macs_as_run)),
-                UNKNOWN if cost is None else f"{1000 * cost:.2f}",
+                UNKNOWN if cost is None else f"{1000 * cost:.3g}",
             ]
         )
     known = [place for place, cells in enumerate(zip(*rows[1:], strict=True)) if set(cells) != {UNKNOWN}]
