@@ -104,7 +104,7 @@ def read_results(follower: Follower) -> Results:
 
 def _skewed(summary: Summary) -> Iterable[str]:
     """Differences from base that are far from normal over the seeds."""
-    found = {}
+    found: list[str] = []
     for entry in summary.models:
         seeds = entry.versus_base.seeds if entry.versus_base else ()
         values = [entry.accuracies[seed] - summary.get(BASE).accuracies[seed] for seed in seeds]
@@ -112,7 +112,7 @@ def _skewed(summary: Summary) -> Iterable[str]:
         second, third = (fsum((value - mean) ** power for value in values) for power in (2, 3))
         if len(values) >= _MANY and second > 0 and abs(skew := third * len(values) ** 0.5 / second**1.5) > 1:
             far = max(zip(values, seeds, strict=True), key=lambda pair: abs(pair[0] - mean))[1]
-            found[f"{entry.model} (skewness {skew:.1f}, farthest out seed {far})"] = None
+            found.append(f"{entry.model} (skewness {skew:.1f}, farthest out seed {far})")
     if found:
         yield (
             f"the differences from {BASE} are skewed over seeds for {joined(found)}: t intervals assume that they are"
