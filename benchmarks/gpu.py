@@ -13,16 +13,14 @@ import io
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as workers have it
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as workers have it, and the next line
+os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.append(str(REPOSITORY))  # last: an installed tui-attn comes first
 
@@ -30,32 +28,20 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from benchmarks.gpu_counts import COUNTED, INTERVAL, Counts, counted  # noqa: E402
+from benchmarks.gpu_programs import LAB, programs  # noqa: E402
 from tui_attn.models import MODELS  # noqa: E402
+from tui_attn.train import checkpoint  # noqa: E402
 from tui_attn.train.accelerator import on_stream, stream  # noqa: E402
 from tui_attn.train.graphed_steps import GraphedSteps  # noqa: E402
 from tui_attn.train.step import PrecisionError, Stepper, choose_precision  # noqa: E402
 from tui_attn.train.tensors import Images  # noqa: E402
 from tui_attn.train.worker_context import be_reproducible  # noqa: E402
 
-LAB, PRECISIONS = ("base", "se", "self-attention"), ("fp32", "bf16")
-MEAN, STD, LR, INTERVAL = 0.286, 0.353, 1e-3, 9
-EPOCHS = 15
-LIMIT = 270.0
-"""Seconds after which nothing more is begun."""
-WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "hipStreamSynchronize")
-LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync")
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Of one training step, between two points of the log."""
-
-    launches: float
-    """Calls that give work to the device."""
-    kernels: float
-    """At least; of a graph all that are in it."""
-    syncs: float
-    """Times that the host waits for the device."""
+PRECISIONS = ("fp32", "bf16")
+MEAN, STD, LR = 0.286, 0.353, 1e-3
+LIMIT, PROGRAMS = 285.0, 150.0
+"""Seconds for all, of which so many are kept for whole programs; nothing goes on after them."""
 
 
 class Bench:
@@ -155,16 +141,13 @@ class Bench:
             work()
             stats = self.pretended.clear()
             return Counts(stats.launches / INTERVAL, stats.kernels / INTERVAL, stats.syncs / INTERVAL)
-        from torch.profiler import ProfilerActivity, profile
+        from torch.profiler import ProfilerActivity, profile, record_function
 
         with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as trace:
-            work()
-        self.wait()
-        events = list(trace.events() or [])
-        launches = sum(event.name.startswith(LAUNCHES) for event in events)
-        waits = sum(event.name in WAITS for event in events)
-        kernels = sum(event.device_type.name == "CUDA" for event in events)
-        return Counts(launches / INTERVAL, kernels / INTERVAL, waits / INTERVAL)
+            with record_function(COUNTED):
+                work()
+            self.wait()  # a wait after what is counted, as the profiler itself waits when it stops
+        return counted(trace.events() or [])
 
     # ---- times
 
@@ -185,10 +168,6 @@ class Bench:
             "steps one by one": lambda: self.run(eager, points),
             "graphs": lambda: self.run(steps, points),
         }
-        with contextlib.suppress(Exception):  # no compiler here
-            compiled = self.plain(name, precision, compiled=True)
-            compiled.step()
-            ways["torch.compile, max-autotune"] = lambda: [compiled.step() for _ in range(points * INTERVAL)]
         times: dict[str, list[float]] = {label: [] for label in ways}
         for number in range(rounds + 1):
             for label, work in ways.items():
@@ -232,11 +211,31 @@ class Bench:
         images = self.data.test_images[:10_000]
         return statistics.median(self.timed(lambda: stepper.evaluate(images)) for _ in range(5))
 
-    def checkpoint(self, name: str, precision: str) -> float:
-        """Seconds for which training waits for a checkpoint."""
+    def checkpoint(self, name: str, precision: str) -> tuple[float, float]:
+        """Seconds for which training waits for a checkpoint, and for which a thread packs it beside."""
         steps, stepper = self.steps(name, precision)
         steps.capture()
-        return statistics.median(self.timed(lambda: torch.save(stepper.state_dict(), io.BytesIO())) for _ in range(5))
+        waited, packed = [], []
+        for _ in range(6):
+            begin = time.perf_counter()
+            copies, copies_are_done = checkpoint.copied(stepper.state_dict())
+            waited.append(time.perf_counter() - begin)
+            copies_are_done()
+            torch.save(copies, io.BytesIO())
+            packed.append(time.perf_counter() - begin)
+        return statistics.median(waited[1:]), statistics.median(packed[1:])
+
+    def compiled(self, name: str, precision: str, rounds: int) -> float:
+        """Images a second of a plain loop whose network is compiled."""
+        plain = self.plain(name, precision, compiled=True)
+        steps = len(self.order) // self.batch
+
+        def work() -> None:
+            for _ in range(steps):
+                plain.step()
+
+        times = [self.timed(work) for _ in range(rounds + 1)]
+        return steps * self.batch / statistics.median(times[1:])
 
 
 class Plain:
@@ -254,6 +253,7 @@ class Plain:
         self._position = 0
 
     def step(self) -> Tensor:
+        """The loss of one batch, before the update."""
         bench = self._bench
         if (self._position + 1) * bench.batch > len(self._order):
             self._position = 0
@@ -270,58 +270,40 @@ class Plain:
         return loss.detach()
 
 
-def programs(seconds_left: Callable[[], float]) -> Iterator[tuple[str, str]]:
-    """Whole programs from start to end, as long as there is time: what, and how long it took."""
-    ours = [sys.executable, "-m", "tui_attn", "--no-ui", "--device", "cuda", "--epochs", str(EPOCHS)]
-    peers = [sys.executable, "-m"]
-    limited = ["--model", "base", "--epochs", "1", "--train-limit", "60000", "--test-limit", "10000"]
-    with tempfile.TemporaryDirectory() as folder:
-        data_dir: list[str] = []
-        with contextlib.suppress(Exception):
-            from tui_attn import data
-
-            data_dir = ["--data", str(data.ensure("fashion-mnist", None).root)]
-        for what, command in (
-            ("the lab, from Enter to the verdict", [*ours, "--runs-dir", f"{folder}/lab"]),
-            ("30 seeds of the lab", [*ours, "--seeds", "30", "--runs-dir", f"{folder}/seeds"]),
-            ("a student's script, one epoch of base", [*peers, "benchmarks.peers.student", *limited, *data_dir]),
-            ("Lightning, one epoch of base", [*peers, "benchmarks.peers.lightning_", *limited, *data_dir]),
-        ):
-            left = seconds_left()
-            if left < 5:
-                yield what, "no time was left"
-                continue
-            begin = time.perf_counter()
-            try:
-                done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, timeout=left, check=False)
-            except subprocess.TimeoutExpired:
-                yield what, f"more than {left:.0f} s"
-                continue
-            last = (done.stderr.decode(errors="replace").strip().splitlines() or ["?"])[-1]
-            yield what, f"{time.perf_counter() - begin:.1f} s" if done.returncode == 0 else f"failed: {last[:100]}"
-
-
 def measure(bench: Bench, precision: str, rounds: int, seconds_left: Callable[[], float]) -> dict[str, Any]:
-    """All times, printed as they come."""
-    found: dict[str, Any] = {"images_per_second": {}, "evaluation_seconds": {}, "checkpoint_seconds": {}}
-    print(f"\nimages/s in {precision}, medians of {rounds} interleaved rounds")
+    """All times, printed as they come; what fails says why, and costs nothing else."""
+    found: dict[str, Any] = {"precision": precision}
+
+    def note(what: str, how: str, work: Callable[[], Any], unit: str = "images/s") -> None:
+        try:
+            value = work() if seconds_left() > PROGRAMS else "no time was left"
+        except Exception as error:  # whatever the device or its libraries raise
+            value = f"failed: {type(error).__name__}: {str(error)[:100]}"
+        found.setdefault(what, {})[how] = value
+        for label, number in value.items() if isinstance(value, dict) else [(how, value)]:
+            shown = f"{number:,.1f} {unit}" if isinstance(number, float) else number
+            print(f"| {what} | {label} | {shown} |", flush=True)
+
+    print(
+        f"\nIn {precision}; rates are medians of {rounds} interleaved rounds.\n\n| what | how | |\n| --- | --- | ---: |"
+    )
     for name in LAB:
-        rates = found["images_per_second"][name] = bench.rates(name, precision, rounds)
-        for label, rate in rates.items():
-            print(f"| {name} | {label} | {rate:,.0f} |", flush=True)
-        found["evaluation_seconds"][name] = bench.evaluation(name, precision)
-        found["checkpoint_seconds"][name] = bench.checkpoint(name, precision)
-        evaluation, checkpoint = found["evaluation_seconds"][name], found["checkpoint_seconds"][name]
-        print(f"| {name} | evaluation of 10,000 images | {1000 * evaluation:.1f} ms |")
-        print(f"| {name} | a checkpoint | {1000 * checkpoint:.1f} ms |", flush=True)
-    for seeds in (1, 10):
-        rate = found[f"side_by_side_{seeds}"] = bench.side_by_side(precision, seeds)
-        print(f"| all three, {seeds} seeds each | side by side | {rate:,.0f} |", flush=True)
-    found["programs"] = {}
-    for what, took in programs(seconds_left):
-        found["programs"][what] = took
-        print(f"| {what} | {took} |", flush=True)
+        note(name, "rates", lambda name=name: bench.rates(name, precision, rounds))
+        note(name, "evaluation of 10,000", lambda name=name: 1000 * bench.evaluation(name, precision), "ms")
+        note(name, "checkpoint", lambda name=name: checkpoint_ms(bench, name, precision), "ms")
+    for seeds in (1, 8):  # a worker has 24 runs at once
+        what = f"all three, {seeds} seeds each"
+        note(what, "side by side", lambda seeds=seeds: bench.side_by_side(precision, seeds))
+    for what, said in programs(str(bench.device), precision, seconds_left):
+        found.setdefault("programs", {})[what] = said
+        print(f"| {what} | | {said} |", flush=True)
     return found
+
+
+def checkpoint_ms(bench: Bench, name: str, precision: str) -> dict[str, float]:
+    """What a checkpoint costs, in milliseconds."""
+    waited, packed = bench.checkpoint(name, precision)
+    return {"checkpoint: training waits": 1000 * waited, "checkpoint: until packed": 1000 * packed}
 
 
 def main() -> int:
@@ -330,6 +312,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", default="auto", help="of what is timed: auto, fp32 or bf16")
+    parser.add_argument("--compiled", choices=LAB, help="only time a plain loop with that network compiled")
     args = parser.parse_args()
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -344,27 +328,32 @@ def main() -> int:
             return 2
         device = torch.device(args.device)
         torch.cuda.set_device(device)
-        be_reproducible()
+        if not args.compiled:
+            be_reproducible()
         bench = Bench(device, *((8, 8 * INTERVAL * 2) if args.pretend else (128, 60_000)), pretended)
+        precision = choose_precision(args.precision, device)
+        if args.compiled:
+            print(f"{bench.compiled(args.compiled, precision, args.rounds):,.1f} images/s")
+            return 0
         what = "pretended" if args.pretend else torch.cuda.get_device_name(device)
         print(f"{what}; torch {torch.__version__}; batches of {bench.batch}, a point every {INTERVAL} steps\n")
         print("| model | precision | same bits | launches a step | kernels a step | waits a step |")
         print("| --- | --- | --- | ---: | ---: | ---: |")
         rows: list[dict[str, Any]] = []
-        for precision in PRECISIONS:
+        for each in PRECISIONS:
             try:
-                choose_precision(precision, device)
+                choose_precision(each, device)
             except PrecisionError as error:
                 print(error)
                 continue
             for name in LAB:
-                reason, equal = bench.equal(name, precision, 2 if args.pretend else 8)
-                counts = bench.counts(name, precision)
+                reason, equal = bench.equal(name, each, 2 if args.pretend else 8)
+                counts = bench.counts(name, each)
                 before, now = counts["plain"], counts["ours"]
                 rows.append(
                     {
                         "model": name,
-                        "precision": precision,
+                        "precision": each,
                         "graphed": reason is None,
                         "equal": equal,
                         "launches_per_step": round(now.launches, 3),
@@ -375,10 +364,9 @@ def main() -> int:
                     }
                 )
                 shown = [f"{old:.1f} → {new:.1f}" for old, new in zip(_three(before), _three(now), strict=True)]
-                print(f"| {name} | {precision} | {'yes' if equal else 'NO'} | {' | '.join(shown)} |", flush=True)
+                print(f"| {name} | {each} | {'yes' if equal else 'NO'} | {' | '.join(shown)} |", flush=True)
         result: dict[str, Any] = {"device": what, "torch": torch.__version__, "fast_path": rows}
         if not args.pretend:
-            precision = choose_precision("auto", device)
             result |= measure(bench, precision, args.rounds, lambda: LIMIT - (time.monotonic() - begin))
         if args.json is not None:
             args.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -180,6 +180,8 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     with torch.inference_mode(False), torch.no_grad(), torch._C._DisableTorchDispatch():
         real = device.drawing(func, home)(*given, **options)
     if place.type != "cuda" or name == "aten::_local_scalar_dense":
+        if kwargs.get("pin_memory"):
+            real.is_pretended_pinned = True
         if isinstance(real, torch.Tensor) and real.numel() and _asynchronous(name, args, kwargs, real):
             device.pending[real.untyped_storage().data_ptr()] = weakref.ref(real), stream, stream.time
         return args[0] if name == "aten::copy_" else real

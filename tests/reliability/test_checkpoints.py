@@ -312,7 +312,7 @@ def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together(threads: None
         "two": [shared, shared.t()],
         "step": 3,
     }
-    copied, wait = checkpoint._copy(state)
+    copied, wait = checkpoint.copied(state)
     wait()
     shared += 1
     assert copied["one"].tolist() == [[0, 1, 2], [3, 4, 5]]

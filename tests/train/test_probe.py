@@ -25,8 +25,10 @@ def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu
         network.to("cuda")
         cuda.clear()
         with torch.no_grad():  # in inference mode the pretended device counts no copies to the host
-            found, seen = probe.collect.__wrapped__(network, there, whole=True)  # type: ignore[attr-defined]
-        assert cuda.stats.syncs == (1 if wanted else 0)
+            read = probe.compute.__wrapped__(network, there, whole=True)  # type: ignore[attr-defined]
+        assert cuda.stats.syncs == cuda.stats.events == 0
+        found, seen = read()
+        assert (cuda.stats.syncs, cuda.stats.events) == (0, 1 if wanted else 0)
     assert seen == glance
     assert set(found) == set(wanted)
     for key, array in wanted.items():

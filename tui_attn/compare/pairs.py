@@ -145,6 +145,8 @@ def comparable(first: Manifest, second: Manifest) -> list[str]:
     found = _differences(first.config, replace(second.config, dataset=first.config.dataset) if moved else second.config)
     if first.precision != second.precision:
         found.append(_versus("precision", first.precision, second.precision))
+    if first.kernels != second.kernels:
+        found.append(_versus("kernels", first.kernels, second.kernels))
     if first.config.train_limit is not None and first.subset != second.subset:
         found.append(_versus("choice of training images", first.subset, second.subset))
     if first.config.dataset == second.config.dataset and one != two:

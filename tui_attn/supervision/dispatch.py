@@ -19,7 +19,7 @@ from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.restarts import MAX_DEATHS, MAX_LOSSES, DeviceLosses, RestartPolicy, StaleWorkers
-from tui_attn.supervision.scheduling import Speeds, share, share_by_speed
+from tui_attn.supervision.scheduling import SIDE_BY_SIDE, Speeds, share, share_by_speed
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.system import control_groups, files, liveness
@@ -179,7 +179,11 @@ class Dispatch:
     # ---- handing out
 
     def hand_out(self, models: int) -> None:
-        """Give workers that have nothing to do runs, of one seed's `models` at most; or let them exit."""
+        """Give workers that have nothing to do runs, or let them exit.
+
+        A worker takes one seed's `models` at most, of whose runs each gets its turn; on CUDA, which computes many runs
+        side by side, several seeds'.
+        """
         takers = self._pool.takers()
         ready: list[str] = []
         if takers and not self._stopping.under_way and not self._log.full:
@@ -195,6 +199,8 @@ class Dispatch:
             code = first if isinstance(taker, Slot) else self._code[taker.token]
             alike = [run for run in ready if self._code_of(run) == code]
             most = min(models, len({run.rpartition("-s")[0] for run in alike}))
+            if _slot(taker).device.startswith("cuda") and not launcher.single:
+                most *= max(1, SIDE_BY_SIDE // most)
             taken = alike[: self._share(alike, takers[number:], most)]
             ready = [run for run in ready if run not in taken]
             if taken:

@@ -7,6 +7,10 @@ from statistics import fmean, geometric_mean
 
 from tui_attn.engines.workers import Slot
 
+SIDE_BY_SIDE = 24
+"""Runs that a worker on CUDA computes at once. A GPU has 32 queues at most for streams, and its processors are busy
+with fewer of these networks; the first seeds should be finished before the last ones."""
+
 
 def make_slots(devices: Sequence[str], jobs: int | None) -> list[Slot]:
     """`jobs` slots (by default one a device), dealt to the devices in turn."""

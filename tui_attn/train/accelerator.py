@@ -24,8 +24,27 @@ def no_graphs_on(device: torch.device) -> str | None:
 
 
 def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor`, on the CPU, in memory that `device` reads and writes while the host does something else."""
+    """`tensor`, on the CPU, in memory that `device` reads while the host does something else."""
     return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+class HostCopy:
+    """A copy of a tensor on the host, which CUDA makes, on the current stream, while the host does something else."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._done: Any = None
+        if tensor.device.type != "cuda":
+            self.memory = tensor.to("cpu", copy=True)
+            return
+        self.memory = torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)
+        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._done.record(torch.cuda.current_stream(tensor.device))
+
+    def get(self) -> torch.Tensor:
+        """The copy; waits until it is made, not for what the device was given since. From any thread."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self.memory
 
 
 def stream(device: torch.device) -> Any:
@@ -54,6 +73,11 @@ def peak_memory(device: torch.device) -> int | None:
         return int(torch.mps.driver_allocated_memory())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+
+
+def free_memory(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free on a CUDA device, whoever takes the others, and its total; 0 of 0 on others."""
+    return torch.cuda.mem_get_info(device) if device.type == "cuda" else (0, 0)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from tui_attn.system import files
 from tui_attn.system.fault_injection import fault
 from tui_attn.system.plain_file import NotAFileError, open_to_read
+from tui_attn.train.accelerator import HostCopy
 
 KEEP = 2
 MAX_BYTES = 1 << 32
@@ -63,13 +64,13 @@ class Saver:
         Returns the checkpoint that was being written, if any, now on disk. Raises `OSError` when that could not be.
         """
         finished = self.finish()
-        copied, copies_are_done = _copy(state)
+        copies, copies_are_done = copied(state)
 
         def job() -> Saved:
             self._guard()
             copies_are_done()
             buffer = io.BytesIO()
-            torch.save(copied, buffer)
+            torch.save(copies, buffer)
             after()
             return write(self.folder, buffer.getvalue(), step=step, epoch=epoch, guard=self._guard)
 
@@ -103,44 +104,26 @@ class Saver:
         self._thread.shutdown()
 
 
-def _copy(state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], object]]:
+def copied(state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], object]]:
     """A copy of `state` with its tensors on the CPU, and what waits until the device has filled it.
 
     Tensors in the same memory stay so. The copies are made after the work that the current stream was given before.
     """
-    known: dict[tuple[Any, ...], Tensor] = {}
-    devices: set[torch.device] = set()
+    known: dict[tuple[Any, ...], HostCopy] = {}
 
-    def copied(value: Any) -> Any:
+    def copy_of(value: Any) -> Any:
         if isinstance(value, Tensor):
-            devices.add(value.device)
             place = value.data_ptr(), value.device, value.dtype, value.shape, value.stride()
             if place not in known or not value.data_ptr():  # an empty one has no place
-                known[place] = _to_host(value)
-            return known[place]
+                known[place] = HostCopy(value.detach())
+            return known[place].memory
         if isinstance(value, dict):
             made = copy.copy(value)  # keeps the versions of modules, an attribute of their state
-            made.update((key, copied(item)) for key, item in value.items())
+            made.update((key, copy_of(item)) for key, item in value.items())
             return made
-        return [copied(item) for item in value] if isinstance(value, list) else value
+        return [copy_of(item) for item in value] if isinstance(value, list) else value
 
-    found = copied(state)
-    marks = {device: torch.cuda.Event() for device in devices if device.type == "cuda"}  # type: ignore[no-untyped-call]
-    for device, event in marks.items():
-        event.record(torch.cuda.current_stream(device))
-
-    def wait() -> None:
-        for event in marks.values():
-            event.synchronize()
-
-    return found, wait
-
-
-def _to_host(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    if tensor.device.type != "cuda":
-        return tensor.to("cpu", copy=True)
-    return torch.empty_like(tensor, device="cpu").pin_memory().copy_(tensor, non_blocking=True)
+    return copy_of(state), lambda: [each.get() for each in known.values()]
 
 
 def write(folder: Path, data: bytes, *, step: int, epoch: int, guard: Callable[[], object] = lambda: None) -> Saved:

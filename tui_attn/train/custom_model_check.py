@@ -257,7 +257,7 @@ def _check_kept(stepper: Any, build: Any) -> None:
         torch.save(state, file)
         file.seek(0)
         build().load_state_dict(torch.load(file, weights_only=True))
-        save(plain_weights(stepper.model))
+        save(plain_weights(stepper.model.state_dict()))
 
 
 if __name__ == "__main__":

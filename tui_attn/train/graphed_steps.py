@@ -7,6 +7,7 @@ lies on the device: the order of the images, a cursor into it, and how each imag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 
 from tui_attn.system.text import safe_text
 from tui_attn.train import rng
-from tui_attn.train.accelerator import no_graphs_on, pinned
+from tui_attn.train.accelerator import HostCopy, no_graphs_on, pinned
 from tui_attn.train.step import Stepper
 from tui_attn.train.tensors import Draws, Images, augment
 
+Proofs = set[tuple[Any, ...]]
+"""Which kinds of graphs have given the bits of single steps in this process."""
 MOST_STEPS = 16
 """Steps of one graph, whose images lie on the device as float32 at once."""
 
@@ -27,17 +30,13 @@ MOST_STEPS = 16
 class Results:
     """What the steps since the last point came to, on its way to the host."""
 
-    packed: Tensor
+    packed: HostCopy
     """int32 (2, at least `steps`): the bits of each step's mean loss, float32, and its right answers."""
     steps: int
-    done: Any
-    """The event after which it is there; None where it is there already."""
 
     def read(self) -> tuple[list[float], list[int]]:
         """Loss and right answers of each step; waits for them, not for what was given to the device since."""
-        if self.done is not None:
-            self.done.synchronize()
-        losses, corrects = self.packed[:, : self.steps]
+        losses, corrects = self.packed.get()[:, : self.steps]
         return losses.view(torch.float32).tolist(), corrects.tolist()
 
 
@@ -63,7 +62,6 @@ class GraphedSteps:
         self._results = torch.zeros((2, interval), dtype=torch.int32, device=device)
         self._count = 0
         """Steps in `_results`."""
-        self._hosts = [pinned(torch.zeros((2, interval), dtype=torch.int32), device) for _ in range(2)]
         self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
         self.graphed = False
 
@@ -118,13 +116,7 @@ class GraphedSteps:
     def take_results(self) -> Results:
         """What the steps since the last call came to; needs one step at least."""
         steps, self._count = self._count, 0
-        if self._device.type != "cuda":
-            return Results(self._results.to("cpu", copy=True), steps, None)
-        self._hosts.reverse()  # the other is still to be read
-        self._hosts[0].copy_(self._results, non_blocking=True)  # whole, for parts of it would be gathered first
-        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record()
-        return Results(self._hosts[0], steps, done)
+        return Results(HostCopy(self._results), steps)  # whole, for parts of it would be gathered first
 
     # ---- checkpoints
 
@@ -141,11 +133,12 @@ class GraphedSteps:
 
     # ---- graphs
 
-    def capture(self) -> str | None:
+    def capture(self, proofs: Proofs | None = None) -> str | None:
         """Train by graphs from now on; why not, where that is impossible.
 
-        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one. That
-        changes neither weights nor random streams.
+        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one, unless
+        those of the same network, batches and precision are among the `proofs`, to which they are added. That changes
+        neither weights nor random streams.
         """
         reason = no_graphs_on(self._device)
         if reason is not None:
@@ -157,11 +150,15 @@ class GraphedSteps:
             self._stepper.forget_steps()
             saved += self._copied()[len(saved) :]
         self._restore(saved, streams)
+        proof = type(self._stepper.model), self._stepper.dtype, self._device, *self._keys()
         try:
-            reason = self._prove(saved, streams)
+            proved = proofs is not None and proof in proofs
+            reason = self._try(self._keys()) if proved else self._prove(saved, streams)
         finally:
             self._restore(saved, streams)
             self.graphed = reason is None
+            if self.graphed and proofs is not None:
+                proofs.add(proof)
             if reason is not None:
                 self._graphs.clear()
                 self._stepper.drop_copies()
@@ -178,20 +175,31 @@ class GraphedSteps:
         if not rng.host_is_at(streams):
             return "its forward draws random numbers on the CPU, which a graph can't repeat"
         self._restore(saved, streams)
-        try:
-            self._capture(keys)
+        made: list[Tensor] = []
+
+        def replay() -> None:
             self._restore(saved, streams)
-            made = []
             for key in keys:
                 graph, found = self._graphs[key]
                 graph.replay()
                 made.append(found.clone())
+
+        reason = self._try(keys, replay)
+        if reason is not None:
+            return reason
+        same = _same_bits([torch.cat(made, dim=1), *self._copied()], [expected, *wanted])
+        return None if same else "as graphs they don't give the same bits on this device"
+
+    def _try(self, keys: list[tuple[int, int]], then: Callable[[], None] = lambda: None) -> str | None:
+        """Capture the graphs and do what is to be done `then`; what is wrong with them."""
+        try:
+            self._capture(keys)
+            then()
         except Exception as error:  # whatever the libraries or a custom model raise: steps do without graphs
             torch.cuda.synchronize(self._device)  # raises where the device itself has failed
             text = safe_text((str(error).strip().splitlines() or [""])[0], one_line=True)
             return f"capturing them failed: {type(error).__name__}: {text[:200]}"
-        same = _same_bits([torch.cat(made, dim=1), *self._copied()], [expected, *wanted])
-        return None if same else "as graphs they don't give the same bits on this device"
+        return None
 
     def _capture(self, keys: list[tuple[int, int]]) -> None:
         self._stepper.keep_copies(self._stepper.normalize(self._data.train_images[:2]))

@@ -78,14 +78,14 @@ def check_logits(logits: object, batch: int, classes: int) -> str | None:
     return None if logits.is_floating_point() else f"forward returns {logits.dtype}, not floating-point logits"
 
 
-def plain_weights(network: torch.nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, contiguous and on the CPU; floating ones as float32.
+def plain_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters and buffers by name, contiguous and on the CPU, floating ones as float32, of a network's `state_dict`.
 
     Those that share memory, such as one layer under two names, are copied: a file of weights holds each name's own.
     """
     plain: dict[str, Tensor] = {}
     places: set[int] = set()
-    for name, tensor in network.state_dict().items():
+    for name, tensor in state.items():
         kept = tensor.detach().cpu()
         kept = (kept.float() if kept.is_floating_point() else kept).contiguous()
         place = kept.untyped_storage().data_ptr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tui_attn.models import ChannelGate, ChannelMixing, GatedTrunk, MixingTrunk
+from tui_attn.train.accelerator import HostCopy
 from tui_attn.train.tensors import Images
 
 PROBE_IMAGES = 500
@@ -64,9 +66,18 @@ class ProbeSet:
         return cls(images, data.test_labels[index], classes)
 
 
+Probed = tuple[Arrays, dict[str, list[float]]]
+"""The arrays of one probe, and for a glance the mean gate of every channel by layer."""
+
+
+def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Probed:
+    """One probe of `model`, as `compute` says."""
+    return compute(model, probe, whole=whole)()
+
+
 @torch.inference_mode()
-def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[Arrays, dict[str, list[float]]]:
-    """The arrays of one probe, and for a glance the mean gate of every channel by layer.
+def compute(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Callable[[], Probed]:
+    """Compute a probe of `model`; what is returned waits for the device, from any thread, and gives the arrays.
 
     - `classes/images` (classes,): the number of images.
     - For each layer with gates: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within`
@@ -107,27 +118,31 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> tuple[
         weights, grouped, kept[_RANK] = attention
         kept |= _attention_arrays(weights, grouped, probe, whole)
     model.train(was_training)
-    arrays = _read(kept)
+    packed = HostCopy(torch.cat([tensor.float().flatten() for tensor in kept.values()])) if kept else None
+    shapes = {name: tensor.shape for name, tensor in kept.items()}
+    counts = probe.counts
+
+    def read() -> Probed:
+        return _arrays(packed.get().numpy(), shapes, counts) if packed else ({}, {})
+
+    return read
+
+
+def _arrays(packed: NDArray[np.float32], shapes: dict[str, torch.Size], counts: NDArray[np.float32]) -> Probed:
+    """What is kept of a probe, from all of its numbers one after another."""
+    ends = np.cumsum([shape.numel() for shape in shapes.values()])
+    parts = np.split(packed, ends[:-1])
+    arrays: Arrays = {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
     glances = [name for name in arrays if name.endswith(_GLANCE)]
     glance = {name.removesuffix(_GLANCE): [round(value, 4) for value in arrays.pop(name).tolist()] for name in glances}
     if _RANK in arrays:
         arrays[_RANK] = _effective_rank(arrays[_RANK])
     if _WHOLE in arrays:
         arrays[_WHOLE] = arrays[_WHOLE].astype(np.float16)
-    return arrays | ({"classes/images": probe.counts} if arrays else {}), glance
+    return arrays | {"classes/images": counts}, glance
 
 
 _GLANCE, _RANK, _WHOLE = "/glance", "attention/rank", "attention/by_class_and_head"
-
-
-def _read(tensors: dict[str, Tensor]) -> Arrays:
-    """All of them as float32 arrays, by one copy from the device."""
-    if not tensors:
-        return {}
-    packed = torch.cat([tensor.float().flatten() for tensor in tensors.values()]).cpu().numpy()
-    ends = np.cumsum([tensor.numel() for tensor in tensors.values()])
-    parts = np.split(packed, ends[:-1])
-    return {name: part.reshape(tensors[name].shape) for name, part in zip(tensors, parts, strict=True)}
 
 
 _Gates = dict[str, tuple[Tensor, tuple[float, float]]]

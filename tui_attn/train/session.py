@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import save as to_safetensors
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import twin_of
-from tui_attn.system import machine
 from tui_attn.system.fault_injection import fault
-from tui_attn.train import checkpoint, fast, networks, probe
-from tui_attn.train.accelerator import device_name, gpu_facts, on_stream, peak_memory, reset_peak_memory
-from tui_attn.train.networks import plain_weights, weights_sha256
+from tui_attn.train import checkpoint, description, epoch_results, probe
+from tui_attn.train.accelerator import on_stream, peak_memory, reset_peak_memory
+from tui_attn.train.epoch_results import EpochResults, Probe, RunFiles
+from tui_attn.train.graphed_steps import Proofs
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.step import PrecisionError, choose_precision
@@ -52,9 +49,11 @@ class Session:
         called: str,
         probes: probe.ProbeSet | None,
         worker: int = 0,
+        proofs: Proofs | None = None,
         should_abort: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`called`: the device's name in the experiment; `worker`: the worker's token.
+        """`called`: the device's name in the experiment; `worker`: the worker's token;
+        `proofs`: which graphs have proved themselves in this process.
 
         `should_abort` tells whether to stop waiting for room on a full disk.
         """
@@ -67,10 +66,16 @@ class Session:
         data = data if twin_of(model) is None else with_random_labels(data, seed)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._trainer.kernels = manifest.kernels
+        self._proofs: Proofs = set() if proofs is None else proofs
         self._since_checkpoint = time.monotonic()
-        self._logits: torch.Tensor | None = None
         self._unread: Callable[[], Point] | None = None
         """Gives the point that the device computes meanwhile."""
+        self._epoch: tuple[dict[str, Any], Future[EpochResults]] | None = None
+        """What is known of an epoch's end, and the rest, which another thread computes meanwhile."""
+        self._points: list[dict[str, Any]] = []
+        """Points that are recorded once that epoch's end is."""
+        self._files: RunFiles | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
 
     @property
     def progress(self) -> Progress:
@@ -81,6 +86,12 @@ class Session:
     def done(self) -> bool:
         """Whether every epoch is trained and evaluated."""
         return self.progress.epoch >= self.config.epochs
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is done and `finish` would not wait for what other threads compute and write of it."""
+        computing = self._epoch is not None and not self._epoch[1].done()
+        return self.done and not (self.side_by_side and (computing or self._writer.checkpointing))
 
     @property
     def side_by_side(self) -> bool:
@@ -94,68 +105,22 @@ class Session:
         with on_stream(self._trainer.stream):
             self._trainer.build()
             fresh = self._writer.fresh
-            self._writer.record("started", **self._about())
+            self._record_start()
             if not fresh:
                 self._resume()
             fault("start")
             if self.progress.step == 0:
-                self._probe()
+                self._record_probe(0, epoch_results.probe_of(self._trainer, self._probes, whole=True)())
             self._capture()
 
     def _capture(self) -> None:
-        reason = None if self.done else self._trainer.capture()
+        reason = None if self.done else self._trainer.capture(self._proofs)
         if reason is not None and self._trainer.device.type == "cuda":
             self._writer.record("warning", message=f"its steps are launched one by one: {reason}")
 
-    def _about(self) -> dict[str, Any]:
-        """What this run is, as its log tells it."""
-        trainer = self._trainer
-        data = trainer.data
-        return {
-            "model": trainer.model,
-            "class": self.config.class_name(trainer.model),
-            "seed": trainer.seed,
-            "worker": self._worker,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "cpu": machine.cpu_model(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "device": self._called,
-            **({"mix_devices": True} if self.config.mix_devices else {}),
-            **({"kernels": trainer.kernels_used} if trainer.kernels_used else {}),
-            "device_name": device_name(trainer.device),
-            **gpu_facts(trainer.device),
-            "precision": trainer.precision,
-            "threads": torch.get_num_threads(),
-            "epochs": self.config.epochs,
-            **({} if self.config.steps is None else {"steps": self.config.steps}),
-            **({} if self.config.validation is None else {"validation": self.config.validation}),
-            "steps_per_epoch": trainer.steps_per_epoch,
-            "batch_size": self.config.batch_size,
-            "train_size": len(data.train_labels),
-            "test_size": len(data.test_labels),
-            "parameters": networks.count_parameters(trainer.network),
-            **self._macs(),
-            "class_names": list(data.class_names),
-            "dataset": self.config.dataset,
-            "data_version": self._data_version,
-            "torch": torch.__version__,
-            **self._start(),
-            **({} if twin_of(trainer.model) is None else {"labels": "random"}),
-        }
-
-    def _macs(self) -> dict[str, Any]:
-        """Multiply-accumulates of one image's forward pass: of the module as written, and as this device runs it."""
-        trainer = self._trainer
-        written = networks.macs(trainer.model, trainer.network, trainer.data)
-        merged = fast.macs(trainer.network) if trainer.kernels_used == "onednn" else None
-        return {"macs": written, "macs_as_run": written if merged is None else merged}
-
-    def _start(self) -> dict[str, Any]:
-        """The digest of the weights that a custom model begins with: its seeds may all begin alike."""
-        if networks.keeps_layout(self._trainer.model):
-            return {}
-        return {"start_sha256": weights_sha256(plain_weights(self._trainer.network))}
+    def _record_start(self) -> None:
+        about = description.of_run(self._trainer, self._called)
+        self._writer.record("started", worker=self._worker, data_version=self._data_version, **about)
 
     def _resume(self) -> None:
         folder = self.folder.checkpoints
@@ -194,7 +159,7 @@ class Session:
                 " was begun; they are kept"
             ) from None
         self._trainer.build()
-        self._writer.record("started", **self._about())
+        self._record_start()
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
@@ -240,6 +205,9 @@ class Session:
         if due and self.progress.step > 0 and not trainer.at_end_of_epoch:
             self.settle()
             self._checkpoint()
+        if self.done:
+            self._record_due()
+            return
         if self.progress.position == 0:
             reset_peak_memory(trainer.device)
         with on_stream(trainer.stream):
@@ -261,63 +229,89 @@ class Session:
             self.settle()
 
     def settle(self) -> None:
-        """Record the point that is queued, if any."""
+        """Record all that is queued."""
         before, self._unread = self._unread, None
         if before is not None:
             self._finish_point(before())
+        self._record_due(wait=True)
 
     def _finish_point(self, point: Point) -> None:
-        self._record_point(point)
-        if not math.isfinite(point.loss):
+        self._points.append(
+            {
+                "epoch": self.progress.epoch + 1,
+                "step": [point.step],
+                **{name: [round(value, 6)] for name, value in point.metrics.items()},
+                "train_seconds": round(self.progress.train_seconds, 4),
+            }
+        )
+        finite = math.isfinite(point.loss)
+        self._record_due(wait=not finite)
+        if not finite:
             what = "NaN" if math.isnan(point.loss) else "infinite"
             raise NotFiniteError(f"the loss became {what} at step {point.step}: a smaller --lr may help")
         self._writer.beat()
         self._writer.look_at_checkpoint()
 
-    def _record_point(self, point: Point) -> None:
-        self._writer.record(
-            "metrics",
-            epoch=self.progress.epoch + 1,
-            step=[point.step],
-            **{name: [round(value, 6)] for name, value in point.metrics.items()},
-            train_seconds=round(self.progress.train_seconds, 4),
-        )
-        fault("append")
+    def _record_due(self, *, wait: bool = False) -> None:
+        """Record the end of the epoch, once that is computed, and the points after it, in this order."""
+        if self._epoch is not None:
+            about, computing = self._epoch
+            if not (wait or computing.done()):
+                return
+            self._epoch = None
+            try:
+                self._record_epoch(about, computing.result())
+            except NotFiniteError:
+                self.progress.epoch = about["epoch"] - 1
+                raise
+            if self.done:
+                self._checkpoint()
+            else:
+                self._since_checkpoint = -math.inf  # the next one is due
+        points, self._points = self._points, []
+        for point in points:
+            self._writer.record("metrics", **point)
+            fault("append")
 
     def _end_epoch(self) -> None:
-        epoch = self.progress.epoch + 1
-        if epoch % self.config.evaluate_every and epoch < self.config.epochs:
-            self._trainer.end_epoch()
+        trainer, number = self._trainer, self.progress.epoch + 1
+        if number % self.config.evaluate_every and number < self.config.epochs:
+            trainer.end_epoch()
             return
-        self._logits, test_loss, test_accuracy = self._trainer.evaluate(self._writer.beat)
-        train_loss, train_accuracy = self._trainer.end_epoch()
-        progress = self.progress
-        self._writer.record(
-            "epoch",
-            epoch=progress.epoch,
-            step=progress.step,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            test_loss=test_loss,
-            test_accuracy=test_accuracy,
-            images=progress.images,
-            train_seconds=round(progress.train_seconds, 4),
-            peak_memory=peak_memory(self._trainer.device),
-        )
-        self._probe()
-        self._checkpoint()
+        evaluation = trainer.evaluate(self._writer.beat)
+        if not trainer.graphed:
+            found = evaluation()
+            evaluation = lambda: found  # noqa: E731
+        train_loss, train_accuracy = trainer.end_epoch()
+        about = {
+            "epoch": number,
+            "step": self.progress.step,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "test_loss": None,
+            "test_accuracy": None,
+            "images": self.progress.images,
+            "train_seconds": round(self.progress.train_seconds, 4),
+            "peak_memory": peak_memory(trainer.device),
+        }
+        compute = epoch_results.end_of_epoch(trainer, self._probes, evaluation, last=self.done)
+        if trainer.graphed:
+            self._epoch = about, self._beside.submit(compute)
+        else:
+            self._record_epoch(about, compute())
+            self._checkpoint()
 
-    def _probe(self) -> None:
-        if self._probes is None:
-            return
-        ends = self.progress.epoch == 0 or self.done  # what takes much room is kept of these two only
-        arrays, glance = probe.collect(self._trainer.network, self._probes, whole=ends)
-        if not arrays:
-            return
-        name = f"epoch-{self.progress.epoch:05d}.npz"
-        packed = probe.pack(arrays)
-        self._writer.write(self.folder.probes / name, packed, sync=False)
-        self._writer.record("probe", epoch=self.progress.epoch, file=name, gates=glance)
+    def _record_epoch(self, about: dict[str, Any], found: EpochResults) -> None:
+        tested = {"test_loss": found.evaluation.loss, "test_accuracy": found.evaluation.accuracy}
+        self._writer.record("epoch", **about | tested)
+        self._record_probe(about["epoch"], found.probe)
+        self._files = found.files
+
+    def _record_probe(self, epoch: int, probed: Probe | None) -> None:
+        if probed is not None:
+            name = f"epoch-{epoch:05d}.npz"
+            self._writer.write(self.folder.probes / name, probed.file, sync=False)
+            self._writer.record("probe", epoch=epoch, file=name, gates=probed.glance)
 
     def _checkpoint(self) -> None:
         self._since_checkpoint = time.monotonic()
@@ -332,21 +326,14 @@ class Session:
     def finish(self) -> None:
         """Save the predictions and the weights of the last epoch, and record that the run is finished."""
         self.settle()
-        logits = self._logits  # of the last epoch, unless that was evaluated by another process
-        if logits is None:
+        if self._files is None:  # the last epoch was evaluated by another process
             with on_stream(self._trainer.stream):
-                logits, _, _ = self._trainer.evaluate(self._writer.beat)
-        predictions = {
-            "logits": logits.numpy(),
-            "labels": self._trainer.data.test_labels.cpu().numpy().astype(np.int64),
-        }
-        packed = probe.pack(predictions)
+                self._files = epoch_results.files_of(self._trainer, self._trainer.evaluate(self._writer.beat))()
         self._writer.finish_checkpoint()
         fault("end")
-        self._writer.write(self.folder.predictions, packed)
-        weights = plain_weights(self._trainer.network)
-        self._writer.write(self.folder.weights, to_safetensors(weights))
-        self._end("finished", None, digest=weights_sha256(weights))
+        self._writer.write(self.folder.predictions, self._files.predictions)
+        self._writer.write(self.folder.weights, self._files.weights)
+        self._end("finished", None, digest=self._files.digest)
 
     def leave(self, how: str) -> None:
         """Keep what there is and record that the run is `how`: stopped or skipped."""
@@ -356,6 +343,8 @@ class Session:
     def fail(self, reason: str, traceback: str | None) -> None:
         """Record why the run failed. Raises `OSError` when that can't be recorded."""
         self._writer.reopen()
+        with contextlib.suppress(Exception):  # what was computed before
+            self._record_due(wait=True)
         with contextlib.suppress(OSError):
             self._writer.finish_checkpoint()
         self._end("failed", reason, traceback=traceback)
@@ -391,4 +380,5 @@ class Session:
 
     def close(self) -> None:
         """Let go of the run's files."""
+        self._beside.shutdown(wait=False, cancel_futures=True)
         self._writer.close()

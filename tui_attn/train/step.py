@@ -92,8 +92,8 @@ class Stepper:
         self._layout = torch.channels_last if channels_last and device.type != "mps" else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._layout)
         self.device = device
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._fast_pass = fast_pass(self.model, device, self._dtype) if kernels == "onednn" else None
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._fast_pass = fast_pass(self.model, device, self.dtype) if kernels == "onednn" else None
         self.kernels = ("onednn" if self._fast_pass else "plain") if has_fast_pass(self.model) else None
         """Which kernels compute, for networks that have a choice on some CPU; None for others."""
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True, capturable=device.type == "cuda")
@@ -141,7 +141,7 @@ class Stepper:
         """The logits, float32 (B, classes), of normalised images (B, K, H, W)."""
         if self._fast_pass is not None:
             return self._fast_pass(x)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
             logits: Tensor = self._copies.call(x)
         return logits.float()
 
@@ -152,7 +152,7 @@ class Stepper:
 
         `x`: some normalised images, by which it is found which weights autocast casts.
         """
-        if self._dtype is torch.bfloat16 and self._fast_pass is None:
+        if self.dtype is torch.bfloat16 and self._fast_pass is None:
             with torch.autocast(self.device.type, torch.bfloat16):
                 self._copies.make(x)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from tui_attn.experiment.kernels import KERNELS
 from tui_attn.models import MODELS
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import accelerator, networks, rng
-from tui_attn.train.graphed_steps import GraphedSteps, Results
+from tui_attn.train.accelerator import HostCopy
+from tui_attn.train.graphed_steps import GraphedSteps, Proofs, Results
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.step import Stepper
 from tui_attn.train.stopwatch import DeviceStopwatch, Stopwatch
@@ -30,6 +31,16 @@ EVALUATION_SHARE = 10_000
 
 class NotFiniteError(Exception):
     """The loss or the logits became NaN or infinite; the message is one line for the user."""
+
+
+class Evaluation(NamedTuple):
+    """What a network makes of the test set."""
+
+    logits: Tensor
+    """float32 (M, classes), on the CPU."""
+    loss: float
+    """Mean over the images, in nats."""
+    accuracy: float
 
 
 class Trainer:
@@ -56,6 +67,7 @@ class Trainer:
         self._folder = folder
         self.config, self.model, self.seed = config, model, seed
         self.data, self.device, self.precision = data, device, precision
+        self.test_labels = data.test_labels.cpu()
         self.steps_per_epoch = -(-len(data.train_labels) // config.batch_size)
         self.total_steps = config.steps or config.epochs * self.steps_per_epoch
         self._interval = max(1, round(self.steps_per_epoch / POINTS_PER_EPOCH))
@@ -90,10 +102,13 @@ class Trainer:
         self.progress = Progress()
         self._in_epoch = False
 
-    def capture(self) -> str | None:
-        """Launch many steps at once from now on; why not, where that is impossible. Counts as time of training."""
+    def capture(self, proofs: Proofs) -> str | None:
+        """Launch many steps at once from now on; why not, where that is impossible. Counts as time of training.
+
+        `proofs`: as for `GraphedSteps.capture`; a custom model proves its graphs with each seed.
+        """
         stopwatch = Stopwatch(self.progress)
-        reason = self._steps.capture()
+        reason = self._steps.capture(proofs if self.model in MODELS else None)
         if self.device.type == "cuda":
             stopwatch.add_to(self.progress)
         return reason
@@ -220,28 +235,31 @@ class Trainer:
         self._in_epoch = False
         return loss, accuracy
 
-    def evaluate(self, beat: Callable[[], None]) -> tuple[Tensor, float, float]:
-        """Logits float32 (M, classes) on the CPU, mean loss and accuracy on the test set; it calls `beat` meanwhile.
+    def evaluate(self, beat: Callable[[], None]) -> Callable[[], Evaluation]:
+        """Compute the logits of the test set, calling `beat` meanwhile.
 
-        Raises `NotFiniteError` for weights or logits that are not finite: an accuracy of them would mean nothing.
+        What is returned waits for them, from any thread. It raises `NotFiniteError` for weights or logits that are not
+        finite: an accuracy of them would mean nothing.
         """
-        whole = torch.stack([parameter.isfinite().all() for parameter in self.network.parameters()])
-        odd = int((~whole).sum())
-        if odd:  # oneDNN's ReLU makes 0 of NaN, so that the logits may hide it
-            raise NotFiniteError(f"{odd} of its weight tensors are not finite: a smaller --lr may help")
+        whole = HostCopy(torch.stack([parameter.isfinite().all() for parameter in self.network.parameters()]))
         parts = []
         for first in range(0, len(self.data.test_labels), EVALUATION_SHARE):
             images = self.data.test_images[first : first + EVALUATION_SHARE]
-            parts.append(self._stepper.evaluate(images).float().cpu())
+            parts.append(HostCopy(self._stepper.evaluate(images).float()))
             beat()
-        logits = torch.cat(parts)
+        return partial(self._evaluation, whole, parts)
+
+    def _evaluation(self, whole: HostCopy, parts: list[HostCopy]) -> Evaluation:
+        odd = int((~whole.get()).sum())
+        if odd:  # oneDNN's ReLU makes 0 of NaN, so that the logits may hide it
+            raise NotFiniteError(f"{odd} of its weight tensors are not finite: a smaller --lr may help")
+        logits = torch.cat([part.get() for part in parts])
         odd = int((~logits.isfinite().all(1)).sum())
         if odd:
             raise NotFiniteError(
                 f"its logits in evaluation are not finite for {odd:,} of {len(logits):,} test images, so there is no"
                 " result: a smaller --lr may help"
             )
-        labels = self.data.test_labels.cpu()
-        loss = torch.nn.functional.cross_entropy(logits.double(), labels).item()
-        accuracy = (logits.argmax(1) == labels).double().mean().item()
-        return logits, loss, accuracy
+        loss = torch.nn.functional.cross_entropy(logits.double(), self.test_labels).item()
+        accuracy = (logits.argmax(1) == self.test_labels).double().mean().item()
+        return Evaluation(logits, loss, accuracy)

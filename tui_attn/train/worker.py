@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 IDLE = 0.5
 """Seconds between two looks at the pipe while there is nothing to train."""
+SETTLING = 0.002
+"""Seconds between two looks at runs of which only the last files are still computed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -138,6 +140,8 @@ class Worker:
         self._pipe = pipe
         self._turns: deque[str] = deque()
         """The runs in the order in which they come."""
+        self._waiting: deque[str] = deque()
+        """Runs that are opened once the device has room for them."""
         self._paused: set[str] = set()
         self._leaving = False
         self._speechless = False
@@ -148,10 +152,12 @@ class Worker:
         while not self._pipe.abandoned and not self._speechless:
             for message in self._pipe.take():
                 self._attend(message)
+            while self._waiting and self._context.has_room and not self._pipe.waiting:
+                self._open(self._waiting.popleft())
             run = next((run for run in self._turns if run not in self._paused), None)
             if run is not None:
                 self._train(run)
-            elif self._leaving:
+            elif self._leaving and not self._waiting:
                 return 0
             else:
                 self._pipe.wait(IDLE)
@@ -167,10 +173,15 @@ class Worker:
             self._leaving = True
         elif run is None:
             return
-        elif message.do == "train" and run not in self._turns:
-            _print_to(self._folder, run)
-            if self._guarded(run, lambda: self._context.open(run, should_abort=lambda: self._pipe.ends(run))):
-                self._turns.append(run)
+        elif message.do == "train":
+            if run not in self._turns and run not in self._waiting:
+                self._waiting.append(run)
+        elif run in self._waiting and message.do in {"pause", "unpause"}:
+            (self._paused.add if message.do == "pause" else self._paused.discard)(run)
+        elif run in self._waiting:
+            self._waiting.remove(run)
+            if message.do != "suspend" and self._open(run):
+                self._attend(message)
         elif run not in self._turns:
             return
         elif message.do == "pause":
@@ -186,6 +197,13 @@ class Worker:
             self._guarded(run, lambda: self._context.session(run).leave(how))
             self._forget(run)
 
+    def _open(self, run: str) -> bool:
+        _print_to(self._folder, run)
+        if not self._guarded(run, lambda: self._context.open(run, should_abort=lambda: self._pipe.ends(run))):
+            return False
+        self._turns.append(run)
+        return True
+
     def _train(self, run: str) -> None:
         _print_to(self._folder, run)
         session = self._context.session(run)
@@ -197,14 +215,17 @@ class Worker:
                     session.train_to_point(lambda: self._pipe.waiting)
                 else:
                     session.train_epoch(lambda: self._pipe.waiting)
-                if session.done:
+                if session.complete:
                     session.finish()
                     self._forget(run)
+                    return
             except NoRoomError:
                 return  # the run is to end, which is attended to next
-            if not session.done and (session.side_by_side or session.progress.epoch > before):
+            if session.side_by_side or session.progress.epoch > before:
                 self._turns.remove(run)
                 self._turns.append(run)
+            if session.done and all(self._context.session(other).done for other in self._turns):
+                self._pipe.wait(SETTLING)
 
         self._guarded(run, one_turn)
 

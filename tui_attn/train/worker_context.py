@@ -17,7 +17,8 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.system.plain_file import NotAFileError
 from tui_attn.train import tensors
-from tui_attn.train.accelerator import synchronise
+from tui_attn.train.accelerator import free_memory, synchronise
+from tui_attn.train.graphed_steps import Proofs
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import PrecisionChangedError, Session
@@ -26,6 +27,10 @@ from tui_attn.train.trainer import NotFiniteError
 
 _TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError, NotAFileError)
 """Errors whose message says all there is to say, so that a traceback adds nothing."""
+
+
+SPARE = 0.25
+"""The share of a device's memory that is kept free when a run is opened beside others."""
 
 
 class WorkerContext:
@@ -63,6 +68,9 @@ class WorkerContext:
         synchronise(self._device)  # the sessions compute on streams of their own
         self._token = token
         self._sessions: dict[str, Session] = {}
+        self._proofs: Proofs = set()
+        self._taken = 0
+        """Bytes of the device that the session took which was opened last."""
 
     def open(self, run: str, *, should_abort: Callable[[], bool] = lambda: False) -> None:
         """Begin the run, or go on with it from its newest good checkpoint.
@@ -90,11 +98,25 @@ class WorkerContext:
                 called=self._called,
                 probes=self._probes,
                 worker=self._token,
+                proofs=self._proofs,
                 should_abort=should_abort,
             )
 
+        free, _ = free_memory(self._device)
         session = self._sessions[run] = retry_on_full_disk(make, should_abort=should_abort, sign_of_life=lambda: None)
         session.begin()
+        self._taken = free - free_memory(self._device)[0]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the device has memory for another run beside those that are open, and for their evaluation."""
+        if not self._sessions:
+            return True
+        try:
+            free, total = free_memory(self._device)
+        except RuntimeError:  # a device that has failed, as what is done next will tell
+            return True
+        return free >= max(total * SPARE, 2 * self._taken)
 
     def _load(self, subset: int | None) -> tensors.Images:
         config = self.manifest.config
