@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,13 +208,13 @@ class Bench:
         return len(made) * points * INTERVAL * self.batch / seconds
 
     def evaluation(self, name: str, precision: str) -> float:
-        """Seconds for 10,000 images."""
+        """Milliseconds for 10,000 images."""
         _, stepper = self.steps(name, precision)
         images = self.data.test_images[:10_000]
-        return statistics.median(self.timed(lambda: stepper.evaluate(images)) for _ in range(5))
+        return 1000 * statistics.median(self.timed(lambda: stepper.evaluate(images)) for _ in range(5))
 
-    def checkpoint(self, name: str, precision: str) -> tuple[float, float]:
-        """Seconds for which training waits for a checkpoint, and for which a thread packs it beside."""
+    def checkpoint(self, name: str, precision: str) -> dict[str, float]:
+        """Milliseconds for which training waits for a checkpoint, and until a thread has packed it."""
         steps, stepper = self.steps(name, precision)
         steps.capture()
         waited, packed = [], []
@@ -223,7 +225,8 @@ class Bench:
             copies_are_done()
             torch.save(copies, io.BytesIO())
             packed.append(time.perf_counter() - begin)
-        return statistics.median(waited[1:]), statistics.median(packed[1:])
+        waited_ms, packed_ms = (1000 * statistics.median(times[1:]) for times in (waited, packed))
+        return {"checkpoint: training waits": waited_ms, "checkpoint: until packed": packed_ms}
 
     def compiled(self, name: str, precision: str, rounds: int) -> float:
         """Images a second of a plain loop whose network is compiled."""
@@ -284,26 +287,19 @@ def measure(bench: Bench, precision: str, rounds: int, seconds_left: Callable[[]
             shown = f"{number:,.1f} {unit}" if isinstance(number, float) else number
             print(f"| {what} | {label} | {shown} |", flush=True)
 
-    print(
-        f"\nIn {precision}; rates are medians of {rounds} interleaved rounds.\n\n| what | how | |\n| --- | --- | ---: |"
-    )
+    print(f"\nIn {precision}; rates are medians of {rounds} interleaved rounds.\n")
+    print("| what | how | |\n| --- | --- | ---: |")
     for name in LAB:
-        note(name, "rates", lambda name=name: bench.rates(name, precision, rounds))
-        note(name, "evaluation of 10,000", lambda name=name: 1000 * bench.evaluation(name, precision), "ms")
-        note(name, "checkpoint", lambda name=name: checkpoint_ms(bench, name, precision), "ms")
+        note(name, "rates", partial(bench.rates, name, precision, rounds))
+        note(name, "evaluation of 10,000", partial(bench.evaluation, name, precision), "ms")
+        note(name, "checkpoint", partial(bench.checkpoint, name, precision), "ms")
     for seeds in (1, 8):  # a worker has 24 runs at once
         what = f"all three, {seeds} seeds each"
-        note(what, "side by side", lambda seeds=seeds: bench.side_by_side(precision, seeds))
+        note(what, "side by side", partial(bench.side_by_side, precision, seeds))
     for what, said in programs(str(bench.device), precision, seconds_left):
         found.setdefault("programs", {})[what] = said
         print(f"| {what} | | {said} |", flush=True)
     return found
-
-
-def checkpoint_ms(bench: Bench, name: str, precision: str) -> dict[str, float]:
-    """What a checkpoint costs, in milliseconds."""
-    waited, packed = bench.checkpoint(name, precision)
-    return {"checkpoint: training waits": 1000 * waited, "checkpoint: until packed": 1000 * packed}
 
 
 def main() -> int:
@@ -326,6 +322,8 @@ def main() -> int:
         elif not torch.cuda.is_available():
             print("no CUDA device is here: --pretend counts on a pretended one", file=sys.stderr)
             return 2
+        else:
+            faulthandler.dump_traceback_later(LIMIT + 14, exit=True)  # whatever hangs
         device = torch.device(args.device)
         torch.cuda.set_device(device)
         if not args.compiled:

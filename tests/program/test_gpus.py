@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.pretended_cuda import Failure, Gpu, Settings, machine
 from tests.waiting import eventually
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.reducer import RunState
 
 from .conftest import Program
 
@@ -118,6 +121,28 @@ def test_runs_of_a_gpu_that_fails_go_on_and_come_to_the_same_bits(program: Progr
             assert any("cuda:1 failed 2 times" in text for _, text in state.warnings) != once
     assert digests[0] == digests[1]
     assert None not in digests[0]
+
+
+def test_a_killed_worker_on_a_gpu_costs_time_and_no_bit(program: Program) -> None:
+    on(program, Settings(machine(1)))
+    options = (*SMALL, "--models", "base,se", "--epochs", "8", "--batch-size", "8")
+    assert program("--no-ui", *options).code == 0
+    wanted = {run.id: run.weights_sha256 for run in read_state(program.newest()).state.runs.values()}
+    assert program("--detach", *options).code == 0
+    folder = program.newest()
+
+    def under_way() -> dict[str, RunState]:
+        runs = read_state(folder).state.runs
+        return runs if len(runs) == 2 and all(run.step >= 40 for run in runs.values()) else {}
+
+    eventually(lambda: bool(under_way()))
+    pids = {int(run.about["pid"]) for run in under_way().values()}
+    assert len(pids) == 1, "both are trained side by side"
+    os.kill(pids.pop(), signal.SIGKILL)
+    assert program("wait").code == 0
+    runs = read_state(folder).state.runs
+    assert {run.id: run.weights_sha256 for run in runs.values()} == wanted
+    assert all(run.attempt == 2 for run in runs.values())
 
 
 def test_an_old_driver_and_an_old_gpu_lead_to_the_cpu_with_the_reason(program: Program) -> None:

@@ -10,6 +10,7 @@ from tests.supervision.workshop import command, make, reopen, states, ticks
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.follower import read_state
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+from tui_attn.supervision.scheduling import SIDE_BY_SIDE
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import liveness
 
@@ -23,6 +24,18 @@ def test_one_worker_gets_one_seeds_models_at_a_time(tmp_path: Path, monkeypatch:
     ticks(supervisor)
     assert len(shop.made) == 1
     assert shop.made[0].held == ["base-s1", "se-s1", "self-attention-s1"]
+
+
+def test_a_worker_on_cuda_gets_several_seeds_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, devices=("cuda:0",), seeds=30)
+    assert len(shop.made) == 1
+    assert shop.made[0].held == [f"{model}-s{seed}" for seed in range(8) for model in ("base", "se", "self-attention")]
+    for run in list(shop.made[0].held):
+        shop.made[0].end(run)
+    ticks(supervisor)
+    assert len(shop.made) == 1
+    assert len(shop.made[0].held) == SIDE_BY_SIDE
+    assert shop.made[0].held[0] == "base-s8"
 
 
 def test_a_custom_model_has_a_worker_that_no_other_model_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.test_session import after, context, digest, fold, make, never, train
+from tests.train.sessions import after, context, digest, fold, make, never, train
 from tui_attn.experiment import trust
 from tui_attn.experiment.custom_model import CustomModelError, sha256
 from tui_attn.experiment.folders import ExperimentDir

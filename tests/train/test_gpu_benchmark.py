@@ -1,13 +1,17 @@
 """`benchmarks/gpu.py` and `doctor --device` on the pretended GPU."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from tests.pretended_cuda import machine
 from tests.pretended_cuda.device import pretend
 from tests.threads import one_thread  # noqa: F401
 from tui_attn.cli import doctor
@@ -36,6 +40,50 @@ def test_the_benchmark_counts_without_a_gpu_and_without_pytest(tmp_path: Path) -
         assert row["syncs_per_step"] == 0
         assert row["launches_per_step"] < 1 < row["kernels_per_step"]
         assert row["kernels_per_step"] <= row["plain"]["kernels_per_step"]
+
+
+def test_all_that_is_timed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the pretended device, whose times mean nothing; the programs are tried by what they print and how they end."""
+    gpu, programs = (importlib.import_module(f"benchmarks.{name}") for name in ("gpu", "gpu_programs"))
+    monkeypatch.setattr(gpu, "programs", lambda *_: iter([("a program", "1.0 s")]))
+    with pretend(gpus=machine(1)) as cuda:
+        bench = gpu.Bench(torch.device("cuda:0"), 4, 4 * gpu.INTERVAL, cuda)
+        found = gpu.measure(bench, "bf16", 1, lambda: 1e9)
+    for name in LAB:
+        assert set(found[name]) == {"rates", "evaluation of 10,000", "checkpoint"}
+        assert len(found[name]["rates"]) == 3 and all(rate > 0 for rate in found[name]["rates"].values())
+    assert "failed" not in capsys.readouterr().out
+    assert gpu.measure(bench, "bf16", 1, lambda: 1.0)["base"]["rates"] == "no time was left"
+    python = [sys.executable, "-c"]
+    assert programs.took([*python, "print('x'); print('12.0 images/s')"], 60) == "12.0 images/s"
+    assert programs.took([*python, "print('done')"], 60).endswith(" s")
+    assert programs.took([*python, "raise SystemExit('no module')"], 60) == "failed: no module"
+    assert programs.took([*python, "import time; time.sleep(600)"], 5.0) == "more than 5 s"
+    assert programs.took([*python, ""], 1.0) == "no time was left"
+
+
+def test_a_profile_is_counted_within_the_range_alone() -> None:
+    counts = importlib.import_module("benchmarks.gpu_counts")
+
+    def event(name: str, start: float, end: float, device: str = "CPU") -> SimpleNamespace:
+        return SimpleNamespace(
+            name=name, time_range=SimpleNamespace(start=start, end=end), device_type=SimpleNamespace(name=device)
+        )
+
+    found = counts.counted(
+        [
+            event("cudaDeviceSynchronize", 0, 1),
+            event(counts.COUNTED, 2, 10),
+            event(counts.COUNTED, 2, 12, "CUDA"),  # the range as the device's track shows it
+            event("cudaGraphLaunch", 3, 4),
+            event("cudaMemcpyAsync", 5, 6),
+            event("cudaStreamSynchronize", 6, 7),
+            event("aten::add", 7, 8),
+            *(event("kernel", at, at + 1, "CUDA") for at in range(4, 13)),
+            event("cudaDeviceSynchronize", 11, 12),  # the profiler's own
+        ]
+    )
+    assert (found.launches * 9, found.kernels * 9, found.syncs * 9) == pytest.approx((2, 9, 1))
 
 
 def test_a_device_is_checked_with_all_models_and_precisions(

@@ -8,7 +8,7 @@ import torch
 
 from tests.pretended_cuda import machine
 from tests.pretended_cuda.device import pretend
-from tests.train.test_session import make
+from tests.train.sessions import make
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.train.accelerator import peak_memory, reset_peak_memory
 from tui_attn.train.worker_context import WorkerContext

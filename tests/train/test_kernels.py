@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.threads import one_thread  # noqa: F401
-from tests.train.test_session import context, fold, make, never
+from tests.train.sessions import context, fold, make, never
 from tui_attn.compare.pairs import comparable, why_not_paired
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.kernels import FASTEST, KERNELS, cpu_kind, fastest
