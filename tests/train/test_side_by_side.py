@@ -148,7 +148,10 @@ def test_what_is_computed_beside_training_is_what_it_is_step_by_step(
         for path in (*theirs.probes.iterdir(), theirs.predictions):
             with np.load(path) as wanted, np.load(ours.path / path.relative_to(theirs.path)) as found:
                 assert set(found) == set(wanted)
-                assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
+                for key in wanted:
+                    # In a thread with a dispatch mode, which the pretence is, torch computes singular values otherwise.
+                    rtol = 1e-4 if key == "attention/rank" else 0.0
+                    np.testing.assert_allclose(found[key], wanted[key], rtol, err_msg=f"{path.name}: {key}")
 
 
 def test_an_evaluation_that_is_not_finite_fails_the_run_at_its_epoch(
@@ -159,7 +162,7 @@ def test_an_evaluation_that_is_not_finite_fails_the_run_at_its_epoch(
     while not found._trainer.at_end_of_epoch:
         found.train_to_point(never)
     found.settle()
-    with torch.no_grad():
+    with torch.no_grad(), accelerator.on_stream(found._trainer.stream):
         found._trainer.network.fc.weight.fill_(float("nan"))  # type: ignore[union-attr, operator]
     found.train_to_point(never)
     with pytest.raises(NotFiniteError, match="weight tensors are not finite") as failed:
@@ -246,14 +249,13 @@ def test_a_run_for_which_the_device_has_no_room_waits_and_obeys_all_the_same(
 
 def test_room_is_what_the_device_says(tmp_path: Path) -> None:
     experiment = make(tmp_path, seeds=2, **OPTIONS)
-    with pretend(gpus=machine(1)) as cuda:
+    with pretend(gpus=machine(1, memory=400_000_000, used=0)) as cuda:
         context = opened(experiment, probes=False)
         found = [context.has_room]
         context.open("base-s0")
-        memory = cuda.memory[0]
-        memory.total = 40_000_000  # a small GPU
         found.append(context.has_room)
-        held = torch.zeros((30_000_000 - memory.used) // 4 + 1000, device="cuda")
+        free = cuda.memory[0].total - cuda.memory[0].used
+        held = torch.zeros((free - 100_000_000) // 4 + 1000, device="cuda")
         found.append(context.has_room)
         del held
         found.append(context.has_room)

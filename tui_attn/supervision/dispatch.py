@@ -199,7 +199,7 @@ class Dispatch:
             code = first if isinstance(taker, Slot) else self._code[taker.token]
             alike = [run for run in ready if self._code_of(run) == code]
             most = min(models, len({run.rpartition("-s")[0] for run in alike}))
-            if _slot(taker).device.startswith("cuda") and not launcher.single:
+            if alike and _slot(taker).device.startswith("cuda") and not launcher.single:
                 most *= max(1, SIDE_BY_SIDE // most)
             taken = alike[: self._share(alike, takers[number:], most)]
             ready = [run for run in ready if run not in taken]
