@@ -175,15 +175,19 @@ CONTESTANTS: dict[str, Callable[[str, int, str], float]] = {
 }
 
 
+def multiplies_bf16() -> bool:
+    """Whether this CPU, or the one that the environment has stand in for another, multiplies bf16 fast."""
+    from tui_attn.experiment.kernels import cpu_kind
+
+    return cpu_kind() in {"amx", "avx512-bf16"}
+
+
 def matrix_products() -> dict[str, float]:
     """Operations a second of products of two 2048 x 2048 matrices, by precision."""
     import torch
 
-    from tui_attn.train.step import choose_precision
-
     found = {}
-    fast = choose_precision("auto", torch.device("cpu")) == "bf16"  # where it isn't, a product takes minutes
-    for name in ("float32", "bfloat16") if fast else ("float32",):
+    for name in ("float32", "bfloat16") if multiplies_bf16() else ("float32",):  # a product takes minutes elsewhere
         one = torch.rand(2048, 2048).to(getattr(torch, name))
         found[name] = 2 * 2048**3 / BATCH * timed(lambda one=one: one @ one, 8)  # type: ignore[misc]
     return found
@@ -196,7 +200,7 @@ def profile(data_dir: str) -> None:
     from torch.profiler import profile as profiler
 
     torch.set_num_threads(1)
-    for precision in dict.fromkeys(["auto", "fp32"]):
+    for precision in ("bf16", "fp32") if multiplies_bf16() else ("fp32",):
         for model in LAB:
             trainer = _trainer(model, precision, 40, data_dir)
             trainer.train_to_point(lambda: False)()
@@ -214,14 +218,14 @@ def table(measured: dict[str, dict[str, list[float]]], products: dict[str, list[
     """The rates of all contestants as lines of text."""
     from tui_attn.models import MODELS, macs
 
-    lines = []
+    lines, first = [], next(iter(measured.values()))
     for model in LAB:
         network: Any = MODELS[model]()
         operations = 2 * (3 * (macs(model) or 0) - network.conv1.weight.numel() * network.height * network.width)
         for name, rates in measured.items():
             found = rates[model]
-            ratios = [mine / other for mine, other in zip(measured["ours"][model], found, strict=True)]
-            times = f"ours is {statistics.median(ratios):5.2f} times ({min(ratios):.2f}-{max(ratios):.2f})"
+            ratios = [mine / other for mine, other in zip(first[model], found, strict=True)]
+            times = f"the first is {statistics.median(ratios):5.2f} times ({min(ratios):.2f}-{max(ratios):.2f})"
             done = statistics.median(found) * operations / 1e9
             shares = [
                 f"{done / statistics.median(each) * 1e9:.0%} of {kind}" for kind, each in products.items() if each
@@ -251,7 +255,8 @@ def main() -> None:
         own = matrix_products() if args.child == "ours fp32" else {}
         print(json.dumps({"rates": found, "products": own}))
         return
-    measured: dict[str, dict[str, list[float]]] = {name: {model: [] for model in LAB} for name in CONTESTANTS}
+    names = [name for name in CONTESTANTS if name != "ours" or multiplies_bf16()]
+    measured: dict[str, dict[str, list[float]]] = {name: {model: [] for model in LAB} for name in names}
     products: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     if args.json and args.json.exists():
         before = json.loads(args.json.read_text())
@@ -261,7 +266,7 @@ def main() -> None:
         if time.monotonic() - begin > args.seconds:
             break
         told = {}
-        for name in CONTESTANTS:
+        for name in names:
             python = sys.executable if name.startswith("ours") else args.peers_python
             command = [python, "-m", "benchmarks.cpu_peers", "--child", name, "--steps", str(args.steps)]
             command += ["--data-dir", args.data_dir]
