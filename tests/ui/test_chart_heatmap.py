@@ -318,7 +318,7 @@ def test_the_next_matrix_keeps_order_and_cursor_where_it_can() -> None:
         heat.set_matrix([], [])
         await pilot.pause()
         assert heat.value is None
-        assert "nothing to show yet" in app.screen_text()
+        assert "reading …" in app.screen_text()
 
     run(heat, steps)
 

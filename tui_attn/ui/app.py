@@ -19,7 +19,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.text import safe_text
 from tui_attn.ui.app_protocol import Dependencies, ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.jobs import Jobs, background
+from tui_attn.ui.jobs import Jobs, background, shown_while
 from tui_attn.ui.keys import APP_KEYS, TABLES
 from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
@@ -156,6 +156,11 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Start reading its logs, now that its dashboard is seen."""
         if self.opened is opened:
             opened.start()
+            self._say_reading(opened)
+
+    @background("reading")
+    async def _say_reading(self, opened: OpenExperiment) -> None:
+        await shown_while(opened.dashboard, "reading the logs", opened.read.wait())
 
     # ---- life cycle and messages
 

@@ -57,23 +57,27 @@ _SILENT_SECONDS, _TURN_SECONDS = 0.5, 0.2
 async def shown_while(
     screen: Screen[Any], text: str, work: Awaitable[T], *, wanted: Callable[[], bool] = lambda: True
 ) -> T:
-    """Await `work`; after half a second, show `text` with a turning sign in the footer of `screen` while `wanted`."""
+    """Await `work`; after half a second, show `text` with a turning sign in the footer of `screen` while `wanted`.
+
+    Textual's own indicator would hide what a panel says meanwhile, such as how much is read.
+    """
     from tui_attn.ui.widgets.key_bar import KeyBar
 
     task = asyncio.ensure_future(work)
     done, _ = await asyncio.wait({task}, timeout=_SILENT_SECONDS)
     signs = itertools.cycle("|/-\\")
     shown = ""
-    while not done:
+    try:
+        while not done:
+            before, shown = shown, f"{next(signs)} {text}" if wanted() else ""
+            for bar in screen.query(KeyBar):
+                bar.say(shown, "muted", over=before)
+            done, _ = await asyncio.wait({task}, timeout=_TURN_SECONDS)
+        return await task
+    finally:
+        task.cancel()
         for bar in screen.query(KeyBar):
             bar.unsay(shown)
-            shown = f"{next(signs)} {text}"
-            if wanted():
-                bar.say(shown, "muted")
-        done, _ = await asyncio.wait({task}, timeout=_TURN_SECONDS)
-    for bar in screen.query(KeyBar):
-        bar.unsay(shown)
-    return await task
 
 
 Async = Callable[Concatenate[Node, P], Coroutine[Any, Any, None]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ class OpenExperiment:
         self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=around.clock, zone=around.zone)
         self.snapshot: Snapshot | None = None
         """The newest snapshot."""
+        self.read = asyncio.Event()
+        """Set once the whole history is in the snapshot."""
         self.feed: Feed | None = None
         self.steering: Steering | None = None
         self._sampler: Sampler | None = None
@@ -69,6 +72,8 @@ class OpenExperiment:
 
     def taken(self, snapshot: Snapshot, *, least_seconds: float = 0.0) -> list[str]:
         """Have the next snapshot made, after `least_seconds` at the earliest; return the results of commands."""
+        if snapshot.complete:
+            self.read.set()
         live = snapshot.supervised and any(view.shown in _LIVE for view in snapshot.runs.values())
         self.sampling = live and self._here
         if self.feed is None or self.steering is None or self._sampler is None:

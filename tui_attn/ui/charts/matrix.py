@@ -233,7 +233,7 @@ def compose_matrix(view: MatrixView, width: int, height: int, styles: Styles) ->
     labels = [shown(label, styles.mode.ascii) for label in view.matrix.row_labels]
     layout = lay_out(view.matrix, view.column_title, width, height, styles.mode)
     if layout is None:
-        text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "nothing to show yet"
+        text = f"too small: needs {MIN_WIDTH}x{MIN_HEIGHT}" if 0 not in shape else "reading …"
         return centred(text, width, height, styles), None
     order = view.matrix.order(view.sort_by)
     at = order.index(view.cursor[1])

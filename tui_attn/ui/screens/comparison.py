@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.comparison.source import ExperimentSource, Source
 from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS, PAGES, STATISTICS, View
 from tui_attn.ui.drawing import EMPTY, Row
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
 from tui_attn.ui.messages import JobAdvanced
 from tui_attn.ui.screens.page import Pages
@@ -63,6 +64,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._commands = steering
         self._jobs = jobs
         self._view = View(single=self._source.folder is not None)
+        self._written = asyncio.Event()
+        """Set once the report is written, or can't be."""
         self._seen: tuple[frozenset[str], int] | None = None
         """The runs that had ended, and how many epochs all had, in the newest snapshot."""
 
@@ -129,7 +132,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     async def _compute(self, *, details: bool = True) -> None:
         view = self._view
         try:
-            view.overview, view.error = await in_thread(self._source.overview), ""
+            view.overview, view.error = await shown_while(self, "comparing", in_thread(self._source.overview)), ""
         except RunsError as error:
             view.overview, view.error = None, str(error)
         view.disagreement = None
@@ -144,14 +147,16 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         await self._take_details()
 
     async def _take_details(self) -> None:
-        self._view.details, self._view.detailed = await in_thread(self._source.details), True
+        self._view.details = await shown_while(self, "reading predictions", in_thread(self._source.details))
+        self._view.detailed = True
         self.renew()
 
     @background("images", exclusive=True)
     async def _read_images(self) -> None:
         pair = self._view.missing_pair()
         if pair is not None:
-            self._view.disagreement = pair, await in_thread(self._source.disagreement, *pair)
+            reading = in_thread(self._source.disagreement, *pair)
+            self._view.disagreement = pair, await shown_while(self, "reading images", reading)
             self.renew()
 
     # ---- keys
@@ -303,7 +308,13 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         """Write the report into a folder of its own, from a process of its own: pictures take their time."""
         folder = self._source.folder
         if folder is not None:
+            self._written.clear()
             self._start("report", lambda: _write_report(folder))
+            self._say_writing()
+
+    @background("report", exclusive=True)
+    async def _say_writing(self) -> None:
+        await shown_while(self, "writing the report", self._written.wait())
 
     def job_advanced(self, message: JobAdvanced) -> None:
         """Show how it gets on; read its results when it has ended."""
@@ -311,8 +322,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             if not message.job.working:
                 self._read_details()
             self.renew()
-        elif message.job.working:
-            self.query_one(KeyBar).say("writing the report")
+        elif not message.job.working:
+            self._written.set()
 
 
 def report_folder(folder: ExperimentDir) -> Path:

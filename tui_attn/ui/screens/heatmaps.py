@@ -18,7 +18,7 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
-from tui_attn.ui.jobs import background, in_thread
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
 from tui_attn.ui.terminal import over_ssh
@@ -281,7 +281,8 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     @background("probe", exclusive=True)
     async def _read(self, run: RunState, epoch: int) -> None:
         try:
-            self._found = Loaded(run.id, epoch, await in_thread(read_probe, self._folder, run, epoch))
+            reading = in_thread(read_probe, self._folder, run, epoch)
+            self._found = Loaded(run.id, epoch, await shown_while(self, f"reading epoch {epoch}", reading))
         except (OSError, ValueError) as problem:
             self._found = Loaded(run.id, epoch, None, str(problem))
         self._draw()

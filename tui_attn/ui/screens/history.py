@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self._runs_dir = runs_dir
         self.view = view
         self._reader = HistoryReader(runs_dir, self.post_message, known=view.entries)
+        self._listed = asyncio.Event()
         self._offered: object = None
 
     @property
@@ -76,6 +78,11 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         self.query_one(Horizontal).display = bool(self.view.filter)
         self.query_one(HistoryTable).focus()
         self._read()
+        self._say_reading()
+
+    @background("reading")
+    async def _say_reading(self) -> None:
+        await shown_while(self, "reading experiments", self._listed.wait())
 
     @background("history")
     async def _read(self) -> None:
@@ -101,6 +108,8 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Show what was read."""
         self.view.take(message.entries, message.gone)
         self.view.complete = self.view.complete or message.complete
+        if self.view.complete:
+            self._listed.set()
         self.view.error, self.view.total = message.error, message.total
         self.renew()
         self.call_after_refresh(self._reader.taken)

@@ -63,8 +63,10 @@ class KeyBar(Lines):
         """Follow the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
 
-    def say(self, text: str, ink: str = "normal") -> None:
-        """Show `text` on the right; an empty one takes it away."""
+    def say(self, text: str, ink: str = "normal", *, over: str | None = None) -> None:
+        """Show `text` on the right, in place of nothing but `over` where that is given; an empty one takes it away."""
+        if over is not None and self._said[0] not in {"", safe_text(over, one_line=True)}:
+            return
         self._said = (safe_text(text, one_line=True), ink)
         width = self.size.width
         above = self._above(width) if width else []
@@ -73,7 +75,7 @@ class KeyBar(Lines):
 
     def unsay(self, text: str) -> None:
         """Take `text` away, unless something else was said since."""
-        if self._said[0] == safe_text(text, one_line=True):
+        if text and self._said[0] == safe_text(text, one_line=True):
             self.say("")
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
