@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import statistics
@@ -285,6 +286,24 @@ def live(seconds: float, *options: str) -> None:
               f"over {passed:.0f} s")  # fmt: skip
 
 
+def live_beside(seconds: float, samples: int, before: str, checkout: str) -> None:
+    """The same in turn with the version in the folder `checkout`, which the Python `before` has installed."""
+    programs = {"now": (sys.executable, HERE.parents[1]), "before": (before, Path(checkout).absolute())}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
+    for _ in range(samples):
+        for name, (python, folder) in programs.items():
+            command = [python, str(folder / "benchmarks/dashboard.py"), "--only", "live", "--seconds", str(seconds)]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+            cpu, rate = re.search(r"CPU ([\d.]+) %.* ([\d.]+) kB/s", done.stdout).groups()  # type: ignore[union-attr]
+            taken[name].append((float(cpu), float(rate)))
+            print(f"  {name:7} CPU {cpu} %, {rate} kB/s", flush=True)
+    for at, what in enumerate(("CPU, % of a core", "kB/s")):
+        now, old = ([pair[at] for pair in taken[name]] for name in programs)
+        ratio = statistics.median(one / two for one, two in zip(now, old, strict=True))
+        print(f"  {what}: {statistics.median(now):.1f} now, {statistics.median(old):.1f} before, "
+              f"median ratio {ratio:.2f}, n={samples}")  # fmt: skip
+
+
 def frame_buffer(seconds: float) -> None:
     """The same with the frame buffer and with Textual's own output, three times in turn."""
     for _ in range(3):
@@ -382,7 +401,8 @@ def main() -> None:
     parser.add_argument("--only", choices=["first", "live", "buffer", "idle", "keys", "attach", "hour"])
     parser.add_argument("--samples", type=int, default=9, help="first frames of each kind")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long CPU and bytes are counted")
-    parser.add_argument("--before", metavar="PYTHON", help="first frames of the version that this Python has, too")
+    parser.add_argument("--before", metavar="PYTHON", help="also measure the version that this Python has installed")
+    parser.add_argument("--checkout", metavar="DIR", help="the checkout of that version, for 'live'")
     parser.add_argument("--feed", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.feed:
@@ -390,7 +410,14 @@ def main() -> None:
         return
     parts: dict[str, tuple[str, Callable[[], None]]] = {
         "first": ("first painted frame", lambda: first_frame(chosen.samples, chosen.before)),
-        "live": ("three live curves", lambda: live(chosen.seconds)),
+        "live": (
+            "three live curves",
+            lambda: (
+                live_beside(chosen.seconds, chosen.samples, chosen.before, chosen.checkout)
+                if chosen.checkout and chosen.before
+                else live(chosen.seconds)
+            ),
+        ),
         "buffer": ("frame buffer or not", lambda: frame_buffer(chosen.seconds)),
         "idle": ("nothing changes", lambda: idle(min(chosen.seconds, 20.0))),
         "keys": ("key press to repaint while three runs stream", lambda: keys(120)),

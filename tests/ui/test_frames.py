@@ -121,7 +121,7 @@ def test_one_changed_figure_costs_a_few_bytes() -> None:
     frames.flush()
     frames.apply(layout([[Segment("loss 0.2579", STYLES[1])]] + [[Segment("x" * WIDTH)]] * 3))
     written = frames.flush()
-    assert written == "\x1b[1;10H\x1b[38;2;255;0;0m79\x1b[0m"
+    assert written == "\x1b[38;2;255;0;0m\x1b[1;10H79\x1b[0m"
 
 
 def test_differences_that_were_never_written_are_covered_by_the_next() -> None:

@@ -79,30 +79,35 @@ class FrameBuffer:
             self._put(y, x, segments)
 
     def flush(self) -> str:
-        """Return the terminal sequences that make the terminal show the picture; empty when it does already."""
-        parts: list[str] = []
-        pen = PLAIN
+        """Return the terminal sequences that make the terminal show the picture; empty when it does already.
+
+        Cells of one pen are written together: moving the cursor takes fewer bytes than changing colours.
+        """
+        by_pen: dict[Pen, list[tuple[int, int, int]]] = {}
         for y in sorted(self._dirty):
             wanted, shown = self._wanted[y], self._shown[y]
-            if wanted == shown:
-                continue
-            for start, end in _changes(wanted, shown):
-                move = True
-                for x in range(start, end):
-                    text, wanted_pen = wanted[x]
-                    if not text:
-                        continue
-                    if move:
-                        parts.append(f"\x1b[{y + 1};{x + 1}H")
-                    if wanted_pen != pen:
-                        parts.append(_sgr(pen, wanted_pen))
-                        pen = wanted_pen
-                    parts.append(text)
-                    # Terminals disagree about the width of such characters: address the next cell.
-                    move = not text.isascii() and not _SINGLE.fullmatch(text)
-            self._shown[y] = wanted.copy()
+            if wanted != shown:
+                for start, end, pen in _changes(wanted, shown):
+                    by_pen.setdefault(pen, []).append((y, start, end))
+                self._shown[y] = wanted.copy()
         self._dirty.clear()
-        if pen != PLAIN:
+        parts: list[str] = []
+        before = PLAIN
+        for pen, runs in by_pen.items():
+            if pen != before:
+                parts.append(_sgr(before, pen))
+                before = pen
+            row, column = -1, 0
+            for y, start, end in runs:
+                if y != row or start < column:
+                    parts.append(f"\x1b[{y + 1};{start + 1}H")
+                elif start > column:
+                    parts.append(f"\x1b[{start - column}C")
+                row, column = y, end
+                parts += [text for text, _ in self._wanted[y][start:end]]
+                if _uncertain(self._wanted[y][start:end]):
+                    row = -1
+        if before != PLAIN:
             parts.append("\x1b[0m")
         return "".join(parts)
 
@@ -139,22 +144,28 @@ def _cells(text: str, pen: Pen) -> list[Cell]:
     return found
 
 
-def _changes(wanted: list[Cell], shown: list[Cell]) -> list[tuple[int, int]]:
-    """Half-open ranges of cells to write."""
-    ranges: list[tuple[int, int]] = []
-    start = end = -1
+def _changes(wanted: list[Cell], shown: list[Cell]) -> list[tuple[int, int, Pen]]:
+    """Half-open ranges of cells to write, each of whole characters in one pen."""
+    ranges: list[tuple[int, int, Pen]] = []
     for x, (new, old) in enumerate(zip(wanted, shown, strict=True)):
         if new == old:
             continue
-        if start >= 0 and x - end <= _GAP:
-            end = x + 1
+        start, end, pen = ranges[-1] if ranges else (0, 0, None)
+        if x < end:
             continue
-        if start >= 0:
-            ranges.append((start, end))
-        start, end = x, x + 1
-    if start >= 0:
-        ranges.append((start, end))
-    return [_whole(wanted, *found) for found in ranges]
+        begin, stop = _whole(wanted, x, x + 1)
+        between = wanted[end:begin]
+        plain = all(cell[1] == pen for cell in between) and len(between) <= _GAP and not _uncertain(wanted[start:stop])
+        if pen == new[1] and plain:
+            ranges[-1] = (start, stop, new[1])
+        else:
+            ranges.append((begin, stop, new[1]))
+    return ranges
+
+
+def _uncertain(cells: list[Cell]) -> bool:
+    """Whether terminals may disagree about the width of these characters."""
+    return not all(text.isascii() or _SINGLE.fullmatch(text) for text, _ in cells)
 
 
 def _whole(row: list[Cell], start: int, end: int) -> tuple[int, int]:

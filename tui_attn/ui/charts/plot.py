@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,10 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import (
     RAW,
-    Drawings,
     Grid,
     Layer,
     bands,
     cursor_line,
-    draw,
     end_markers,
     grid_lines,
     inlay,
@@ -37,7 +36,7 @@ WARM_UP, WARM_UP_FAINT = 0.1, 0.3
 _LABELLED = 52
 """Cells of width from which on values stand at the ends of lines."""
 _POINTS = 6000
-"""Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
+"""Roughly how many points are drawn at once; beyond that columns are made wider."""
 
 
 @dataclass(slots=True)
@@ -60,8 +59,6 @@ class View:
     """Whether the y axis leaves out what only the warm-up of the curves reaches."""
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
-    kept: Drawings = field(default_factory=dict)
-    """The drawn layers of the chart's last picture."""
 
 
 @dataclass(slots=True)
@@ -209,9 +206,7 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], st
     """Everything between the axes."""
     grid = Grid(frame.width, frame.height, styles)
     bands(grid, frame, view.lines, styles)
-    layers = _layers(view.lines, frame, markers, styles)
-    drawn = draw([layer for layer, _ in layers], frame.width, frame.height, view.kept)
-    inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)))
+    inlay(grid, _layers(view.lines, frame, markers, styles))
     grid_lines(grid, frame, ticks, styles)
     end_markers(grid, frame, view.lines, markers, styles)
     nan_marks(grid, frame, view.lines, styles)
@@ -224,26 +219,33 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], st
 def _layers(lines: list[Curve], frame: Frame, markers: list[str], styles: Styles) -> list[tuple[Layer, Style]]:
     """All that is drawn as lines, the uppermost first, with one layer for each style and marker."""
     jobs: list[tuple[int, Floats, Floats, Style, str]] = []
+    raw: list[tuple[Floats, Floats, Style]] = []
     for line, marker in zip(lines, markers, strict=True):
-        under = [*line.tails, *([(line.x, line.raw)] if line.raw is not None else [])]
-        jobs += [(-1, x, y, styles.curve(line.color, share=RAW), ".") for x, y in under]
+        under = styles.curve(line.color, share=RAW)
+        jobs += [(-1, x, y, under, ".") for x, y in line.tails]
+        raw += [(line.x, line.raw, under)] if line.raw is not None else []
         style = styles.curve(line.color, share=share_of(line))
         jobs.append((line.rank, line.x, line.y, style, "." if line.faint else marker))
     jobs.sort(key=lambda job: -job[0])
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
     found: dict[tuple[int, Style, str], list[Pixels]] = {}
     for rank, x, y, style, marker in jobs:
-        # Raw values are drawn in half the columns: still with every extreme, in half the time.
-        pieces = _pieces(x, y, frame, columns if rank >= 0 else (columns + 1) // 2)
+        pieces = polylines(*_decimated(x, y, frame, columns), frame.across - 1, frame.up - 1)
         found.setdefault((rank, style, marker if styles.mode.ascii else ""), []).extend(pieces)
+    for x, y, style in raw:
+        # Points without lines between them: noise hides less, and a live chart writes less.
+        places = np.rint(_decimated(x, y, frame, (columns + 1) // 2)[0])
+        inside = ((places >= 0) & (places < (frame.across, frame.up))).all(axis=1)
+        dots = places[inside].astype(np.int64)[:, None]
+        found.setdefault((-1, style, "." if styles.mode.ascii else ""), []).extend(dots)
     return [(Layer(pieces, marker), style) for (_, style, marker), pieces in found.items()]
 
 
-def _pieces(x: Floats, y: Floats, frame: Frame, columns: int) -> list[Pixels]:
-    """The polyline of one series on the canvas, decimated and clipped."""
+def _decimated(x: Floats, y: Floats, frame: Frame, columns: int) -> tuple[Floats, Sequence[int]]:
+    """The places of one series on the canvas, decimated, and the indices at which a new line begins."""
     heights = frame.scaled(y)
     kept, breaks = decimate(x, heights, frame.x.lower, frame.x.upper, columns)
-    return polylines(frame.places(x[kept], heights[kept]), breaks, frame.across - 1, frame.up - 1)
+    return frame.places(x[kept], heights[kept]), breaks
 
 
 # ---- around the canvas

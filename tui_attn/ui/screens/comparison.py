@@ -163,6 +163,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something on this page."""
+        if self._view.overview is None and action in _ON:
+            return False
         if action in {"extend", "more"} and not self._can_extend:
             return False
         if action in {"intervene", "report"} and (self._jobs is None or self._source.folder is None):
@@ -183,6 +185,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return _OPEN_IT
         if action in {"extend", "more"} and not self._can_extend:
             return _OPEN_IT if self._jobs is None else "the logs are still being read"
+        if self._view.overview is None and action in _ON:
+            return "there is nothing compared to choose from"
         names = [f"{page + 1} {PAGES[page]}" for page in sorted(pages)]
         return f"this key works on {joined(names)}" if names else ""
 
