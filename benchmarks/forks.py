@@ -16,6 +16,7 @@ from tui_attn.export import live
 from tui_attn.launch import control, starting
 from tui_attn.supervision import process
 from tui_attn.system import children, liveness
+from tui_attn.system.signals import HELD
 from tui_attn.train import interventions, worker, worker_context
 
 assert torch, worker_context
@@ -56,7 +57,11 @@ def start_call(main: Callable[[], int], output: Path, prepare: Prepare) -> int:
 
 def _forking(prepare: Prepare) -> Callable[..., subprocess.Popen[bytes]]:
     def python(
-        module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, **options: Any
+        module: str,
+        *arguments: str | Path,
+        environment: Mapping[str, str] | None = None,
+        hold_signals: bool = False,
+        **options: Any,
     ) -> subprocess.Popen[bytes]:
         role, main = MODULES[module]
         words = [str(argument) for argument in arguments]
@@ -67,6 +72,7 @@ def _forking(prepare: Prepare) -> Callable[..., subprocess.Popen[bytes]]:
             signal.set_wakeup_fd(-1)
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # as in a process of its own
                 signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, HELD if hold_signals else ())
             previous = 3
             for fd in sorted(passed):
                 os.closerange(previous, fd)

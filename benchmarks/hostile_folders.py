@@ -47,6 +47,7 @@ from benchmarks.campaign import (
     wait,
 )
 from tui_attn.system import text
+from tui_attn.train import tuned_constants
 
 LIMIT = 240.0
 """Seconds after which a group of commands counts as hanging, on a busy machine and under strace."""
@@ -114,6 +115,7 @@ def main() -> int:
             command = [*strace, sys.executable, "-m", "benchmarks.hostile_folders", *sys.argv[1:]]
             return subprocess.call(command, env=os.environ | {TRACES: name, "OMP_NUM_THREADS": "1"})
     adopt_orphans()
+    tuned_constants.STEPS = 2  # of the processes that are forks
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
         folder = Path(name)

@@ -1,13 +1,17 @@
 """A custom model from the command line to the comparison; the example is that of the documentation."""
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.program.conftest import SMALL, Program
+from tests.waiting import eventually
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.system import liveness
 
 PAGE = Path(__file__).parents[2] / "docs" / "custom-model.md"
 TINY = (*SMALL, "--train-limit", "300", "--test-limit", "100", "--epochs", "1")
@@ -88,6 +92,42 @@ def test_a_broken_file_costs_two_lines_and_nothing_else(
     assert "hello" not in done.err
     assert len(done.err.removeprefix("trying net.py:Net\n").splitlines()) <= 2
     assert listing(program.folder) == before
+
+
+STARTS_A_CHILD = """
+import subprocess, sys, torch
+
+class Net(torch.nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        super().__init__()
+        with open({pids!r}, "a") as file:
+            print(subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL).pid, file=file)
+        self.flat = torch.nn.Flatten()
+        self.out = torch.nn.Linear(in_channels * image_size**2, num_classes)
+
+    def forward(self, x):
+        return self.out(self.flat(x))
+"""
+
+
+@pytest.mark.parametrize("killed", ["nothing", "worker", "supervisor"])
+def test_processes_that_it_starts_end_with_its_worker(program: Program, killed: str) -> None:
+    pids = program.folder / "pids"
+    (program.folder / "net.py").write_text(STARTS_A_CHILD.format(pids=str(pids)))
+    if killed == "nothing":
+        assert program("--no-ui", *TINY, "--models", "./net.py:Net").code == 0
+    else:
+        assert program("--detach", *SMALL, "--models", "./net.py:Net", "--epochs", "200").code == 0
+        run = eventually(lambda: next(iter(program.newest().path.glob("net-net-s0/checkpoints/*.pt")), None), "a run")
+        worker = liveness.holder(run.parents[1] / "lock")
+        supervisor = liveness.holder(program.newest().supervisor_lock)
+        assert worker and supervisor
+        os.kill(worker if killed == "worker" else supervisor, signal.SIGKILL)
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) >= 2, "in the check and in the worker"
+    for pid in started:
+        eventually(lambda pid=pid: liveness.process_start_time(pid) is None, f"the end of {pid}")
+    program("stop")
 
 
 def test_a_list_in_a_configuration_file_may_hold_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system import files
 from tui_attn.train import checkpoint, session
-from tui_attn.train.run_writer import NoRoomError
+from tui_attn.train.run_writer import DisplacedError, NoRoomError
 from tui_attn.train.step import Stepper
 from tui_attn.train.worker_context import WorkerContext, explain
 
@@ -245,6 +245,38 @@ def test_what_another_worker_writes_after_the_last_look_at_the_claim_stays(
     monkeypatch.setattr(files, "write_atomically", and_taken_over)
     checkpoint.write(tmp_path, b"ours", step=5, epoch=1)
     assert checkpoint.names(tmp_path) == {"step-00000005.pt", "step-00000010.pt"}
+
+
+@pytest.mark.parametrize("frozen_before", ["its name", "LATEST.json"])
+@pytest.mark.parametrize("newer", [(5,), (6,), (6, 7), (6, 7, 8)])
+def test_a_worker_frozen_between_its_last_look_at_the_claim_and_a_rename_takes_nothing_from_its_successor(
+    tmp_path: Path, frozen_before: str, newer: tuple[int, ...]
+) -> None:
+    for step in (3, 4):
+        write(tmp_path, step)
+    looks = iter(["its name", "LATEST.json", "older ones go"])
+    taken_over = False
+
+    def look_at_the_claim() -> None:
+        nonlocal taken_over
+        if taken_over:
+            raise DisplacedError
+        if next(looks) == frozen_before:
+            taken_over = True
+            for step in newer:
+                write(tmp_path, step, float(step))
+
+    late = io.BytesIO()
+    torch.save({"format": 1, "value": torch.full((1000,), 5.0), "of": "the frozen worker"}, late)
+    with pytest.raises(DisplacedError):
+        checkpoint.write(tmp_path, late.getvalue(), step=5, epoch=1, guard=look_at_the_claim)
+    skipped: list[str] = []
+    name, state = next(checkpoint.newest_first(tmp_path, skipped))
+    assert (name, state["value"][0], skipped) == (f"step-{newer[-1]:08d}.pt", newer[-1], [])
+    for step in (newer[-1] + 1, newer[-1] + 2):
+        write(tmp_path, step)
+        assert good(tmp_path)[0][0] == f"step-{step:08d}.pt" and not good(tmp_path)[1]
+    assert len(checkpoint.latest(tmp_path)) == 2
 
 
 # ---- in a run

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -16,7 +18,7 @@ from tests.reliability.test_real_program import SMALL, Program, program
 from tests.waiting import eventually
 from tui_attn.cli import lines, watching
 from tui_attn.engines.pipe import LocalLauncher
-from tui_attn.engines.workers import Slot, Worker
+from tui_attn.engines.workers import TERMINATED, Slot, Worker
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -24,6 +26,7 @@ from tui_attn.launch import control
 from tui_attn.supervision.restarts import GRACE
 from tui_attn.supervision.stopping import Stopping
 from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.system import children
 from tui_attn.system.files import Reserve
 from tui_attn.system.signals import Signals
 
@@ -116,6 +119,36 @@ def test_a_start_that_is_broken_off_leaves_nothing(program: Program, signum: int
     assert "Traceback" not in err
     assert list(program.runs.iterdir()) == []
     assert gone(supervisor)
+
+
+def test_a_signal_to_a_supervisor_in_its_first_moments_stops_it_as_a_later_one_does(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = lab.make()
+    begin, begun = children.python, list[subprocess.Popen[bytes]]()
+
+    def and_interrupt(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        begun.append(begin(*arguments, **options))
+        begun[0].send_signal(signal.SIGINT)
+        return begun[0]
+
+    monkeypatch.setattr(children, "python", and_interrupt)
+    with contextlib.suppress(control.LaunchError):  # it may have stopped before it is seen
+        control.start_supervisor(experiment)
+    assert begun[0].wait(120) == 0
+    assert experiment.supervisor_log.read_bytes() == b""
+    assert read_state(experiment).state.state == "stopped"
+
+
+def test_a_signal_to_a_worker_in_its_first_moments_ends_it_as_a_later_one_does(lab: Lab) -> None:
+    experiment = lab.make()
+    experiment.run("base-s0").path.mkdir()
+    worker = LocalLauncher(experiment).start(Slot("cpu", 0), experiment.run("base-s0"))
+    worker.kill(signal.SIGINT)  # means nothing to it
+    worker.kill(signal.SIGTERM)
+    assert eventually(worker.exit_code, "the end of the worker") == TERMINATED
+    worker.close()
+    assert experiment.run("base-s0").worker_log.read_bytes() == b""
 
 
 @pytest.mark.parametrize("detach", [True, False])

@@ -6,6 +6,7 @@ the child of a program that hands on its standard input and its exit code.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -25,7 +26,10 @@ LOST_CONNECTION = 255
 
 
 class WorkerProcess(Worker):
-    """A worker as a child of its supervisor, held by a pipe: when the pipe ends, it checkpoints and exits."""
+    """A worker as a child of its supervisor, held by a pipe: when the pipe ends, it checkpoints and exits.
+
+    It leads a session. When it has ended, the processes of that session that a custom model started are killed.
+    """
 
     def __init__(
         self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir, uuid: str | None = None
@@ -42,6 +46,8 @@ class WorkerProcess(Worker):
                 folder.id,
                 str(token),
                 environment=environment,
+                start_new_session=True,
+                hold_signals=True,
                 **streams,
             ),
         )
@@ -82,7 +88,12 @@ class WorkerProcess(Worker):
     def exit_code(self) -> int | None:
         """None while it lives, else its exit code, negative for a signal."""
         self._send()
-        return self._process.poll()
+        process = self._process
+        with contextlib.suppress(OSError, AttributeError):  # it leads no session; macOS lacks waitid
+            # Until `poll` nothing else gets its pid.
+            if process.returncode is None and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.poll()
 
     def kill(self, signum: int) -> None:
         """Send it a signal, unless it is over."""

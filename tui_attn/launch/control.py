@@ -70,6 +70,7 @@ def start_supervisor(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            hold_signals=True,
         )
         deadline = time.monotonic() + READY_WITHIN
         try:

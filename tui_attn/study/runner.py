@@ -166,6 +166,7 @@ def start(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            hold_signals=True,
         )
     finally:
         os.close(log)

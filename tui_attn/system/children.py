@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tui_attn.system.signals import HELD
 
 _SEARCH_PATHS = (
     "PATH",
@@ -44,21 +47,30 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def python(
-    module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, **options: Any
+    module: str,
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    hold_signals: bool = False,
+    **options: Any,
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module arguments` in "/" with a clean environment; `options` are those of `Popen`.
 
-    Folders that a `Folder` has open reach the child as the same descriptors. Raises `OSError`.
+    Folders that a `Folder` has open reach the child as the same descriptors. With `hold_signals`, SIGINT and SIGTERM
+    wait until the child has started its `Signals`. Raises `OSError`.
     """
     words = [str(argument) for argument in arguments]
     passed = {int(found[1]) for found in map(_BY_DESCRIPTOR.match, words) if found}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *words],
-        cwd="/",
-        env=clean_environment(environment),
-        pass_fds=(*options.pop("pass_fds", ()), *passed),
-        **options,
-    )
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD if hold_signals else ())  # the child inherits it
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *words],
+            cwd="/",
+            env=clean_environment(environment),
+            pass_fds=(*options.pop("pass_fds", ()), *passed),
+            **options,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Folder:

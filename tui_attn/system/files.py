@@ -61,7 +61,7 @@ def write_atomically(
     *,
     sync: bool = True,
     mode: int = 0o600,
-    after_write: Callable[[], None] | None = None,
+    after_write: Callable[[], object] | None = None,
 ) -> None:
     """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
 

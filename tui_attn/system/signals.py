@@ -8,6 +8,9 @@ import select
 import signal
 from collections.abc import Callable, Iterable
 
+HELD = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a child can be started with on hold, until its `Signals` takes them."""
+
 
 class Signals:
     """Collects signals from `start` to `close`; for the main thread.
@@ -39,6 +42,7 @@ class Signals:
                     os.close(fd)
 
             self._restore = restore
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
         return True
 
     def _note(self, signum: int, frame: object) -> None:

@@ -157,16 +157,12 @@ def adopt(folder: Path, name: str, *, epoch: int) -> None:
 
 
 def _list_as_newest(folder: Path, saved: Saved, guard: Callable[[], object] = lambda: None) -> None:
-    def before_rename() -> None:
-        guard()
-
     there = names(folder)  # before the guard: what another worker writes that takes over after it stays
     # What is said to be newer was passed over on resuming: it is damaged, or of another configuration.
-    kept = [saved, *(old for old in latest(folder) if old.step < saved.step)][:KEEP]
+    kept = [saved, *(old for old in latest(folder) if old.step < saved.step and old.file in there)][:KEEP]
     index = {"format": 1, "checkpoints": [asdict(item) for item in kept]}
-    files.write_atomically(
-        folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n", after_write=before_rename
-    )
+    files.write_atomically(folder / "LATEST.json", json.dumps(index, indent=1).encode() + b"\n", after_write=guard)
+    guard()
     for name in there - {item.file for item in kept}:
         with contextlib.suppress(OSError):
             (folder / name).unlink()

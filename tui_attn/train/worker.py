@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> int:
     mailbox = Mailbox(Path(arguments[4])) if len(arguments) > 4 else None
     # Schedulers announce an end by any of the three.
     signals = Signals([signal.SIGTERM] if mailbox is None else [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
-    signals.start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.start()
     stops.install()
     folder, device = ExperimentDir(Path(arguments[0]), name=arguments[2]), arguments[1]
     pipe = CommandPipe(0 if mailbox is None else _open_mailbox(mailbox, folder), signals)
@@ -92,6 +92,9 @@ def _leave(code: int) -> NoReturn:
     with contextlib.suppress(OSError):
         for say in _leaving:
             say(code)
+        if os.getpgrp() == os.getpid():  # processes that a custom model started
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.killpg(0, signal.SIGTERM)
     os._exit(code)
 
 
