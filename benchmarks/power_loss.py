@@ -250,7 +250,7 @@ def _run(place: RunDir) -> Iterator[str]:
     for event in events:
         if event.type == "probe" and event["epoch"] <= newest.epoch:
             try:
-                read_archive(place.probes / event["file"])
+                read_archive(place.probes / event["file"], folders=2)
             except ArchiveError as error:
                 yield f"{event['file']} is told of and {error}"
 

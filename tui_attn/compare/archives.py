@@ -29,12 +29,15 @@ class ArchiveError(ValueError):
     """The file can't be used; the message says why in a few words, such as "is missing"."""
 
 
-def read_archive(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays in `path` by name, or those called `names`, all of which must be there. Raises `ArchiveError`."""
+def read_archive(path: Path, names: Sequence[str] | None = None, *, folders: int = 1) -> dict[str, NDArray[Any]]:
+    """The arrays in `path` by name, or those called `names`, all of which must be there.
+
+    `folders`: as for `open_to_read`, 2 for a probe. Raises `ArchiveError`.
+    """
     import zipfile
 
     try:
-        fd = open_to_read(path, folder_too=True)
+        fd = open_to_read(path, folders=folders)
     except FileNotFoundError:
         raise ArchiveError("is missing") from None
     except NotAFileError:
@@ -99,7 +102,7 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 def read_weights(folder: RunDir, sha256: str | None) -> bytes:
     """The bytes of weights.safetensors. Raises `ArchiveError` where they are not those with the digest `sha256`."""
     try:
-        with os.fdopen(open_to_read(folder.weights), "rb") as file:
+        with os.fdopen(open_to_read(folder.weights, folders=1), "rb") as file:
             content = file.read(MOST_BYTES)
     except FileNotFoundError:
         raise ArchiveError("is missing") from None

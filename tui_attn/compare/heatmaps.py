@@ -240,7 +240,7 @@ def load_probes(folder: ExperimentDir, run: RunState, epoch: int | None = None) 
 def _load(folder: ExperimentDir, run: str, file: str) -> dict[str, NDArray[Any]]:
     if not ID.fullmatch(file):
         raise ArchiveError("is not a probe's name")
-    return read_archive(folder.run(run).probes / file)
+    return read_archive(folder.run(run).probes / file, folders=2)
 
 
 def _load_if_there(folder: ExperimentDir, run: str, file: str) -> dict[str, NDArray[Any]] | None:

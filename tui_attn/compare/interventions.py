@@ -128,7 +128,7 @@ def to_json(found: Interventions) -> dict[str, Any]:
 def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventions:
     """The results in a run's folder, where they speak of the weights with this digest. Raises `InterventionsError`."""
     path = path_in(folder)
-    data = read_json(path, folder_too=True)
+    data = read_json(path, folders=2)
     if data is None:
         raise InterventionsError("is damaged" if path.exists() or path.is_symlink() else "is missing")
     if data.get("format") != FORMAT:

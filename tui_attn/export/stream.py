@@ -119,7 +119,7 @@ class RunStream:
 
         layers = list(self._run.gates)
         try:
-            arrays = read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers])
+            arrays = read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers], folders=2)
             found = {layer: arrays[f"{layer}/by_class"] for layer in layers}
         except ArchiveError:
             found = {layer: np.asarray(values) for layer, values in self._run.gates.items()}

@@ -227,7 +227,7 @@ def _gates(follower: Follower, begun: Iterable[RunState], problems: list[str], *
         for epoch, file in probes if run.gates else ():
             names = [f"{layer}/{what}" for layer in run.gates for what in ("by_class", "within")]
             try:
-                arrays = read_archive(follower.folder.run(run.id).probes / file, names)
+                arrays = read_archive(follower.folder.run(run.id).probes / file, names, folders=2)
             except ArchiveError as error:
                 problems.append(f"{run.id}: {file} {error}: its gates are left out")
                 continue

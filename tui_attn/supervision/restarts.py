@@ -106,8 +106,11 @@ class StaleWorkers:
         self._terminated: set[int] = set()
 
     def is_free(self, run: RunDir) -> bool:
-        """Whether no process writes `run`; one that does so for too long is sent SIGTERM, then SIGKILL."""
-        pid = liveness.holder(run.lock)
+        """Whether no process writes `run`; one that does so for too long is sent SIGTERM, then SIGKILL.
+
+        A folder that is a link says nothing of this run: its worker will refuse it.
+        """
+        pid = None if run.path.is_symlink() else liveness.holder(run.lock)
         if pid is None:
             self._since.pop(run.id, None)
             self._warned.discard(run.id)

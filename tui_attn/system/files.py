@@ -39,10 +39,10 @@ def user_folder(kind: str) -> Path | None:
         return None
 
 
-def read_json(path: Path, *, limit: int = 1 << 24, folder_too: bool = False) -> dict[str, Any] | None:
-    """The JSON object in `path`, or None when it can't be read or is none; `folder_too` as for `open_to_read`."""
+def read_json(path: Path, *, limit: int = 1 << 24, folders: int = 0) -> dict[str, Any] | None:
+    """The JSON object in `path`, or None when it can't be read or is none; `folders` as for `open_to_read`."""
     try:
-        fd = open_to_read(path, folder_too=folder_too)
+        fd = open_to_read(path, folders=folders)
     except (OSError, ValueError):
         return None
     try:

@@ -22,25 +22,32 @@ class NotAFileError(OSError):
         return f"{Path(os.fsdecode(self.filename)).name}: {self.strerror}"
 
 
-def open_to_read(path: Path, *, follow_links: bool = False, folder_too: bool = False) -> int:
+def open_to_read(path: Path, *, follow_links: bool = False, folders: int = 0) -> int:
     """A descriptor of the regular file at `path`, to be closed by the caller.
 
-    `folder_too`: whether the folder that holds it must be no link either. Raises `OSError`: `NotAFileError` for a
-    folder, a pipe, a device, or a link that isn't to be followed.
+    `folders`: how many of the folders above it must be no links either. Raises `OSError`: `NotAFileError` for a folder,
+    a pipe, a device, or a link that isn't to be followed.
     """
     flags = os.O_RDONLY | (0 if follow_links else os.O_NOFOLLOW)
-    if not folder_too:
-        return _checked(path, flags)
+    folder: int | None = None
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        for above in reversed(path.parents[:folders]):
+            outer, folder = folder, _open_folder(above if folder is None else Path(above.name), folder)
+            if outer is not None:
+                os.close(outer)
+        return _checked(path if folder is None else Path(path.name), flags, folder=folder)
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _open_folder(path: Path, above: int | None) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK, errno.ENOTDIR}:
-            raise NotAFileError(error.errno, "it is no folder, or a symbolic link", str(path.parent)) from None
+            raise NotAFileError(error.errno, "it is no folder, or a symbolic link", str(path)) from None
         raise
-    try:
-        return _checked(Path(path.name), flags, folder=folder)
-    finally:
-        os.close(folder)
 
 
 def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool = True, linked: bool = False) -> int:
