@@ -1,5 +1,6 @@
 """Folders that were prepared: links to what lies outside, pipes and devices in the place of files."""
 
+import itertools
 import os
 import signal
 import stat
@@ -14,13 +15,14 @@ from tests.reliability.test_trust import as_another_user, public_folder
 from tui_attn.engines.pipe import WorkerProcess
 from tui_attn.engines.workers import Slot, last_lines
 from tui_attn.experiment.event_log import LogWriter, append_shared
-from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.study import StudyDir
 from tui_attn.launch import control
 from tui_attn.launch.control import LaunchError
 from tui_attn.study import runner
 from tui_attn.supervision import process
+from tui_attn.supervision.restarts import StaleWorkers
 from tui_attn.system import children, files, liveness
 
 assert public_folder
@@ -98,6 +100,28 @@ def test_a_stranger_whose_lock_was_linked_into_the_experiment_is_not_signalled(e
     (experiment.path / "not-a-run" / "lock").hardlink_to(elsewhere)
     control.kill(experiment)
     assert experiment.path / "not-a-run" / "lock" not in control._locks(experiment)
+    assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_the_worker_of_another_experiment_is_not_ended_where_a_runs_folder_is_a_link_to_its_own(
+    experiment: ExperimentDir,
+) -> None:
+    theirs = experiment.path.parent / "theirs"
+    theirs.mkdir()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        liveness.Lock(theirs / "lock")
+        os.write(writing, b"!")
+        signal.pause()
+    os.read(reading, 1)
+    run = RunDir(experiment.path / "base-s9")
+    run.path.symlink_to(theirs)
+    now = itertools.count(step=1000.0)
+    stale = StaleWorkers(lambda: next(now), print)
+    assert [stale.is_free(run) for _ in range(5)] == [True] * 5
     assert os.waitpid(child, os.WNOHANG) == (0, 0)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
