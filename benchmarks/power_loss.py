@@ -233,12 +233,10 @@ def _run(place: RunDir) -> Iterator[str]:
     lines = place.events.read_bytes().split(b"\n") if place.events.exists() else []
     if reader.damaged > 1 or (reader.damaged and b"\0" not in lines[-2]):
         yield f"{reader.damaged} damaged lines"
-    newest = None
-    for saved in checkpoint.latest(place.checkpoints):
-        path = place.checkpoints / saved.file
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != saved.sha256:
-            yield f"{saved.file} is listed and damaged or missing"
-        newest = newest or saved
+    skipped: list[str] = []
+    found = [name for name, _ in checkpoint.newest_first(place.checkpoints, skipped)]
+    yield from (f"passed over: {words}" for words in skipped)
+    newest = next((saved for saved in checkpoint.latest(place.checkpoints) if saved.file in found), None)
     if newest is None:
         return
     steps = {step for event in events if event.type == "metrics" for step in event["step"]}
