@@ -125,8 +125,13 @@ def test_processes_that_it_starts_end_with_its_worker(program: Program, killed: 
         os.kill(worker if killed == "worker" else supervisor, signal.SIGKILL)
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) >= 2, "in the check and in the worker"
-    for pid in started:
-        eventually(lambda pid=pid: liveness.process_start_time(pid) is None, f"the end of {pid}")
+    living = set(started)
+
+    def none_left() -> bool:
+        living.intersection_update(pid for pid in started if liveness.process_start_time(pid) is not None)
+        return not living
+
+    eventually(none_left, f"the end of all of {started}")
     program("stop")
 
 
