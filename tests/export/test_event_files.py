@@ -21,10 +21,13 @@ from tensorboard.plugins.hparams import metadata
 from tests.recorded import record
 from tui_attn.compare.heatmaps import load_probes
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import TensorBoardExport, export
 from tui_attn.export.eventfile import NAME, EventFile
+from tui_attn.export.stream import RunStream
 
 CONFIG = ExperimentConfig(epochs=3, seeds=1)
 
@@ -245,3 +248,16 @@ def test_a_full_disk_leaves_what_can_be_completed(tmp_path: Path) -> None:
     file.add(b"more")
     assert file.flush()
     assert path.read_bytes() == data + b"more"
+
+
+def test_a_block_without_a_point_before_all_others_is_passed_over(folder: ExperimentDir) -> None:
+    run = read_state(folder).state.runs["se-s0"]
+    log = LogReader(folder.run(run.id).events).read()
+    first = next(place for place, event in enumerate(log) if event.type == "metrics")
+    empty = Event("metrics", log[first].seq, log[first].t, {**log[first].data, "step": [], "loss": [], "accuracy": []})
+    plain, other = (RunStream(folder.run(run.id), run, folder.id, CONFIG) for _ in range(2))
+    for event in log[:first]:
+        plain.feed(event)
+        other.feed(event)
+    assert other.feed(empty) == b""
+    assert [other.feed(event) for event in log[first:]] == [plain.feed(event) for event in log[first:]]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from tests.report.making import experiment
+from tui_attn.compare.results import read_results
+from tui_attn.experiment.follower import read_state
 from tui_attn.report.figures import plain
-from tui_attn.report.page import environment
+from tui_attn.report.page import _heatmaps, environment
 
 
 class Reader(HTMLParser):
@@ -86,3 +90,13 @@ def test_a_table_has_heads_and_rows() -> None:
 def test_a_template_without_one_of_its_values_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         environment().get_template("page.html.j2").render()
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(15, None), (16, "and 2 more in tables/heatmaps.csv")])
+def test_a_long_table_of_heatmaps_says_how_many_rows_are_left_out(
+    seeds: int, said: str | None, tmp_path: Path
+) -> None:
+    made = experiment(tmp_path, effects=False, models=("se",), seeds=seeds, epochs=1, predictions=False)
+    (found,) = read_results(read_state(made)).heatmaps
+    shown = _heatmaps(found)
+    assert (len(shown["rows"]) - 1, shown["more"]) == (30, said)

@@ -205,3 +205,11 @@ def test_what_outlives_a_supervisor_is_left_to_the_next(tmp_path: Path, monkeypa
     supervisor.let_go()
     assert not shop.made[0].closed
     assert shop.made[0].signals == []
+
+
+def test_a_run_that_is_not_paused_has_nothing_to_go_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch)
+    command(shop.folder, "unpause", "c1", "se-s0")
+    ticks(supervisor)
+    assert read_state(shop.folder).state.acknowledged["c1"] == ("unpause", "nothing to do")
+    supervisor._lock.release()

@@ -326,3 +326,18 @@ def test_the_table_of_keys_needs_only_the_standard_library() -> None:
     code = "import sys, tui_attn.ui.charts.keys\nprint([m for m in ('textual', 'rich', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_footer_offers_the_keys_of_a_focused_chart() -> None:
+    plot = MetricPlot("Loss")
+
+    async def do(app: OneWidget, pilot: Pilot[int]) -> None:
+        plot.set_curves(three())
+        await settled(pilot)
+        plot.focus()
+        await settled(pilot)
+        shown = [active.binding for active in app.screen.active_bindings.values() if active.binding.show]
+        labels = ["zoom in", "zoom out", "all", "smoother", "full range", "log", "axis"]
+        assert list(dict.fromkeys(binding.description for binding in shown)) == labels
+
+    run(plot, do)

@@ -271,7 +271,7 @@ def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
             kept = [part for part in value.split("; ") if not part.startswith("font-family")]
             style = _COLOR.sub(lambda match: _VARIABLES[match.group()], "; ".join(kept))
             element.set(key, _REFERENCE.sub(rf"#{name}-\1", style) if "url(#" in style else style)
-        elif not value.startswith("data:") and _REFERENCE.search(value) and _REFERENCE.findall(value)[0] in used:
+        elif not value.startswith("data:"):
             element.set(key, _REFERENCE.sub(rf"#{name}-\1", value))
     if element.text is not None and not element.text.strip() and element.tag != f"{{{SVG}}}text":
         element.text = None
