@@ -93,9 +93,7 @@ def test_a_template_without_one_of_its_values_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("seeds", "said"), [(15, None), (16, "and 2 more in tables/heatmaps.csv")])
-def test_a_long_table_of_heatmaps_says_how_many_rows_are_left_out(
-    seeds: int, said: str | None, tmp_path: Path
-) -> None:
+def test_a_long_table_of_heatmaps_says_how_many_rows_are_left_out(seeds: int, said: str | None, tmp_path: Path) -> None:
     made = experiment(tmp_path, effects=False, models=("se",), seeds=seeds, epochs=1, predictions=False)
     (found,) = read_results(read_state(made)).heatmaps
     shown = _heatmaps(found)

@@ -3,17 +3,16 @@ r"""The comparison as a LaTeX table, to be included with \input; it needs the pa
 from __future__ import annotations
 
 from tui_attn.compare.summary import ModelSummary, summarise
-from tui_attn.compare.wording import points
+from tui_attn.compare.wording import p_value, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.export.outfolder import OutFolder
 from tui_attn.system.text import safe_text
 
 FILE = "comparison.tex"
-_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
+_SPECIAL = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 def write_latex(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:
@@ -45,20 +44,11 @@ def latex_table(follower: Follower) -> str:
 
 def _row(entry: ModelSummary) -> list[str]:
     versus = entry.versus_base
-    accuracy = "--" if entry.accuracy is None else f"{100 * entry.accuracy:.2f}"
-    ends = None if entry.ci95 is None else f"[{100 * entry.ci95[0]:.2f}, {100 * entry.ci95[1]:.2f}]"
-    difference = (
-        ["--", "--", "--"]
-        if versus is None
-        else [
-            f"${points(versus.delta)}$",
-            "--" if versus.ci95 is None else f"[${100 * versus.ci95[0]:+.2f}$, ${100 * versus.ci95[1]:+.2f}$]",
-            "--" if versus.p_value is None else "$<$0.001" if versus.p_value < 0.001 else f"{versus.p_value:.3f}",
-        ]
-    )
-    return [
-        "".join(_SPECIAL.get(character, character) for character in safe_text(entry.model, one_line=True)),
-        accuracy,
-        ends or "--",
-        *difference,
-    ]
+    row = [safe_text(entry.model, one_line=True).translate(_SPECIAL)]
+    row.append("--" if entry.accuracy is None else f"{100 * entry.accuracy:.2f}")
+    row.append("--" if entry.ci95 is None else f"[{100 * entry.ci95[0]:.2f}, {100 * entry.ci95[1]:.2f}]")
+    if versus is None:
+        return [*row, "--", "--", "--"]
+    row.append(f"${points(versus.delta)}$")
+    row.append("--" if versus.ci95 is None else f"[${100 * versus.ci95[0]:+.2f}$, ${100 * versus.ci95[1]:+.2f}$]")
+    return [*row, "--" if versus.p_value is None else p_value(versus.p_value).replace("<", "$<$")]

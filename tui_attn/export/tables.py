@@ -13,7 +13,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
+from tui_attn.compare.effects import Effect
 from tui_attn.compare.heatmaps import HeatmapFacts
+from tui_attn.compare.interventions import Intervention
 from tui_attn.compare.predictions import class_names
 from tui_attn.compare.results import Results, read_results
 from tui_attn.compare.summary import ModelSummary, RunSummary, Versus, time_to_accuracy
@@ -281,30 +283,12 @@ def _median(values: NDArray[Any] | None) -> float | None:
 def _effects(results: Results, only: str | None) -> Iterator[Row]:
     for found in results.effects:
         for effect in found.effects if only is None else ():
-            over = "seeds" if len(found.runs) > 1 else "images"
-            yield [
-                found.model,
-                "mean",
-                effect.kind,
-                effect.layer,
-                effect.accuracy,
-                effect.delta,
-                *effect.ci95,
-                over,
-                effect.changed,
-                effect.loss,
-            ]
+            yield [found.model, "mean", *_effect(effect, "seeds" if len(found.runs) > 1 else "images")]
         for run in (run for run in found.runs if only in {None, run.run}):
             for item in run.interventions:
-                yield [
-                    found.model,
-                    run.run,
-                    item.kind,
-                    item.layer,
-                    item.accuracy,
-                    item.delta,
-                    *item.ci95,
-                    "images",
-                    item.changed,
-                    item.loss,
-                ]
+                yield [found.model, run.run, *_effect(item, "images")]
+
+
+def _effect(found: Effect | Intervention, over: str) -> Row:
+    where = (found.kind, found.layer, found.accuracy, found.delta)
+    return (*where, *found.ci95, over, found.changed, found.loss)

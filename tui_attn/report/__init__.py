@@ -13,7 +13,7 @@ from tui_attn.report.output import ReportError, write_files
 from tui_attn.system.csv_text import csv_blocks
 
 PAGE = "report.html"
-PICTURES, TABLES = "pictures", "tables"
+TABLES = "tables"
 
 NEEDS = "the report's pictures need matplotlib: pip install 'tui-attn[report]'"
 
@@ -37,7 +37,7 @@ def write_report(follower: Follower, folder: Path) -> Path:
     except ImportError:
         raise ReportError(NEEDS) from None
     from tui_attn.report.drawing import draw
-    from tui_attn.report.figures import look
+    from tui_attn.report.figures import look, picture_files
     from tui_attn.report.page import page
 
     results = read_results(follower)
@@ -49,9 +49,7 @@ def write_report(follower: Follower, folder: Path) -> Path:
         if missing:
             results = replace(results, remarks=(*results.remarks, NO_FONT.format(missing[:20])))
         drawn = draw(results)
-        for picture in drawn.all:
-            files[f"{PICTURES}/{picture.name}.png"] = picture.png
-            files[f"{PICTURES}/{picture.name}.svg"] = picture.svg
+        files |= picture_files(drawn.all)
         files[PAGE] = page(results, drawn, sorted(files)).encode("utf-8")
     write_files(folder, files, last=PAGE)
     return folder / PAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ from tui_attn.report.figures import (
     Picture,
     ink,
     marker,
+    name_rows,
     picture,
     plain,
+    without_frame,
 )
 from tui_attn.system.text import percent
 
@@ -83,11 +86,8 @@ def differences_picture(summary: Summary) -> Picture | None:
         axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
         for place, (model, versus) in enumerate(reversed(shown)):
             _draw_difference(axes, place, model, versus, summary)
-        axes.set_yticks(range(len(shown)), [model for model, _ in reversed(shown)])
+        name_rows(axes, [model for model, _ in reversed(shown)], labelsize=8)
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
         axes.set_title(f"difference from {BASE}, points")
 
     if any(versus.ci95 for _, versus in shown):
@@ -198,10 +198,7 @@ def class_picture(results: Sequence[ClassResults]) -> Picture | None:
         for model, mean in means.items():
             look: Any = {"linestyle": "none", "marker": marker(model), "color": ink(model), "zorder": 2}
             axes.plot(100 * mean[order], places, label=model, **look)
-        axes.set_yticks(places, [shortened(names[index]) for index in order])
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        name_rows(axes, [shortened(names[index]) for index in order])
         axes.set_title("accuracy of each class, %")
         figure.legend(loc="outside lower center", ncols=3)
 
@@ -244,8 +241,7 @@ def confusion_picture(result: ClassResults) -> Picture | None:
         axes.set_xticks(range(count), labels, rotation=90)
         axes.set_yticks(range(count), labels)
         axes.tick_params(length=0, labelcolor=INK)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
+        without_frame(axes)
         axes.set_title(f"{result.model}: class (rows) taken for (columns), %")
 
     row, column = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
@@ -258,15 +254,13 @@ def confusion_picture(result: ClassResults) -> Picture | None:
 
 def _write_shares(axes: Any, share: NDArray[np.float64]) -> None:
     size = 6.5 if len(share) <= 12 else 4.5 if len(share) <= 20 else 3.0
-    for (row, column), value in _cells(share):
+    import numpy as np
+
+    for (row, column), value in np.ndenumerate(share):
         if value >= 0.05:
             text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removeprefix("0")
             color = "#ffffff" if value > 30 else "#10243e"
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
-
-
-def _cells(share: NDArray[np.float64]) -> list[tuple[tuple[int, int], float]]:
-    return [((row, column), float(share[row, column])) for row in range(len(share)) for column in range(len(share))]
 
 
 def effects_picture(found: Effects) -> Picture:
@@ -285,21 +279,10 @@ def effects_picture(found: Effects) -> Picture:
             first = effect.kind == kinds[0]
             label = layer_words(effect.layer) if first and len(layers) > 1 else None
             axes.plot([100 * end for end in effect.ci95], [place] * 2, color=ink(found.model), alpha=alpha, zorder=2)
-            axes.plot(
-                [100 * effect.delta],
-                [place],
-                linestyle="none",
-                marker=marker,
-                color=ink(found.model),
-                alpha=alpha,
-                label=label,
-                zorder=3,
-            )
-        axes.set_yticks(range(len(kinds)), [_wrapped(kind_words(found.model, kind)) for kind in kinds])
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
+            look: Any = {"linestyle": "none", "color": ink(found.model), "zorder": 3}
+            axes.plot([100 * effect.delta], [place], marker=marker, alpha=alpha, label=label, **look)
+        name_rows(axes, [textwrap.fill(kind_words(found.model, kind), 20) for kind in kinds])
         axes.invert_yaxis()
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
         axes.set_title(f"{found.model}: change of accuracy, points")
         if len(layers) > 1:
             axes.legend(loc="best", ncols=len(layers), handletextpad=0.2, columnspacing=1)
@@ -309,12 +292,3 @@ def effects_picture(found: Effects) -> Picture:
     caption = f"What becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}."
     height = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers))
     return picture(f"interventions-{found.model}", dependence_sentence(found), caption, draw, height=height)
-
-
-def _wrapped(words: str, width: int = 20) -> str:
-    lines = [""]
-    for word in words.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)

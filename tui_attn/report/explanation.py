@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 
-from markupsafe import Markup
-
-from tui_attn import __version__
 from tui_attn.compare.explanation import Contrast, Explanation
 from tui_attn.compare.wording import UNKNOWN, interval_points, points
 from tui_attn.report.output import write_files
-from tui_attn.report.page import environment, model_colors
+from tui_attn.report.page import render
 from tui_attn.system.text import safe_text
 
 PAGE = "explain.html"
@@ -26,7 +22,7 @@ def contrast_rows(found: Explanation) -> list[list[str]]:
 def _rows(contrasts: Iterable[Contrast]) -> list[list[str]]:
     rows = [["contrast", "what differs", "points", "95 % interval", "seeds"]]
     return rows + [
-        [f"{each.first} - {each.second}", each.what, points(each.delta), _interval(each), str(each.pairs)]
+        [f"{each.first} - {each.second}", each.what, points(each.delta), interval_points(each.ci95), str(each.pairs)]
         for each in contrasts
     ]
 
@@ -43,24 +39,14 @@ def development_rows(found: Explanation) -> list[list[str]]:
 
 def write_explanation(found: Explanation, folder: Path) -> Path:
     """Write the page into `folder` and return its path. Raises `ReportError`."""
-    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
-    page = (
-        environment()
-        .get_template("explain.html.j2")
-        .render(
-            title=safe_text(found.experiments[0], one_line=True),
-            dataset=safe_text(found.config.dataset, one_line=True),
-            found=found,
-            contrasts=contrast_rows(found),
-            against_base=[[row[0], *row[2:]] for row in _rows(found.against_base)],
-            developments=development_rows(found),
-            style=Markup(style + model_colors()),  # noqa: S704  our own file
-            version=__version__,
-        )
+    page = render(
+        "explain.html.j2",
+        title=safe_text(found.experiments[0], one_line=True),
+        dataset=safe_text(found.config.dataset, one_line=True),
+        found=found,
+        contrasts=contrast_rows(found),
+        against_base=[[row[0], *row[2:]] for row in _rows(found.against_base)],
+        developments=development_rows(found),
     )
     write_files(folder, {PAGE: page.encode("utf-8")}, last=PAGE)
     return folder / PAGE
-
-
-def _interval(found: Contrast) -> str:
-    return UNKNOWN if found.ci95 is None else interval_points(found.ci95)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -225,6 +226,25 @@ def picture(
             with matplotlib.rc_context({"svg.fonttype": "none"}):
                 inline = _inline(_saved(figure, "svg", metadata=nothing, transparent=True), name, alt)
     return Picture(name, alt, caption, png, svg, inline)
+
+
+def picture_files(pictures: Iterable[Picture]) -> dict[str, bytes]:
+    """The files of pictures by their names in the folder of a report."""
+    return {f"pictures/{each.name}.{kind}": getattr(each, kind) for each in pictures for kind in ("png", "svg")}
+
+
+def name_rows(axes: Axes, labels: Sequence[str], *, labelsize: float = 7.5) -> None:
+    """Let the y axis name rows, with a grid along x only."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=labelsize)
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+
+
+def without_frame(axes: Axes) -> None:
+    """Leave out the grid and the spines, as a picture of a matrix does."""
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tui_attn.compare.heatmaps import Probes
 from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
-from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain
+from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain, without_frame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,16 +144,14 @@ def _show(axes: Axes, matrix: Matrix, classes: Sequence[str], *, cmap: str, low:
     axes.set_yticks(range(len(matrix)) if few else [], [shortened(name, 13) for name in classes] if few else [])
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=6.6, labelcolor=INK)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    without_frame(axes)
     return image
 
 
 def _bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    without_frame(axes)
 
 
 def _scale(figure: Figure, axes: Any, image: Any) -> None:

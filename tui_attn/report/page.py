@@ -49,41 +49,36 @@ _BADGES = {"better": "good", "worse": "bad"}
 
 def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
     """The whole page; `names` are the files beside it."""
-    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
-    runs = results.summary.runs
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            results=results,
-            drawn=drawn,
-            headline=headline(results.summary),
-            scope=_scope(results),
-            names=names,
-            style=Markup(style + model_colors()),  # noqa: S704  our own file
-            version=__version__,
-            facts=_facts(results),
-            looks=_looks(results),
-            drawn_subsets=results.manifest.subset_seed(0) is not None,
-            cards=[
-                _card(results, entry)
-                for entry in results.summary.models
-                if BASE in results.runs and entry.model != BASE
-            ],
-            model_rows=_model_rows(results),
-            footnotes=footnotes(results.summary),
-            calibration_rows=_calibration_rows(results),
-            attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
-            interventions=[_effects(found) for found in results.effects],
-            missing_effects=[_sentence(text) for text in results.effect_problems],
-            run_rows=run_rows(runs, results.summary.epochs),
-            digests=[
-                ["run", "SHA-256 of the weights"],
-                *([run.run, run.weights_sha256] for run in runs if run.weights_sha256),
-            ],
-            settings=[["setting", "value"], *_settings(results)],
-        )
+    runs, models = results.summary.runs, results.summary.models
+    digests = [[run.run, run.weights_sha256] for run in runs if run.weights_sha256]
+    return render(
+        "page.html.j2",
+        results=results,
+        drawn=drawn,
+        headline=headline(results.summary),
+        scope=_scope(results),
+        names=names,
+        facts=_facts(results),
+        looks=_looks(results),
+        drawn_subsets=results.manifest.subset_seed(0) is not None,
+        cards=[_card(results, entry) for entry in models if BASE in results.runs and entry.model != BASE],
+        model_rows=_model_rows(results),
+        footnotes=footnotes(results.summary),
+        calibration_rows=_calibration_rows(results),
+        attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
+        interventions=[_effects(found) for found in results.effects],
+        missing_effects=[_sentence(text) for text in results.effect_problems],
+        run_rows=run_rows(runs, results.summary.epochs),
+        digests=[["run", "SHA-256 of the weights"], *digests],
+        settings=[["setting", "value"], *_settings(results)],
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from one of the report's templates, with its style sheet and the version of this program."""
+    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
+    known = {"style": Markup(style + model_colors()), "version": __version__}  # noqa: S704  our own file
+    return environment().get_template(template).render(**known, **values)
 
 
 def model_colors() -> str:

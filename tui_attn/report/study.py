@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from tui_attn import __version__
 from tui_attn.compare.pairs import BASE
 from tui_attn.experiment.study import StudyDir
-from tui_attn.report.figures import FAINT, INK, Picture, ink, look, marker, picture
+from tui_attn.report.figures import FAINT, Picture, ink, look, marker, name_rows, picture, picture_files
 from tui_attn.report.output import write_files
-from tui_attn.report.page import environment, model_colors
+from tui_attn.report.page import render
 from tui_attn.study.analysis import CellResult, StudyResults, Versus, read_results
 from tui_attn.study.tables import (
     cell_rows,
@@ -40,27 +36,19 @@ def write_study(study: StudyDir, folder: Path) -> Path:
     found = read_results(study)
     with look(found.models):
         pictures = study_pictures(found)
-    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
-    page = (
-        environment()
-        .get_template("study.html.j2")
-        .render(
-            title=safe_text(found.name or found.study, one_line=True),
-            what=title(found),
-            slopes=slope_rows(found) if found.slopes else [],
-            finals=cell_rows(found.finals) if found.finals else [],
-            finals_title=final_title(found),
-            cells=cell_rows(found.cells, list(found.winners.items())),
-            cells_title=cells_title(found),
-            pictures=pictures,
-            remarks=remarks(found),
-            style=Markup(style + model_colors()),  # noqa: S704  our own file
-            version=__version__,
-        )
+    page = render(
+        "study.html.j2",
+        title=safe_text(found.name or found.study, one_line=True),
+        what=title(found),
+        slopes=slope_rows(found) if found.slopes else [],
+        finals=cell_rows(found.finals) if found.finals else [],
+        finals_title=final_title(found),
+        cells=cell_rows(found.cells, list(found.winners.items())),
+        cells_title=cells_title(found),
+        pictures=pictures,
+        remarks=remarks(found),
     )
-    contents = {f"pictures/{each.name}.svg": each.svg for each in pictures}
-    contents |= {f"pictures/{each.name}.png": each.png for each in pictures}
-    write_files(folder, contents | {PAGE: page.encode("utf-8")}, last=PAGE)
+    write_files(folder, picture_files(pictures) | {PAGE: page.encode("utf-8")}, last=PAGE)
     return folder / PAGE
 
 
@@ -119,10 +107,7 @@ def _forest(name: str, caption: str, rows: Sequence[tuple[str, str, Versus]]) ->
             if versus.ci95 is not None:
                 axes.plot([100 * end for end in versus.ci95], [place, place], color=ink(model), linewidth=1.8)
             axes.plot([100 * (versus.delta or 0)], [place], marker=marker(model), color=ink(model), markersize=6)
-        axes.set_yticks(range(len(rows)), [label for label, _, _ in reversed(rows)])
-        axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8)
-        axes.grid(axis="x")
-        axes.grid(visible=False, axis="y")
+        name_rows(axes, [label for label, _, _ in reversed(rows)], labelsize=8)
         axes.set_title("points")
 
     return picture(name, caption, caption, draw, height=0.9 + 0.3 * len(rows), width=6.0)
