@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests import clocks
 from tests import recorded_curves as curves
+from tests.clocks import Clock
 from tests.recorded_curves import CLASS_NAMES, IMAGES_PER_SECOND, MACS, PARAMETERS
 from tui_attn.experiment import reducer
 from tui_attn.experiment.config import ExperimentConfig
@@ -30,8 +32,7 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import write_manifest
 from tui_attn.system import liveness
 
-T0 = 1_700_000_000.0
-"""When every recorded experiment starts, unix seconds."""
+T0 = clocks.T0
 NEVER_OLD = 4e9
 """When every recorded worker showed its last sign of life, unix seconds: it gets on however slow the machine is."""
 
@@ -47,16 +48,6 @@ RUN_STATES = ("queued", "starting", "running", "resumed", "paused", "finished", 
 """What `states` may say of a run; `resumed` is running again after its worker died."""
 
 SCENES = ("empty", "running", "paused", "finished", "stopped", "skipped", "failed", "lost")
-
-
-@dataclass
-class Clock:
-    """A clock that stands still until it is moved; unix seconds."""
-
-    now: float = T0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.experiment.test_reducer import ABOUT, Fold
+from tests.experiment.reducing import ABOUT, Fold
 from tui_attn.experiment.durations import eta_seconds
 from tui_attn.experiment.reducer import ExperimentState, RunState, derive
 

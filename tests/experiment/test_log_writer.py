@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clocks import Clock
 from tests.processes import open_descriptors, run_python
-from tests.recorded import Clock
 from tui_attn.experiment import events
 from tui_attn.experiment.event_log import LogReader, LogWriter, append_shared
 

@@ -2,75 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
 
+from tests.experiment.reducing import ABOUT, Fold
 from tests.history.histories import T0
-from tui_attn.experiment.events import Event
-from tui_attn.experiment.reducer import ExperimentState, RunState, outcome
-
-ABOUT: dict[str, Any] = {
-    "model": "se",
-    "seed": 0,
-    "device": "cpu",
-    "precision": "fp32",
-    "threads": 2,
-    "epochs": 3,
-    "steps_per_epoch": 100,
-    "batch_size": 10,
-    "train_size": 1000,
-    "test_size": 100,
-    "parameters": 53_258,
-    "macs": 1,
-}
-
-
-class Fold:
-    """A state and short ways to feed it; time goes on by a second with every event."""
-
-    def __init__(self, *runs: str) -> None:
-        self.state = ExperimentState("x")
-        self.now = T0
-        self.own("experiment_started", experiment="x", devices=["cuda:0"], jobs=1, resumed=False)
-        for seed, run in enumerate(runs or ("se-s0",)):
-            self.own("run_queued", run=run, model="se", seed=seed)
-
-    @property
-    def run(self) -> RunState:
-        """The first run."""
-        return next(iter(self.state.runs.values()))
-
-    def own(self, type_: str, /, **payload: Any) -> None:
-        """An event of the experiment's log."""
-        self.now += 1
-        self.state.apply(Event(type_, 0, self.now, payload))
-
-    def of(self, type_: str, /, *, run_id: str = "se-s0", t: float | None = None, **payload: Any) -> None:
-        """An event of a run's log."""
-        self.now += 1
-        self.state.apply_run(run_id, Event(type_, 0, self.now if t is None else t, payload))
-
-    def hand_out(self, run: str = "se-s0", attempt: int = 1, worker: int = 7) -> None:
-        """Give the run to a worker."""
-        self.own("run_started", run=run, device="cuda:0", worker=worker, attempt=attempt)
-
-    def train(self, *steps: float, seconds: Any = 1.0, **columns: Any) -> None:
-        """A block of points."""
-        shown = {"loss": [1 / (step + 1) for step in steps], "accuracy": [0.5] * len(steps)} | columns
-        self.of("metrics", epoch=1, step=list(steps), train_seconds=seconds, **shown)
-
-    def epoch(self, epoch: int, step: int, **other: Any) -> None:
-        """An evaluated epoch."""
-        figures = {"train_loss": 0.5, "train_accuracy": 0.8, "test_loss": 0.4, "test_accuracy": 0.85}
-        counts = {"images": epoch * 1000, "train_seconds": epoch * 2.0, "peak_memory": 5}
-        self.of("epoch", epoch=epoch, step=step, **{**figures, **counts, **other})
-
-    def end(self, how: str, *, traceback: str | None = None, **extra: Any) -> None:
-        """The worker's last word, and the supervisor's."""
-        self.of("ended", state=how, reason=None, traceback=traceback, epoch=0, step=0, weights_sha256=None)
-        self.own("run_ended", run="se-s0", state=how, reason=None, **extra)
+from tui_attn.experiment.reducer import ExperimentState, outcome
 
 
 def test_a_run_from_the_queue_to_its_end() -> None:
@@ -254,50 +192,6 @@ def test_without_the_line_that_tells_of_a_resume_each_step_is_still_there_once()
     assert [result.test_accuracy for result in fold.run.epochs] == [0.85]
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        {"step": [], "loss": [], "accuracy": []},
-        {"step": [20], "loss": [1.0, 2.0], "accuracy": [0.5]},
-        {"step": [20, 20], "loss": [1.0, 2.0], "accuracy": [0.5, 0.5]},
-        {"step": [30, 20], "loss": [1.0, 2.0], "accuracy": [0.5, 0.5]},
-        {"step": ["Infinity"], "loss": [1.0], "accuracy": [0.5]},
-        {"step": ["NaN"], "loss": [1.0], "accuracy": [0.5]},
-        {"step": ["20"], "loss": [1.0], "accuracy": [0.5]},
-        {"step": [None], "loss": [1.0], "accuracy": [0.5]},
-        {"step": [10**400], "loss": [1.0], "accuracy": [0.5]},
-        {"step": [20], "loss": [[1.0]], "accuracy": [0.5]},
-        {"step": [20], "loss": [{}], "accuracy": [0.5]},
-    ],
-)
-def test_a_block_of_points_that_makes_no_sense_is_passed_over(block: dict[str, Any]) -> None:
-    fold = Fold()
-    fold.train(10)
-    fold.of("metrics", epoch=1, train_seconds=2.0, **block)
-    assert list(fold.run.steps) == [10]
-    assert len(fold.run.losses) == len(fold.run.accuracies) == len(fold.run.times) == 1
-
-
-@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-Infinity", -5, 0.5])
-def test_time_that_does_not_go_on_stands_still(seconds: Any) -> None:
-    fold = Fold()
-    fold.train(10, seconds=1.0)
-    fold.train(20, 30, seconds=seconds)
-    assert list(fold.run.steps) == [10, 20, 30]
-    assert list(fold.run.times) == [1.0, 1.0, 1.0]
-
-
-def test_losses_that_are_no_numbers_are_shown_as_they_are() -> None:
-    fold = Fold()
-    fold.train(10, loss=["NaN"], accuracy=[0.1])
-    fold.train(20, loss=["Infinity"], accuracy=[0.1])
-    fold.epoch(1, 20, train_loss="NaN", test_loss="Infinity")
-    assert math.isnan(fold.run.losses[0])
-    assert fold.run.losses[1] == math.inf
-    assert math.isnan(fold.run.epochs[0].train_loss)
-    assert fold.run.epochs[0].test_loss == math.inf
-
-
 @pytest.mark.parametrize("told", ["by both", "by the worker", "by the supervisor"])
 @pytest.mark.parametrize("first", ["worker", "supervisor"])
 def test_the_traceback_of_a_failure_is_kept_whoever_told_it_and_whoever_is_read_first(told: str, first: str) -> None:
@@ -338,29 +232,6 @@ def test_a_failure_told_by_the_runs_log_before_the_experiments_own_told_the_star
     assert fold.run.traceback == "Traceback: early"
 
 
-@pytest.mark.parametrize("type_", ["run_started", "run_restarted", "run_ended", "run_paused", "run_unpaused"])
-def test_events_of_an_unknown_run_are_passed_over(type_: str) -> None:
-    fold = Fold()
-    fold.own(type_, run="nobody", device="cpu", worker=1, attempt=1, reason="x", state="failed")
-    fold.of("started", run_id="nobody", **ABOUT)
-    assert list(fold.state.runs) == ["se-s0"]
-    assert fold.state.counts() == {"queued": 1}
-
-
-@pytest.mark.parametrize("run", ["", "..", "../../x", "/etc/passwd", "a/b", "A", "-x", "x" * 65, "a\x1b[2J", "nul\x00"])
-def test_a_run_whose_name_can_be_no_id_is_passed_over(run: str) -> None:
-    fold = Fold()
-    fold.own("run_queued", run=run, model="se", seed=0)
-    assert list(fold.state.runs) == ["se-s0"]
-
-
-@pytest.mark.parametrize("file", ["../weights", "/etc/passwd", "", "..", "a/b.npz", "x\x00"])
-def test_a_probe_in_a_file_elsewhere_is_passed_over(file: str) -> None:
-    fold = Fold()
-    fold.of("probe", epoch=1, file=file, gates={})
-    assert fold.run.probes == []
-
-
 def test_a_probe_of_an_epoch_that_is_probed_again_takes_its_place() -> None:
     fold = Fold()
     fold.of("probe", epoch=1, file="a.npz", gates={"se1": [0.5]})
@@ -369,13 +240,6 @@ def test_a_probe_of_an_epoch_that_is_probed_again_takes_its_place() -> None:
     fold.of("probe", epoch=2, file="d.npz", gates={"se1": "nonsense"})
     assert fold.run.probes == [(1, "c.npz")]
     assert fold.run.gates == {"se1": [0.7]}
-
-
-def test_states_that_no_run_or_experiment_ends_in_are_passed_over() -> None:
-    fold = Fold()
-    fold.own("run_ended", run="se-s0", state="running", reason=None)
-    fold.own("experiment_finished", experiment="x", state="paused")
-    assert (fold.run.state, fold.state.state) == ("queued", "running")
 
 
 def test_what_happened_is_told_in_words() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorded import Clock, record
+from tests.clocks import Clock
+from tests.recorded import record
 from tests.waiting import eventually
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
