@@ -1,4 +1,4 @@
-"""Attention that is the same for every image folds into the weights of a network without attention."""
+"""Folds attention that is the same for every image into the weights of a network without attention."""
 
 from collections.abc import Mapping
 

@@ -17,7 +17,7 @@ class ChannelGate(nn.Module):
     """
 
     RANGE: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    """Between which the gates lie."""
+    """Lower and upper bound of the gates."""
 
     def excite(self, averages: Tensor) -> Tensor:
         """The gates (B, C) of feature maps with these averages (B, C)."""

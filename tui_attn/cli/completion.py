@@ -14,15 +14,15 @@ from tui_attn.cli.context import file_settings, given
 from tui_attn.experiment.options import Option, Switch
 
 Found = list[tuple[str, str]]
-"""Words, each with what some shells show beside it."""
+"""Completions, each with a description that some shells show."""
 
 VARIABLE = "_TUI_ATTN_COMPLETE"
-"""What a shell sets when it asks."""
+"""The environment variable by which a shell asks for completions."""
 _PLAIN = re.compile(r"[\w.,:+-]+", re.ASCII)
-"""Words that mean themselves in every shell."""
+"""Words that no shell interprets."""
 _NOT_PLAIN = re.compile(r"[^\w .,:+-]", re.ASCII)
 _MOST = 200
-"""Experiments that are offered, the newest."""
+"""At most so many experiments are offered, the newest ones."""
 
 
 def make_safe() -> None:
@@ -34,9 +34,9 @@ def make_safe() -> None:
 
 
 def _safe(found: Iterable[tuple[str, str]]) -> Found:
-    """`found` as shells may have it.
+    """Drop words, and characters of descriptions, that a shell would interpret.
 
-    The function that typer installs in zsh evaluates what it is given, and experiments' names may come from anywhere.
+    The function that typer installs in zsh evaluates its input, and experiments' names may come from anywhere.
     """
     return [(word, " ".join(_NOT_PLAIN.sub(" ", about).split())) for word, about in found if _PLAIN.fullmatch(word)]
 
@@ -123,7 +123,7 @@ def complete(option: Option) -> Callable[[Any, list[str], str], Found] | None:
 
 
 def _devices() -> tuple[str, ...]:
-    """With the GPUs whose device files are here: to ask the driver would take too long."""
+    """Devices of this machine, with GPUs by their device files: asking the driver would take too long."""
     try:
         gpus = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
     except OSError:

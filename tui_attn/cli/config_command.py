@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSetting:
-    """The value that a setting has, and where it comes from."""
+    """The value of a setting, and its source."""
 
     name: str
     value: Any
@@ -106,7 +106,7 @@ def _write(file: Path) -> None:
 
 
 def template() -> str:
-    """A configuration file with every setting in it, each with what it means, and none of them in force."""
+    """A configuration file with every setting as a comment, and what it means."""
     from tui_attn.supervision.notify_settings import KEYS
     from tui_attn.ui.keys import ALL_KEYS
 

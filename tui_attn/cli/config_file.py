@@ -34,7 +34,7 @@ _LARGEST = 1 << 20
 
 @dataclass(slots=True)
 class FileSettings:
-    """The contents of a configuration file: right settings are kept whatever is wrong with others."""
+    """The contents of a configuration file: valid settings are kept, whatever is wrong with others."""
 
     path: Path | None = None
     """None: no file was found."""
@@ -81,7 +81,7 @@ def load(named: Path | None) -> FileSettings:
 
 
 def read(path: Path, *, who: str = "--config", any_kind: bool = True) -> FileSettings:
-    """What the TOML file at `path` says; `who` begins each problem. `any_kind`: whether it may be a pipe, say."""
+    """Read the TOML file at `path`; each problem begins with `who`. `any_kind`: it need not be a regular file."""
     found = FileSettings(path)
     subject = f"{who} {safe_text(path, one_line=True)}"
     try:
@@ -210,7 +210,7 @@ def _take_study(found: FileSettings, subject: str, kind: str, table: Any) -> Non
 
 
 def _lines(text: str) -> dict[str, int]:
-    """The lines of the settings, found by eye: the first `name =` of each, under its table."""
+    """The line of each setting: the first `name =` under its table, since tomllib reports no lines."""
     found: dict[str, int] = {}
     prefix = ""
     for number, line in enumerate(text.splitlines(), start=1):

@@ -28,7 +28,7 @@ _INSTEAD = {
 
 
 def file_settings(context: typer.Context) -> FileSettings:
-    """What the configuration file of this call says; read at its first use."""
+    """The settings in the configuration file of this call, read on first use."""
     found: FileSettings | None = context.meta.get(_FILE)
     if found is None:
         from tui_attn.cli import config_file  # costs start-up time where nothing asks for it

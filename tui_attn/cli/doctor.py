@@ -1,4 +1,4 @@
-"""`tui-attn doctor`: is this machine fit for training, and what to do where it isn't."""
+"""`tui-attn doctor`: checks whether this machine is ready for training, and says what to do if not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLENTY = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     verdict: str
@@ -43,7 +43,7 @@ class Finding:
 def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_json: bool) -> int:
     """Print what was found here and on the hosts of an engine; 1 when something keeps training from working, else 0.
 
-    With `device` the lab's models are trained a little there. Raises `ConfigError` for one that isn't here.
+    With `device`, the lab's models are also trained there for some seconds. Raises `ConfigError` for a missing device.
     """
     chosen = () if device is None else choosing.choose(device, devices.probe(), mix=True)
     trials = [found for name in chosen for found in trained(name)]
@@ -60,7 +60,7 @@ def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_js
 
 
 def examine(runs_dir: Path) -> Iterator[Finding]:
-    """Look at everything that training and showing it depend on."""
+    """Check everything that training and the dashboard depend on."""
     yield Finding("program", "ok", f"tui-attn {__version__}, Python {platform.python_version()}, {platform.system()}")
     machine = devices.probe()
     yield torch_finding(machine, gpu_hardware=_gpu_hardware())
@@ -74,7 +74,7 @@ def examine(runs_dir: Path) -> Iterator[Finding]:
 
 
 def examine_engine(spec: EngineSpec, runs_dir: Path) -> Iterator[Finding]:
-    """Whether an engine takes work, and whether its hosts see what they need."""
+    """Check that an engine accepts work, and that its hosts see what they need."""
     if spec.here:
         return
     try:
@@ -165,7 +165,7 @@ def _device(machine: devices.Machine) -> Finding:
 
 
 def _gpus(machine: devices.Machine) -> Iterator[Finding]:
-    """Name, driver, capability and memory of each GPU, and why torch can't use it."""
+    """Name, driver, capability and memory of each GPU, and why torch can't use it, if so."""
     for index, gpu in enumerate(machine.details):
         facts = [f"cuda:{index}: {gpu.name}"]
         facts += [f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"] if gpu.capability else []

@@ -121,15 +121,15 @@ def _lacking(sources: list[ExperimentDir], config: ExperimentConfig, seeds: int)
 
 
 def _time(plan: ExperimentConfig, folder: ExperimentDir, runs_dir: Path) -> str:
-    """How long that takes on the devices of `folder`: of models that weren't trained yet, as base or as their kin."""
+    """The estimated time on the devices of `folder`; a model without past runs counts as a similar one."""
     from tui_attn.launch import estimate
 
     past = estimate.paces(runs_dir, platform.node())
     devices = folder.manifest_data().devices
-    kin = {"half": "base", "static": "base", "se2x": "se"}
+    similar = {"half": "base", "static": "base", "se2x": "se"}
     known = {pace.model for pace in past}
     stand_ins = tuple(
-        model if model in known else kin.get(model, "self-attention" if "self" in model else model)
+        model if model in known else similar.get(model, "self-attention" if "self" in model else model)
         for model in plan.models
     )
     counts = {model: stand_ins.count(model) for model in stand_ins}

@@ -73,9 +73,9 @@ def parameters(options: Iterable[Option]) -> list[TyperOption]:
 
 
 def _settle(each: Option) -> Any:
-    """What makes a command line's text the value of an option, or looks elsewhere for it.
+    """The callback that parses an option's text, or takes its value from the next source.
 
-    A list may also be given item by item, by naming its option several times.
+    A list option may also be given several times, with one item each.
     """
     return lambda context, _parameter, value: resolve(
         context, each, ",".join(value) if isinstance(value, tuple) else value

@@ -29,7 +29,7 @@ def print_line(line: str) -> None:
 
 
 def give_up_stdout() -> None:
-    """Send what is still buffered nowhere, so that the interpreter's last flush doesn't fail."""
+    """Redirect stdout to the null device, so that the interpreter's final flush doesn't fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tui_attn.study.runner import Permit
 
 SEEDS = 5
-"""Seeds of a study that names none: with one there are no intervals."""
+"""Seeds of a study by default; with one seed there are no intervals."""
 _VALUES = "tui_attn.settings"
 EXIT_CODES = {"finished": 0, "running": 0}
 
@@ -109,7 +109,7 @@ def curve(
 
 
 def _configuration(context: typer.Context) -> ExperimentConfig:
-    """What all experiments of the study share. Raises `ConfigError`."""
+    """The configuration that all experiments of the study share. Raises `ConfigError`."""
     file_settings(context).check()
     values = dict(context.meta[_VALUES])
     if not given(context, "seeds") and "seeds" not in file_settings(context).values:
@@ -170,7 +170,7 @@ def run_study(context: typer.Context, study: StudyDir, *, greeting: str, trust_c
 
 
 def resume_study(context: typer.Context, study: StudyDir, permit: Permit) -> int:
-    """Continue a study that nobody trains; of a finished one, print what it found."""
+    """Continue a study that is not running; print the results of a finished one."""
     from tui_attn.study import runner
     from tui_attn.study.analysis import read_results
 
@@ -183,7 +183,7 @@ def resume_study(context: typer.Context, study: StudyDir, permit: Permit) -> int
 
 
 def show_study(context: typer.Context, study: StudyDir) -> int:
-    """Show the experiments of a study as a history; each can be opened. Afterwards, what was found so far."""
+    """Show the experiments of a study as a history, from which each can be opened; then print the results so far."""
     from tui_attn.study.analysis import read_results
     from tui_attn.ui import run_dashboard
 
@@ -204,9 +204,9 @@ def watch_study(
     silent: bool = False,
     timeout: float | None = None,
 ) -> int:
-    """A line for each cell that ends, and at the end the table; returns the exit code.
+    """Print a line for each cell that ends, and at the end the table; return the exit code.
 
-    `own`: SIGINT and SIGTERM stop the study; else they leave it running.
+    `own`: SIGINT and SIGTERM stop the study; otherwise they only end the display.
     """
     from tui_attn.cli.lines import TIMED_OUT, exit_code
     from tui_attn.study import runner

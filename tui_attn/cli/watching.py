@@ -66,7 +66,7 @@ def full_screen() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """The options of a command that say how it shows what trains; those that it lacks are off."""
+    """The options that say how a command shows the training; an option that the command lacks is off."""
 
     no_ui: bool
     as_json: bool
@@ -84,13 +84,13 @@ class Showing:
 
 
 class Interruptible(Signals):
-    """Ends a start that is under way on SIGINT and SIGTERM; before `start` both do what they do by default."""
+    """Aborts a start on SIGINT and SIGTERM; until `start` is called, the default handlers apply."""
 
     meanwhile: Callable[[], object] | None = None
-    """What to do in place of the first pause."""
+    """Called once, instead of the first pause."""
 
     def pause(self, seconds: float) -> None:
-        """Wait for `seconds`. Raises `KeyboardInterrupt` or `SystemExit` where a signal came."""
+        """Wait for `seconds`. Raises `KeyboardInterrupt` or `SystemExit` after a signal."""
         if self.meanwhile is not None:
             todo, self.meanwhile = self.meanwhile, None
             todo()
@@ -304,7 +304,7 @@ def extend(
 
 
 def _continue(context: typer.Context, signals: Interruptible, begin: Callable[..., Begun]) -> Begun:
-    """Call `begin`, which resumes or extends an experiment, with what both commands are told on the command line."""
+    """Call `begin`, which resumes or extends an experiment, with the options that both commands share."""
     from tui_attn.launch.choosing import Elsewhere
 
     said = context.params

@@ -30,7 +30,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is said of one finished run."""
+    """The model card of one finished run."""
 
     follower: Follower
     summary: Summary
@@ -42,7 +42,7 @@ class Card:
         return self.summary.get(self.run.model)
 
     def config(self) -> dict[str, Any]:
-        """What config.json holds: first what the network is made with, then how it came about."""
+        """The content of config.json: first the arguments of the network, then how it was trained."""
         config, manifest, last = self.follower.manifest.config, self.follower.manifest, self.run.epochs[-1]
         return {
             "architecture": self.entry.class_name,
@@ -166,7 +166,7 @@ def _template() -> Template:
 
 
 def plain(text: object) -> str:
-    """`text` safe to show and without anything that Markdown or HTML would take for its own."""
+    """`text` safe to show, with everything escaped that Markdown or HTML would interpret."""
     return _MARKDOWN.sub(r"\\\1", safe_text(text, one_line=True))
 
 

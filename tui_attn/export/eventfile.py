@@ -1,8 +1,8 @@
 """An event file that grows with its run's log, and is never written twice.
 
-What belongs into the file follows from the log alone, so the file itself tells how far it got: when it is taken up
-again, what is there is compared with what should be, and the rest is appended. A record that a full disk or a killed
-process cut in half is completed that way too.
+The content of the file is determined by the log alone, so an existing file tells how far it got: what it holds is
+compared with what it should hold, and the rest is appended. That also completes a record that a full disk or a killed
+process cut in half.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ NAME = "events.out.tfevents.tui-attn"
 
 
 class EventFile:
-    """Appends to the file at `path`, with mode 0600. Raises `OSError`; what could not be written comes later."""
+    """Appends to the file at `path`, with mode 0600. After an `OSError`, the next `flush` writes what is missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size: int | None = None
-        """Of the file as it was left; None before it was looked at."""
+        """Of the file after the last write; None before the first."""
         self._pending = bytearray()
 
     @property
     def behind(self) -> bool:
-        """Whether something waits to be written."""
+        """Whether there is data to write."""
         return bool(self._pending)
 
     def add(self, data: bytes) -> None:
-        """Let `data` be written next. Before the first `flush` that has to be all that belongs into the file."""
+        """Add `data` to what the next `flush` writes; before the first one, from the start of the log."""
         self._pending += data
 
     def flush(self) -> bool:
-        """Write what waits; False, with nothing written, when the file isn't as it was left: then begin anew."""
+        """Write pending data. False, with nothing written, if the file has changed since the last write: start over."""
         if self._size is None:
             self._take_up()
         elif self._size != _size(self._path):
@@ -46,7 +46,7 @@ class EventFile:
         return True
 
     def _take_up(self) -> None:
-        """Find out what is missing of a file that may be there; one that holds anything else is replaced."""
+        """Skip what an existing file holds already; replace a file with other content."""
         there = _content(self._path)
         if self._pending.startswith(there):
             self._size = len(there)
@@ -75,7 +75,7 @@ def _size(path: Path) -> int:
 
 
 def _content(path: Path) -> bytes:
-    """What is in the file, nothing where there is none. Raises `OSError`, also for a link and for what is no file."""
+    """The content of the file; empty if it is missing. Raises `OSError`, also for anything but a regular file."""
     try:
         fd = open_to_read(path)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The process that keeps event files up to date while an experiment trains: `python -m tui_attn.export.live FOLDER ID`.
 
-Its supervisor starts it and holds its stdin: when that ends, it writes what is left and exits. It only reads the logs,
-so whatever happens to it, the training doesn't notice; another one goes on where it was.
+Its supervisor starts it and holds its stdin: when that is closed, it writes what is left and exits. It only reads the
+logs, so it never affects training; if it dies, another one continues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tui_attn.system.liveness import Lock
 INTERVAL = 1.0
 """Seconds between two looks at the logs; TensorBoard itself looks every few seconds."""
 NICE = 10
-"""How far it stands back behind others on the CPU; workers, which train, stand back by 5."""
+"""Its nice value: workers have 5."""
 
 
 def main(arguments: list[str]) -> int:

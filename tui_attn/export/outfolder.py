@@ -29,7 +29,7 @@ class LinkError(OSError):
 
 
 class OpenFolders:
-    """A folder and those in it, each held open from its first use on, so that no link put there later is followed."""
+    """A folder and its subfolders, each held open from its first use, so that no link put there later is followed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -64,7 +64,7 @@ class OpenFolders:
         return safe_text(text, one_line=True)
 
     def close(self) -> None:
-        """Let go of them."""
+        """Close them."""
         for folder in self._open.values():
             folder.close()
         self._open.clear()

@@ -1,7 +1,7 @@
-"""From the events of a run's log to the records of its event file.
+"""Converts the events of a run's log to the records of its TensorBoard event file.
 
-Everything is over training steps, so that a resume drops the same points everywhere. What is written for an event
-depends on the log up to that event alone: the same log gives the same bytes, whenever and however often it is read.
+All values are over training steps, so that a resume drops the same points everywhere. The records of an event depend
+only on the log up to that event: the same log always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 class RunStream:
-    """The records of one run. Feed it with the events of the run's log, in order."""
+    """The records of one run, from the events of its log in order."""
 
     def __init__(self, folder: RunDir, run: RunState, experiment: str, config: ExperimentConfig) -> None:
         self._folder, self._experiment, self._config = folder, experiment, config
-        self._fold = ExperimentState(experiment)
-        self._run = self._fold.runs[run.id] = RunState(run.id, run.model, run.seed)
+        self._state = ExperimentState(experiment)
+        self._run = self._state.runs[run.id] = RunState(run.id, run.model, run.seed)
         self._begun = False
 
     def feed(self, event: Event) -> bytes:
-        """The records that follow from `event`, often none."""
+        """The records of `event`; often none."""
         run, points, epochs = self._run, len(self._run.steps), len(self._run.epochs)
         probes = list(run.probes)
-        if not self._fold.apply_run(run.id, event):
+        if not self._state.apply_run(run.id, event):
             return b""
         if event.type == "started":
             return self._started(event)
@@ -49,7 +49,7 @@ class RunStream:
         return b""
 
     def _started(self, event: Event) -> bytes:
-        """The head of the file; of a later start only the records of `resumed` tell."""
+        """The head of the file; later starts only add the record of their `resumed` event."""
         if self._begun:
             return b""
         self._begun = True

@@ -1,1 +1,1 @@
-"""The history: every experiment of a folder in a line, and what people do with experiments."""
+"""The list of experiments, and their names, notes, pins and trash."""

@@ -40,7 +40,7 @@ Stamp = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One experiment. Its texts are safe to show."""
+    """One experiment in the list. Its texts are safe to show."""
 
     id: str
     state: str
@@ -233,7 +233,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
 
 
 def facts(manifest: Manifest) -> str:
-    """The settings that matter, in a few words."""
+    """The settings that matter, in one short line."""
     config = manifest.config
     words = [f"batch {config.batch_size}", f"lr {config.lr:g}"]
     words += [f"augment {','.join(config.augment)}"] if config.augment else []

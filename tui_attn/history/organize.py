@@ -29,7 +29,7 @@ from tui_attn.system.text import command_line, has_control_characters, safe_text
 MOST_NOTE = 1000
 """Characters of a note."""
 _ALLOWED = "you can read it, not change it"
-"""What other users may do with an experiment."""
+"""What the error says to users who don't own the experiment."""
 _AGAIN = "~"
 """Separates the id from a number where several experiments of one id were deleted."""
 
