@@ -45,7 +45,6 @@ def test_an_experiment_from_start_to_end() -> None:
 
     fold.own("experiment_started", experiment="x", devices=["cpu"], jobs=1, resumed=True)
     assert (fold.state.state, fold.state.started_at, fold.state.ended_at) == ("running", T0 + 1, None)
-    assert fold.state.resumed_at == fold.now
     assert [text for _, _, text in fold.state.log][-1] == "resumed"
 
 

@@ -17,8 +17,13 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
-from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_entry, to_json
+from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_history, to_json
 from tui_attn.history.tail_summary import summarise_tail
+
+
+def read_entry(folder: ExperimentDir) -> Entry:
+    """The line of one experiment."""
+    return next(entry for entry in read_history(folder.path.parent) if entry.id == folder.id)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,6 @@ def listed(runs_dir: Path) -> dict[str, Entry]:
 def test_it_says_of_every_scene_what_reading_everything_says(tmp_path: Path, scene: str) -> None:
     folder = recorded.scene(tmp_path / "runs", scene, config=ExperimentConfig(epochs=5, seeds=2))
     follower, entry = read_state(folder), read_entry(folder)
-    assert entry is not None
     assert entry.state == follower.situation().experiment
     assert entry.finished == follower.state.counts().get("finished", 0)
     assert entry.runs == 6
@@ -69,7 +73,6 @@ def test_damaged_ends_of_logs_hide_no_experiment(tmp_path: Path) -> None:
     folder.run("base-s0").events.unlink()
     folder.run("self-attention-s0").events.write_bytes(b"\x00" * 4096)
     entry = read_entry(folder)
-    assert entry is not None
     assert (entry.state, entry.finished, entry.best) == ("finished", 3, None)
 
 
@@ -144,7 +147,8 @@ def test_notes_and_pins_are_never_taken_from_the_cache(tmp_path: Path) -> None:
     history = open_history(tmp_path / "runs")
     list(history.look())
     keep(history)
-    organize.write_annotations(folder, organize.Annotations("new", True))
+    organize.note(folder, "new")
+    organize.pin(folder, True)
     (entry,) = open_history(tmp_path / "runs").look()
     assert (entry.note, entry.pinned) == ("new", True)
 
@@ -233,7 +237,6 @@ def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
 def test_an_entry_survives_json(tmp_path: Path) -> None:
     folder = recorded.scene(tmp_path, "finished", config=ExperimentConfig(epochs=5, seeds=2, name="é 中"))
     entry = read_entry(folder)
-    assert entry is not None
     assert from_json(json.loads(json.dumps(to_json(entry)))) == entry
     for key, value in (("state", 3), ("seeds", "two"), ("created", "now"), ("models", "base"), ("best", 1)):
         with pytest.raises((TypeError, ValueError, KeyError)):
@@ -267,7 +270,7 @@ def test_the_verdict_of_the_list_is_that_of_the_newest_look(tmp_path: Path, plan
         log.close()
     entry = read_entry(folder)
     versus = [found.versus_base for found in summarise(read_state(folder)).models if found.versus_base]
-    assert entry is not None and entry.best is not None
+    assert entry.best is not None
     best = next(found for found in versus if found.delta == pytest.approx(entry.best.delta))
     assert (entry.best.verdict, entry.best.seeds) == (best.verdict, best.pairs)
     assert best.pairs == (3 if planned else 4)

@@ -23,7 +23,8 @@ def test_note_and_pin_are_kept_and_everything_else_stays(tmp_path: Path) -> None
     folder = recorded.scene(tmp_path, "finished")
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     assert organize.read_annotations(folder) == Annotations()
-    organize.write_annotations(folder, Annotations("the one with flips: é 中", True))
+    organize.note(folder, "the one with flips: é 中")
+    organize.pin(folder, True)
     assert organize.read_annotations(folder) == Annotations("the one with flips: é 中", True)
     assert {path: path.read_bytes() for path in before} == before
     assert organize.annotations_path(folder).stat().st_mode & 0o777 == 0o600
@@ -49,7 +50,7 @@ def test_a_note_from_elsewhere_is_made_safe(tmp_path: Path) -> None:
 def test_a_note_that_cannot_be_shown_is_refused(tmp_path: Path, note: str) -> None:
     folder = recorded.scene(tmp_path, "finished")
     with pytest.raises(RunsError, match="the note"):
-        organize.write_annotations(folder, Annotations(note))
+        organize.note(folder, note)
     assert not organize.annotations_path(folder).exists()
 
 
@@ -59,7 +60,7 @@ def test_a_link_in_the_place_of_the_remarks_is_not_followed(tmp_path: Path) -> N
     elsewhere.write_text('{"note": "secret"}')
     organize.annotations_path(folder).symlink_to(elsewhere)
     assert organize.read_annotations(folder) == Annotations()
-    organize.write_annotations(folder, Annotations("mine"))
+    organize.note(folder, "mine")
     assert elsewhere.read_text() == '{"note": "secret"}'
     assert organize.read_annotations(folder).note == "mine"
 
@@ -100,7 +101,7 @@ def test_what_is_thrown_away_comes_back_whole(tmp_path: Path) -> None:
 def test_two_of_one_id_are_both_kept_in_the_trash(tmp_path: Path) -> None:
     for note in ("first", "second"):
         folder = recorded.scene(tmp_path, "finished")
-        organize.write_annotations(folder, Annotations(note))
+        organize.note(folder, note)
         organize.trash(folder)
     items = organize.trashed(tmp_path)
     assert [item.id for item in items] == [folder.id] * 2
@@ -129,7 +130,7 @@ def test_what_belongs_to_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RunsError, match="belongs to another user"):
         organize.rename(folder, "mine")
     with pytest.raises(RunsError, match="belongs to another user"):
-        organize.write_annotations(folder, Annotations("mine"))
+        organize.note(folder, "mine")
     assert folder.manifest_data().config.name is None
 
 

@@ -50,7 +50,8 @@ def fill() -> ExperimentDir:
     """Experiments in many states; the one that runs is returned."""
     five = {"base": [0.91, 0.911, 0.909], "se": [0.915, 0.9165, 0.9142]}
     lab = make("20231113-101500-fashion-mnist", 1, seeds=3, name="the lab", accuracies=five)
-    organize.write_annotations(lab, organize.Annotations("use these for the report", True))
+    organize.note(lab, "use these for the report")
+    organize.pin(lab, True)
     make("20231112-101500-fashion-mnist", 2, seed=3, accuracies={"base": [0.91], "se": [0.9123]})
     make("20231111-101500-cifar10", 3, dataset="cifar10", states="stopped", lr=0.01)
     make("20231110-101500-kmnist", 4, dataset="kmnist", states={"se-s0": "failed"})

@@ -40,7 +40,6 @@ class ExperimentState:
     """By id, in the order in which they were queued."""
     devices: list[str] = field(default_factory=list)
     started_at: float | None = None
-    resumed_at: float | None = None
     """When a supervisor last took charge, unix seconds."""
     ended_at: float | None = None
     seconds: float = 0.0
@@ -146,7 +145,6 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
     state.devices = [str(device) for device in event["devices"]]
     state.started_at = state.started_at if state.started_at is not None else event.t
     state.unmeasured += 1
-    state.resumed_at = event.t
     state.ended_at = None
     state.log.append((event.t, None, "resumed" if event["resumed"] else "started"))
 

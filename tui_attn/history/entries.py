@@ -154,15 +154,6 @@ class History:
         return replace(entry, note=annotations.note, pinned=annotations.pinned)
 
 
-def read_entry(folder: ExperimentDir) -> Entry | None:
-    """`folder` in a line, without its annotations; None when it is no experiment."""
-    found = _read(folder)
-    if found is None:
-        return None
-    entry, pairing = found
-    return entry if pairing is None else replace(entry, best=pairing.result())
-
-
 def _read_study(study: StudyDir) -> Entry:
     """A study as one entry: its runs are those of all its experiments."""
     try:

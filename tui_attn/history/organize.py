@@ -10,9 +10,11 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from tui_attn.experiment.config import BY_FIELD
 from tui_attn.experiment.finding import find_experiment, is_ours, only_match
@@ -72,15 +74,10 @@ def read_annotations(folder: ExperimentDir) -> Annotations:
     )
 
 
-def write_annotations(folder: ExperimentDir, annotations: Annotations) -> None:
-    """Write `annotations`. Raises `RunsError`, also for a note that is too long or holds control characters."""
-    _change_annotations(folder, lambda _: annotations)
-
-
-def _change_annotations(folder: ExperimentDir, change: Callable[[Annotations], Annotations]) -> None:
+def _annotate(folder: ExperimentDir, **changes: Any) -> None:
     check_owner(folder, _ALLOWED)
     with _saying(folder, "write to"), exclusive(folder.path / "experiment.lock"):
-        annotations = change(read_annotations(folder))
+        annotations = replace(read_annotations(folder), **changes)
         check_note(annotations.note)
         text = json.dumps({"note": annotations.note, "pinned": annotations.pinned}, ensure_ascii=False)
         write_atomically(annotations_path(folder), text.encode("utf-8", "backslashreplace") + b"\n", sync=False)
@@ -88,12 +85,12 @@ def _change_annotations(folder: ExperimentDir, change: Callable[[Annotations], A
 
 def pin(folder: ExperimentDir, pinned: bool) -> None:
     """Pin an experiment to the top of the history, or unpin it. Raises `RunsError`."""
-    _change_annotations(folder, lambda known: replace(known, pinned=pinned))
+    _annotate(folder, pinned=pinned)
 
 
 def note(folder: ExperimentDir, text: str) -> None:
-    """Set the note on an experiment; an empty `text` removes it. Raises `RunsError`."""
-    _change_annotations(folder, lambda known: replace(known, note=text.strip()))
+    """Set the note on an experiment; an empty `text` removes it. Raises `RunsError`, also for an invalid note."""
+    _annotate(folder, note=text.strip())
 
 
 def check_note(note: str) -> None:
@@ -189,11 +186,7 @@ def find_trashed(runs_dir: Path, name: str | None) -> Trashed:
     for item in found:
         if name in {item.id, item.folder.id}:
             return item
-    return only_match(name, found, _name, where=where, lists="tui-attn trash")
-
-
-def _name(item: Trashed) -> str | None:
-    return item.name
+    return only_match(name, found, attrgetter("name"), where=where, lists="tui-attn trash")
 
 
 def _is_trashed(path: Path) -> bool:
