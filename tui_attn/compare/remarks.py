@@ -14,13 +14,11 @@ from tui_attn.compare.verdicts import MARGIN
 from tui_attn.compare.wording import interval_points, ordinal, points, points_words
 from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.model_info import has_gates, twin_of
+from tui_attn.experiment.model_info import has_gates, info_of, twin_of
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.experiment.study import is_study
 from tui_attn.system.text import command_line, percent, safe_text
 
-HALF_OPEN = ("se", "eca", "cbam", "srm")
-"""Models whose gates are near 0.5 at the start."""
 FEW_STEPS = 3000
 """Fewer steps than this are few: after 7,000, se was level with base on Fashion-MNIST; after 2,345, behind."""
 _MOST = 5
@@ -211,7 +209,9 @@ def _scale(experiment: Experiment, summary: Summary) -> Iterable[str]:
     for entry in summary.models:
         versus = entry.versus_base
         steps = max((run.step for run in experiment.state.runs.values() if run.model == entry.model), default=0)
-        if entry.model not in HALF_OPEN or versus is None or versus.verdict != "worse" or not 0 < steps < FEW_STEPS:
+        info = info_of(entry.model)
+        behind = versus is not None and versus.verdict == "worse" and 0 < steps < FEW_STEPS
+        if info is None or not info.half_open or not behind:
             continue
         half = summary.get("half").versus_base if "half" in summary.names else None
         cause = "the controls half and static (--controls) tell how much of its deficit that is"

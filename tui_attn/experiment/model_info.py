@@ -59,7 +59,9 @@ class ModelInfo:
     layers: tuple[str, ...] = ()
     """The names of the layers with attention, as probes and interventions use them."""
     gate_range: tuple[float, float] = (0.0, 1.0)
-    """Between which its gates lie."""
+    """Lower and upper bound of its gates."""
+    half_open: bool = False
+    """Whether its gates are near 0.5 in both layers at the start."""
     paper: str | None = None
     control: bool = False
     """Whether it is there to explain another model: compared with base by an interval, without a verdict."""
@@ -94,6 +96,7 @@ _ALL = (
         style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
         attention="channel gates",
         layers=("se1", "se2"),
+        half_open=True,
         blind_control="static",
         controls=("half", "static", "se2x", "base-wide-se"),
         paper="Hu et al. 2018, arXiv:1709.01507",
@@ -131,6 +134,7 @@ _ALL = (
         style=CurveStyle((49, 189, 232), (56, 6, 243), ANSI_CYAN, ANSI_RED, (ANSI_CYAN, ANSI_RED), "◢", "#", ">"),
         attention="channel gates",
         layers=("eca1", "eca2"),
+        half_open=True,
         paper="Wang et al. 2020, arXiv:1910.03151",
     ),
     ModelInfo(
@@ -209,6 +213,7 @@ _ALL = (
         parameters=51_128,
         attention="channel gates",
         layers=("cbam1", "cbam2"),
+        half_open=True,
         paper="Woo et al. 2018, arXiv:1807.06521",
     ),
     ModelInfo(
@@ -260,6 +265,7 @@ _ALL = (
         parameters=50_570,
         attention="channel gates",
         layers=("srm1", "srm2"),
+        half_open=True,
         paper="Lee et al. 2019, arXiv:1903.10829",
     ),
 )
@@ -367,7 +373,7 @@ def has_style(model: str) -> bool:
 
 
 def gate_range_of(layer: str) -> tuple[float, float]:
-    """Between which the gates of a layer of the built-in models lie; (0, 1) for any other layer."""
+    """The bounds of the gates of a layer of the built-in models; (0, 1) for any other layer."""
     return next((info.gate_range for info in _ALL if layer in info.layers), (0.0, 1.0))
 
 
