@@ -8,7 +8,7 @@ import sys
 import time
 
 from tui_attn.cli.output import CLOSED_PIPE, OutputError, give_up_stdout
-from tui_attn.cli.reporters import Reporter, SilentReporter, make_reporter
+from tui_attn.cli.reporters import Reporter, make_reporter
 from tui_attn.experiment import reducer
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -41,7 +41,7 @@ def watch(
     already. `silent`: show nothing but errors. Raises `RunsError`.
     """
     follower = Follower(folder)
-    reporter = SilentReporter() if silent else make_reporter(as_json)
+    reporter = Reporter() if silent else make_reporter(as_json)
     deadline = None if timeout is None else time.monotonic() + timeout
     with signals or Signals(EXIT_SIGNALS) as collected:
         try:

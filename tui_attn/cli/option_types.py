@@ -88,22 +88,15 @@ def _shared(name: str) -> Any:
 
 
 RunsDir = Annotated[Path, _shared("runs-dir")]
-Experiment = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="EXPERIMENT",
-        help="Its id, the start of it, its name, or a path. [the newest]",
-        autocompletion=experiments,
-    ),
-]
-Experiments = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="EXPERIMENT...",
-        help="Ids, starts of them, names, or paths. [the newest]",
-        autocompletion=experiments,
-    ),
-]
+
+
+def named(help: str, *, several: bool = False, offers: Any = experiments) -> Any:
+    """An argument that names an experiment or a study, or several."""
+    return typer.Argument(metavar="EXPERIMENT..." if several else "EXPERIMENT", help=help, autocompletion=offers)
+
+
+Experiment = Annotated[str | None, named("Its id, the start of it, its name, or a path. [the newest]")]
+Experiments = Annotated[list[str] | None, named("Ids, starts of them, names, or paths. [the newest]", several=True)]
 NoUi = Annotated[bool, _shared("no-ui")]
 Mouse = Annotated[bool | None, _shared("mouse")]
 Theme = Annotated[str | None, _shared("theme")]

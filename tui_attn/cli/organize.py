@@ -9,36 +9,20 @@ from typing import Annotated
 
 import typer
 
-from tui_attn.cli import completion
 from tui_attn.cli.app import TIDY, WATCH, command
+from tui_attn.cli.completion import in_the_trash
 from tui_attn.cli.context import ui_options
-from tui_attn.cli.option_types import RUNS, AsJson, Mouse, RunsDir, Theme
+from tui_attn.cli.option_types import RUNS, AsJson, Mouse, RunsDir, Theme, named
 from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import full_screen
 from tui_attn.system import console
 from tui_attn.system.text import command_line, safe_text
 
-Named = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="EXPERIMENT...", help="Ids, starts of them, names, or paths.", autocompletion=completion.experiments
-    ),
-]
-One = Annotated[
-    str,
-    typer.Argument(
-        metavar="EXPERIMENT",
-        help="Its id, the start of it, its name, or a path.",
-        autocompletion=completion.experiments,
-    ),
-]
+Named = Annotated[list[str], named("Ids, starts of them, names, or paths.", several=True)]
+One = Annotated[str, named("Its id, the start of it, its name, or a path.")]
 Trashed = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="EXPERIMENT...",
-        help="Ids, starts of them, or names. [what was deleted last]",
-        autocompletion=completion.in_the_trash,
-    ),
+    named("Ids, starts of them, or names. [what was deleted last]", several=True, offers=in_the_trash),
 ]
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.compare.remarks import find_remarks
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 News = list[tuple[str | None, Event]]
 
 
-class Reporter(Protocol):
-    """How progress is shown."""
+class Reporter:
+    """How progress is shown; this one shows nothing."""
 
     def show(self, follower: Follower, news: News) -> None:
         """Show what is new; called ten times a second, also without news."""
@@ -49,7 +49,7 @@ def make_reporter(as_json: bool) -> Reporter:
     return LineReporter()
 
 
-class JsonReporter:
+class JsonReporter(Reporter):
     """Every event as one JSON line, and last how the experiment ended."""
 
     def show(self, follower: Follower, news: News) -> None:
@@ -68,17 +68,7 @@ class JsonReporter:
         print_line(json.dumps({"type": "experiment_finished", "experiment": follower.folder.id, "state": shown}))
 
 
-class SilentReporter:
-    """Shows nothing."""
-
-    def show(self, follower: Follower, news: News) -> None:
-        """Show nothing."""
-
-    def close(self, follower: Follower) -> None:
-        """Show nothing."""
-
-
-class LineReporter:
+class LineReporter(Reporter):
     """One line per epoch and run, and the comparison at the end."""
 
     def show(self, follower: Follower, news: News) -> None:
@@ -106,7 +96,7 @@ class LineReporter:
         print_result(follower)
 
 
-class LiveReporter:
+class LiveReporter(Reporter):
     """A table on a terminal, redrawn while training continues."""
 
     def __init__(self) -> None:

@@ -26,29 +26,16 @@ def _version(context: Any, _parameter: Any, wanted: bool) -> None:
         raise typer.Exit
 
 
+def _option(field: str, name: str, help: str, **about: Any) -> TyperOption:
+    return TyperOption(param_decls=[field, name], help=help, **about)
+
+
+_FLAG: dict[str, Any] = {"is_flag": True, "rich_help_panel": SHOW}
 CALL_OPTIONS = [
-    TyperOption(
-        param_decls=["as_json", "--json"],
-        is_flag=True,
-        help="Every event as a JSON line; implies --no-ui.",
-        rich_help_panel=SHOW,
-    ),
-    TyperOption(
-        param_decls=["dry_run", "--dry-run"],
-        is_flag=True,
-        help="Show what would be trained, and how long; start nothing.",
-        rich_help_panel=SHOW,
-    ),
-    TyperOption(
-        param_decls=["config", "--config"],
-        type=str,
-        metavar="FILE.toml",
-        help="Settings from this file.",
-        is_eager=True,
-    ),
-    TyperOption(
-        param_decls=["version", "--version"], is_flag=True, callback=_version, is_eager=True, help="Print the version."
-    ),
+    _option("as_json", "--json", "Every event as a JSON line; implies --no-ui.", **_FLAG),
+    _option("dry_run", "--dry-run", "Show what would be trained, and how long; start nothing.", **_FLAG),
+    _option("config", "--config", "Settings from this file.", type=str, metavar="FILE.toml", is_eager=True),
+    _option("version", "--version", "Print the version.", is_flag=True, callback=_version, is_eager=True),
 ]
 """Options of a start that no configuration file may hold."""
 

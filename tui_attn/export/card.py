@@ -20,7 +20,6 @@ from tui_attn.system.text import percent, safe_text
 if TYPE_CHECKING:
     from jinja2 import Template
 
-TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 _HUB = {"mnist": "mnist", "fashion-mnist": "fashion_mnist", "cifar10": "cifar10", "cifar100": "cifar100"}
 """What the hub calls the data sets that it has."""
 OWN_MODULE = "network"
@@ -107,7 +106,7 @@ class Card:
         return _template().render(
             metadata=self._metadata(),
             entry=self.entry,
-            dataset=TITLES.get(config.dataset, config.dataset),
+            dataset=_title(config.dataset),
             run=self.run,
             last=self.run.epochs[-1],
             about=about,
@@ -125,11 +124,10 @@ class Card:
     def _metadata(self) -> dict[str, Any]:
         """What the hub reads; each value as JSON, of which YAML is a superset."""
         dataset = self.follower.manifest.config.dataset
-        title = TITLES.get(dataset, dataset)
         value = _finite(self.run.epochs[-1].test_accuracy)
         result = {
             "task": {"type": "image-classification"},
-            "dataset": {"name": title, "type": _HUB.get(dataset, "custom"), "split": "test"},
+            "dataset": {"name": _title(dataset), "type": _HUB.get(dataset, "custom"), "split": "test"},
             "metrics": [{"type": "accuracy", "name": "test accuracy", "value": value}],
         }
         attends = attention_of(self.run.model) != "none"
@@ -142,6 +140,10 @@ class Card:
         if dataset in _HUB:
             found["datasets"] = [_HUB[dataset]]
         return found | {"model-index": [{"name": f"{self.summary.experiment}/{self.run.id}", "results": [result]}]}
+
+
+def _title(dataset: str) -> str:
+    return data.DATASETS[dataset].title if dataset in data.DATASETS else dataset
 
 
 def _template() -> Template:
