@@ -33,7 +33,9 @@ def test_class_parameters_and_kind_of_attention_are_the_networks(name: str) -> N
 @pytest.mark.parametrize("name", [name for name, info in MODELS.items() if has_gates(name) and not info.control])
 def test_models_whose_gates_start_near_one_half_say_so(name: str) -> None:
     torch.manual_seed(0)
-    gates = NETWORKS[name]().eval().gates(torch.randn(8, 1, 28, 28))
+    network = NETWORKS[name]().eval()
+    assert isinstance(network, GatedTrunk)
+    gates = network.gates(torch.randn(8, 1, 28, 28))
     assert all(abs(float(gate.mean()) - 0.5) < 0.1 for gate in gates.values()) == MODELS[name].half_open
 
 
