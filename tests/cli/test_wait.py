@@ -64,7 +64,7 @@ def test_config_tells_of_no_color_as_the_dashboard_takes_it(
     assert "environment: NO_COLOR" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("said", [["--device", "cuda:1"], ["--mix-devices"], ["--data-dir", "."], ["--on", "local"]])
+@pytest.mark.parametrize("said", [["--device", "cuda:1"], ["--mix-devices"]])
 def test_a_study_refuses_options_that_it_would_not_obey(
     said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
