@@ -109,7 +109,9 @@ _ALL = (
         description="base with self-attention between its last feature maps",
         attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
         parameters=128_955,
-        style=CurveStyle((205, 86, 139), (94, 31, 90), ANSI_BRIGHT_MAGENTA, ANSI_MAGENTA, _FAINT_MAGENTA, "■", "x", "s"),
+        style=CurveStyle(
+            (205, 86, 139), (94, 31, 90), ANSI_BRIGHT_MAGENTA, ANSI_MAGENTA, _FAINT_MAGENTA, "■", "x", "s"
+        ),
         attention="channel matrix",
         layers=("attention",),
         blind_control="self-attention-static",
