@@ -188,7 +188,7 @@ def run_python(code: str) -> str:
 
 
 def test_importing_the_comparison_imports_next_to_nothing() -> None:
-    heavy = "{'numpy', 'scipy', 'torch', 'textual'} & set(sys.modules)"
+    heavy = "{'numpy', 'scipy', 'torch', 'textual', 'plotext'} & set(sys.modules)"
     assert run_python(f"import sys, tui_attn.compare; print({heavy})") == "set()"
     modules = ", ".join(f"tui_attn.compare.{path.stem}" for path in Path(text_tables.__file__).parent.glob("*.py"))
     assert run_python(f"import sys, {modules}; print({heavy})") == "set()"

@@ -9,6 +9,7 @@ HEAVY = {
     "torch",
     "torchvision",
     "textual",
+    "plotext",
     "rich",
     "numpy",
     "scipy",
@@ -54,7 +55,7 @@ def test_help_loads_neither_torch_nor_a_terminal_library() -> None:
 def test_the_dashboard_loads_no_torch_and_plots_after_its_first_frame() -> None:
     loaded = loaded_by("import tui_attn.ui.app")
     assert "textual" in loaded
-    assert loaded & {"torch", "torchvision", "numpy", "scipy", "tui_attn.train", "tui_attn.models"} == set()
+    assert loaded & {"torch", "torchvision", "plotext", "numpy", "scipy", "tui_attn.train", "tui_attn.models"} == set()
 
 
 def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn() -> None:
@@ -63,7 +64,7 @@ def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn()
         "panel = curves_panel.CurvesPanel(has_gates=False, id='curves')\n"
         "curves_panel._import_charts()"
     )
-    libraries = {"numpy", "tui_attn.ui.charts.plot", "tui_attn.ui.curves"}
+    libraries = {"plotext", "numpy", "tui_attn.ui.charts.plot", "tui_attn.ui.curves"}
     assert loaded_by(statement) & libraries == libraries
     assert loaded_by(statement.rpartition("\n")[0]) & libraries == set()
 
@@ -71,7 +72,7 @@ def test_the_charts_libraries_come_in_a_thread_before_the_first_chart_is_drawn()
 def test_a_worker_loads_torch_but_no_terminal_library_and_no_torchvision() -> None:
     loaded = loaded_by("import tui_attn.train.worker, tui_attn.train.worker_context")
     assert "torch" in loaded
-    assert loaded & {"textual", "rich", "torchvision", "tui_attn.ui", "tui_attn.cli"} == set()
+    assert loaded & {"textual", "plotext", "rich", "torchvision", "tui_attn.ui", "tui_attn.cli"} == set()
 
 
 def test_the_networks_load_nothing_of_the_program() -> None:

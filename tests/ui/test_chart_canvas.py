@@ -4,19 +4,21 @@ import math
 from itertools import groupby, pairwise
 
 import numpy as np
+import plotext
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ui.chart_helpers import INF, NAN
-from tui_attn.ui.charts.canvas import Layer, draw
+from tui_attn.ui.charts import canvas
+from tui_attn.ui.charts.canvas import Drawings, Layer, draw
 from tui_attn.ui.charts.geometry import clip_segment, clipped, columns_of, compact, decimate, min_max, polylines
 
 DOTS = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]]
 
 
 def pixels(*points: tuple[int, int]) -> np.ndarray:
-    return np.array(points, dtype=np.int64).reshape(-1, 2)
+    return np.array(points, dtype=np.int64)
 
 
 # ---- decimation
@@ -109,19 +111,22 @@ def test_a_clipped_line_is_what_is_left_of_its_segments(line: list[tuple[float, 
     ]
 
 
+def test_a_layer_that_was_drawn_before_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: Drawings = {}
+    layers = [Layer([pixels((0, 0), (11, 11))]), Layer([pixels((0, 11), (11, 0))])]
+    first = draw(layers, 6, 3, kept)
+    monkeypatch.setattr(canvas, "_drawn", lambda *_: pytest.fail("drawn again"))
+    assert draw(layers[::-1], 6, 3, kept) == first[::-1]
+    assert draw(layers[:1], 6, 3, kept) == first[:1]
+    assert len(kept) == 1, "only the layers of the last drawing"
+
+
 def test_points_that_change_nothing_go() -> None:
     line = pixels((0, 0), (0, 0), (1, 1), (2, 2), (5, 5), (5, 4), (5, 6), (6, 6))
     assert compact(line).tolist() == [[0, 0], [5, 5], [5, 4], [5, 6], [6, 6]]
 
 
-# ---- drawing
-
-
-def drawn(layer: Layer, width: int, height: int) -> list[str]:
-    """A layer's lines, from the top."""
-    glyphs = draw(layer, height)
-    assert all(0 <= row < height and 0 <= column < width for row, column in glyphs)
-    return ["".join(glyphs.get((row, column), " ") for column in range(width)) for row in range(height)]
+# ---- the kernel
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (6, 3), (200, 1), (1, 60)])
@@ -129,39 +134,40 @@ def test_every_pixel_lands_on_its_dot(size: tuple[int, int]) -> None:
     width, height = size
     rng = np.random.default_rng(0)
     for x, y in zip(rng.integers(0, width * 2, 40).tolist(), rng.integers(0, height * 4, 40).tolist(), strict=True):
-        lines = drawn(Layer([pixels((x, y))]), width, height)
+        (lines,) = draw([Layer([pixels((x, y))])], width, height)
+        assert [len(line) for line in lines] == [width] * height
         assert ord(lines[height - 1 - y // 4][x // 2]) == 0x2800 + DOTS[x % 2][3 - y % 4]
         assert sum(glyph != " " for line in lines for glyph in line) == 1
 
 
 def test_layers_are_drawn_apart_and_pieces_are_not_joined() -> None:
-    assert drawn(Layer([pixels((0, 0), (3, 0)), pixels((8, 0), (11, 0))]), 6, 1) == ["⣀⣀  ⣀⣀"]
-    assert drawn(Layer([pixels((0, 3), (11, 3))]), 6, 1) == ["⠉⠉⠉⠉⠉⠉"]
-    assert drawn(Layer([pixels((0, 0)), pixels(), pixels((4, 0)), pixels((11, 0), (10, 0))]), 6, 1) == ["⡀ ⡀  ⣀"]
+    one, other = draw(
+        [Layer([pixels((0, 0), (3, 0)), pixels((8, 0), (11, 0))]), Layer([pixels((0, 3), (11, 3))])], 6, 1
+    )
+    assert one == ["⣀⣀  ⣀⣀"]
+    assert other == ["⠉⠉⠉⠉⠉⠉"]
 
 
 def test_an_ascii_layer_is_drawn_with_its_marker() -> None:
-    assert drawn(Layer([pixels((0, 0), (2, 2))], "x"), 3, 3) == ["  x", " x ", "x  "]
+    assert draw([Layer([pixels((0, 0), (2, 2))], "x")], 3, 3) == [["  x", " x ", "x  "]]
 
 
-@pytest.mark.parametrize("layer", [Layer([]), Layer([pixels()])])
-def test_nothing_is_drawn_of_nothing(layer: Layer) -> None:
-    assert draw(layer, 3) == {}
+def test_the_figure_is_left_empty_and_taken_over_whatever_its_state() -> None:
+    plotext.figure.title("somebody else's")
+    plotext.figure.draw(plotext.figure.signal([1, 2, 3], [3, 2, 1]))
+    try:
+        first = draw([Layer([pixels((0, 0), (11, 11))])], 6, 3)
+        assert first == draw([Layer([pixels((0, 0), (11, 11))])], 6, 3)
+        assert "".join(first[0]).count("somebody") == 0
+        assert draw([Layer([])], 6, 3) == [["      "] * 3]
+    finally:
+        plotext.figure.clear()
 
 
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), min_size=1, max_size=8))
-def test_a_line_has_no_gaps_and_passes_its_points(points: list[tuple[int, int]]) -> None:
-    found = {(column, 30 - row) for row, column in draw(Layer([pixels(*points)], "x"), 31)}
-    assert found >= set(points)
-    lengths = [max(abs(x1 - x0), abs(y1 - y0)) for (x0, y0), (x1, y1) in pairwise(points)]
-    assert len(found) <= 1 + sum(lengths)
-    reached, left = {points[0]}, [points[0]]
-    while left:
-        x, y = left.pop()
-        near = {(x + across, y + up) for across in (-1, 0, 1) for up in (-1, 0, 1)} & found - reached
-        reached |= near
-        left += near
-    assert reached == found
+@pytest.mark.parametrize("bad", [(-1, 0), (12, 0), (0, -1), (0, 12)])
+def test_a_pixel_outside_never_reaches_the_kernel(bad: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="canvas"):
+        draw([Layer([pixels((0, 0), bad)])], 6, 3)
 
 
 def test_infinite_places_are_nothing_to_draw() -> None:

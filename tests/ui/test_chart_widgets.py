@@ -211,10 +211,10 @@ def test_a_resize_is_followed() -> None:
     run(plot, do)
 
 
-def test_importing_the_widgets_doesn_t_load_numpy() -> None:
+def test_importing_the_widgets_loads_neither_numpy_nor_plotext() -> None:
     code = (
         "import sys, tui_attn.ui.widgets.metric_plot, tui_attn.ui.widgets.gate_strip, tui_attn.ui.widgets.heatmap\n"
-        "print([m for m in ('numpy', 'scipy', 'torch') if m in sys.modules])"
+        "print([m for m in ('numpy', 'plotext', 'scipy', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

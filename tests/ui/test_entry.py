@@ -97,13 +97,13 @@ def loaded_after(statements: str) -> set[str]:
 
 def test_checking_options_loads_no_textual() -> None:
     found = loaded_after("import tui_attn.ui; tui_attn.ui.UiOptions(theme='dark', keymap={'help': 'f5'})")
-    assert not {"textual", "rich", "numpy", "torch"} & found
+    assert not {"textual", "rich", "plotext", "numpy", "torch"} & found
 
 
 def test_the_first_frame_loads_nothing_that_can_wait() -> None:
     found = loaded_after("import tui_attn.ui.app")
     assert "textual" in found
-    assert not {"numpy", "scipy", "psutil", "pynvml", "torch", "torchvision"} & found
+    assert not {"plotext", "numpy", "scipy", "psutil", "pynvml", "torch", "torchvision"} & found
 
 
 def test_the_whole_dashboard_loads_no_torch() -> None:
@@ -113,7 +113,7 @@ def test_the_whole_dashboard_loads_no_torch() -> None:
         if path.name != "__init__.py"
     ]
     found = loaded_after("\n".join(f"import {module}" for module in modules) + "\nimport tui_attn.compare")
-    assert {"textual", "numpy"} <= found
+    assert {"textual", "plotext", "numpy"} <= found
     assert not {"torch", "torchvision"} & found
 
 

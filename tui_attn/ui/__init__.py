@@ -1,4 +1,4 @@
-"""The dashboard: the only part that imports textual, and that only when it opens."""
+"""The dashboard: the only part that imports textual and plotext, and that only when it opens."""
 
 from __future__ import annotations
 

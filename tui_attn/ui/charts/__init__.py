@@ -1,1 +1,1 @@
-"""The drawing side of the dashboard: series, scales, the canvas, cells and palettes. Knows no widget."""
+"""The drawing side of the dashboard: series, scales, the plotext canvas, cells and palettes. Knows no widget."""

@@ -1,15 +1,19 @@
-"""The canvas between the axes: lines in braille dots or ASCII characters, and what is written over them.
+"""The canvas between the axes: lines drawn by plotext, and what is written over them.
 
-Lines are drawn by numpy: plotext took four fifths of the time of a chart (docs/performance.md).
+Only this module uses plotext. plotext 6 has one global figure and a compiled kernel; here the figure is reset for every
+drawing and serves as a rasteriser. Frame, ticks, legend and colours are our own, so that no text from data goes through
+it. Coordinates are whole pixels on the canvas: the kernel ends the process when a line leaves it by far.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+import plotext
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -77,39 +81,86 @@ class Layer:
     """The character of an ASCII drawing, one pixel a cell; braille, 2 x 4 pixels a cell, when empty."""
 
 
-Glyphs = dict[tuple[int, int], str]
-"""What is drawn in a cell, by row from the top and column."""
-_BITS = np.array([[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]])
-"""The bit of each dot of a braille character, by its place from the left and from the bottom."""
+Drawings = dict[tuple[object, ...], list[str]]
+"""Layers that were drawn before, by what is on them."""
 
 
-def draw(layer: Layer, height: int) -> Glyphs:
-    """Draw a layer on a canvas that is `height` cells high."""
-    pieces = [piece for piece in layer.pieces if len(piece)]
-    if not pieces:
-        return {}
-    places = _between(np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])[:-1])
+def draw(layers: Sequence[Layer], width: int, height: int, kept: Drawings | None = None) -> list[list[str]]:
+    """Draw each layer on `width` x `height` cells, both positive; return its lines, from the top.
+
+    Layers in `kept` aren't drawn again; it is left with the layers of this drawing. Raises ValueError for a pixel
+    outside the canvas.
+    """
+    blank = [" " * width] * height
+    before = kept or {}
+    keys = [(width, height, layer.marker, *(piece.tobytes() for piece in layer.pieces)) for layer in layers]
+    fresh = {key: _points(layer, width, height) for key, layer in zip(keys, layers, strict=True) if key not in before}
+    found = {key: before[key] for key in keys if key in before}
+    figure = _figure(width, height) if any(xs for xs, _, _ in fresh.values()) else None
+    try:
+        for key, (xs, ys, starts) in fresh.items():
+            found[key] = _drawn(figure, str(key[2]), xs, ys, starts, blank) if figure and xs else blank
+    finally:
+        if figure:
+            figure.clear()
+    if kept is not None:
+        kept.clear()
+        kept.update(found)
+    return [found[key] for key in keys]
+
+
+def _points(layer: Layer, width: int, height: int) -> tuple[list[float], list[float], list[int]]:
+    """The middles of all pixels of a layer, and where each of its pieces starts."""
+    xs: list[float] = []
+    ys: list[float] = []
+    starts: list[int] = []
     size_x, size_y = dots(bool(layer.marker))
-    cells = places // (size_x, size_y)
-    bits = np.zeros((height, int(cells[:, 0].max()) + 1), dtype=np.intp)
-    inner = places - cells * (size_x, size_y)
-    np.bitwise_or.at(bits, (height - 1 - cells[:, 1], cells[:, 0]), _BITS[inner[:, 0], inner[:, 1]])
-    at = np.argwhere(bits)
-    return {(row, column): layer.marker or chr(0x2800 + bits[row, column]) for row, column in at.tolist()}
+    for piece in layer.pieces:
+        starts.append(len(xs))
+        xs += ((piece[:, 0] + 0.5) / size_x).tolist()
+        ys += ((piece[:, 1] + 0.5) / size_y).tolist()
+    if xs and (min(xs) < 0 or max(xs) > width or min(ys) < 0 or max(ys) > height):
+        raise ValueError("a line leaves the canvas")
+    return xs, ys, starts
 
 
-def _between(points: Pixels, starts: Pixels) -> Pixels:
-    """All pixels of the lines through `points`; a line begins at each of `starts`."""
-    ways = np.diff(points, axis=0)
-    ways[starts - 1] = 0  # from the end of one line to the start of the next
-    counts = np.maximum(np.abs(ways).max(axis=1, initial=0), 1)
-    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    along = np.repeat(ways, counts, axis=0) * (steps / np.repeat(counts, counts))[:, None]
-    return np.concatenate([np.repeat(points[:-1], counts, axis=0) + np.rint(along).astype(np.int64), points[-1:]])
+def _figure(width: int, height: int) -> plotext.figure:
+    """The global figure, emptied: nothing but a canvas on which cell n spans [n, n + 1]."""
+    plotext.terminal.limit(False, False)
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, height)
+    figure.axes(False)
+    figure.legend(False)
+    figure.canvas("default")
+    for axis, end in (("x", width), ("y", height)):
+        for ruler in (figure.ruler(axis, side) for side in (0, 1)):
+            ruler.ticks([])
+            ruler.alignment(lim="edge")
+            ruler.lim(0, end)
+    return figure
 
 
-_EMPTY = " ┈░:"
+def _drawn(
+    figure: plotext.figure, marker: str, xs: list[float], ys: list[float], starts: list[int], blank: list[str]
+) -> list[str]:
+    """Draw one layer alone and return its lines, as many and as wide as `blank`."""
+    figure.clear.data()
+    signal = figure.signal(xs, ys, marker=plotext.marker(marker or "braille"))
+    signal.lines(True)
+    for start in starts:
+        signal.line(start, False)
+    # Skips a search for free colours, a third of the time. A version of plotext without this name is only slower.
+    signal._get_unique_pixels = list
+    figure.draw(signal)
+    lines = figure.build().string(colorless=True).split("\n")[: len(blank)]
+    width = len(blank[0])
+    return [line.ljust(width)[:width] for line in lines + [""] * (len(blank) - len(lines))]
+
+
+_EMPTY = " \u2800┈░:"
 """What a line may be drawn over: nothing, the grid, a band."""
+_DRAWN = re.compile(f"[^{_EMPTY}]")
 
 
 def bands(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
@@ -150,14 +201,18 @@ def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[
     return rows
 
 
-def inlay(grid: Grid, layers: list[tuple[Layer, Style]]) -> None:
-    """Draw layers, the uppermost first, into what is still empty."""
-    for layer, style in layers:
-        for (row, column), glyph in draw(layer, grid.height).items():
-            if grid.glyphs[row][column] in _EMPTY:
-                under = grid.styles[row][column]
-                grid.glyphs[row][column] = glyph
-                grid.styles[row][column] = under + style if under.bgcolor else style
+def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
+    """Put drawn layers, the uppermost first, into what is still empty."""
+    for drawn, style in layers:
+        for row, line in enumerate(drawn):
+            if line.isspace():
+                continue
+            glyphs, styles = grid.glyphs[row], grid.styles[row]
+            for found in _DRAWN.finditer(line):
+                column = found.start()
+                if glyphs[column] in _EMPTY:
+                    under = styles[column]
+                    glyphs[column], styles[column] = found[0], under + style if under.bgcolor else style
 
 
 def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> None:

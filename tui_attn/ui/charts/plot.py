@@ -11,10 +11,12 @@ from textual.strip import Strip
 
 from tui_attn.ui.charts.canvas import (
     RAW,
+    Drawings,
     Grid,
     Layer,
     bands,
     cursor_line,
+    draw,
     end_markers,
     grid_lines,
     inlay,
@@ -36,7 +38,7 @@ WARM_UP, WARM_UP_FAINT = 0.1, 0.3
 _LABELLED = 52
 """Cells of width from which on values stand at the ends of lines."""
 _POINTS = 6000
-"""Roughly how many points are drawn at once; beyond that columns are made wider."""
+"""Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class View:
     """Whether the y axis leaves out what only the warm-up of the curves reaches."""
     empty: str = "waiting for the first points"
     notes: list[str] = field(default_factory=list)
+    kept: Drawings = field(default_factory=dict)
+    """The drawn layers of the chart's last picture."""
 
 
 @dataclass(slots=True)
@@ -206,7 +210,9 @@ def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], st
     """Everything between the axes."""
     grid = Grid(frame.width, frame.height, styles)
     bands(grid, frame, view.lines, styles)
-    inlay(grid, _layers(view.lines, frame, markers, styles))
+    layers = _layers(view.lines, frame, markers, styles)
+    drawn = draw([layer for layer, _ in layers], frame.width, frame.height, view.kept)
+    inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)))
     grid_lines(grid, frame, ticks, styles)
     end_markers(grid, frame, view.lines, markers, styles)
     nan_marks(grid, frame, view.lines, styles)

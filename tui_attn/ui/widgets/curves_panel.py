@@ -131,7 +131,7 @@ def without_points(snapshot: Snapshot, *, hidden: int = 0) -> str:
 
 def _import_charts() -> None:
     import tui_attn.ui.charts.plot
-    import tui_attn.ui.curves  # noqa: F401  numpy comes with them
+    import tui_attn.ui.curves  # noqa: F401  numpy and plotext come with them
 
 
 def _has_gates(view: RunView) -> bool:

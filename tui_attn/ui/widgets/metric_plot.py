@@ -15,6 +15,7 @@ from tui_attn.ui.drawing import Lines, centred, strip_of, trimmed
 from tui_attn.ui.keys import TABLES
 
 if TYPE_CHECKING:
+    from tui_attn.ui.charts.canvas import Drawings
     from tui_attn.ui.charts.geometry import Span
     from tui_attn.ui.charts.plot import Picture, View
     from tui_attn.ui.charts.series import Curve, CurveStore, XAxis
@@ -91,6 +92,7 @@ class MetricPlot(Lines, can_focus=True):
         self._picture: Picture | None = None
         self._view: View | None = None
         self._key: tuple[object, ...] = ()
+        self._drawings: Drawings = {}
         self._drag: tuple[int, int, Span, Span] | None = None
 
     # ---- data
@@ -142,6 +144,7 @@ class MetricPlot(Lines, can_focus=True):
             focused=self.has_focus,
             fit=self.fit,
             empty=self.empty,
+            kept=self._drawings,
             notes=[*self.notes, *([f"{shared.axis} not known"] if axis != shared.axis else [])],
         )
         self._picture = compose(view, width, height, styles)
