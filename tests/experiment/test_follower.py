@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.history.histories import RUN_IDS, History, fold, histories, known, log_by_log
+from tests.processes import run_python
 from tests.recorded import damage, record, scene, supervised
 from tui_attn.experiment import events
 from tui_attn.experiment.config import ExperimentConfig
@@ -369,3 +370,24 @@ def test_a_log_of_a_tebibyte_of_nothing_is_passed_over(tmp_path: Path) -> None:
     assert last_event(path) is None
     with pytest.raises(OSError, match="no line"):
         LogWriter(path)
+
+
+SPARSE = """
+import resource, sys
+from pathlib import Path
+from tui_attn.experiment.event_log import LogReader, LogWriter
+
+log = LogWriter(Path(sys.argv[1]))
+log.append("warning", message="before the hole")
+log.close()
+with open(sys.argv[1], "ab") as file:
+    file.truncate(1 << 40)
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))  # reading all of it takes minutes
+reader = LogReader(Path(sys.argv[1]))
+print([event.type for event in reader.read()], reader.position == 1 << 40)
+"""
+
+
+def test_a_log_with_a_hole_of_a_terabyte_is_read_at_once(tmp_path: Path) -> None:
+    done = run_python(SPARSE, tmp_path / "events.jsonl")
+    assert (done.returncode, done.stdout) == (0, "['warning'] True\n"), done.stderr
