@@ -156,11 +156,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         """Start reading its logs, now that its dashboard is seen."""
         if self.opened is opened:
             opened.start()
-            self._say_reading(opened)
-
-    @background("reading")
-    async def _say_reading(self, opened: OpenExperiment) -> None:
-        await shown_while(opened.dashboard, "reading the logs", opened.read.wait())
+            self.run_worker(shown_while(opened.dashboard, "reading the logs", opened.read.wait()), group="reading")
 
     # ---- life cycle and messages
 
