@@ -111,3 +111,8 @@ def test_what_cant_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ExportError, match=r"can't write the export to .*file"):
         write(tmp_path / "file" / "out", {"runs": b"1"})
+
+
+def test_a_path_is_shown_without_control_characters(tmp_path: Path) -> None:
+    with OutFolder(tmp_path / "red \x1b[31m", "lab") as folder:
+        assert "\x1b" not in folder.shown(tmp_path / "red \x1b[31m" / "card")
