@@ -33,10 +33,13 @@ def test_class_parameters_and_kind_of_attention_are_the_networks(name: str) -> N
 @pytest.mark.parametrize("name", [name for name, info in MODELS.items() if has_gates(name) and not info.control])
 def test_models_whose_gates_start_near_one_half_say_so(name: str) -> None:
     torch.manual_seed(0)
-    network = NETWORKS[name]().eval()
-    assert isinstance(network, GatedTrunk)
-    gates = network.gates(torch.randn(8, 1, 28, 28))
-    assert all(abs(float(gate.mean()) - 0.5) < 0.1 for gate in gates.values()) == MODELS[name].half_open
+    images, found = torch.rand(8, 1, 28, 28), []
+    for _ in range(30):
+        network = NETWORKS[name]().eval()
+        assert isinstance(network, GatedTrunk)
+        found.append(torch.stack([gate.mean() for gate in network.gates(images).values()]))
+    near = (torch.stack(found).mean(0) - 0.5).abs() < 0.1  # by layer, mean over the seeds
+    assert bool(near.all()) == MODELS[name].half_open
 
 
 def test_no_two_models_look_alike() -> None:
