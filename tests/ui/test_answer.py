@@ -55,7 +55,7 @@ def test_sentence_verdicts_intervals_and_next_are_in_sight(five: ExperimentDir, 
     assert headline(ExperimentSource(five).overview().summary) in " ".join(text.split())
     assert "better" in text
     assert inked(rows, "worse") >= {"failed"}
-    assert text.count("●") >= 2
+    assert text.count("█") >= 2
     assert "← worse" in text
     assert text.count("∘") >= 6, "a dot for each seed"
     last = text.splitlines()[-4:]
@@ -94,7 +94,7 @@ def test_two_models_and_all_models_fit(tmp_path: Path, size: tuple[int, int]) ->
     assert fits(rows, size)
     assert "next" in plain(rows)
     assert all(f"net{at}-net{at}" in plain(rows) for at in range(14))
-    assert plain(rows).count("●") >= 16
+    assert plain(rows).count("█") >= 16
 
 
 def test_names_of_custom_models_push_nothing_out(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def _forest(answer: Answer) -> list[Row]:
         body.append(Row(((MARGIN + fit(name, label), ink), *bar)))
         if "dots" in answer.shown and len(deltas) > 1:
             body.append(Row(((MARGIN + " " * label, "normal"), *dots)))
-    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), ("  ● mean ━ 95 %  ∘ one seed", "muted")))
+    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), ("  █ mean ━ 95 %  ∘ one seed", "muted")))
     left = [title, *body, *forest_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left

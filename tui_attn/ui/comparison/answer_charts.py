@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -39,7 +40,10 @@ def _place(value: float, span: Span, width: int) -> int:
 def forest(
     versus: Versus, deltas: Sequence[float], span: Span, width: int, style: str | Style
 ) -> tuple[list[Piece], list[Piece]]:
-    """`width` cells with the interval and its middle, and as many with a dot for each seed; a line at 0 in both."""
+    """`width` cells with the interval and its middle, and as many with the seeds; a line at 0 in both.
+
+    A dot is one seed, a number so many seeds that fall into the same cell.
+    """
     bar: list[Piece] = [(" ", "normal")] * width
     dots: list[Piece] = list(bar)
     zero = _place(0.0, span, width)
@@ -50,9 +54,9 @@ def forest(
             bar[at] = ("┿" if at == zero else "━", style)
         if high > low:
             bar[low], bar[high] = ("┣", style), ("┫", style)
-    bar[_place(versus.delta, span, width)] = ("●", style)
-    for value in deltas:
-        dots[_place(value, span, width)] = ("∘", style)
+    bar[_place(versus.delta, span, width)] = ("█", style)
+    for at, seeds in Counter(_place(value, span, width) for value in deltas).items():
+        dots[at] = ("∘" if seeds == 1 else str(min(seeds, 9)), style)
     return bar, dots
 
 
@@ -96,11 +100,10 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     ends = [(with_marker(entry.model, page)[0], f"model:{entry.model}", curve[-1][1]) for entry, curve in found]
     labels = max(cell_len(name) for name, _, _ in ends) + 7
     rows, columns = height - 2, max(width - labels - 8, 10)
-    span = _accuracy_span([curve for _, curve in found], last, rows)
+    span, step = _accuracy_span([curve for _, curve in found], last, rows)
     cells: list[list[Piece]] = [[(" ", "normal")] * columns for _ in range(rows)]
     for entry, curve in sorted(found, key=lambda item: item[1][-1][1]):
         _draw(cells, curve, last, span, entry.model, page)
-    step = _step((span[1] - span[0]) * 100 / max(rows / 2, 1))
     digits = max(-math.floor(math.log10(step)), 0)
     ticks = {}
     for number in range(math.ceil(span[0] * 100 / step), math.floor(span[1] * 100 / step) + 1):
@@ -112,22 +115,40 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
         made.append(
             Row(((f"{label:>5} ", "muted"), ("┤" if label else "│", "rule"), *line, (" ", "normal"), *labelled[at]))
         )
-    mark = str(last)
-    axis = "1" + " " * max(columns - len(mark) - 1, 1) + mark
-    return [*made, Row(((" " * 7 + axis, "muted"),))]
+    return [*made, Row(((" " * 7 + _epoch_axis(last, columns), "muted"),))]
 
 
-def _accuracy_span(curves: Sequence[Sequence[tuple[int, float]]], last: int, rows: int) -> Span:
-    """The ends of the y axis; values of the first epochs may lie below."""
+def _epoch_axis(last: int, columns: int) -> str:
+    """The epochs below the columns in which their values are drawn, where they have room."""
+    axis = [" "] * columns
+    for epoch in dict.fromkeys((1, last, *range(2, last))):
+        mark = str(epoch)
+        at = min(round((epoch - 1) / max(last - 1, 1) * (columns - 1)), columns - len(mark))
+        if all(cell == " " for cell in axis[max(at - 2, 0) : at + len(mark) + 2]):
+            axis[at : at + len(mark)] = mark
+    return "".join(axis)
+
+
+def _accuracy_span(curves: Sequence[Sequence[tuple[int, float]]], last: int, rows: int) -> tuple[Span, float]:
+    """The ends of the y axis and the step of its labels in points; values of the first epochs may lie below."""
     spans = []
     for share in WARM_UPS:
         fitted = [value for curve in curves for epoch, value in curve if epoch > share * last or epoch == last]
         pad = max((max(fitted) - min(fitted)) * 0.05, 0.0005)
-        span = (min(fitted) - pad, max(fitted) + pad)
+        span, step = _aligned(min(fitted) - pad, max(fitted) + pad, rows)
         if len({_row(curve[-1][1], span, rows) for curve in curves}) == len(curves):
-            return span
-        spans.append(span)
+            return span, step
+        spans.append((span, step))
     return spans[1]
+
+
+def _aligned(low: float, high: float, rows: int) -> tuple[Span, float]:
+    """A span around `low` and `high` with its labels in the middle of their rows, and their step in points."""
+    step = _step((high - low) * 100 / max(rows / 2, 1))
+    row = step / 100 / max(int((rows - 1) * step / 100 / (high - low)), 1)
+    label = math.floor(high * 100 / step) * step / 100
+    top = label + (math.ceil((high - label) / row - 0.5) + 0.5) * row
+    return (top - rows * row, top), step
 
 
 def _row(value: float, span: Span, rows: int) -> int:
