@@ -84,7 +84,7 @@ def test_auto_asks_the_hosts_and_says_so_where_it_means_cpus(on: str, device: st
 def test_hosts_that_differ_or_are_away_are_refused(on: str, said: str) -> None:
     config = ExperimentConfig(on=on)
     with pytest.raises(ConfigError) as error:
-        placement.chosen_devices(config, config.engine)
+        placement.chosen_devices(config, config.engine, print)
     assert str(error.value) == said
 
 

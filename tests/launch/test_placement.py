@@ -74,7 +74,7 @@ def test_a_mistake_after_resume_names_the_option(sent: ExperimentDir) -> None:
 )
 def test_the_devices_of_an_engine_are_what_is_asked_for(on: str, device: str, chosen: tuple[str, ...]) -> None:
     config = ExperimentConfig(on=on, device=device)
-    assert placement.chosen_devices(config, config.engine) == chosen
+    assert placement.chosen_devices(config, config.engine, print) == chosen
 
 
 def test_threads_are_the_cpus_that_are_asked_for() -> None:

@@ -51,3 +51,17 @@ def test_extend_and_resume_show_what_is_lacking(program: Program, finished: Prog
     assert (done.code, done.out) == (0, "")
     assert "nothing to train" in done.err
     assert program.newest().manifest.read_bytes() == manifest
+
+
+def test_hosts_without_gpus_are_told_before_anything_starts(program: Program) -> None:
+    ssh = program.folder / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\nexit 1\n")  # the hosts are reached, and have no GPU
+    ssh.chmod(0o755)
+    program.environment["PATH"] = f"{ssh.parent}:{program.environment['PATH']}"
+    where = ("--on", "ssh:one,two", "--dataset", "synthetic", "--train-limit", "100", "--dry-run")
+    for command in ((), ("sweep", "lr=0.1,0.2")):
+        done = program(*command, *where)
+        assert done.code == 0, done.err
+        assert "workers on ssh train on CPUs: no host has a GPU" in done.err
+    assert program("--json", *where).err == ""

@@ -50,7 +50,9 @@ def begin(context: typer.Context) -> int | None:
     if context.params["dry_run"]:
         from tui_attn.launch import preview
 
-        return show_preview(preview.of_start(config, runs_dir), as_json=context.params["as_json"])
+        as_json = context.params["as_json"]
+        tell = (lambda _: None) if as_json else console.say
+        return show_preview(preview.of_start(config, runs_dir, tell), as_json=as_json)
     return _start(context, config, runs_dir)
 
 

@@ -129,7 +129,7 @@ def _begin(context: typer.Context, plan: StudyPlan, runs_dir: Path, *, dry_run: 
     config = plan.config
     machine = devices.probe() if config.engine.here else None
     chosen = (
-        placement.chosen_devices(config, config.engine)
+        placement.chosen_devices(config, config.engine, console.say)
         if machine is None
         else choosing.choose_and_tell(config, machine, console.say)
     )

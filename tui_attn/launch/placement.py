@@ -52,7 +52,7 @@ def check_submission(spec: EngineSpec) -> None:
         raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 
 
-def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell = lambda _: None) -> tuple[str, ...]:
+def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell) -> tuple[str, ...]:
     """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back.
 
     `tell` hears of CPUs that nobody asked for. Raises `ConfigError`, also for hosts of ssh that can't be reached.

@@ -90,8 +90,11 @@ class Preview:
         }
 
 
-def of_start(config: ExperimentConfig, runs_dir: Path) -> Preview:
-    """What `starting.start` would train. Raises `ConfigError`, `DataError`, `ExportError` and `LaunchError`."""
+def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> Preview:
+    """What `starting.start` would train; `tell` gets remarks on the devices.
+
+    Raises `ConfigError`, `DataError`, `ExportError` and `LaunchError`.
+    """
     if config.tensorboard:
         export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))
@@ -99,9 +102,9 @@ def of_start(config: ExperimentConfig, runs_dir: Path) -> Preview:
     machine = devices.probe()
     here = config.engine.here
     chosen = (
-        choosing.choose_and_tell(config, machine, lambda _: None)
+        choosing.choose_and_tell(config, machine, tell)
         if here
-        else placement.chosen_devices(config, config.engine)
+        else placement.chosen_devices(config, config.engine, tell)
     )
     if config.custom_models:
         found = preflight.of_custom_models(",".join(model.spec for model in config.custom_models))
