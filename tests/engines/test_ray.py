@@ -209,7 +209,7 @@ def test_a_worker_killed_just_before_its_node_is_lost_is_not_blamed(
     ray = Scripted(killed)
     if lost:
         ray.answers += [killed, ray.exceptions.RayActorError()]
-    monkeypatch.setitem(sys.modules, "ray", ray)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "ray", ray)
     reader, writer = os.pipe()
     relay = ray_relay.Relay(record(tmp_path), writer)
     relay._remotes[7] = ray_relay._Remote(ray, 7, asked=object(), since=time.monotonic(), begun=True)
