@@ -107,6 +107,7 @@ def test_a_start_says_when_a_logout_ends_the_supervisor(monkeypatch: pytest.Monk
     [
         ("slurm:partition=gpu", None, "200 runs, a job each, 50 at once: sbatch --parsable"),
         ("slurm", 8, "200 runs, in jobs that train one after the other, 8 at once: sbatch"),
+        ("slurm:cpus=2", 200, "200 runs, a job each, 200 at once: sbatch"),
         ("ray:head:6379", None, "200 runs, an actor each, 50 at once, on head:6379"),
         ("ssh:a,b", None, "200 runs, 2 at once, on a, b"),
         ("local", None, ""),
@@ -114,6 +115,11 @@ def test_a_start_says_when_a_logout_ends_the_supervisor(monkeypatch: pytest.Monk
 )
 def test_what_would_be_submitted(on: str, jobs: int | None, said: str) -> None:
     assert placement.submission(ExperimentConfig(on=on, jobs=jobs), 200).startswith(said)
+
+
+def test_the_form_shows_only_the_options_that_one_chose() -> None:
+    said = placement.submission(ExperimentConfig(on="slurm:partition=gpu,cpus=2"), 3, short=True)
+    assert said == "3 runs, a job each, 3 at once: sbatch ... --partition=gpu --cpus-per-task=2 job.sh"
 
 
 # ---- doctor

@@ -11,7 +11,8 @@ import pytest
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.reducer import RUN_ENDED, RUN_LIVE, RunState
 from tui_attn.ui import formatting
-from tui_attn.ui.feed import RunView
+from tui_attn.ui.feed import RunView, Snapshot
+from tui_attn.ui.widgets.title_bar import TitleBar
 
 
 def view(shown: str, **changes: object) -> RunView:
@@ -77,6 +78,19 @@ def test_the_title_sums_up_what_a_scheduler_has_wait() -> None:
     runs = {"a": view("finished"), "b": view("queued", **waits), "c": view("queued", **waits), "d": view("running")}
     assert formatting.waiting_text(runs) == "1 of 4 · 2 wait for SLURM: Priority"
     assert formatting.waiting_text({"a": view("running")}) == ""
+
+
+@pytest.mark.parametrize(
+    ("width", "said"), [(80, "1 of 4 · 2 wait for SLURM: Priority  ▶ running"), (60, "1 of 4 · 2 wait  ▶"), (40, "▶")]
+)
+def test_the_title_says_of_what_waits_as_much_as_fits(width: int, said: str) -> None:
+    waits = {"job": "slurm 7", "waits": "Priority"}
+    runs = {"a": view("finished"), "b": view("queued", **waits), "c": view("queued", **waits), "d": view("running")}
+    bar = TitleBar("20261130-120000-fashion-mnist", ExperimentConfig(), lambda: 0.0, id="title")
+    bar._snapshot = Snapshot("e", "running", True, runs, [], 0, [], 0, {}, None, None, None, complete=True, damaged=0)
+    (row,) = bar.lines(width, 1)
+    text = "".join(piece for piece, _ in row.pieces)
+    assert text.split("fashion-mnist")[1].strip().startswith(said)
 
 
 def test_an_experiment_is_called_by_its_name_made_safe() -> None:

@@ -43,9 +43,15 @@ def most_jobs(config: ExperimentConfig) -> int:
     return min(MOST_JOBS, len(config.models) * config.seeds)
 
 
-def preview(spec: EngineSpec) -> str:
-    """The command that submits a job, for people."""
+def preview(spec: EngineSpec, *, short: bool = False) -> str:
+    """The command that submits a job, for people; if `short`, with the user's options only."""
+    if short:
+        return " ".join(["sbatch ...", shlex.join(_asked(spec)), "job.sh"])
     return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
+
+
+def _asked(spec: EngineSpec) -> list[str]:
+    return [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
 
 
 def refusal(spec: EngineSpec) -> str | None:
@@ -62,7 +68,6 @@ def refusal(spec: EngineSpec) -> str | None:
 
 def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
     """The sbatch command for `count` alike workers, but for the script. Only known options reach it."""
-    options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
     notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
     array = [f"--array=0-{count - 1}"] if count > 1 else []
     return [
@@ -79,7 +84,7 @@ def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> li
         f"--job-name={name}",
         f"--comment=tui-attn {experiment}",
         *array,
-        *options,
+        *_asked(spec),
     ]
 
 

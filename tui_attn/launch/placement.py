@@ -98,16 +98,22 @@ def mention_logout(spec: EngineSpec, tell: Tell) -> None:
         tell(f"systemd ends the supervisor here when you log out: {what}")
 
 
-def submission(config: ExperimentConfig, runs: int) -> str:
-    """What would be submitted or started elsewhere for so many runs, in words; empty for workers on this machine."""
+def workers(config: ExperimentConfig, runs: int) -> int:
+    """How many workers would train so many runs elsewhere at once."""
     spec = config.engine
     steps = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     most = {"slurm": sbatch.MOST_JOBS, "ray": MOST, "ssh": len(spec.hosts), "slurm-alloc": steps}
-    count = min(config.jobs or most.get(spec.engine, 1), runs)
+    return min(config.jobs or most.get(spec.engine, 1), runs)
+
+
+def submission(config: ExperimentConfig, runs: int, *, short: bool = False) -> str:
+    """What would be submitted or started elsewhere for so many runs, in words; empty for workers on this machine."""
+    spec, count = config.engine, workers(config, runs)
     match spec.engine:
         case "slurm":
-            each = "a job each" if config.jobs is None else "in jobs that train one after the other"
-            return f"{runs} runs, {each}, {count} at once: {sbatch.preview(spec)}"
+            shared = config.jobs is not None and config.jobs < runs
+            each = "in jobs that train one after the other" if shared else "a job each"
+            return f"{runs} runs, {each}, {count} at once: {sbatch.preview(spec, short=short)}"
         case "ray":
             where = spec.address or os.environ.get("RAY_ADDRESS") or "a new cluster here"
             return f"{runs} runs, an actor each, {count} at once, on {safe_text(where, one_line=True)}"

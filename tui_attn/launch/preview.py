@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import data, export
-from tui_attn.engines import sbatch
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
@@ -45,8 +44,9 @@ class Preview:
     @property
     def workers(self) -> int:
         """How many processes would train."""
-        jobs = self.config.jobs or (sbatch.MOST_JOBS if self.config.engine.engine == "slurm" else None)
-        return len(make_slots(self.devices, jobs)[: max(len(self.runs), 1)])
+        runs = max(len(self.runs), 1)
+        here = self.config.engine.here
+        return len(make_slots(self.devices, self.config.jobs)[:runs]) if here else placement.workers(self.config, runs)
 
     @property
     def rows(self) -> list[tuple[str, str]]:

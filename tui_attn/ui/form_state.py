@@ -135,7 +135,7 @@ class FormState:
         if config is None:
             return []
         config = replace(config, on=str(config.engine.with_defaults(engines)))
-        words = placement.submission(config, len(config.models) * config.seeds)
+        words = placement.submission(config, len(config.models) * config.seeds, short=True)
         return [("jobs", words)] if words else []
 
     def amount(self) -> str:

@@ -39,12 +39,15 @@ class TitleBar(Lines):
             self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row: what doesn't fit goes, the facts first, then why runs wait."""
+        """One row: what doesn't fit goes, the facts first, then why runs wait, then how many do."""
         name = f" {formatting.experiment_name(self._experiment, self._config)}"
         waits = "" if self._snapshot is None else formatting.waiting_text(self._snapshot.runs)
-        right = [(f"{waits}  ", "muted"), *self._right()] if waits else self._right()
-        if waits and cell_len(name) + sum(cell_len(text) for text, _ in right) >= width:
-            right = right[1:]
+        right = self._right()
+        left = width - cell_len(name) - sum(cell_len(text) for text, _ in right)
+        for text in (f"{waits}  ", f"{waits.partition(' for ')[0]}  ") if waits else ():
+            if cell_len(text) < left:
+                right = [(text, "muted"), *right]
+                break
         room = width - sum(cell_len(text) for text, _ in right) - 1
         if cell_len(name) > room:
             return [Row(((fit(name, max(room, 0)), "title"), (" ", "normal"), *right))]
