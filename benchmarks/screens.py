@@ -133,6 +133,7 @@ def prepared(runs: Path) -> Iterator[Path]:
         place = Path(name)
         shutil.copytree(runs, place / "runs")
         config = ExperimentConfig(epochs=5, seeds=5)
+        recorded.record(place / "runs", experiment="recorded", config=config)
         (place / "other").mkdir()
         for scene in ("running", "failed", "empty"):
             recorded.scene(place / "other", scene, experiment=scene, config=config)

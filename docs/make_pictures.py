@@ -54,7 +54,17 @@ NAMED = {
     "magenta": "#bc3fbc",
     "cyan": "#11a8cd",
     "white": "#e5e5e5",
+    "brightblack": "#767676",
+    "brightred": "#f14c4c",
+    "brightgreen": "#23d18b",
+    "brightbrown": "#f5f543",
+    "brightblue": "#3b8eea",
+    "brightmagenta": "#d670d6",
+    "bfightmagenta": "#d670d6",
+    "brightcyan": "#29b8db",
+    "brightwhite": "#ffffff",
 }
+"""pyte's names for the sixteen colours, one of them with a slip for backgrounds."""
 
 
 class Run(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,38 @@ def test_large_screens_show_classes_and_matrices(five: ExperimentDir) -> None:
     assert "accuracy by class" in text
     assert text.count("1 T-shirt/top") == 3
     assert "where they differ most" in plain(shown(five, (120, 40)))
+
+
+def test_models_stand_in_the_order_of_the_sentence_everywhere(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": SELF, "self-attention": SE}
+    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, **SMALL)
+    text = plain(shown(folder, (120, 40)))
+    assert "self-attention is better" in text.splitlines()[1]
+    cards, bars = text.partition("difference from base")[::2]
+    assert cards.rindex("self-attention ─") < cards.index(" se ─")
+    assert re.findall(r"^ . (se|self-attention) ", bars, re.MULTILINE)[:2] == ["self-attention", "se"]
+    costs = text.partition("what it costs")[2]
+    assert costs.index("base") < costs.index("self-attention") < costs.index(" se ")
+
+
+def test_a_better_model_with_more_parameters_lacks_a_control(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": SELF, "self-attention": SE, "base-wide": BASE}
+    hint = "parameters alone would do what self-attention does (control: base-wide)"
+    without = recorded.record(tmp_path / "without", config=FIVE, accuracies=accuracies, **SMALL)
+    assert f"Not shown: whether 2.6x the {hint}" in plain(shown(without, (120, 40)))
+    config = replace(FIVE, models=(*FIVE.models, "base-wide"))
+    wide = recorded.record(tmp_path / "wide", config=config, accuracies=accuracies, **SMALL)
+    assert hint not in plain(shown(wide, (120, 40)))
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_what_the_interval_is_of_is_said_and_a_blank_row_parts_next_from_the_keys(
+    five: ExperimentDir, size: tuple[int, int]
+) -> None:
+    rows = shown(five, size)
+    assert "95 % interval of the mean over seeds" in plain(rows)
+    assert not rows[-1].pieces
+    assert max(cell_len(line) for line in plain(rows).splitlines()) < size[0], "the right card ends where rules end"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -64,6 +64,14 @@ def test_a_late_reply_is_no_key_either(at: int) -> None:
     assert keys(parsed([REPLY[:at], REPLY[at:]], awaits=False)) == []
 
 
+def test_a_reply_that_breaks_off_takes_no_keys_with_it_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReplyParser, "BROKEN_SECONDS", 0.0)
+    driver: OutputDriver = Driver()  # type: ignore[assignment]
+    parser = ReplyParser(driver)
+    assert [*parser.feed(REPLY[:9]), *parser.tick()] == []
+    assert keys([*parser.feed("j")]) == ["j"]
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -135,3 +143,24 @@ def test_a_terminal_that_does_not_answer_keeps_256_colours(tmp_path: Path) -> No
         assert terminal.wait() == 0
         assert b"38;5;" in terminal.raw
         assert b"38;2;" not in terminal.raw
+
+
+def test_bytes_of_a_late_reply_are_no_keys(tmp_path: Path) -> None:
+    """The first reply ends the waiting; those after it come when nothing is expected any more, whole and in pieces."""
+    with staged(tmp_path, "finished") as folder, opened(folder, environment=UNKNOWN) as terminal:
+        asked(terminal)
+        terminal.until("? help")
+        for late in ([REPLY], [REPLY], [REPLY[:4], REPLY[4:9], REPLY[9:]]):
+            for piece in late:
+                terminal.press(piece)
+                terminal.settle()
+            assert "nothing to do" not in terminal.text()
+            assert "base-s0" in terminal.text()
+        terminal.press("?")
+        terminal.until("type a word to find a key")
+        for letters in ("P1$r", "48:2", ":3m"):
+            assert letters not in terminal.text()
+        terminal.press("\x1b")
+        terminal.until("? help")
+        terminal.press("q")
+        assert terminal.wait() == 0

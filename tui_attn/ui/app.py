@@ -386,12 +386,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         if name is None:
             return
         problem, said_by = remember_theme(name), self.options.theme_said_by
-        if problem is not None:
-            self.say(f"theme: {name}, until you leave ({problem})", "warning")
-        elif said_by:
-            self.say(f"theme: {name}, until you leave: {said_by} says {self.options.theme}", "warning")
-        else:
-            self.say(f"theme: {name}")
+        why = f" ({problem})" if problem else f": {said_by} says {self.options.theme}" if said_by else ""
+        self.say(f"theme: {name}" + (f", until you leave{why}" if why else ""), "warning" if why else "normal")
 
 
 if TYPE_CHECKING:

@@ -89,10 +89,11 @@ class ReplyParser(XTermParser):
     """Textual's parser of input, which would take a device control string for keys: it takes out the replies first.
 
     A reply may come late or in pieces. While one is expected, what may be the beginning of one is kept for
-    `HELD_SECONDS`; what can't be a key is kept until the rest has come.
+    `HELD_SECONDS`; what can't be a key is kept until the rest has come, and dropped after `BROKEN_SECONDS`.
     """
 
     HELD_SECONDS = 0.1
+    BROKEN_SECONDS = 5.0
     _REPLY = re.compile(r"\x1bP[01][$+]r([\x20-\x7e]*)(?:\x1b\\|\x07)")
     _BEGUN = re.compile(r"\x1b(?:P(?:[01](?:[$+](?:r[\x20-\x7e]{0,200}\x1b?)?)?)?)?\Z")
     _NO_KEY = 4
@@ -106,6 +107,7 @@ class ReplyParser(XTermParser):
 
     def feed(self, data: str) -> Iterable[Message]:
         """Return the messages for `data`, which is empty at the end."""
+        held_at = self._held_at if self._held else time.monotonic()
         whole, self._held = self._held + data, ""
         for match in self._REPLY.finditer(whole):
             self._driver.awaits_reply = False
@@ -113,15 +115,17 @@ class ReplyParser(XTermParser):
         rest = self._REPLY.sub("", whole)
         begun = self._BEGUN.search(rest) if data else None
         if begun and (self._driver.awaits_reply or len(begun[0]) >= self._NO_KEY):
-            self._held, self._held_at, rest = begun[0], time.monotonic(), rest[: begun.start()]
+            self._held, self._held_at, rest = begun[0], held_at, rest[: begun.start()]
         if rest or not data:
             yield from super().feed(rest)
 
     def tick(self) -> Iterable[Message]:
         """Return the messages for what was kept long enough."""
-        if 0 < len(self._held) < self._NO_KEY and time.monotonic() - self._held_at >= self.HELD_SECONDS:
+        is_key = len(self._held) < self._NO_KEY
+        if self._held and time.monotonic() - self._held_at >= (self.HELD_SECONDS if is_key else self.BROKEN_SECONDS):
             held, self._held = self._held, ""
-            yield from super().feed(held)
+            if is_key:
+                yield from super().feed(held)
         yield from super().tick()
 
 

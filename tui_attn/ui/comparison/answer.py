@@ -40,6 +40,8 @@ def rows(overview: Overview, details: Details | None, choices: Choices, page: Pa
             spare = page.height - sum(map(len, parts)) - len(below)
             if spare < 0:
                 continue
+            if spare > 1:  # else the keys below read as one more step
+                below, spare = [*below, EMPTY], spare - 1
             if answer.compared and answer.side_by_side and not folded:
                 height = answer.chart_height + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
                 parts = _parts(replace(answer, chart_height=height))
@@ -76,7 +78,7 @@ def _head(answer: Answer) -> list[Row]:
     if "explanation" in answer.shown and answer.compared:
         sizes = [_common(answer, kind) for kind in ("train_size", "test_size")]
         images = "Trained on {:,} images, tested on {:,}. ".format(*sizes) if None not in sizes else ""
-        said = f"{images}Bars: model minus {BASE}, paired by seed; left is worse."
+        said = f"{images}Model minus {BASE} by seed; 95 % interval of the mean over seeds."
         found += text(page, said, "muted")
     return found
 
@@ -154,7 +156,7 @@ def _verdicts(answer: Answer) -> list[Row]:
         cards = [_card(answer, entry, versus, width) for entry, versus in found]
         made = cards[0]
         for at, card in enumerate(cards[1:], start=1):
-            made = beside(made, card, at * (width + 2) + 1)
+            made = beside(made, card, at * (width + 2))
         return [*made, *_without(answer)]
     return [*_lines(answer), *_without(answer)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from typing import get_args
 
 from rich.cells import cell_len
 
@@ -12,7 +13,9 @@ from tui_attn.compare.interventions import KINDS, MEAN
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
 from tui_attn.compare.text_tables import model_rows, time_cells
+from tui_attn.compare.verdicts import Label
 from tui_attn.compare.wording import points
+from tui_attn.experiment.model_info import MODELS, joined
 from tui_attn.system.text import percent
 from tui_attn.ui.comparison.by_class import class_rows, matrix_rows, means_of
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
@@ -22,6 +25,11 @@ from tui_attn.ui.drawing import Piece, Row, fit
 
 WIDE, HUGE = 110, 180
 """Columns from which on two parts stand side by side, and from which on three do."""
+LABELS = get_args(Label)
+WIDENED = "base-wide"
+"""Begins the names of the controls that have as many parameters as a model and no attention."""
+_MANY_MORE = 1.2
+"""Times the parameters of base from which on they may be what makes a model better."""
 OPTIONS = ("matrices", "class bars", "explanation", "details", "costs", "cards", "dots")
 """What is left out where the screen is too small for all, the first first."""
 
@@ -43,8 +51,9 @@ class Answer:
 
     @property
     def summary(self) -> Summary:
-        """The comparison."""
-        return self.overview.summary
+        """The comparison, its models in the order of the headline after base."""
+        found = self.overview.summary
+        return replace(found, models=tuple(sorted(found.models, key=_place)))
 
     @property
     def compared(self) -> list[tuple[ModelSummary, Versus]]:
@@ -55,6 +64,13 @@ class Answer:
     def side_by_side(self) -> bool:
         """Whether two parts stand side by side."""
         return self.page.width >= WIDE
+
+
+def _place(entry: ModelSummary) -> int:
+    versus = entry.versus_base
+    if entry.model == BASE or versus is None:
+        return -1 if entry.model == BASE else len(LABELS)
+    return LABELS.index(versus.verdict) if versus.verdict in LABELS else len(LABELS)
 
 
 # ---- costs
@@ -167,8 +183,27 @@ def _gains(answer: Answer) -> list[Row]:
         for entry, versus in answer.compared
         if versus.verdict == "better" and entry.model in effects
     ]
+    found += [_parameters_alone(answer.summary)]
     rows = [row for sentence in found if sentence for row in text(answer.page, sentence, "normal", hanging="  ")]
     return [coloured(row, answer.summary.names) for row in rows]
+
+
+def _parameters_alone(summary: Summary) -> str:
+    """Which better models have more parameters and no control that has as many; empty where there is none."""
+    base = summary.get(BASE)
+    found = [
+        f"{entry.parameters / base.parameters:.1f}x the parameters alone would do what {entry.model} does"
+        for entry in summary.models
+        if entry.versus_base is not None
+        and entry.versus_base.verdict == "better"
+        and entry.parameters
+        and base.parameters
+        and entry.parameters / base.parameters >= _MANY_MORE
+        and entry.model in MODELS
+        and (wide := [name for name in MODELS[entry.model].controls if name.startswith(WIDENED)])
+        and not set(wide) & set(summary.names)
+    ]
+    return f"Not shown: whether {joined(found)} (control: {WIDENED})." if found else ""
 
 
 def matrices(answer: Answer) -> list[Row]:

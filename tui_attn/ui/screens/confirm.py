@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.screen import ModalScreen
 
+from tui_attn.compare.textfit import wrap
 from tui_attn.compare.wording import counted
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
@@ -24,14 +26,22 @@ class Question(Lines):
         super().__init__()
         self._question = question
         self._facts = facts
-        self.styles.height = len(facts) + 2
+        self.styles.height = "auto"
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Rows that all lines take, wrapped."""
+        return len(self.lines(width, 0))
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The question, an empty line, the facts."""
         label = max((cell_len(name) for name, _ in self._facts), default=0)
         rows = [Row(((self._question, "title"),)), Row(())]
+        last = ""
         for name, text in self._facts:
-            rows.append(Row(((fit(name, label) + "  ", "muted"), (fit(text, max(width - label - 2, 0)), "normal"))))
+            shown, last = "" if name == last else name, name
+            for line in wrap(text, max(width - label - 2, 1)):
+                rows.append(Row(((fit(shown, label) + "  ", "muted"), (line, "normal"))))
+                shown = ""
         return rows
 
 

@@ -260,14 +260,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
 
     def _say_state(self, wrong: Sequence[str]) -> None:
         """Say what would be started, or which entries keep it from being started."""
-        if self._attempt is not None:
-            return
-        if wrong:
-            first = self._rows[wrong[0]].label
-            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            self._say(f'fix "{first}"{more} first', "wrong")
-        else:
-            self._say(self.state.amount())
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        text = f'fix "{self._rows[wrong[0]].label}"{more} first' if wrong else self.state.amount()
+        if self._attempt is None:
+            self._say(text, "wrong" if wrong else "ok")
 
     def _say(self, text: str, level: str = "ok") -> None:
         """Show `text` beside the button."""

@@ -152,7 +152,7 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     }
     PaletteScreen CommandInput > .input--placeholder { color: $muted; }
     PaletteScreen #--input { height: 1; border: none; visibility: visible; }
-    PaletteScreen #--results { overlay: none; height: auto; max-height: 78vh; visibility: visible; margin: 1 0; }
+    PaletteScreen #--results { overlay: none; height: auto; max-height: 70vh; visibility: visible; margin: 1 0; }
     PaletteScreen CommandList {
         border: none; height: auto; max-height: 70vh; text-wrap: nowrap; text-overflow: ellipsis;
         scrollbar-size-vertical: 1; background: $background;
