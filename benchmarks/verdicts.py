@@ -54,15 +54,19 @@ def false_verdicts(noise: NDArray[np.float64], looks: Sequence[int], after: Sequ
 def without_the_worst(noise: NDArray[np.float64], looks: Sequence[int]) -> float:
     """The same where at every look the worst pair of each comparison so far is missing."""
     at = [seeds for seeds in range(3, SEEDS + 1) if seeds in looks or seeds > max(looks, default=2)]
-
-    def fooled(row: list[float]) -> bool:
-        for seeds in at:
-            worst = min(range(seeds), key=row.__getitem__)
-            if decided([*row[:worst], *row[worst + 1 : seeds]], looks, missing=1):
-                return True
-        return False
-
-    return sum(any(map(fooled, pair)) for pair in noise.tolist()) / len(noise)
+    fooled = np.zeros(len(noise), dtype=bool)
+    for seeds in at:
+        kept = np.arange(seeds) != noise[..., :seeds].argmin(axis=-1)[..., None]
+        rest = noise[..., :seeds][kept].reshape(*noise.shape[:2], seeds - 1)
+        # Verdicts are asked for only where a t statistic is near a critical value: elsewhere there is none.
+        near = np.zeros(rest.shape[:2], dtype=bool)
+        for pairs, critical in critical_values(seeds, 2, looks, missing=1):
+            first = rest[..., :pairs]
+            errors = first.std(axis=-1, ddof=1) / np.sqrt(pairs)
+            near |= abs(first.mean(axis=-1)) >= 0.999 * critical * errors
+        for experiment, comparison in np.argwhere(near & ~fooled[:, None]):
+            fooled[experiment] |= decided(rest[experiment, comparison].tolist(), looks, missing=1)
+    return float(fooled.mean())
 
 
 def false_equalities(noise: NDArray[np.float64], looks: Sequence[int], margin: float) -> float:

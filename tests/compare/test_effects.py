@@ -170,8 +170,9 @@ def test_how_much_depends_on_this_image_in_words(deltas: dict[str, Any], words: 
 
 def test_a_wide_interval_leaves_room() -> None:
     wide = replace(results(), interventions=(one("mean", "all", 0.0, 0.02), one("shuffled-images", "all")))
-    assert "small effects not excluded" in dependence_sentence(over_runs([wide]))
-    assert "not excluded" not in dependence_sentence(over_runs([results()]))
+    assert "not shown that its accuracy depends on the individual image; if it does, by at most about 2.00 points" in (
+        dependence_sentence(over_runs([wide]))
+    )
 
 
 def test_a_layer_whose_interval_excludes_0_is_told_beside_both_layers_that_are_not() -> None:

@@ -115,7 +115,7 @@ def test_rank_correlation_is_spearmans() -> None:
         (0.002, 0.02, False, "not 3 times as strong as before training, don't interpret: the levels"),
         (0.001, 0.2, True, "don't interpret: the differences between classes"),
         (0.05, 0.01, True, "don't interpret: the levels of the channels"),
-        (0.05, 0.2, True, "learned, stronger than before training: the levels of the channels"),
+        (0.05, 0.2, True, "grew in training: the levels of the channels"),
         (0.0001, 0.001, False, "flattened by training: the levels of the channels (0.1x)"),
     ],
 )
@@ -224,7 +224,7 @@ def test_gates_that_are_all_equal_have_facts() -> None:
     flat = {"se1/by_class": np.full((10, 32), 0.5, np.float32)}
     (facts,) = heatmap_facts(gates(np.random.default_rng(0), 0.05, 0.2), flat)
     assert facts.learned is None  # every training makes a pattern there, random labels too
-    assert "absent before training" in heatmap_sentences(facts)[0]
+    assert "grew in training: the levels" in heatmap_sentences(facts)[0]
     assert "(none before)" in heatmap_sentences(facts)[0]
     (same,) = heatmap_facts(flat, flat)
     assert same.learned is False

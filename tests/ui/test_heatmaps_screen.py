@@ -138,7 +138,7 @@ def test_what_the_numbers_say_stands_below(folder: ExperimentDir) -> None:
         await opened(pilot, app)
         shown = " ".join(screen_text(app).split())
         for text in (
-            "absent before training",
+            "grew in training",
             "levels of the channels (none before)",
             "variance",
             "below 0.05",

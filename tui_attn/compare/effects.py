@@ -179,7 +179,7 @@ def dependence_sentence(found: Effects) -> str:
         return f"{given} falls by {size}: {share}; {rest}"
     if own.ci95[0] > 0:
         return f"{given} rises by {size}: it is better off without; {rest}"
-    unknown = "" if _narrow(own.ci95) else " (small effects not excluded)"
+    unknown = f"; if it does, by at most about {abs(100 * own.ci95[0]):.2f} points"
     return (
         f"{given} changes by {points(own.delta)} points ({interval}){changed}: it is not shown that its accuracy"
         f" depends on the individual image{unknown}{_layers_alone(found)}; {rest}"
@@ -225,11 +225,6 @@ def _tuned_words(found: Effects, what: str) -> str:
         )
     size = f"{points(tuned.delta)} points ({interval})"
     return f"{given} changes by {size}: it is not shown that its own {what} are worth more; "
-
-
-def _narrow(ends: Interval, points: float = 0.005) -> bool:
-    """Whether an interval excludes effects of half a point."""
-    return max(abs(end) for end in ends) < points
 
 
 def layer_words(layer: str) -> str:

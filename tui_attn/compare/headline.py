@@ -29,8 +29,10 @@ def headline(summary: Summary) -> str:
         over = summary.state in {"finished", "stopped", "failed", "lost"}
         return "No seed has a result of both base and another model" + ("." if over else " yet: nothing decided.")
     if not deciding:
-        why = "the experiments were chosen afterwards" if summary.experiments else "these are controls"
-        return _first([f"No verdict, because {why}: {_deltas(found)}.", f"No verdict, because {why}."])
+        why = "Controls only, described and not tested"
+        if summary.experiments:
+            why = "No verdict, because the experiments were chosen afterwards"
+        return _first([f"{why}: {_deltas(found)}.", f"{why}."])
     decided = [(name, versus) for name, versus in deciding if versus.verdict is not None]
     if not decided:
         return _open(summary, deciding)

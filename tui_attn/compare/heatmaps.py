@@ -328,18 +328,19 @@ def _verdict(facts: HeatmapFacts) -> list[str]:
         return [f"{facts.layer}: the untrained network's heatmap is missing, so nothing tells what training changed"]
     what = "attention of the heads" if facts.layer == "attention" else "levels of the channels"
     patterns = {f"the {what}": levels, "the differences between classes": classes}
-    twin = "" if levels.twin is None else " and with random labels"
-    words_of = {
-        "stronger": f"learned, stronger than before training{twin}",
-        "as with random labels": "stronger than before training, but not than with random labels, don't interpret",
-        "new": "absent before training, so that only the same training on random labels would tell if it was learned",
-        "flattened": "flattened by training",
-        "similar": f"not {FACTOR:g} times as strong as before training, don't interpret",
+    with_twin = levels.twin is not None
+    grew = "learned, stronger than before training and with random labels" if with_twin else "grew in training"
+    words_of: dict[str, set[Change | None]] = {
+        grew: {"stronger", "new"},
+        "stronger than before training, but not than with random labels, don't interpret": {"as with random labels"},
+        "flattened by training": {"flattened"},
+        f"not {FACTOR:g} times as strong as before training, don't interpret": {"similar"},
     }
     parts = []
-    for change, words in words_of.items():
-        names = [f"{name} ({_times(pattern)})" for name, pattern in patterns.items() if pattern.change == change]
-        parts += [f"{words}: {' and '.join(names)}"] if names else []
+    for words, changes in words_of.items():
+        names = [f"{name} ({_times(pattern)})" for name, pattern in patterns.items() if pattern.change in changes]
+        twin = "" if words != "grew in training" else "; random labels may give that, too (no twin)"
+        parts += [f"{words}: {' and '.join(names)}{twin}"] if names else []
     found = [f"{facts.layer}: {'; '.join(parts)}"]
     if facts.follows_start is not None and facts.follows_start >= FOLLOWS:
         found.append(

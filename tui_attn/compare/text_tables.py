@@ -162,7 +162,9 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "test loss": _mean(lambda run: run.test_loss, lambda value: f"{value:.4f}"),
     _DIFFERENCE: _versus(lambda versus: points(versus.delta)),
     "  95 % interval**": _versus(lambda versus: interval_points(versus.ci95)),
-    "  p-value**": _versus(lambda versus: p_value(versus.p_value)),
+    "  p-value**": _versus(
+        lambda versus: UNKNOWN if versus.verdict == "no difference above margin" else p_value(versus.p_value)
+    ),
     _BLIND: lambda entry: points(entry.versus_control.delta) if entry.versus_control else UNKNOWN,
     "  its interval": lambda entry: interval_points(entry.versus_control.ci95) if entry.versus_control else UNKNOWN,
     "training time": _mean(lambda run: run.train_seconds, _time),

@@ -11,6 +11,7 @@ from tui_attn.compare.resampling import beside, detectable, seeds_needed, spread
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.verdicts import PLANNED_SHARE, critical_value
 from tui_attn.experiment.config import MAX_SEEDS
+from tui_attn.experiment.model_info import info_of
 from tui_attn.system.text import command_line, percent
 
 UNKNOWN = "–"
@@ -89,17 +90,22 @@ def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
             f"{model}: {points(versus.delta)} points from {other} with {seeds} so far; the first look is at"
             f" {versus.next_look} seeds"
         )
-    facts = f"95 % interval {interval_points(versus.ci95)}, {look_words(versus)}"
+    several = " over all looks" if versus.look and versus.look.number > 1 else ""
+    interval = f"95 % interval {interval_points(versus.ci95)}{several}"
+    facts = f"{interval}, {look_words(versus)}"
     if not versus.decides:
-        why = "the experiments were chosen afterwards" if pooled else f"{model} is a control"
-        return f"{model}: {points(versus.delta)} points from {other} ({facts}); no verdict, because {why}"
-    facts = f"95 % interval {interval_points(versus.ci95)}, {_p(versus.p_value or 0.0)}, {look_words(versus)}"
+        info = info_of(model)
+        what = "no verdict, because the experiments were chosen afterwards"
+        if not pooled:
+            what = "described, not tested" + (f" ({info.description})" if info else "")
+        return f"{model}: {points(versus.delta)} points from {other} ({facts}); {what}"
     margin = points_words(versus.margin)
     if versus.contradiction:
         said = "no verdict, because the intervals of its looks exclude each other"
         return f"{model}: {said}, {points(versus.delta)} points from {other} ({look_words(versus)})"
     if label == "no difference above margin":
         return f"{model}: no difference from {other} above {margin}, {points(versus.delta)} points ({facts})"
+    facts = f"{interval}, {_p(versus.p_value or 0.0)}, {look_words(versus)}"
     if label == "undecided":
         return f"{model}: undecided, {points(versus.delta)} points from {other} ({facts})"
     less = f"; the difference is below the margin of {margin}" if versus.within_margin else ""
@@ -130,7 +136,7 @@ def open_sentence(summary: Summary, model: str) -> str | None:
     if versus.next_look:
         following = f"the next look is at {versus.next_look} seeds"
     elif versus.looks:
-        following = "the plan is used up, so further seeds are looked at with the last tenth of the error rate"
+        following = "the plan is used up, so further seeds are tested at one tenth of the error rate"
     else:
         following = "no further look is planned"
     return (

@@ -187,7 +187,16 @@ def _card(results: Results, entry: ModelSummary) -> dict[str, Any]:
         "model": entry.model,
         "ink": variable(entry.model),
         "delta": f"{points(versus.delta)} points" if versus else UNKNOWN,
-        "badge": verdict or ("not compared" if not versus else "no look yet" if versus.decides else "no verdict"),
+        "badge": verdict
+        or (
+            "not compared"
+            if not versus
+            else "no look yet"
+            if versus.decides
+            else "no verdict"
+            if results.summary.experiments
+            else "described"
+        ),
         "kind": _BADGES.get(verdict or "", "open"),
         "lead": _sentence(first.removeprefix(f"{entry.model}: ")),
         "more": [_sentence(sentence) for sentence in rest],
@@ -255,15 +264,15 @@ def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
 
 
 def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
-    rows = [["run", "layer", "learned", "levels ×", "classes ×", "between classes", "rank", "follows start"]]
+    twins = any(facts.levels.twin is not None for _, probes in heatmaps.runs for facts in probes.facts)
+    grew = "learned" if twins else "grew in training"
+    rows = [["run", "layer", grew, "levels ×", "classes ×", "between classes", "rank", "follows start"]]
     for run, probes in heatmaps.runs:
         for facts in probes.facts:
             changes = {"levels": facts.levels.change, "classes": facts.classes.change}
-            stronger = [name for name, change in changes.items() if change == "stronger"]
-            known = facts.learned is not None
-            learned = (
-                {0: "no", 1: f"{stronger[0]} only" if stronger else "", 2: "yes"}[len(stronger)] if known else UNKNOWN
-            )
+            stronger = [name for name, change in changes.items() if change in {"stronger", "new"}]
+            learned = {0: "no", 1: f"{stronger[0]} only" if stronger else "", 2: "yes"}[len(stronger)]
+            learned = UNKNOWN if None in changes.values() else learned
             rows.append(
                 [
                     run.id,
