@@ -103,6 +103,16 @@ def test_a_clock_that_was_set_hides_no_start_and_makes_none(set_by: float) -> No
     assert fold.run.state == "queued"
 
 
+def test_a_job_that_waits_again_is_not_running_because_its_log_tells_of_a_start_before() -> None:
+    fold = Fold()
+    fold.hand_out(worker=8)
+    fold.own("run_waits", run="se-s0", reason="BeginTime")
+    fold.of("started", **ABOUT, worker=8)
+    assert fold.run.state == "queued"
+    fold.hand_out(worker=8, attempt=2)
+    assert fold.run.state == "running"
+
+
 def test_a_start_that_the_runs_log_told_first_counts() -> None:
     fold = Fold()
     fold.of("started", t=fold.now + 2, **ABOUT)

@@ -191,6 +191,7 @@ def _run_waits(state: ExperimentState, event: Event) -> None:
     run = state.runs.get(event["run"])
     if run is not None and run.state in RUN_OPEN:
         run.since, run.waits, run.points_since_resume = event.t, event["reason"], 0
+        run.worker = None  # a job that is queued again keeps its token: what it logged before doesn't make it run now
         _become(state, run, "queued")
         state.log.append((event.t, run.id, f"waits: {run.waits}"))
 
