@@ -29,7 +29,7 @@ STAND_INS = "␇\ufffd31m\ufffdevil\ufffd over"
 """How the end of what was pasted looks in a line that is typed into."""
 
 # What the dashboard itself may send: cursor, colours, modes, their queries, the keyboard protocol.
-OURS = re.compile(rb"\x1b\[(\d+;\d+H|[\d;]*m|\?\d+[hl]|\?\d+\$p|[<>]\d*u|\d*;?\d*H)")
+OURS = re.compile(rb"\x1b\[(\d+;\d+H|\d+C|[\d;]*m|\?\d+[hl]|\?\d+\$p|[<>]\d*u|\d*;?\d*H)")
 CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
