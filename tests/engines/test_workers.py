@@ -155,6 +155,7 @@ def test_a_process_freezes_where_it_is_ordered_to_and_goes_on_when_it_may() -> N
 def test_a_pipe_that_is_full_loses_no_command() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
+    os.set_blocking(reading, False)  # a lost command fails the test instead of blocking it
     worker = WorkerProcess.__new__(WorkerProcess)
     worker._pipe, worker._unsent = writing, bytearray()
     sent = [f"run-s{number}" for number in range(5000)]
