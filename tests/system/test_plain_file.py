@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_what_is_no_file_is_refused_at_once_and_keeps_no_descriptor(
     if what == "folder":
         path.mkdir()
     elif what == "fifo":
-        os.mkfifo(path)  # nobody writes to it: whoever waits, waits for ever
+        os.mkfifo(path)
     elif what == "socket":
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(path))
@@ -71,3 +72,21 @@ def test_a_link_is_followed_only_where_that_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "to a folder").symlink_to(tmp_path)
     with pytest.raises(NotAFileError):
         open_to_read(tmp_path / "to a folder", follow_links=True)
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    os.mkfifo(path)
+    refused = threading.Event()
+
+    def opens() -> None:
+        with pytest.raises(NotAFileError):
+            open_to_read(path)
+        refused.set()
+
+    thread = threading.Thread(target=opens)
+    thread.start()
+    waits = not refused.wait(10)
+    os.close(os.open(path, os.O_RDWR))  # ends the wait
+    thread.join()
+    assert not waits
