@@ -14,6 +14,7 @@ from tui_attn.experiment.writing import write_manifest
 from tui_attn.launch import custom_models
 from tui_attn.models import MODELS
 from tui_attn.train import custom_model
+from tui_attn.train.step import use_exact_float32
 
 NET = """
 import torch
@@ -204,3 +205,12 @@ def test_a_file_run_again_shares_nothing_with_its_last_time() -> None:
     one, two = (custom_model.make_class(source, "net.py", "Net") for _ in range(2))
     one.seen.append(1)  # type: ignore[attr-defined]
     assert two.seen == []  # type: ignore[attr-defined]
+
+
+def test_a_file_that_asks_for_tf32_everywhere_leaves_float32_exact() -> None:
+    use_exact_float32()
+    source = b"import torch\ntorch.backends.fp32_precision = 'tf32'\nclass Net(torch.nn.Module): ...\n"
+    custom_model.make_class(source, "x.py", "Net")
+    use_exact_float32()
+    assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32

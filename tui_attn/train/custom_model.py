@@ -108,6 +108,11 @@ def _set_environment(variables: dict[str, str]) -> None:
         os.environ.update(variables)
 
 
+def _set_fp32_precision(precision: str) -> None:
+    if torch.backends.fp32_precision != precision:  # setting it also changes that of each backend
+        torch.backends.fp32_precision = precision
+
+
 def _set_warn_only(only: bool) -> None:
     torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled(), warn_only=only)
 
@@ -120,6 +125,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (torch.is_deterministic_algorithms_warn_only_enabled, _set_warn_only),
+    (lambda: torch.backends.fp32_precision, _set_fp32_precision),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
     (torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled),
