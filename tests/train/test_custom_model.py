@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -212,5 +213,6 @@ def test_a_file_that_asks_for_tf32_everywhere_leaves_float32_exact() -> None:
     source = b"import torch\ntorch.backends.fp32_precision = 'tf32'\nclass Net(torch.nn.Module): ...\n"
     custom_model.make_class(source, "x.py", "Net")
     use_exact_float32()
-    assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+    backends: Any = torch.backends  # torch's stubs lack fp32_precision
+    assert backends.cudnn.conv.fp32_precision != "tf32"
     assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32

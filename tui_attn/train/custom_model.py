@@ -108,9 +108,12 @@ def _set_environment(variables: dict[str, str]) -> None:
         os.environ.update(variables)
 
 
+_BACKENDS: Any = torch.backends  # torch's stubs lack fp32_precision
+
+
 def _set_fp32_precision(precision: str) -> None:
-    if torch.backends.fp32_precision != precision:  # setting it also changes that of each backend
-        torch.backends.fp32_precision = precision
+    if _BACKENDS.fp32_precision != precision:  # setting it also changes that of each backend
+        _BACKENDS.fp32_precision = precision
 
 
 def _set_warn_only(only: bool) -> None:
@@ -125,7 +128,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (torch.is_deterministic_algorithms_warn_only_enabled, _set_warn_only),
-    (lambda: torch.backends.fp32_precision, _set_fp32_precision),
+    (lambda: _BACKENDS.fp32_precision, _set_fp32_precision),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
     (torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled),
