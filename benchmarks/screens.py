@@ -108,7 +108,7 @@ class Camera:
             for name, keys, text in steps:
                 for key in keys:
                     terminal.press(key)
-                    _settle(terminal)
+                    _settle(terminal, least=0.8 if key == ESC else 0.2)  # else it is one key with the next
                 if text:
                     terminal.until(text)
                 _settle(terminal, least=0.8)

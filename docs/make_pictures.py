@@ -366,6 +366,7 @@ def compare_seeds(session: Session) -> None:
     session.press("6", rest=2.0)
     session.shoot("interventions")
     session.press("\x1b", "h", rest=2.0)
+    session.until("gates of")
     session.shoot("heatmaps-200x60", size=(200, 60))
     session.press("\x1b", "b", rest=3.0)
     session.shoot("experiments", size=(120, 32))

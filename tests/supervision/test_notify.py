@@ -1,5 +1,6 @@
 """When a notice is due, and what the `[notify]` table may say."""
 
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.notice_server import notice_server
 from tests.recorded import record, supervised
 from tests.waiting import eventually
+from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.notices import Notice, NoticeWatch, RunReport
 from tui_attn.experiment.options import ConfigError
@@ -78,6 +80,27 @@ def test_a_stall_is_sent_once_and_again_only_after_a_while(tmp_path: Path) -> No
         eventually(lambda: len(server.requests) == 2)
         eventually(lambda: notifier.idle)
     assert [each.body["event"] for each in server.requests] == ["stalled", "stalled"]
+    assert warnings == []
+
+
+def test_a_failure_is_sent_to_a_server_once(tmp_path: Path) -> None:
+    folder = record(tmp_path, states=dict.fromkeys(("base-s0", "se-s0", "self-attention-s0"), "running"))
+    with notice_server() as server, supervised(folder):
+        warnings: list[str] = []
+        seconds = itertools.count(0.0, 2.0)
+        notifier = Notifier(
+            parse({"ntfy": f"{server.address}/lab"}), folder, warnings.append, clock=lambda: next(seconds)
+        )
+        notifier.look(read_state(folder))
+        log = LogWriter(folder.events)
+        log.append("run_ended", run="se-s0", state="failed", reason="RuntimeError: out of memory")
+        log.close()
+        for _ in range(2):
+            notifier.look(read_state(folder))
+        eventually(lambda: len(server.requests) == 1)
+        eventually(lambda: notifier.idle)
+    assert "se-s0 failed: RuntimeError: out of memory" in server.requests[0].body["message"]
+    assert len(server.requests) == 1
     assert warnings == []
 
 

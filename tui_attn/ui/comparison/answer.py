@@ -45,7 +45,7 @@ def rows(overview: Overview, details: Details | None, choices: Choices, page: Pa
             if answer.compared and answer.side_by_side and not folded:
                 height = answer.chart_height + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
                 parts = _parts(replace(answer, chart_height=height))
-            elif answer.compared and spare > _LEAST_CHART:
+            elif spare > _LEAST_CHART:
                 parts.append([EMPTY, *accuracy_chart(overview, page, page.room, min(spare - 2, 14))])
             return _spread(parts, below, page.height)
     above = [row for part in parts for row in part]
@@ -305,14 +305,15 @@ def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
         left = [seed for seed in summary.seeds if not all(run.counts for run in summary.runs if run.seed == seed)]
         about = "" if each is None or not left else f", about {duration(each * len(left))} of training left"
         yield "…", f"training: {done} of {len(summary.runs)} runs have ended{about}; this page follows"
-    if answer.can_extend:
+    elif answer.can_extend:
         more = more_seeds(summary, answer.choices)
         about = "" if each is None else f" (about {duration(each * more)})"
         yield "e", f"train {more} more {'seed' if more == 1 else 'seeds'}{about}{_would_show(summary, more)}"
     if summary.experiments or overview.folder is None:
         yield "1", "these are several experiments together: open one for classes, images and more seeds"
         return
-    yield "w", "write the report to hand in: one page, tables, pictures"
+    if summary.state in _ENDED:
+        yield "w", "write the report to hand in: one page, tables, pictures"
     if any(run.probes for run in overview.runs.values()):
         yield "h", "look at the gates and the attention, epoch by epoch"
 

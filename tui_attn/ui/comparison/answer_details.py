@@ -165,7 +165,8 @@ def _attention(answer: Answer, width: int) -> list[Row]:
         effect = known[model].get(MEAN) if model in known else None
         cells: list[Piece] = [(MARGIN + fit(name, label) + "  ", ink)]
         if effect is None:
-            cells.append(("not measured: 6 and I measure it", "muted"))
+            ended = any(run.counts for run in answer.summary.get(model).runs)
+            cells.append(("not measured: 6 and I measure it" if ended else "measured after training", "muted"))
         else:
             low, high = effect.ci95
             said = "it uses the individual image" if high < 0 else "no sign that it uses the image"

@@ -145,13 +145,16 @@ def rows(found: Disagreement, group: int, page: Page) -> list[Row]:
     """How many images are in each group, and the pictures of one of them, as many in a row as fit."""
     counts = [len(indices) for indices in found.groups]
     first, second = (safe_text(run, one_line=True) for run in (found.first, found.second))
-    words = (f"only {first} is right", f"only {second} is right", "both are wrong")
+    narrow = page.width < 100
+    one, many = ("", "") if narrow else (" is", " are")
+    words = (f"only {first}{one} right", f"only {second}{one} right", f"both{many} wrong")
     pieces: list[Piece] = [(MARGIN, "normal")]
     for at, (count, word) in enumerate(zip(counts, words, strict=True)):
         pieces += [(f"{count:,} ", "title" if at == group else "muted")]
         pieces += [(word + "  ", "focused" if at == group else "muted")]
     total = sum(counts)
-    share = f"they disagree on {total:,} of {found.images:,} test images ({100 * total / found.images:.1f} %)"
+    images = "images" if narrow else "test images"
+    share = f"they disagree on {total:,} of {found.images:,} {images} ({100 * total / found.images:.1f} %)"
     # No blank lines between tall pictures: the predictions of the first ones must be visible in 24 lines.
     blank = [] if found.pictures and _size(found.pictures)[1] > SHORT else [EMPTY]
     head = [*blank, heading(f"{first} and {second}", share), Row(tuple(pieces)), *blank]

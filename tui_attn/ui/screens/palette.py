@@ -161,7 +161,9 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     PaletteScreen CommandList > .option-list--option-highlighted {
         background: $selected; color: $foreground; text-style: bold;
     }
-    PaletteScreen CommandList:ansi > .option-list--option-highlighted { text-style: reverse; }
+    PaletteScreen CommandList:ansi > .option-list--option-highlighted {
+        background: ansi_default; color: ansi_default; text-style: reverse;
+    }
     PaletteScreen LoadingIndicator { display: none; }
     PaletteScreen KeyBar { visibility: visible; }
     """
