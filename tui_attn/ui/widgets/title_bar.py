@@ -61,9 +61,7 @@ class TitleBar(Lines):
         snapshot = self._snapshot
         if snapshot is None or not snapshot.complete:
             share = "" if snapshot is None else f"{100 * snapshot.share:.0f} %  "
-            pieces.append((f"reading the logs  {share}", "muted"))
-        if snapshot is None:
-            return pieces
+            return [*pieces, (f"reading the logs  {share}", "muted")]  # a part of the logs doesn't tell the state
         if snapshot.damaged:
             pieces.append((f"{snapshot.damaged} damaged log lines  ", "warning"))
         pieces.append((formatting.state_text(snapshot.state), formatting.STATE_INKS.get(snapshot.state, "normal")))
