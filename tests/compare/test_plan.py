@@ -208,6 +208,17 @@ def test_experiments_without_a_plan(tmp_path: Path, extended: bool) -> None:
     assert "0.5 points was set afterwards" in remark
 
 
+def test_an_interval_of_several_looks_says_so_and_no_difference_shows_no_p_value(tmp_path: Path) -> None:
+    alike = [value + 0.0001 * (seed % 3 - 1) for seed, value in enumerate(BASE[:10])]
+    for seeds, where in ((5, "look 1 of 2, five seeds"), (10, "over all looks, look 2 of 2, ten seeds")):
+        summary = summary_of(tmp_path / str(seeds), seeds, accuracies={"se": alike[:seeds]})
+        said = str(verdict_sentence(summary, "se"))
+        assert "no difference from base above 0.5 points" in said and where in said
+        assert "p=" not in said and ("over all looks" in said) == (seeds == 10)
+        table = {row[0].strip(): row[1:] for row in model_rows(summary)}
+        assert table["95 % interval**"][1] != "–" and "p-value**" not in table
+
+
 def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(tmp_path: Path) -> None:
     models = ("base", "se", "self-attention", "static")
     given = {"static": BASE[5:10], "self-attention": SE[:5]}

@@ -67,6 +67,14 @@ def test_the_labs_accuracies_stand_where_they_apply(tmp_path: Path) -> None:
     assert "on CIFAR-10, after 15 epochs" in text_of(folder)
 
 
+def test_the_labs_figure_of_self_attention_is_of_the_lab_read_literally(tmp_path: Path) -> None:
+    models = ("base", "self-attention", "self-attention-lab")
+    rows = text_tables.model_rows(
+        summarise(read_state(record(tmp_path, config=ExperimentConfig(epochs=3, models=models))))
+    )
+    assert next(row[1:] for row in rows if "lab expects" in row[0]) == ["–", "–", "~-3"]
+
+
 def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
     text = text_of(five_seeds)
     assert "se is better than base by 0.47 points (95 % interval +0.37 to +0.57, p<0.001, five seeds)" in text

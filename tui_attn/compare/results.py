@@ -116,7 +116,8 @@ def _skewed(summary: Summary) -> Iterable[str]:
     if found:
         yield (
             f"the differences from {BASE} are skewed over seeds for {joined(found)}: t intervals assume that they are"
-            " roughly normal, and with skewness 1 up to 7.4 % of simulated experiments have a false verdict, not 5 %"
+            " roughly normal, and with skewness 1 up to 7.4 % of simulated experiments have a false verdict, not 5 %;"
+            " beyond 1 it may be more"
         )
 
 
