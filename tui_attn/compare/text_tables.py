@@ -147,7 +147,7 @@ def _expected(model: str, row: str, models: Sequence[str]) -> str:
 
     That of self-attention is of the lab read literally, where this is among the `models`.
     """
-    meant = {_LITERAL: "self-attention", "self-attention": None} if _LITERAL in models else {}
+    meant = {_LITERAL: "self-attention", "self-attention": ""} if _LITERAL in models else {}
     known = meant.get(model, model)
     expected = MODELS[known].lab_accuracy if known in MODELS else None
     if expected is None:
