@@ -106,6 +106,21 @@ def test_what_the_interval_is_of_is_said_and_a_blank_row_parts_next_from_the_key
     assert max(cell_len(line) for line in plain(rows).splitlines()) < size[0], "the right card ends where rules end"
 
 
+def test_where_nothing_is_compared_the_reason_is_said(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, seeds=2, models=("base", "se"))
+    failed = recorded.record(tmp_path / "a", config=config, states={"se-s0": "failed", "se-s1": "failed"}, **SMALL)
+    text = plain(shown(failed, (120, 40)))
+    assert "No seed has a result of both base and another model." in text
+    assert "no seed has a result of both, 2 runs have no result" in text
+    without = replace(config, models=("se", "self-attention"))
+    text = plain(shown(recorded.record(tmp_path / "b", config=without, **SMALL), (120, 40)))
+    assert "base is missing, so no verdicts" in text
+    running = recorded.record(tmp_path / "c", config=config, states={"se-s0": "running", "se-s1": "queued"}, **SMALL)
+    text = plain(shown(running, (120, 40)))
+    assert "test accuracy by epoch" in text
+    assert "no seed has a result of both" in text
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_one_seed_gives_no_verdict_and_no_interval(tmp_path: Path, size: tuple[int, int]) -> None:
     folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2), **SMALL)

@@ -191,15 +191,15 @@ def _gains(answer: Answer) -> list[Row]:
 
 def _parameters_alone(summary: Summary) -> str:
     """Which better models have more parameters and no control that has as many; empty where there is none."""
-    base = summary.get(BASE)
+    base = next((entry.parameters for entry in summary.models if entry.model == BASE), None)
     found = [
-        f"{entry.parameters / base.parameters:.1f}x the parameters alone would do what {entry.model} does"
+        f"{entry.parameters / base:.1f}x the parameters alone would do what {entry.model} does"
         for entry in summary.models
         if entry.versus_base is not None
         and entry.versus_base.verdict == "better"
         and entry.parameters
-        and base.parameters
-        and entry.parameters / base.parameters >= _MANY_MORE
+        and base
+        and entry.parameters / base >= _MANY_MORE
         and entry.model in MODELS
         and (wide := [name for name in MODELS[entry.model].controls if name.startswith(WIDENED)])
         and not set(wide) & set(summary.names)
