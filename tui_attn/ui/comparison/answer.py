@@ -46,7 +46,8 @@ def rows(overview: Overview, details: Details | None, choices: Choices, page: Pa
                 height = answer.chart_height + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
                 parts = _parts(replace(answer, chart_height=height))
             elif spare > _LEAST_CHART:
-                parts.append([EMPTY, *accuracy_chart(overview, page, page.room, min(spare - 2, 14))])
+                chart = accuracy_chart(overview, page, page.room - 1, min(spare - 2, 14))
+                parts.append([EMPTY, *(Row(((MARGIN, "normal"), *row.pieces)) for row in chart)])
             return _spread(parts, below, page.height)
     above = [row for part in parts for row in part]
     more = len(above) + len(below) - page.height + 1
@@ -78,7 +79,9 @@ def _head(answer: Answer) -> list[Row]:
     if "explanation" in answer.shown and answer.compared:
         sizes = [_common(answer, kind) for kind in ("train_size", "test_size")]
         images = "Trained on {:,} images, tested on {:,}. ".format(*sizes) if None not in sizes else ""
-        said = f"{images}Model minus {BASE} by seed; 95 % interval of the mean over seeds."
+        any_interval = any(versus.ci95 for _, versus in answer.compared)
+        interval = "; 95 % interval of the mean over seeds" if any_interval else ""
+        said = f"{images}Model minus {BASE} by seed{interval}."
         found += text(page, said, "muted")
     return found
 

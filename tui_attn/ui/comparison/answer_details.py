@@ -16,6 +16,7 @@ from tui_attn.compare.text_tables import model_rows, time_cells
 from tui_attn.compare.verdicts import Label
 from tui_attn.compare.wording import points
 from tui_attn.experiment.model_info import MODELS, joined
+from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import percent
 from tui_attn.ui.comparison.by_class import class_rows, matrix_rows, means_of
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
@@ -165,8 +166,10 @@ def _attention(answer: Answer, width: int) -> list[Row]:
         effect = known[model].get(MEAN) if model in known else None
         cells: list[Piece] = [(MARGIN + fit(name, label) + "  ", ink)]
         if effect is None:
-            ended = any(run.counts for run in answer.summary.get(model).runs)
-            cells.append(("not measured: 6 and I measure it" if ended else "measured after training", "muted"))
+            runs = answer.summary.get(model).runs
+            training = any(run.state not in RUN_ENDED for run in runs)
+            why = "6 and I measure it" if any(run.counts for run in runs) else "no run has a result"
+            cells.append((f"not measured{' yet' if training else f': {why}'}", "muted"))
         else:
             low, high = effect.ci95
             said = "it uses the individual image" if high < 0 else "no sign that it uses the image"
