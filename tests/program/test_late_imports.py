@@ -31,6 +31,7 @@ WHY = {
     "train/interventions.py": LIBRARY,
     "train/worker.py": LIBRARY,
     "cli/explaining.py": COMMANDS,
+    "launch/starting.py": SCREEN,
     "ui/": SCREEN,
 }
 """Files (of `ui/` all together) whose functions import -> why."""

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.waiting import eventually
 from tui_attn import data
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import STRATIFIED, Manifest
@@ -200,3 +201,32 @@ def undisturbed(zygote: "subprocess.Popen[str]") -> dict[str, Reference]:
         experiment = lab.make()
         lab.finish(experiment)
         return reference(experiment)
+
+
+RANDOM = r"\.[0-9a-f]{16}\.tmp$"
+"""The end of a temporary file's name."""
+
+
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The syncs, renames and appends from now on, in their order."""
+    notes: list[str] = []
+    fsync, replace, append = os.fsync, Path.replace, LogWriter.append
+
+    def note_fsync(fd: int) -> None:
+        name = Path(f"/proc/self/fd/{fd}").readlink().name
+        notes.append(f"fsync {re.sub(RANDOM, '.tmp', name)}")
+        fsync(fd)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        notes.append(f"rename to {target.name}")
+        return replace(self, target)
+
+    def note_append(self: LogWriter, type_: str, /, **payload: Any) -> None:
+        notes.append(f"append {type_}")
+        append(self, type_, **payload)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    monkeypatch.setattr(LogWriter, "append", note_append)
+    return notes

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-from tui_attn.experiment.event_log import LogWriter
 from tui_attn.system import files
 from tui_attn.train import checkpoint
 from tui_attn.train.run_writer import DisplacedError
@@ -46,35 +44,6 @@ def test_two_are_kept_and_listed_with_size_and_digest(tmp_path: Path) -> None:
         data = (tmp_path / item["file"]).read_bytes()
         assert (item["size"], item["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["LATEST.json", "step-00000003.pt", "step-00000004.pt"]
-
-
-RANDOM = r"\.[0-9a-f]{16}\.tmp$"
-"""The end of a temporary file's name."""
-
-
-@pytest.fixture
-def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The syncs, renames and appends from now on, in their order."""
-    notes: list[str] = []
-    fsync, replace, append = os.fsync, Path.replace, LogWriter.append
-
-    def note_fsync(fd: int) -> None:
-        name = Path(f"/proc/self/fd/{fd}").readlink().name
-        notes.append(f"fsync {re.sub(RANDOM, '.tmp', name)}")
-        fsync(fd)
-
-    def note_replace(self: Path, target: Path) -> Path:
-        notes.append(f"rename to {target.name}")
-        return replace(self, target)
-
-    def note_append(self: LogWriter, type_: str, /, **payload: Any) -> None:
-        notes.append(f"append {type_}")
-        append(self, type_, **payload)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(Path, "replace", note_replace)
-    monkeypatch.setattr(LogWriter, "append", note_append)
-    return notes
 
 
 def test_it_is_written_beside_synced_and_renamed_in_this_order(tmp_path: Path, happened: list[str]) -> None:

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -237,10 +236,6 @@ def _slices(nvml: Any, handle: Any) -> Iterator[NvmlGpu]:
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
     """How many GPUs CUDA programs see, the CUDA version of their driver, and what NVML reports of each."""
     try:
-        if "pynvml" not in sys.modules:
-            import ctypes
-
-            ctypes.CDLL("libnvidia-ml.so.1")  # what pynvml would load: it fails sooner than pynvml is imported
         import pynvml
 
         pynvml.nvmlInit()
