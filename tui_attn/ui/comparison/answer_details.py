@@ -172,7 +172,8 @@ def _attention(answer: Answer, width: int) -> list[Row]:
             cells.append((f"not measured{' yet' if training else f': {why}'}", "muted"))
         else:
             low, high = effect.ci95
-            said = "it uses the individual image" if high < 0 else "no sign that it uses the image"
+            most = f"at most {abs(100 * low):.2f} from the image"
+            said = "it uses the individual image" if high < 0 else most
             said = "it is better off without" if low > 0 else said
             cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
         made.append(Row(tuple(clipped(cells, width - 1))))

@@ -197,7 +197,7 @@ def _facts(versus: Versus) -> list[Piece]:
     verdict = versus.verdict
     if verdict is None:
         why = (
-            "control: no verdict"
+            "control: described, not tested"
             if not versus.decides
             else "no verdict: one seed"
             if versus.pairs == 1
