@@ -60,12 +60,13 @@ class Choices:
 
 
 def more_seeds(summary: Summary, choices: Choices) -> int:
-    """How many more seeds to train: as chosen, or as many as would show the difference, or some."""
+    """How many more seeds to train: as chosen, up to the next planned look, as many as would decide, or some."""
     if choices.more is not None:
         return choices.more
     planned, needed = len(summary.seeds), 0
     found = [entry.versus_base for entry in summary.models if entry.versus_base]
-    looks = [versus.next_look for versus in found if versus.next_look and versus.verdict in {None, "undecided"}]
+    open_ = [versus for versus in found if versus.verdict in {None, "undecided"}]
+    looks = [versus.next_look for versus in open_ or found if versus.next_look]
     if looks and max(looks) > planned:
         return max(looks) - planned
     for versus in found:
