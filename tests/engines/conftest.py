@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 FAKE = """#!/bin/bash
-printf '%s\\0' "$0" "$@" >> {folder}/calls
-echo >> {folder}/calls
+exec 9>> {folder}/calls
+flock 9  # calls at the same time are not to be written into one another
+printf '%s\\0' "$0" "$@" >&9
+echo >&9
+exec 9>&-
 [ -e {folder}/{name}.frozen ] && exec sleep 600
 cat {folder}/{name}.says 2>/dev/null
 exit $(cat {folder}/{name}.code 2>/dev/null || echo 0)
