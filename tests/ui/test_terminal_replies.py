@@ -160,3 +160,7 @@ def test_bytes_of_a_late_reply_are_no_keys(tmp_path: Path) -> None:
         terminal.until("type a word to find a key")
         for letters in ("P1$r", "48:2", ":3m"):
             assert letters not in terminal.text()
+        terminal.press("\x1b")
+        terminal.until(lambda text: "type a word to find a key" not in text)
+        terminal.press("q")
+        assert terminal.wait() == 0
