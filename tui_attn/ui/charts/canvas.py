@@ -94,12 +94,12 @@ def draw(layers: Sequence[Layer], width: int, height: int, kept: Drawings | None
     blank = [" " * width] * height
     before = kept or {}
     keys = [(width, height, layer.marker, *(piece.tobytes() for piece in layer.pieces)) for layer in layers]
-    fresh = {key: _points(layer, width, height) for key, layer in zip(keys, layers, strict=True) if key not in before}
-    found = {key: before[key] for key in keys if key in before}
-    figure = _figure(width, height) if any(xs for xs, _, _ in fresh.values()) else None
+    found = {key: before.get(key, blank) for key in keys}
+    fresh = {key: layer for key, layer in zip(keys, layers, strict=True) if key not in before and layer.pieces}
+    figure = _figure(width, height) if fresh else None
     try:
-        for key, (xs, ys, starts) in fresh.items():
-            found[key] = _drawn(figure, str(key[2]), xs, ys, starts, blank) if figure and xs else blank
+        for key, layer in fresh.items():
+            found[key] = _drawn(figure, layer, blank)
     finally:
         if figure:
             figure.clear()
@@ -107,21 +107,6 @@ def draw(layers: Sequence[Layer], width: int, height: int, kept: Drawings | None
         kept.clear()
         kept.update(found)
     return [found[key] for key in keys]
-
-
-def _points(layer: Layer, width: int, height: int) -> tuple[list[float], list[float], list[int]]:
-    """The middles of all pixels of a layer, and where each of its pieces starts."""
-    xs: list[float] = []
-    ys: list[float] = []
-    starts: list[int] = []
-    size_x, size_y = dots(bool(layer.marker))
-    for piece in layer.pieces:
-        starts.append(len(xs))
-        xs += ((piece[:, 0] + 0.5) / size_x).tolist()
-        ys += ((piece[:, 1] + 0.5) / size_y).tolist()
-    if xs and (min(xs) < 0 or max(xs) > width or min(ys) < 0 or max(ys) > height):
-        raise ValueError("a line leaves the canvas")
-    return xs, ys, starts
 
 
 def _figure(width: int, height: int) -> plotext.figure:
@@ -141,21 +126,31 @@ def _figure(width: int, height: int) -> plotext.figure:
     return figure
 
 
-def _drawn(
-    figure: plotext.figure, marker: str, xs: list[float], ys: list[float], starts: list[int], blank: list[str]
-) -> list[str]:
+class _Marker(plotext.marker):  # type: ignore[misc]
+    """A marker that all points share: plotext copies it for each of them, a third of the time."""
+
+    def __copy__(self) -> _Marker:
+        return self
+
+
+def _drawn(figure: plotext.figure, layer: Layer, blank: list[str]) -> list[str]:
     """Draw one layer alone and return its lines, as many and as wide as `blank`."""
+    width = len(blank[0])
+    points = (np.concatenate(layer.pieces) + 0.5) / dots(bool(layer.marker))  # the middles of the pixels
+    if (points < 0).any() or (points > (width, len(blank))).any():
+        raise ValueError("a line leaves the canvas")
     figure.clear.data()
-    signal = figure.signal(xs, ys, marker=plotext.marker(marker or "braille"))
-    signal.lines(True)
-    for start in starts:
-        signal.line(start, False)
+    x, y = points.T.tolist()
+    signal = figure.signal(x, y, marker=_Marker(layer.marker or "braille"))
+    if len(points) > len(layer.pieces):
+        signal.lines(True)
+        for end in np.cumsum([len(piece) for piece in layer.pieces[:-1]]).tolist():
+            signal.line(end, False)
     # Skips a search for free colours, a third of the time. A version of plotext without this name is only slower.
     signal._get_unique_pixels = list
     figure.draw(signal)
     lines = figure.build().string(colorless=True).split("\n")[: len(blank)]
-    width = len(blank[0])
-    return [line.ljust(width)[:width] for line in lines + [""] * (len(blank) - len(lines))]
+    return [line.ljust(width)[:width] for line in lines + blank[len(lines) :]]
 
 
 _EMPTY = " \u2800┈░:"
