@@ -12,7 +12,7 @@ from tests.ui.test_entry import snapshot
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.curves import metric_curves
 from tui_attn.ui.feed import Snapshot
-from tui_attn.ui.widgets.curves_panel import without_points
+from tui_attn.ui.widgets.curves_panel import pause_factor, without_points
 from tui_attn.ui.widgets.log_pane import LogPane
 
 
@@ -84,3 +84,8 @@ def test_charts_whose_runs_are_all_hidden_say_so(tmp_path: Path) -> None:
     picture = snapshot(recorded.scene(tmp_path, "running"))
     assert "hidden" in without_points(picture, hidden=3)
     assert "hidden" not in without_points(picture, hidden=2)
+
+
+@pytest.mark.parametrize(("seconds", "factor"), [(0.0, 1.0), (0.01, 1.0), (0.02, 2.0), (9.0, 3.0)])
+def test_slow_drawings_come_less_often(seconds: float, factor: float) -> None:
+    assert pause_factor(seconds) == factor

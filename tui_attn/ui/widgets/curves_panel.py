@@ -24,10 +24,10 @@ class Plots(Widget):
 
 
 class CurvesPanel(Widget):
-    """Shows snapshots; curves are drawn at most once in `least_seconds`."""
+    """Shows snapshots; curves are drawn once in `least_seconds`, or less often where drawing takes long."""
 
     least_seconds: ClassVar[float] = 1.0
-    """Seconds between two drawings of the curves."""
+    """Seconds between two drawings of the curves that cost little; see `pause_factor`."""
 
     def __init__(self, *, has_gates: bool, id: str) -> None:
         super().__init__(id=id)
@@ -72,7 +72,8 @@ class CurvesPanel(Widget):
         """Show this picture."""
         self._snapshot = snapshot
         self.show_gates(selected)
-        wait = self._drawn + self.least_seconds - time.monotonic()
+        pause = self.least_seconds * pause_factor(sum(plot.draw_seconds for plot in self.plots.values()))
+        wait = self._drawn + pause - time.monotonic()
         if not self._loaded:
             return
         if wait <= 0:
@@ -118,6 +119,14 @@ class CurvesPanel(Widget):
         epoch = f", epoch {run.probes[-1][0]}" if run.probes else ""
         said = said if self._snapshot.complete else reading(self._snapshot)
         self.gates.set_gates(run.gates, f"{run.id}{epoch}", empty=said)
+
+
+def pause_factor(draw_seconds: float) -> float:
+    """Return how much longer than a second to wait after a drawing: it should take 1 % of a core, but wait at most 3 s.
+
+    `draw_seconds`: processor time of the last one.
+    """
+    return min(max(100 * draw_seconds, 1.0), 3.0)
 
 
 def without_points(snapshot: Snapshot, *, hidden: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -84,6 +85,8 @@ class MetricPlot(Lines, can_focus=True):
         self.empty = empty
         self.notes: list[str] = []
         """What the first line says beside the title."""
+        self.draw_seconds = 0.0
+        """Processor seconds that the last drawing took."""
         self.shared = shared or SharedView()
         self.shared.plots.append(self)
         self._curves: list[Curve] = []
@@ -147,7 +150,9 @@ class MetricPlot(Lines, can_focus=True):
             kept=self._drawings,
             notes=[*self.notes, *([f"{shared.axis} not known"] if axis != shared.axis else [])],
         )
+        begun = time.thread_time()
         self._picture = compose(view, width, height, styles)
+        self.draw_seconds = time.thread_time() - begun
         return self._picture.strips
 
     @property
