@@ -10,58 +10,41 @@ those of an undisturbed local run, each step in the log once, no process left.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import psutil
-
-from benchmarks.slurm_matrix import SECONDS, WORKER, Lab, until_over, victims
+from benchmarks.engine_lab import WORKER, Kinds, Lab, kill_supervisor, parser, scratch_folder, torment, victims
 from tests.ray_cluster import Cluster, cluster
-from tests.reliability.invariants import Reference, reference, violations
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.ownership import supervisor_alive
-from tui_attn.system import liveness
+
+Ray = Lab[Cluster]
 
 
-def kill_one(mark: str) -> Callable[[Lab, Cluster, ExperimentDir], None]:
-    def kill(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+def kill_one(mark: str) -> Callable[[Ray, ExperimentDir], None]:
+    def kill(lab: Ray, folder: ExperimentDir) -> None:
         random.choice(victims(mark, folder)).kill()
 
     return kill
 
 
-def kill_node(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
-    ray.kill("n1")
-    ray.start("n1")
+def kill_node(lab: Ray, folder: ExperimentDir) -> None:
+    lab.cluster.kill("n1")
+    lab.cluster.start("n1")
 
 
-def kill_head(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
+def kill_head(lab: Ray, folder: ExperimentDir) -> None:
     """The nodes of a dead head are lost: all is started again, and nothing is done with the experiment."""
-    ray.kill("head")
+    lab.cluster.kill("head")
     time.sleep(random.uniform(0, 20))
-    ray.kill("n1")
-    ray.start("head")
-    ray.start("n1")
+    lab.cluster.kill("n1")
+    lab.cluster.start("head")
+    lab.cluster.start("n1")
 
 
-def kill_supervisor(lab: Lab, ray: Cluster, folder: ExperimentDir) -> None:
-    pid = liveness.holder(folder.supervisor_lock)
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    while supervisor_alive(folder):
-        time.sleep(0.1)
-    lab.resume(folder)
-
-
-KINDS: dict[str, Callable[[Lab, Cluster, ExperimentDir], None]] = {
+KINDS: Kinds[Cluster] = {
     "worker": kill_one(WORKER),
     "node": kill_node,
     "supervisor": kill_supervisor,
@@ -71,56 +54,21 @@ KINDS: dict[str, Callable[[Lab, Cluster, ExperimentDir], None]] = {
 }
 
 
-def torment(lab: Lab, ray: Cluster, kind: str, kills: int, expected: dict[str, Reference]) -> tuple[int, list[str]]:
-    """How often one experiment was hit, and what was wrong with it afterwards."""
-    folder = lab.start(f"ray:{ray.address}")
-    done = 0
-    while done < kills and lab.get_on(folder):
-        try:
-            KINDS[kind](lab, ray, folder)
-        except (IndexError, psutil.NoSuchProcess):  # its workers ended in this moment
-            continue
-        done += 1
-    until_over(folder, SECONDS)
-    deadline = time.monotonic() + 90
-    while (victims("tui_attn.", folder)) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    left = [process.pid for process in victims("tui_attn.", folder)]
-    return done, violations(folder, expected) + ([f"processes left: {left}"] if left else [])
-
-
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster ends as well
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--nodes", default="shared,hidden" if os.getuid() == 0 else "shared")
-    parser.add_argument("--port", type=int, default=26_400)
-    parser.add_argument("--scratch", type=Path)
-    given = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp(prefix="ray-", dir=given.scratch))
-    (scratch / "runs").mkdir()
-    failed, over = False, False
-    print("| killed | folder | times | lost |\n| --- | --- | --- | --- |", flush=True)
-    try:
-        for number, nodes in enumerate(given.nodes.split(",")):
-            hidden = scratch / "runs" if nodes == "hidden" else None
-            with cluster(scratch / str(number), port=given.port + number, hidden=hidden) as ray:
-                lab = Lab(ray, scratch, 20 * given.kills)
-                undisturbed = lab.start("local")
-                until_over(undisturbed, SECONDS)
-                expected = reference(undisturbed)
-                for kind in given.kinds.split(","):
-                    began = time.monotonic()
-                    done, wrong = torment(lab, ray, kind, given.kills, expected)
-                    failed = failed or bool(wrong)
-                    took = time.monotonic() - began
-                    print(f"| {kind} | {nodes} | {done} | {'; '.join(wrong) or 'nothing'} | {took:.0f} s", flush=True)
-        over = True
-    finally:
-        if over and not failed:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return int(failed)
+    arguments = parser(__doc__, KINDS, kills=3)
+    arguments.add_argument("--nodes", default="shared,hidden" if os.getuid() == 0 else "shared")
+    given = arguments.parse_args()
+    good = True
+    with scratch_folder("ray-", given.scratch) as scratch:
+        (scratch / "runs").mkdir()
+        print("| killed | times | lost |\n| --- | --- | --- |", flush=True)
+        for nodes in given.nodes.split(","):
+            with cluster(scratch / nodes[0], hidden=scratch / "runs" if nodes == "hidden" else None) as ray:
+                lab = Lab(ray, f"ray:{ray.address}", scratch, 20 * given.kills)
+                good = torment(lab, KINDS, given, note=f", folder {nodes}") and good
+        if not good:
+            raise SystemExit(1)
+    return 0
 
 
 if __name__ == "__main__":

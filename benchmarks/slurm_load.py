@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.slurm_matrix import key_seconds
+from benchmarks.engine_lab import key_seconds
 from tests.slurm_cluster import cluster, missing
 from tests.ui.terminal import opened
 from tui_attn.experiment.event_log import LogReader

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,24 @@ def said(process: subprocess.Popen[str]) -> str:
     """The next line that `process` prints."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def free_ports(count: int = 1) -> int:
+    """The first of `count` ports in a row that nobody uses, below those that the system gives out by itself.
+
+    Other processes that ask at the same time look elsewhere first.
+    """
+    first, last = 20_000, 32_000
+    begin = first + os.getpid() * count % (last - first)
+    for port in chain(range(begin, last, count), range(first, begin, count)):
+        with contextlib.ExitStack() as stack:
+            try:
+                for number in range(port, port + count):
+                    stack.enter_context(socket.socket()).bind(("", number))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free ports")
 
 
 def open_descriptors() -> int:

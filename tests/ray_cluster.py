@@ -2,7 +2,8 @@
 
     with cluster(folder, nodes=2) as ray: ...
 
-`127.0.0.1` would be replaced by the machine's outer address, so the nodes have other loopback addresses.
+`127.0.0.1` would be replaced by the machine's outer address, so the nodes have other loopback addresses: of each
+cluster its own, so that several at once, of other processes too, don't meet.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.processes import environment
+from tests.processes import environment, free_ports
 from tests.waiting import eventually
 
 _QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 500}
@@ -28,16 +29,17 @@ class Cluster:
     """A running cluster."""
 
     folder: Path
-    port: int
     token: str | None
     hidden: Path | None
     """A folder that the nodes see empty."""
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    port: int = field(default_factory=free_ports)
+    network: str = field(default_factory=lambda: f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250}")
 
     @property
     def address(self) -> str:
         """Where the head listens."""
-        return f"127.0.0.10:{self.port}"
+        return f"{self.network}.10:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,16 +49,21 @@ class Cluster:
             f"RAY_{name}": str(value) for name, value in _QUICK.items()
         }
 
+    def condition(self) -> str:
+        """What a person wants to know of it after a failure."""
+        return f"dead: {', '.join(name for name, part in self.parts.items() if part.poll() is not None) or 'none'}"
+
     def start(self, name: str) -> None:
         """Start the head or a node, and wait until it is up."""
         ray = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        ray.append("--object-store-memory=80000000")
+        ray += ["--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0"]
         if name == "head":
-            ray += ["--head", "--node-ip-address=127.0.0.10", f"--port={self.port}", "--num-cpus=0", "--num-gpus=0"]
+            ray += ["--head", f"--node-ip-address={self.network}.10", f"--port={self.port}"]
+            ray += ["--num-cpus=0", "--num-gpus=0"]
             ray += ["--include-dashboard=false", f"--temp-dir={self.folder / 'tmp'}"]
         else:
             number = int(name.removeprefix("n"))
-            ray += [f"--address={self.address}", f"--node-ip-address=127.0.0.{10 + number}", "--num-cpus=4"]
+            ray += [f"--address={self.address}", f"--node-ip-address={self.network}.{10 + number}", "--num-cpus=4"]
             if self.hidden is not None:
                 script = 'mount --bind "$0" "$1" && shift && exec "$@"'
                 ray = ["unshare", "-m", "sh", "-c", script, str(self.folder / "empty"), str(self.hidden), *ray]
@@ -79,11 +86,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(
-    folder: Path, *, nodes: int = 1, port: int = 26379, token: bool = True, hidden: Path | None = None
-) -> Iterator[Cluster]:
+def cluster(folder: Path, *, nodes: int = 1, token: bool = True, hidden: Path | None = None) -> Iterator[Cluster]:
     """A cluster in `folder`, whose path must be short: sockets lie in it. Ended at the end."""
-    found = Cluster(folder, port, secrets.token_hex(32) if token else None, hidden)
+    found = Cluster(folder, secrets.token_hex(32) if token else None, hidden)
     (folder / "empty").mkdir(parents=True, exist_ok=True)
     try:
         found.start("head")

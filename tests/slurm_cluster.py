@@ -13,10 +13,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.processes import free_ports
+from tests.waiting import eventually
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
 
@@ -48,9 +50,9 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf
 KillWait=5
 OverTimeLimit=0
 MinJobAge=300
-SlurmdTimeout=5
+SlurmdTimeout={down_after}
 SlurmctldTimeout=5
-MessageTimeout=5
+MessageTimeout={patience}
 ReturnToService=2
 JobRequeue=1
 PreemptType=preempt/partition_prio
@@ -99,7 +101,7 @@ class Cluster:
         """What its programs need."""
         return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
 
-    def run(self, *words: str, within: float = 20.0) -> str:
+    def run(self, *words: str, within: float = 60.0) -> str:
         """What a program of SLURM's prints."""
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=within, check=False)
         return done.stdout.strip()
@@ -107,6 +109,18 @@ class Cluster:
     def jobs(self) -> list[str]:
         """The ids of the jobs that are queued or run; those that have ended may take SLURM a minute to clear away."""
         return self.run("squeue", "--noheader", "--array", "-t", "PD,R,S,CF", "-o", "%i").split()
+
+    @property
+    def parts(self) -> list[str]:
+        """The daemons that a shutdown of SLURM ends."""
+        return [name for name in self.daemons if name != "munged"]
+
+    def condition(self) -> str:
+        """What a person wants to know of it after a failure."""
+        dead = [name for name, daemon in self.daemons.items() if daemon.poll() is not None]
+        asked = (("squeue", "--array", "-o", "%i %T %r %S"), ("sinfo", "-N", "-l"), ("scontrol", "show", "jobs"))
+        told = [self.run("timeout", "20", *words) for words in asked]
+        return "\n".join([f"dead: {', '.join(dead) or 'none'}", *told])
 
     def start(self, name: str) -> None:
         """Start a daemon."""
@@ -145,8 +159,9 @@ class Cluster:
 
     def kill_node(self, name: str, *, jobs: bool) -> None:
         """Kill a node's slurmd, and with `jobs` all that runs on it, as a power cut does."""
-        victims = [self.daemons[name].pid, *(self._steps(name) if jobs else [])]
-        for pid in victims:
+        steps = self._steps(name) if jobs else []
+        self.daemons[name].kill()
+        for pid in steps:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.daemons[name].wait()
@@ -167,23 +182,14 @@ class Cluster:
         return conf in (path / "environ").read_bytes().split(b"\0")
 
 
-def _free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody uses."""
-    for port in range(21_000 + os.getpid() % 8_000, 60_000, count):
-        with contextlib.ExitStack() as stack:
-            try:
-                for number in range(port, port + count):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free ports")
-
-
 @contextlib.contextmanager
-def cluster(folder: Path, nodes: int = 3, *, unlocked: Path | None = None) -> Iterator[Cluster]:
-    """Start a cluster whose files are in `folder`, and end it and its jobs. `unlocked`: see `Cluster`; needs bindfs."""
-    port = _free_ports(nodes + 1)
+def cluster(folder: Path, nodes: int = 3, *, down_after: int = 60, unlocked: Path | None = None) -> Iterator[Cluster]:
+    """Start a cluster whose files are in `folder`, and end it and its jobs.
+
+    A node that is silent for `down_after` seconds counts as lost, also on a machine that is too busy for its slurmd.
+    `unlocked`: see `Cluster`; needs bindfs.
+    """
+    port = free_ports(nodes + 1)
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     key = folder / "munge.key"
@@ -195,6 +201,8 @@ def cluster(folder: Path, nodes: int = 3, *, unlocked: Path | None = None) -> It
             folder=folder,
             port=port,
             nodes=nodes,
+            down_after=down_after,
+            patience=max(5, down_after // 3),
             first=port + 1,
             last=port + nodes,
             host=socket.gethostname().partition(".")[0],
@@ -205,27 +213,18 @@ def cluster(folder: Path, nodes: int = 3, *, unlocked: Path | None = None) -> It
     found.mount()
     try:
         found.start("munged")
-        _await((folder / "munge.sock").exists, "munged")
+        eventually((folder / "munge.sock").exists, "munged")
         found.start("slurmctld")
-        _await(lambda: "is UP" in found.run("timeout", "1", "scontrol", "ping"), "slurmctld")
+        eventually(lambda: "is UP" in found.run("timeout", "5", "scontrol", "ping"), "slurmctld")
         for number in range(1, nodes + 1):
             found.start(f"n{number}")
-        _await(lambda: found.run("sinfo", "-h", "-t", "idle", "-o", "%D", "-p", "main") == str(nodes), "the nodes")
+        idle = ("sinfo", "-h", "-t", "idle", "-o", "%D", "-p", "main")
+        eventually(lambda: found.run(*idle) == str(nodes), "the nodes", interval=0.05)
         yield found
     finally:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, AssertionError):
             found.run("scancel", "--user=root", within=5)
-            _await(lambda: not found.jobs(), "the end of all jobs", seconds=15)
-        for daemon in reversed(found.daemons.values()):
-            daemon.kill()
-            daemon.wait()
+            eventually(lambda: not found.jobs(), "the end of all jobs", seconds=15, interval=0.1)
+        for name in reversed(found.daemons):
+            found.kill_node(name, jobs=name.startswith("n"))
         found.unmount()
-
-
-def _await(condition: object, what: str, seconds: float = 60.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {seconds:.0f} s")
-        time.sleep(0.05)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tui_attn.system.files import write_atomically
+
 FAKE = """#!/bin/bash
 exec 9>> {folder}/calls
 flock 9  # calls at the same time are not to be written into one another
@@ -14,8 +16,9 @@ printf '%s\\0' "$0" "$@" >&9
 echo >&9
 exec 9>&-
 [ -e {folder}/{name}.frozen ] && exec sleep 600
-cat {folder}/{name}.says 2>/dev/null
-exit $(cat {folder}/{name}.code 2>/dev/null || echo 0)
+[ -e {folder}/{name}.says ] || exit 0
+{{ read -r code; cat; }} < {folder}/{name}.says  # code and text from one opening, as they were written
+exit $code
 """
 
 
@@ -31,8 +34,7 @@ class Slurm:
         self.says("sbatch", "4711\n")
 
     def says(self, name: str, text: str, code: int = 0) -> None:
-        (self.folder / f"{name}.says").write_text(text)
-        (self.folder / f"{name}.code").write_text(str(code))
+        write_atomically(self.folder / f"{name}.says", f"{code}\n{text}".encode(), sync=False)
 
     def freeze(self, name: str) -> None:
         (self.folder / f"{name}.frozen").touch()

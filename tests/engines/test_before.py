@@ -157,9 +157,7 @@ def test_the_doctor_asks_a_node(tmp_path: Path, answer: str, found: list[str]) -
     assert all(words in each for words, each in zip(found, said, strict=True)), said
 
 
-@pytest.mark.usefixtures("fake")
-def test_the_doctor_says_why_slurm_would_refuse_the_jobs(tmp_path: Path) -> None:
-    (tmp_path / "bin" / "sbatch.says").write_text("allocation failure: Invalid qos specification\n")
-    (tmp_path / "bin" / "sbatch.code").write_text("1")
+def test_the_doctor_says_why_slurm_would_refuse_the_jobs(tmp_path: Path, fake: Slurm) -> None:
+    fake.says("sbatch", "allocation failure: Invalid qos specification\n", 1)
     *_, last = doctor.examine_engine(EngineSpec.parse("slurm:qos=low"), tmp_path)
     assert (last.verdict, last.text) == ("problem", "would refuse the jobs: Invalid qos specification")

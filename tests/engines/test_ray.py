@@ -122,7 +122,7 @@ def _of_ray(runs: str) -> list[str]:
 def test_nodes_without_the_folder_lose_nothing_when_one_dies(tmp_path: Path, short: Path, reference: Path) -> None:
     runs = tmp_path / HOSTILE
     runs.mkdir()
-    with cluster(short, nodes=1, port=26391, hidden=runs) as ray:
+    with cluster(short, nodes=1, hidden=runs) as ray:
         said = program("doctor", "--on", f"ray:{ray.address}", "--runs-dir", runs, env=ray.environment).stdout
         assert f"{os.uname().nodename} doesn't see {tmp_path}" in said
         assert ": what it writes is fetched" in said
@@ -142,7 +142,7 @@ def _events(folder: ExperimentDir) -> list[dict[str, object]]:
 
 
 def test_a_killed_supervisor_and_a_frozen_head_cost_only_time(tmp_path: Path, short: Path, reference: Path) -> None:
-    with cluster(short, port=26393) as ray:
+    with cluster(short) as ray:
         folder = start(ray, tmp_path)
         eventually(lambda: trained(folder, 1), "an epoch", seconds=300, interval=0.1)
         os.kill(json.loads(folder.supervisor.read_text())["pid"], signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_a_killed_supervisor_and_a_frozen_head_cost_only_time(tmp_path: Path, sh
 
 
 def test_a_cluster_without_a_token_gets_no_orders(tmp_path: Path, short: Path) -> None:
-    with cluster(short, nodes=0, port=26395, token=False) as ray:
+    with cluster(short, nodes=0, token=False) as ray:
         done = program("--no-ui", *CONFIG, "--on", f"ray:{ray.address}", "--runs-dir", tmp_path, env=ray.environment)
         said = program("doctor", "--on", f"ray:{ray.address}", "--runs-dir", tmp_path, env=ray.environment).stdout
     assert "start it with RAY_AUTH_MODE=token" in " ".join(said.split())

@@ -18,15 +18,16 @@ from tui_attn.engines import ray_workers
 from tui_attn.engines.ray_workers import RayLauncher, RayWorker
 from tui_attn.engines.workers import CANNOT_WORK, Slot
 from tui_attn.system import children
+from tui_attn.system.files import write_atomically
 
 RELAY = """
 import json, sys
 from pathlib import Path
 folder = Path({folder!r})
 (folder / "relays").open("a").write("begun\\n")
-for line in (folder / "says").read_text().splitlines():
-    print(line, flush=True)
-if "joined" not in (folder / "says").read_text():
+says = (folder / "says").read_text()
+print(says, end="", flush=True)
+if "joined" not in says:
     sys.exit(1)
 for line in sys.stdin:
     (folder / "orders").open("a").write(line)
@@ -42,12 +43,12 @@ class Relay:
         self.folder = folder
 
     def says(self, **news: Any) -> None:
-        (self.folder / "says").write_text(json.dumps(news) + "\n")
+        write_atomically(self.folder / "says", f"{json.dumps(news)}\n".encode(), sync=False)
 
     @property
     def orders(self) -> list[dict[str, Any]]:
         path = self.folder / "orders"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
     @property
     def begun(self) -> int:

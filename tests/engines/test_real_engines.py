@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import free_ports
 from tests.reliability.invariants import Reference, processes, reference, violations
 from tests.slurm_cluster import Cluster, cluster, missing
 from tests.waiting import eventually
@@ -158,7 +159,7 @@ def ssh(tmp_path: Path) -> Iterator[Mapping[str, str]]:
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
     need([name for name in ("ssh", "ssh-keygen") if shutil.which(name) is None] + ([] if sshd else ["sshd"]))
     assert sshd is not None
-    home, port = tmp_path / "ssh", 20_000 + os.getpid() % 20_000
+    home, port = tmp_path / "ssh", free_ports()
     home.mkdir(mode=0o700)
     for key in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
