@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.conftest import Slurm
-from tests.recorded import record
+from tests.recorded import record, scene
+from tests.supervision.workshop import command, states, ticks
 from tests.waiting import eventually
 from tui_attn.engines import squeue
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
@@ -21,7 +22,11 @@ from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.run_state import waiting_words
 from tui_attn.launch import control
+from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+from tui_attn.supervision.supervisor import Supervisor
 
 
 def experiment(tmp_path: Path, *, jobs: int | None = None) -> ExperimentDir:
@@ -36,14 +41,17 @@ def launched(folder: ExperimentDir, on: str = "slurm", count: int = 1) -> tuple[
     return launcher, workers
 
 
-def until(launcher: SlurmLauncher, condition: object) -> None:
+def until(launcher: SlurmLauncher, condition: object) -> list[str]:
+    """Look until the condition holds; what the user was told meanwhile."""
     assert callable(condition)
+    told: list[str] = []
 
     def looked() -> object:
-        launcher.look()
+        told.extend(launcher.look())
         return condition()
 
     eventually(looked, "it")
+    return told
 
 
 def news(launcher: SlurmLauncher, answers: int = 2) -> None:
@@ -122,7 +130,7 @@ def test_a_job_that_was_taken_although_sbatch_failed_is_not_submitted_twice(tmp_
     fake.says("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
     launcher, (worker,) = launched(experiment(tmp_path))
     until(launcher, lambda: fake.asked("sbatch"))
-    fake.says("squeue", f"4713|PENDING|Priority|{worker.name}\n")
+    fake.says("squeue", f"4713|PENDING|Priority|N/A|{worker.name}\n")
     until(launcher, lambda: worker.job is not None)
     calls = len(fake.asked("sbatch"))
     news(launcher)
@@ -141,8 +149,10 @@ def test_a_frozen_controller_holds_nothing_up(tmp_path: Path, fake: Slurm) -> No
     worker.kill(signal.SIGKILL)
     assert worker.exit_code() == -signal.SIGKILL
     assert len(fake.asked("squeue")) == 1
-    command, _ = launcher._submitting or pytest.fail("nothing is being submitted")
-    command.done(within=-1.0)
+    submitting, _ = launcher._submitting or pytest.fail("nothing is being submitted")
+    for frozen in (submitting, launcher.queue._asking):
+        assert frozen is not None
+        frozen.done(within=-1.0)
 
 
 def test_a_slow_controller_is_asked_more_seldom(fake: Slurm) -> None:
@@ -169,10 +179,10 @@ def running(tmp_path: Path, fake: Slurm) -> tuple[Slurm, SlurmLauncher, SlurmWor
     """A worker whose job waits, then runs."""
     launcher, (worker,) = launched(experiment(tmp_path))
     until(launcher, lambda: worker.job is not None)
-    fake.says("squeue", f"4711|PENDING|Priority|{worker.name}\n")
+    fake.says("squeue", f"4711|PENDING|Priority|N/A|{worker.name}\n")
     until(launcher, lambda: worker.waits == "Priority")
     worker.mailbox.note_begin(0, "n1")
-    fake.says("squeue", f"4711|RUNNING|None|{worker.name}\n")
+    fake.says("squeue", f"4711|RUNNING|None|N/A|{worker.name}\n")
     until(launcher, lambda: worker.waits is None)
     assert worker.place == "n1"
     return fake, launcher, worker
@@ -184,7 +194,7 @@ Running = tuple[Slurm, SlurmLauncher, SlurmWorker]
 def test_a_job_that_is_queued_again_waits_and_goes_on(running: Running) -> None:
     fake, launcher, worker = running
     worker.mailbox.note_end(0, TERMINATED)
-    fake.says("squeue", f"4711|PENDING|BeginTime|{worker.name}\n")
+    fake.says("squeue", f"4711|PENDING|BeginTime|N/A|{worker.name}\n")
     until(launcher, lambda: worker.waits == "BeginTime")
     assert worker.exit_code() is None
     worker.mailbox.note_begin(1, "n2")
@@ -215,23 +225,83 @@ def test_who_is_to_blame_for_an_end(
     fake, launcher, worker = running
     if ended is not None:
         worker.mailbox.note_end(0, ended)
-    fake.says("squeue", "" if state is None else f"4711|{state}|None|{worker.name}\n")
+    fake.says("squeue", "" if state is None else f"4711|{state}|None|N/A|{worker.name}\n")
     until(launcher, lambda: worker.exit_code() is not None)
     assert (worker.exit_code(), worker.excuse(), worker.cancelled) == (code, excuse, cancelled)
     assert worker.evicted == (state in {"NODE_FAIL", "PREEMPTED"})
 
 
-def test_no_answer_means_alive(running: Running) -> None:
+def test_no_answer_means_alive_and_is_told_once(running: Running) -> None:
     fake, launcher, worker = running
     fake.says("squeue", "slurm_load_jobs error: Unable to contact slurm controller\n", 1)
+    told = until(launcher, lambda: launcher.queue.problem)
     before = len(fake.asked("squeue"))
-    until(launcher, lambda: len(fake.asked("squeue")) > before + 1)
-    assert worker.exit_code() is None
+    told += until(launcher, lambda: len(fake.asked("squeue")) > before + 2)
+    assert (worker.exit_code(), worker.waits) == (None, None)
+    fake.says("squeue", f"4711|PENDING|BeginTime|{time.strftime('%Y-%m-%d')}T23:59:58|{worker.name}\n")
+    told += until(launcher, lambda: worker.waits == "BeginTime, not before 23:59")
+    said = "(slurm_load_jobs error: Unable to contact slurm controller)"
+    why = "its jobs count as alive until it does; 'tui-attn stop' ends the wait"
+    assert told == [f"SLURM does not answer {said}: {why}", "SLURM answers again"]
+
+
+def test_what_waits_says_that_slurm_does_not_answer(tmp_path: Path, fake: Slurm) -> None:
+    launcher, (worker,) = launched(experiment(tmp_path))
+    until(launcher, lambda: worker.job is not None)
+    fake.says("squeue", f"4711|PENDING|BeginTime|2031-05-06T07:08:09|{worker.name}\n")
+    until(launcher, lambda: worker.waits == "BeginTime, not before 2031-05-06 07:08")
+    fake.says("squeue", "", 1)
+    until(launcher, lambda: worker.waits == "SLURM does not answer")
+    fake.says("squeue", f"4711|PENDING|Resources|N/A|{worker.name}\n")
+    until(launcher, lambda: worker.waits == "Resources")
+
+
+def test_a_supervisor_whose_slurm_was_shut_down_waits_says_so_and_ends_when_told_to_stop(
+    tmp_path: Path, fake: Slurm
+) -> None:
+    folder, now = scene(tmp_path, "empty", config=ExperimentConfig(models=("base", "se"), epochs=5)), [0.0]
+    launcher = SlurmLauncher(folder, EngineSpec("slurm"))
+    supervisor = Supervisor(folder, launcher=launcher, clock=lambda: now[0])
+    supervisor.begin()
+
+    def ticked(condition: object) -> None:
+        assert callable(condition)
+
+        def looked() -> object:
+            supervisor.tick()
+            return condition()
+
+        eventually(looked, "it")
+
+    ticked(lambda: all(worker.job for worker in launcher._workers))
+    running, waiting = launcher._workers
+    running.mailbox.note_begin(0, "n1")
+    fake.says("squeue", f"4711_0|RUNNING|None|N/A|{running.name}\n4711_1|PENDING|Priority|N/A|{waiting.name}\n")
+    ticked(lambda: (running.waits, waiting.waits) == (None, "Priority"))
+    for name in ("squeue", "sbatch", "scancel"):
+        fake.says(name, "slurm_load_jobs error: Unable to contact slurm controller\n", 1)
+    ticked(lambda: waiting.waits == "SLURM does not answer")
+    now[0] += 86_400
+    ticks(supervisor, 20)
+    assert states(folder) == {"base-s0": "starting", "se-s0": "queued"}
+    state = read_state(folder).state
+    assert [message for _, message in state.warnings if message.startswith("SLURM does not answer (")]
+    assert waiting_words(state.runs.values()) == "1 waits for SLURM: SLURM does not answer"
+
+    command(folder, "stop", "c1")
+    ticks(supervisor)
+    assert states(folder) == {"base-s0": "starting", "se-s0": "stopped"}  # it may have a job that checkpoints
+    now[0] += GRACE + HARD_GRACE + 1
+    ticks(supervisor)
+    assert supervisor.done
+    supervisor.end()
+    assert set(states(folder).values()) == {"stopped"}
+    assert not running.mailbox.inbox.exists()  # its job ends by itself, should SLURM come back with it
 
 
 def test_a_job_of_another_name_is_not_ours(running: Running) -> None:
     fake, launcher, worker = running
-    fake.says("squeue", "4711|RUNNING|None|somebody's\n")
+    fake.says("squeue", "4711|RUNNING|None|N/A|somebody's\n")
     until(launcher, lambda: worker.exit_code() is not None)
     worker.kill(signal.SIGKILL)
     launcher.look()
@@ -318,7 +388,7 @@ def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running:
 @pytest.mark.parametrize("reason", ["JobHoldMaxRequeue", "launch failed requeued held"])
 def test_a_job_that_slurm_gave_up_is_cancelled_and_its_run_not_blamed(running: Running, reason: str) -> None:
     fake, launcher, worker = running
-    fake.says("squeue", f"4711|PENDING|{reason}|{worker.name}\n")
+    fake.says("squeue", f"4711|PENDING|{reason}|N/A|{worker.name}\n")
     until(launcher, lambda: worker.exit_code() is not None)
     assert worker.excuse() == "SLURM held its job after too many lost nodes"
     assert not worker.cancelled
@@ -328,7 +398,7 @@ def test_a_job_that_slurm_gave_up_is_cancelled_and_its_run_not_blamed(running: R
 
 def test_a_job_that_a_person_holds_waits(running: Running) -> None:
     fake, launcher, worker = running
-    fake.says("squeue", f"4711|PENDING|JobHeldUser|{worker.name}\n")
+    fake.says("squeue", f"4711|PENDING|JobHeldUser|N/A|{worker.name}\n")
     until(launcher, lambda: worker.waits == "JobHeldUser")
     assert worker.exit_code() is None
 

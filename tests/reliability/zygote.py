@@ -65,9 +65,6 @@ class Forks(Launcher):
     def start(self, slot: Slot, log: RunDir) -> Fork:
         return Fork(slot, log, self._experiment, next(self._faults, ""))
 
-    def look(self) -> None:
-        pass
-
 
 def _become(log: Path, stdin: int, keep: int = 3) -> None:
     """The descriptors of a process of its own: standard input from `stdin`, output to `log`, and `keep`."""

@@ -46,9 +46,6 @@ class Workshop(Launcher):
         self.made.append(worker)
         return worker
 
-    def look(self) -> None:
-        pass
-
     def clock(self) -> float:
         return self.now
 

@@ -128,9 +128,6 @@ class LocalLauncher(Launcher):
             uuid=self._uuids.get(slot.device),
         )
 
-    def look(self) -> None:
-        """Do nothing: the system reports on its processes when asked."""
-
 
 class RemoteProcess(WorkerProcess):
     """A worker on another host, by way of a program that is a child of the supervisor."""
@@ -185,9 +182,6 @@ class RemoteLauncher(Launcher):
         process = RemoteProcess(command, slot, log, {LOST_CONNECTION: f"the connection to {host} was lost"})
         self._started = [(host, process), *(each for each in self._started if each[1].exit_code() is None)]
         return process
-
-    def look(self) -> None:
-        """Nothing to do: the programs between end with their workers."""
 
 
 def worker_command(folder: ExperimentDir, device: str) -> list[str]:

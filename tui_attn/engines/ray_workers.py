@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,8 @@ class RayLauncher(Launcher):
             self._relay = _RelayProcess(self._folder, self._address)
         return RayWorker(self._relay, slot, log)
 
-    def look(self) -> None:
+    def look(self) -> Sequence[str]:
         """Take what the relay says."""
         if self._relay is not None:
             self._relay.look()
+        return ()

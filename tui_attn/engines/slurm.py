@@ -22,7 +22,7 @@ from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 TICK = 1.0
-CANCELLED = "cancelled in SLURM"
+NO_ANSWER = "SLURM does not answer"
 _WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING"})
 _ALIVE = _WAITING | {"RUNNING", "SUSPENDED", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"}
 _NO_FAULT = {
@@ -149,6 +149,9 @@ class SlurmWorker(Worker):
         if ended is not None and ended[1] >= self._start and ended[0] != TERMINATED:
             self._over = ended[0]
             return
+        if queue.problem is not None:
+            self.waits = self.waits and NO_ANSWER
+            return
         if queue.known_at <= self._seen_at:
             queue.hurry()
             return
@@ -224,14 +227,22 @@ class SlurmLauncher(Launcher):
             self._workers.append(worker)
         return list(self._workers)
 
-    def look(self) -> None:
+    def look(self) -> Sequence[str]:
         """Submit what is to be submitted, and find out how the jobs are."""
+        before = self.queue.problem
         self.queue.look()
         self._submit()
         for worker in self._workers:
             worker.look(self.queue)
         self._workers = [worker for worker in self._workers if worker.exit_code() is None]
         send_scancels()
+        match before, self.queue.problem:
+            case None, str(problem):
+                then = "its jobs count as alive until it does; 'tui-attn stop' ends the wait"
+                return [f"{NO_ANSWER} ({problem}): {then}"]
+            case str(), None:
+                return ["SLURM answers again"]
+        return ()
 
     def _submit(self) -> None:
         if self._submitting is not None:

@@ -17,6 +17,8 @@ SLOW = 5.0
 _LONGEST = 120.0
 _GIVEN_UP = 60.0
 """Seconds after which a squeue that says nothing is ended."""
+_IN_VAIN = 2
+"""After so many questions in a row without an answer the user is told."""
 
 
 class Job(NamedTuple):
@@ -25,6 +27,7 @@ class Job(NamedTuple):
     state: str
     """As `squeue -o %T` has it, such as PENDING."""
     reason: str
+    """Why it waits; for one that has to wait for a time with that time."""
     name: str
 
 
@@ -71,6 +74,13 @@ class Queue:
         self.known_at = -1.0
         """When the question was asked that `jobs` answers; negative before the first answer."""
         self.answers = 0
+        self._in_vain = 0
+        self._said = ""
+
+    @property
+    def problem(self) -> str | None:
+        """What squeue says instead of an answer; None while it answers, and after a single failure."""
+        return self._said if self._in_vain >= _IN_VAIN else None
 
     def look(self) -> None:
         """Take an answer that has come, or ask again when it is time."""
@@ -84,10 +94,14 @@ class Queue:
             self._next = self._asked + self._interval * self._factor
             if code == 0:
                 self.jobs = dict(_parsed(text))
-                self.known_at, self.answers = self._asked, self.answers + 1
+                self.known_at, self.answers, self._in_vain = self._asked, self.answers + 1, 0
+            else:
+                self._in_vain += 1
+                last = (text.strip().splitlines() or [f"squeue said nothing for {_GIVEN_UP:.0f} s"])[-1]
+                self._said = safe_text(last, one_line=True)[:200]
         if self._asking is None and now >= self._next:
             self._asked, self._next = now, now + self._interval
-            words = ("--me", "--noheader", "--array", "--states=all", "-o", "%i|%T|%r|%j")
+            words = ("--me", "--noheader", "--array", "--states=all", "-o", "%i|%T|%r|%S|%j")
             try:
                 self._asking = Command("squeue", *words)
             except OSError:
@@ -101,10 +115,19 @@ class Queue:
 def _parsed(text: str) -> list[tuple[str, Job]]:
     found = []
     for line in text.splitlines():
-        fields = line.split("|", 3)
-        if len(fields) == 4 and fields[0][:1].isdigit():
-            found.append((fields[0], Job(fields[1], safe_text(fields[2], one_line=True)[:100], fields[3])))
+        fields = line.split("|", 4)
+        if len(fields) == 5 and fields[0][:1].isdigit():
+            id_, state, reason, begin, name = fields
+            at = _clock(begin) if reason == "BeginTime" else ""
+            reason = safe_text(f"{reason}, not before {at}" if at else reason, one_line=True)
+            found.append((id_, Job(state, reason[:100], name)))
     return found
+
+
+def _clock(moment: str) -> str:
+    """The hour of a moment such as 2026-11-30T04:22:10, on another day with the date; empty for no moment."""
+    day, _, clock = moment.partition("T")
+    return clock[:5] if day == time.strftime("%Y-%m-%d") or not clock else f"{day} {clock[:5]}"
 
 
 def poll_interval(asked: str | None) -> float:

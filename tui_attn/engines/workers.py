@@ -102,8 +102,9 @@ class Launcher(Protocol):
     def start(self, slot: Slot, log: RunDir) -> Worker:
         """A new worker for `slot`, which prints to the log of that run. Raises `OSError`."""
 
-    def look(self) -> None:
-        """Called at every tick of the supervisor."""
+    def look(self) -> Sequence[str]:
+        """Called at every tick of the supervisor; what the user should know."""
+        return ()
 
     def adopt(self, slots: Sequence[Slot]) -> Sequence[Worker]:
         """The workers that an earlier supervisor left and that go on, on `slots`."""

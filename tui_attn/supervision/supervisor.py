@@ -128,7 +128,8 @@ class Supervisor:
 
     def tick(self) -> None:
         """Read logs and commands once, and act on them. Raises `OwnershipLostError`."""
-        self._pool.launcher.look()
+        for message in self._pool.launcher.look():
+            self.warn(message)
         self._dispatch.take_news()
         self._dispatch.follow_jobs()
         self._control.obey()
