@@ -191,6 +191,55 @@ def test_tensors_made_on_the_cpu_are_told_of_before_a_gpu_fails_on_them() -> Non
     assert custom_model_check.examine(GOOD.encode(), question(device="cuda"))["warnings"] == []
 
 
+def only_where(condition: str) -> str:
+    check = f"        if not ({condition}):\n            raise ValueError('no')\n"
+    return GOOD.replace("        return", check + "        return")
+
+
+def errors(source: str, **others: object) -> str:
+    found = custom_model_check.examine(source.encode(), question(**others))
+    return found.get("error") or " ".join(found["warnings"])
+
+
+def test_every_number_of_images_that_a_run_will_compute_at_once_is_tried() -> None:
+    """Those that take too long to compute are tried on tensors that hold no numbers."""
+    sizes = {"train_size": 1000, "batch_size": 300, "test_size": 2750}
+    for count in (300, 100, 200, 150):
+        assert "ValueError: no" in errors(only_where(f"len(x) != {count}"), **sizes), count
+    assert errors(only_where("len(x) in (8, 300, 100, 200, 150)"), **sizes) == ""
+    for count in (2500, 250):
+        assert errors(only_where(f"len(x) != {count}"), **sizes) == ""
+        assert f"{count:,} of 2,750 images, ValueError: no" in errors(
+            only_where(f"len(x) != {count}"), device="cuda", **sizes
+        )
+    assert "on a GPU, line 9 fails" in errors(only_where("len(x) != 2500"), device="auto", **sizes)
+    assert errors(only_where("len(x) in (8, 300, 100, 200, 150, 2500, 250)"), device="cuda", **sizes) == ""
+
+
+def test_batches_are_tried_in_the_mode_and_precision_in_which_they_are_computed() -> None:
+    sizes = {"train_size": 1000, "batch_size": 300, "test_size": 2750}
+    assert "ValueError: no" in errors(only_where("self.training or len(x) != 150"), **sizes)
+    assert errors(only_where("not self.training or len(x) != 150"), **sizes) == ""
+    assert "ValueError: no" in errors(only_where("self.training or len(x) != 2500"), device="cuda", **sizes)
+    cast = "not x.is_cuda or self.fc(x.flatten(1)).dtype is torch.float32"
+    assert errors(only_where(cast), device="cuda", precision="fp32") == ""
+    for precision in ("auto", "bf16"):
+        assert "on a GPU, line 9 fails in bf16" in errors(only_where(cast), device="cuda", precision=precision)
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer")
+def test_what_tensors_without_numbers_can_not_do_is_no_fault_of_the_file() -> None:
+    for line in ("x[:1].tolist()", "x.sum().item()", "assert x.sum() != 3"):
+        source = GOOD.replace("        return", f"        {line}\n        return")
+        assert errors(source, device="cuda", train_size=1000, batch_size=300) == "", line
+    lstm = GOOD.replace("super().__init__()", "super().__init__(); self.lstm = nn.LSTM(28, 4)")
+    lstm = lstm.replace("        return self.fc(", "        return self.lstm(x[:, 0])[0].mean() + self.fc(")
+    assert errors(lstm, device="cuda") == "", "cuDNN asks the driver for its weights' layout"
+    away = GOOD.replace("        return", "        x.numpy()\n        return")
+    assert errors(away) == ""
+    assert "line 8 mixes devices" in errors(away, device="cuda")
+
+
 def test_train_need_not_return_anything() -> None:
     source = GOOD + "    def train(self, mode=True):\n        super().train(mode)\n"
     assert "error" not in custom_model_check.examine(source.encode(), question())

@@ -27,7 +27,7 @@ MOST_PARAMETERS = 100_000_000
 """A checkpoint of so many, with the optimiser's averages, takes 1.2 GB."""
 ONE_START = "it begins with the same weights whatever the seed, so its seeds differ in the order of the images only"
 MOST_IMAGES = 8
-"""Of the batch that is tried."""
+"""Of a batch that is computed; larger ones are tried on tensors that hold no numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,33 +135,35 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
     mean, std = [0.5] * question.channels, [0.5] * question.channels
     precision = choose_precision(question.precision, device)
     stepper = Stepper(model, device, precision, lr=0.001, mean=mean, std=std, channels_last=False)
+    images = torch.randint(0, 256, (MOST_IMAGES, question.channels, *question.image_size), dtype=torch.uint8)
+    labels = torch.arange(MOST_IMAGES) % question.classes
     batch = min(question.batch_size, MOST_IMAGES)
-    images = torch.randint(0, 256, (batch, question.channels, *question.image_size), dtype=torch.uint8)
-    labels = torch.arange(batch) % question.classes
     with _named("forward"):
-        logits = model(images.float() / 255 - 0.5)
+        logits = model(images[:batch].float() / 255 - 0.5)
     wrong = networks.check_logits(logits, batch, question.classes)
     if wrong is not None:
         raise CustomModelError(wrong)
     with _named(f"a training step in {precision}"):
-        loss, _ = stepper.train_step(images, labels)
+        loss, _ = stepper.train_step(images[:batch], labels[:batch])
     if not math.isfinite(loss.item()):
         raise CustomModelError("the loss of an untrained network is not finite: check its layers and how they begin")
     warnings += _untrained(model)
     with _named("forward in evaluation"):
-        first, second = stepper.evaluate(images), stepper.evaluate(images)
+        first, second = stepper.evaluate(images[:batch]), stepper.evaluate(images[:batch])
     if first.shape != logits.shape:
         raise CustomModelError(f"in evaluation forward returns a tensor of shape {tuple(first.shape)}")
     if not torch.equal(first, second):
         warnings.append("its logits in evaluation differ from call to call: is something random outside training?")
-    last = question.train_size % question.batch_size
-    if last:
-        with _named(f"the last batch of an epoch, {last} of {question.train_size:,} images,"):
-            stepper.train_step(images[:last], labels[:last])
-    last = question.test_size % EVALUATION_BATCH
-    if last:
-        with _named(f"the last batch of an evaluation, {last} of {question.test_size:,} images,"):
-            stepper.evaluate(images[:last])
+    passes = _passes(question, EVALUATION_BATCH)
+    for what, count, training in passes:
+        if count <= MOST_IMAGES:
+            with _named(what):
+                _ = stepper.train_step(images[:count], labels[:count]) if training else stepper.evaluate(images[:count])
+    if _failure(build, question, "cpu", precision, _small(passes)) is None:
+        failed = _failure(build, question, "cpu", precision, passes)
+        if failed is not None:
+            with _named(failed[0]):
+                raise failed[1]
     if question.device.startswith(("auto", "cuda")):
         warnings += _on_gpu(build, question)
     _check_kept(stepper, build)
@@ -214,23 +216,95 @@ def _one_start(model: Any, build: Any) -> Iterator[str]:
         yield ONE_START
 
 
-def _on_gpu(build: Any, question: Question) -> Iterator[str]:
-    """Whether a forward pass mixes tensors of GPU and CPU: tried without a GPU, on tensors that hold no numbers."""
+_Pass = tuple[str, int, bool]
+"""A forward pass: its name, its number of images, and whether it is one of training."""
+
+
+def _passes(question: Question, evaluated: int) -> list[_Pass]:
+    """The passes of a run that evaluates so many images at once."""
+    found = []
+    for kind, size, total in (
+        ("an epoch", question.batch_size, question.train_size),
+        ("an evaluation", evaluated, question.test_size),
+    ):
+        training = kind == "an epoch"
+        found.append((f"a batch of {kind}, {min(size, total):,} of {total:,} images,", min(size, total), training))
+        if total % size:
+            found.append((f"the last batch of {kind}, {total % size:,} of {total:,} images,", total % size, training))
+    return found
+
+
+def _small(passes: list[_Pass]) -> list[_Pass]:
+    """The same with as many images as were computed: what fails then says nothing of the number of images."""
+    return [(what, min(count, MOST_IMAGES), training) for what, count, training in passes]
+
+
+def _failure(
+    build: Any, question: Question, device: str, precision: str, passes: list[_Pass]
+) -> tuple[str, Exception] | None:
+    """The first of `passes` that fails on tensors that hold no numbers, which need neither memory nor a GPU."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    what, model = "moving it to the device", build()
     try:
-        model = build()
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            fake = model.to("cuda")
-            fake(torch.zeros(MOST_IMAGES, question.channels, *question.image_size, device="cuda"))
-    except Exception as error:  # what this mode can't do says nothing of a GPU
-        text = str(error)
-        if "device" not in text.lower() or _line(error) is None:
+        with FakeTensorMode(allow_non_fake_inputs=True), _autocast(device, precision):
+            model = model.to(device)
+            for each in passes:
+                what, count, training = each
+                model.train(training)
+                with torch.inference_mode(not training):
+                    model(torch.zeros(count, question.channels, *question.image_size, device=device))
+    except Exception as error:
+        return what, error
+    return None
+
+
+@contextlib.contextmanager
+def _autocast(device: str, precision: str) -> Iterator[None]:
+    """As `torch.autocast`, which does nothing for a GPU where there is none."""
+    import torch
+
+    before = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+    torch.set_autocast_enabled(device, precision == "bf16")
+    torch.set_autocast_dtype(device, torch.bfloat16)
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
+        torch.set_autocast_enabled(device, before[0])
+        torch.set_autocast_dtype(device, before[1])
+
+
+def _on_gpu(build: Any, question: Question) -> Iterator[str]:
+    """What would fail on a GPU: mixed devices, the GPU's own precision, and its larger batches of evaluation."""
+    from tui_attn.train.step import EVALUATION_BATCH_CUDA
+
+    passes = _passes(question, EVALUATION_BATCH_CUDA)
+    for precision in ("fp32",) if question.precision == "fp32" else ("fp32", "bf16"):
+        failed = _failure(build, question, "cuda", precision, _small(passes))
+        if failed is not None and precision == "fp32" and not _is_of_devices(failed[1]):
+            return  # what such tensors can't do says nothing of a GPU
+        failed = failed or _failure(build, question, "cuda", precision, passes)
+        if failed is not None:
+            what, error = failed
+            line = _line(error)
+            where = what if line is None else f"line {line}"
+            said = f"on a GPU, {where} fails in {precision} ({what} {type(error).__name__}: {_first_line(error)})"
+            if _is_of_devices(error):
+                said = f"on a GPU, {where} mixes devices: make tensors on x.device"
+            if question.device.startswith("cuda"):
+                raise CustomModelError(said) from None
+            yield said
             return
-        if question.device.startswith("cuda"):
-            raise CustomModelError(f"on a GPU, line {_line(error)} mixes devices: make tensors on x.device") from None
-        yield f"line {_line(error)} mixes devices, which fails on a GPU: make tensors on x.device"
+
+
+def _is_of_devices(error: Exception) -> bool:
+    text = str(error)
+    missed = any(words in text for words in ("CUDA error", "NVIDIA driver", "CUDA GPUs"))  # what asks for a GPU itself
+    return _line(error) is not None and not missed and ("device" in text.lower() or "numpy" in text)
 
 
 def _untrained(model: Any) -> Iterator[str]:
