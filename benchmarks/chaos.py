@@ -3,7 +3,7 @@
 It waits until a new step is logged, waits a random moment more, and sends SIGKILL to a worker, the supervisor, the
 front, or several of them. What died is taken up again by `tui-attn resume`, sometimes by two at the same moment. Every
 experiment must end as one that nothing interrupted: each step once, the same losses, the same weights, no process, no
-temporary file.
+temporary file. `--images 20000` trains on a folder of that many image files.
 """
 
 import argparse
@@ -19,9 +19,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from benchmarks.campaign import wait
 from tests.reliability.invariants import Reference, leftovers, processes, reference, steps_lost, violations
-from tui_attn.experiment.event_log import last_event
+from tui_attn.experiment.event_log import LogReader, last_event
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -148,10 +151,28 @@ class Chaos:
         self.results["weights that differ"] += sum(
             run.weights_sha256 != expected[run.id].weights_sha256 for run in state.runs.values()
         )
+        for run in state.runs:
+            events = LogReader(folder.run(run).events).read()
+            length = next(event["steps_per_epoch"] for event in events if event.type == "started")
+            steps = [event["from_step"] for event in events if event.type == "resumed"]
+            self.results["resumed within an epoch"] += sum(step % length != 0 for step in steps)
         left = leftovers(folder)
         self.results["processes left"] += sum("lives" in item or "held" in item for item in left)
         self.results["temporary files left"] += sum("is left" in item for item in left)
         self.violations += [f"{folder.id}: {item}" for item in found]
+
+
+def make_images(folder: Path, count: int) -> None:
+    """`count` images of 28 x 28 pixels to train on and a tenth to test on, in ten classes that can be told apart."""
+    draw = np.random.default_rng(0)
+    for split, number in (("train", count), ("test", count // 10)):
+        for label in range(10):
+            place = folder / split / f"class-{label}"
+            place.mkdir(parents=True)
+            for index in range(number // 10):
+                pixels = draw.integers(0, 128, (28, 28), dtype=np.uint8)
+                pixels[2 * label : 2 * label + 5] += 100
+                Image.fromarray(pixels).save(place / f"{index:05}.png", compress_level=1)
 
 
 def _hits(target: str, who: str) -> bool:
@@ -181,15 +202,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--train-limit", type=int, default=1500)
+    parser.add_argument("--images", type=int, default=None, help="train on so many image files in a folder instead")
     parser.add_argument("--cpu", type=int, default=None, help="keep to this processor")
     parser.add_argument("--json", type=Path, default=None, help="write the figures here as well")
     given = parser.parse_args()
     if given.cpu is not None:
         os.sched_setaffinity(0, {given.cpu})
-    options = ["--models", "base,se", "--dataset", "synthetic", "--device", "cpu", "--test-limit", "200"]
-    options += ["--epochs", str(given.epochs), "--train-limit", str(given.train_limit)]
+    options = ["--models", "base,se", "--device", "cpu", "--epochs", str(given.epochs)]
+    if given.images is None:
+        options += ["--dataset", "synthetic", "--test-limit", "200", "--train-limit", str(given.train_limit)]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        if given.images is not None:
+            make_images(Path(name) / "images", given.images)
+            options += ["--dataset", f"folder:{name}/images"]
         chaos = Chaos(Path(name), given.seed, options)
         first = chaos.start()
         wait(lambda: _over(first) and not processes(first.path), "the undisturbed experiment")
@@ -205,6 +231,7 @@ def main() -> int:
         "killed": dict(chaos.kills),
         "struck after": dict(chaos.struck_after),
         **{key: chaos.results[key] for key in ("experiments", "resumes", "resumed by two at once")},
+        "resumed within an epoch": chaos.results["resumed within an epoch"],
         "given up and taken up again": chaos.results["given up and taken up again"],
         **{key: chaos.results[key] for key in ("steps lost", "weights that differ", "processes left")},
         "temporary files left": chaos.results["temporary files left"],

@@ -1,6 +1,6 @@
 """Power losses: every state that a disk may be left in during a small experiment, checked; some resumed to the end.
 
-    python -m benchmarks.power_loss [--seconds 480] [--resume 20] [--seed 0]
+    python -m benchmarks.power_loss [--seconds 480] [--resume 20] [--seed 0] [--twice]
 
 strace records what front end, supervisor and worker ask of the file system. The recording is replayed into a model in
 which only what was synced is certain: a file's content as of its last sync, a folder's entries as of the folder's last
@@ -8,6 +8,9 @@ sync. After each call that changes or syncs something, the power fails in severa
 written to a folder and checked quickly: nothing that reads it fails, no log line is damaged but a last one, no
 checkpoint that is listed is missing or ahead of the log, and heatmaps, predictions and weights that the log tells of up
 to the newest checkpoint are there. Then `resume` takes some of them to the end, which must equal the undisturbed one.
+
+With `--twice` the worker writes a checkpoint at every point of the log, and two of the last step of an epoch: before
+and after the evaluation. Both have one name, so that for a moment the file is not the one that LATEST.json lists.
 Linux with strace.
 """
 
@@ -32,7 +35,8 @@ from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.train import checkpoint
+from tui_attn.train import checkpoint, session
+from tui_attn.train.session import Session
 
 CALLS = (
     "openat,write,pwrite64,writev,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,"
@@ -88,11 +92,35 @@ def survivors(folder: Folder, way: str, kinds: Ways, at: Name = ()) -> Iterator[
 # ---- the recording
 
 
-def record(folder: Path, trace: Path) -> None:
+def record(folder: Path, trace: Path, *, twice: bool) -> None:
     """Train the small experiment in `folder` to its end under strace."""
-    command = program("--no-ui", *SMALL, "--runs-dir", folder / "runs")
+    arguments = ["--no-ui", *SMALL, "--runs-dir", str(folder / "runs")]
+    command = program(*arguments)
+    if twice:
+        command = [sys.executable, "-m", "benchmarks.power_loss", TWICE, *arguments]
     strace = [*STRACE, "-xx", "-s", str(1 << 24), "-e", f"trace={CALLS}", "-o", str(trace)]
     subprocess.run([*strace, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+TWICE = "train-with-two-checkpoints-of-a-step"
+
+
+def train_twice(arguments: list[str]) -> int:
+    """`tui-attn arguments` with a worker that writes two checkpoints of the last step of an epoch, and many others."""
+
+    def prepare(role: str) -> None:
+        if role == "worker":
+            end_epoch = Session._end_epoch
+
+            def checkpoint_first(self: Session) -> None:
+                self._checkpoint()
+                end_epoch(self)
+
+            setattr(Session, "_end_epoch", checkpoint_first)  # noqa: B010 - mypy would take it for a mistake
+            session.CHECKPOINT_EVERY = 0.0
+
+    pid = start(arguments, Path(os.devnull), prepare)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def calls(trace: Path) -> Iterator[tuple[int, str, str, str]]:
@@ -274,8 +302,19 @@ def heatmaps(folder: ExperimentDir) -> dict[str, bytes]:
     return {str(path.relative_to(folder.path)): path.read_bytes() for path in found}
 
 
+def unlisted(place: RunDir) -> bool:
+    """Whether a checkpoint's file is another than the one that LATEST.json lists under its name."""
+    listed = {saved.file: saved.sha256 for saved in checkpoint.latest(place.checkpoints)}
+    there = checkpoint.names(place.checkpoints) & set(listed)
+    digests = {name: hashlib.sha256((place.checkpoints / name).read_bytes()).hexdigest() for name in there}
+    return any(digests[name] != listed[name] for name in there)
+
+
 def main() -> int:
+    if sys.argv[1:2] == [TWICE]:
+        return train_twice(sys.argv[2:])
     options = parser(__doc__, 480)
+    options.add_argument("--twice", action="store_true", help="with two checkpoints of the last step of each epoch")
     options.add_argument("--resume", type=int, default=20, help="how many states to take to the end")
     chosen = options.parse_args()
     draw = random.Random(chosen.seed)
@@ -288,7 +327,7 @@ def main() -> int:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         original = folder / "original"
         original.mkdir()
-        record(original, folder / "trace")
+        record(original, folder / "trace", twice=chosen.twice)
         (undisturbed,) = experiments(original / "runs")
         expected, probes = reference(undisturbed), heatmaps(undisturbed)
         replay, seen = Replay(original, folder / "trace"), set[str]()
@@ -308,6 +347,9 @@ def main() -> int:
                 write_state(state, folder / "state")
                 for experiment in experiments(folder / "state" / "runs"):
                     tally.counts["states with an experiment"] += 1
+                    tally.counts["states with a checkpoint not as listed"] += any(
+                        unlisted(RunDir(path.parent)) for path in experiment.path.glob("*/checkpoints")
+                    )
                     for words in check(experiment):
                         tally.fault("check", f"{way} after {done}", words)
                     if _can_be_resumed(experiment):
