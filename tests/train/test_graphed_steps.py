@@ -140,12 +140,15 @@ def test_trying_graphs_changes_nothing(cuda: Cuda) -> None:
     assert torch.equal(torch.cuda.get_rng_state(), drawn)
 
 
+@pytest.mark.parametrize("kinds", [(), ("crop", "flip")])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", LAB)
-def test_nothing_waits_for_the_device_between_points(cuda: Cuda, name: str, precision: str) -> None:
-    steps, _ = graphed(network(name), precision)
+def test_nothing_waits_for_the_device_between_points(
+    cuda: Cuda, name: str, precision: str, kinds: tuple[str, ...]
+) -> None:
+    steps, _ = graphed(network(name), precision, kinds)
     assert steps.capture() is None
-    steps.begin_epoch(order(0), None, 0)
+    steps.begin_epoch(order(0), tensors.draw([BATCH] * 7 + [2], kinds, range(8)) if kinds else None, 0)
     torch.cuda.set_sync_debug_mode("error")
     cuda.clear()
     steps.train(3, BATCH)
@@ -154,6 +157,39 @@ def test_nothing_waits_for_the_device_between_points(cuda: Cuda, name: str, prec
     assert cuda.stats.syncs == cuda.stats.events == 0
     first.read()
     assert (cuda.stats.syncs, cuda.stats.events) == (0, 1)
+
+
+@pytest.mark.parametrize("kinds", [(), ("crop", "flip")])
+def test_single_steps_do_not_wait_for_the_device_either(cuda: Cuda, kinds: tuple[str, ...]) -> None:
+    steps, _ = graphed(network("base"), kinds=kinds)
+    steps.begin_epoch(order(0), tensors.draw([BATCH] * 7 + [2], kinds, range(8)) if kinds else None, 0)
+    torch.cuda.set_sync_debug_mode("error")
+    cuda.clear()
+    for _ in range(4):
+        steps.train(1, BATCH)
+    assert cuda.stats.syncs == cuda.stats.events == 0
+
+
+def test_evaluation_takes_few_large_batches_on_a_gpu(cuda: Cuda) -> None:
+    model = network("base")
+    stepper = graphed(model)[1]
+    sizes: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    assert stepper.evaluate(torch.zeros(5001, 1, 8, 8, dtype=torch.uint8, device=GPU)).shape == (5001, 10)
+    assert sizes == [2500, 2500, 1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_float32_is_exact_in_every_precision(cuda: Cuda, precision: str) -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("high")
+        graphed(network("base"), precision)
+        assert not torch.backends.cudnn.allow_tf32 and torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
 
 
 class Curious(CNN_Base):
