@@ -1,4 +1,4 @@
-"""No folders of the user but the tests' own, and how hypothesis searches.
+"""No folders of the user but the tests' own, a bound for tests with pipes, and how hypothesis searches.
 
 It takes few and fixed examples in the suite, many in `pytest --hypothesis-profile=thorough`.
 """
@@ -6,8 +6,10 @@ It takes few and fixed examples in the suite, many in `pytest --hypothesis-profi
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +24,28 @@ settings.register_profile(
     "thorough", max_examples=1000, deadline=None, database=None, print_blob=True, suppress_health_check=_SLOW_MACHINE
 )
 settings.load_profile("suite")
+
+
+_PIPE_WITHIN = 60
+_mkfifo = os.mkfifo
+
+
+def _bounded_mkfifo(path: str | Path, mode: int = 0o666) -> None:
+    """As `os.mkfifo`; a test that then waits for the other end of the pipe fails instead of blocking the suite."""
+    _mkfifo(path, mode)
+    signal.alarm(_PIPE_WITHIN)
+
+
+def _fail(signum: int, frame: FrameType | None) -> None:
+    pytest.fail(f"it still ran {_PIPE_WITHIN} s after it had made a pipe: does something wait for the other end?")
+
+
+os.mkfifo = _bounded_mkfifo  # type: ignore[assignment]  # before the tests are imported
+signal.signal(signal.SIGALRM, _fail)
+
+
+def pytest_runtest_teardown() -> None:
+    signal.alarm(0)
 
 
 _USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
