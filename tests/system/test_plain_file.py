@@ -84,7 +84,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
             open_to_read(path)
         refused.set()
 
-    thread = threading.Thread(target=opens)
+    thread = threading.Thread(target=opens, daemon=True)
     thread.start()
     waits = not refused.wait(10)
     os.close(os.open(path, os.O_RDWR))  # ends the wait

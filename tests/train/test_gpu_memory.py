@@ -15,7 +15,9 @@ from tui_attn.train.accelerator import peak_memory, reset_peak_memory
 from tui_attn.train.worker_context import WorkerContext
 
 
-def test_what_a_run_held_is_free_again_after_it_ran_out_of_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_a_run_held_is_free_again_after_it_ran_out_of_memory(tmp_path: Path, hidden: bool) -> None:
+    """Also where the model caught the error and raised another one."""
     experiment = make(tmp_path, models=("base",))
     with pretend(gpus=machine(1)) as cuda:
         context = WorkerContext(experiment, experiment.manifest_data(), "cuda:0", probes=False)
@@ -27,9 +29,15 @@ def test_what_a_run_held_is_free_again_after_it_ran_out_of_memory(tmp_path: Path
             assert cuda.memory[0].used > idle + activations.numel()
             raise torch.OutOfMemoryError("CUDA out of memory")
 
+        def forward() -> None:
+            try:
+                step()
+            except torch.OutOfMemoryError:
+                raise RuntimeError("out of memory in layer 3") from None
+
         try:
-            step()
-        except torch.OutOfMemoryError as error:
+            (forward if hidden else step)()
+        except RuntimeError as error:
             context.fail("base-s0", error, "the traceback")
             context.close("base-s0")
             assert cuda.memory[0].used == idle

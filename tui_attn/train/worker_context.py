@@ -142,7 +142,10 @@ class WorkerContext:
         if isinstance(error, BlockingIOError):
             raise error
         reason = explain(error)
-        clear_frames(error.__traceback__)  # their local variables hold the network and its activations
+        chained: BaseException | None = error
+        while chained is not None:  # the frames' local variables hold the network and its activations
+            clear_frames(chained.__traceback__)
+            chained = chained.__cause__ or chained.__context__
         session = self._sessions.get(run)
         if session is not None:
             session.fail(reason, traceback)
