@@ -17,7 +17,7 @@ from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.options import ConfigError
-from tui_attn.launch import choosing, devices
+from tui_attn.launch import choosing, devices, preflight
 from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.devices import GpuDetails, Machine, visible
@@ -164,25 +164,25 @@ def test_torch_is_asked_once_for_which_gpus_it_was_built(tmp_path: Path, monkeyp
     assert devices._architectures(version, folder) == found
 
 
-def test_auto_takes_a_gpu_without_an_experiment_of_this_user_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml(monkeypatch, H200, H200, A100)
-    machine = devices.probe()
-    assert choosing.choose("auto", machine, busy={"cuda:1"}) == ("cuda:0",)
-    assert choosing.choose("auto", machine, busy={"cuda:0", "cuda:1"}) == ("cuda:1",), "a later model, if shared"
-
-
-def test_own_locks_are_found_by_the_gpu_and_told_with_the_idle_ones(
+def test_auto_takes_a_gpu_without_an_experiment_of_this_user_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Wherever it is asked: at a start, on resuming, in the form, by doctor."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    nvml(monkeypatch, H200, H200)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")  # the other way round than where the other experiment began
-    said: list[str] = []
+    nvml(monkeypatch, H200, H200, A100)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0,2")  # the other way round than where the other experiment began
+    machine, said = devices.probe(), list[str]()
+    assert choosing.choose("auto", machine) == ("cuda:0",), "more is free"
     place = tmp_path / "tui-attn" / "devices" / os.uname().nodename
     with python(TAKE_SLOTS, place, "20260101-other", 1, "GPU-1aaa") as other:
         assert said_by(other)
-        assert choosing.choose_and_tell(ExperimentConfig(), devices.probe(), said.append) == ("cuda:1",)
-    assert said == ["training on cuda:1: 1 other GPU is left idle, and --device all uses them too"]
+        assert choosing.choose("auto", machine) == ("cuda:1",)
+        assert "shared" not in preflight.of_devices("auto", machine, {}).text
+        assert choosing.choose_and_tell(ExperimentConfig(), machine, said.append) == ("cuda:1",)
+        with python(TAKE_SLOTS, place, "20260102-other", 1, "GPU-0aaa") as third:
+            assert said_by(third)
+            assert choosing.choose("auto", machine) == ("cuda:0",), "a later model, if shared"
+    assert said == ["training on cuda:1: 2 other GPUs are left idle, and --device all uses them too"]
 
 
 def test_all_takes_the_gpus_of_one_model_and_a_mixture_only_where_it_is_allowed(

@@ -19,10 +19,10 @@ from tui_attn.supervision.slots import occupants
 _ADVICE = "use --device cpu or auto"
 
 
-def choose(requested: str, machine: Machine, *, mix: bool = False, busy: Collection[str] = ()) -> tuple[str, ...]:
+def choose(requested: str, machine: Machine, *, mix: bool = False) -> tuple[str, ...]:
     """The devices for `--device requested`, such as ("cpu",) or ("cuda:0", "cuda:1").
 
-    `busy`: devices on which this user trains already, which auto takes last. `mix` allows GPUs of several models.
+    auto takes devices on which this user trains already last. `mix` allows GPUs of several models.
     Raises `ConfigError` for a device that this machine or this build of torch lacks, and for a forbidden mixture.
     """
     if requested == "cpu":
@@ -31,6 +31,7 @@ def choose(requested: str, machine: Machine, *, mix: bool = False, busy: Collect
     if requested in {"auto", "all"} and not usable:
         return ("mps",) if machine.mps else ("cpu",)
     if requested == "auto":
+        busy = occupants(usable, {device: gpu.uuid for device, gpu in machine.identities(usable).items()})
         return (max(usable, key=lambda device: _rank(machine, device, busy)),)
     if requested == "all":
         wanted = usable
@@ -112,10 +113,7 @@ def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
 
 def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[str], object]) -> tuple[str, ...]:
     """The devices that `config` asks for; `tell` gets what to know about the GPUs. Raises `ConfigError`."""
-    gpus = machine.identities([f"cuda:{index}" for index in range(machine.gpus)])
-    uuids = {device: gpu.uuid for device, gpu in gpus.items()}
-    busy = occupants(uuids, uuids) if config.device == "auto" else ()
-    chosen = choose(config.device, machine, mix=config.mix_devices, busy=busy)
+    chosen = choose(config.device, machine, mix=config.mix_devices)
     reasons = [unusable(machine, index) for index in range(machine.gpus) if machine.built_for_gpus]
     if config.device in {"auto", "all"}:
         for reason in dict.fromkeys(filter(None, reasons)):
