@@ -16,7 +16,7 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.compare.textfit import cells, cut, left, plain, right, wrap
-from tui_attn.compare.wording import fixed_seeds_sentence, interval_points, points
+from tui_attn.compare.wording import fixed_seeds_sentence, interval_points, points, seeds_sentence
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
@@ -81,9 +81,8 @@ def test_the_verdicts_are_sentences(five_seeds: ExperimentDir) -> None:
     assert "self-attention is worse than base by 0.93 points" in text
     assert "se was ahead in 5 of 5 seeds" in text
     assert "the two networks of seed 0 alone" in text
-    assert "to detect 1 point takes 6 to 7 seeds (80 % power" in text
-    fixed = fixed_seeds_sentence(summarise(read_state(five_seeds)), "self-attention")
-    assert fixed == "with a number of seeds that is fixed beforehand it would take 3 to 4 seeds: here looks cost"
+    assert "to detect" not in text, "both verdicts are reached"
+    assert fixed_seeds_sentence(summarise(read_state(five_seeds)), "self-attention") is None
     assert "adjusted for 2 comparisons" in text
     assert "the lab's figures on CIFAR-10, as differences from base" in text
 
@@ -94,9 +93,25 @@ def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
     folder = record(tmp_path, config=config, accuracies=given)
     text = text_of(folder)
     assert "se: undecided, +0.67 points from base" in text
+    assert "to detect 1 point takes" in text
     assert "(80 % power, spread 2.52 to 5.33 points)" in text
+    fixed = fixed_seeds_sentence(summarise(read_state(folder)), "se")
+    assert fixed is not None and fixed.endswith("seeds: here looks cost")
     assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 1334' trains them" in text
     assert "adjusted" not in text
+
+
+def test_seeds_are_counted_only_for_a_difference_that_is_still_possible(tmp_path: Path) -> None:
+    """Undecided, and the interval excludes a difference of one point."""
+    given = {"base": [0.90, 0.90, 0.90, 0.90, 0.90], "se": [0.902, 0.9, 0.901, 0.896, 0.907]}
+    config = ExperimentConfig(epochs=3, seeds=5, models=("base", "se"))
+    summary = summarise(read_state(record(tmp_path, config=config, accuracies=given)))
+    versus = summary.get("se").versus_base
+    assert versus is not None and versus.ci95 is not None
+    assert versus.verdict == "undecided"
+    assert versus.ci95[1] < 0.01
+    assert seeds_sentence(summary, "se") is None
+    assert seeds_sentence(summary, "se", 0.005) is not None
 
 
 def test_one_seed_speaks_of_its_two_networks_only(tmp_path: Path) -> None:

@@ -208,13 +208,13 @@ def seeds_range(versus: Versus, difference: float, *, equal: bool = False, fixed
 
 
 def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folder: Path | None = None) -> str | None:
-    """How many seeds would show `difference` with 80 % power; None while no spread is measured.
+    """How many seeds would show `difference` with 80 % power; None where the answer is known or no spread is measured.
 
     A range: from the measured spread to its upper 80 % limit. With `folder`, that of the experiment, the sentence names
     the command that trains them there.
     """
     versus = _versus(summary, model)
-    if versus is None or versus.spread is None or not (versus.decides or summary.experiments):
+    if versus is None or versus.spread is None or not _is_open(versus, difference, pooled=bool(summary.experiments)):
         return None
     what = points_words(difference)
     limit = spread_limit(versus.spread, versus.pairs)
@@ -231,12 +231,20 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
 def fixed_seeds_sentence(summary: Summary, model: str, difference: float = 0.01) -> str | None:
     """How many seeds would show `difference` in an experiment without looks, where that is another number."""
     versus = _versus(summary, model)
-    if versus is None or versus.spread is None or not versus.decides:
+    if versus is None or versus.spread is None or not versus.decides or not _is_open(versus, difference):
         return None
     fixed = seeds_range(versus, difference, fixed=True)
     if fixed == seeds_range(versus, difference):
         return None
     return f"with a number of seeds that is fixed beforehand it would take {fixed}: here looks cost"
+
+
+def _is_open(versus: Versus, difference: float, *, pooled: bool = False) -> bool:
+    """Whether more seeds could still show a difference as large as `difference`."""
+    if not pooled and versus.verdict != "undecided":
+        return False
+    low, high = versus.ci95 or (-math.inf, math.inf)
+    return low <= -difference or high >= difference
 
 
 def extension_sentences(summary: Summary, seeds: int) -> list[str]:
