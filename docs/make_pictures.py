@@ -18,8 +18,10 @@ import re
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,26 +47,20 @@ SHORTEST_FRAME = 0.35
 """Seconds; a frame that was shown for less is replaced by the next."""
 _DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
 """Column and row of the dot that each bit of a braille character stands for."""
-NAMED = {
-    "black": "#000000",
-    "red": "#cd3131",
-    "green": "#0dbc79",
-    "brown": "#e5e510",
-    "blue": "#2472c8",
-    "magenta": "#bc3fbc",
-    "cyan": "#11a8cd",
-    "white": "#e5e5e5",
-    "brightblack": "#767676",
-    "brightred": "#f14c4c",
-    "brightgreen": "#23d18b",
-    "brightbrown": "#f5f543",
-    "brightblue": "#3b8eea",
-    "brightmagenta": "#d670d6",
-    "bfightmagenta": "#d670d6",
-    "brightcyan": "#29b8db",
-    "brightwhite": "#ffffff",
+_SIXTEEN = {
+    "black": ("#000000", "#767676"),
+    "red": ("#cd3131", "#f14c4c"),
+    "green": ("#0dbc79", "#23d18b"),
+    "brown": ("#e5e510", "#f5f543"),
+    "blue": ("#2472c8", "#3b8eea"),
+    "magenta": ("#bc3fbc", "#d670d6"),
+    "cyan": ("#11a8cd", "#29b8db"),
+    "white": ("#e5e5e5", "#ffffff"),
 }
-"""pyte's names for the sixteen colours, one of them with a slip for backgrounds."""
+"""pyte's names for the sixteen colours: dark and bright ones."""
+NAMED = {name: dark for name, (dark, _) in _SIXTEEN.items()}
+NAMED |= {f"{start}{name}": bright for name, (_, bright) in _SIXTEEN.items() for start in ("bright", "bfight")}
+"""`bfight` is a slip of pyte's, for backgrounds."""
 
 
 class Run(NamedTuple):
@@ -110,11 +106,10 @@ def _color(name: str, default: str) -> str:
 
 def background_of(frame: Frame) -> str:
     """The colour that most cells stand on."""
-    counts: dict[str, int] = {}
-    for line in frame:
-        for run in line:
-            counts[run.under] = counts.get(run.under, 0) + cell_len(run.text)
-    return max(counts, key=lambda under: counts[under]) or "#101010"
+    counts = Counter({"#101010": 0})
+    for run in chain.from_iterable(frame):
+        counts[run.under] += cell_len(run.text)
+    return counts.most_common(1)[0][0] or "#101010"
 
 
 def svg(frame: Frame, title: str) -> str:

@@ -49,16 +49,29 @@ def test_the_end_is_told_in_three_ways_and_no_secret_is_kept(program: Program, t
     assert files_with("127.0.0.1", tmp_path / "runs") == []
 
 
-def test_a_loss_that_is_not_finite_is_told_as_nan_and_then_as_a_failed_end(program: Program, tmp_path: Path) -> None:
+def test_nan_and_a_failed_end_are_told_with_their_reason_and_without_a_secret(program: Program, tmp_path: Path) -> None:
     with notice_server() as server:
-        config = settings(tmp_path, f'webhook = "{server.address}/hook"')
+        config = settings(
+            tmp_path,
+            f'ntfy = "{server.address}/lab"',
+            'ntfy-token = { env = "NTFY_TOKEN" }',
+            'webhook = { env = "HOOK" }',
+        )
         model = tmp_path / "unstable.py"
         model.write_text(UNSTABLE)
-        done = program("--no-ui", "--config", config, *SMALL, "--epochs", "1", "--models", f"{model}:Net")
+        done = program(
+            "--no-ui", "--config", config, *SMALL, "--epochs", "1", "--models", f"{model}:Net",
+            env={"NTFY_TOKEN": SECRET, "HOOK": f"{server.address}/hook/{SECRET}"},
+        )  # fmt: skip
         assert done.code == 1, done.err
-        told = [(each.body["event"], each.body["text"]) for each in server.to("/hook")]
+        told = [(each.body["event"], each.body["text"]) for each in server.to(f"/hook/{SECRET}")]
+        tokens = [each.headers.get("Authorization") for each in server.to("/")]
     assert sorted(event for event, _ in told) == ["failed", "nan"]
     assert any("NaN" in text for event, text in told if event == "nan")
+    assert tokens == [f"Bearer {SECRET}"] * 2
+    assert SECRET not in done.out + done.err
+    assert files_with(SECRET, tmp_path / "runs") == []
+    assert files_with("127.0.0.1", tmp_path / "runs") == []
 
 
 def test_a_notice_that_fails_changes_nothing_and_its_reason_holds_no_address(program: Program, tmp_path: Path) -> None:

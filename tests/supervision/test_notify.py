@@ -48,7 +48,9 @@ def test_runs_that_fail_together_share_a_notice() -> None:
     ]
 
 
-def test_a_stall_is_sent_once_and_again_only_after_a_while(tmp_path: Path) -> None:
+def test_a_stall_is_sent_once_and_again_only_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "tk_9f3cdb81"
+    monkeypatch.setenv("NTFY_TOKEN", secret)
     folder = record(tmp_path, states=dict.fromkeys(("base-s0", "se-s0", "self-attention-s0"), "running"))
     now = 1000.0
 
@@ -61,7 +63,10 @@ def test_a_stall_is_sent_once_and_again_only_after_a_while(tmp_path: Path) -> No
 
     with notice_server() as server, supervised(folder):
         warnings: list[str] = []
-        settings = parse({"webhook": f"{server.address}/hook"})
+        monkeypatch.setenv("HOOK", f"{server.address}/hook/{secret}")
+        settings = parse(
+            {"webhook": {"env": "HOOK"}, "ntfy": f"{server.address}/lab", "ntfy-token": {"env": "NTFY_TOKEN"}}
+        )
         notifier = Notifier(settings, folder, warnings.append, clock=lambda: now)
         follower = read_state(folder)
 
@@ -73,13 +78,17 @@ def test_a_stall_is_sent_once_and_again_only_after_a_while(tmp_path: Path) -> No
 
         look(0, 0)
         look(2 * STALLED_AFTER, 2)
-        eventually(lambda: len(server.requests) == 1)
+        eventually(lambda: len(server.requests) == 2)
         look(0, 2)
         look(2 * STALLED_AFTER, 2)  # within `LEAST_BETWEEN`: waits
         look(2 * STALLED_AFTER, LEAST_BETWEEN)
-        eventually(lambda: len(server.requests) == 2)
+        eventually(lambda: len(server.requests) == 4)
         eventually(lambda: notifier.idle)
-    assert [each.body["event"] for each in server.requests] == ["stalled", "stalled"]
+    assert [each.body["event"] for each in server.to(f"/hook/{secret}")] == ["stalled", "stalled"]
+    assert [each.headers["Authorization"] for each in server.to("/")] == [f"Bearer {secret}"] * 2
+    assert all("no progress" in each.body["message"] for each in server.to("/"))
+    files = [path.read_bytes() for path in folder.path.rglob("*") if path.is_file()]
+    assert not any(secret.encode() in content or b"127.0.0.1" in content for content in files)
     assert warnings == []
 
 

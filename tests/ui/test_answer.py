@@ -84,6 +84,46 @@ def test_models_stand_in_the_order_of_the_sentence_everywhere(tmp_path: Path) ->
     assert re.findall(r"^ . (se|self-attention) ", bars, re.MULTILINE)[:2] == ["self-attention", "se"]
     costs = text.partition("what it costs")[2]
     assert costs.index("base") < costs.index("self-attention") < costs.index(" se ")
+    large = plain(shown(folder, (200, 60)))
+    for part in ("accuracy by class", "mistakes:"):
+        names = re.search(r"base +.*self-attention +.*se(?: |$)", large.partition(part)[2], re.MULTILINE)
+        assert names is not None, part
+
+
+def test_the_other_pages_list_the_models_as_they_were_given(tmp_path: Path) -> None:
+    config = replace(FIVE, models=("self-attention", "base", "se"))
+    accuracies = {"base": BASE, "se": SE, "self-attention": SELF}
+    folder = recorded.record(tmp_path, config=config, accuracies=accuracies, **SMALL)
+    for seed in range(5):
+        for model in ("se", "self-attention"):
+            write_interventions(folder, f"{model}-s{seed}", model, -0.03)
+    source = ExperimentSource(folder)
+    overview, details = source.overview(), source.details()
+    assert details is not None
+    assert overview.summary.names == list(config.models)
+    assert [item.model for item in details.classes] == list(config.models)
+    assert [item.model for item in details.effects] == ["self-attention", "se"]
+
+
+def test_what_lies_below_the_accuracies_in_sight_is_marked(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=8, seeds=2)
+    folder = recorded.record(tmp_path, config=config, **SMALL)
+    text = plain(shown(folder, (120, 40)))
+    assert "↓ below" in text
+    assert "↓" in text.partition("↓ below")[2].partition("what it costs")[0]
+
+
+def test_where_no_run_has_a_result_the_way_on_is_said(tmp_path: Path) -> None:
+    config = ExperimentConfig(epochs=2, models=("base", "se"))
+    folder = recorded.record(tmp_path, config=config, states={"base-s0": "failed", "se-s0": "failed"}, **SMALL)
+    source = ExperimentSource(folder)
+    text = plain(
+        answer.rows(
+            source.overview(), source.details(), Choices(), Page(120, DrawingMode(), True, 37), can_extend=False
+        )
+    )
+    assert "esc no run has a result: in the list of runs enter shows why, and r trains again" in text
+    assert "write the report" not in text
 
 
 def test_a_better_model_with_more_parameters_lacks_a_control(tmp_path: Path) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.pilot import Pilot
 
+from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
+from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.options import ConfigError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.keymap import binding_ids
 from tui_attn.ui.keys import ALL_KEYS, APP_KEYS, CONFIRM_KEYS, DASHBOARD_KEYS, SCREEN_KEYS, TABLES
 from tui_attn.ui.options import UiOptions
+from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.palette import PaletteScreen
 
@@ -195,6 +200,51 @@ def test_the_comparison_says_why_a_key_does_nothing(tmp_path: Path) -> None:
             await until(pilot, lambda: "open the experiment in the list of experiments" in screen_text(app))
 
     with staged(tmp_path, "finished") as folder:
+        drive(make_app(folder), script)
+
+
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_several_experiments_together_say_why_a_key_does_nothing(tmp_path: Path, epochs: int) -> None:
+    first = ExperimentConfig(epochs=2, seeds=2)
+    recorded.record(tmp_path, experiment="one", config=first, probes=False)
+    recorded.record(tmp_path, experiment="two", config=replace(first, epochs=epochs, first_seed=2), probes=False)
+    several = "this is a comparison of several experiments: open one of them for this key"
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await until(pilot, lambda: "2 experiments" in screen_text(app))
+        await pilot.press("space", "down", "space", "c")
+        await until(pilot, lambda: isinstance(app.screen, ComparisonScreen) and not app.screen.busy)
+        await until(pilot, lambda: ("1 these are several" if epochs == 2 else "epochs") in screen_text(app))
+        for key in ("e", "w", "h", "I", "m", "right_square_bracket", "plus", "right_curly_bracket"):
+            app.say("")
+            await pilot.press(key)
+            await until(pilot, lambda: several in " ".join(screen_text(app).split()))
+        await pilot.press("d")
+        why = "this key works on 2 statistics" if epochs == 2 else "there is nothing compared to choose from"
+        await until(pilot, lambda: why in " ".join(screen_text(app).split()))
+
+    drive(make_app(None, runs_dir=tmp_path), script)
+
+
+def test_more_seeds_and_the_report_wait_for_a_result(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("c")
+        await until(pilot, lambda: "0 of 3 runs have ended" in screen_text(app))
+        for key in ("e", "w", "plus"):
+            app.say("")
+            await pilot.press(key)
+            await until(pilot, lambda: "no run has a result yet" in screen_text(app))
+        assert "e more seeds" not in screen_text(app) and "w report" not in screen_text(app)
+        log = LogWriter(folder.events)
+        log.append("run_ended", run="base-s0", state="finished", reason=None)
+        log.close()
+        await until(pilot, lambda: "w report" in screen_text(app))
+        await pilot.press("e")
+        await until(pilot, lambda: "it still trains: 2 statistics has this key" in screen_text(app))
+        await pilot.press("2")
+        await until(pilot, lambda: "e more seeds" in screen_text(app))
+
+    with staged(tmp_path, "running") as folder:
         drive(make_app(folder), script)
 
 

@@ -108,7 +108,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")
-    together = [over_runs(found[model]) for model in KINDS if model in found]
+    together = [over_runs(found[model]) for model in config.models if model in found]
     problems += [
         f"interventions on {item.model} are incomplete: {probe} computes them" for item in together if not item.complete
     ]

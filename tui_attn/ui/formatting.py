@@ -42,6 +42,14 @@ STATE_INKS = {
     "lost": "gone",
 }
 
+VERDICTS = {
+    "better": ("↑", "running"),
+    "worse": ("↓", "failed"),
+    "no difference above margin": ("≈", "bold"),
+    "undecided": ("?", "bold"),
+}
+"""Sign and style of each verdict."""
+
 DASH = "–"
 
 

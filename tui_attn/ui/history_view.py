@@ -16,13 +16,6 @@ from tui_attn.ui.drawing import Piece, Pieces, fit, row_width
 
 HEAD = 5
 """Cells of the pointer, the mark and the pin, before the first column."""
-VERDICTS = {
-    "better": ("▲", "running"),
-    "worse": ("▼", "failed"),
-    "no difference above margin": ("≈", "muted"),
-    "undecided": ("?", "muted"),
-}
-"""Sign and style of each verdict."""
 
 
 class Context(NamedTuple):
@@ -74,7 +67,7 @@ def _versus_base(entry: Entry, size: int, context: Context) -> Pieces:
     best = entry.best
     if best is None:
         return [(formatting.DASH, "muted")]
-    sign, style = VERDICTS.get(best.verdict or "", (" ", "normal"))
+    sign, style = formatting.VERDICTS.get(best.verdict or "", (" ", "normal"))
     model = {"self-attention": "attn"}.get(best.model, best.model) if size >= 12 else ""
     return [(f"{model} {points(best.delta)} {sign}".lstrip(), style)]
 

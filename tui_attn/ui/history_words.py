@@ -55,9 +55,8 @@ def _result(entry: Entry) -> list[Piece]:
         "undecided": "undecided against base",
         "no difference above margin": "no difference from base above the margin",
     }.get(best.verdict, f"{best.verdict} than base")
-    inks = {"better": "running", "worse": "failed"}
     over = f", {points(best.delta)} points over {best.seeds} seeds"
-    return [(f"{best.model}: {said}", inks.get(best.verdict, "bold")), (over, "normal")]
+    return [(f"{best.model}: {said}", formatting.VERDICTS[best.verdict][1]), (over, "normal")]
 
 
 def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:

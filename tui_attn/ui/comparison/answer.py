@@ -15,19 +15,18 @@ from tui_attn.compare.verdicts import critical_value
 from tui_attn.compare.wording import interval_points, points
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import duration
+from tui_attn.ui import formatting
 from tui_attn.ui.comparison.answer_charts import accuracy_chart, forest, forest_axis, forest_span
 from tui_attn.ui.comparison.answer_details import HUGE, OPTIONS, WIDE, Answer, class_and_attention, costs, matrices
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, text, with_marker
 from tui_attn.ui.comparison.source import Details, Overview
-from tui_attn.ui.comparison.statistics import VERDICT_INKS, Choices, more_seeds, seed_seconds
+from tui_attn.ui.comparison.statistics import Choices, more_seeds, seed_seconds
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 
-_SIGNS = {"better": "↑", "worse": "↓", "no difference above margin": "≈", "undecided": "?"}
 _LEAST_CHART = 8
 """Spare rows from which on the accuracies by epoch take them, where they don't stand beside the intervals."""
 _MOST_TALLER = 8
 """Rows that they take more than they need, where they do."""
-_ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 
 
 def rows(overview: Overview, details: Details | None, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
@@ -101,7 +100,8 @@ def _verdict(versus: Versus, *, pooled: bool = False, short: bool = False) -> Pi
     if label is not None:
         margin = f" above {100 * versus.margin:g}" if label.startswith("no ") and not short else ""
         words = "no difference" + margin if label.startswith("no ") else str(label)
-        return f"{_SIGNS[label]} {words}", VERDICT_INKS[label]
+        sign, style = formatting.VERDICTS[label]
+        return f"{sign} {words}", style
     if versus.contradiction:
         return "! the looks exclude each other", "warning"
     if not versus.decides:
@@ -223,7 +223,7 @@ def _without(answer: Answer) -> list[Row]:
     names = [entry for entry in answer.summary.models if entry.model != BASE and entry.versus_base is None]
     if not names or BASE not in answer.summary.names:
         return []
-    failed = sum(not run.counts and run.state in _ENDED for run in answer.summary.runs)
+    failed = sum(not run.counts and run.state in {*RUN_ENDED, "lost"} for run in answer.summary.runs)
     runs = f", {failed} {'run has' if failed == 1 else 'runs have'} no result" if failed else ""
     why = f"no seed has a result of both{runs}"
     found: list[Piece] = [(MARGIN, "normal")]
@@ -303,7 +303,8 @@ def fit_text(said: str, page: Page) -> str:
 def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
     summary, overview = answer.summary, answer.overview
     each = seed_seconds(overview)
-    if summary.state not in _ENDED:
+    has_result = any(entry.counted for entry in summary.models)
+    if not overview.ended:
         done = sum(run.state in RUN_ENDED for run in summary.runs)
         left = [seed for seed in summary.seeds if not all(run.counts for run in summary.runs if run.seed == seed)]
         about = "" if each is None or not left else f", about {duration(each * len(left))} of training left"
@@ -312,10 +313,12 @@ def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
         more = more_seeds(summary, answer.choices)
         about = "" if each is None else f" (about {duration(each * more)})"
         yield "e", f"train {more} more {'seed' if more == 1 else 'seeds'}{about}{_would_show(summary, more)}"
+    elif not has_result:
+        yield "esc", "no run has a result: in the list of runs enter shows why, and r trains again"
     if summary.experiments or overview.folder is None:
         yield "1", "these are several experiments together: open one for classes, images and more seeds"
         return
-    if summary.state in _ENDED:
+    if overview.ended and has_result:
         yield "w", "write the report to hand in: one page, tables, pictures"
     if any(run.probes for run in overview.runs.values()):
         yield "h", "look at the gates and the attention, epoch by epoch"

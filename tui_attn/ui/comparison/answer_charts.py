@@ -101,6 +101,8 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     labels = max(cell_len(name) for name, _, _ in ends) + 7
     rows, columns = height - 2, max(width - labels - 8, 10)
     span, step = _accuracy_span([curve for _, curve in found], last, rows)
+    if any(value < span[0] for _, curve in found for _, value in curve):
+        title = Row((*title.pieces, (f"  {'v' if page.mode.ascii else '↓'} below", "muted")))
     cells: list[list[Piece]] = [[(" ", "normal")] * columns for _ in range(rows)]
     for entry, curve in sorted(found, key=lambda item: item[1][-1][1]):
         _draw(cells, curve, last, span, entry.model, page)
@@ -176,10 +178,14 @@ def _draw(
     fine_x, fine_y = (1, 1) if page.mode.ascii else (2, 4)
     wide, high = columns * fine_x, rows * fine_y
     dots: dict[tuple[int, int], int] = {}
+    below = None
     for x in range(wide):
         epoch = 1 + (last - 1) * x / max(wide - 1, 1)
         value = _between(curve, epoch)
-        if value is None or value < span[0]:
+        if value is None:
+            continue
+        if value < span[0]:
+            below = x // fine_x
             continue
         y = _row(value, span, high)
         bit = _BRAILLE[y % 4][x % 2] if fine_y == 4 else 1
@@ -187,6 +193,8 @@ def _draw(
         dots[place] = dots.get(place, 0) | bit
     for (row, column), bits in dots.items():
         cells[row][column] = (page.marker(model) if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
+    if below is not None:  # the last column before the line comes into sight
+        cells[-1][below] = ("v" if page.mode.ascii else "↓", f"model:{model}")
 
 
 def _between(curve: Sequence[tuple[int, float]], epoch: float) -> float | None:

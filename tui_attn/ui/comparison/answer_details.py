@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.cells import cell_len
 
@@ -18,11 +18,14 @@ from tui_attn.compare.wording import points
 from tui_attn.experiment.model_info import MODELS, joined
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import percent
-from tui_attn.ui.comparison.by_class import class_rows, matrix_rows, means_of
+from tui_attn.ui.comparison.by_class import class_bars, matrix_rows, means_of
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
 from tui_attn.ui.comparison.source import Details, Overview
 from tui_attn.ui.comparison.statistics import Choices
 from tui_attn.ui.drawing import Piece, Row, fit
+
+if TYPE_CHECKING:
+    from tui_attn.compare.predictions import ClassResults
 
 WIDE, HUGE = 110, 180
 """Columns from which on two parts stand side by side, and from which on three do."""
@@ -60,6 +63,12 @@ class Answer:
     def compared(self) -> list[tuple[ModelSummary, Versus]]:
         """The models that have something to compare."""
         return [(entry, entry.versus_base) for entry in self.summary.models if entry.versus_base is not None]
+
+    @property
+    def classes(self) -> list[ClassResults]:
+        """Accuracies and confusions by class, the models in the order of `summary`."""
+        names = self.summary.names
+        return sorted(self.details.classes if self.details else (), key=lambda item: names.index(item.model))
 
     @property
     def side_by_side(self) -> bool:
@@ -119,16 +128,15 @@ def class_and_attention(answer: Answer) -> list[Row]:
 
 
 def _classes(answer: Answer, width: int) -> list[Row]:
-    details = answer.details
-    means = {} if details is None else {item.model: means_of(item) for item in details.classes}
-    if details is None or BASE not in means:
+    means = {item.model: means_of(item) for item in answer.classes}
+    if BASE not in means:
         return []
     if "class bars" in answer.shown and answer.page.width >= HUGE and len(means) <= 3:
         inner = replace(answer.page, width=width)
-        return [rule_row("accuracy by class, %", width), *class_rows(details, inner, only_bars=True)]
+        return [rule_row("accuracy by class, %", width), *class_bars(answer.classes, inner)]
     found = [
         (value - base, name, item.model)
-        for item in details.classes
+        for item in answer.classes
         if item.model != BASE and len(means[item.model]) == len(means[BASE])
         for value, base, name in zip(means[item.model], means[BASE], item.names, strict=True)
         if isfinite(value - base)
@@ -213,9 +221,9 @@ def _parameters_alone(summary: Summary) -> str:
 
 def matrices(answer: Answer) -> list[Row]:
     """The confusion matrices side by side, as many as fit."""
-    if answer.details is None or not answer.details.classes:
+    found = answer.classes[:3]
+    if not found:
         return []
-    found = answer.details.classes[:3]
     width = answer.page.width // len(found)
     made: list[Row] = []
     for at, item in enumerate(found):

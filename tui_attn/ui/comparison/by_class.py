@@ -23,28 +23,33 @@ MOST_MISTAKES = 12
 _BAR = 24
 
 
-def class_rows(details: Details, page: Page, *, only_bars: bool = False) -> list[Row]:
+def class_rows(details: Details, page: Page) -> list[Row]:
     """A line for each class: the share that each model gets right, and how far that is from base's."""
     found = list(details.classes)
     if not found:
         return [EMPTY, *text(page, NONE, "muted"), *remarks(page, details.no_classes)]
+    means = {item.model: means_of(item) for item in found}
+    compared = len(found) > 1 and BASE in means
+    over = ", ".join(part for part in (_over(found), "bold: above base" if compared else "") if part)
+    rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY, *class_bars(found, page)]
+    if _bar_width(found, page):
+        rows += [EMPTY, *text(page, f"bars from {100 * _floor(means):.0f} to 100 %", "faint")]
+    if compared:
+        rows += [EMPTY, *_differences(found, means, page)]
+    return [*rows, *remarks(page, details.no_classes)]
+
+
+def class_bars(found: Sequence[ClassResults], page: Page) -> list[Row]:
+    """The models' names, and a line for each class with a number and, where there is room, a bar for each model."""
     names = max((item.names for item in found), key=len)
     means = {item.model: means_of(item) for item in found}
-    label = min(max(map(cell_len, names)), 18)
-    column = max(7, *(cell_len(item.model) for item in found)) + 2
-    column = min(column, max((page.room - label) // len(found), 7))
-    bars = (page.room - label - column * len(found)) // len(found) - 2
-    bars = min(bars, _BAR) if bars >= 8 else 0
-    bold = "bold: above base" if len(found) > 1 and BASE in means else ""
-    over = ", ".join(part for part in (_over(found), bold) if part)
-    rows = [] if only_bars else [EMPTY, heading("right, % of each class's test images", over), EMPTY]
+    label, column = _columns(found, page)
+    bars, floor = _bar_width(found, page), _floor(means)
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
         name = item.model if cell_len(item.model) < column else fit(item.model, column - 1)
         head.append((fit(name, column, right=True) + " " * (bars + 2 if bars else 0), f"model:{item.model}"))
-    rows.append(Row(tuple(head)))
-    lowest = min((value for values in means.values() for value in values if math.isfinite(value)), default=0.0)
-    floor = min(math.floor(lowest * 10) / 10, 0.9)
+    rows = [Row(tuple(head))]
     for index, name in enumerate(names):
         pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
         for item in found:
@@ -53,12 +58,26 @@ def class_rows(details: Details, page: Page, *, only_bars: bool = False) -> list
             pieces += _cell(value, base[index] if index < len(base) else math.nan, item.model, column)
             pieces += _bar(value, floor, bars, item.model) if bars else []
         rows.append(Row(tuple(pieces)))
-    if only_bars:
-        return rows
-    rows += [EMPTY, *text(page, f"bars from {100 * floor:.0f} to 100 %", "faint")] if bars else []
-    if len(found) > 1 and BASE in means:
-        rows += [EMPTY, *_differences(found, means, page)]
-    return [*rows, *remarks(page, details.no_classes)]
+    return rows
+
+
+def _columns(found: Sequence[ClassResults], page: Page) -> tuple[int, int]:
+    """Cells of the classes' names, and of each model's number."""
+    label = min(max(cell_len(name) for item in found for name in item.names), 18)
+    column = max(7, *(cell_len(item.model) for item in found)) + 2
+    return label, min(column, max((page.room - label) // len(found), 7))
+
+
+def _bar_width(found: Sequence[ClassResults], page: Page) -> int:
+    label, column = _columns(found, page)
+    bars = (page.room - label - column * len(found)) // len(found) - 2
+    return min(bars, _BAR) if bars >= 8 else 0
+
+
+def _floor(means: dict[str, list[float]]) -> float:
+    """The share of right answers at which bars begin."""
+    lowest = min((value for values in means.values() for value in values if math.isfinite(value)), default=0.0)
+    return min(math.floor(lowest * 10) / 10, 0.9)
 
 
 def means_of(item: ClassResults) -> list[float]:

@@ -13,6 +13,7 @@ from tui_attn.compare.predictions import class_results
 from tui_attn.compare.summary import Summary, summarise
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 
 if TYPE_CHECKING:
     from tui_attn.compare.effects import Effects
@@ -34,6 +35,11 @@ class Overview:
     """How many runs train at once."""
     folder: Path | None = None
     """Of the experiment, where it is one."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing trains any more."""
+        return self.summary.state in EXPERIMENT_ENDED or self.summary.state == "lost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,6 @@ DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 STEP = 0.005
 """Between two accuracies that one can choose, a fraction."""
 
-VERDICT_INKS = {"better": "running", "worse": "failed", "no difference above margin": "bold", "undecided": "bold"}
-
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -207,7 +205,7 @@ def _facts(versus: Versus) -> list[Piece]:
         facts = f"  {interval_points(versus.ci95)}, {look_words(versus)}" if versus.ci95 else ""
         return [(why, "held"), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
     facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}, {look_words(versus)}"
-    return [(verdict, VERDICT_INKS[verdict]), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
+    return [(verdict, formatting.VERDICTS[verdict][1]), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
 
 
 def _sentences(overview: Overview, choices: Choices, page: Page) -> list[Row]:

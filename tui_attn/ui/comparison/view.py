@@ -54,6 +54,31 @@ class View:
         """Change some of the choices."""
         self._choices = replace(self.choices, **chosen)  # type: ignore[arg-type]
 
+    @property
+    def has_result(self) -> bool:
+        """Whether a run has a result that counts."""
+        return self.overview is not None and any(entry.counted for entry in self.overview.summary.models)
+
+    def why_not(self, action: str) -> str:
+        """Why a key would change nothing on the page in sight; empty where it would."""
+        if self.overview is None:
+            return ""
+        if self.page == ANSWER and action in {"extend", "more", "difference"}:
+            if not self.overview.ended:
+                return "it still trains: 2 statistics has this key"
+            return "" if self.single else "this key works on 2 statistics"
+        if self.page == CONFUSION and action == "model":
+            known = () if self.details is None else self.details.classes
+            return "" if len(known) > 1 or not self.detailed else "no other model has predictions"
+        pairs = pairs_of(self.overview.summary)
+        if action == "model" and len(pairs) < 2:
+            return "there is no other pair of models"
+        if action == "seed" and (not pairs or len(pairs[self.model % len(pairs)]) < 2):
+            return "there is no other seed that both models have a result of"
+        if action == "group" and self.has_pair and self.disagreement and isinstance(self.disagreement[1], str):
+            return "there are no images to choose from"
+        return ""
+
     def pair(self) -> tuple[str, str] | None:
         """The two runs that the page of images compares."""
         pairs = [] if self.overview is None else pairs_of(self.overview.summary)

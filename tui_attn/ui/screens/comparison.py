@@ -43,6 +43,8 @@ _ON = {
     "intervene": {INTERVENTIONS},
 }
 """Keys that do something on some pages only."""
+_OF_ONE = {"model", "seed", "group", "target", "more", "extend", "intervene", "report", "heatmaps"}
+"""Keys that need a single experiment."""
 _OPEN_IT = "open the experiment in the list of experiments for this key"
 
 
@@ -150,6 +152,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
         self._view.details = await shown_while(self, "reading predictions", in_thread(self._source.details))
         self._view.detailed = True
         self.renew()
+        self.refresh_bindings()
 
     @background("images", exclusive=True)
     async def _read_images(self) -> None:
@@ -158,37 +161,36 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             reading = in_thread(self._source.disagreement, *pair)
             self._view.disagreement = pair, await shown_while(self, "reading images", reading)
             self.renew()
+            self.refresh_bindings()
 
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something on this page."""
-        if self._view.overview is None and action in _ON:
-            return False
-        if action in {"extend", "more"} and not self._can_extend:
-            return False
-        if action in {"intervene", "report"} and (self._jobs is None or self._source.folder is None):
-            return False
-        if action == "heatmaps" and not self._has_heatmaps:
-            return False
-        return self._view.page in _ON.get(action, range(len(PAGES)))
+        return not self._why_not(action)
 
     def why_not(self, id_: str) -> str:
         """Say why a key does nothing now."""
-        action = id_.removeprefix("compare_").replace("less", "more").replace("target_lower", "target")
-        pages = _ON.get({"probe": "intervene"}.get(action, action), set())
-        if action in {"extend", "more", "probe", "report", "heatmaps"} and self._source.folder is None:
+        return self._why_not(next((key.action.partition("(")[0] for key in COMPARISON_KEYS if key.id == id_), ""))
+
+    def _why_not(self, action: str) -> str:
+        """Why `action` can do nothing now; empty where it can."""
+        view, folder, pages = self._view, self._source.folder, _ON.get(action)
+        if action in _OF_ONE and folder is None:
             return "this is a comparison of several experiments: open one of them for this key"
-        if action == "heatmaps":
-            return "no run has heatmaps yet" if app_of(self).folder == self._source.folder else _OPEN_IT
-        if action in {"probe", "report"} and self._jobs is None:
+        if action in {"extend", "more", "intervene", "report"} and self._jobs is None:
             return _OPEN_IT
-        if action in {"extend", "more"} and not self._can_extend:
-            return _OPEN_IT if self._jobs is None else "the logs are still being read"
-        if self._view.overview is None and action in _ON:
+        if action == "heatmaps" and not self._has_heatmaps:
+            return "no run has heatmaps yet" if app_of(self).folder == folder else _OPEN_IT
+        if view.overview is None and (pages or action == "report"):
             return "there is nothing compared to choose from"
-        names = [f"{page + 1} {PAGES[page]}" for page in sorted(pages)]
-        return f"this key works on {joined(names)}" if names else ""
+        if pages and view.page not in pages:
+            return f"this key works on {joined([f'{page + 1} {PAGES[page]}' for page in sorted(pages)])}"
+        if action in {"extend", "more", "report"} and not view.has_result:
+            return "no run has a result yet"
+        if action in {"extend", "more"} and not self._can_extend:
+            return "the logs are still being read"
+        return view.why_not(action)
 
     @property
     def _has_heatmaps(self) -> bool:
@@ -206,7 +208,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     @property
     def _can_extend(self) -> bool:
-        return self._commands() is not None and self._source.folder is not None
+        return self._commands() is not None and self._source.folder is not None and self._view.has_result
 
     def action_back(self) -> None:
         """Leave this screen."""
