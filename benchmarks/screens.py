@@ -26,6 +26,7 @@ from docs.make_pictures import GIF_FONTS, frame_of, to_image
 from tests import recorded
 from tests.study.making import write_study
 from tests.ui.terminal import Terminal
+from tui_attn.data.files import cache_dir
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 
@@ -40,33 +41,35 @@ Steps = tuple[tuple[str, tuple[str, ...], str], ...]
 UP, DOWN, RIGHT, LEFT, ESC, ENTER, TAB = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b", "\r", "\t"
 
 FINISHED: Steps = (
-    ("dashboard", (), "? help"),
+    ("dashboard", (), "q leave"),
     ("dashboard-unfolded", (RIGHT,), ""),
-    ("curves", (TAB, "f", LEFT, LEFT, LEFT), ""),
-    ("device", (ESC, TAB, TAB, "f"), ""),
+    ("curves", (TAB, "f", LEFT, LEFT, LEFT), "step "),
+    ("accuracy", (ESC, ESC, TAB, "f"), ""),
     ("log", (ESC, TAB, "f"), ""),
-    ("details", (ESC, TAB, DOWN, ENTER), ""),
-    ("why-not", (ESC, "x"), ""),
-    ("help", ("?",), ""),
-    ("palette", (ESC, ":"), ""),
-    ("theme", (ESC, "T"), ""),
+    ("details", (ESC, TAB, DOWN, ENTER), "checkpoint"),
+    ("why-not", (ESC, "x"), "no run can be"),
+    ("help", ("?",), "type a word"),
+    ("palette", (ESC, ":"), "type what"),
+    ("theme", (ESC, "T"), "for dark rooms"),
     ("answer", (ESC, "c"), "next"),
-    ("statistics", ("2",), ""),
-    ("classes", ("3",), ""),
-    ("confusion", ("4", "m"), ""),
-    ("images", ("5",), ""),
-    ("attention", ("6",), ""),
+    ("statistics", ("2",), "how this is computed"),
+    ("statistics-end", ("G",), ""),
+    ("classes", ("3",), "test images"),
+    ("confusion", ("4",), "taken for"),
+    ("images", ("5",), "disagree"),
+    ("attention", ("6",), "their mean over"),
     ("more-seeds", ("1", "e"), "y yes"),
-    ("heatmaps", (ESC, ESC, "h"), "epoch"),
-    ("heatmaps-untrained", ("v",), ""),
-    ("form", (ESC, "n"), ""),
-    ("form-list", (DOWN, ENTER), ""),
-    ("history", (ESC, ESC, "b"), ""),
-    ("rename", ("\x1bOQ",), ""),
-    ("differences", (ESC, " ", DOWN, " ", "d"), ""),
+    ("heatmaps", (ESC, ESC, "h"), "gates of"),
+    ("heatmaps-v", ("v",), ""),
+    ("heatmaps-attention", ("v", "j"), "attention"),
+    ("form", (ESC, "n"), "what to train"),
+    ("form-list", (DOWN, DOWN, ENTER), ""),
+    ("history", (ESC, ESC, "b"), "experiments"),
+    ("rename", ("\x1bOQ",), "Name of"),
+    ("differences", (ESC, " ", DOWN, " ", "d"), "differences"),
     ("together", (ESC, "c"), ""),
     ("delete", (ESC, "-", "D"), "y yes"),
-    ("trash", ("y", "W"), ""),
+    ("trash", ("y", "W"), "trash"),
 )
 OTHERS: dict[str, Steps] = {
     "running": (
@@ -79,6 +82,12 @@ OTHERS: dict[str, Steps] = {
     "empty": (("empty", (), "? help"), ("answer-empty", ("c",), ""), ("heatmaps-empty", (ESC, "h"), "")),
     "study": (("studies", (), "? help"), ("study", ("c",), "")),
 }
+COMMANDS = {
+    "config": ["config"],
+    "compare": ["compare"],
+    "dry-run": ["--dry-run", "--dataset", "synthetic"],
+}
+"""Screens that are printed."""
 
 
 class Camera:
@@ -90,13 +99,10 @@ class Camera:
         font = next(font for font in GIF_FONTS if Path(font).exists())
         self._font = ImageFont.truetype(font, 13)
 
-    def walk(self, place: Path, arguments: list[str], steps: Steps) -> None:
-        """Run the program with `arguments` in `place` and go through its screens."""
-        if self._wanted and not any(name in self._wanted for name, _, _ in steps):
-            return
+    def _start(self, place: Path, arguments: list[str]) -> Terminal:
         columns, rows = SIZES[self._size]
         home = {name: str(place / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
-        terminal = Terminal(
+        return Terminal(
             ExperimentDir(place),
             columns=columns,
             rows=rows,
@@ -104,6 +110,34 @@ class Camera:
             command=("-m", "tui_attn", *arguments),
             environment=DEPTHS[self._depth] | home,
         )
+
+    def _shoot(self, terminal: Terminal, name: str) -> None:
+        if not self._wanted or name in self._wanted:
+            to_image(frame_of(terminal.screen), self._font).save(self._to / f"{name}.png")
+
+    def printed(self, place: Path, name: str, arguments: list[str]) -> None:
+        """Photograph what a command prints."""
+        if self._wanted and name not in self._wanted:
+            return
+        terminal = self._start(place, arguments)
+        terminal.wait()
+        self._shoot(terminal, name)
+        terminal.close()
+
+    def first(self, place: Path, arguments: list[str]) -> None:
+        """Photograph the first frame, while logs are read."""
+        if self._wanted and "opening" not in self._wanted:
+            return
+        terminal = self._start(place, arguments)
+        terminal.until("reading")
+        self._shoot(terminal, "opening")
+        terminal.close()
+
+    def walk(self, place: Path, arguments: list[str], steps: Steps) -> None:
+        """Run the program with `arguments` in `place` and go through its screens."""
+        if self._wanted and not any(name in self._wanted for name, _, _ in steps):
+            return
+        terminal = self._start(place, arguments)
         try:
             for name, keys, text in steps:
                 for key in keys:
@@ -112,8 +146,7 @@ class Camera:
                 if text:
                     terminal.until(text)
                 _settle(terminal, least=0.8)
-                if not self._wanted or name in self._wanted:
-                    to_image(frame_of(terminal), self._font).save(self._to / f"{name}.png")
+                self._shoot(terminal, name)
         except AssertionError as error:
             print(f"{self._to.name}: {name}: {error}", file=sys.stderr)
         finally:
@@ -132,6 +165,9 @@ def prepared(runs: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tui-attn-screens-") as name:
         place = Path(name)
         shutil.copytree(runs, place / "runs")
+        cache = place / "XDG_CACHE_HOME" / "tui-attn"
+        cache.mkdir(parents=True)
+        (cache / "data").symlink_to(cache_dir())  # the images of the test set
         config = ExperimentConfig(epochs=5, seeds=5)
         recorded.record(place / "runs", experiment="recorded", config=config)
         (place / "other").mkdir()
@@ -149,6 +185,9 @@ def photograph(runs: Path, camera: Camera) -> None:
     with prepared(runs) as place:
         newest = max((path.name for path in runs.iterdir() if len(list(path.glob("*/"))) > 1), default="")
         chosen = min((path.name for path in runs.iterdir() if "explain" not in path.name), default=newest)
+        camera.first(place, ["attach", chosen])
+        for name, arguments in COMMANDS.items():
+            camera.printed(place, name, [*arguments, *([chosen] if name == "compare" else [])])
         camera.walk(place, ["attach", chosen], FINISHED)
         for scene, steps in OTHERS.items():
             if scene == "study":

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,26 +76,22 @@ class Run(NamedTuple):
 Frame = tuple[tuple[Run, ...], ...]
 
 
-def frame_of(terminal: Terminal) -> Frame:
+def frame_of(screen: pyte.Screen) -> Frame:
     """The screen of a terminal, line by line."""
-    screen = terminal.screen
     return tuple(tuple(_runs(screen.buffer[row], screen.columns)) for row in range(screen.lines))
 
 
 def _runs(cells: Any, columns: int) -> Iterator[Run]:
-    start, text, look = 0, "", None
-    for column in range(columns):
-        cell = cells[column]
-        color, under = _color(cell.fg, "#cccccc"), _color(cell.bg, "")
-        now = (under or "#101010", color, cell.bold) if cell.reverse else (color, under, cell.bold)
-        if now != look and text:
-            assert look is not None
-            yield Run(start, text, *look)
-            start, text = column, ""
-        look = now
-        text += cell.data
-    if look is not None:
-        yield Run(start, text, *look)
+    column = 0
+    for look, found in groupby((cells[at] for at in range(columns)), _look):
+        same = list(found)
+        yield Run(column, "".join(cell.data for cell in same), *look)
+        column += len(same)
+
+
+def _look(cell: Any) -> tuple[str, str, bool]:
+    color, under = _color(cell.fg, "#cccccc"), _color(cell.bg, "")
+    return (under or "#101010", color, cell.bold) if cell.reverse else (color, under, cell.bold)
 
 
 def _color(name: str, default: str) -> str:
@@ -263,7 +259,7 @@ class Session:
         begin = time.monotonic()
         any_ = self.terminal.read(seconds)
         if self.recording is not None:
-            self.recording.add(frame_of(self.terminal), time.monotonic() - begin)
+            self.recording.add(frame_of(self.terminal.screen), time.monotonic() - begin)
         return any_
 
     def press(self, *keys: str, rest: float = 1.0) -> None:
@@ -282,7 +278,7 @@ class Session:
             self.rest(2.0)
         self.terminal.settle(0.4)
         path = self._to / f"{name}.svg"
-        path.write_text(svg(frame_of(self.terminal), f"tui-attn: {name}"), "utf-8")
+        path.write_text(svg(frame_of(self.terminal.screen), f"tui-attn: {name}"), "utf-8")
         if self._png:
             subprocess.run(["rsvg-convert", str(path), "-o", str(path.with_suffix(".png"))], check=True)
         print(path, flush=True)
@@ -303,9 +299,7 @@ class Session:
         if self.recording is not None:
             screen = pyte.Screen(self.terminal.screen.columns, self.terminal.screen.lines)
             pyte.Stream(screen).feed(self.terminal.after_leaving().replace("\n", "\r\n"))
-            self.recording.add(
-                tuple(tuple(_runs(screen.buffer[row], screen.columns)) for row in range(screen.lines)), 3.0
-            )
+            self.recording.add(frame_of(screen), 3.0)
             self.recording.hold(3.0)
         self.terminal.close()
 
@@ -330,7 +324,6 @@ def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     session.until("loss")
     session.until(lambda text: re.search(r"\b[4-9]/15", text) is not None)
     session.shoot("dashboard")
-    session.shoot("dashboard-200x60", size=(200, 60))
     session.press("\t", "]", "]")
     session.press("\x1b[D", "\x1b[1;2D")
     session.shoot("cursor")
@@ -363,9 +356,22 @@ def compare_seeds(session: Session) -> None:
     session.press("\x1b", "h", rest=2.0)
     session.until("gates of")
     session.shoot("heatmaps-200x60", size=(200, 60))
+    session.press("j", rest=2.0)
+    session.until("attention")
+    session.shoot("attention", size=(160, 48))
     session.press("\x1b", "b", rest=3.0)
     session.shoot("experiments", size=(120, 32))
     session.leave()
+    for name, theme, options in (
+        ("heatmaps-80x24-16", "dark", {"TERM": "xterm-16color", "COLORTERM": ""}),
+        ("heatmaps-ascii", "ascii", {}),
+    ):
+        session.start("attach", "--theme", theme, size=(80, 24), **options)
+        session.until("loss")
+        session.press("h", rest=2.0)
+        session.until("gates of")
+        session.shoot(name)
+        session.leave()
 
 
 def main() -> None:
