@@ -217,21 +217,17 @@ def to_image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
 class Session:
     """The program in a terminal, photographed."""
 
+    terminal: Terminal
+    """In which the program runs now."""
+
     def __init__(self, place: Path, to: Path, wanted: Sequence[str], *, png: bool) -> None:
         self._place, self._to, self._wanted, self._png = place, to, wanted, png
-        self._terminal: Terminal | None = None
         self.recording: Recording | None = None
-
-    @property
-    def terminal(self) -> Terminal:
-        """The terminal in which the program runs now."""
-        assert self._terminal is not None
-        return self._terminal
 
     def start(self, *arguments: str, size: tuple[int, int] = (120, 40), **environment: str) -> None:
         """Run `tui-attn` with arguments; what ran before is left with q first."""
         columns, rows = size
-        self._terminal = Terminal(
+        self.terminal = Terminal(
             ExperimentDir(self._place),
             columns=columns,
             rows=rows,
