@@ -33,8 +33,7 @@ from tests.ui.terminal import Terminal
 from tui_attn.experiment.folders import ExperimentDir
 
 HERE = Path(__file__).resolve().parent / "screenshots"
-CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.43, 18.0, 14.0
-MARGIN = 14.0
+CELL_WIDTH, CELL_HEIGHT, FONT_SIZE, MARGIN = 8.43, 18.0, 14.0, 14.0
 FONTS = "'DejaVu Sans Mono','Cascadia Mono',Menlo,Consolas,monospace"
 GIF_FONTS = (
     "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
@@ -253,10 +252,10 @@ class Session:
 
     def _read(self, seconds: float) -> bool:
         begin = time.monotonic()
-        any_ = self.terminal.read(seconds)
+        found = self.terminal.read(seconds)
         if self.recording is not None:
             self.recording.add(frame_of(self.terminal.screen), time.monotonic() - begin)
-        return any_
+        return found
 
     def press(self, *keys: str, rest: float = 1.0) -> None:
         """Press keys, with time to draw after each."""
