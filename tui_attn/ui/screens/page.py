@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from tui_attn.experiment.manifest import RunsError
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Row, fit, rule
+from tui_attn.ui.drawing import EMPTY, Row, fit, rule
+from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import SCREEN_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.scroller import Scroller
+
+Found = TypeVar("Found")
 
 
 class Pages(Scroller):
@@ -111,3 +116,44 @@ class PageScreen(Screen[None], inherit_bindings=False):
     def action_back(self) -> None:
         """Leave this screen."""
         self.dismiss()
+
+
+class ReadingPage(PageScreen, Generic[Found]):
+    """A page on what `read` returns, which is called in a thread when the page opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: Found | None = None
+        self._problem = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is still being read."""
+        return self._found is None and not self._problem
+
+    def read(self) -> Found:
+        """Read it. Raises `RunsError`."""
+        raise NotImplementedError
+
+    def rows(self, found: Found, width: int) -> Sequence[Row]:
+        """The rows on what was read, for a screen of `width` cells."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Start reading."""
+        super().on_mount()
+        self._read()
+
+    @background("page")
+    async def _read(self) -> None:
+        try:
+            self._found = await shown_while(self, "reading", in_thread(self.read))
+        except RunsError as error:
+            self._problem = safe_text(error, one_line=True)
+        self.renew()
+
+    def page(self, width: int) -> Sequence[Row]:
+        """The rows, or why there are none yet."""
+        if self._found is None:
+            return [EMPTY, Row(((f" {self._problem or 'reading …'}", "failed" if self._problem else "muted"),))]
+        return self.rows(self._found, width)
