@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 NONE = "No finished run has predictions yet: they are written at the end of a run."
 MOST_MISTAKES = 12
+WHAT = "% of a true class (rows) taken for a class (columns)"
 _BAR = 24
+_PAINTED = 0.05
+"""The share of the most frequent mistake from which on one stands on a colour."""
 
 
 def class_rows(details: Details, page: Page) -> list[Row]:
@@ -105,18 +109,40 @@ def _bar(value: float, floor: float, width: int, model: str) -> list[Piece]:
 
 
 def _differences(found: Sequence[ClassResults], means: dict[str, list[float]], page: Page) -> list[Row]:
-    """For each model, the classes in which it gains and loses most against base."""
-    rows: list[Row] = []
-    base = means[BASE]
-    names = found[0].names
-    for item in found:
-        if item.model == BASE or len(means[item.model]) != len(base):
-            continue
-        pairs = [(after - before, name) for after, before, name in zip(means[item.model], base, names, strict=True)]
-        known = sorted((pair for pair in pairs if math.isfinite(pair[0])), reverse=True)
+    """How far each model is from base in each class, as numbers and bars, and its highest and lowest difference."""
+    others = [item for item in found if item.model != BASE and len(means[item.model]) == len(means[BASE])]
+    deltas = {
+        item.model: [one - two for one, two in zip(means[item.model], means[BASE], strict=True)] for item in others
+    }
+    largest = max((abs(v) for values in deltas.values() for v in values if math.isfinite(v)), default=0.0) or 1.0
+    if not others:
+        return []
+    label, column = _columns(found, page)
+    half = min((page.room - label - column * len(others)) // (2 * len(others)) - 2, _BAR // 2)
+    head: list[Piece] = [(MARGIN + " " * label, "muted")]
+    for item in others:
+        name = fit(fit(item.model, min(cell_len(item.model), column - 1)), column, right=True)
+        head.append((name + " " * (2 * half + 3 if half >= 4 else 0), f"model:{item.model}"))
+    rows = [heading(f"less {BASE}, points"), Row(tuple(head))]
+    for index, name in enumerate(found[0].names):
+        pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
+        for item in others:
+            delta = deltas[item.model][index]
+            size = round(abs(delta) / largest * half) if math.isfinite(delta) else 0
+            pieces.append((f"{points(delta, 1) if math.isfinite(delta) else '–':>{column}}", "normal"))
+            if half >= 4:
+                left, right = (size, 0) if delta < 0 else (0, size)
+                bar = f" {' ' * (half - left)}{'━' * left}│{'━' * right}{' ' * (half - right)} "
+                pieces.append((bar, f"model:{item.model}"))
+        rows.append(Row(tuple(pieces)))
+    rows.append(EMPTY)
+    for model, values in deltas.items():
+        known = sorted(
+            (pair for pair in zip(values, found[0].names, strict=True) if math.isfinite(pair[0])), reverse=True
+        )
         if known:
             (most, best), (least, worst) = known[0], known[-1]
-            sentence = f"{item.model} against base: the highest difference is in {best} ({points(most)} points), "
+            sentence = f"{model} against base: the highest difference is in {best} ({points(most)} points), "
             sentence += f"the lowest in {worst} ({points(least)}); no verdict rests on single classes"
             rows += text(page, sentence, "muted", hanging="  ")
     return rows
@@ -126,13 +152,19 @@ def _differences(found: Sequence[ClassResults], means: dict[str, list[float]], p
 
 
 def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
-    """The confusion matrix of one model, rows the true classes, and its most frequent mistakes."""
+    """What each model takes for what: as many matrices as fit, what is other than in base, frequent mistakes.
+
+    `which`: counts the models, for that whose matrix and mistakes are shown where not all fit.
+    """
     found = list(details.classes)
     if not found:
         return [EMPTY, *text(page, NONE, "muted"), *remarks(page, details.no_classes)]
     item = found[which % len(found)]
+    base = next((other for other in found if other.model == BASE and other.names == item.names), None)
+    if 1 < len(found) <= page.width // _least_width(found):
+        return [EMPTY, *_side_by_side(found, item, base, page), *remarks(page, details.no_classes)]
     runs = f"{len(item.runs)} runs together" if len(item.runs) > 1 else item.runs[0]
-    what = f"  {runs}: % of a true class (rows) taken for a class (columns)"
+    what = f"  {runs}: {WHAT}"
     name = (f" {item.model}", f"model:{item.model}")
     rows = [EMPTY, Row((name, (what, "muted")))]
     if cell_len(name[0] + what) > page.width:
@@ -140,23 +172,56 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
     label = min(max(map(cell_len, item.names)) + 3, 16)
     room = page.room - label - 2
     count = len(item.names)
-    mistakes = _mistakes(item)
     side = page.room >= 100 + label and room - 40 >= count * 5
     width = min((room - (44 if side else 0)) // count, 14)
     matrix = _numbers(item, label, width, page) if width >= 4 else _cells(item, label, room, page)
-    listing = _listing(mistakes, page)
-    if not side:
-        return [*rows, EMPTY, *matrix, EMPTY, *listing, *remarks(page, details.no_classes)]
-    left = label + 4 + width * count
-    joined = beside(matrix, listing, left)
-    return [*rows, EMPTY, *joined, *remarks(page, details.no_classes)]
+    listing = _listing(_mistakes(item), page)
+    if side:
+        rows += [EMPTY, *beside(matrix, listing, label + 4 + width * count)]
+    else:
+        rows += [EMPTY, *matrix, EMPTY, *listing]
+    if base is not None and base is not item and width >= 5:
+        rows += [EMPTY, heading(f"{item.model} less {BASE}, points"), *_less_base(item, base, label, width, page)]
+    return [*rows, *remarks(page, details.no_classes)]
+
+
+def _least_width(found: Sequence[ClassResults]) -> int:
+    """Cells that each of the matrices side by side needs."""
+    return max(min(max(map(cell_len, item.names)) + 3, 14) + 5 * len(item.names) for item in found) + 2
+
+
+def _side_by_side(
+    found: Sequence[ClassResults], chosen: ClassResults, base: ClassResults | None, page: Page
+) -> list[Row]:
+    """All matrices; below each the differences from base's, and below base's the mistakes of the chosen model."""
+    width = page.width // len(found)
+    part = replace(page, width=width)
+    matrices: list[Row] = []
+    below: list[Row] = []
+    for at, item in enumerate(found):
+        runs = f"  {len(item.runs)} runs together" if len(item.runs) > 1 else f"  {item.runs[0]}"
+        rows = [Row(((f" {item.model}", f"model:{item.model}"), (runs, "muted"))), *matrix_rows(item, part)]
+        matrices = beside(matrices, rows, at * width)
+        if base is None or item is base or item.names != base.names:
+            mistakes = [Row(((f" {chosen.model}", f"model:{chosen.model}"), ("  m: the next model", "muted")))]
+            rows = [*mistakes, *_listing(_mistakes(chosen), part)] if item in (base, found[0]) else []
+        else:
+            head = ((f" {item.model}", f"model:{item.model}"), (f" less {BASE}, points", "muted"))
+            rows = [Row(head), *_less_base(item, base, *_label_and_cell(item, part), part)]
+        below = beside(below, rows, at * width)
+    return [heading(WHAT), EMPTY, *matrices, EMPTY, *below]
 
 
 def matrix_rows(item: ClassResults, page: Page) -> list[Row]:
     """The matrix alone, as wide as `page`."""
-    label = min(max(map(cell_len, item.names)) + 3, 14)
-    width = min((page.room - label) // len(item.names), 8)
+    label, width = _label_and_cell(item, page)
     return _numbers(item, label, width, page) if width >= 4 else _cells(item, label, page.room - label, page)
+
+
+def _label_and_cell(item: ClassResults, page: Page) -> tuple[int, int]:
+    """Cells of the classes' names and of each number."""
+    label = min(max(map(cell_len, item.names)) + 3, 14)
+    return label, min((page.room - label) // len(item.names), 8)
 
 
 def _shares(item: ClassResults) -> list[list[float]]:
@@ -167,27 +232,47 @@ def _shares(item: ClassResults) -> list[list[float]]:
 def _numbers(item: ClassResults, label: int, width: int, page: Page) -> list[Row]:
     """A matrix of numbers, on colours where there are enough: mistakes by one scale, what is right in bold."""
     shares = _shares(item)
-    wrong = [value for row, line in enumerate(shares) for column, value in enumerate(line) if row != column]
-    most = max(wrong, default=0.0) or 1.0
-    numbered = any(cell_len(name) > width - 2 for name in item.names)
-    names = [f"{number} {name}" if numbered else name for number, name in enumerate(item.names, 1)]
+    most = max((v for r, line in enumerate(shares) for c, v in enumerate(line) if r != c), default=0.0) or 1.0
+
+    def cell(row: int, column: int) -> Piece:
+        value = shares[row][column]
+        shown = "·" if value < 0.0005 else f"{100 * value:.1f}" if width >= 5 else f"{100 * value:.0f}"
+        if column == row:
+            style = "title"
+        elif page.mode.shades and value >= _PAINTED * most:
+            style = paint(ramp_color(0.15 + 0.85 * value / most, page.mode.colors))
+        else:
+            style = "warning" if value >= 0.5 * most else "muted"
+        return f"{shown} ", style
+
+    return _table(item.names, label, width, cell)
+
+
+def _less_base(item: ClassResults, base: ClassResults, label: int, width: int, page: Page) -> list[Row]:
+    """What is other than in base's matrix, in points: what is better and worse by half a point stands out."""
+    own, other = _shares(item), _shares(base)
+
+    def cell(row: int, column: int) -> Piece:
+        points_ = 100 * (own[row][column] - other[row][column])
+        shown = "·" if abs(points_) < 0.05 else f"{points_:+.1f}"
+        better = (points_ > 0) == (row == column)
+        return f"{shown} ", "muted" if abs(points_) < 0.5 else "running" if better else "failed"
+
+    return _table(item.names, label, width, cell)
+
+
+def _table(classes: Sequence[str], label: int, width: int, cell: Callable[[int, int], Piece]) -> list[Row]:
+    """A row and a column for each class; columns are numbered where names don't fit."""
+    numbered = any(cell_len(name) > width - 2 for name in classes)
+    names = [f"{number} {name}" if numbered else name for number, name in enumerate(classes, 1)]
     heads = "".join(
-        fit(f"{number if numbered else name} ", width, right=True) for number, name in enumerate(item.names, 1)
+        fit(f"{number if numbered else name} ", width, right=True) for number, name in enumerate(classes, 1)
     )
     rows = [Row(((MARGIN + " " * label, "muted"), (heads, "muted")))]
-    for index, (name, line) in enumerate(zip(names, shares, strict=True)):
-        pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
-        for column, value in enumerate(line):
-            shown = "·" if value < 0.0005 else f"{100 * value:.1f}" if width >= 5 else f"{100 * value:.0f}"
-            if column == index:
-                pieces.append((fit(f"{shown} ", width, right=True), "title"))
-            elif page.mode.shades and value >= 0.0005:
-                color = ramp_color(0.15 + 0.85 * value / most, page.mode.colors)
-                pieces.append((fit(f"{shown} ", width, right=True), paint(color)))
-            else:
-                strong = value >= 0.5 * most
-                pieces.append((fit(f"{shown} ", width, right=True), "warning" if strong else "muted"))
-        rows.append(Row(tuple(pieces)))
+    for row, name in enumerate(names):
+        cells = (cell(row, column) for column in range(len(names)))
+        pieces = [(fit(shown, width, right=True), style) for shown, style in cells]
+        rows.append(Row(((MARGIN + fit(name, label), "normal"), *pieces)))
     return rows
 
 

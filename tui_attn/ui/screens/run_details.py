@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from tui_attn.data.base import counts_text
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import info_of
-from tui_attn.system.text import duration, safe_text, size
+from tui_attn.system.text import duration, percent, safe_text, size
 from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.screens.page import PageScreen
 
 _LABEL = 16
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)(?:\n {4}([^\n]*))?')
 _NO_ATTENTION = "no block of tui_attn.models in it, so it has no heatmaps"
 
 
@@ -68,6 +70,8 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
     ]
     if run.reason:
         rows += _wrapped("reason", run.reason, width)
+    if place := _failed_at(run.traceback):
+        rows += _wrapped("failed at", place, width)
     if view.shown == "failed":
         rows += _wrapped(
             "what now", "r on the dashboard tries it again, from its newest checkpoint where there is one", width
@@ -89,6 +93,30 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
             rows += [Row(((f"   {part}", "normal"),)) for part in _chunks(line, max(width - 4, 8))]
     elif view.shown == "failed":
         rows += [Row(()), Row(((" no traceback was recorded: worker.log in its folder may say more", "muted"),))]
+    return [*rows, *_epochs(view)]
+
+
+def _failed_at(traceback: str | None) -> str:
+    """The innermost line of a file that is neither the program's nor a library's, else the innermost of all."""
+    frames = _FRAME.findall(traceback or "")
+    own = [frame for frame in frames if not any(part in frame[0] for part in ("-packages/", "/tui_attn/", "<frozen"))]
+    return "" if not frames else "{}, line {}, in {}: {}".format(*(own or frames)[-1]).rstrip(": ")
+
+
+def _epochs(view: RunView) -> list[Row]:
+    """Losses and accuracies after each epoch, the newest first."""
+    epochs = view.state.epochs
+    if not epochs:
+        return []
+    head = f" {'epoch':>6}{'train loss':>12}{'test loss':>12}{'train acc, %':>14}{'test acc, %':>13}{'trained':>10}"
+    rows = [Row(()), Row(((head, "muted"),))]
+    for found in reversed(epochs):
+        losses = f"{formatting.loss_text(found.train_loss):>12}{formatting.loss_text(found.test_loss):>12}"
+        accuracies = f"{percent(found.train_accuracy):>14}", f"{percent(found.test_accuracy):>13}"
+        trained = f"{duration(found.train_seconds):>10}"
+        rows.append(
+            Row(((f" {found.epoch:>6}{losses}{accuracies[0]}", "normal"), (accuracies[1], "bold"), (trained, "muted")))
+        )
     return rows
 
 
