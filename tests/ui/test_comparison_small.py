@@ -72,3 +72,37 @@ def test_long_names_of_models_push_no_number_out_of_sight(tmp_path: Path) -> Non
     assert len(plain(classes).splitlines()[4].split()) >= 5
     for rows in (top, classes, by_class.confusion_rows(details, 3, page(80))):
         assert max(map(cell_len, plain(rows).splitlines())) <= 80
+
+
+def test_wide_screens_show_all_matrices_and_what_differs_from_base(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=FIVE, **SMALL)
+    source = ExperimentSource(folder)
+    source.overview()
+    details = source.details()
+    assert details is not None
+    large = plain(by_class.confusion_rows(details, 1, page(200)))
+    assert large.count("1 T-shirt/top") == 5, "three matrices and two differences"
+    assert "se less base, points" in large and "self-attention less base, points" in large
+    assert " se  m: the next model" in large and "most frequent mistakes" in large
+    one = plain(by_class.confusion_rows(details, 1, page(120)))
+    assert one.count("1 T-shirt/top") == 2 and "se less base, points" in one
+    assert "less base" not in plain(by_class.confusion_rows(details, 0, page(120)))
+    base, se = details.classes[:2]
+    share = [item.confusion[0, 0] / item.confusion[0].sum() for item in (base, se)]
+    shown = one.partition("less base, points")[2].splitlines()[2].split()
+    assert shown[0:2] == ["1", "T-shirt/top"]
+    delta = 100 * (share[1] - share[0])
+    assert shown[2] == ("·" if abs(delta) < 0.05 else f"{delta:+.1f}")
+    for width in (80, 120, 200):
+        for rows in (by_class.confusion_rows(details, 2, page(width)), by_class.class_rows(details, page(width))):
+            assert max(map(cell_len, plain(rows).splitlines())) <= width
+
+
+def test_classes_are_compared_with_base_by_bars(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=FIVE, **SMALL)
+    source = ExperimentSource(folder)
+    source.overview()
+    details = source.details()
+    assert details is not None
+    below = plain(by_class.class_rows(details, page(120))).partition("less base, points")[2]
+    assert below.count("│") == 20, "a bar for each of ten classes and two models"

@@ -47,7 +47,7 @@ def test_the_line_of_the_users_file_that_failed_stands_above_the_traceback(tmp_p
         "RuntimeError: mat1 and mat2 shapes cannot be multiplied\n"
     )
     folder = scene(tmp_path, "failed", config=ExperimentConfig(epochs=2), traceback=traceback)
-    view = RunView(read_state(folder).state.runs["se-s0"], "failed", None)
+    view = RunView(read_state(folder).state.runs["se-s0"], "failed", None, 0)
     lines = ["".join(piece for piece, _ in row.pieces) for row in details(view, "runs/x", 100)]
     said = " failed at       /runs/x/models/my_net.py, line 12, in forward: return self.layer(x.flatten(1))"
     assert lines.index(said) < 6
@@ -56,7 +56,9 @@ def test_the_line_of_the_users_file_that_failed_stands_above_the_traceback(tmp_p
 def test_the_details_list_every_epoch_the_newest_first(tmp_path: Path) -> None:
     folder = record(tmp_path, config=ExperimentConfig(epochs=3), probes=False)
     run = read_state(folder).state.runs["base-s0"]
-    lines = ["".join(piece for piece, _ in row.pieces) for row in details(RunView(run, "finished", None), "runs/x", 80)]
+    lines = [
+        "".join(piece for piece, _ in row.pieces) for row in details(RunView(run, "finished", None, 0), "runs/x", 80)
+    ]
     at = next(number for number, line in enumerate(lines) if "test loss" in line)
     assert [line.split()[0] for line in lines[at + 1 :]] == ["3", "2", "1"]
     assert f"{100 * run.epochs[-1].test_accuracy:.2f}" in lines[at + 1]
