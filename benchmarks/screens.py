@@ -74,7 +74,7 @@ FINISHED: Steps = (
 OTHERS: dict[str, Steps] = {
     "running": (
         ("running", (), "? help"),
-        ("stop", ("s",), "y yes"),
+        ("stop", (RIGHT, DOWN, "s"), "y yes"),
         ("leave", (ESC, "\x03"), ""),
         ("filling", (ESC, "c"), "next"),
     ),

@@ -49,7 +49,7 @@ def test_the_line_of_the_users_file_that_failed_stands_above_the_traceback(tmp_p
     folder = scene(tmp_path, "failed", config=ExperimentConfig(epochs=2), traceback=traceback)
     view = RunView(read_state(folder).state.runs["se-s0"], "failed", None, 0)
     lines = ["".join(piece for piece, _ in row.pieces) for row in details(view, "runs/x", 100)]
-    said = " failed at       /runs/x/models/my_net.py, line 12, in forward: return self.layer(x.flatten(1))"
+    said = " failed at      /runs/x/models/my_net.py, line 12, in forward: return self.layer(x.flatten(1))"
     assert lines.index(said) < 6
 
 

@@ -15,7 +15,6 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.options import ConfigError
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.keymap import binding_ids
@@ -207,7 +206,7 @@ def test_the_comparison_says_why_a_key_does_nothing(tmp_path: Path) -> None:
 def test_several_experiments_together_say_why_a_key_does_nothing(tmp_path: Path, epochs: int) -> None:
     first = ExperimentConfig(epochs=2, seeds=2)
     recorded.record(tmp_path, experiment="one", config=first, probes=False)
-    recorded.record(tmp_path, experiment="two", config=replace(first, epochs=epochs, first_seed=2), probes=False)
+    recorded.record(tmp_path, experiment="two", config=replace(first, epochs=epochs, seed=2), probes=False)
     several = "this is a comparison of several experiments: open one of them for this key"
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
@@ -235,16 +234,24 @@ def test_more_seeds_and_the_report_wait_for_a_result(tmp_path: Path) -> None:
             await pilot.press(key)
             await until(pilot, lambda: "no run has a result yet" in screen_text(app))
         assert "e more seeds" not in screen_text(app) and "w report" not in screen_text(app)
-        log = LogWriter(folder.events)
-        log.append("run_ended", run="base-s0", state="finished", reason=None)
-        log.close()
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_while_it_trains_more_seeds_are_on_the_second_page(tmp_path: Path) -> None:
+    config, states = ExperimentConfig(epochs=2), {"se-s0": "running", "self-attention-s0": "running"}
+    folder = recorded.record(tmp_path, config=config, states=states, probes=False)
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("c")
         await until(pilot, lambda: "w report" in screen_text(app))
         await pilot.press("e")
         await until(pilot, lambda: "it still trains: 2 statistics has this key" in screen_text(app))
         await pilot.press("2")
         await until(pilot, lambda: "e more seeds" in screen_text(app))
 
-    with staged(tmp_path, "running") as folder:
+    with recorded.supervised(folder):
         drive(make_app(folder), script)
 
 
