@@ -18,7 +18,6 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import choosing, devices, preflight
-from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.devices import GpuDetails, Machine, visible
 
@@ -264,7 +263,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *gpus: str, step: int
 
 def settled(folder: ExperimentDir, device: str | None = None, *, mix: bool = False) -> list[str]:
     said: list[str] = []
-    choosing.settle(folder, Elsewhere(device, mix), said.append)
+    choosing.settle(folder, device, said.append, mix=mix)
     return said
 
 

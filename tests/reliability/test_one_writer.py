@@ -150,7 +150,7 @@ def test_a_frozen_supervisor_on_another_machine_is_known_by_the_hearts_of_its_ru
         os.utime(run.heartbeat, (begin + next(beats),) * 2)
 
     with pytest.raises(control.LaunchError, match=f"running on {host}: stop it there"):
-        starting.resume(experiment, wait=beat)
+        starting.resume(experiment, caller=starting.Caller(wait=beat))
 
 
 def hide_locks(experiment: ExperimentDir) -> None:
@@ -198,10 +198,10 @@ def test_a_supervisor_on_another_host_is_known_by_its_heart(
         os.utime(experiment.supervisor_lock, (next(beats),) * 2)
 
     with pytest.raises(control.LaunchError, match="running on elsewhere: stop it there"):
-        starting.resume(experiment, wait=beat)
+        starting.resume(experiment, caller=starting.Caller(wait=beat))
     started: list[ExperimentDir] = []
     monkeypatch.setattr(control, "start_supervisor", lambda folder, **_: started.append(folder))
-    starting.resume(experiment, wait=lambda _: None)
+    starting.resume(experiment, caller=starting.Caller(wait=lambda _: None))
     assert started == [experiment]
 
 

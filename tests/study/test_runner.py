@@ -16,6 +16,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.custom_model import sha256
 from tui_attn.experiment.study import StudyDir
 from tui_attn.launch.control import LaunchError
+from tui_attn.launch.starting import Permit
 from tui_attn.study import runner
 from tui_attn.study.cells import sweep_plan
 
@@ -60,9 +61,9 @@ def test_a_plan_of_one_s_own_is_trusted_and_stays_so_when_renamed(
 def test_a_study_from_elsewhere_goes_on_when_the_user_answers_for_its_code(tmp_path: Path) -> None:
     study = write_study(tmp_path / "runs", hostile(tmp_path), [{"lr": 0.001}], [])
     with pytest.raises(LaunchError, match="add --trust-code"):
-        runner.allow(study, runner.Permit())
-    runner.allow(study, runner.Permit(trust_code=True))
-    runner.allow(study, runner.Permit())
+        runner.allow(study, Permit())
+    runner.allow(study, Permit(trust_code=True))
+    runner.allow(study, Permit())
 
 
 def test_a_study_from_elsewhere_runs_where_the_user_says(tmp_path: Path) -> None:
@@ -70,8 +71,8 @@ def test_a_study_from_elsewhere_runs_where_the_user_says(tmp_path: Path) -> None
         tmp_path / "runs", ExperimentConfig(dataset="synthetic", on="ssh:elsewhere"), [{"lr": 0.001}], []
     )
     with pytest.raises(LaunchError, match="say where with --on"):
-        runner.allow(study, runner.Permit(trust_code=True))
-    runner.allow(study, runner.Permit(on="local"))
+        runner.allow(study, Permit(trust_code=True))
+    runner.allow(study, Permit(on="local"))
     assert study.plan().config.on == "local"
 
 
@@ -95,9 +96,9 @@ def test_moved_data_is_found_and_other_data_refused(tmp_path: Path) -> None:
         data={"version": located.version},
     )  # fmt: skip
     with pytest.raises(LaunchError, match="holds other data"):
-        runner.allow(study, runner.Permit(data_dir=images("other", 99)))
+        runner.allow(study, Permit(data_dir=images("other", 99)))
     after = before.rename(tmp_path / "after")
-    runner.allow(study, runner.Permit(data_dir=after))
+    runner.allow(study, Permit(data_dir=after))
     assert study.plan().config.dataset == f"folder:{after}"
 
 

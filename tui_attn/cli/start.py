@@ -76,15 +76,7 @@ def launch(context: typer.Context, config: ExperimentConfig, runs_dir: Path, sig
     from tui_attn.launch import starting
 
     with console.FetchProgress() as progress:
-        return starting.start(
-            config,
-            runs_dir=runs_dir,
-            progress=progress,
-            tell=console.say,
-            may_create=signals.start,
-            notify=file_settings(context).notify,
-            wait=signals.pause,
-        )
+        return starting.start(config, runs_dir=runs_dir, caller=signals.caller(context, progress))
 
 
 def mention_interrupted(runs_dir: Path) -> None:

@@ -26,8 +26,8 @@ from tui_attn.system.text import command_line
 
 if TYPE_CHECKING:
     from tui_attn.experiment.study import StudyDir, StudyPlan
+    from tui_attn.launch.starting import Permit
     from tui_attn.study.analysis import StudyResults
-    from tui_attn.study.runner import Permit
 
 SEEDS = 5
 """Seeds of a study by default; with one seed there are no intervals."""
@@ -122,17 +122,13 @@ def _text(value: Any) -> str:
 
 
 def _begin(context: typer.Context, plan: StudyPlan, runs_dir: Path, *, dry_run: bool) -> int:
-    from tui_attn.launch import choosing, devices, estimate, placement
+    from tui_attn.launch import choosing, devices, estimate
+    from tui_attn.launch.starting import Caller
     from tui_attn.study import runner
     from tui_attn.study.cells import guess
 
     config = plan.config
-    machine = devices.probe() if config.engine.here else None
-    chosen = (
-        placement.chosen_devices(config, config.engine, console.say)
-        if machine is None
-        else choosing.choose_and_tell(config, machine, console.say)
-    )
+    chosen = choosing.choose_and_tell(config, devices.probe(), console.say)
     guessed = guess(plan, chosen, estimate.paces(runs_dir, platform.node()))
     runs = len(config.models) * config.seeds
     total = runs * (len(plan.cells) + plan.selects)
@@ -146,17 +142,19 @@ def _begin(context: typer.Context, plan: StudyPlan, runs_dir: Path, *, dry_run: 
             print_line(f"{cell.label}  {','.join(config.models)}  seeds {config.seed}-{config.seed_list[-1]}")
         return 0
     with console.FetchProgress() as progress:
-        study = runner.create(plan, runs_dir, progress)
+        study = runner.create(plan, runs_dir, Caller(progress=progress))
     return run_study(context, study, greeting=f"training {study.id}")
 
 
 def run_study(context: typer.Context, study: StudyDir, *, greeting: str, trust_code: bool = False) -> int:
     """Start the process of a study, and show it. Raises `LaunchError`."""
+    from tui_attn.launch.starting import Caller
     from tui_attn.study import runner
 
     showing = Showing.of(context)
     with Signals([signal.SIGINT, signal.SIGTERM]) as signals:
-        process = runner.start(study, notify=file_settings(context).notify, trust_code=trust_code, wait=signals.wait)
+        caller = Caller(notify=file_settings(context).notify, wait=signals.wait)
+        process = runner.start(study, caller, trust_code=trust_code)
         if showing.detach and not signals.received:
             console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
             typer.echo(study.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 import os
@@ -13,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -41,10 +40,11 @@ from tui_attn.system.text import command_line
 if TYPE_CHECKING:
     import subprocess
 
+    from tui_attn.data import Progress
     from tui_attn.experiment.folders import ExperimentDir
     from tui_attn.launch.preview import Preview
+    from tui_attn.launch.starting import Caller, Permit
 
-Begun = TypeVar("Begun")
 MovedData = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", callback=user_path, help="Where the data set is now, if it was moved."),
@@ -100,6 +100,13 @@ class Interruptible(Signals):
             time.sleep(seconds)
         if self.received:
             raise KeyboardInterrupt if self.received[0] == signal.SIGINT else SystemExit(143)
+
+    def caller(self, context: typer.Context, progress: Progress) -> Caller:
+        """The caller of a start, resume or extension."""
+        from tui_attn.launch.starting import Caller
+
+        notify = file_settings(context).notify
+        return Caller(progress=progress, tell=console.say, may_start=self.start, notify=notify, wait=self.pause)
 
 
 @contextlib.contextmanager
@@ -236,14 +243,13 @@ def resume(
 
     if study := find_study(runs_dir, experiment):
         from tui_attn.cli.studying import resume_study
-        from tui_attn.study.runner import Permit
 
         if dry_run:
             raise ConfigError("shows one experiment: name one, or leave the option out", "dry-run")
         for name, value in {"device": device, "mix-devices": mix_devices}.items():
             if value:
                 raise ConfigError("continues a single experiment elsewhere, not a whole study: leave it out", name)
-        return resume_study(context, study, Permit(trust_code, None if on is None else engine(context, on), data_dir))
+        return resume_study(context, study, _permit(context))
     folder = find_experiment(runs_dir, experiment)
     if dry_run:
         from tui_attn.launch import control, preview
@@ -252,7 +258,8 @@ def resume(
         return show_preview(preview.of_rest(folder), as_json=as_json)
     with interruptible(context) as signals:
         try:
-            started = _continue(context, signals, functools.partial(starting.resume, folder))
+            with console.FetchProgress() as progress:
+                started = starting.resume(folder, _permit(context), signals.caller(context, progress))
         except starting.NothingToResumeError:
             follower = read_state(folder)
             print_result(follower)
@@ -296,29 +303,23 @@ def extend(
 
         return show_preview(preview.of_rest(folder, number), as_json=as_json)
     with interruptible(context) as signals:
-        started = _continue(context, signals, functools.partial(starting.extend, folder, number))
+        with console.FetchProgress() as progress:
+            started = starting.extend(folder, number, _permit(context), signals.caller(context, progress))
         if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
             raise RunsError(answer)
         supervisor = None if isinstance(started, str) else started.supervisor
         return show(context, folder, supervisor=supervisor, signals=signals)
 
 
-def _continue(context: typer.Context, signals: Interruptible, begin: Callable[..., Begun]) -> Begun:
-    """Call `begin`, which resumes or extends an experiment, with the options that both commands share."""
-    from tui_attn.launch.choosing import Elsewhere
+def _permit(context: typer.Context) -> Permit:
+    """What the options that `resume` and `extend` share permit."""
+    from tui_attn.launch.starting import Permit
 
     said = context.params
-    on, device, mix = said["on"], said["device"], said["mix_devices"]
-    devices = None if device is None else BY_NAME["device"].parse(device)
-    with console.FetchProgress() as progress:
-        return begin(
-            trust_code=said["trust_code"],
-            data_dir=said["data_dir"],
-            on=None if on is None else engine(context, on),
-            elsewhere=None if device is None and not mix else Elsewhere(devices, mix),
-            progress=progress,
-            tell=console.say,
-            before_start=signals.start,
-            notify=file_settings(context).notify,
-            wait=signals.pause,
-        )
+    return Permit(
+        trust_code=said["trust_code"],
+        on=None if said["on"] is None else engine(context, said["on"]),
+        data_dir=said["data_dir"],
+        device=None if said["device"] is None else BY_NAME["device"].parse(said["device"]),
+        mix_devices=said["mix_devices"],
+    )

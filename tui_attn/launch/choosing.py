@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
@@ -12,6 +11,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import GpuIdentity, Manifest
 from tui_attn.experiment.options import ConfigError, split_list
+from tui_attn.launch import placement
 from tui_attn.launch.control import LaunchError
 from tui_attn.launch.devices import GpuDetails, Machine, probe
 from tui_attn.supervision.slots import occupants
@@ -113,6 +113,8 @@ def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
 
 def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[str], object]) -> tuple[str, ...]:
     """The devices that `config` asks for; `tell` gets what to know about the GPUs. Raises `ConfigError`."""
+    if not config.engine.here:
+        return placement.chosen_devices(config, config.engine, tell)
     chosen = choose(config.device, machine, mix=config.mix_devices)
     reasons = [unusable(machine, index) for index in range(machine.gpus) if machine.built_for_gpus]
     if config.device in {"auto", "all"}:
@@ -207,18 +209,8 @@ def same_gpus(manifest: Manifest, machine: Machine) -> tuple[str, ...] | None:
     return None if None in now else tuple(name for name in now if name is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Where an experiment that is continued shall train, if not where it did."""
-
-    device: str | None = None
-    """As for --device."""
-    mix: bool = False
-    """Whether one comparison may mix models of device."""
-
-
-def settle(folder: ExperimentDir, elsewhere: Elsewhere, tell: Callable[[str], object]) -> None:
-    """Find the devices of the experiment here, or those that the user names, and record where it goes on.
+def settle(folder: ExperimentDir, device: str | None, tell: Callable[[str], object], *, mix: bool = False) -> None:
+    """Find the devices of the experiment here, or the user's `device` if named, and record where training continues.
 
     Raises `LaunchError` where they aren't here, and where one comparison would mix what rounds differently; `RunsError`
     and `OSError`.
@@ -226,17 +218,17 @@ def settle(folder: ExperimentDir, elsewhere: Elsewhere, tell: Callable[[str], ob
     manifest, machine = folder.manifest_data(), probe()
     named = ", ".join(manifest.devices)
     before = {kind(gpu) for gpu in manifest.gpus.values()} or {named.partition(":")[0]}
-    mix = elsewhere.mix or manifest.config.mix_devices
+    mix = mix or manifest.config.mix_devices
     try:
-        if elsewhere.device is None:
+        if device is None:
             found = same_gpus(manifest, machine)
             if found is None:
                 raise ConfigError(f"{' and '.join(sorted(before))} is not here")
             chosen = choose(",".join(found), machine, mix=mix)
         else:
-            chosen = choose(elsewhere.device, machine, mix=mix)
+            chosen = choose(device, machine, mix=mix)
     except ConfigError as error:
-        if elsewhere.device is not None:
+        if device is not None:
             raise LaunchError(str(error)) from None
         raise LaunchError(
             f"{folder.id} trains on {named}: {error.reason}\n"
@@ -255,7 +247,7 @@ def settle(folder: ExperimentDir, elsewhere: Elsewhere, tell: Callable[[str], ob
             f"{folder.id} trained on {' and '.join(sorted(before))}; on {' and '.join(sorted(after))} results differ by"
             " rounding:\nlet its comparison mix both with --mix-devices, or start a new experiment"
         )
-    shown = [f"{device} ({gpus[device].name})" if device in gpus else device for device in chosen]
+    shown = [f"{name} ({gpus[name].name})" if name in gpus else name for name in chosen]
     tell(f"{folder.id} continues on {', '.join(shown)}")
     writing.move_devices(folder, chosen, gpus, computed_in, mix=mix)
 

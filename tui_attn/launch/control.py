@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,26 +57,13 @@ def start_supervisor(
     `on`: where its workers run, by default here. Raises `LaunchError`.
     """
     check_not_running(folder)
-    log = _open_log(folder)
+    log = open_log(folder.supervisor_log)
     begin = os.fstat(log).st_size
     try:
-        process = children.python(
-            "tui_attn.supervision.process",
-            folder.path.absolute(),
-            *([f"--identity={identity}"] if identity else []),
-            *(["--notify"] if notify else []),
-            *([] if on is None else [f"--on={on}"]),
-            stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            hold_signals=True,
-        )
+        words = [*([f"--identity={identity}"] if identity else []), *([] if on is None else [f"--on={on}"])]
+        process = start_detached("tui_attn.supervision.process", folder.path, words, log, notify)
         deadline = time.monotonic() + READY_WITHIN
         try:
-            if notify is not None and process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
-                    pipe.write(json.dumps(notify.table).encode())
             while time.monotonic() < deadline:
                 who = supervisor_identity(folder)
                 # The pid alone may be that of an earlier one, from before it was given to this process.
@@ -92,6 +79,30 @@ def start_supervisor(
         os.close(log)
     _end(process)
     raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
+
+
+def start_detached(
+    module: str, folder: Path, words: Sequence[str], log: int, notify: NotifySettings | None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module FOLDER words`, which outlives this process and every terminal and prints to `log`.
+
+    With `notify` it also gets `--notify`, and the settings as JSON on its stdin. Raises `OSError`.
+    """
+    process = children.python(
+        module,
+        folder.absolute(),
+        *words,
+        *(["--notify"] if notify else []),
+        stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        hold_signals=True,
+    )
+    if notify is not None and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it has ended: its log says why
+            pipe.write(json.dumps(notify.table).encode())
+    return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -141,11 +152,12 @@ def _touched(path: Path) -> int | None:
         return None
 
 
-def _open_log(folder: ExperimentDir) -> int:
+def open_log(path: Path) -> int:
+    """Open a log for appending. Raises `LaunchError`."""
     try:
-        return open_to_write(folder.supervisor_log, os.O_APPEND)
+        return open_to_write(path, os.O_APPEND)
     except OSError as error:
-        where = safe_text(folder.path, one_line=True)
+        where = safe_text(path.parent, one_line=True)
         todo = "make room" if error.errno in files.FULL else "make it writable, or copy it elsewhere"
         raise LaunchError(f"can't write to {where} ({error.strerror}): {todo}") from None
 

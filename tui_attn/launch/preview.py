@@ -100,20 +100,14 @@ def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> 
     config = replace(config, dataset=data.parse_dataset(config.dataset))
     placement.check(config.engine)
     machine = devices.probe()
-    here = config.engine.here
-    chosen = (
-        choosing.choose_and_tell(config, machine, tell)
-        if here
-        else placement.chosen_devices(config, config.engine, tell)
-    )
+    chosen = choosing.choose_and_tell(config, machine, tell)
     if config.custom_models:
         found = preflight.of_custom_models(",".join(model.spec for model in config.custom_models))
         _refuse(found.status)
         config = found.signed(config)
     runs = tuple(run_id(model, seed) for seed in config.seed_list for model in config.models)
-    precision = choosing.precision(config.precision, chosen, machine) if here else config.precision
-    threads = devices.threads() if here else placement.chosen_threads(config.engine)
-    return _preview(config, config.plan, runs_dir, runs, chosen, precision, threads)
+    precision = choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision
+    return _preview(config, config.plan, runs_dir, runs, chosen, precision, placement.chosen_threads(config.engine))
 
 
 def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:

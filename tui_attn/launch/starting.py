@@ -31,7 +31,6 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import choosing, control, custom_models, devices, placement
-from tui_attn.launch.choosing import Elsewhere
 from tui_attn.launch.control import LaunchError
 from tui_attn.system import machine as machine_facts
 from tui_attn.system.children import Folder
@@ -60,24 +59,43 @@ class Started:
     supervisor: subprocess.Popen[bytes]
 
 
-def start(
-    config: ExperimentConfig,
-    *,
-    runs_dir: Path,
-    id_: str | None = None,
-    progress: Progress = silent,
-    may_create: Callable[[], bool] = lambda: True,
-    tell: Tell = lambda _: None,
-    notify: NotifySettings | None = None,
-    wait: Callable[[float], object] = time.sleep,
-) -> Started:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Callbacks of a start, resume or extension, and where its notices go."""
+
+    progress: Progress = silent
+    """Of reading and downloading data; may raise to cancel."""
+    tell: Tell = lambda _: None
+    """Gets remarks for the user; may raise to cancel."""
+    may_start: Callable[[], bool] = lambda: True
+    """Asked when all checks have passed, before anything is created or started."""
+    notify: NotifySettings | None = None
+    wait: Callable[[float], object] = time.sleep
+    """Waits for so many seconds; may raise to cancel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """What the user says at a resume or an extension, and no experiment may decide by itself."""
+
+    trust_code: bool = False
+    """The user vouches for the custom models in it."""
+    on: str | None = None
+    """Where the workers run; by default where this user had them run from here before."""
+    data_dir: Path | None = None
+    """Where the data set is now."""
+    device: str | None = None
+    """On which devices training continues, as for --device."""
+    mix_devices: bool = False
+    """Whether one comparison may mix models of device."""
+
+
+def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, caller: Caller = Caller()) -> Started:
     """Check everything, fetch the data set, create the experiment's folder and start its supervisor.
 
-    Nothing is created in `runs_dir` before the data is here, the custom models passed their check and `may_create`
-    agreed. `id_`: the name of its folder, by default made from date and name. `tell` gets remarks on the custom models,
-    `notify` says where notices are sent. `progress` and
-    `tell` may raise to cancel. Raises `ConfigError`, `DataError`, `RunsError`, `ExportError`, `LaunchError` and
-    `CancelledError`.
+    Nothing is created in `runs_dir` before the data is here, the custom models passed their check and the caller
+    agreed. `id_`: the name of its folder, by default made from date and name. Raises `ConfigError`, `DataError`,
+    `RunsError`, `ExportError`, `LaunchError` and `CancelledError`.
     """
     if config.tensorboard:
         from tui_attn import export  # costs start-up time
@@ -88,129 +106,87 @@ def start(
     placement.check(spec)
     placement.check_submission(spec)
     machine = devices.probe()
-    if spec.here:
-        chosen = choosing.choose_and_tell(config, machine, tell)
-    else:
-        chosen = placement.chosen_devices(config, spec, tell)
-        placement.mention_logout(spec, tell)
-    located = data.ensure(config.dataset, _path(config.data_dir), progress=progress)
+    chosen = choosing.choose_and_tell(config, machine, caller.tell)
+    placement.mention_logout(spec, caller.tell)
+    located = data.ensure(config.dataset, _path(config.data_dir), progress=caller.progress)
     config = config.with_epochs(_train_size(config, located))
     limit = None if config.validation else config.train_limit
     if located.images is not None:
-        remarks = data.check_images(located, limit, config.test_limit, progress, seeds=config.seed_list)
+        remarks = data.check_images(located, limit, config.test_limit, caller.progress, seeds=config.seed_list)
         for note in (*located.notes, *remarks):
-            tell(note)
-    config, sources = custom_models.prepare(config, tell, located)
-    if not may_create():
+            caller.tell(note)
+    config, sources = custom_models.prepare(config, caller.tell, located)
+    if not caller.may_start():
         raise CancelledError
     folder, identity = _create(config, runs_dir, id_, chosen, machine, located, sources)
-    if not spec.here:
-        placement.remember(folder, spec)
     try:
-        return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
-    except (KeyboardInterrupt, SystemExit):  # broken off: nothing of it shall remain
+        return _start_supervisor(folder, spec, identity, caller)
+    except (KeyboardInterrupt, SystemExit):  # cancelled: nothing of it shall remain
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
 
 
-def resume(
-    folder: ExperimentDir,
-    *,
-    trust_code: bool = False,
-    data_dir: Path | None = None,
-    on: str | None = None,
-    elsewhere: Elsewhere | None = None,
-    progress: Progress = silent,
-    tell: Tell = lambda _: None,
-    before_start: Callable[[], object] = lambda: None,
-    notify: NotifySettings | None = None,
-    wait: Callable[[float], object] = time.sleep,
-) -> Started:
+def resume(folder: ExperimentDir, permit: Permit = Permit(), caller: Caller = Caller()) -> Started:
     """Continue what is not finished in an experiment without a supervisor.
 
-    `trust_code`: the user vouches for the custom models in it. `data_dir`: where the data set is now. `on`: where the
-    workers run, by default where this user had them run from here before. `elsewhere`: on which devices to go on.
-    `tell` gets remarks for the user, `notify` says where notices are sent. Raises `DataError`, `RunsError`,
-    `ConfigError` and `LaunchError`.
+    Raises `DataError`, `RunsError`, `ConfigError` and `LaunchError`.
     """
     identity = _identity(folder)
     control.check_owner(folder)
     _check_unfinished(folder)
-    spec = placement.placement(folder, on)
-    _check(folder, spec, trust_code, data_dir=data_dir, elsewhere=elsewhere, progress=progress, tell=tell, wait=wait)
-    before_start()
-    return _continue(folder, spec, identity, notify, wait)
+    spec = placement.placement(folder, permit.on)
+    _check(folder, spec, permit, caller)
+    caller.may_start()
+    return _start_supervisor(folder, spec, identity, caller)
 
 
-def extend(
-    folder: ExperimentDir,
-    seeds: int,
-    *,
-    trust_code: bool = False,
-    data_dir: Path | None = None,
-    on: str | None = None,
-    elsewhere: Elsewhere | None = None,
-    progress: Progress = silent,
-    tell: Tell = lambda _: None,
-    before_start: Callable[[], object] = lambda: None,
-    notify: NotifySettings | None = None,
-    wait: Callable[[float], object] = time.sleep,
-) -> Started | str:
-    """Bring an experiment to `seeds` seeds and train what is missing; parameters and errors as for `resume`.
+def extend(folder: ExperimentDir, seeds: int, permit: Permit = Permit(), caller: Caller = Caller()) -> Started | str:
+    """Bring an experiment to `seeds` seeds and train what is missing. Raises what `resume` raises.
 
     If a supervisor runs it, the command is sent to that supervisor, and its id is returned.
     """
     if supervisor_alive(folder):
         control.check_owner(folder)
-        if data_dir is not None or elsewhere is not None or on is not None:
-            what = "its data" if data_dir is not None else "it to another device or engine"
+        if permit != replace(permit, on=None, data_dir=None, device=None, mix_devices=False):
+            what = "its data" if permit.data_dir is not None else "it to another device or engine"
             raise LaunchError(f"{folder.id} is running: stop it before you move {what}")
-        _check_data(folder, None, progress, may_move=False)
+        _check_data(folder, None, caller.progress, may_move=False)
         return control.send(folder, "extend", seeds=seeds)
     identity = _identity(folder)
-    spec = placement.placement(folder, on)
-    _check(folder, spec, trust_code, data_dir=data_dir, elsewhere=elsewhere, progress=progress, tell=tell)
+    spec = placement.placement(folder, permit.on)
+    _check(folder, spec, permit, caller)
     with _saying_why(folder):
         writing.extend_manifest(folder, seeds)
-    before_start()
-    return _continue(folder, spec, identity, notify, wait)
+    caller.may_start()
+    return _start_supervisor(folder, spec, identity, caller)
 
 
-def _continue(
-    folder: ExperimentDir,
-    spec: EngineSpec,
-    identity: str,
-    notify: NotifySettings | None,
-    wait: Callable[[float], object],
-) -> Started:
+def _start_supervisor(folder: ExperimentDir, spec: EngineSpec, identity: str, caller: Caller) -> Started:
     placement.remember(folder, spec)
-    return Started(folder, control.start_supervisor(folder, identity=identity, notify=notify, on=spec, wait=wait))
+    process = control.start_supervisor(folder, identity=identity, notify=caller.notify, on=spec, wait=caller.wait)
+    return Started(folder, process)
 
 
 class Attempt:
     """A start that can be cancelled until its folder is created. Its methods may be called from any thread."""
 
-    def __init__(self, config: ExperimentConfig, runs_dir: Path, *, notify: NotifySettings | None = None) -> None:
-        self._config = config
+    def __init__(self, notify: NotifySettings | None = None) -> None:
         self._notify = notify
-        self._runs_dir = runs_dir
         self._lock = threading.Lock()
         self._cancelled = self._created = False
 
-    def run(self, progress: Progress) -> Started:
-        """Start. Raises what `start` raises."""
+    def caller(self, progress: Progress) -> Caller:
+        """The caller of the start: `progress` hears of what is told as well."""
 
         def heard(phase: str, done: int, total: int | None) -> None:
             if self._cancelled:
                 raise CancelledError
             progress(phase, done, total)
 
-        return start(
-            self._config,
-            runs_dir=self._runs_dir,
+        return Caller(
             progress=heard,
-            may_create=self.may_create,
             tell=lambda text: heard(text, 0, None),
+            may_start=self.may_create,
             notify=self._notify,
         )
 
@@ -246,7 +222,7 @@ def _create(
         id=folder.id,
         created=created,
         config=config,
-        threads=devices.threads() if config.engine.here else placement.chosen_threads(config.engine),
+        threads=placement.chosen_threads(config.engine),
         devices=chosen,
         precision=choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision,
         data=located.to_json(),
@@ -291,42 +267,32 @@ def _identity(folder: ExperimentDir) -> str:
         return held.identity
 
 
-def _check(
-    folder: ExperimentDir,
-    spec: EngineSpec,
-    trust_code: bool,
-    *,
-    data_dir: Path | None,
-    progress: Progress,
-    tell: Tell,
-    elsewhere: Elsewhere | None,
-    wait: Callable[[float], object] = time.sleep,
-) -> None:
+def _check(folder: ExperimentDir, spec: EngineSpec, permit: Permit, caller: Caller) -> None:
     control.check_owner(folder)
     control.check_not_running(folder)
-    control.check_elsewhere(folder, wait, adopts=spec.engine == "slurm")
-    check_code(folder, trust_code=trust_code)
+    control.check_elsewhere(folder, caller.wait, adopts=spec.engine == "slurm")
+    check_code(folder, trust_code=permit.trust_code)
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
-        tell(remark)
+        caller.tell(remark)
     placement.check(spec)
     placement.check_submission(spec)
     if spec.here:
         with _saying_why(folder):
-            choosing.settle(folder, elsewhere or Elsewhere(), tell)
-        _mention_hardware(folder, tell)
-    elif elsewhere is not None:
+            choosing.settle(folder, permit.device, caller.tell, mix=permit.mix_devices)
+        _mention_hardware(folder, caller.tell)
+    elif permit.device is not None or permit.mix_devices:
         raise LaunchError("--device is for workers here: with --on local")
     else:
-        placement.mention_logout(spec, tell)
-    _check_data(folder, data_dir, progress, may_move=True)
+        placement.mention_logout(spec, caller.tell)
+    _check_data(folder, permit.data_dir, caller.progress, may_move=True)
     if manifest.config.tensorboard:
         from tui_attn import export  # costs start-up time
 
         try:
             export.require_tensorboard()
         except export.ExportError as error:
-            tell(f"{folder.id} trains on without TensorBoard's event files: {error}")
+            caller.tell(f"{folder.id} trains on without TensorBoard's event files: {error}")
 
 
 def _check_unfinished(folder: ExperimentDir) -> None:

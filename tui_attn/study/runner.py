@@ -17,8 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tui_attn import data
@@ -34,12 +33,13 @@ from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.study import Cell, StudyDir, StudyPlan
 from tui_attn.launch import control, starting
 from tui_attn.launch.control import LaunchError
+from tui_attn.launch.starting import Caller, Permit
 from tui_attn.study.analysis import choose_winners, read_results
 from tui_attn.supervision.notifier import Notifier
 from tui_attn.supervision.notify_settings import NotifySettings, parse
-from tui_attn.system import children, liveness
+from tui_attn.system import liveness
 from tui_attn.system.console import open_standard_streams
-from tui_attn.system.plain_file import open_to_write, read_part
+from tui_attn.system.plain_file import read_part
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line, safe_text
 
@@ -48,16 +48,11 @@ READY_WITHIN = 30.0
 """Seconds that the process gets to take its lock."""
 
 
-def create(
-    plan: StudyPlan,
-    runs_dir: Path,
-    progress: Progress = data.silent,
-    may_create: Callable[[], bool] = lambda: True,
-) -> StudyDir:
+def create(plan: StudyPlan, runs_dir: Path, caller: Caller = Caller()) -> StudyDir:
     """Fetch the data and make the folder of a new study. Raises `DataError`, `RunsError` and `CancelledError`."""
     config = replace(plan.config, dataset=data.parse_dataset(plan.config.dataset))  # an absolute path
-    data.ensure(config.dataset, None if config.data_dir is None else Path(config.data_dir), progress=progress)
-    if not may_create():
+    data.ensure(config.dataset, None if config.data_dir is None else Path(config.data_dir), progress=caller.progress)
+    if not caller.may_start():
         raise starting.CancelledError
     plan = replace(plan, config=config)
     if _needs_trust(plan):
@@ -72,18 +67,6 @@ def create(
     except OSError as error:
         raise RunsError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
     return study
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the user says at a resume that the plan may not choose by itself."""
-
-    trust_code: bool = False
-    """The user answers for the code of the custom models in the study."""
-    on: str | None = None
-    """Where workers run; by default where the plan says, if the user started it here."""
-    data_dir: Path | None = None
-    """Where the data set is now."""
 
 
 def allow(study: StudyDir, permit: Permit, progress: Progress = data.silent) -> None:
@@ -138,61 +121,31 @@ def _digest(plan: StudyPlan) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def start(
-    study: StudyDir,
-    *,
-    notify: NotifySettings | None = None,
-    trust_code: bool = False,
-    wait: Callable[[float], object] = time.sleep,
-) -> subprocess.Popen[bytes]:
-    """Start the process that trains `study`; return once it has begun. Raises `LaunchError`.
-
-    `notify`: where notices are sent. `trust_code`: see `Permit`.
-    """
+def start(study: StudyDir, caller: Caller = Caller(), *, trust_code: bool = False) -> subprocess.Popen[bytes]:
+    """Start the process that trains `study`; return once it has begun. Raises `LaunchError`."""
     control.check_owner(ExperimentDir(study.path))
     if study.running:
         raise LaunchError(f"{study.id} is running already: '{command_line('attach', study.path)}' shows it")
+    log = control.open_log(study.log)
     try:
-        log = open_to_write(study.log, os.O_APPEND)
-    except OSError as error:
-        raise LaunchError(f"can't write to {safe_text(study.path, one_line=True)}: {error.strerror}") from None
-    try:
-        process = children.python(
-            "tui_attn.study.runner",
-            study.path.absolute(),
-            *(["--notify"] if notify else []),
-            *(["--trust-code"] if trust_code else []),
-            stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            hold_signals=True,
-        )
+        words = ["--trust-code"] if trust_code else []
+        process = control.start_detached("tui_attn.study.runner", study.path, words, log, caller.notify)
     finally:
         os.close(log)
-    if notify is not None and process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended: its log says why
-            pipe.write(json.dumps(notify.table).encode())
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         if liveness.holder(study.lock) == process.pid:
             return process
-        wait(0.02)
+        caller.wait(0.02)
     if process.poll() == 0:
         return process
     raise LaunchError(f"{study.id} could not start: {last_words(study) or 'it said nothing'}")
 
 
-def begin(
-    plan: StudyPlan,
-    runs_dir: Path,
-    progress: Progress,
-    may_create: Callable[[], bool],
-    notify: NotifySettings | None = None,
-) -> tuple[StudyDir, subprocess.Popen[bytes]]:
+def begin(plan: StudyPlan, runs_dir: Path, caller: Caller) -> tuple[StudyDir, subprocess.Popen[bytes]]:
     """Create a study and start its process. Raises what `create` and `start` raise."""
-    study = create(plan, runs_dir, progress, may_create)
-    return study, start(study, notify=notify)
+    study = create(plan, runs_dir, caller)
+    return study, start(study, caller)
 
 
 def stop(study: StudyDir) -> bool:
@@ -256,7 +209,8 @@ class _Runner:
     ) -> None:
         self._study, self._signals, self._trust_code = study, signals, trust_code
         kinds = [] if notify is None else [kind for kind in notify.on if kind != KINDS[0]]
-        self._notify = None if notify is None else parse({**notify.table, "on": kinds})
+        of_members = None if notify is None else parse({**notify.table, "on": kinds})
+        self._caller = Caller(tell=_tell, notify=of_members, wait=signals.wait)
 
     def run(self) -> int:
         plan = self._study.plan()
@@ -282,25 +236,12 @@ class _Runner:
         if not self._study.begun(cell):
             if member.path.exists():  # a start that was killed before it wrote the manifest
                 shutil.rmtree(member.path)
-            supervisor = starting.start(
-                config,
-                runs_dir=self._study.path,
-                id_=cell.id,
-                tell=_tell,
-                notify=self._notify,
-                wait=self._signals.wait,
-            ).supervisor
+            started = starting.start(config, runs_dir=self._study.path, id_=cell.id, caller=self._caller)
+            supervisor = started.supervisor
         elif not supervisor_alive(member):
             with contextlib.suppress(starting.NothingToResumeError):
-                supervisor = starting.resume(
-                    member,
-                    trust_code=self._trust_code,
-                    data_dir=_moved_to(member, config),
-                    on=config.on,
-                    tell=_tell,
-                    notify=self._notify,
-                    wait=self._signals.wait,
-                ).supervisor
+                permit = Permit(trust_code=self._trust_code, data_dir=_moved_to(member, config), on=config.on)
+                supervisor = starting.resume(member, permit, self._caller).supervisor
         self._check_code(member)
         self._wait(member, supervisor)
         if read_state(member).state.state == "stopped":

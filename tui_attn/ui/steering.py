@@ -73,12 +73,13 @@ class Steering:
     def _resume(self) -> Started:
         from tui_attn.launch import starting  # not needed for the first frame
 
-        return starting.resume(self._folder, notify=self._app.options.notify)
+        return starting.resume(self._folder, caller=starting.Caller(notify=self._app.options.notify))
 
     def _extend(self, seeds: int) -> Started | CommandSent:
         from tui_attn.launch import starting
 
-        found = starting.extend(self._folder, seeds, notify=self._app.options.notify)
+        caller = starting.Caller(notify=self._app.options.notify)
+        found = starting.extend(self._folder, seeds, caller=caller)
         return CommandSent(found, "extend", None) if isinstance(found, str) else found
 
     def _in_turn(self, work: Callable[[], CommandSent | Started]) -> None:

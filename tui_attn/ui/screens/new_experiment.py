@@ -25,7 +25,7 @@ from tui_attn.launch.control import LaunchError
 from tui_attn.launch.estimate import guess
 from tui_attn.launch.memory import estimate_memory
 from tui_attn.launch.preflight import limited
-from tui_attn.launch.starting import Attempt, CancelledError
+from tui_attn.launch.starting import Attempt, CancelledError, start
 from tui_attn.study import runner
 from tui_attn.study.cells import guess as guess_study
 from tui_attn.system.text import safe_text
@@ -303,14 +303,14 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._wrong = ""
         config, options = self.state.config(), app_of(self).options
         there = str(config.engine.with_defaults(options.engines))
-        self._attempt = Attempt(replace(config, on=there), self._runs_dir, notify=options.notify)
+        self._attempt = Attempt(options.notify)
         self._say("starting …")
-        self._run(self._attempt, self.state.plan())
+        self._run(self._attempt, replace(config, on=there), self.state.plan())
         self._renew()
         self.refresh_bindings()
 
     @background("start")
-    async def _run(self, attempt: Attempt, plan: StudyPlan | None) -> None:
+    async def _run(self, attempt: Attempt, config: ExperimentConfig, plan: StudyPlan | None) -> None:
         """Run the start, then open the experiment, or the list of a study's; or show why there is none."""
         app = app_of(self)
 
@@ -318,18 +318,17 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             if attempt is self._attempt:
                 app.call_later(self._say, line)
 
-        reason = ""
+        reason, caller = "", attempt.caller(StartProgress(show))
         try:
             if plan is not None:
-                notify = app.options.notify
-                work = in_thread(runner.begin, plan, self._runs_dir, StartProgress(show), attempt.may_create, notify)
+                work = in_thread(runner.begin, plan, self._runs_dir, caller)
                 study, process = await shown_while(self, "starting", work)
                 app.adopt(process)
                 app.drafts.pop(self._origin.id, None)
                 self.app.switch_screen(HistoryScreen(study.path, HistoryView()))
                 return
-            starting = in_thread(attempt.run, StartProgress(show))
-            started = await shown_while(self, "starting", starting, wanted=lambda: attempt is self._attempt)
+            trying = in_thread(start, config, runs_dir=self._runs_dir, caller=caller)
+            started = await shown_while(self, "starting", trying, wanted=lambda: attempt is self._attempt)
             app.adopt(started.supervisor)
             if attempt is self._attempt:
                 self._attempt = None
