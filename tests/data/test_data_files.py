@@ -22,9 +22,9 @@ from tui_attn.data.files import (
     read_verified,
     remove_leftovers,
     write_verified,
-    written_beside,
 )
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz, unpack_tar
+from tui_attn.system.files import atomic_file
 
 CONTENT = bytes(range(256)) * 40
 FILE = DataFile("numbers", len(CONTENT), sha256(CONTENT))
@@ -56,7 +56,7 @@ def test_damaged_content_replaces_nothing(tmp_path: Path, blocks: list[bytes], w
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), written_beside(tmp_path / "numbers") as stream:
+    with pytest.raises(KeyboardInterrupt), atomic_file(tmp_path / "numbers") as stream:
         stream.write(CONTENT[:500])
         raise KeyboardInterrupt
     assert names_in(tmp_path) == []

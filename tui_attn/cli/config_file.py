@@ -163,7 +163,7 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
     from tui_attn.ui.keymap import check_key, check_keymap  # costs start-up time: it loads every table of keys
 
     if not isinstance(keys, dict):
-        found.problems.append(f'{subject}: [keys] must be a table, such as [keys] and below it help = "f5"')
+        _not_a_table(found, subject, KEYS, 'help = "f5"')
         return
     for id_, value in keys.items():
         keys_of = ",".join(value) if isinstance(value, list) and all(isinstance(key, str) for key in value) else value
@@ -180,8 +180,7 @@ def _take_keys(found: FileSettings, subject: str, keys: Any) -> None:
 
 def _take_engine(found: FileSettings, subject: str, engine: str, table: Any) -> None:
     if not isinstance(table, dict):
-        example = 'partition = "gpu"' if engine == "slurm" else 'address = "head:6379"'
-        found.problems.append(f"{subject}: [{engine}] must be a table, such as [{engine}] and below it {example}")
+        _not_a_table(found, subject, engine, 'partition = "gpu"' if engine == "slurm" else 'address = "head:6379"')
         return
     for key, value in table.items():
         try:
@@ -205,8 +204,11 @@ def _take_study(found: FileSettings, subject: str, kind: str, table: Any) -> Non
     if known:
         found.studies[kind] = table
     else:
-        example = "lr = [0.0003, 0.001]" if kind == "sweep" else "sizes = [3000, 12000]"
-        found.problems.append(f"{subject}: [{kind}] must be a table, such as [{kind}] and below it {example}")
+        _not_a_table(found, subject, kind, "lr = [0.0003, 0.001]" if kind == "sweep" else "sizes = [3000, 12000]")
+
+
+def _not_a_table(found: FileSettings, subject: str, name: str, example: str) -> None:
+    found.problems.append(f"{subject}: [{name}] must be a table, such as [{name}] and below it {example}")
 
 
 def _lines(text: str) -> dict[str, int]:

@@ -21,7 +21,6 @@ from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import choosing, devices, logout, placement
 from tui_attn.system import children
-from tui_attn.system.children import clean_environment
 from tui_attn.system.control_groups import memory_limit
 from tui_attn.system.text import safe_text, size
 
@@ -83,7 +82,7 @@ def examine_engine(spec: EngineSpec, runs_dir: Path) -> Iterator[Finding]:
         yield Finding(spec.engine, "problem", error.reason)
         return
     if spec.engine == "slurm":
-        yield Finding("SLURM", "ok", _ask("sbatch", "--version") or "sbatch is here")
+        yield Finding("SLURM", "ok", children.output_of("sbatch", "--version") or "sbatch is here")
         if reason := refusal(spec):
             yield Finding("SLURM", "problem", f"would refuse the jobs: {reason}", "change what --on slurm asks for")
             return
@@ -270,13 +269,3 @@ def _logout() -> Finding:
     if remedy is not None:
         return Finding("logout", "warning", "systemd ends your processes when you log out", remedy)
     return Finding("logout", "ok", "training survives a logout")
-
-
-def _ask(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

@@ -22,10 +22,10 @@ from tui_attn.data.files import (
     remove_leftovers,
     sha256_of,
     write_verified,
-    written_beside,
 )
 from tui_attn.data.locate import FoundFiles, archive_in
 from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz
+from tui_attn.system.files import atomic_file
 from tui_attn.system.text import safe_text
 
 DEBIAN_INSTALLED = "Debian package"
@@ -222,7 +222,7 @@ def _take_gz(source: Path, target: Path, file: DataFile, progress: Progress) -> 
     unpack_gz(source, target / file.name, file, progress)
     kept = packed_path(target / file.name)
     if not file.sha256 and source != kept:
-        with source.open("rb") as stream, written_beside(kept) as out:
+        with source.open("rb") as stream, atomic_file(kept) as out:
             shutil.copyfileobj(stream, out, CHUNK)
 
 

@@ -6,13 +6,12 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from tui_attn.data.base import DataError, DataFile
-from tui_attn.system.files import sync_folder, user_folder
+from tui_attn.system.files import atomic_file, make_folders, user_folder
 from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
@@ -116,25 +115,6 @@ def os_error_text(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-@contextmanager
-def written_beside(target: Path) -> Iterator[IO[bytes]]:
-    """Write `target` whole or not at all: a temporary file beside it, fsynced and renamed at the end."""
-    import tempfile  # late: it costs 5 ms, and most starts write nothing
-
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-        sync_folder(target.parent)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
 def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:
     """Write `blocks` to `target` as the decompressed `file`.
 
@@ -142,7 +122,7 @@ def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_
     is not the pinned content. Raises `DamagedError`, and `OSError` from reading or writing.
     """
     digest, length = hashlib.sha256(), 0
-    with written_beside(target) as stream:
+    with atomic_file(target) as stream:
         for block in blocks:
             length += len(block)
             if length > file.size:
@@ -158,12 +138,7 @@ def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_
 def make_folder(folder: Path) -> None:
     """Create `folder` and its missing parents with mode 0700. Raises `DataError`."""
     try:
-        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-        for parent in reversed(missing):
-            with suppress(FileExistsError):
-                parent.mkdir(mode=0o700)
-        if not folder.is_dir():
-            raise NotADirectoryError(20, "not a folder", str(folder))
+        make_folders(folder)
     except OSError as error:
         raise DataError(
             f"cannot create the data cache {folder}: {os_error_text(error)}\n"

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,13 @@ class Manifest:
                 config=ExperimentConfig.from_json(data["config"]),
                 threads=max(1, min(int(data["threads"]), 1024)),
                 devices=_devices(data["devices"]),
-                precision=_precision(data["precision"]),
+                precision=_one_of(data["precision"], PRECISIONS),
                 data=dict(data["data"]),
                 versions={str(key): str(value) for key, value in dict(data["versions"]).items()},
                 host=str(data["host"]),
-                subset=_subset(data.get("subset", FIRST)),
+                subset=_one_of(data.get("subset", FIRST), (FIRST, STRATIFIED)),
                 plan=Plan.from_json(data["plan"]) if "plan" in data else None,
-                kernels=_kernels(data.get("kernels", KERNELS[0])),
+                kernels=_one_of(data.get("kernels", KERNELS[0]), KERNELS),
                 gpus={str(device): _gpu(about) for device, about in dict(data.get("gpus", {})).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
@@ -167,21 +168,9 @@ def _gpu(about: Any) -> GpuIdentity:
     return found
 
 
-def _kernels(name: Any) -> str:
-    if name not in KERNELS:
-        raise ValueError("no kernels")
-    return str(name)
-
-
-def _subset(name: Any) -> str:
-    if name not in {FIRST, STRATIFIED}:
-        raise ValueError("no way to choose images")
-    return str(name)
-
-
-def _precision(name: Any) -> str:
-    if name not in PRECISIONS:
-        raise ValueError("no precision")
+def _one_of(name: Any, allowed: Collection[str]) -> str:
+    if name not in allowed:
+        raise ValueError("an unknown name")
     return str(name)
 
 

@@ -66,9 +66,10 @@ class ExperimentState:
     def apply(self, event: Event) -> None:
         """Apply one event of the experiment's log. An event that contradicts the state is ignored."""
         self.revision += 1
-        handler = _EXPERIMENT_HANDLERS.get(event.type)
-        if handler is not None:
+        if handler := _EXPERIMENT_HANDLERS.get(event.type):
             handler(self, event)
+        elif (of_run := _NAMED_RUN_HANDLERS.get(event.type)) and (run := self.runs.get(event["run"])):
+            of_run(self, run, event)
 
     def apply_run(self, run_id: str, event: Event) -> bool:
         """Apply one event of the log of run `run_id`, and return whether it counts.
@@ -85,8 +86,7 @@ class ExperimentState:
             return False
         self.revision += 1
         run.last_t = event.t
-        handler = _RUN_HANDLERS.get(event.type)
-        if handler is not None:
+        if handler := _RUN_HANDLERS.get(event.type):
             handler(self, run, event)
         return True
 
@@ -180,26 +180,21 @@ def _run_queued(state: ExperimentState, event: Event) -> None:
     _become(state, run, "queued")
 
 
-def _run_submitted(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is not None and run.state in RUN_OPEN:
+def _run_submitted(state: ExperimentState, run: RunState, event: Event) -> None:
+    if run.state in RUN_OPEN:
         run.job = f"{event['engine']} {event['job']}"
         state.log.append((event.t, run.id, f"submitted as {run.job}"))
 
 
-def _run_waits(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is not None and run.state in RUN_OPEN:
+def _run_waits(state: ExperimentState, run: RunState, event: Event) -> None:
+    if run.state in RUN_OPEN:
         run.since, run.waits, run.points_since_resume = event.t, event["reason"], 0
         run.worker = None  # a job that is queued again keeps its token: what it logged before doesn't make it run now
         _become(state, run, "queued")
         state.log.append((event.t, run.id, f"waits: {run.waits}"))
 
 
-def _run_started(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is None:
-        return
+def _run_started(state: ExperimentState, run: RunState, event: Event) -> None:
     # The run's own log is read after this one and may be ahead of it.
     begun = run.started_at is not None and run.started_at >= event.t
     if run.begun_by is not None:
@@ -210,18 +205,15 @@ def _run_started(state: ExperimentState, event: Event) -> None:
     state.log.append((event.t, run.id, f"started on {run.device}"))
 
 
-def _run_restarted(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is not None:
-        run.since, run.points_since_resume, run.worker = event.t, 0, None
-        run.job = run.waits = None
-        _advance(state, run, "queued")
-        _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
+def _run_restarted(state: ExperimentState, run: RunState, event: Event) -> None:
+    run.since, run.points_since_resume, run.worker = event.t, 0, None
+    run.job = run.waits = None
+    _advance(state, run, "queued")
+    _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
 
 
-def _run_ended(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is None or event["state"] not in RUN_ENDED:
+def _run_ended(state: ExperimentState, run: RunState, event: Event) -> None:
+    if event["state"] not in RUN_ENDED:
         return
     run.reason, run.ended_at = event["reason"], event.t
     run.settled_at = run.settled_at or (None if event["state"] == "stopped" else event.t)
@@ -234,17 +226,15 @@ def _run_ended(state: ExperimentState, event: Event) -> None:
         state.warnings.append((event.t, f"{run.id} {text}"))
 
 
-def _run_paused(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is not None and run.state in RUN_OPEN:
+def _run_paused(state: ExperimentState, run: RunState, event: Event) -> None:
+    if run.state in RUN_OPEN:
         run.behind_pause = run.state
         _become(state, run, "paused")
         state.log.append((event.t, run.id, "paused"))
 
 
-def _run_unpaused(state: ExperimentState, event: Event) -> None:
-    run = state.runs.get(event["run"])
-    if run is not None and run.state == "paused":
+def _run_unpaused(state: ExperimentState, run: RunState, event: Event) -> None:
+    if run.state == "paused":
         run.points_since_resume, run.unpaused_at, run.waits = 0, event.t, None
         _become(state, run, run.behind_pause)
         state.log.append((event.t, run.id, "unpaused"))
@@ -284,6 +274,12 @@ def _experiment_finished(state: ExperimentState, event: Event) -> None:
 _EXPERIMENT_HANDLERS = {
     "experiment_started": _experiment_started,
     "run_queued": _run_queued,
+    "control_ack": _control_ack,
+    "extended": _extended,
+    "warning": _experiment_warning,
+    "experiment_finished": _experiment_finished,
+}
+_NAMED_RUN_HANDLERS = {
     "run_started": _run_started,
     "run_submitted": _run_submitted,
     "run_waits": _run_waits,
@@ -291,11 +287,8 @@ _EXPERIMENT_HANDLERS = {
     "run_ended": _run_ended,
     "run_paused": _run_paused,
     "run_unpaused": _run_unpaused,
-    "control_ack": _control_ack,
-    "extended": _extended,
-    "warning": _experiment_warning,
-    "experiment_finished": _experiment_finished,
 }
+"""Of events about one run, which must have been queued."""
 
 # ---- a run's log
 

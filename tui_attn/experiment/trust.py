@@ -11,10 +11,14 @@ import os
 from pathlib import Path
 
 from tui_attn.system.files import user_folder
-from tui_attn.system.plain_file import open_to_read, open_to_write
+from tui_attn.system.plain_file import open_to_write, read_own
 
 TRAVELLED = "TUI_ATTN_TRUSTED"
 """In the environment of a worker on another host: digests that the user trusts where the experiment was started."""
+
+
+_MOST_BYTES = 1 << 24
+"""Of the list."""
 
 
 class TrustError(Exception):
@@ -29,17 +33,8 @@ def is_trusted(sha256: str) -> bool:
     if sha256 in os.environ.get(TRAVELLED, "").split(","):
         return True
     path = _path()
-    if path is None:
-        return False
-    try:
-        fd = open_to_read(path)
-    except OSError:
-        return False
-    with os.fdopen(fd, "rb") as file:
-        about = os.fstat(fd)
-        if about.st_uid != os.getuid() or about.st_mode & 0o022:
-            return False
-        return any(line.strip() == sha256.encode() for line in file)
+    listed = None if path is None else read_own(path, _MOST_BYTES)
+    return listed is not None and sha256.encode() in listed.split()
 
 
 def trust(sha256: str) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
-from tui_attn.system.children import clean_environment
+from tui_attn.system.children import output_of
 
 _SETTING = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "KillUserProcesses")
 
@@ -15,8 +14,8 @@ def remedy() -> str | None:
     """What to do so that processes survive a logout; None where they do."""
     if not Path("/run/systemd/system").exists():
         return None
-    kills = _ask("busctl", "get-property", *_SETTING)
-    lingers = _ask("loginctl", "show-user", str(os.getuid()), "--property=Linger")
+    kills = output_of("busctl", "get-property", *_SETTING)
+    lingers = output_of("loginctl", "show-user", str(os.getuid()), "--property=Linger")
     try:
         group = Path("/proc/self/cgroup").read_text()
     except OSError:
@@ -37,13 +36,3 @@ def remedy_for(*, kills: bool, lingers: bool, group: str) -> str | None:
         start = "systemd-run --user --scope tui-attn"
         return start if lingers else f"loginctl enable-linger, then start with: {start}"
     return None
-
-
-def _ask(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

@@ -25,7 +25,7 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import devices, logout
 from tui_attn.launch.control import LaunchError
 from tui_attn.system.files import user_folder, write_atomically
-from tui_attn.system.plain_file import open_to_read
+from tui_attn.system.plain_file import read_own
 from tui_attn.system.text import safe_text
 
 Tell = Callable[[str], object]
@@ -163,16 +163,10 @@ def placement(folder: ExperimentDir, given: str | None) -> EngineSpec:
 
 def _remembered(folder: ExperimentDir) -> EngineSpec | None:
     path = _path(folder)
-    if path is None:
-        return None
-    try:
-        with os.fdopen(open_to_read(path), "rb") as file:
-            about = os.fstat(file.fileno())
-            if about.st_uid != os.getuid() or about.st_mode & 0o022:
-                return None
-            return EngineSpec.parse(file.read(4096).decode(errors="replace").strip())
-    except (OSError, ConfigError):
-        return None
+    text = None if path is None else read_own(path, 4096)
+    with contextlib.suppress(ConfigError):
+        return None if text is None else EngineSpec.parse(text.decode(errors="replace").strip())
+    return None
 
 
 def _path(folder: ExperimentDir) -> Path | None:

@@ -73,6 +73,17 @@ def python(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+def output_of(*command: str, seconds: float = 5.0) -> str:
+    """What a program prints on stdout; empty where it can't be run or takes longer."""
+    try:
+        done = subprocess.run(
+            command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
 class Folder:
     """A folder that is held open, so that it stays the same one whatever happens to its path.
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tui_attn.system.plain_file import NotAFileError, open_to_read, open_to_write
 
@@ -55,24 +55,24 @@ def read_json(path: Path, *, limit: int = 1 << 24, folders: int = 0) -> dict[str
     return data if isinstance(data, dict) else None
 
 
-def write_atomically(
+@contextlib.contextmanager
+def atomic_file(
     path: Path,
-    data: bytes,
     *,
     sync: bool = True,
     mode: int = 0o600,
     after_write: Callable[[], object] | None = None,
-) -> None:
-    """Put `data` at `path` so that a crash leaves the old or the new content, never a part. Raises `OSError`.
+) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` at the end of the `with` block: a crash leaves the old or the new content.
 
     Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of a new file,
-    of which the user's umask takes some.
+    of which the user's umask takes some. Raises `OSError`.
     """
     beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")  # no other process or thread writes it
     try:
         fd = open_to_write(beside, os.O_EXCL, mode=mode)
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())
@@ -88,6 +88,12 @@ def write_atomically(
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, **options: Any) -> None:
+    """Put `data` at `path` by `atomic_file`, whose options these are. Raises `OSError`."""
+    with atomic_file(path, **options) as file:
+        file.write(data)
 
 
 _thread_locks: dict[tuple[int, int, str], threading.Lock] = {}

@@ -209,15 +209,11 @@ class Identity:
     @classmethod
     def from_json(cls, data: Any) -> Identity | None:
         """The inverse of `to_json`; None for anything that isn't one."""
-        if not isinstance(data, dict):
+        kinds = {"host": str, "boot_id": str, "pid": int, "start_time": str, "uid": int}
+        values: dict[str, Any] = {name: data.get(name) for name in kinds} if isinstance(data, dict) else {}
+        if not values or any(type(values[name]) is not kind for name, kind in kinds.items()) or values["pid"] <= 0:
             return None
-        host, boot_id, start_time = data.get("host"), data.get("boot_id"), data.get("start_time")
-        pid, uid = data.get("pid"), data.get("uid")
-        if not (isinstance(host, str) and isinstance(boot_id, str) and isinstance(start_time, str)):
-            return None
-        if type(pid) is not int or type(uid) is not int or pid <= 0:
-            return None
-        return cls(host, boot_id, pid, start_time, uid)
+        return cls(**values)
 
     def here(self) -> bool:
         """Whether it is or was a process of this host since its last boot."""

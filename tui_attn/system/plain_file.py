@@ -68,6 +68,17 @@ def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool
     return fd
 
 
+def read_own(path: Path, size: int) -> bytes | None:
+    """At most `size` bytes of a regular file of this user's that nobody else may write to; None where there is none."""
+    try:
+        fd = open_to_read(path)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        about = os.fstat(fd)
+        return None if about.st_uid != os.getuid() or about.st_mode & 0o022 else file.read(size)
+
+
 def read_part(path: Path, size: int, offset: int = 0) -> bytes:
     """At most `size` bytes of the regular file at `path` from `offset`, counted from its end if negative.
 
