@@ -11,7 +11,7 @@ from typing import Any
 
 import torch._dynamo  # the optimiser imports it at its first use
 
-from tui_attn.cli import entry, lines, reporters
+from tui_attn.cli import entry, lines
 from tui_attn.export import live
 from tui_attn.launch import control, starting
 from tui_attn.supervision import process

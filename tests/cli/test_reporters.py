@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests import recorded
-from tui_attn.cli.reporters import LineReporter, LiveReporter, print_result
+from tui_attn.cli.lines import LineReporter, LiveReporter, print_result
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower

@@ -26,8 +26,8 @@ from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import TensorBoardExport, export
-from tui_attn.export.eventfile import NAME, EventFile
 from tui_attn.export.stream import RunStream
+from tui_attn.export.tensorboard import NAME, EventFile
 
 CONFIG = ExperimentConfig(epochs=3, seeds=1)
 

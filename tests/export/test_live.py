@@ -17,8 +17,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import TensorBoardExport, export
-from tui_attn.export.eventfile import NAME
-from tui_attn.export.tensorboard import LOCK
+from tui_attn.export.tensorboard import LOCK, NAME
 from tui_attn.supervision import exporter as exporters
 from tui_attn.supervision.exporter import ATTEMPTS, LOG, PAUSE, Exporter
 from tui_attn.system import liveness

@@ -10,8 +10,8 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import export
+from tui_attn.export.tables import csv_blocks
 from tui_attn.report import write_report
-from tui_attn.system.csv_text import csv_blocks
 
 CONFIG = ExperimentConfig(epochs=2, seeds=2, name="=HYPERLINK(“x”)")
 

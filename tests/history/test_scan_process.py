@@ -18,8 +18,7 @@ from tests.waiting import eventually, lives
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.history import scan_process
 from tui_attn.history.entries import Entry, open_history
-from tui_attn.history.scan_process import HistoryScan
-from tui_attn.history.updates import HistoryUpdate, from_line, to_line
+from tui_attn.history.scan_process import HistoryScan, HistoryUpdate, from_line, to_line
 
 MANY = 25
 

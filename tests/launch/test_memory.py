@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.launch.memory import estimate_memory, parameters
+from tui_attn.launch.estimate import estimate_memory, parameters
 
 LAB = (60_000, 10_000)
 

@@ -149,9 +149,7 @@ def test_nothing_heavy_is_loaded_for_it(shown: Program, shell: str) -> None:
     assert "fashion-one" in done.stdout
     loaded = set(done.stderr.split())
     assert "tui_attn.experiment.finding" in loaded
-    assert (
-        not {"torch", "textual", "plotext", "numpy", "scipy", "matplotlib", "rich", "tui_attn.cli.reporters"} & loaded
-    )
+    assert not {"torch", "textual", "plotext", "numpy", "scipy", "matplotlib", "rich", "tui_attn.cli.lines"} & loaded
 
 
 TYPED = {

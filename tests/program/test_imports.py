@@ -38,7 +38,7 @@ def loaded_by(statement: str) -> set[str]:
         "import tui_attn.experiment.follower",
         "import tui_attn.data",
         "import tui_attn.compare",
-        "import tui_attn.cli.reporters",
+        "import tui_attn.cli.lines",
         "import tui_attn.cli.lines",
         "import tui_attn.export.tensorboard, tui_attn.export.tables, tui_attn.export.weights",
     ],

@@ -24,8 +24,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.launch import control
 from tui_attn.supervision.restarts import GRACE
-from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.supervision.worker_pool import Stopping, WorkerPool
 from tui_attn.system import children
 from tui_attn.system.files import Reserve
 from tui_attn.system.signals import Signals

@@ -12,7 +12,7 @@ from tests.recorded import record
 from tui_attn.engines.mailbox import Mailbox
 from tui_attn.engines.workers import REMOTE
 from tui_attn.train import run_writer
-from tui_attn.train.inbox import Inbox
+from tui_attn.train.command_pipe import Inbox
 from tui_attn.train.run_writer import RunWriter
 
 

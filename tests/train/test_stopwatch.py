@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tui_attn.train.progress import Progress
-from tui_attn.train.stopwatch import Stopwatch, stops
+from tui_attn.train.progress import Progress, Stopwatch, stops
 
 
 @pytest.fixture(autouse=True)

@@ -235,7 +235,7 @@ def resume(
     trust_code: TrustCode = False,
 ) -> int:
     """Continue a stopped, failed or interrupted experiment or study."""
-    from tui_attn.cli.reporters import print_result
+    from tui_attn.cli.lines import print_result
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
     from tui_attn.experiment.study import find_study

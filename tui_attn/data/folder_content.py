@@ -35,8 +35,7 @@ from tui_attn.data.decode import (
     quiet,
     read_file,
 )
-from tui_attn.data.folder import Labelled, folder_path, list_folder, some
-from tui_attn.data.folder_split import hold_out
+from tui_attn.data.folder import Labelled, folder_path, hold_out, list_folder, some
 from tui_attn.data.subset import draw_split
 from tui_attn.system.text import safe_text
 

@@ -2,11 +2,13 @@
 
 A heading ends in its unit where it has one: losses are in nats, accuracies and gates fractions of 1, training times in
 seconds, points in time in unix seconds. The headings without a unit are fractions or counts. A cell is empty where its
-value isn't known.
+value isn't known. The files are UTF-8 by RFC 4180, and no cell is a formula for a spreadsheet.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -24,10 +26,37 @@ from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EpochResult, RunState
 from tui_attn.export.outfolder import OutFolder
-from tui_attn.system.csv_text import csv_blocks
+from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a formula begins with, in the wide forms of East Asian keyboards too."""
+_BLOCK = 1 << 16
+
+
+def csv_blocks(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """The table in pieces, the line of `head` first. None is an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow([_cell(cell) for cell in head])
+    for row in rows:
+        writer.writerow([_cell(cell) for cell in row])
+        if buffer.tell() > _BLOCK:
+            yield buffer.getvalue().encode("utf-8")
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode("utf-8")
+
+
+def _cell(value: object) -> object:
+    """`value`; a text safe to show, with an apostrophe before what would be a formula."""
+    if not isinstance(value, str):
+        return value
+    text = safe_text(value, one_line=True)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
 
 Row = Sequence[object]
 Table = tuple[Sequence[str], Iterable[Row]]

@@ -14,8 +14,7 @@ from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
 from tui_attn.launch import choosing, devices, placement, preflight
 from tui_attn.launch.control import LaunchError, check_owner
-from tui_attn.launch.estimate import Guess, guess, paces
-from tui_attn.launch.memory import MemoryEstimate, estimate_memory
+from tui_attn.launch.estimate import Guess, MemoryEstimate, estimate_memory, guess, paces
 from tui_attn.supervision.scheduling import make_slots
 from tui_attn.system.text import safe_text
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import Follower
-from tui_attn.export.tables import csv_tables
+from tui_attn.export.tables import csv_blocks, csv_tables
 from tui_attn.report.output import ReportError, write_files
-from tui_attn.system.csv_text import csv_blocks
 
 PAGE = "report.html"
 TABLES = "tables"

@@ -11,8 +11,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog
-from tui_attn.supervision.pauses import Pauses
-from tui_attn.supervision.stopping import Stopping
+from tui_attn.supervision.worker_pool import Pauses, Stopping
 from tui_attn.system.fault_injection import fault
 
 TOO_LATE = "came too late: nothing was running"

@@ -17,11 +17,9 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision.experiment_log import ExperimentLog
-from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.restarts import MAX_DEATHS, MAX_LOSSES, DeviceLosses, RestartPolicy, StaleWorkers
 from tui_attn.supervision.scheduling import SIDE_BY_SIDE, Speeds, share, share_by_speed
-from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.supervision.worker_pool import Pauses, Stopping, WorkerPool
 from tui_attn.system import control_groups, files, liveness
 from tui_attn.system.fault_injection import fault
 

@@ -23,11 +23,9 @@ from tui_attn.experiment.writing import extend_manifest
 from tui_attn.supervision.control import Control
 from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog, OwnershipLostError
-from tui_attn.supervision.pauses import Pauses
 from tui_attn.supervision.scheduling import make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
-from tui_attn.supervision.stopping import Stopping
-from tui_attn.supervision.worker_pool import WorkerPool
+from tui_attn.supervision.worker_pool import Pauses, Stopping, WorkerPool
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
 from tui_attn.system.signals import Signals

@@ -1,9 +1,16 @@
-"""The workers of an experiment: which are alive, which runs they hold, which are idle."""
+"""The workers of an experiment: which are alive and what they hold; stopping them, and pausing their runs."""
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Callable
+
 from tui_attn.engines.workers import Launcher, Slot, Worker
 from tui_attn.experiment.folders import RunDir
+from tui_attn.supervision.experiment_log import ExperimentLog
+from tui_attn.supervision.restarts import GRACE, HARD_GRACE
+from tui_attn.system.signals import Signals
 
 
 class WorkerPool:
@@ -59,3 +66,140 @@ class WorkerPool:
         """Send all workers a signal."""
         for worker in self.workers:
             worker.kill(signum)
+
+
+# ---- stopping
+
+
+PAUSE = 0.05
+"""Seconds between two looks whether the workers are gone."""
+
+
+class Stopping:
+    """Whether the experiment is to stop, and which signals its workers get."""
+
+    def __init__(self, pool: WorkerPool, clock: Callable[[], float], signals: Signals) -> None:
+        self._pool, self._clock = pool, clock
+        self._since: float | None = None
+        self._signals = signals
+        self._warned: set[int] = set()
+        """The workers that were sent SIGTERM, which they are only once."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came that was not acted on yet."""
+        return bool(self._signals.received) and not self.under_way
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a second signal came, which skips the grace period."""
+        return len(self._signals.received) > 1
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the experiment is to stop: no run is handed out any more."""
+        return self._since is not None
+
+    def begin(self) -> None:
+        """Start the workers' grace period."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def press_on(self) -> None:
+        """Send workers SIGTERM after `GRACE` and SIGKILL after `HARD_GRACE` more, or SIGKILL at once."""
+        if self._since is None:
+            return
+        waited = self._clock() - self._since
+        if waited > GRACE + HARD_GRACE or self.at_once:
+            self._pool.kill(signal.SIGKILL)
+        elif waited > GRACE:
+            for worker in self._pool.workers:
+                if worker.token not in self._warned:
+                    self._warned.add(worker.token)
+                    worker.kill(signal.SIGTERM)
+
+    def let_go(self) -> None:
+        """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`.
+
+        Those that outlive their supervisor are the next one's.
+        """
+        workers = [worker for worker in self._pool.workers if not worker.outlives]
+        for worker in workers:
+            worker.close()
+        deadline = self._clock() + GRACE
+        while any(worker.exit_code() is None for worker in workers):
+            if self._clock() > deadline or self.at_once:
+                for worker in workers:
+                    worker.kill(signal.SIGKILL)
+            time.sleep(PAUSE)
+
+
+# ---- pauses
+
+
+class Pauses:
+    """Tells the workers of `pool` to pause runs and to go on with them, and records it."""
+
+    def __init__(self, pool: WorkerPool, log: ExperimentLog) -> None:
+        self._pool, self._log = pool, log
+        self._paused: set[str] = set()
+        """By a command."""
+        self._waiting: set[str] = set()
+        """Until there is room on the disk."""
+
+    def __contains__(self, run: str) -> bool:
+        """Whether somebody paused `run`."""
+        return run in self._paused
+
+    def pause(self, run: str, *, queued: bool) -> bool:
+        """Pause a run that a worker holds or that is `queued`; False where there is nothing to pause."""
+        worker = self._pool.holder(run)
+        if run in self._paused or (worker is None and not queued):
+            return False
+        self._paused.add(run)
+        self._waiting.discard(run)
+        if worker is not None:
+            worker.tell("suspend" if worker.gives_back else "pause", run)
+        self._log.record("run_paused", run=run)
+        return True
+
+    def unpause(self, run: str) -> bool:
+        """Let a paused run go on, on a full disk as soon as there is room; False where it isn't paused."""
+        if run not in self._paused:
+            return False
+        self._paused.discard(run)
+        worker = self._pool.holder(run)
+        if worker is not None and self._log.full:
+            self._waiting.add(run)
+            return True
+        if worker is not None:
+            worker.tell("unpause", run)
+        self._log.record("run_unpaused", run=run)
+        return True
+
+    def disk_is_full(self) -> None:
+        """Have all runs in training wait for room."""
+        for worker in self._pool.workers:
+            for run in worker.held:
+                if run not in self._paused:
+                    self._waiting.add(run)
+                    worker.tell("pause", run)
+                    self._log.record("run_paused", run=run)
+
+    def there_is_room(self) -> None:
+        """Let those go on that waited for room."""
+        waiting, self._waiting = self._waiting, set()
+        for worker in self._pool.workers:
+            for run in worker.held:
+                if run in waiting:
+                    worker.tell("unpause", run)
+                    self._log.record("run_unpaused", run=run)
+
+    def lost_worker(self, run: str) -> None:
+        """The worker of `run` is dead: nothing waits for room any more. A paused run stays paused."""
+        self._waiting.discard(run)
+
+    def forget(self, run: str) -> None:
+        """The run has ended."""
+        self._paused.discard(run)
+        self._waiting.discard(run)

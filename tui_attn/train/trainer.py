@@ -19,9 +19,8 @@ from tui_attn.system.fault_injection import fault
 from tui_attn.train import accelerator, networks, rng
 from tui_attn.train.accelerator import HostCopy
 from tui_attn.train.graphed_steps import GraphedSteps, Proofs, Results
-from tui_attn.train.progress import Point, Progress
+from tui_attn.train.progress import DeviceStopwatch, Point, Progress, Stopwatch
 from tui_attn.train.step import Stepper
-from tui_attn.train.stopwatch import DeviceStopwatch, Stopwatch
 from tui_attn.train.tensors import Draws, Images, draw
 
 POINTS_PER_EPOCH = 50

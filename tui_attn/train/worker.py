@@ -28,10 +28,9 @@ from tui_attn.system.console import open_standard_streams
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
-from tui_attn.train.command_pipe import CommandPipe, Message
-from tui_attn.train.inbox import Inbox
+from tui_attn.train.command_pipe import CommandPipe, Inbox, Message
+from tui_attn.train.progress import stops
 from tui_attn.train.run_writer import DisplacedError, NoRoomError
-from tui_attn.train.stopwatch import stops
 
 if TYPE_CHECKING:
     from tui_attn.train.worker_context import WorkerContext

@@ -22,8 +22,7 @@ from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, Number, Option, split_list
 from tui_attn.experiment.study import StudyPlan
 from tui_attn.launch.control import LaunchError
-from tui_attn.launch.estimate import guess
-from tui_attn.launch.memory import estimate_memory
+from tui_attn.launch.estimate import estimate_memory, guess
 from tui_attn.launch.preflight import limited
 from tui_attn.launch.starting import Attempt, CancelledError, start
 from tui_attn.study import runner
