@@ -20,7 +20,7 @@ from tui_attn.system.signals import HELD
 from tui_attn.train import interventions, worker, worker_context
 
 assert torch, worker_context
-assert lines, reporters
+assert lines
 assert control, starting
 
 SMALL = ["--models", "base,se", "--dataset", "synthetic", "--epochs", "2", "--train-limit", "80", "--batch-size", "16"]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.system.children import Folder
@@ -18,6 +19,17 @@ from tui_attn.system.text import safe_text
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TRASH = ".trash"
 """Where deleted experiments are, in the folder of experiments."""
+
+
+class FileIn:
+    """The path of a file by its name in the folder `path` of the object that has this attribute."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: Any, kind: type) -> Path:
+        found: Path = owner.path / self._name
+        return found
 
 
 def run_id(model: str, seed: int) -> str:
@@ -40,10 +52,8 @@ class RunDir:
         """The run's id, `<model>-s<seed>`."""
         return self.name or self.path.name
 
-    @property
-    def events(self) -> Path:
-        """The run's event log, written by its worker."""
-        return self.path / "events.jsonl"
+    events = FileIn("events.jsonl")
+    """The run's event log, written by its worker."""
 
     @property
     def checkpoints(self) -> Path:
@@ -55,35 +65,18 @@ class RunDir:
         """The folder of arrays that probe events name."""
         return self.held[1] if self.held else self.path / "probes"
 
-    @property
-    def predictions(self) -> Path:
-        """The final logits on the test set."""
-        return self.path / "predictions.npz"
-
-    @property
-    def weights(self) -> Path:
-        """The final weights."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def heartbeat(self) -> Path:
-        """Touched while the worker makes progress."""
-        return self.path / "heartbeat"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the worker that trains this run."""
-        return self.path / "lock"
-
-    @property
-    def claim(self) -> Path:
-        """The token of the worker that took the run last."""
-        return self.path / "claim"
-
-    @property
-    def worker_log(self) -> Path:
-        """What the worker and its libraries printed."""
-        return self.path / "worker.log"
+    predictions = FileIn("predictions.npz")
+    """The final logits on the test set."""
+    weights = FileIn("weights.safetensors")
+    """The final weights."""
+    heartbeat = FileIn("heartbeat")
+    """Touched while the worker makes progress."""
+    lock = FileIn("lock")
+    """Held by the worker that trains this run."""
+    claim = FileIn("claim")
+    """The token of the worker that took the run last."""
+    worker_log = FileIn("worker.log")
+    """What the worker and its libraries printed."""
 
     def make(self) -> None:
         """Create the folder with its subfolders, mode 0700. Raises `OSError`, also where one is a symbolic link."""
@@ -125,35 +118,19 @@ class ExperimentDir:
         """The experiment's id, its folder's name."""
         return self.name or self.path.name or self.path.absolute().name
 
-    @property
-    def manifest(self) -> Path:
-        """Configuration, threads, versions, device."""
-        return self.path / "experiment.json"
+    manifest = FileIn("experiment.json")
+    """Configuration, threads, versions, device."""
 
-    @property
-    def events(self) -> Path:
-        """The experiment's event log, written by the supervisor."""
-        return self.path / "events.jsonl"
-
-    @property
-    def control(self) -> Path:
-        """Commands from users and other programs."""
-        return self.path / "control.jsonl"
-
-    @property
-    def supervisor(self) -> Path:
-        """Who the supervisor is."""
-        return self.path / "supervisor.json"
-
-    @property
-    def supervisor_lock(self) -> Path:
-        """Held by the supervisor; its time stamp is the supervisor's heartbeat."""
-        return self.path / "supervisor.lock"
-
-    @property
-    def supervisor_log(self) -> Path:
-        """What the supervisor printed: nothing, when all is well."""
-        return self.path / "supervisor.log"
+    events = FileIn("events.jsonl")
+    """The experiment's event log, written by the supervisor."""
+    control = FileIn("control.jsonl")
+    """Commands from users and other programs."""
+    supervisor = FileIn("supervisor.json")
+    """Who the supervisor is."""
+    supervisor_lock = FileIn("supervisor.lock")
+    """Held by the supervisor; its time stamp is the supervisor's heartbeat."""
+    supervisor_log = FileIn("supervisor.log")
+    """What the supervisor printed: nothing, when all is well."""
 
     def custom_model(self, model: str) -> Path:
         """The experiment's copy of a custom model's file."""

@@ -154,6 +154,12 @@ def checksum(data: dict[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(rest, sort_keys=True).encode()):08x}"
 
 
+def with_checksum(data: dict[str, Any]) -> bytes:
+    """A JSON file of `data` with its `checksum`."""
+    text = json.dumps(data | {"crc": checksum(data)}, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
 def _devices(names: Any) -> tuple[str, ...]:
     some = isinstance(names, list) and 0 < len(names) <= _MOST_DEVICES
     if not some or not all(_DEVICE.fullmatch(name) for name in names):

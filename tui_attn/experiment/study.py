@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,8 @@ from typing import Any
 
 from tui_attn.experiment.config import BY_FIELD, OPTIONS, ExperimentConfig
 from tui_attn.experiment.finding import candidates, experiments, only_match
-from tui_attn.experiment.folders import ID, ExperimentDir
-from tui_attn.experiment.manifest import MOST_BYTES, RunsError, checksum, point_in_time
+from tui_attn.experiment.folders import ID, ExperimentDir, FileIn
+from tui_attn.experiment.manifest import MOST_BYTES, RunsError, checksum, point_in_time, with_checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import liveness
 from tui_attn.system.files import exclusive, read_json, write_atomically
@@ -131,20 +130,12 @@ class StudyDir:
         """The study's id, its folder's name."""
         return self.path.name
 
-    @property
-    def file(self) -> Path:
-        """The plan."""
-        return self.path / "study.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that starts the experiments one after another."""
-        return self.path / "study.lock"
-
-    @property
-    def log(self) -> Path:
-        """What that process printed."""
-        return self.path / "study.log"
+    file = FileIn("study.json")
+    """The plan."""
+    lock = FileIn("study.lock")
+    """Held by the process that starts the experiments one after another."""
+    log = FileIn("study.log")
+    """What that process printed."""
 
     @property
     def running(self) -> bool:
@@ -181,9 +172,7 @@ class StudyDir:
 
     def write(self, plan: StudyPlan) -> None:
         """Write the plan atomically. Raises `OSError`."""
-        data = plan.to_json()
-        text = json.dumps(data | {"crc": checksum(data)}, indent=1, ensure_ascii=False)
-        write_atomically(self.file, text.encode("utf-8", "backslashreplace") + b"\n")
+        write_atomically(self.file, with_checksum(plan.to_json()))
 
     def change(self, **fields: Any) -> StudyPlan:
         """Replace fields of the plan, one process at a time. Raises `RunsError` and `OSError`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import MOST_BYTES, GpuIdentity, Manifest, RunsError, checksum
+from tui_attn.experiment.manifest import MOST_BYTES, GpuIdentity, Manifest, RunsError, with_checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import exclusive, make_folders, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
@@ -32,9 +31,7 @@ def check_owner(folder: ExperimentDir, allowed: str) -> None:
 
 def write_manifest(folder: ExperimentDir, manifest: Manifest) -> None:
     """Write `experiment.json` atomically. Raises `OSError`."""
-    data = manifest.to_json()
-    text = json.dumps(data | {"crc": checksum(data)}, indent=1, ensure_ascii=False)
-    encoded = text.encode("utf-8", "backslashreplace") + b"\n"
+    encoded = with_checksum(manifest.to_json())
     if len(encoded) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"experiment.json would hold {len(encoded):,} bytes of at most {MOST_BYTES:,}")
     write_atomically(folder.manifest, encoded)

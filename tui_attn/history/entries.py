@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -311,13 +311,15 @@ def _cache_file(runs_dir: Path) -> Path | None:
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))
-_KINDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (str, ("id", "state", "name", "dataset", "facts", "reason", "waits", "study")),
-    (int, ("seeds", "epochs", "finished", "runs")),
-    (float, ("created",)),
-    ((float, type(None)), ("accuracy", "seconds")),
-    (list, ("models", "troubles")),
-)
+_KINDS: Mapping[Any, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": float | None,
+    "Label | None": str | None,
+    "tuple[str, ...]": list,
+}
+"""Annotation of a field -> what JSON has for it."""
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
@@ -332,8 +334,9 @@ def from_json(data: Any) -> Entry:
     """The inverse of `to_json`. Raises `ValueError`, `TypeError` or `KeyError` for what it isn't."""
     values = dict(data)
     best = values["best"]
-    if not all(isinstance(values[name], kind) for kind, names in _KINDS for name in names):
-        raise TypeError("not what was written")
+    for kind, found in ((Entry, values), (QuickResult, best)):
+        if found and not all(isinstance(found[each.name], _KINDS.get(each.type, object)) for each in fields(kind)):
+            raise TypeError("not what was written")
     standing = None if best is None else QuickResult(**best)
     lists = {"models": tuple(values["models"]), "troubles": tuple(values["troubles"])}
     entry = Entry(**values | lists | {"best": standing})
@@ -344,12 +347,10 @@ def from_json(data: Any) -> Entry:
 
 def _showable(entry: Entry) -> bool:
     """Whether texts and numbers are valid: a cache file may hold anything."""
-    texts = [entry.id, entry.state, entry.name, entry.dataset, entry.facts, entry.reason, entry.waits, *entry.models]
-    texts += entry.troubles
-    numbers = [entry.created, entry.accuracy or 0.0, entry.seconds or 0.0, entry.seeds, entry.epochs, entry.runs]
-    if entry.best is not None:
-        texts += [entry.best.model, entry.best.verdict or ""]
-        numbers += [entry.best.delta, entry.best.seeds]
-    return all(isinstance(text, str) and not has_control_characters(text) for text in texts) and all(
-        isinstance(number, int | float) and abs(number) < MAX_TIME for number in numbers
+    best = () if entry.best is None else astuple(entry.best)
+    values = [*(getattr(entry, name) for name in _FIELDS if name != "best"), *best, *entry.models, *entry.troubles]
+    return all(
+        not has_control_characters(value) if isinstance(value, str) else abs(value) < MAX_TIME
+        for value in values
+        if value is not None and not isinstance(value, tuple)
     )
