@@ -1,4 +1,4 @@
-"""The commands, built when they are called, and the layout of their help."""
+"""How commands are registered and built, and the layout of their help."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _MODULES = {
     "machine": "data models doctor",
     "config_command": "config",
 }
-"""Modules of this package -> their commands, in the order in which --help lists them. A command is built when it is
-called: to build all of them takes longer than most of them run."""
+"""Modules of this package -> their commands, in the order of --help. A command is built when it is called: building all
+of them takes longer than most of them run."""
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 ROOT_HELP = """Train the lab's three networks side by side and see what channel attention does.
@@ -54,7 +54,7 @@ Examples:
 
 
 def _sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) -> None:
-    """Write rows under their headings, in the order in which the headings come first."""
+    """Write rows under their headings, in the order in which the headings first appear."""
     found: dict[str, list[tuple[str, str]]] = {}
     for heading, row in rows:
         found.setdefault(heading, []).append(row)
@@ -80,7 +80,7 @@ def _option_rows(command: Any, context: Any) -> Iterable[tuple[str, tuple[str, s
 
 
 class Command(TyperCommand):
-    """Lists its arguments and options as the group lists those of a start."""
+    """A command whose help has the same layout as that of the group."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the options."""
@@ -88,7 +88,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The program without a command: `begin` starts an experiment, or prepares for the command that follows."""
+    """The root command: `begin` starts an experiment, or prepares for the subcommand that follows."""
 
     def __init__(self, begin: Callable[[Any], int | None], params: list[Any]) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ class Group(TyperGroup):
         self._begin = begin
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Build the command that is asked for; None for a name that is none."""
+        """The command called `cmd_name`, built on first use; None where there is none."""
         if cmd_name in self.commands and self.commands[cmd_name] is None:
             self.commands[cmd_name] = get_command_from_info(
                 _registered(cmd_name), pretty_exceptions_short=True, rich_markup_mode=None
@@ -146,7 +146,7 @@ def _registered(name: str) -> CommandInfo:
 def command(panel: str, *examples: str, cls: type[TyperCommand] = Command) -> Callable[[Function], Function]:
     """Make a function a subcommand: its docstring is the help, `panel` the heading under which --help lists it.
 
-    `examples` are what a user may type after `tui-attn`, each with two blanks before what it does.
+    `examples`: what a user may type after `tui-attn`; at least two blanks precede what it does.
     """
     lines = "".join(f"\n  tui-attn {example}" for example in examples)
     epilog = f"\b\nExamples:{lines}" if len(examples) > 1 else f"\b\nExample:{lines}"

@@ -1,4 +1,4 @@
-"""Shell completion: experiments, runs, models, data sets. Fast, and silent on errors."""
+"""Shell completion of experiments, runs, models and data sets. Errors give no completions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST = 200
 
 
 def make_safe() -> None:
-    """Keep typer from loading rich to strip markup off texts without any: that takes longer than all the rest."""
+    """Keep typer from loading rich to strip markup, which these texts lack: it takes longer than everything else."""
     from typer import _completion_classes
 
     if hasattr(_completion_classes, "_sanitize_help_text"):
@@ -88,7 +88,7 @@ def runs_of(context: typer.Context, incomplete: str) -> Found:
         from tui_attn.experiment.finding import find_experiment
         from tui_attn.experiment.folders import run_id
 
-        # What stands before an option without its value yet is not taken apart.
+        # Before an option that has no value yet, arguments are left unparsed.
         name = context.params.get("experiment") or next(iter(context.args), None)
         folder = find_experiment(_runs_dir(context), name)
         config = folder.manifest_data().config
@@ -108,7 +108,7 @@ def _runs_dir(context: typer.Context) -> Path:
 
 
 def complete(option: Option) -> Callable[[Any, list[str], str], Found] | None:
-    """What completes the value of `option`: one of the values there are, or the last item of a list with commas."""
+    """What completes the value of `option`, or the last item of a comma-separated list; None for free text."""
     kind, name = option.kind, option.name
     if (not kind.choices and name != "device") or isinstance(kind, Switch):
         return None
@@ -123,7 +123,7 @@ def complete(option: Option) -> Callable[[Any, list[str], str], Found] | None:
 
 
 def _devices() -> tuple[str, ...]:
-    """Devices of this machine, with GPUs by their device files: asking the driver would take too long."""
+    """Devices of this machine. GPUs are found by their device files, since asking the driver takes too long."""
     try:
         gpus = sorted(path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*"))
     except OSError:

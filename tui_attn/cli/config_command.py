@@ -1,4 +1,4 @@
-"""The command about the program's own settings: config."""
+"""The command config, which shows the settings and their sources."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def config(
 
 
 def _test_notify(found: FileSettings) -> int:
-    """Send a test notice by every way that the file sets, from this process, so that errors are seen."""
+    """Send a test notice by every configured channel, from this process, so that errors are seen."""
     from tui_attn.supervision.notify_process import send
 
     found.check()
@@ -106,7 +106,7 @@ def _write(file: Path) -> None:
 
 
 def template() -> str:
-    """A configuration file with every setting as a comment, and what it means."""
+    """A configuration file in which every setting is a comment with its meaning."""
     from tui_attn.supervision.notify_settings import KEYS
     from tui_attn.ui.keys import ALL_KEYS
 
@@ -129,7 +129,7 @@ def template() -> str:
 
 
 def resolved_settings(context: typer.Context) -> list[ResolvedSetting]:
-    """Every setting as a start from here would have it."""
+    """The value that each setting would have at a start with this command line."""
     from tui_attn.ui.remembered import remembered_theme
 
     root: Any = context.parent

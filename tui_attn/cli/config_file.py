@@ -25,16 +25,16 @@ KEYS = "keys"
 NOTIFY = "notify"
 """A table: where notices are sent."""
 ENGINES = ("slurm", "ray")
-"""Tables: what `--on` asks of these engines where it doesn't say."""
+"""Tables: defaults of `--on` for these engines."""
 STUDIES = ("sweep", "curve")
-"""Tables: what the studies of these kinds vary."""
+"""Tables: what these kinds of study vary."""
 _LARGEST = 1 << 20
 """Bytes; a larger file is not read."""
 
 
 @dataclass(slots=True)
 class FileSettings:
-    """The contents of a configuration file: valid settings are kept, whatever is wrong with others."""
+    """The contents of a configuration file. Valid settings are kept even where others are wrong."""
 
     path: Path | None = None
     """None: no file was found."""
@@ -42,15 +42,15 @@ class FileSettings:
     """By the names of `SETTINGS`, checked."""
     keymap: dict[str, str] = field(default_factory=dict)
     engines: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By engine: what `--on` asks of it where the command line does not say."""
+    """By engine: defaults of `--on`."""
     notify: NotifySettings | None = None
     """Where notices are sent; None where the file does not say."""
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By kind: what `sweep` and `curve` vary where the command line does not say."""
+    """By kind: what `sweep` and `curve` vary by default."""
     lines: dict[str, int] = field(default_factory=dict)
-    """The line in which each setting stands, where that could be found out; bindings as `keys.ID`."""
+    """The line number of each setting, where known; bindings as `keys.ID`."""
     problems: list[str] = field(default_factory=list)
-    """Each one line, which names the file and the key."""
+    """One line each, with the file and the key."""
 
     def check(self) -> None:
         """Raise `ConfigError` for the first problem."""
@@ -58,7 +58,7 @@ class FileSettings:
             raise ConfigError(self.problems[0])
 
     def fields(self, options: Iterable[Option]) -> dict[str, Any]:
-        """The values that the file gives to some of `options`, by their names in Python."""
+        """The file's values of `options`, by their names in Python."""
         return {each.field: self.values[each.name] for each in options if each.name in self.values}
 
     def experiment(self) -> dict[str, Any]:
@@ -67,13 +67,13 @@ class FileSettings:
 
 
 def usual_path() -> Path | None:
-    """Where the user's own file is; None where there is no home."""
+    """The user's own file; None without a home folder."""
     folder = user_folder("config")
     return None if folder is None else folder / "config.toml"
 
 
 def load(named: Path | None) -> FileSettings:
-    """The settings of the file `named` on the command line, else of the user's own, which may be missing."""
+    """The settings in the file `named` on the command line, or else in the user's own, which may be missing."""
     path = usual_path() if named is None else named
     if path is None or (named is None and not os.path.lexists(path)):
         return FileSettings()
@@ -199,7 +199,7 @@ def _take_notify(found: FileSettings, subject: str, table: Any) -> None:
 
 
 def _take_study(found: FileSettings, subject: str, kind: str, table: Any) -> None:
-    """Add what a study varies, or a problem; its values are checked when it is planned."""
+    """Add what a study varies, or a problem; the values are checked when the study is planned."""
     known = isinstance(table, dict) and all(isinstance(value, list | str | int | float) for value in table.values())
     if known:
         found.studies[kind] = table

@@ -1,4 +1,4 @@
-"""The settings of this call: the command line wins over the configuration file, which wins over defaults."""
+"""Resolves settings: the command line wins over the configuration file, which wins over defaults."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _FILE = "tui_attn.file"
 BEFORE_ANY = frozenset({"theme", "ascii", "mouse", "animations", "runs_dir", "no_ui", "config"})
-"""Options that may stand before any command; the others are those of a start."""
+"""Options that any command accepts before its name; all others belong to a start."""
 _INSTEAD = {
     "seeds": "'tui-attn extend --seeds N' adds seeds",
     "name": "'tui-attn rename' changes the name",
     "tensorboard": "'tui-attn export --tensorboard' writes event files",
 }
-"""Options of a start -> the command that does it later."""
+"""Options of a start -> the command that changes the same thing later."""
 
 
 def file_settings(context: typer.Context) -> FileSettings:
@@ -41,15 +41,15 @@ def file_settings(context: typer.Context) -> FileSettings:
 
 
 def given(context: typer.Context, field: str) -> bool:
-    """Whether the command line gives the parameter `field` to the command of `context`."""
+    """Whether the command line sets the parameter `field` of the command in `context`."""
     source = context.get_parameter_source(field)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def resolve(context: typer.Context, option: Option, said: Any) -> Any:
-    """The value of `option`: `said` after the command, else before it, in the file, or built in. Raises `ConfigError`.
+    """The value of `option`: `said` after the command, or else from before it, the file or the defaults.
 
-    While the shell completes a command line, `said` is left as it is.
+    During shell completion `said` is returned as it is. Raises `ConfigError`.
     """
     if context.resilient_parsing:
         return said
@@ -84,7 +84,7 @@ def user_path(context: typer.Context, param: typer.CallbackParam, value: Path | 
 
 
 def engine(context: typer.Context, on: str) -> str:
-    """A value of `--on` with what the configuration file asks of its engine. Raises `ConfigError`."""
+    """A value of `--on` with the defaults of the configuration file. Raises `ConfigError`."""
     try:
         return str(EngineSpec.parse(on).with_defaults(file_settings(context).engines))
     except ConfigError as error:
@@ -92,10 +92,10 @@ def engine(context: typer.Context, on: str) -> str:
 
 
 def before_command(context: typer.Context) -> None:
-    """Check what stands before a command. Raises `ConfigError`.
+    """Check the options before a command. Raises `ConfigError`.
 
-    Mistakes in the user's own file are warnings here: training must be stoppable. Mistakes in a file that the command
-    line names are errors.
+    Mistakes in the user's own file are only warnings, so that training can always be stopped. In a file that the
+    command line names they are errors.
     """
     if context.invoked_subcommand == "config":
         return
@@ -111,7 +111,7 @@ def before_command(context: typer.Context) -> None:
 
 
 def fixed(option: str, command: str) -> str:
-    """What to do with an option of a start, `--epochs`, that does nothing for `command`."""
+    """What to do about an option of a start, such as `--epochs`, that can't be changed later; `command`: a hint."""
     field = option.removeprefix("--").removeprefix("no-")
     if field in _INSTEAD:
         return f"{option} is for a start: {_INSTEAD[field]}"
@@ -119,7 +119,7 @@ def fixed(option: str, command: str) -> str:
 
 
 def _misplaced(context: typer.Context, option: str) -> str:
-    """What to do with an option of a start that stands before a command."""
+    """What to do about an option of a start that precedes a command."""
     name, group = str(context.invoked_subcommand), cast(Any, context.command)
     command = group.get_command(context, name)
     if command is not None and any(option in parameter.opts for parameter in command.params):
@@ -130,7 +130,7 @@ def _misplaced(context: typer.Context, option: str) -> str:
 
 
 def ui_options(context: typer.Context) -> UiOptions:
-    """The dashboard's options in this call; without a theme, the one that was chosen last."""
+    """The dashboard's options; the default theme is the one chosen last."""
     from tui_attn.ui.remembered import remembered_theme
 
     root: Any = context.find_root()

@@ -1,4 +1,4 @@
-"""`tui-attn doctor`: checks whether this machine is ready for training, and says what to do if not."""
+"""`tui-attn doctor`: checks whether this machine is ready for training, and says what to do where it isn't."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Finding:
 
 
 def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_json: bool) -> int:
-    """Print what was found here and on the hosts of an engine; 1 when something keeps training from working, else 0.
+    """Print the findings here and on the hosts of an engine; return 1 if something prevents training, else 0.
 
     With `device`, the lab's models are also trained there for some seconds. Raises `ConfigError` for a missing device.
     """
@@ -73,7 +73,7 @@ def examine(runs_dir: Path) -> Iterator[Finding]:
 
 
 def examine_engine(spec: EngineSpec, runs_dir: Path) -> Iterator[Finding]:
-    """Check that an engine accepts work, and that its hosts see what they need."""
+    """Check that an engine accepts work, and that its hosts have what they need."""
     if spec.here:
         return
     try:
@@ -126,7 +126,7 @@ def _data_roots() -> list[Path]:
 
 
 def torch_finding(machine: devices.Machine, *, gpu_hardware: bool) -> Finding:
-    """Whether torch is there, new enough, and built for the hardware."""
+    """Whether torch is installed, recent enough, and built for the hardware."""
     if machine.torch_version is None:
         return Finding("torch", "problem", "is not installed", "pip install torch torchvision")
     numbers = machine.torch_version.split("+")[0].split(".")
@@ -175,7 +175,7 @@ def _gpus(machine: devices.Machine) -> Iterator[Finding]:
 
 
 def trained(device: str) -> Iterator[Finding]:
-    """Whether `device` trains the lab's models many steps at a time, to the bits of single steps, and how fast."""
+    """Whether `device` trains the lab's models by CUDA graphs, to the same bits as step by step, and how fast."""
     process = children.python(
         "tui_attn.train.device_check",
         device,
@@ -260,7 +260,7 @@ def _disk(runs_dir: Path) -> Finding:
 
 
 def _logout() -> Finding:
-    """Whether processes survive the end of the login session: systemd may be set to end them."""
+    """Whether processes survive a logout: systemd may be configured to end them."""
     if not Path("/run/systemd/system").exists():
         if Path("/.dockerenv").exists() or os.getpid() == 1:
             return Finding("logout", "ok", "training survives a logout, but not the end of this container")

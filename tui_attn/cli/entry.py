@@ -33,7 +33,7 @@ def main() -> None:
     """The entry point of `tui-attn`."""
     console.open_standard_streams()
     if not os.environ.get("HOME"):
-        os.environ.pop("HOME", None)  # an empty one would mean the root folder; without one, the user's entry is used
+        os.environ.pop("HOME", None)  # an empty HOME would mean the root folder
     if os.environ.get(VARIABLE, "").startswith("complete_"):
         sys.exit(_complete())
     sys.exit(run(sys.argv[1:]))
@@ -53,7 +53,7 @@ def _complete() -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Do what the command line `arguments` ask, and return the exit code."""
+    """Run the command line `arguments`, and return the exit code."""
     try:
         result = program()(arguments, prog_name="tui-attn", standalone_mode=False)
     except ConfigError as error:
@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(error: Exception, arguments: list[str]) -> int:
-    """The exit code for `error`, after telling the user."""
+    """Show `error` to the user, and return the exit code."""
     if isinstance(error, output.OutputError):
         output.give_up_stdout()
         console.complain(str(error))
@@ -96,14 +96,14 @@ def _has_folder() -> bool:
 
 
 def _loaded_user_errors() -> tuple[type[Exception], ...]:
-    """The errors that say what the user can do. A module that isn't loaded raised none, and loading it takes time."""
+    """The kinds of error whose message tells the user what to do. Modules that aren't loaded raised none of them."""
     places = {"tui_attn.data": "DataError", "tui_attn.experiment.manifest": "RunsError"}
     places |= {"tui_attn.launch.control": "LaunchError"}
     return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
 
 
 def _where_to_look(error: Any, arguments: list[str]) -> str:
-    """After what typer says of a wrong command line: what would be right, or where that is described."""
+    """What follows typer's message on a wrong command line: the correction, or where to find help."""
     for before, after in pairwise(arguments):
         if (before.endswith(",") or after.startswith(",")) and not after.startswith("-"):
             return f"write a list without spaces, as in {safe_text(before + after, one_line=True)[:60]}"
@@ -115,7 +115,7 @@ def _command(error: Any) -> str:
 
 
 def _elsewhere(error: Any) -> str:
-    """What to do with an option that another command has, or a start; empty for other mistakes."""
+    """What to do about an option of another command or of a start; empty for other mistakes."""
     path = _command(error)
     option = getattr(error, "option_name", "")
     known = {name for parameter in program().params for name in (*parameter.opts, *parameter.secondary_opts)}
@@ -129,7 +129,7 @@ def _elsewhere(error: Any) -> str:
 
 
 def _crash(error: Exception) -> int:
-    """Report a fault of the program: one line for the user, the traceback in a file."""
+    """Report an internal error: one line for the user, the traceback in a file."""
     import tempfile
     import traceback
 

@@ -1,4 +1,4 @@
-"""`tui-attn explain`: trains the controls that an experiment lacks, and writes where its differences come from."""
+"""`tui-attn explain`: trains missing controls, and reports where the differences between models come from."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _sources(folder: ExperimentDir, runs_dir: Path) -> list[ExperimentDir]:
 
 
 def _lacking(sources: list[ExperimentDir], config: ExperimentConfig, seeds: int) -> tuple[str, ...]:
-    """The models of the contrasts without a result for one of the seeds."""
+    """The models of the contrasts that lack a result for some seed."""
     from tui_attn.compare.explanation import MODELS, finished_runs
 
     runs = finished_runs(sources, config)
@@ -121,7 +121,7 @@ def _lacking(sources: list[ExperimentDir], config: ExperimentConfig, seeds: int)
 
 
 def _time(plan: ExperimentConfig, folder: ExperimentDir, runs_dir: Path) -> str:
-    """The estimated time on the devices of `folder`; a model without past runs counts as a similar one."""
+    """The estimated time on the devices of `folder`; a similar model stands in for one without past runs."""
     from tui_attn.launch import estimate
 
     past = estimate.paces(runs_dir, platform.node())

@@ -37,7 +37,7 @@ News = list[tuple[str | None, Event]]
 
 
 class Reporter:
-    """How progress is shown; this one shows nothing."""
+    """Shows the progress; this base class shows nothing."""
 
     def show(self, follower: Follower, news: News) -> None:
         """Show what is new; called ten times a second, also without news."""
@@ -47,7 +47,7 @@ class Reporter:
 
 
 def make_reporter(as_json: bool) -> Reporter:
-    """JSON lines where asked for; a live display on a terminal; else one line per epoch and run."""
+    """JSON lines if requested, a live table on a terminal, else one line per epoch and run."""
     if as_json:
         return JsonReporter()
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
@@ -56,7 +56,7 @@ def make_reporter(as_json: bool) -> Reporter:
 
 
 class JsonReporter(Reporter):
-    """Every event as one JSON line, and last how the experiment ended."""
+    """Prints every event as a JSON line, and finally how the experiment ended."""
 
     def show(self, follower: Follower, news: News) -> None:
         """Print the events."""
@@ -75,7 +75,7 @@ class JsonReporter(Reporter):
 
 
 class LineReporter(Reporter):
-    """One line per epoch and run, and the comparison at the end."""
+    """Prints one line per epoch and run, and the comparison at the end."""
 
     def show(self, follower: Follower, news: News) -> None:
         """Print a line for each epoch and each end among `news`; warnings go to stderr."""
@@ -211,8 +211,8 @@ def watch(
 ) -> int:
     """Show the experiment until it ends, and return its exit code, or `TIMED_OUT` after `timeout` seconds.
 
-    `own`: SIGINT and SIGTERM stop the experiment; else they leave it running. `signals`: where they are collected
-    already. `silent`: show nothing but errors. Raises `RunsError`.
+    `own`: SIGINT and SIGTERM stop the experiment; otherwise it continues without this process. `signals`: a collector
+    that has started. `silent`: show nothing but errors. Raises `RunsError`.
     """
     follower = Follower(folder)
     reporter = Reporter() if silent else make_reporter(as_json)

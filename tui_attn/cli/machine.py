@@ -1,4 +1,4 @@
-"""Commands about what is here rather than about an experiment: data, models, doctor."""
+"""Commands about this machine: data, models, doctor."""
 
 from __future__ import annotations
 

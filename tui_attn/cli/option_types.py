@@ -1,4 +1,4 @@
-"""Every option of the command line and the configuration file, and those that several commands share."""
+"""The options of the command line and the configuration file, and the types of those that several commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui_attn.ui.options import UI_OPTIONS
 
 @dataclass(frozen=True, kw_only=True)
 class StartOptions:
-    """How an experiment is started, whatever it trains."""
+    """Options of a start that don't change what is trained."""
 
     runs_dir: str = option(
         "runs", PathKind(), "Where experiments are kept.", heading=WHERE, unset="runs", example='"~/runs"'
@@ -32,7 +32,7 @@ class StartOptions:
 
 START_OPTIONS = options_of(StartOptions)
 SETTINGS: tuple[Option, ...] = (*OPTIONS, *START_OPTIONS, *UI_OPTIONS)
-"""What a configuration file may say, and the command line as well."""
+"""The settings that a configuration file may hold, each also an option of the command line."""
 BY_NAME: Mapping[str, Option] = {each.name: each for each in SETTINGS}
 RUNS = Path("runs")
 
@@ -50,14 +50,14 @@ def declaration(each: Option) -> dict[str, Any]:
 
 
 def spelling(each: Option) -> str:
-    """Its name, and how it is turned off."""
+    """Its spelling on the command line; of a switch, also how it is turned off."""
     if not isinstance(each.kind, Switch):
         return f"--{each.name}"
     return "--no-ui/--ui" if each.name == "no-ui" else f"--{each.name}/--no-{each.name}"
 
 
 def parameters(options: Iterable[Option]) -> list[TyperOption]:
-    """Command-line parameters for entries of the table of options."""
+    """Command-line parameters for `options`."""
     return [
         TyperOption(
             param_decls=[each.field, spelling(each)],
@@ -73,7 +73,7 @@ def parameters(options: Iterable[Option]) -> list[TyperOption]:
 
 
 def _settle(each: Option) -> Any:
-    """The callback that parses an option's text, or takes its value from the next source.
+    """The callback that parses an option's text, or takes the value from the next source of settings.
 
     A list option may also be given several times, with one item each.
     """

@@ -1,4 +1,4 @@
-"""Writing to stdout: one line at a time, with errors that name the cause."""
+"""Writes to stdout, with errors that name the cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 
 CLOSED_PIPE = 141
-"""Exit code after the reader of stdout went away, as a shell reports SIGPIPE; training continues."""
+"""Exit code after stdout was closed by its reader, as a shell reports SIGPIPE; training continues."""
 
 
 class OutputError(Exception):

@@ -1,4 +1,4 @@
-"""Commands that read what experiments found: ls, compare, probe, export."""
+"""Commands that show and export results: ls, compare, probe, export."""
 
 from __future__ import annotations
 
@@ -232,9 +232,9 @@ class _Column:
     heading: str
     cells: list[str]
     least: int = 0
-    """Characters to which it may be cut; 0 for a column that is never cut."""
+    """Minimum width in characters; 0 for a column that is never cut."""
     leave: int = 0
-    """The column with the highest number is the first to be left out; 0 for one that never is."""
+    """Columns are left out from the highest number down; 0 for one that stays."""
 
     @property
     def width(self) -> int:
@@ -245,7 +245,7 @@ class _Column:
 
 
 def _table(entries: Sequence[Entry], width: int | None) -> list[str]:
-    """The experiments under headings, no line wider than `width` where that can be."""
+    """The experiments under headings, in lines of at most `width` characters where possible."""
     shown = [column for column in _columns(entries) if any(cell.strip("–") for cell in column.cells)]
 
     def excess() -> int:
@@ -283,7 +283,7 @@ def _columns(entries: Sequence[Entry]) -> list[_Column]:
 
 
 def _models(models: Sequence[str]) -> str:
-    """As many models as fit into the width that the lab's three take: `base,se,+2`."""
+    """As many models as fit into `MODELS_WIDTH`: `base,se,+2`."""
     text, shown = ",".join(models), len(models)
     while len(text) > MODELS_WIDTH and shown > 1:
         shown -= 1
@@ -292,7 +292,7 @@ def _models(models: Sequence[str]) -> str:
 
 
 def _verdict(entry: Entry) -> str:
-    """The model furthest ahead of base: its difference in points, and what the seeds say of it."""
+    """The model furthest ahead of base: its difference in points, and the verdict."""
     from tui_attn.compare.wording import points
 
     if entry.study:

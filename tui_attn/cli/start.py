@@ -37,11 +37,11 @@ CALL_OPTIONS = [
     _option("config", "--config", "Settings from this file.", type=str, metavar="FILE.toml", is_eager=True),
     _option("version", "--version", "Print the version.", is_flag=True, callback=_version, is_eager=True),
 ]
-"""Options of a start that no configuration file may hold."""
+"""Options of a start that a configuration file can't hold."""
 
 
 def begin(context: typer.Context) -> int | None:
-    """Start an experiment and watch it, or check what stands before a command."""
+    """Start an experiment and show it, or check the options before a command."""
     if context.invoked_subcommand is not None:
         before_command(context)
         return None
@@ -80,7 +80,7 @@ def launch(context: typer.Context, config: ExperimentConfig, runs_dir: Path, sig
 
 
 def mention_interrupted(runs_dir: Path) -> None:
-    """Before a new experiment begins: say which one was interrupted, and how to continue it."""
+    """Mention interrupted experiments before a new one starts, and how to continue them."""
     from tui_attn.launch import control
 
     found = control.interrupted(runs_dir)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tui_attn.experiment.study import StudyDir
 
 ACKNOWLEDGED_WITHIN = 15.0
-"""Seconds that a supervisor gets to acknowledge a command."""
+"""Seconds within which a supervisor must acknowledge a command."""
 
 
 @command(STEER, "pause                     all runs of the newest experiment", "pause --run se-s0         one run")

@@ -1,4 +1,4 @@
-"""Commands that train several experiments as one study: sweep, curve."""
+"""The commands that train several experiments as one study: sweep, curve."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ EXIT_CODES = {"finished": 0, "running": 0}
 
 
 class StudyCommand(Command):
-    """A command that takes the options of an experiment, too."""
+    """A command that also takes the options of an experiment."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **keywords: Any) -> None:
         shared = parameters(replace(each, unset=str(SEEDS)) if each.name == "seeds" else each for each in OPTIONS)
         super().__init__(*arguments, params=[*(params or []), *shared], **keywords)
 
     def invoke(self, ctx: Any) -> Any:
-        """Keep the experiment's options apart from those of the command itself."""
+        """Separate the experiment's options from those of the command itself."""
         ctx.meta[_VALUES] = {each.field: ctx.params.pop(each.field) for each in OPTIONS}
         return super().invoke(ctx)
 
@@ -181,7 +181,7 @@ def resume_study(context: typer.Context, study: StudyDir, permit: Permit) -> int
 
 
 def show_study(context: typer.Context, study: StudyDir) -> int:
-    """Show the experiments of a study as a history, from which each can be opened; then print the results so far."""
+    """Show the experiments of a study as a history; on leaving, print the results so far."""
     from tui_attn.study.analysis import read_results
     from tui_attn.ui import run_dashboard
 
@@ -202,7 +202,7 @@ def watch_study(
     silent: bool = False,
     timeout: float | None = None,
 ) -> int:
-    """Print a line for each cell that ends, and at the end the table; return the exit code.
+    """Print a line for each cell that ends, then the table; return the exit code.
 
     `own`: SIGINT and SIGTERM stop the study; otherwise they only end the display.
     """

@@ -60,13 +60,13 @@ MixDevices = Annotated[bool, typer.Option("--mix-devices", help="Let its compari
 
 
 def full_screen() -> bool:
-    """Whether a dashboard can be shown: a terminal on both ends that can do more than print."""
+    """Whether a dashboard can be shown: stdin and stdout are a terminal that isn't dumb."""
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """The options that say how a command shows the training; an option that the command lacks is off."""
+    """How a command shows the training; options that it lacks are off."""
 
     no_ui: bool
     as_json: bool
@@ -74,12 +74,12 @@ class Showing:
 
     @classmethod
     def of(cls, context: typer.Context) -> Showing:
-        """Those of the command being run."""
+        """The options of the command being run."""
         return cls(*(bool(context.params.get(name)) for name in ("no_ui", "as_json", "detach")))
 
     @property
     def dashboard(self) -> bool:
-        """Whether it is a dashboard."""
+        """Whether to show a dashboard."""
         return not (self.no_ui or self.as_json or self.detach) and full_screen()
 
 
@@ -87,7 +87,7 @@ class Interruptible(Signals):
     """Aborts a start on SIGINT and SIGTERM; until `start` is called, the default handlers apply."""
 
     meanwhile: Callable[[], object] | None = None
-    """Called once, instead of the first pause."""
+    """Work to do once, in place of the first pause."""
 
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`. Raises `KeyboardInterrupt` or `SystemExit` after a signal."""
@@ -111,7 +111,7 @@ class Interruptible(Signals):
 
 @contextlib.contextmanager
 def interruptible(context: typer.Context) -> Iterator[Interruptible]:
-    """Collect SIGINT and SIGTERM from the moment that something is created; load the dashboard while that starts."""
+    """Collect SIGINT and SIGTERM once something is created; import the dashboard while the supervisor starts."""
     signals = Interruptible([signal.SIGINT, signal.SIGTERM])
     if Showing.of(context).dashboard:
         from tui_attn.ui import load
@@ -147,9 +147,9 @@ def show(
     signals: Signals | None = None,
     greeting: str = "",
 ) -> int:
-    """Show what trains: the dashboard, or lines until it ends; detached only its id. Returns the exit code."""
+    """Show an experiment: the dashboard, lines until it ends, or when detached only its id. Returns the exit code."""
     showing = Showing.of(context)
-    ends = signals is not None and bool(signals.received)  # a signal came at the end of the start
+    ends = signals is not None and bool(signals.received)  # a signal came as the start ended
     if showing.detach and not ends:
         console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
         typer.echo(folder.id)

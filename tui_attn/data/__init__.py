@@ -1,7 +1,6 @@
-"""Data sets without torch: find, verify, fetch, read.
+"""Data sets without torch: finds, verifies, fetches and reads them.
 
-Cheap to import: NumPy waits until arrays are built, the network modules until something is fetched, those for folders
-of images until one is used.
+NumPy, the modules for the network and those for folders of images are only imported when they are used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Types that the data package shares: data sets, their locations, errors, progress, limits."""
+"""Types shared within the data package: data sets, their locations, errors, progress, limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui_attn.data.folder_content import FolderImages
 
 _CLASSES_LISTED = 12
-"""Of more classes only the smallest and the largest number of images are shown."""
+"""With more classes, only the smallest and the largest number of images are shown."""
 SYNTHETIC_RECIPE = "tui-attn synthetic shapes 1"
 
 
@@ -26,7 +26,7 @@ class DataError(Exception):
     """A data set can't be found, fetched or read; the message has at most two lines and says what to do."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(safe_text(message))  # it may quote paths, and what servers and apt say
+        super().__init__(safe_text(message))  # it may quote paths and messages of servers and apt
 
 
 class Progress(Protocol):
@@ -41,15 +41,15 @@ class Limits:
     """Time limits of a download, in seconds, and how often it is retried."""
 
     connect: float = 5.0
-    """For a name to be resolved and for a connection to be made, each."""
+    """To resolve a name, and to connect."""
     stall: float = 20.0
-    """Without a single byte; also the time over which the rate is taken."""
+    """Without receiving a byte; also the period over which the rate is measured."""
     least: float = 2000.0
-    """Bytes a second below which a server is given up."""
+    """Minimum bytes per second of a server."""
     retries: int = 4
-    """Attempts in a row that bring next to nothing."""
+    """Consecutive attempts that bring next to nothing."""
     pause: float = 0.5
-    """Before the first further attempt; doubled for each that follows."""
+    """Before the second attempt; doubled for each further one."""
 
 
 def check_limits(*limits: int | None) -> None:
@@ -65,12 +65,12 @@ def silent(phase: str, done: int, total: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """What a caller may choose about fetching."""
+    """Options for fetching."""
 
     offline: bool = False
-    """Leave out the network."""
+    """Don't use the network."""
     mirror: str | None = None
-    """An address to try first."""
+    """A URL to try first."""
     progress: Progress = silent
     limits: Limits = field(default_factory=Limits)
 
@@ -111,7 +111,7 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set before it is read."""
+    """The properties of a data set that are known without reading it."""
 
     name: str
     title: str
@@ -136,11 +136,11 @@ class DatasetInfo:
     debian: DebianPackage | None = None
     label_key: str = "labels"
     generic_names: bool = False
-    """The file names say too little to recognise the set outside its own folder."""
+    """Whether its file names are too generic to recognise the set outside its own folder."""
 
     @cached_property
     def version(self) -> str:
-        """12 hex digits over the pinned contents."""
+        """12 hex digits that identify the pinned contents."""
         pinned = [f"{file.name}:{file.sha256 or file.gz_sha256}" for file in self.files]
         recipe = [SYNTHETIC_RECIPE] if self.layout == "synthetic" else []
         return short_digest([self.layout, *sorted(pinned), *recipe])
@@ -171,9 +171,9 @@ class Located:
     files: tuple[Path, ...]
     """The decompressed files in the order of the catalogue; empty for `synthetic` and folders of images."""
     source: str
-    """How it got here: "--data-dir", "cache", "Debian package", "downloaded", "made on the spot", ..."""
+    """Where it came from: "--data-dir", "cache", "Debian package", "downloaded", "made on the spot", ..."""
     version: str
-    """Hex digest over the contents: experiments are comparable only where it is the same."""
+    """Hex digest of the contents; only experiments with the same one are comparable."""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Of a folder of images: split ("train", "test") -> class -> number of images."""
     scales: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -184,7 +184,7 @@ class Located:
     """The images themselves, where they were just listed."""
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest of an experiment keeps of it."""
+        """The record in an experiment's manifest."""
         found: dict[str, Any] = {
             "root": str(self.root),
             "files": [str(file) for file in self.files],
@@ -199,7 +199,7 @@ class Located:
 
     @classmethod
     def from_json(cls, name: str, found: Mapping[str, Any]) -> Located:
-        """What the manifest of an experiment on the data set `name` says. Raises `DataError`."""
+        """The inverse of `to_json`, for the data set `name`. Raises `DataError`."""
         try:
             return cls(
                 name=name,
@@ -213,7 +213,7 @@ class Located:
 
 
 def counts_text(counts: object) -> str:
-    """The number of images by split and class, for people; "" for what isn't such counts.
+    """The number of images by split and class in words; "" for invalid counts.
 
     As in "40 training images (cats 20, dogs 20), 10 test images (cats 5, dogs 5)".
     """
@@ -234,7 +234,7 @@ def counts_text(counts: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with one file of a data set."""
+    """A problem with one file of a data set."""
 
     path: Path
     text: str
@@ -245,20 +245,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """What `tui-attn data` says of one data set."""
+    """The status of one data set, as in `tui-attn data`."""
 
     name: str
     title: str
     state: str
-    """"ready", "packed" (here, to be decompressed at the first start), "damaged" or "missing"."""
+    """"ready", "packed" (to be decompressed at the first start), "damaged" or "missing"."""
     located: Located | None
     size: int
-    """Bytes to fetch where it is missing, else bytes on disk; 0 for what is made on the spot."""
+    """Bytes to fetch where it is missing, else bytes on disk; 0 for generated data."""
     problems: tuple[Problem, ...]
     how: str
     """How it can be fetched, in words."""
     sizes: tuple[int, int] | None = None
-    """Training and test images, as far as they are known."""
+    """Training and test images, where known."""
     notes: tuple[str, ...] = ()
     """What a user should know of a folder of images."""
 

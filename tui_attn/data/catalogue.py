@@ -1,6 +1,6 @@
-"""The data sets that are known by name, and every address that anything is fetched from.
+"""The data sets that are known by name, and all addresses that data is fetched from.
 
-Where the digests come from. Fashion-MNIST: the publisher's archives (whose MD5s torchvision pins) and Debian's
+Sources of the digests. Fashion-MNIST: the publisher's archives (whose MD5s torchvision pins) and Debian's
 package, which decompress to the same bytes. CIFAR: the members of the archives that torchvision pins by MD5
 and Keras by SHA-256. MNIST: the archives of the CVDF mirror. KMNIST: the archives that torchvision pins.
 """

@@ -1,7 +1,7 @@
-"""Reads CIFAR's batches, which are pickles written by Python 2, without running anything that they name.
+"""Reads CIFAR's batches, which are pickles of Python 2, without running code that they name.
 
-The pinned digest already fixes what a batch holds. This reader is the second line of defence: it resolves three
-names to stand-ins that only store their arguments, so that no code runs and NumPy never sees the pickle's state.
+The pinned digest already fixes the content of a batch. This reader is a second line of defence: it resolves three names
+to stand-ins that only store their arguments, so that no code runs and NumPy never sees the pickle's state.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 class _Kind:
-    """A stand-in for a class or function that a batch names; immutable, so that no pickle can change it."""
+    """A stand-in for a class or function in a batch; immutable, so that no pickle can change it."""
 
     __slots__ = ()
 
 
 class _NdArray(_Kind):
-    """`numpy.ndarray`: only ever handed to `_reconstruct`."""
+    """`numpy.ndarray`, only used as an argument of `_reconstruct`."""
 
     __slots__ = ()
 
 
 class _DType:
-    """What remains of a `numpy.dtype`: its code."""
+    """Stands for a `numpy.dtype`: its code."""
 
     __slots__ = ("code",)
 
@@ -40,7 +40,7 @@ class _DType:
         self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Accept byte order and the like, which say nothing of single bytes."""
+        """Ignore byte order and the like, which don't matter for single bytes."""
 
 
 class _MakeDType(_Kind):
@@ -53,7 +53,7 @@ class _MakeDType(_Kind):
 
 
 class _Array:
-    """What remains of a `numpy.ndarray`: its shape and its bytes."""
+    """Stands for a `numpy.ndarray`: its shape and its bytes."""
 
     __slots__ = ("data", "shape")
 
@@ -98,9 +98,9 @@ class _BatchUnpickler(pickle.Unpickler):
 
 
 def loads(content: bytes) -> Any:
-    """What the pickle `content` holds, built of dicts, lists, tuples, strings, numbers and `_Array` only.
+    """The content of a pickle, made of dicts, lists, tuples, strings, numbers and `_Array` only.
 
-    Strings of Python 2 come as bytes. Raises `DamagedError` for anything else; nothing that it names is run.
+    Strings of Python 2 become bytes. Raises `DamagedError` for anything else; no code is run.
     """
     try:
         return _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
@@ -109,7 +109,7 @@ def loads(content: bytes) -> Any:
 
 
 def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, C, H, W) and labels (N,) of one batch; its digest comes before its first opcode is read.
+    """Images (N, C, H, W) and labels (N,) of one batch, whose digest is checked before it is unpickled.
 
     Raises `DamagedError`, and `OSError`.
     """
@@ -117,7 +117,7 @@ def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[n
 
 
 def decode_batch(batch: Any, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The images and labels of an unpickled batch. Raises `DamagedError` where they are not as `info` says."""
+    """The images and labels of an unpickled batch. Raises `DamagedError` where they don't match `info`."""
     import numpy as np
 
     match batch:

@@ -1,8 +1,7 @@
-"""Fetch a data set from the Debian archive through apt, without root and without changing the system's apt.
+"""Fetches a data set from the Debian archive by apt, without root and without changing the system's apt.
 
-apt verifies what it fetches against the archive's signatures; its lists, its cache and its state are kept in a
-temporary folder. Everything else is the machine's own configuration: its sources, keys,
-proxies and credentials.
+apt verifies signatures as usual. Its lists, cache and state are in a temporary folder; sources, keys, proxies and
+credentials are the machine's own.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ _STATUS = re.compile(rb"dlstatus:[^:]*:([0-9.]+):")
 
 
 class DebianError(Exception):
-    """The Debian archive did not give the package; the message says why."""
+    """The package could not be fetched from the Debian archive; the message says why."""
 
 
 def scratch_name(package: DebianPackage) -> str:
-    """How the names of the scratch folders for `package` begin."""
+    """The prefix of the names of scratch folders for `package`."""
     return f".apt-{package.name}-"
 
 
@@ -67,7 +66,7 @@ def fetch_package(
 ) -> None:
     """Fetch `package` and unpack and verify `files` from it into `target`.
 
-    `scratch` is an existing folder for what is needed in between: about 60 MB. Raises `DebianError`, `OSError`.
+    `scratch` is an existing folder for about 60 MB of temporary files. Raises `DebianError`, `OSError`.
     """
     if not available():
         raise DebianError("this machine has no apt")
@@ -131,10 +130,10 @@ def _run(
     tick: Callable[[float], None] = lambda _: None,
     beat: Callable[[], None] = lambda: None,
 ) -> str:
-    """Run an apt command in `work` and give its output; the exit status is ignored, the fetched files are checked.
+    """Run an apt command in `work` and return its output. Its exit status is ignored: the fetched files are checked.
 
-    `tick` gets the percentage of what is being fetched, `beat` is called while nothing is heard. Ends apt and its
-    children when `limit` seconds are over or when the caller is interrupted.
+    `tick` gets the percentage of the download, `beat` is called while apt is silent. apt and its children are killed
+    after `limit` seconds or when the caller is interrupted.
     """
     log = work / "apt.log"
     reading, writing = os.pipe()
@@ -205,7 +204,7 @@ def _unpack(deb: Path, package: DebianPackage, files: Iterable[DataFile], target
 
 
 def _complaint(output: str) -> str:
-    """The line of apt's output that says what is wrong."""
+    """The error in apt's output."""
     lines = [line.strip() for line in output.splitlines()]
     if any("Could not resolve" in line or "Temporary failure resolving" in line for line in lines):
         return "it cannot be found (offline?)"

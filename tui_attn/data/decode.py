@@ -1,4 +1,4 @@
-"""One image file as the networks see it: RGB, 8 bits, square."""
+"""Decodes image files for the networks: RGB, 8 bits, square."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 IMAGE_SIZE = 32
-"""Side in pixels that images are scaled to."""
+"""Side of the scaled images in pixels."""
 BACKGROUND = 127
-"""What shows through transparent pixels: neither black nor white drawings vanish on it."""
+"""Grey level behind transparent pixels, on which neither black nor white drawings vanish."""
 MAX_FILE_BYTES = 256 << 20
 MAX_PIXELS = 64 << 20
 """Larger files and images are refused before they are decoded."""
 EIGHT_BITS = "8-bit"
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
-"""What a file may hold whatever its name says; no format whose decoder runs other programs."""
+"""Accepted formats, whatever the file's name; none has a decoder that runs other programs."""
 _LARGE = 8 << 20
 """Images of more pixels are decoded one at a time."""
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
 
 Scales = Mapping[str, tuple[float, float]]
-"""For each kind of image with more than 8 bits, the values that become 0 and 255."""
+"""For each kind of image with more than 8 bits, the values that are mapped to 0 and 255."""
 
 _one_large = threading.Lock()
 
 
 class UnreadableImageError(Exception):
-    """The message says why, in words that follow the file's name."""
+    """An image can't be read; the message follows the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What has to be known of an image before its data set can be read."""
+    """The facts about an image that are needed before its data set can be read."""
 
     kind: str = EIGHT_BITS
     """"8-bit", "12-bit", "16-bit", "32-bit" or "float"."""
@@ -58,13 +58,13 @@ class ImageFacts:
     transparent: bool = False
     rotated: bool = False
     several: bool = False
-    """The file holds further pictures, which are not used."""
+    """Whether the file holds further pictures, which are not used."""
     contrast: float = math.inf
     """The largest difference of two values of a channel, of 8-bit images that were examined thoroughly."""
 
     @property
     def plain(self) -> bool:
-        """Whether version 0.1.0 read the same pixels."""
+        """Whether version 0.1.0 reads the same pixels."""
         return self.kind == EIGHT_BITS and not self.transparent and not self.rotated
 
 
@@ -85,7 +85,7 @@ def read_file(path: str) -> bytes:
 
 
 def examine(content: bytes, *, thoroughly: bool = False) -> ImageFacts:
-    """Look at an image: its header, and the pixels where they matter or `thoroughly`. Raises `UnreadableImageError`."""
+    """Examine an image: its header, and its pixels if needed or `thoroughly`. Raises `UnreadableImageError`."""
     with _opened(content) as image:
         kind = _kind(image)
         hidden = image.format == "PNG" and (b"eXIf" in content or b"rientation" in content)  # maybe after the pixels
@@ -107,9 +107,9 @@ def examine(content: bytes, *, thoroughly: bool = False) -> ImageFacts:
 
 
 def decode(content: bytes, scales: Scales) -> NDArray[np.uint8]:
-    """An image file as uint8 (3, S, S), S = `IMAGE_SIZE`: the shorter side scaled, the middle of the longer one taken.
+    """An image file as uint8 (3, S, S), S = `IMAGE_SIZE`: the shorter side is scaled to S, the longer one cropped.
 
-    EXIF orientation is obeyed. Transparent pixels are composed over `BACKGROUND`. Values of more than 8 bits are
+    The EXIF orientation is applied. Transparent pixels are composed over `BACKGROUND`. Values of more than 8 bits are
     mapped by `scales`. Raises `UnreadableImageError`.
     """
     import numpy as np
@@ -128,7 +128,7 @@ def decode(content: bytes, scales: Scales) -> NDArray[np.uint8]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Pillow's warnings, of sizes and odd metadata. Not for several threads at a time."""
+    """Silence Pillow's warnings about sizes and metadata. Not thread-safe."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -136,7 +136,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _opened(content: bytes) -> Iterator[Picture]:
-    """The image, its size checked and nothing decoded. Whatever fails inside becomes an `UnreadableImageError`."""
+    """Open an image and check its size, without decoding it. Exceptions inside become `UnreadableImageError`."""
     from PIL import Image, UnidentifiedImageError
 
     if not content:
@@ -232,7 +232,7 @@ def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
 
 
 def _flattened(image: Picture) -> tuple[Picture, bool]:
-    """The image in RGB over `BACKGROUND`, and whether anything of that shows."""
+    """The image in RGB over `BACKGROUND`, and whether it has transparent pixels."""
     from PIL import Image
 
     rgba = image.convert("RGBA")
@@ -244,7 +244,7 @@ def _flattened(image: Picture) -> tuple[Picture, bool]:
 
 
 def _orientation(image: Picture) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none. Pillow has turned a TIFF itself."""
+    """The EXIF orientation, 1 to 8; 1 where there is none. Pillow itself rotates TIFF images."""
     if image.format == "TIFF":
         return 1
     try:

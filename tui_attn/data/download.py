@@ -1,4 +1,4 @@
-"""Downloads over https, with a size limit, resuming by Range, and time limits for servers that do not answer."""
+"""Downloads over https, with a size limit, time limits, and resumption by Range."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 _BLOCK = 1 << 16
-"""Bytes read at a time. An attempt that brings less is no progress."""
+"""Bytes read at a time. An attempt that brings less doesn't count as progress."""
 _SLACK = 1 << 16
 """Bytes that a mirror's recompressed file may be longer than the original."""
 _REDIRECTS = 5
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class DownloadError(Exception):
-    """A download failed for good; the message says why, in a few words that follow the host's name."""
+    """A download failed permanently; the message follows the host's name."""
 
 
 class _UnreachableError(DownloadError):
@@ -38,11 +38,11 @@ class _UnreachableError(DownloadError):
 
 
 class _BrokenOffError(Exception):
-    """Another attempt may help; the message says what happened."""
+    """A download failed, but another attempt may succeed; the message says what happened."""
 
 
 def allowed(url: str) -> bool:
-    """Whether anything may be fetched from `url`: over https, or over http from this very machine."""
+    """Whether fetching from `url` is allowed: over https, or over http from this machine."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and _loopback(url)))
@@ -62,11 +62,10 @@ def download(
     limits: Limits,
     tick: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Bring what `url` holds, about `size` bytes, into the file `part`, continuing after what `part` holds already.
+    """Download `url`, about `size` bytes, into the file `part`, continuing after its present content.
 
-    `tick` is called with the bytes that are there so far. What is there stays there when the download fails, so
-    that the next call continues. Whether the content is right is for the caller to verify. Raises `DownloadError`
-    (network, server), and `OSError` (disk).
+    `tick` is called with the number of bytes so far. They are kept when the download fails, so that the next call
+    continues. The caller must verify the content. Raises `DownloadError` (network, server), and `OSError` (disk).
     """
     if not allowed(url):
         raise DownloadError("is not an https address")
@@ -75,7 +74,7 @@ def download(
         try:
             _attempt(url, part, size + _SLACK, tick, limits)
         except _UnreachableError as error:
-            if _length(part) <= start:  # nothing came in this call: there is no use in waiting
+            if _length(part) <= start:  # nothing came in this call: don't wait
                 raise
             reason = str(error)
         except _BrokenOffError as error:
@@ -91,7 +90,7 @@ def download(
 
 
 def _attempt(url: str, part: Path, cap: int, tick: Callable[[int], None], limits: Limits) -> None:
-    """Fetch what is missing of `part`. Raises `_BrokenOffError`, and `DownloadError` where no attempt can help."""
+    """Fetch the rest of `part`. Raises `_BrokenOffError`, and `DownloadError` where another attempt can't help."""
     have = _length(part)
     headers = {"User-Agent": "tui-attn", "Accept-Encoding": "identity"}
     if have:
@@ -136,7 +135,7 @@ def _receive(
 
 
 class _Floor:
-    """Gives up a server that sends less than `Limits.least` bytes a second, over `Limits.stall` seconds."""
+    """Checks that a server sends at least `Limits.least` bytes per second over `Limits.stall` seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -154,7 +153,7 @@ class _Floor:
 
 @contextmanager
 def _response(url: str, headers: dict[str, str], limits: Limits) -> Iterator[httpx.Response]:
-    """The answer to a request for `url`, its body unread. Follows redirects to https, from this machine also to it."""
+    """The response to a request for `url`, its body unread. Redirects must lead to https, or stay on this machine."""
 
     for _ in range(_REDIRECTS + 1):
         with _client(url, limits) as client, _network_errors():
@@ -172,7 +171,7 @@ def _response(url: str, headers: dict[str, str], limits: Limits) -> Iterator[htt
 
 
 def _client(url: str, limits: Limits) -> httpx.Client:
-    """A client for `url`, after its host, or that of the proxy, was found. Raises `_UnreachableError`."""
+    """A client for `url`, once its host or that of the proxy is resolved. Raises `_UnreachableError`."""
     import ssl
     from urllib.request import getproxies, proxy_bypass
 
@@ -188,7 +187,7 @@ def _client(url: str, limits: Limits) -> httpx.Client:
         except ValueError:
             raise _bad_proxy(parts.scheme) from None
         found = _within(limits.connect, lambda: socket.getaddrinfo(server.hostname, port, type=socket.SOCK_STREAM))
-    each = max(limits.connect / max(len(found), 1), 1.0)  # a dead route must not use up the next one's time
+    each = max(limits.connect / max(len(found), 1), 1.0)  # an unreachable address must leave time for the next one
     try:
         return httpx.Client(
             verify=ssl.create_default_context() if parts.scheme == "https" else False,  # the system's certificates
@@ -205,7 +204,7 @@ def _bad_proxy(scheme: str) -> DownloadError:
 
 
 def _within(seconds: float, work: Callable[[], Result]) -> Result:
-    """`work` done within a time limit that it does not have itself. Raises `TimeoutError` and what it raises."""
+    """Call `work` with a time limit. Raises `TimeoutError` and what it raises."""
     results: list[Result] = []
     errors: list[Exception] = []
 
@@ -227,7 +226,7 @@ def _within(seconds: float, work: Callable[[], Result]) -> Result:
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """Turn what the network raises into `_UnreachableError`, `_BrokenOffError` or `DownloadError`."""
+    """Turn network errors into `_UnreachableError`, `_BrokenOffError` or `DownloadError`."""
     import httpx
 
     try:
@@ -247,7 +246,7 @@ def _network_errors() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Why there is no connection, in a few words."""
+    """Why the connection failed, in a few words."""
     import ssl
 
     cause: BaseException | None = error
@@ -263,7 +262,7 @@ def _reason(error: BaseException) -> str:
 def _check_status(response: httpx.Response, part: Path) -> None:
     """Refuse an HTTP error. Raises `_BrokenOffError` where another attempt may help, else `DownloadError`."""
     status = response.status_code
-    if status == 416:  # what is there is as long as the file, or of another one
+    if status == 416:  # `part` is complete, or of another file
         part.unlink(missing_ok=True)
         raise _BrokenOffError("has no such part of the file")
     if status not in (200, 206):
@@ -274,7 +273,7 @@ def _check_status(response: httpx.Response, part: Path) -> None:
 
 
 def _open_part(part: Path) -> IO[bytes]:
-    """Open the partial file for appending: through no link, and only if it is this user's."""
+    """Open the partial file for appending; links and files of other users are replaced."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     try:
         descriptor = os.open(part, flags, 0o600)

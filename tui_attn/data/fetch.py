@@ -1,4 +1,4 @@
-"""Fill the cache: from files on this machine, over https, or from the Debian archive."""
+"""Fills the cache from files on this machine, over https, or from the Debian archive."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def hosts(info: DatasetInfo) -> list[str]:
 
 
 def check_given(info: DatasetInfo, given: FoundFiles | Path) -> None:
-    """Verify the user's archive or compressed files, without writing. Raises `DamagedError`, `OSError`."""
+    """Verify the user's archive or compressed files. Raises `DamagedError`, `OSError`."""
     if isinstance(given, Path):
         if info.archive is not None and sha256_of(given) != info.archive.sha256:
             raise DamagedError("has the wrong SHA-256")
@@ -73,7 +73,7 @@ def take_in(info: DatasetInfo, given: FoundFiles | Path, target: Path, progress:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the file in a `DamagedError`."""
+    """Add the file's name to a `DamagedError`."""
     try:
         yield
     except DamagedError as error:
@@ -81,12 +81,12 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def fetch(info: DatasetInfo, target: Path, options: FetchOptions) -> str:
-    """Fetch what is missing or damaged in `target` from the first source that works; gives its name.
+    """Fetch what is missing or damaged in `target` from the first source that works; returns its name.
 
-    Raises `DataError`, which names every way out, and `OSError` where the disk fails.
+    Raises `DataError`, which lists what the user can do, and `OSError` where the disk fails.
     """
     source = _fetch(info, target, options)
-    remove_leftovers(target, ".*.part")  # of sources that were tried before
+    remove_leftovers(target, ".*.part")  # of earlier sources
     return source
 
 
@@ -130,7 +130,7 @@ def _wanted(info: DatasetInfo, target: Path) -> list[DataFile]:
 
 
 def _from_packed_cache(info: DatasetInfo, target: Path, progress: Progress) -> bool:
-    """From archives that torchvision or the user put into the cache."""
+    """Unpack archives that torchvision or the user put into the cache."""
     path = archive_in(info, cache_dir())
     if path is not None and info.archive is not None:
         with suppress(DamagedError):
@@ -140,7 +140,7 @@ def _from_packed_cache(info: DatasetInfo, target: Path, progress: Progress) -> b
 
 
 def _unpack_each(info: DatasetInfo, folder: Path, target: Path, progress: Progress) -> bool:
-    """Unpack the NAME.gz in `folder`, as far as they are there and sound; whether nothing is wanted any more."""
+    """Unpack the intact NAME.gz in `folder`; whether `target` is complete afterwards."""
     for file in _wanted(info, target):
         source = packed_path(folder / file.name)
         if not file.gz_size or not is_file(source):
@@ -153,9 +153,9 @@ def _unpack_each(info: DatasetInfo, folder: Path, target: Path, progress: Progre
 
 
 def _sources(info: DatasetInfo, mirror: str | None) -> Iterator[str]:
-    """Addresses of the archive, or of the folder of the .gz files; the mirror first.
+    """URLs of the archive, or of the folder of the .gz files; the mirror first.
 
-    A mirror is the address of the archive itself, or of a folder that holds ARCHIVE, or NAME/FILE.gz.
+    A mirror is the URL of the archive itself, or of a folder that holds ARCHIVE, or NAME/FILE.gz.
     """
     if mirror is not None and info.archive is not None:
         yield mirror if mirror.endswith(".gz") else f"{mirror.rstrip('/')}/{info.archive.name}"
@@ -165,7 +165,7 @@ def _sources(info: DatasetInfo, mirror: str | None) -> Iterator[str]:
 
 
 def _from_https(info: DatasetInfo, url: str, target: Path, progress: Progress, limits: Limits) -> None:
-    """Download what is wanted from `url`, the address of the archive or of a folder. Raises `DownloadError`."""
+    """Download missing files from `url`, that of the archive or of a folder. Raises `DownloadError`."""
     phase = f"downloading {info.title} from {host_of(url)}"
     if (archive := info.archive) is not None:
         part = cache_dir() / f".{archive.name}.part"
@@ -198,7 +198,7 @@ def _obtain(
 ) -> None:
     """Download `url` into `part`, resuming a partial download, then `use` it and remove it.
 
-    If the resumed file turns out damaged, downloads once more from the start. Raises `DownloadError`, `OSError`.
+    If the resumed file is damaged, it is downloaded once more from the start. Raises `DownloadError`, `OSError`.
     """
     resumed = is_file(part)
     tick(part.stat().st_size if resumed else 0)

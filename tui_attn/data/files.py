@@ -1,4 +1,4 @@
-"""Files of a data set on disk: verifying them against pinned digests, and writing them atomically."""
+"""Verifies files of data sets against pinned digests, and writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRONG = "has the wrong SHA-256 (damaged, or not this data set's)"
 
 
 class DamagedError(Exception):
-    """Bytes are not what they should be; the message says how, as in "is 12 bytes long, not 47,040,016"."""
+    """A file is damaged; the message follows its name, as in "is 12 bytes long, not 47,040,016"."""
 
 
 def cache_dir() -> Path:
@@ -77,7 +77,7 @@ def check_file(path: Path, file: DataFile) -> str | None:
 
 
 def read_verified(path: Path, file: DataFile) -> bytes:
-    """The bytes of `path`, read once, if they are the decompressed `file`. Raises `DamagedError` and `OSError`."""
+    """The bytes of `path`, verified to be the decompressed `file`. Raises `DamagedError` and `OSError`."""
     with path.open("rb") as stream:
         content = stream.read(file.size + 1)
     if len(content) != file.size or hashlib.sha256(content).hexdigest() != _pinned(path, file):
@@ -86,9 +86,9 @@ def read_verified(path: Path, file: DataFile) -> bytes:
 
 
 def _pinned(path: Path, file: DataFile) -> str:
-    """The SHA-256 of the decompressed `file`; where it was never published, of what the pinned NAME.gz beside it holds.
+    """The SHA-256 of the decompressed `file`; where it was never published, of the content of the pinned NAME.gz.
 
-    Raises `DamagedError` without that, and `OSError`.
+    Raises `DamagedError` where NAME.gz is missing beside it, and `OSError`.
     """
     if file.sha256:
         return file.sha256
@@ -118,8 +118,8 @@ def os_error_text(error: OSError) -> str:
 def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:
     """Write `blocks` to `target` as the decompressed `file`.
 
-    Stops at the first byte beyond `file.size`, so that no compressed bomb fills the disk, and keeps nothing that
-    is not the pinned content. Raises `DamagedError`, and `OSError` from reading or writing.
+    Stops at the first byte beyond `file.size`, so that a decompression bomb can't fill the disk, and keeps only the
+    pinned content. Raises `DamagedError`, and `OSError` from reading or writing.
     """
     digest, length = hashlib.sha256(), 0
     with atomic_file(target) as stream:
@@ -147,7 +147,7 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what a killed process left in `folder`. The caller holds the data set's lock, so no owner is alive."""
+    """Remove temporary files of killed processes in `folder`. The caller must hold the data set's lock."""
     import shutil
 
     for path in folder.glob(pattern):

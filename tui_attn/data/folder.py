@@ -1,6 +1,6 @@
-"""Folders of images: which subfolders are splits, which are classes, and which files are images.
+"""Folders of images: which subfolders are splits or classes, and which files are images.
 
-Everything here goes by names. `tui_attn.data.folder_content` reads the files.
+This module only looks at names. `tui_attn.data.folder_content` reads the files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TEST = ("test", "testing", "test_set", "testset")
 VALIDATION = ("val", "valid", "validation", "dev")
 """Names of splits, in lower case."""
 TEST_SHARE = 5
-"""Where the folder has no test images of its own, one in this many is held out."""
+"""Without a test split, one image in this many is held out."""
 MAX_CLASSES = 10_000
 
 Labelled = tuple[str, int]
@@ -42,19 +42,19 @@ class FolderListing:
     test: tuple[Labelled, ...] | None
     """None where the folder has no splits of its own."""
     passed_over: tuple[str, ...]
-    """What else lies there, in words."""
+    """What was ignored, in words."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Folders that could not be listed, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderGlance:
-    """What a quick look at a folder found."""
+    """The result of a quick scan of a folder."""
 
     classes: int
     images: int
     complete: bool
-    """False where a limit was reached: there may be more."""
+    """False where a limit was reached."""
     problem: str | None = None
     """Why it can't be trained on, in one line."""
     sizes: tuple[int, int] | None = None
@@ -62,11 +62,11 @@ class FolderGlance:
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
-    """The caller cancelled a quick look at a folder."""
+    """The caller cancelled a quick scan."""
 
 
 class _LimitReached(Exception):  # noqa: N818 - not an error
-    """A quick look has seen enough."""
+    """A quick scan reached a limit."""
 
 
 def folder_path(name: str) -> Path:
@@ -77,7 +77,7 @@ def folder_path(name: str) -> Path:
 def list_folder(name: str, tick: Callable[[int], None] = lambda _: None) -> FolderListing:
     """List the images of `folder:PATH`. Raises `DataError` where the folder is not one of labelled images.
 
-    `tick` gets the number of files and folders seen so far, now and then; it may raise to cancel.
+    `tick` is called regularly with the number of files and folders so far; it may raise to cancel.
     """
     return _list(folder_path(name), Scan(tick))
 
@@ -90,7 +90,7 @@ def glance(
     seconds: float = 1.0,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> FolderGlance:
-    """Look at a folder of images without reading any, and not for long: for a path that is being typed.
+    """Scan a folder of images briefly, without reading any, such as for a path that is being typed.
 
     Stops after `limit` files and folders, `folders` folders or `seconds` seconds. Raises `Cancelled` and nothing else.
     """
@@ -115,9 +115,9 @@ def glance(
 
 
 def some(items: Sequence[Labelled], limit: int | None, subset: int | None = None) -> list[Labelled]:
-    """As many of a split's images as a limit allows: drawn class by class from the seed `subset`.
+    """At most `limit` images of a split, drawn class by class from the seed `subset`.
 
-    Without a seed they are taken evenly from the whole list, which is sorted by class.
+    Without a seed they are evenly spaced in the list, which is sorted by class.
     """
     if limit is None or limit >= len(items):
         return list(items)
@@ -182,7 +182,7 @@ def _splits(root: Path, names: Sequence[str], scan: Scan) -> tuple[str | None, s
 
 
 def _classes(root: Path, found: Sequence[Subfolder], scan: Scan) -> list[Subfolder]:
-    """The subfolders that are classes. Raises `DataError` where there are too few, or some have no usable name."""
+    """The subfolders that are classes. Raises `DataError` where there are too few, or a name is unusable."""
     classes = [its for its in found if its.files or not its.not_a_class]
     where = safe_text(root, one_line=True)
     if len(classes) < 2:
@@ -205,7 +205,7 @@ def _classes(root: Path, found: Sequence[Subfolder], scan: Scan) -> list[Subfold
 
 
 def _refuse_disguised_splits(root: Path, classes: Sequence[Subfolder]) -> None:
-    """Refuse what looks like classes in splits of unknown names: each holds the same subfolders and no image."""
+    """Refuse folders that are probably splits with other names: each holds the same subfolders and no image."""
     inside = {its.inside for its in classes}
     if len(inside) != 1 or len(next(iter(inside))) < 2:
         return
@@ -217,7 +217,7 @@ def _refuse_disguised_splits(root: Path, classes: Sequence[Subfolder]) -> None:
 
 
 def _refuse_missing(root: Path, found: Mapping[str, Sequence[Subfolder]]) -> None:
-    """Refuse splits whose classes aren't the same."""
+    """Refuse splits with different classes."""
     (train, classes), (test, others) = found.items()
     names, other_names = {its.name for its in classes}, {its.name for its in others}
     if names == other_names:

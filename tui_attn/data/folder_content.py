@@ -1,4 +1,4 @@
-"""The files in folders of images: their digests, what must be known to read them, and their pixels."""
+"""Reads folders of images: digests, facts about the images, pixels."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BYTES = 8 << 30
-"""Of all images in memory: more doesn't fit beside the training on most machines."""
+"""Maximum size of all images in memory: more doesn't fit beside the training on most machines."""
 _NAMED = 40
-"""Unreadable images that an error names."""
+"""Unreadable images listed in an error message."""
 _TOGETHER = 32
-"""Files that a thread reads before it hands them over."""
+"""Files in a thread's batch."""
 _AT_A_TIME = 256
 """Files read between two calls of the progress callback."""
 _READING = "reading of images: 2"
-"""Part of the version of every folder with images that version 0.1.0 read as other pixels."""
+"""Part of the version of folders with images that version 0.1.0 reads differently."""
 _SCALED_BY_CONTENT = 4095
 """Training images of 16 bits without a larger value than this hold 12 bits."""
 
@@ -74,7 +74,7 @@ class FolderImages:
     """SHA-256 of the files that could be read."""
     scales: Scales
     problems: tuple[Problem, ...]
-    """What can't be read, as far as headers show."""
+    """Unreadable images, judged by their headers."""
     size: int
     """Bytes of the files."""
 
@@ -89,7 +89,7 @@ class FolderImages:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one file was found to be."""
+    """What was found in one file."""
 
     size: int = 0
     digest: bytes = b""
@@ -98,7 +98,7 @@ class _Look:
 
 
 def folder_info(name: str) -> DatasetInfo:
-    """What is known of `folder:PATH` by the names in it. Raises `DataError`."""
+    """The properties of `folder:PATH` by its file names. Raises `DataError`."""
     found = list_folder(name)
     test = len(found.test) if found.test is not None else len(hold_out(found, {})[1])
     return DatasetInfo(
@@ -117,10 +117,10 @@ def folder_info(name: str) -> DatasetInfo:
 
 
 def locate_folder(name: str, progress: Progress = silent) -> Located:
-    """Read `folder:PATH` and give its version: a digest over every image's path and bytes. Raises `DataError`.
+    """Read `folder:PATH`; its version is a digest of every image's path and bytes. Raises `DataError`.
 
-    Images that can't be read are no error here: `check_images` is for them. The version is that of tui-attn 0.1.0
-    unless some images are read in another way today.
+    Unreadable images are no error here, but in `check_images`. The version is the same as in tui-attn 0.1.0 unless
+    some images are read differently today.
     """
     root = folder_path(name)
     listing = list_folder(name, lambda _: progress(f"listing {root.name}", 0, None))
@@ -177,10 +177,9 @@ def check_images(
     *,
     seeds: Sequence[int] = (),
 ) -> tuple[str, ...]:
-    """Decode each image that an experiment with these limits uses. Raises `DataError`, which names all that fail.
+    """Decode each image that an experiment with these limits uses. Raises `DataError` with all unreadable ones.
 
-    `seeds`: those that draw its subsets of the training images, if any do. Gives what a user should know of the
-    classes that the limits leave.
+    `seeds`: those that draw subsets of the training images, if any. Returns notes on the images in use.
     """
     images = where.images
     if images is None:
@@ -206,7 +205,7 @@ def check_images(
 
 
 def folder_status(name: str, progress: Progress = silent) -> SetStatus:
-    """What `tui-attn data` says of `folder:PATH`, each image decoded. Raises `DataError`."""
+    """The status of `folder:PATH` in `tui-attn data`; each image is decoded. Raises `DataError`."""
     where = locate_folder(name, progress)
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -307,7 +306,7 @@ def folder_test_images(
 
 
 def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, Out]]:
-    """`work` done on each item by a few threads, in order, with a bounded number of results in memory."""
+    """Apply `work` to the items in a few threads, in order, with a bounded number of results in memory."""
     parts = [items[start : start + _TOGETHER] for start in range(0, len(items), _TOGETHER)]
     at_a_time = _AT_A_TIME // _TOGETHER
     with quiet(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
@@ -328,7 +327,7 @@ def _look(root: str | os.PathLike[str], path: str, *, thoroughly: bool = False) 
 
 
 def _decoded(images: FolderImages, path: str) -> NDArray[np.uint8] | str:
-    """The pixels (3, S, S) of an image whose bytes are still those that were examined; or why there are none."""
+    """The pixels (3, S, S) of an image whose bytes haven't changed since it was examined; or a problem."""
     try:
         content = read_file(f"{images.root}/{path}")
         if hashlib.sha256(content).digest() != images.digests.get(path):

@@ -1,4 +1,4 @@
-"""What a user should know of the images in a folder, in sentences."""
+"""Notes for the user on the images in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tui_attn.data.folder_content import FolderImages
 
 _FAINT = 16
-"""Images whose values differ by less hold next to nothing: blank ones, or few bits in the range of 16."""
+"""Images with less contrast are nearly blank, or use few of 16 bits."""
 
 
 def contrast(facts: ImageFacts, scales: Scales) -> float:

@@ -1,4 +1,4 @@
-"""The walk through a folder of images: what is an image there, and what is passed over."""
+"""The walk through a folder of images: which files are images, and what is ignored."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _OUR_FILES = {
     "report.json": "tui-attn-report",
     "tui-attn-export.json": "tui-attn-export",
 }
-"""Files that mark a folder as written by this program, and the format that they name."""
+"""Files that mark a folder as written by this program, and their format."""
 _ALL = "/"
-"""Stands for all in a folder."""
+"""Stands for everything in a folder."""
 
 
 def shortened(names: Iterable[str]) -> str:
@@ -39,7 +39,7 @@ def shortened(names: Iterable[str]) -> str:
 
 
 def folded(name: str) -> str:
-    """A name without what makes no visible difference, or little: case, and how accents are coded."""
+    """A name without differences that are hardly visible: case, and the encoding of accents."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
@@ -51,14 +51,14 @@ class Subfolder:
     files: list[str]
     """Paths of its images within the data set's folder."""
     not_a_class: bool
-    """It holds what this program wrote, or is a link that leads in a circle: without images it is left out."""
+    """Whether it holds files of this program, or is a link in a cycle: without images it is left out."""
     inside: tuple[str, ...]
     """Names of its subfolders; empty where images lie beside them."""
 
 
 @dataclass(slots=True)
 class Scan:
-    """One walk through a folder, and what it passes over."""
+    """One walk through a folder, and what it ignores."""
 
     tick: Callable[[int], None]
     seen: int = 0
@@ -67,18 +67,18 @@ class Scan:
     classes: set[str] = field(default_factory=set)
     root: str = ""
     above: set[tuple[int, int]] = field(default_factory=set)
-    """Device and inode of the data set's folder and those that hold it: links to them would lead in circles."""
+    """Device and inode of the data set's folder and its parents: links to them would form cycles."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Files that are no images, by extension."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Other things that are passed over."""
+    """Other things that are ignored."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Folders that could not be listed, and why."""
 
     def entries(self, folder: str) -> tuple[list[str], list[str], list[str], bool]:
         """The files, folders and links to folders in `folder`, sorted, and whether this program wrote there.
 
-        What a report or an export in it consists of is left out, and all of an experiment.
+        The files of a report or an export in it are left out, and everything in an experiment.
         """
         files, folders, links = list[str](), list[str](), list[str]()
         self.folders += 1
@@ -118,7 +118,7 @@ class Scan:
         return sorted((*folders, *links))
 
     def subfolder(self, folder: str, name: str) -> Subfolder:
-        """Find the images below a folder. Real folders come first, then linked ones, each once."""
+        """Find the images in a folder and its subfolders, linked ones last and each only once."""
         top = f"{folder}/{name}"
         found: list[str] = []
         inside: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Scan:
         return path[len(self.root) :].lstrip("/")
 
     def said(self) -> tuple[str, ...]:
-        """What was passed over, in words."""
+        """What was ignored, in words."""
         common = self.kinds.most_common(_NAMED)
         kinds = [f"{count:,} {kind or 'without an extension'}" for kind, count in common]
         if rest := self.kinds.total() - sum(count for _, count in common):
@@ -185,7 +185,7 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def _written_by_us(folder: str, name: str) -> set[str]:
-    """What in `folder` this program wrote, if the file `name` says that it did; `_ALL` in an experiment."""
+    """What this program wrote in `folder`, by the file `name`; `_ALL` in an experiment."""
     content = read_json(Path(folder) / name) if name in _OUR_FILES else None
     if content is None or content.get("format") != _OUR_FILES[name]:
         return set()

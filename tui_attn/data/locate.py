@@ -1,4 +1,4 @@
-"""Find the files of a data set on this machine. Reads only."""
+"""Finds the files of a data set on this machine, without writing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FoundFiles:
 
     @property
     def nothing(self) -> bool:
-        """Whether the folder holds no file of the set."""
+        """Whether the folder has no file of the set."""
         return not self.raw and not self.packed
 
 
@@ -109,7 +109,7 @@ def archive_in(info: DatasetInfo, folder: Path) -> Path | None:
 
 
 def problems(info: DatasetInfo, where: Located) -> list[Problem]:
-    """What is wrong with the files at `where`: their lengths and digests."""
+    """Problems of the files at `where`, by lengths and digests."""
     return [
         Problem(path, text)
         for path, file in zip(where.files, info.files, strict=True)

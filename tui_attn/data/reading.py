@@ -1,4 +1,4 @@
-"""Reading a data set into memory."""
+"""Reads a data set into memory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
     """Read `info` from `where`: the first `train_limit` training and `test_limit` test images, or all.
 
-    With a `test_limit` of 0 the test set isn't read.
-
-    What is read is checked against its pinned SHA-256 in this very call. Raises `DataError`.
+    With a `test_limit` of 0 the test set isn't read. Everything is verified by its pinned SHA-256. Raises `DataError`.
     """
     check_limits(train_limit, test_limit or None)
     match info.layout:
@@ -111,7 +109,7 @@ def _cifar_split(
 
 @contextmanager
 def _blaming(path: Path) -> Iterator[None]:
-    """Turn what is wrong with `path` into an error for the user."""
+    """Turn problems with `path` into errors for the user."""
     way_out = "run `tui-attn data` to fetch it again, or replace it"
     try:
         yield

@@ -1,4 +1,4 @@
-"""Find a data set, verify it, and fetch it if it is missing: once, however many processes ask for it."""
+"""Finds and verifies a data set, and fetches it if it is missing: only once for concurrent processes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def find(name: str, data_dir: Path | None = None) -> Located | None:
-    """Where the data set lies ready to be read, going by names and lengths; None where it must be fetched.
+    """Where the data set is, judged by names and lengths of files; None where it must be fetched.
 
     Looks in `data_dir`, then in the cache; no network, nothing is written. Raises `DataError` for an unknown name
     and for a `data_dir` that is missing, or that holds the set in part or cut off.
@@ -87,7 +87,7 @@ def find(name: str, data_dir: Path | None = None) -> Located | None:
 
 
 def verify(where: Located) -> list[Problem]:
-    """What is wrong with the files of `where`: lengths and digests; of a folder, whether it changed."""
+    """Problems of the files of `where`, by lengths and digests; of a folder, whether it changed."""
     if where.name.startswith(PREFIX):
         try:
             now = _locate_folder(where.name)
@@ -127,7 +127,7 @@ def _locate_folder(name: str, progress: Progress = silent) -> Located:
 
 
 def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchOptions = DEFAULT) -> Located:
-    """`ensure` for a data set that need not be in the catalogue."""
+    """As `ensure`, for a data set that need not be in the catalogue."""
     if info.layout == "synthetic":
         return generated(info)
     given = None if data_dir is None else _given(info, check_data_dir(data_dir))
@@ -192,14 +192,14 @@ def _status(info: DatasetInfo, data_dir: Path | None, *, by_digest: bool = True)
 
 
 def _packed_here(info: DatasetInfo) -> bool:
-    """Whether the set lies compressed in the cache or where Debian's package puts it."""
+    """Whether the set is compressed in the cache or in the folder of Debian's package."""
     folders = [cache_dir() / info.folder, *([Path(info.debian.folder)] if info.debian else [])]
     whole = [not found.missing for found in (files_in(info, folder) for folder in folders)]
     return any(whole) or archive_in(info, cache_dir()) is not None
 
 
 def _cut_off(info: DatasetInfo) -> list[Problem]:
-    """The files of `info` in the cache that are not as long as they should be."""
+    """The files of `info` in the cache with the wrong length."""
     there = files_in(info, cache_dir() / info.folder).raw
     return [
         Problem(there[file.name], "is cut off: it will be fetched again")
@@ -209,7 +209,7 @@ def _cut_off(info: DatasetInfo) -> list[Problem]:
 
 
 def how_to_fetch(info: DatasetInfo) -> str:
-    """Where `info` can be downloaded, in words: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
+    """Where `info` can be fetched from: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
     from tui_attn.data.fetch import hosts
 
     if info.layout == "synthetic":
@@ -219,7 +219,7 @@ def how_to_fetch(info: DatasetInfo) -> str:
 
 
 def _given(info: DatasetInfo, data_dir: Path) -> FoundFiles | Path | None:
-    """What `data_dir` holds: the files, decompressed or not; or the archive; or nothing of this set."""
+    """What `data_dir` has of the set: the files, decompressed or not; the archive; or nothing."""
     found = in_data_dir(info, data_dir)
     return found if found is not None else archive_in(info, data_dir)
 
@@ -231,7 +231,7 @@ def _ready(info: DatasetInfo) -> Located | None:
 
 
 def _verified_against(info: DatasetInfo, given: FoundFiles | Path | None, ready: Located) -> Located:
-    """`ready`, after the copy in another form that the user gave was verified too. Raises `DataError`."""
+    """`ready`, once the user's copy in another form is verified, too. Raises `DataError`."""
     from tui_attn.data.fetch import check_given
 
     if given is None:
@@ -257,7 +257,7 @@ def _fill_cache(info: DatasetInfo, given: FoundFiles | Path | None, options: Fet
 
 @contextmanager
 def _blaming(info: DatasetInfo, given: FoundFiles | Path) -> Iterator[None]:
-    """Turn a damaged copy that the user gave into a `DataError` that names its place."""
+    """Turn damage of the user's copy into a `DataError` that names its place."""
     try:
         yield
     except DamagedError as error:
@@ -266,7 +266,7 @@ def _blaming(info: DatasetInfo, given: FoundFiles | Path) -> Iterator[None]:
 
 
 def _lock(info: DatasetInfo, progress: Progress) -> AbstractContextManager[int]:
-    """The data set's lock: one process and one thread fetches, the others wait and find what it has fetched."""
+    """The data set's lock: one process or thread fetches it, the others wait."""
     cache = cache_dir()
     make_folder(cache)
     waiting = f"waiting for another tui-attn that is fetching {info.title}"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STREAM = 0x5EED_5E75
-"""Keeps these draws apart from other draws of the same seed."""
+"""Makes these draws independent of other draws from the same seed."""
 
 
 def stratified(labels: Sequence[int] | NDArray[np.int64], limit: int, seed: int) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""A data set made on the spot: ten kinds of shape on a noisy ground, 28 x 28 pixels, one channel.
+"""A generated data set: ten kinds of shape on a noisy background, 28 x 28 pixels, one channel.
 
-For trying things out and for tests where no data set can be fetched: learnt within a few epochs, but not to the
-last image, so that models can differ. Every number comes from the raw 64-bit output of PCG64, whose stream NumPy
-guarantees for ever (which it does not for the distributions made of it), by integer arithmetic: the bytes are the
-same on every machine and in every version. Image k of a split is the same however many are made.
+It is for first tries and for tests without a network: learnt within a few epochs, but not perfectly, so that models can
+differ. All numbers come from the raw 64-bit output of PCG64, whose stream NumPy guarantees (unlike those of its
+distributions), by integer arithmetic. So the bytes are the same on every machine and in every version, and image k of a
+split doesn't depend on how many are generated.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 SIDE = 28
 CLASSES = 10
 LARGEST = {"train": 60_000, "test": 10_000}
-"""Images that there are of a split."""
+"""Images in each split."""
 
 _NOISE = 60
 _BLOCK = 500
-"""Images made at a time, each block from a seed of its own."""
+"""Images generated at a time, each block from its own seed."""
 _SEEDS = {"train": 20_260_101, "test": 20_260_102}
 
 
@@ -65,7 +65,7 @@ def _block(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 
 def _shapes(x: NDArray[np.int32], y: NDArray[np.int32], r: NDArray[np.int32]) -> Iterator[NDArray[np.bool_]]:
-    """Where each class's shape is, in the order of the labels; x and y from its middle, r its radius."""
+    """The mask of each class's shape, in the order of the labels; x and y are relative to its centre, r its radius."""
     import numpy as np
 
     ax, ay = np.abs(x), np.abs(y)
@@ -85,7 +85,7 @@ def _shapes(x: NDArray[np.int32], y: NDArray[np.int32], r: NDArray[np.int32]) ->
 
 
 def _ground(draw: _Draw, n: int) -> NDArray[np.int32]:
-    """A ground that brightens slowly in some direction: (n, 28, 28)."""
+    """A background with a linear gradient: (n, 28, 28)."""
     level = draw.whole(n, 40, 120)[:, None, None]
     across = draw.whole(n, -24, 25)[:, None, None] * (_ramp()[None, None, :] - 14)
     down = draw.whole(n, -24, 25)[:, None, None] * (_ramp()[None, :, None] - 14)
@@ -94,7 +94,7 @@ def _ground(draw: _Draw, n: int) -> NDArray[np.int32]:
 
 
 def _stroke(draw: _Draw, n: int) -> NDArray[np.int32]:
-    """A straight stroke, two pixels wide, lying or standing, brighter or darker than the ground: (n, 28, 28)."""
+    """A horizontal or vertical stroke, two pixels wide, brighter or darker than the background: (n, 28, 28)."""
     import numpy as np
 
     standing = draw.whole(n, 0, 2)[:, None, None] == 1
@@ -123,14 +123,14 @@ class _Draw:
         self._bits = PCG64(SeedSequence([seed, index]))
 
     def whole(self, n: int, low: int, high: int) -> NDArray[np.int32]:
-        """`n` whole numbers of low ... high - 1, (n,); the top 32 bits scaled, which favours none noticeably."""
+        """`n` integers from low to high - 1, (n,), by scaling the top 32 bits, whose bias is negligible."""
         import numpy as np
 
         top = (self._bits.random_raw(n) >> np.uint64(32)).astype(np.int64)
         return (low + ((top * (high - low)) >> 32)).astype(np.int32)
 
     def noise(self, n: int) -> NDArray[np.int16]:
-        """`n` (a multiple of 4) whole numbers of -_NOISE ... _NOISE, (n,), those near 0 the likelier."""
+        """`n` (a multiple of 4) integers from -_NOISE to _NOISE, (n,), of triangular distribution."""
         import numpy as np
 
         pairs = self._bits.random_raw(n // 4).astype("<u8").view(np.uint8).reshape(n, 2)

@@ -1,4 +1,4 @@
-"""Extract named files of known sizes from .gz and .tar archives, and nothing else."""
+"""Extracts named files of known sizes from .gz and .tar archives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
 
 
 class _Capped:
-    """A stream that gives at most `limit` bytes, whatever an archive's headers say."""
+    """A stream limited to `limit` bytes, whatever an archive's headers say."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
@@ -33,7 +33,7 @@ class _Capped:
 
 
 def _blocks(stream: IO[bytes], limit: int, tick: Callable[[int], None]) -> Iterator[bytes]:
-    """The blocks of `stream`, one byte more than `limit` at the most; each block's length goes to `tick`."""
+    """The blocks of `stream`, up to one byte more than `limit`; `tick` gets the length of each block."""
     left = limit + 1
     while left > 0 and (block := stream.read(min(CHUNK, left))):
         left -= len(block)
@@ -67,7 +67,7 @@ def unpack_gz(
 
 
 def _pinned_gz(source: Path, file: DataFile) -> IO[bytes]:
-    """The bytes of NAME.gz, read once, if they are the pinned ones. Raises `DamagedError` and `OSError`."""
+    """The pinned bytes of NAME.gz. Raises `DamagedError` and `OSError`."""
     with source.open("rb") as stream:
         content = stream.read(file.gz_size + 1)
     if hashlib.sha256(content).hexdigest() != file.gz_sha256:
@@ -96,9 +96,9 @@ def unpack_tar(
     wanted: Mapping[str, Callable[[IO[bytes], int], None]],
     limit: int,
 ) -> None:
-    """Hand the regular files in the tar `stream` whose names are in `wanted` to their takers, with their sizes.
+    """Call `wanted[name]` with the content and the size of each of these regular files in the tar `stream`.
 
-    Nothing else is looked at; at most `limit` bytes are read. Raises `DamagedError` where one is missing or comes
+    Other members are ignored; at most `limit` bytes are read. Raises `DamagedError` where a file is missing or occurs
     twice, or the archive is broken.
     """
     left = dict(wanted)
@@ -131,7 +131,7 @@ def unpack_archive(
 ) -> None:
     """Verify the .tar.gz `source`, then unpack `files`, which lie in its `member_folder`, into `folder`.
 
-    The digest comes first, so that no decoder ever sees bytes that are not pinned. Raises `DamagedError`, `OSError`.
+    The digest is checked first, so that decoders only see pinned bytes. Raises `DamagedError`, `OSError`.
     """
     progress(f"verifying {source.name}", 0, None)
     total, done = sum(file.size for file in files), 0

@@ -1,4 +1,4 @@
-"""What an experiment is: its configuration, checked once, frozen from then on."""
+"""The configuration of an experiment, checked when it is made and frozen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tui_attn.experiment.options import (
 from tui_attn.system.text import has_control_characters, safe_text
 
 DATASETS = ("fashion-mnist", "cifar10", "synthetic", "mnist", "kmnist", "cifar100")
-"""Data sets by name; `folder:PATH` besides."""
+"""Data sets by name; `folder:PATH` is another."""
 FOLDER = "folder:"
 
 AUGMENTATIONS = ("crop", "flip")
@@ -50,7 +50,7 @@ _DEVICE = re.compile(r"auto|all|cpu|mps|cuda(:[0-9]{1,3})?(,cuda:[0-9]{1,3})*")
 _MAX_SEED = 2**31 - 1
 MAX_SEEDS = 10_000
 MOST_EVALUATIONS = 25
-"""Of a run with `steps`; others are evaluated after each epoch."""
+"""Evaluations of a run with `steps`; other runs are evaluated after each epoch."""
 _JSON_KEYS = {"custom_models": "own_models"}
 """Field -> its key in files, where the two differ."""
 
@@ -131,12 +131,12 @@ _TENSORBOARD = "Keep event files for TensorBoard up to date."
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How verdicts are reached: recorded before training, and kept when the experiment is extended."""
+    """The plan for verdicts: recorded before training, and kept when the experiment is extended."""
 
     looks: tuple[int, ...]
     """Numbers of seeds, ascending; empty for none."""
     margin: float
-    """Differences up to this, a fraction, don't matter."""
+    """Smaller differences don't matter; a fraction."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
@@ -164,7 +164,7 @@ class ExperimentConfig:
     )
     """Names of built-in models and of `custom_models`, in the order in which they are shown.
 
-    `PATH.py:CLASS` may be given as well, a custom model: what is kept then is its name."""
+    A custom model may be given as `PATH.py:CLASS`, which is replaced by its name."""
     dataset: str = option(
         "fashion-mnist", _Dataset("data set", *DATASETS), f"{', '.join(DATASETS)} or folder:PATH.", label="data set"
     )
@@ -177,7 +177,7 @@ class ExperimentConfig:
         unset_words=("none",),
         example="470",
     )
-    """Once training has begun `epochs` is what they come to: see `with_epochs`."""
+    """Before training, `epochs` is derived from them: see `with_epochs`."""
     seeds: int = option(1, Number(1, MAX_SEEDS), "Number of seeds per model.", example="5")
     seed: int = option(0, Number(0, _MAX_SEED - MAX_SEEDS), "The first seed; the others follow it.", label="first seed")
     batch_size: int = option(128, Number(1, 1_000_000), "Images in a training step.")
@@ -210,7 +210,7 @@ class ExperimentConfig:
         unset_words=("auto",),
         example="[5, 10]",
     )
-    """Numbers of seeds, ascending; empty for no plan, None for the usual one: see `plan`."""
+    """Numbers of seeds, ascending; empty for no plan, None for the default: see `plan`."""
     margin: float = option(0.5, Number(0, 100, whole=False), "Differences up to this many points don't matter.")
     """Percentage points."""
     controls: bool = option(False, Switch(), "Train the controls of these models too.")
@@ -235,14 +235,14 @@ class ExperimentConfig:
         example="1",
     )
     on: str = option("local", EngineKind(), f"{', '.join(FORMS)}.", heading=WHERE, label="run on")
-    """For display once the experiment exists: a folder that somebody sent must not choose where code runs."""
+    """Only displayed once the experiment exists: a folder from elsewhere must not choose where code runs."""
     data_dir: str | None = option(
         None, PathKind(), _DATA_DIR, heading=WHERE, unset="the usual places", unset_words=("auto",), example='"~/data"'
     )
     name: str | None = option(
         None, Kind(), _NAME, heading=WHERE, unset="none", unset_words=("none",), example='"my lab"'
     )
-    """Shown to people; never part of a path."""
+    """Displayed; never part of a path."""
     tensorboard: bool = option(False, Switch(), _TENSORBOARD, heading=WHERE, label="TensorBoard")
     custom_models: tuple[CustomModel, ...] = ()
     """The custom models among `models`, in their order."""
@@ -259,12 +259,12 @@ class ExperimentConfig:
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds, in the order in which they are handed out."""
+        """The seeds in their order of training."""
         return tuple(range(self.seed, self.seed + self.seeds))
 
     @property
     def plan(self) -> Plan:
-        """What is laid down before training. Without `looks`: N and 2N for N seeds, 5 and 10 for fewer than 3."""
+        """The plan before training. Default looks: N and 2N for N seeds, 5 and 10 for fewer than 3."""
         first = self.seeds if self.seeds >= 3 else 5
         return Plan((first, 2 * first) if self.looks is None else self.looks, self.margin / 100)
 
@@ -276,17 +276,17 @@ class ExperimentConfig:
 
     @property
     def evaluate_every(self) -> int:
-        """Epochs from one evaluation to the next: more than 1 where `steps` make many short epochs of few images."""
+        """Epochs between two evaluations: more than 1 where `steps` give many epochs of few images."""
         return 1 if self.steps is None else -(-self.epochs // MOST_EVALUATIONS)
 
     def sizes(self, train: int, test: int) -> tuple[int, int]:
-        """How many images a run trains on and is evaluated on, of a data set with so many."""
+        """Training and test images of a run, given those of the data set."""
         held_out = self.validation or 0
         most = train - held_out
         return min(most, self.train_limit or most), self.validation or min(test, self.test_limit or test)
 
     def with_epochs(self, train_size: int) -> ExperimentConfig:
-        """This configuration with the epochs, the last perhaps short, that its `steps` come to on so many images."""
+        """This configuration with `epochs` derived from `steps` for so many images; the last epoch may be short."""
         if self.steps is None:
             return self
         per_epoch = -(-train_size // self.batch_size)
@@ -299,7 +299,7 @@ class ExperimentConfig:
 
     @property
     def engine(self) -> EngineSpec:
-        """Where its workers run, as it was given at the start."""
+        """Where its workers run, as given at the start."""
         return EngineSpec.parse(self.on)
 
     def custom_model(self, model: str) -> CustomModel:
@@ -335,12 +335,12 @@ class ExperimentConfig:
 
 
 OPTIONS: tuple[Option, ...] = options_of(ExperimentConfig)
-"""The options that say what is trained: the fields of `ExperimentConfig`."""
+"""The options of what is trained: the fields of `ExperimentConfig`."""
 BY_FIELD = {option.field: option for option in OPTIONS}
 
 
 def show(option: Option, config: ExperimentConfig) -> str:
-    """The text from which `option.parse` makes what `config` has for it."""
+    """The value of `option` in `config` as text, the inverse of `option.parse`."""
     return option.show(config.model_specs if option.name == "models" else getattr(config, option.field))
 
 
@@ -351,10 +351,10 @@ def arguments(
     runs_dir: Path | None = None,
     usual_runs_dir: Path = Path("runs"),
 ) -> list[str]:
-    """The command line that starts `config`, without the program's name and without a shell's quotes.
+    """The arguments that start `config`, without the program's name and unquoted.
 
-    It names only what differs from `usual`, which is what the configuration file makes of an empty command line; the
-    folder of experiments only where it isn't the usual one.
+    Only options that differ from `usual` are included, the configuration of an empty command line; the folder of
+    experiments only where it differs from `usual_runs_dir`.
     """
     found: list[str] = []
     for each in OPTIONS:
@@ -369,7 +369,7 @@ def arguments(
 
 
 def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[CustomModel, ...]]:
-    """The names of `models`, and the custom ones among them: `known` ones, and those given as `PATH.py:CLASS`."""
+    """The names of `models`, and the custom models among them, from `known` or from `PATH.py:CLASS`."""
     try:
         if not isinstance(models, tuple):
             raise ConfigError(f"must be a list, such as base,se, not {shown(models)}")
@@ -390,7 +390,7 @@ def _resolved(models: object, known: object) -> tuple[tuple[str, ...], tuple[Cus
 
 
 def absolute(path: str | None) -> str | None:
-    """`path` made absolute, so that processes started elsewhere find it. Raises `ConfigError` for what is no path."""
+    """`path` made absolute, for processes with another working directory. Raises `ConfigError` for an invalid path."""
     if path is None:
         return None
     BY_FIELD["data_dir"].check(path)

@@ -1,4 +1,4 @@
-"""Custom models: a class in a Python file of the user's, and the name in the ids of its runs."""
+"""Custom models: a class in a Python file of the user, with a name for the ids of its runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 32
-"""Characters of a name that is made here: run ids stand in tables of 80 columns."""
+"""Maximum length of a generated name: run ids must fit into tables of 80 columns."""
 
 
 class CustomModelError(ConfigError):
@@ -28,15 +28,15 @@ class CustomModelError(ConfigError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomModel:
-    """A class in a file. Raises `CustomModelError` for what can't be one."""
+    """A class in a file. Raises `CustomModelError` for invalid fields."""
 
     name: str
-    """What its runs are called by: a slug, part of their ids."""
+    """A slug, part of the ids of its runs."""
     file: str
-    """The absolute path that the user gave; the experiment trains the copy of it in its own folder."""
+    """The absolute path given by the user; the experiment trains the copy in its own folder."""
     class_name: str
     sha256: str | None = None
-    """Of the copy; None until there is one."""
+    """The digest of the copy; None before there is one."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -80,14 +80,14 @@ def read_source(path: Path, *, follow_links: bool = True, called: str | None = N
 
 
 def sha256(source: bytes) -> str:
-    """The digest that stands for a file, in hex."""
+    """The SHA-256 of a file in hex."""
     import hashlib  # loads OpenSSL, which takes longer than all of this module
 
     return hashlib.sha256(source).hexdigest()
 
 
 def is_spec(text: str) -> bool:
-    """Whether `text` means a file rather than the name of a model."""
+    """Whether `text` names a file rather than a model."""
     return "/" in text or ":" in text or text.endswith(".py")
 
 
@@ -112,8 +112,8 @@ def resolve(
 ) -> tuple[tuple[Any, ...], tuple[CustomModel, ...]]:
     """The names of `models`, and the custom models among them.
 
-    A model is one of `ours` or of `known` by its name, or a new one by `PATH.py:CLASS`; what is none of these is left
-    as it is. The same class of the same file has the same name wherever it is named. Raises `CustomModelError`.
+    Each is the name of one of `ours` or of `known`, or `PATH.py:CLASS`, a new custom model; anything else is left as it
+    is. The same class of the same file always gets the same name. Raises `CustomModelError`.
     """
     by_name = {model.name: model for model in known if model.name not in ours}
     names: list[Any] = []
@@ -138,7 +138,7 @@ def from_json(data: object) -> CustomModel:
 
 
 def _free_name(stem: str, class_name: str, taken: Collection[str]) -> str:
-    """A slug made of both: `my_net-mynet`, and `my_net-mynet-2` where that is taken."""
+    """A slug from both: `my_net-mynet`, or `my_net-mynet-2` where that is taken."""
     slug = re.sub(r"[^a-z0-9_.]+", "-", f"{stem}-{class_name}".lower()).strip("-._")
     base = slug[:_LONGEST].rstrip("-._") or "own"
     name, number = base, 2

@@ -1,7 +1,7 @@
-"""How long an experiment took, and how long it still takes.
+"""How long an experiment took, and the time left.
 
-Both go by the time spent in training steps, which a monotonic clock measured, as far as possible: the time stamps of
-events are from a wall clock, which may be set, and a pause lies between some of them.
+Both are based on the time spent in training steps, measured by a monotonic clock, as far as possible. The time stamps
+of events come from a wall clock, which may be set, and include pauses.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Iterable, Sequence
 from tui_attn.experiment.run_state import RunState
 
 _WINDOW = 150
-"""Points of which the pace is taken."""
+"""Points over which the pace is measured."""
 _LEAST_POINTS = 5
-"""Points since the last resume before a pace means something."""
+"""Minimum points since the last resume for a pace."""
 _LONGEST_STRETCH = 3.0
-"""Wall time over training time, for each run that shares the worker, beyond which there was a pause."""
+"""Ratio of wall time to training time, per run on the worker, above which there must have been a pause."""
 
 
 def eta_seconds(run: RunState) -> float | None:
-    """Seconds of training still to do at the pace since the last resume; None until that means something."""
+    """Seconds of training left at the pace since the last resume; None before there is a pace."""
     pace = _seconds_per_step(run)
     return None if pace is None or run.total_steps is None else max(0, run.total_steps - run.step) * pace
 
 
 def run_eta(run: RunState, live: Iterable[RunState]) -> float | None:
-    """Seconds until `run` ends, None until that means something. `live`: the runs in training.
+    """Seconds until `run` ends, None before there is a pace. `live`: the runs in training.
 
-    A worker trains its runs in turns, so each advances more slowly than it trains: by what the last epoch took on the
-    wall, evaluation included, or before that is known, by the number of runs that share the worker.
+    A worker trains its runs in turns, so a run takes longer than its training time: by the ratio over the last epoch,
+    evaluation included, or before that is known, by the number of runs on the worker.
     """
     training = eta_seconds(run)
     if training is None:
@@ -38,9 +38,9 @@ def run_eta(run: RunState, live: Iterable[RunState]) -> float | None:
 
 
 def experiment_eta(runs: Iterable[RunState]) -> float | None:
-    """Seconds until the last of `runs` ends, None until every running one has a pace.
+    """Seconds until the last of `runs` ends; None before every running one has a pace.
 
-    Paused runs don't count. Queued ones take as long as others of their model, or as the mean of all.
+    Paused runs are left out. Queued runs are assumed to take as long as others of their model, or as the mean of all.
     """
     to_do = [run for run in runs if not run.ended and run.state != "paused"]
     live = [run for run in to_do if run.state == "running"]
@@ -62,7 +62,7 @@ def elapsed_seconds(
 ) -> float | None:
     """Seconds from the start to `end` (unix seconds), never less than the longest run trained; None when unknown.
 
-    `measured`: what the supervisors measured of the whole experiment, where they all did.
+    `measured`: the time measured by the supervisors, where all of them recorded it.
     """
     if measured is not None:
         return measured
@@ -86,7 +86,7 @@ def _share(run: RunState, live: Iterable[RunState]) -> int:
 
 
 def _stretch(run: RunState, share: int) -> float | None:
-    """Wall seconds to a second of training over the last epoch; None where a resume or a pause lies in it."""
+    """Wall seconds per second of training over the last epoch; None where it includes a resume or a pause."""
     if len(run.epochs) < 2:
         return None
     before, last = run.epochs[-2:]

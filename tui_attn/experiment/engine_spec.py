@@ -24,7 +24,7 @@ SLURM_KEYS: Mapping[str, tuple[str, str, str]] = {
     "qos": ("qos", _NAME, "low"),
     "poll": ("", r"[1-9][0-9]{1,3}", "30"),
 }
-"""Key -> sbatch's option, what a value must match, and an example. `poll`: seconds between two looks at squeue."""
+"""Key -> option of sbatch, pattern of its values, example. `poll`: seconds between two calls of squeue."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]*")
 _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9][A-Za-z0-9.:_-]*")
 
@@ -35,9 +35,9 @@ class EngineSpec:
 
     engine: str
     hosts: tuple[str, ...] = ()
-    """Of ssh, in the order in which they get workers."""
+    """For ssh, in the order in which they get workers."""
     address: str | None = None
-    """Of a Ray cluster; None for the usual one."""
+    """Of a Ray cluster; None for the default."""
     slurm: Mapping[str, str] = field(default_factory=dict)
     """By the keys of `SLURM_KEYS`."""
 
@@ -71,7 +71,7 @@ class EngineSpec:
         return self.engine == "local"
 
     def with_defaults(self, tables: Mapping[str, Mapping[str, str]]) -> EngineSpec:
-        """The spec with what the configuration file's `tables` ask of its engine where it says nothing itself."""
+        """The spec with defaults from the configuration file's `tables`."""
         table = tables.get(self.engine, {})
         if self.engine == "slurm":
             return EngineSpec("slurm", slurm={**table, **self.slurm})
@@ -81,7 +81,7 @@ class EngineSpec:
 
 
 def check_setting(engine: str, key: str, value: object) -> str:
-    """What the table of `engine` in the configuration file gives to `key`, as text. Raises `ConfigError`."""
+    """A value in the configuration file's table of `engine` as text. Raises `ConfigError`."""
     if engine == "slurm":
         return check_slurm(key, value)
     if key != "address":
@@ -126,9 +126,9 @@ class EngineKind(Kind):
     metavar = "ENGINE"
 
     def parse(self, text: str) -> Any:
-        """The text without blanks around it."""
+        """The text without surrounding blanks."""
         return text.strip()
 
     def check(self, value: Any) -> None:
-        """Raise `ConfigError` for what is no engine."""
+        """Raise `ConfigError` for an invalid engine."""
         EngineSpec.parse(value)

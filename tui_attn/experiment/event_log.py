@@ -16,11 +16,11 @@ from tui_attn.system.plain_file import open_to_read, open_to_write
 
 _CHUNK = 1 << 20
 MISSING = "it is missing"
-"""What a `LogReader` says of a log that isn't there."""
+"""The problem of a `LogReader` whose log doesn't exist."""
 _FARTHEST = 64 * events.MAX_LINE
-"""Bytes from the end of a log in which its last line must be: a longer end without one is no log's."""
+"""The last line of a log must begin within this many bytes from its end."""
 _TRACE = 32
-"""Bytes before a reader's place that are looked at again: a line's checksum is among them."""
+"""Bytes before a reader's position that identify the file; they include a line's checksum."""
 
 
 class LogWriter:
@@ -40,13 +40,13 @@ class LogWriter:
             raise
 
     def append(self, type_: str, /, **payload: Any) -> None:
-        """Write one event as one line. On a full disk nothing of the line stays, and `OSError` is raised."""
+        """Write one event as one line. On a full disk nothing of it is left, and `OSError` is raised."""
         line = events.encode(type_, payload, seq=self._seq, t=self._clock())
         _write_whole(self._fd, line)
         self._seq += 1
 
     def in_place(self, path: Path | None = None) -> bool:
-        """Whether the file at `path`, by default where it was opened, is still the one that is written."""
+        """Whether the file at `path`, by default that of the log, is still the open one."""
         try:
             there = (path or self.path).stat(follow_symlinks=False)
         except OSError:
@@ -59,15 +59,15 @@ class LogWriter:
         os.fsync(self._fd)
 
     def close(self) -> None:
-        """Close the file; appending is over."""
+        """Close the file."""
         os.close(self._fd)
 
 
 class LogReader:
-    """Reads a log from its start and then what is new, by byte offset.
+    """Reads a log from its start, and at each call what is new.
 
-    It never raises on what it reads. `damaged` counts the lines it had to skip; `restarts` how often the file
-    shrank or was replaced, after which it is read from the start again.
+    It never raises. `damaged` counts skipped lines; `restarts` counts how often the file was truncated or replaced,
+    after which it is read from the start again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,9 +80,9 @@ class LogReader:
         """Why the log could not be read the last time; None when it could."""
         self._offset = 0
         self._trace = b""
-        """What stands just before the offset, to know the file again by."""
+        """The bytes just before the offset, which identify the file."""
         self._skipping = False
-        """In the middle of a line too long to be one of ours."""
+        """In the middle of a line that is too long."""
 
     @property
     def position(self) -> int:
@@ -145,7 +145,7 @@ class LogReader:
         return found
 
     def _is_the_same(self, fd: int) -> bool:
-        """Whether the file is the one that was read, or a copy: by what it holds, for inode numbers are used again."""
+        """Whether the file is the one that was read, or a copy, by its content: inode numbers are reused."""
         return os.pread(fd, len(self._trace), self._offset - len(self._trace)) == self._trace
 
     def _advance(self, passed: bytes) -> None:
@@ -153,10 +153,10 @@ class LogReader:
         self._trace = (self._trace + passed[-_TRACE:])[-_TRACE:]
 
     def _skip_hole(self, fd: int, size: int) -> None:
-        """Go on behind a hole in the file, in which there is no line."""
+        """Skip a hole in the file."""
         try:
             data = os.lseek(fd, self._offset, os.SEEK_DATA)
-        except OSError as error:  # ENXIO: there is no data any more; else the file system knows of no holes
+        except OSError as error:  # ENXIO: no data follows; otherwise the file system has no holes
             data = size if error.errno == errno.ENXIO else self._offset
         if data > self._offset:
             self._offset = data
@@ -189,7 +189,7 @@ def last_event(path: Path) -> Event | None:
 def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) -> None:
     """Append one event to a log that several processes write, the control log. Raises `OSError`.
 
-    Writers take turns by a lock, and one that finds a torn line ends it first, so that its own stays whole.
+    Writers exclude each other by a lock. A torn line is ended first, so that the new one stays intact.
     """
     with exclusive(path, os.O_APPEND) as fd:
         length = os.fstat(fd).st_size
@@ -200,7 +200,7 @@ def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) 
 
 
 def _write_whole(fd: int, line: bytes) -> None:
-    """Write all of `line` or nothing; a short write (a disk that filled up) is taken back."""
+    """Write all of `line` or nothing: a partial write on a full disk is undone."""
     before = os.fstat(fd).st_size
     written = os.write(fd, line)
     if written != len(line):
@@ -234,7 +234,7 @@ def _length_of_whole_lines(fd: int) -> int:
 
 
 def _lines_backwards(fd: int, length: int) -> Iterator[bytes]:
-    """The lines among the first `length` bytes, the last one first; something else for one that is too long."""
+    """The lines in the first `length` bytes, last one first; a line that is too long is replaced by an invalid one."""
     position, rest = length, b""
     while position > max(0, length - _FARTHEST):
         step = min(_CHUNK, position)

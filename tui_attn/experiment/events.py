@@ -2,7 +2,7 @@
 
 A line is one JSON object: `v`, `seq`, `t` (unix seconds), `type`, the payload, and last `crc`, the CRC-32 (eight
 hex digits) of the line's bytes before `,"crc"`. Numbers that JSON lacks are written as the strings "NaN",
-"Infinity" and "-Infinity". A decoder never raises: what is damaged or unknown to it is None.
+"Infinity" and "-Infinity". A decoder never raises: it returns None for a damaged or unknown line.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class StepMetric(NamedTuple):
 
     name: str
     unit: str
-    """What it counts in exports; fractions are shown as percentages."""
+    """In exports; fractions are displayed as percentages."""
     required: bool = True
-    """Whether every log has it; a later metric is missing in logs of earlier versions, and NaN there."""
+    """Whether every log has it; a metric added later is NaN in logs of earlier versions."""
 
 
 STEP_METRICS = (StepMetric("loss", "nats"), StepMetric("accuracy", "fraction"))
-"""The metrics of training steps, means over the steps since the point before."""
+"""The metrics of training steps: means over the steps since the previous point."""
 MAX_LINE = 8 * 1024 * 1024
-"""Bytes; a longer line is damage, not an event."""
+"""Bytes; a longer line counts as damaged."""
 MOST_TEXT = 100_000
-"""Characters of a text that are kept where its line would be too long to be read."""
+"""Texts are cut to this many characters where their line would be longer than `MAX_LINE`."""
 
 MAX_WHOLE = 2**63 - 1
-"""The largest magnitude of a whole number; a greater one is damage."""
+"""The largest magnitude of an integer; a larger one counts as damaged."""
 MAX_TIME = 253_402_128_000.0
 """Unix seconds, one day before the calendar's last year ends in every time zone."""
 
@@ -125,8 +125,8 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
 }
 """Events of `runs/<experiment>/<run>/events.jsonl`, written by its worker.
 
-Each has `w` as well, the token of its writer. Of a log that two wrote, for want of locks that reach from host to host,
-the lines of whoever started last count."""
+Each also has `w`, the token of its writer. Where two workers wrote one log, because locks don't reach from host to
+host, the lines of the one that started last count."""
 
 CONTROL_EVENTS: dict[str, dict[str, Types]] = {
     "pause": {"id": str, "run": _OPTIONAL_TEXT},
@@ -140,7 +140,7 @@ CONTROL_EVENTS: dict[str, dict[str, Types]] = {
 
 _parse = json.JSONDecoder().raw_decode
 _SCHEMA: dict[str, list[list[tuple[str, frozenset[type], Types]]]] = {}
-"""By type, for each vocabulary that has it: field, types of which any value will do, all types."""
+"""By type, for each vocabulary that has it: field, types whose values are all valid, all types."""
 for _vocabulary in (EXPERIMENT_EVENTS, RUN_EVENTS, CONTROL_EVENTS):
     for _type, _fields in _vocabulary.items():
         _SCHEMA.setdefault(_type, []).append(
@@ -154,7 +154,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its place in its log, when it happened (unix seconds), and what it says."""
+    """One event: type, sequence number in its log, time (unix seconds), payload."""
 
     type: str
     seq: int
@@ -170,7 +170,7 @@ class Event:
 
 
 def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> bytes:
-    """One whole line, newline included, long texts cut where readers would take it for damage.
+    """One whole line, newline included; texts are cut where the line would be too long.
 
     Raises `ValueError` for a payload that its type doesn't allow or that makes too long a line.
     """
@@ -221,7 +221,7 @@ def _is_long(value: Any) -> bool:
 
 
 def number(value: Any) -> float:
-    """A number of a payload, the spelled ones included. Raises `ValueError` or `TypeError` for anything else."""
+    """A number in a payload, NaN and infinities included. Raises `ValueError` or `TypeError` for anything else."""
     if type(value) is float:
         return value
     if isinstance(value, str) and value not in _NOT_FINITE:
@@ -234,7 +234,7 @@ def number(value: Any) -> float:
 
 def _fits(type_: str, payload: Mapping[str, Any]) -> bool:
     if not _ENVELOPE.isdisjoint(payload) or not _is(payload.get("run"), _OPTIONAL_TEXT):
-        return False  # readers look for a run in every event
+        return False  # readers expect text as the run of any event
     for fields in _SCHEMA.get(type_, ()):
         # Plain loops, and the common case first: a long history has hundreds of thousands of lines.
         for name, any_of, types in fields:

@@ -49,9 +49,9 @@ def candidates(runs_dir: Path) -> list[Path]:
 
 
 def next_in_order(runs_dir: Path, now: float) -> float:
-    """When an experiment that begins at `now` (unix seconds) is said to have begun: after all others.
+    """The creation time of an experiment that begins at `now` (unix seconds): later than that of all others.
 
-    The clock may have been set back since the last one began. One that is far ahead was wrong then, not now.
+    The clock may have been set back since the last one began. One that is far ahead must have been wrong then.
     """
     try:
         newest = max(map(_created, map(ExperimentDir, candidates(runs_dir))), default=0.0)
@@ -61,7 +61,7 @@ def next_in_order(runs_dir: Path, now: float) -> float:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether this program made `folder`, as an experiment that may be damaged."""
+    """Whether this program made `folder` as an experiment, which may be damaged."""
     data = read_json(folder / "experiment.json")
     return looks_like_ours(folder) if data is None else data.get("format") == FORMAT
 
@@ -112,9 +112,9 @@ T = TypeVar("T", bound=_Identified)
 
 
 def only_match(name: str, among: Iterable[T], display: Callable[[T], str | None], *, where: str, lists: str) -> T:
-    """The one whose id begins with `name` or whose display name it is; blanks and case matter only where both exist.
+    """The item whose id begins with `name` or whose display name it is, if need be ignoring case and blanks.
 
-    Raises `RunsError` for none and for several, in `where` (safe to show), which the command `lists` lists.
+    Raises `RunsError` for none and for several. `where` (safe to show) and the command `lists` are for its message.
     """
     items = list(among) if name else []
     matches = [item for item in items if item.id.startswith(name) or display(item) == name]

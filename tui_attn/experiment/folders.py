@@ -1,4 +1,4 @@
-"""Every file name of an experiment and a run."""
+"""The file names of an experiment and its runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_attn.system.text import safe_text
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TRASH = ".trash"
-"""Where deleted experiments are, in the folder of experiments."""
+"""The folder of deleted experiments within the folder of experiments."""
 
 
 class FileIn:
@@ -45,7 +45,7 @@ class RunDir:
     name: str = field(default="", kw_only=True)
     """The folder's name, where `path` doesn't end with it because the folder is known by a descriptor."""
     held: tuple[Path, Path] | None = field(default=None, kw_only=True)
-    """The folders of checkpoints and probes, where they are known by descriptors: see `opened`."""
+    """The folders of checkpoints and probes, where they are held by descriptors: see `opened`."""
 
     @property
     def id(self) -> str:
@@ -124,13 +124,13 @@ class ExperimentDir:
     events = FileIn("events.jsonl")
     """The experiment's event log, written by the supervisor."""
     control = FileIn("control.jsonl")
-    """Commands from users and other programs."""
+    """Commands to the supervisor, from users and programs."""
     supervisor = FileIn("supervisor.json")
-    """Who the supervisor is."""
+    """Identifies the supervisor's process."""
     supervisor_lock = FileIn("supervisor.lock")
     """Held by the supervisor; its time stamp is the supervisor's heartbeat."""
     supervisor_log = FileIn("supervisor.log")
-    """What the supervisor printed: nothing, when all is well."""
+    """What the supervisor printed; normally nothing."""
 
     def custom_model(self, model: str) -> Path:
         """The experiment's copy of a custom model's file."""

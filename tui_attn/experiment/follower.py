@@ -1,4 +1,4 @@
-"""Follows an experiment's logs and keeps its state up to date: the base of every reader."""
+"""Follows an experiment's logs and keeps its state up to date, for all readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui_attn.system.text import safe_text
 _SHARE = 1 << 18
 """Bytes read from one log in a turn, so that no log delays the others."""
 _QUIET_SHARE = 64
-"""Logs of idle runs that are read in one round: there may be thousands."""
+"""Logs of idle runs read in one round: there may be thousands."""
 _OF_THE_MANIFEST = frozenset({"experiment_started", "extended"})
 """Events after which the manifest may have changed."""
 
@@ -60,9 +60,9 @@ class Follower:
         self._linked: set[str] = set()
         """Runs whose folders are symbolic links."""
         self._supervised_before = False
-        """Whether a supervisor left something although there is no log."""
+        """Whether a supervisor ran although the log is missing."""
         self._last: list[Event] = []
-        """The experiment's last event, kept back until the logs of all runs are read to their ends."""
+        """The experiment's last event, withheld until the logs of all runs are read to their ends."""
 
     @property
     def damaged(self) -> dict[str, int]:
@@ -72,7 +72,7 @@ class Follower:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Log name -> why it couldn't be read the last time: its run is shown as the experiment's log tells it."""
+        """Log name -> why it couldn't be read the last time."""
         found = {}
         if self._log.problem is not None and (self._log.problem != MISSING or self._supervised_before):
             found["events.jsonl"] = self._log.problem
@@ -86,7 +86,7 @@ class Follower:
         return found
 
     def troubles(self) -> list[str]:
-        """What is wrong with the logs, in words, safe to show."""
+        """Problems with the logs in words, safe to show."""
         damaged = [
             f"{name}: {count} damaged {'line' if count == 1 else 'lines'} passed over"
             for name, count in self.damaged.items()
@@ -189,7 +189,7 @@ class Follower:
         return min(sum(reader.position for reader in readers) / max(sum(sizes), 1), 1.0)
 
     def situation(self) -> Situation:
-        """The actual states of experiment and runs, from the logs and from which processes are alive."""
+        """The actual states of experiment and runs, from the logs and the live processes."""
         ended = self.state.state in reducer.EXPERIMENT_ENDED
         supervised = not ended and supervisor_alive(self.folder)
         silent = self.silent_runs() if supervised else []

@@ -1,4 +1,4 @@
-"""Which kernels train on a kind of CPU: chosen once when an experiment begins, because they decide its bits."""
+"""The kernels that train on a kind of CPU: chosen once when an experiment begins, because they determine its bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERNELS = ("onednn", "plain")
 
 
 def cpu_kind(cpuinfo: Path = Path("/proc/cpuinfo"), environment: Mapping[str, str] = os.environ) -> str:
-    """amx, avx512-bf16, avx512, avx2 or other: what decides which kernels are fastest.
+    """amx, avx512-bf16, avx512, avx2 or other, which determines the fastest kernels.
 
     ATEN_CPU_CAPABILITY=avx2, which keeps PyTorch from wider instructions, counts as such a CPU.
     """

@@ -1,4 +1,4 @@
-"""What `experiment.json` holds, and reading it."""
+"""The content of `experiment.json`, and its reader."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ FORMAT = "tui-attn"
 FORMAT_VERSION = 1
 FIRST, STRATIFIED = "first", "stratified"
 _DEVICE = re.compile(r"[a-z0-9]{1,32}(:[0-9]{1,8})?")
-"""What a device may be called: the name becomes part of a lock file's."""
+"""Valid names of devices, which become part of file names."""
 _MOST_DEVICES = 256
 UUID = re.compile(r"(GPU|MIG)-[A-Za-z0-9][A-Za-z0-9/-]{0,99}")
-"""A GPU's, or that of a MIG slice: it becomes part of a lock file's name, and of a worker's environment."""
+"""A valid UUID of a GPU or a MIG slice; it becomes part of file names and of a worker's environment."""
 MOST_BYTES = 1 << 24
-"""Of the file: a larger one is not read, and so must not be written."""
+"""Maximum size of the file; a larger one is neither read nor written."""
 
 
 class RunsError(Exception):
-    """There is no such experiment, or it can't be read or made; the message is one line and says what to do.
+    """There is no such experiment, or it can't be read or created; the message is one line and says what to do.
 
     `reason`: what is wrong with its manifest, without the path of its folder; None for anything else.
     """
@@ -44,7 +44,7 @@ class RunsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GpuIdentity:
-    """Which GPU a device is, whatever its index: `cuda:0` may be another one tomorrow, or in another shell."""
+    """Identifies the GPU behind a device name, which may denote another GPU tomorrow or in another shell."""
 
     uuid: str
     name: str
@@ -54,7 +54,7 @@ class GpuIdentity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """What `experiment.json` holds."""
+    """The content of `experiment.json`."""
 
     id: str
     created: float
@@ -73,12 +73,12 @@ class Manifest:
     plan: Plan | None = None
     """None in experiments of 0.1.0."""
     gpus: dict[str, GpuIdentity] = field(default_factory=dict)
-    """By device; empty where the devices are no GPUs, or don't tell, and in experiments of 0.1.0."""
+    """By device; empty where the devices are no GPUs or unidentified, and in experiments of 0.1.0."""
     kernels: str = KERNELS[0]
     """On CPUs, for every worker: one of `KERNELS`."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, with the format's mark; the file holds a checksum of them as well."""
+        """Plain JSON types, with the name and version of the format."""
         return (
             {
                 "format": FORMAT,
@@ -100,7 +100,7 @@ class Manifest:
         )
 
     def subset_seed(self, seed: int) -> int | None:
-        """What draws the images of the runs with `seed`; None where all seeds have the same."""
+        """The seed that draws the images of runs with `seed`; None where all runs have the same images."""
         drawn = self.config.train_limit is not None or self.config.validation is not None
         return seed if self.subset == STRATIFIED and drawn else None
 
@@ -149,7 +149,7 @@ def _unreadable(where: str, why: str) -> RunsError:
 
 
 def checksum(data: dict[str, Any]) -> str:
-    """CRC-32 (hex) of everything but the checksum, however it is laid out: one flipped bit may be another --lr."""
+    """CRC-32 (hex) of everything but the checksum itself, independent of the layout."""
     rest = {key: value for key, value in data.items() if key != "crc"}
     return f"{zlib.crc32(json.dumps(rest, sort_keys=True).encode()):08x}"
 
@@ -181,7 +181,7 @@ def _one_of(name: Any, allowed: Collection[str]) -> str:
 
 
 def point_in_time(seconds: Any) -> float:
-    """Unix seconds as a manifest may hold them. Raises `TypeError`, `ValueError`, `OverflowError` for anything else."""
+    """A valid creation time in unix seconds. Raises `TypeError`, `ValueError` or `OverflowError` for anything else."""
     if not 0 <= float(seconds) < MAX_TIME:
         raise ValueError("no time")
     return float(seconds)
@@ -213,7 +213,7 @@ def looks_like_ours(folder: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything at `path`, as far as can be seen."""
+    """Whether anything exists at `path`; False where that can't be determined."""
     try:
         return path.exists()
     except OSError:

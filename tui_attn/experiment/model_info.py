@@ -1,6 +1,6 @@
-"""The built-in models as everything but the training sees them: names, kinds of attention, colours, the lab's figures.
+"""The built-in models as all packages but `train` see them: names, kinds of attention, colours, the lab's figures.
 
-No torch here: `tui_attn.models` holds the networks, `MODELS` there has the same names.
+This module doesn't import torch. `tui_attn.models` has the networks, under the same names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Attention = Literal["channel gates", "pixel gates", "channel matrix", "none"]
-"""A gate for each channel of a layer; one for each of its pixels, too; a matrix of weights between channels; none."""
+"""A gate for each channel of a layer, or for each of its pixels; a matrix of weights between channels; none."""
 
 RGB = tuple[int, int, int]
 
@@ -25,7 +25,7 @@ ANSI_DARK_GREY = (85, 85, 85)
 
 @dataclass(frozen=True, slots=True)
 class CurveStyle:
-    """How a model's curves look: colours on dark and on light backgrounds, and markers that tell them apart without."""
+    """Colours of a model's curves on dark and light backgrounds, and markers that distinguish them without colour."""
 
     dark: RGB
     light: RGB
@@ -50,11 +50,11 @@ class ModelInfo:
     """In `tui_attn.models`."""
     description: str
     attends_to: str
-    """What its attention weighs, and by what."""
+    """What its attention weights, and from what they are computed."""
     parameters: int
     """On Fashion-MNIST."""
     style: CurveStyle | None = None
-    """None: the next of `further_style` that is free in an experiment."""
+    """None: the next free one of `further_style` in an experiment."""
     attention: Attention = "none"
     layers: tuple[str, ...] = ()
     """The names of the layers with attention, as probes and interventions use them."""
@@ -64,13 +64,13 @@ class ModelInfo:
     """Whether its gates are near 0.5 in both layers at the start."""
     paper: str | None = None
     control: bool = False
-    """Whether it is there to explain another model: compared with base by an interval, without a verdict."""
+    """Whether it only serves to explain another model: it has an interval against base, but no verdict."""
     blind_control: str | None = None
-    """The control that is the same but for its attention being blind to the image; None where there is none."""
+    """The control that differs only in that its attention doesn't depend on the image; None without one."""
     controls: tuple[str, ...] = ()
-    """The models that `--controls` adds where this one is compared."""
+    """The models that `--controls` adds to this one."""
     lab_accuracy: float | None = None
-    """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for what is not in the lab."""
+    """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for models not in the lab."""
     twin_of: str | None = None
     """The model that this one is, trained on random labels; see `with_twins`."""
 
@@ -300,7 +300,7 @@ FURTHER_STYLES = (
         (193, 252, 247), (109, 120, 110), ANSI_GREEN, ANSI_BRIGHT_RED, (ANSI_GREEN, ANSI_BRIGHT_RED), "◍", "=", "X"
     ),
 )
-"""Styles of models that have none of their own, in the order in which an experiment names them."""
+"""Styles for models that have none, in the order in which an experiment names them."""
 
 
 def further_style(number: int) -> CurveStyle:

@@ -21,7 +21,7 @@ class Notice(NamedTuple):
 
 
 class RunReport(NamedTuple):
-    """What `NoticeWatch` needs to know of a run."""
+    """The facts about a run that `NoticeWatch` uses."""
 
     id: str
     state: str
@@ -32,14 +32,14 @@ class RunReport(NamedTuple):
 
 
 class NoticeWatch:
-    """Compares each look at an experiment with the one before. The first look gives no notices."""
+    """Derives notices from changes of an experiment between two calls of `look`. The first call gives none."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] | None = None
         self._ended = False
 
     def look(self, experiment: str, runs: Iterable[RunReport]) -> list[Notice]:
-        """The notices since the last look; `experiment` is the experiment's state. Runs of one kind share a notice."""
+        """The notices since the last call; `experiment` is the experiment's state. Runs of one kind share a notice."""
         reports = list(runs)
         before, self._states = self._states, {run.id: run.state for run in reports}
         ended_before, self._ended = self._ended, experiment in EXPERIMENT_ENDED

@@ -1,7 +1,7 @@
-"""What an option is: one entry from which command line, configuration file, form and documentation are made.
+"""Options: one declaration for the command line, the configuration file, the form and the documentation.
 
-An option is a field of a dataclass, declared with `option`; `options_of` lists them. Its kind reads, checks and shows
-its values.
+An option is a field of a dataclass, declared with `option`; `options_of` lists them. Its kind parses, checks and
+formats its values.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ TRAIN, WHERE, SHOW = "Options: what to train", "Options: where", "Options: what 
 _SEPARATOR = re.compile(r"(?<!\\),")
 """Of the items of a list."""
 _THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
-"""A number as messages show it."""
+"""A number with thousands separators, as in messages."""
 
 
 class ConfigError(ValueError):
-    """A mistake in what the user asked for; as text it is one line that names the option and says what to do."""
+    """A mistake of the user; the message is one line that names the option and says what to do."""
 
     def __init__(self, reason: str, option: str | None = None, *, advice: str = "") -> None:
         said = f"{reason}: {advice}" if advice else reason
         super().__init__(said if option is None else f"--{option}: {said}")
         self.reason = reason
-        """What is wrong, without the option's name, and with what to do about it unless that is `advice`."""
+        """What is wrong and what to do, without the option's name and without `advice`."""
         self.advice = advice
         self.option = option
-        """The option's name without dashes; None where the mistake is in no option."""
+        """The option's name without dashes; None where there is none."""
 
 
 def suggest(word: str, known: Iterable[str], *, lister: str | None = None, listed: Iterable[str] | None = None) -> str:
-    """A hint that names the nearest of `known`; else those `listed`, by default all, or the command `lister`."""
+    """A hint: the nearest of `known`, or else those `listed` (by default all), or the command `lister`."""
     import difflib  # costs start-up time
 
     names = list(known)
@@ -62,7 +62,7 @@ def join_list(items: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A wrong value as an error message shows it: safe, one line, not too long."""
+    """An invalid value for an error message: safe, on one line, cut if long."""
     try:
         text = safe_text(value, one_line=True)
     except (ValueError, RecursionError):  # a whole number of thousands of digits, lists a thousand deep
@@ -71,20 +71,20 @@ def shown(value: object) -> str:
 
 
 class Kind:
-    """How the values of an option are read, checked and shown. This one takes any printable text."""
+    """How the values of an option are parsed, checked and formatted; this base class takes any printable text."""
 
     metavar = "TEXT"
     choices: tuple[str, ...] = ()
-    """The values there are, where they can be listed."""
+    """All values, where they can be listed."""
     many = False
     """Whether a value is a list."""
 
     def parse(self, text: str) -> Any:
-        """The value that `text` stands for, or something that `check` refuses."""
+        """The value of `text`, or something that `check` refuses."""
         return text
 
     def from_toml(self, value: Any) -> Any:
-        """The value that a TOML value stands for. Raises `ConfigError`."""
+        """The value of a TOML value. Raises `ConfigError`."""
         return self.parse(value) if isinstance(value, str) else value
 
     def check(self, value: Any) -> None:
@@ -172,7 +172,7 @@ class Number(Kind):
 
 
 class Choice(Kind):
-    """One of `choices`, however it is capitalised and hyphenated; `others` are further words for them."""
+    """One of `choices`, ignoring case and hyphens; `others` are synonyms."""
 
     metavar = "NAME"
 
@@ -229,9 +229,9 @@ class Option:
 
     kind: Kind
     default: Any
-    """None: left out, or found out when it is needed; then `unset` says what happens."""
+    """None: not set, or determined later; then `unset` describes it."""
     help: str
-    """One sentence, which the form shows beside a right value."""
+    """One sentence, also shown in the form."""
     name: str = ""
     """On the command line, without dashes."""
     label: str = ""
@@ -243,7 +243,7 @@ class Option:
     unset: str = ""
     """The default, in words or as a value."""
     unset_words: tuple[str, ...] = ()
-    """Words that stand for None, such as `all` for a limit."""
+    """Words for None, such as `all` for a limit."""
 
     @property
     def field(self) -> str:
@@ -251,13 +251,13 @@ class Option:
         return self.name.replace("-", "_")
 
     def parse(self, text: str) -> Any:
-        """The value that `text` gives; of an option that may be left out, empty text is None. Raises `ConfigError`."""
+        """The value of `text`; None for empty text where the option is optional. Raises `ConfigError`."""
         if self.default is None and (not text.strip(" " * (type(self.kind) is not Kind)) or self._means_none(text)):
             return None
         return self._checked(self.kind.parse, text)
 
     def from_toml(self, value: Any) -> Any:
-        """The value that a TOML value gives. Raises `ConfigError`."""
+        """The value of a TOML value. Raises `ConfigError`."""
         return None if isinstance(value, str) and self._means_none(value) else self._checked(self.kind.from_toml, value)
 
     def check(self, value: Any) -> None:
@@ -277,11 +277,11 @@ class Option:
         return value
 
     def show(self, value: Any) -> str:
-        """The text from which `parse` makes `value`."""
+        """`value` as text, the inverse of `parse`."""
         return "" if value is None else self.kind.show(value)
 
     def arguments(self, value: Any) -> list[str]:
-        """The command line's words that set it to `value`."""
+        """The arguments that set it to `value`."""
         if isinstance(self.kind, Switch):
             return [f"--{self.name}" if value else f"--no-{self.name}"]
         text = self.unset_words[0] if value is None else self.show(value) or "none"

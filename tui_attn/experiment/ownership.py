@@ -10,7 +10,7 @@ from tui_attn.system import liveness
 from tui_attn.system.files import read_json
 
 STALLED_AFTER = 30.0
-"""Seconds of silence after which a live worker counts as stalled, and one on another host as lost."""
+"""Seconds without a heartbeat after which a live worker counts as stalled, and one on another host as lost."""
 
 
 def supervisor_identity(folder: ExperimentDir) -> liveness.Identity | None:
@@ -31,9 +31,10 @@ def supervisor_alive(folder: ExperimentDir, *, now: float | None = None) -> bool
 
 
 def may_run_elsewhere(who: liveness.Identity, heart: Path) -> bool:
-    """Whether a process that is not of this boot of this host may still be alive, with `heart` as its sign of life.
+    """Whether a process of another boot or host may be alive, with the heartbeat `heart`.
 
-    Two machines may have one name, and differ in their boot ids. What last beat before this boot was this machine.
+    Two machines may have the same name, but have different boot ids. A heartbeat from before this boot was this
+    machine's.
     """
     if who.here():
         return False

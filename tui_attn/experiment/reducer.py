@@ -1,6 +1,6 @@
-"""The reducer: a pure function from the events of an experiment's logs to the state that is shown.
+"""The reducer: a pure function from the events of an experiment's logs to its state.
 
-It uses no clock, no file and no process. What depends on those (stalled, lost) is added by `derive`, from facts that
+It uses no clock, file or process. States that depend on these (stalled, lost) are added by `derive`, from facts that
 the caller passes in.
 """
 
@@ -32,7 +32,7 @@ EXPERIMENT_ENDED = frozenset({"finished", "stopped", "failed"})
 
 @dataclass(slots=True)
 class ExperimentState:
-    """An experiment as its events tell it. Feed it with `apply` and `apply_run`."""
+    """The state of an experiment, updated by `apply` and `apply_run`."""
 
     id: str
     state: str = "starting"
@@ -43,11 +43,11 @@ class ExperimentState:
     """When a supervisor last took charge, unix seconds."""
     ended_at: float | None = None
     seconds: float = 0.0
-    """What supervisors measured from when they took charge to the end."""
+    """Total running time measured by its supervisors."""
     extended: bool = False
     """Whether seeds were added after the start."""
     unmeasured: int = 0
-    """How many supervisors took charge and did not say how long they had it."""
+    """Number of supervisors that didn't record their running time."""
     acknowledged: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Command id -> (command, result)."""
     warnings: list[tuple[float, str]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class ExperimentState:
 
     @property
     def measured_seconds(self) -> float | None:
-        """How long the experiment took by its supervisors' clocks; None where it runs or one didn't say."""
+        """The experiment's duration by its supervisors' clocks; None while it runs, or where one is missing."""
         return self.seconds if self.state in EXPERIMENT_ENDED and self.unmeasured == 0 else None
 
     def apply(self, event: Event) -> None:
@@ -74,7 +74,7 @@ class ExperimentState:
     def apply_run(self, run_id: str, event: Event) -> bool:
         """Apply one event of the log of run `run_id`, and return whether it counts.
 
-        Events of a run that was never queued don't, nor do those of a writer whose run another one has begun since.
+        Events of a run that was never queued don't count, nor do those of a worker that another one has displaced.
         """
         run = self.runs.get(run_id)
         if run is None:
@@ -91,7 +91,7 @@ class ExperimentState:
         return True
 
     def restart_run(self, run_id: str) -> None:
-        """Reset the run to what the experiment's log says, before its own log is read from the start again."""
+        """Reset the run to its state by the experiment's log, before its own log is read from the start again."""
         old = self.runs.get(run_id)
         if old is not None:
             fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
@@ -116,7 +116,7 @@ class ExperimentState:
 
 
 def outcome(states: Iterable[str]) -> str:
-    """How an experiment whose runs all ended has ended."""
+    """The state of an experiment whose runs have all ended."""
     found = set(states)
     return "failed" if "failed" in found else "stopped" if "stopped" in found else "finished"
 
@@ -150,7 +150,7 @@ def _experiment_started(state: ExperimentState, event: Event) -> None:
 
 
 def _become(state: ExperimentState, run: RunState, now: str) -> None:
-    """Set the state of `run`. An experiment is paused when every run that hasn't ended is."""
+    """Set the state of `run`. An experiment is paused when all unfinished runs are."""
     state.tally[run.state] -= 1
     state.tally[now] += 1
     run.state = now
@@ -242,7 +242,7 @@ def _run_unpaused(state: ExperimentState, run: RunState, event: Event) -> None:
 
 def _control_ack(state: ExperimentState, event: Event) -> None:
     state.acknowledged[event["id"]] = (event["command"], event["result"])
-    # What was done has events of its own, but for a retry.
+    # Commands that were executed have events of their own, except retry.
     if event["result"] != "done" or event["command"] == "retry":
         state.log.append((event.t, event["run"], f"{event['command']}: {event['result']}"))
 
@@ -299,8 +299,8 @@ def _started(state: ExperimentState, run: RunState, event: Event) -> None:
     worker = event.get("worker")
     run.begun_by = worker if isinstance(worker, int) else None
     run.points_since_resume = 0
-    # A log that is read when the run was queued anew includes earlier attempts. Their workers distinguish them; only
-    # logs of earlier versions go by the clock, which may have been set.
+    # The log of a run that was queued again includes earlier attempts. They are told apart by their workers, or in logs
+    # of earlier versions by time stamps, although the clock may have been set.
     now = event.t >= run.since if run.begun_by is None else run.begun_by == run.worker
     if now and (run.state in RUN_OPEN or run.state == "paused"):
         _advance(state, run, "running")
@@ -370,7 +370,7 @@ def _run_warning(state: ExperimentState, run: RunState, event: Event) -> None:
 
 
 def _ended(state: ExperimentState, run: RunState, event: Event) -> None:
-    """The worker's last word; the run's state changes when the supervisor records it."""
+    """The end reported by the worker; the run's state changes when the supervisor records it."""
     run.last_words = (event.t, event["traceback"])
     run.weights_sha256 = event["weights_sha256"]
     if run.traceback is None:

@@ -1,4 +1,4 @@
-"""One run as its events tell it, and what follows from that: progress, speed, time left."""
+"""The state of one run by its events, and derived figures: progress, speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_attn.experiment.events import STEP_METRICS, number
 
 RUN_ENDED = frozenset({"finished", "stopped", "skipped", "failed"})
 NOT_FINITE = ("not finite", "the loss became")
-"""What the reason of a failed run says where its training diverged."""
+"""Words in the reason of a failed run whose training diverged."""
 RUN_LIVE = frozenset({"starting", "running", "paused"})
 RUN_OPEN = frozenset({"queued", "starting", "running"})
 
@@ -40,7 +40,7 @@ class EpochResult:
 
 @dataclass(slots=True)
 class RunState:
-    """One run as its events tell it."""
+    """The state of one run by its events."""
 
     id: str
     model: str
@@ -52,13 +52,13 @@ class RunState:
     worker: int | None = None
     attempt: int = 0
     begun_by: int | None = None
-    """The worker that last said in the run's log that it began; None where the log doesn't tell."""
+    """The worker that last began the run by its log; None where unknown."""
     writer: object = None
-    """The token of whoever wrote `started` last into the run's log; None in logs without tokens."""
+    """The token of the last writer of `started` in the run's log; None in logs without tokens."""
     job: str | None = None
     """The scheduler's job that has the run, such as `slurm 4711`."""
     waits: str | None = None
-    """Why the scheduler has it wait."""
+    """Why it waits in the scheduler's queue."""
     about: dict[str, Any] = field(default_factory=dict)
     """The payload of `started`: parameters, macs, steps_per_epoch, precision, class_names, ..."""
     started_at: float | None = None
@@ -67,7 +67,7 @@ class RunState:
     """When its last pause ended, unix seconds."""
     ended_at: float | None = None
     settled_at: float | None = None
-    """When it first ended otherwise than stopped, unix seconds; a look that waits for it is taken then."""
+    """When it first ended other than as stopped, unix seconds; planned looks that wait for it are taken then."""
     steps: array[float] = field(default_factory=_series)
     metrics: dict[str, array[float]] = field(default_factory=lambda: {each.name: _series() for each in STEP_METRICS})
     """By name, as long as `steps`."""
@@ -88,9 +88,9 @@ class RunState:
     last_t: float = 0.0
     """Time stamp of the newest event of this run, unix seconds."""
     since: float = -math.inf
-    """When the supervisor last queued this run or handed it out; what its log says of times before is history."""
+    """When the supervisor last queued or assigned this run; earlier events of its log are of past attempts."""
     behind_pause: str = "queued"
-    """The state to which it goes back when its pause ends."""
+    """The state to which it returns after a pause."""
     last_words: tuple[float, str | None] = (-math.inf, None)
     """When its worker last recorded an end, and with what traceback."""
 
@@ -151,18 +151,18 @@ class RunState:
 
     @property
     def ended(self) -> bool:
-        """Whether it is over, one way or the other."""
+        """Whether it has ended in any way."""
         return self.state in RUN_ENDED
 
     @property
     def place(self) -> str:
-        """Where it is: host, the scheduler's job, and the how-manieth start; empty for a local run's first."""
+        """Host, scheduler's job and number of the start; empty for the first start of a local run."""
         starts = f"start {self.attempt}" if self.attempt > 1 else ""
         host = str(self.about.get("host", "")) if self.job is not None and self.waits is None else ""
         return " · ".join(text for text in (host, self.job or "", starts) if text)
 
     def add_points(self, data: Mapping[str, Any]) -> None:
-        """Take the points of a `metrics` event, but for known steps and damaged blocks."""
+        """Add the points of a `metrics` event, except known steps; damaged blocks are ignored."""
         try:
             steps = [*map(number, data["step"])]
             columns = {
@@ -201,7 +201,7 @@ class RunState:
 
 
 def waiting_words(runs: Iterable[RunState]) -> str:
-    """How many runs a scheduler has wait, and why most of them do, as in `9 wait for SLURM: Priority`; else empty."""
+    """How many runs wait for a scheduler, and the main reason, as in `9 wait for SLURM: Priority`; empty for none."""
     waiting = [run for run in runs if run.waits is not None and run.state == "queued"]
     if not waiting:
         return ""

@@ -1,4 +1,4 @@
-"""A study: experiments that were planned together, each in the study's own folder, and what `study.json` holds."""
+"""A study: experiments planned together, in the study's folder, and the content of its `study.json`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cell:
     id: str
     """The name of its folder."""
     settings: Mapping[str, Any]
-    """Fields of `ExperimentConfig` in which it differs from the study's."""
+    """The fields of `ExperimentConfig` that differ from the study's."""
 
     @property
     def label(self) -> str:
@@ -42,13 +42,13 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyPlan:
-    """What `study.json` holds: laid down before training."""
+    """The content of `study.json`, fixed before training."""
 
     kind: str
     """`SWEEP` or `CURVE`."""
     created: float
     config: ExperimentConfig
-    """What its experiments share; its name is the study's."""
+    """The configuration that its experiments share; its name is the study's."""
     cells: tuple[Cell, ...]
     drawn: str = ""
     """How the cells of a random sweep were drawn."""
@@ -121,7 +121,7 @@ class StudyPlan:
 
 @dataclass(frozen=True, slots=True)
 class StudyDir:
-    """The files of a study: those of its experiments are in folders within."""
+    """The files of a study; its experiments are subfolders."""
 
     path: Path
 
@@ -133,7 +133,7 @@ class StudyDir:
     file = FileIn("study.json")
     """The plan."""
     lock = FileIn("study.lock")
-    """Held by the process that starts the experiments one after another."""
+    """Held by the process that trains the experiments one after another."""
     log = FileIn("study.log")
     """What that process printed."""
 

@@ -1,7 +1,7 @@
 """The code that a user trusts on this machine: digests of files, kept in the user's state folder.
 
-An experiment's folder may come from anywhere, and with it a model's file. Naming a file with `--models`, or answering
-for it with `--trust-code`, is the only way in which its digest comes to stand here.
+An experiment's folder, with the files of its models, may come from anywhere. A digest is only added when the user names
+the file with `--models` or trusts it with `--trust-code`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_write, read_own
 
 TRAVELLED = "TUI_ATTN_TRUSTED"
-"""In the environment of a worker on another host: digests that the user trusts where the experiment was started."""
+"""Environment variable of workers on other hosts: digests that the user trusts where the experiment was started."""
 
 
 _MOST_BYTES = 1 << 24
@@ -26,7 +26,7 @@ class TrustError(Exception):
 
 
 def is_trusted(sha256: str) -> bool:
-    """Whether this user has named a file with this digest; never, where the list is not theirs alone to write.
+    """Whether this user trusts the file with this digest. A list that others may write to is ignored.
 
     On other hosts, which may have another list, the digests come with a worker's environment.
     """
@@ -38,7 +38,7 @@ def is_trusted(sha256: str) -> bool:
 
 
 def trust(sha256: str) -> None:
-    """Take note that this user answers for the file with this digest. Raises `TrustError`."""
+    """Record that this user trusts the file with this digest. Raises `TrustError`."""
     if is_trusted(sha256):
         return
     path = _path()
@@ -49,7 +49,7 @@ def trust(sha256: str) -> None:
         fd = open_to_write(path, os.O_APPEND)
         with os.fdopen(fd, "r+b", buffering=0) as file:
             size = os.fstat(fd).st_size
-            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a disk that was full
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # written while the disk was full
             line = b"\n" * torn + sha256.encode() + b"\n"
             if file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

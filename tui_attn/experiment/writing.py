@@ -20,7 +20,7 @@ from tui_attn.system.text import safe_text
 
 
 def check_owner(folder: ExperimentDir, allowed: str) -> None:
-    """Refuse to touch another user's experiment, and say what is `allowed` instead. Raises `RunsError`."""
+    """Refuse to change another user's experiment; the message says what is `allowed`. Raises `RunsError`."""
     try:
         owner = folder.path.stat().st_uid
     except OSError as error:
@@ -50,12 +50,12 @@ def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
 
 
 def rename_manifest(folder: ExperimentDir, name: str | None) -> Manifest:
-    """Let people see the experiment as `name`, or as its id when None. Raises `RunsError`, `OSError`."""
+    """Set the display name of the experiment; None removes it. Raises `RunsError`, `OSError`."""
     return _change_manifest(folder, lambda manifest: replace(manifest, config=replace(manifest.config, name=name)))
 
 
 def move_data(folder: ExperimentDir, dataset: str, data_dir: str | None, found: dict[str, Any]) -> Manifest:
-    """Record that the experiment's data is elsewhere now: as `dataset`, in `found`. Raises `RunsError`, `OSError`."""
+    """Record a new place of the experiment's data. Raises `RunsError`, `OSError`."""
     return _change_manifest(
         folder,
         lambda manifest: replace(
@@ -67,7 +67,7 @@ def move_data(folder: ExperimentDir, dataset: str, data_dir: str | None, found: 
 def move_devices(
     folder: ExperimentDir, devices: tuple[str, ...], gpus: dict[str, GpuIdentity], precision: str, *, mix: bool
 ) -> Manifest:
-    """Record on which devices the experiment goes on, and in which precision. Raises `RunsError`, `OSError`."""
+    """Record the devices and the precision with which the experiment continues. Raises `RunsError`, `OSError`."""
     return _change_manifest(
         folder,
         lambda manifest: replace(
@@ -94,7 +94,7 @@ def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifes
 def make_experiment(
     runs_dir: Path, config: ExperimentConfig, *, now: float | None = None, id_: str | None = None
 ) -> ExperimentDir:
-    """Create an empty folder for a new experiment under `runs_dir`, called `id_` or by the date and its name.
+    """Create an empty folder for a new experiment in `runs_dir`, named `id_`, or by date and name.
 
     Raises `RunsError` when it can't be written.
     """

@@ -1,6 +1,6 @@
 """Exports: event files for TensorBoard, tables as CSV and LaTeX, weights as safetensors with a model card.
 
-The only place that imports tensorboard, and that only inside functions: it is an extra that need not be installed.
+The only package that imports tensorboard, inside functions: it is an optional dependency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["KINDS", "ExportError", "TensorBoardExport", "export", "require_tenso
 
 
 def export(follower: Follower, kind: str, out: Path | None = None, run: str | None = None) -> tuple[Path, list[str]]:
-    """Export an experiment, or one `run` of it, as its logs stand; return where to, and what was left out and why.
+    """Export an experiment, or one `run` of it; return the folder, and what was left out and why.
 
     `kind` is one of `KINDS`. `out` is by default the experiment's own folder for tensorboard, else `<id>-export` in
     the working directory. Raises `ExportError`.

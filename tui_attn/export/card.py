@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _HUB = {"mnist": "mnist", "fashion-mnist": "fashion_mnist", "cifar10": "cifar10", "cifar100": "cifar100"}
-"""What the hub calls the data sets that it has."""
+"""Data set -> its name on the hub."""
 OWN_MODULE = "network"
 """Name of the exported file of a custom model, as a Python module."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
@@ -41,7 +41,7 @@ class Card:
         return self.summary.get(self.run.model)
 
     def config(self) -> dict[str, Any]:
-        """The content of config.json: first the arguments of the network, then how it was trained."""
+        """The content of config.json: the arguments of the network, then how it was trained."""
         config, manifest, last = self.follower.manifest.config, self.follower.manifest, self.run.epochs[-1]
         return {
             "architecture": self.entry.class_name,
@@ -74,7 +74,7 @@ class Card:
         }
 
     def _network(self) -> dict[str, Any]:
-        """The arguments of the network's class, and how its images are prepared; nothing where it isn't known."""
+        """The arguments of the network's class, and the normalisation of images; empty where unknown."""
         try:
             info = data.dataset_info(self.follower.manifest.config.dataset)
         except data.DataError:
@@ -87,7 +87,7 @@ class Card:
         }
 
     def text(self) -> str:
-        """README.md: metadata, what it is, its results and what they don't say, how to load it."""
+        """README.md: metadata, description, results and their limits, how to load the weights."""
         config, about, manifest = self.follower.manifest.config, self.run.about, self.follower.manifest
         network, custom = self._network(), info_of(self.run.model) is None
         known = [name for name in ("in_channels", "image_size", "num_classes") if name in network]
@@ -122,7 +122,7 @@ class Card:
         )
 
     def _metadata(self) -> dict[str, Any]:
-        """What the hub reads; each value as JSON, of which YAML is a superset."""
+        """The metadata of the hub, as JSON values, which are valid YAML."""
         dataset = self.follower.manifest.config.dataset
         value = _finite(self.run.epochs[-1].test_accuracy)
         result = {

@@ -1,7 +1,7 @@
 """The process that keeps event files up to date while an experiment trains: `python -m tui_attn.export.live FOLDER ID`.
 
-Its supervisor starts it and holds its stdin: when that is closed, it writes what is left and exits. It only reads the
-logs, so it never affects training; if it dies, another one continues.
+The supervisor starts it. When its stdin is closed, it writes what is left and exits. It only reads the logs, so it
+never affects training; if it dies, another one continues.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tui_attn.supervision.exporter import BUSY, CANNOT_WORK
 from tui_attn.system.liveness import Lock
 
 INTERVAL = 1.0
-"""Seconds between two looks at the logs; TensorBoard itself looks every few seconds."""
+"""Seconds between two reads of the logs; TensorBoard itself reloads every few seconds."""
 NICE = 10
 """Its nice value: workers have 5."""
 

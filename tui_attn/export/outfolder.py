@@ -1,4 +1,4 @@
-"""The folder that an export is written to: only an empty one or one of ours, every file written beside and renamed."""
+"""The folder of an export: an empty one, or one of an earlier export. Files are written under temporary names first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 INDEX = "tui-attn-export.json"
-"""The list of the files that were written; by it the next export knows which are ours."""
+"""The list of written files, by which the next export recognises its own."""
 FORMAT = "tui-attn-export"
 
 
 class ExportError(RunsError):
-    """It can't be exported; the message is one line and says what to do."""
+    """An export failed; the message is one line and says what to do."""
 
 
 class LinkError(OSError):
-    """A folder on the way is a symbolic link."""
+    """A folder in the path is a symbolic link."""
 
 
 class OpenFolders:
@@ -71,10 +71,10 @@ class OpenFolders:
 
 
 class OutFolder:
-    """Collects the files of one export and puts them into `path` all together at the end of a `with` block.
+    """Collects the files of one export and moves them into `path` at the end of a `with` block.
 
-    The folder may be missing, empty, or hold an earlier export of the same experiment, whose files are replaced; what
-    else was put there since is left alone. After an exception nothing stays. Raises `ExportError`.
+    The folder may be missing, empty, or hold an earlier export of the same experiment, whose files are replaced; other
+    files are left alone. After an exception nothing is left behind. Raises `ExportError`.
     """
 
     def __init__(self, path: Path, experiment: str) -> None:
@@ -83,7 +83,7 @@ class OutFolder:
         self._folders = OpenFolders(path)
         self._ours = self._known()
         self._written: dict[Path, Path] = {}
-        """Place -> the file beside it."""
+        """Path -> the temporary file beside it."""
         self._names: list[str] = []
 
     def __enter__(self) -> OutFolder:
@@ -117,7 +117,7 @@ class OutFolder:
             raise self._unwritable(error) from None
 
     def claim(self, name: str) -> Path:
-        """The place of a file that is written by other means until the `with` block ends; it is listed at once."""
+        """The path of a file that the caller writes itself before the `with` block ends; it is listed at once."""
         place = self._place(name)
         try:
             self._list([name])
@@ -164,7 +164,7 @@ class OutFolder:
         return {str(name) for name in files}
 
     def _list(self, names: Iterable[str]) -> None:
-        """Write the index before any file is in its place, so that none is there that isn't known to be ours."""
+        """Write the index before any file is moved, so that every file of ours is listed."""
         self._ours.update(names)
         about = {"format": FORMAT, "experiment": self._experiment, "files": sorted(self._ours)}
         write_atomically(

@@ -1,7 +1,7 @@
 """Converts the events of a run's log to the records of its TensorBoard event file.
 
-All values are over training steps, so that a resume drops the same points everywhere. The records of an event depend
-only on the log up to that event: the same log always gives the same bytes, which `EventFile` builds on.
+All values are plotted over training steps, so that a resume drops the same points everywhere. The records of an event
+depend only on the log up to that event: the same log always gives the same bytes, on which `EventFile` relies.
 
 tensorboard's own protocol buffers and record writer are used. Its EventFileWriter is not: it would load TensorFlow
 where that is installed, and its thread dies on a full disk.
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUCKETS = 40
-"""Of a histogram of gates, equally wide between 0 and 1."""
+"""Buckets of a histogram of gates, of equal width between 0 and 1."""
 _MAX_STEP = 2**62
-"""Steps in foreign logs may be out of range."""
+"""Steps in damaged logs may be larger."""
 
 
 def version(t: float) -> bytes:
@@ -50,7 +50,7 @@ def scalars(t: float, step: int, values: Mapping[str, float]) -> bytes:
 
 
 def histogram(t: float, step: int, tag: str, values: NDArray[Any]) -> bytes:
-    """How `values`, in [0, 1], are spread over `BUCKETS` buckets."""
+    """The distribution of `values`, in [0, 1], over `BUCKETS` buckets."""
     import numpy as np
     from tensorboard.compat.proto.histogram_pb2 import HistogramProto
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -70,7 +70,7 @@ def histogram(t: float, step: int, tag: str, values: NDArray[Any]) -> bytes:
 
 
 def hyperparameters(t: float, values: Mapping[str, str | float | bool]) -> bytes:
-    """What the run was trained with, for the HParams plugin."""
+    """The hyperparameters of the run, for the HParams plugin."""
     from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 
@@ -86,7 +86,7 @@ def hyperparameters(t: float, values: Mapping[str, str | float | bool]) -> bytes
 
 
 def succeeded(t: float, step: int) -> bytes:
-    """The run came to its end, for the HParams plugin."""
+    """The run has finished, for the HParams plugin."""
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
@@ -146,7 +146,7 @@ class RunStream:
         return b""
 
     def _started(self, event: Event) -> bytes:
-        """The head of the file; later starts only add the record of their `resumed` event."""
+        """The head of the file; later starts only add a record by their `resumed` event."""
         if self._begun:
             return b""
         self._begun = True
@@ -171,7 +171,7 @@ class RunStream:
         }
 
     def _points(self, event: Event, first: int) -> bytes:
-        """Loss and accuracy at the points from the one with index `first` on, and the speed over them."""
+        """Loss and accuracy of the points from index `first` on, and their speed."""
         run = self._run
         found = bytearray()
         for index in range(first, len(run.steps)):
@@ -186,7 +186,7 @@ class RunStream:
         return bytes(found)
 
     def _images(self, step: float) -> int:
-        """How many training images were seen after `step` steps; an epoch's last batch may be smaller."""
+        """The number of training images after `step` steps; an epoch's last batch may be smaller."""
         about = self._run.about
         size, batch = int(about.get("train_size", 0)), int(about.get("batch_size", 0))
         epochs, rest = divmod(int(step), max(1, int(about.get("steps_per_epoch", 1))))
@@ -202,7 +202,7 @@ class RunStream:
         return scalars(result.t, result.step, values)
 
     def _gates(self, event: Event) -> bytes:
-        """A histogram for each SE layer; the other networks have no gates."""
+        """A histogram for each layer with gates."""
         step = event["epoch"] * max(0, self._run.about.get("steps_per_epoch", 0))
         step = min(step, self._run.total_steps or step)  # the last epoch may be short
         found = b""
@@ -211,7 +211,7 @@ class RunStream:
         return found
 
     def _arrays(self, file: str) -> dict[str, NDArray[Any]]:
-        """The gates by layer: (classes, channels) from the probe's file, else (channels,) as the log tells them."""
+        """The gates by layer: (classes, channels) from the probe's file, else (channels,) from the log."""
         import numpy as np
 
         layers = list(self._run.gates)

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""What a formula begins with, in the wide forms of East Asian keyboards too."""
+"""Characters that begin a formula, full-width forms included."""
 _BLOCK = 1 << 16
 
 
 def csv_blocks(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """The table in pieces, the line of `head` first. None is an empty cell."""
+    """The table in blocks of bytes, beginning with `head`. None is an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([_cell(cell) for cell in head])
@@ -51,7 +51,7 @@ def csv_blocks(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterato
 
 
 def _cell(value: object) -> object:
-    """`value`; a text safe to show, with an apostrophe before what would be a formula."""
+    """`value`; a text is made safe, and gets an apostrophe where it would be a formula."""
     if not isinstance(value, str):
         return value
     text = safe_text(value, one_line=True)
@@ -60,7 +60,7 @@ def _cell(value: object) -> object:
 
 Row = Sequence[object]
 Table = tuple[Sequence[str], Iterable[Row]]
-"""The headings, and the rows, which can be read once."""
+"""The headings, and the rows, which can be iterated over once."""
 _RUN = ("run", "model", "seed")
 
 
@@ -72,7 +72,7 @@ class _Run:
     model: ModelSummary
     shown: RunSummary
     run: RunState | None
-    """None before it has begun."""
+    """None before it begins."""
 
     @property
     def config(self) -> ExperimentConfig:
@@ -183,7 +183,7 @@ _GATES = (*_RUN, "epoch", "layer", "class", "channel", "gate_mean_fraction", "ga
 
 
 def write_tables(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:
-    """Write the tables of all runs, or of the run called `only`, into `out`, and return what could not be read."""
+    """Write the tables of all runs, or of the run called `only`, into `out`; return what could not be read."""
     results = read_results(follower)
     problems: list[str] = []
     for name, (head, rows) in csv_tables(follower, results, problems, only).items():
@@ -252,7 +252,7 @@ def _points(begun: Iterable[RunState]) -> Iterator[Row]:
 
 
 def _gates(follower: Follower, begun: Iterable[RunState], problems: list[str], *, every: bool) -> Iterator[Row]:
-    """The gates of the SE layers at each probe, or at the first and the newest; epoch 0 is before training."""
+    """The gates at each probe, or only at the first and the newest; epoch 0 is before training."""
     for run in begun:
         probes = run.probes if every else [*run.probes[:1], *run.probes[1:][-1:]]
         for epoch, file in probes if run.gates else ():
@@ -268,7 +268,7 @@ def _gates(follower: Follower, begun: Iterable[RunState], problems: list[str], *
 
 
 def _gates_of(run: RunState, mean: NDArray[Any], sd: NDArray[Any]) -> Iterator[Row]:
-    """Class, channel, mean and standard deviation between images; nothing from arrays of any other shape."""
+    """Class, channel, mean, and standard deviation between images; nothing for arrays of unexpected shape."""
     if mean.ndim != 2 or mean.shape != sd.shape or mean.dtype.kind != "f" or sd.dtype.kind != "f":
         return
     names = class_names(run, len(mean))

@@ -1,8 +1,7 @@
-"""Event files for TensorBoard, one for each run, kept up with the logs or written once.
+"""Event files for TensorBoard, one for each run, kept up to date with the logs or written once.
 
-The content of a file is determined by the log alone, so an existing file tells how far it got: what it holds is
-compared with what it should hold, and the rest is appended. That also completes a record that a full disk or a killed
-process cut in half.
+The content of a file is determined by the log alone. So an existing file is compared with what it should hold, and the
+rest is appended. That also completes a record that a full disk or a killed process truncated.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tui_attn.system.plain_file import open_to_read, open_to_write
 from tui_attn.system.text import safe_text
 
 NAME = "events.out.tfevents.tui-attn"
-"""One for each run; TensorBoard knows its files by the word in the middle."""
+"""The file's name in each run's folder; TensorBoard recognises it by `tfevents`."""
 
 
 class EventFile:
@@ -33,7 +32,7 @@ class EventFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size: int | None = None
-        """Of the file after the last write; None before the first."""
+        """The file's size after the last write; None before the first."""
         self._pending = bytearray()
 
     @property
@@ -42,11 +41,11 @@ class EventFile:
         return bool(self._pending)
 
     def add(self, data: bytes) -> None:
-        """Add `data` to what the next `flush` writes; before the first one, from the start of the log."""
+        """Queue `data` for the next `flush`. Before the first one, it must begin at the start of the log."""
         self._pending += data
 
     def flush(self) -> bool:
-        """Write pending data. False, with nothing written, if the file has changed since the last write: start over."""
+        """Write pending data. False, with nothing written, if another process changed the file: start over."""
         if self._size is None:
             self._take_up()
         elif self._size != _size(self._path):
@@ -56,7 +55,7 @@ class EventFile:
         return True
 
     def _take_up(self) -> None:
-        """Skip what an existing file holds already; replace a file with other content."""
+        """Skip what the file already holds; replace it if its content differs."""
         there = _content(self._path)
         if self._pending.startswith(there):
             self._size = len(there)
@@ -110,10 +109,10 @@ def require_tensorboard() -> None:
 
 
 def write_event_files(folder: ExperimentDir, out: Path | None, only: str | None) -> tuple[Path, list[str]]:
-    """Write the event files as the logs stand; returns the folder for `--logdir`, and what was left out and why.
+    """Write the event files once; returns the folder for `--logdir`, and what was left out and why.
 
-    What is there already is completed, never written twice. While the experiment's own exporter keeps the files in
-    its folder up to date there is nothing to do. Raises `ExportError`.
+    Existing files are completed. While the experiment's own exporter keeps the files in its folder up to date, there is
+    nothing to do. Raises `ExportError`.
     """
     if out is not None:
         with OutFolder(out, folder.id) as files:
@@ -162,7 +161,7 @@ class TensorBoardExport:
         self._follower = Follower(folder)
         self._exports: dict[str, _RunExport] = {}
         self.problems: dict[str, OSError] = {}
-        """Run -> why its file could not be written the last time."""
+        """Run -> why its file could not be written at the last attempt."""
 
     @property
     def begun(self) -> list[str]:
@@ -170,7 +169,7 @@ class TensorBoardExport:
         return list(self._exports)
 
     def catch_up(self) -> None:
-        """Write what is new in the logs. Problems are kept in `problems`, and tried again the next time."""
+        """Write what is new in the logs. Errors go to `problems`, and are retried at the next call."""
         news = {run for run, _ in self._follower.poll() if run is not None}
         for id_, run in self._follower.state.runs.items():
             if self._only not in {None, id_} or not (id_ in news or id_ in self.problems):
@@ -193,7 +192,7 @@ class TensorBoardExport:
 
 
 class _RunExport:
-    """One run's event file and how far its log is read."""
+    """One run's event file, and the reader of its log."""
 
     def __init__(self, folder: RunDir, path: Path, stream: Callable[[], RunStream]) -> None:
         self.path = path
@@ -201,7 +200,7 @@ class _RunExport:
         self._begin()
 
     def _begin(self) -> None:
-        """Read the log from its start, into a file that may be there."""
+        """Read the log from its start; the file may exist."""
         self._log = LogReader(self._folder.events)
         self._stream = self._make_stream()
         self._file = EventFile(self.path)

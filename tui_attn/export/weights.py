@@ -20,8 +20,8 @@ from tui_attn.export.outfolder import ExportError, OutFolder
 def write_weights(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:
     """Write a folder for each finished run, or for the one called `only`; returns why runs were left out.
 
-    What is written is the file that training wrote, after a check of its digest. Raises `ExportError` where no run
-    can be exported.
+    The weights are a copy of the training's file, whose digest is checked. Raises `ExportError` where no run can be
+    exported.
     """
     summary = summarise(follower)
     problems: list[str] = []
@@ -71,7 +71,7 @@ def _network_code() -> dict[str, bytes]:
 
 
 def _own_code(follower: Follower, model: str) -> dict[str, bytes]:
-    """The file of a custom model. Raises `CustomModelError` where it isn't what was trained any more."""
+    """The file of a custom model. Raises `CustomModelError` where it was altered."""
     source = read_source(follower.folder.custom_model(model), follow_links=False)
     if sha256(source) != follower.manifest.config.custom_model(model).sha256:
         raise CustomModelError("the code of its network was altered since it was trained")

@@ -1,4 +1,4 @@
-"""What differs between the configurations of two experiments."""
+"""Differences between the configurations of two experiments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Difference = tuple[str, str, str]
 
 
 def differences(first: Manifest, second: Manifest) -> list[Difference]:
-    """The settings that differ, those of the command line first, then what was found on the machine."""
+    """The settings that differ: options of the command line first, then facts about the machine."""
     values = [dict(_settings(manifest)) for manifest in (first, second)]
     names = dict.fromkeys([*values[0], *values[1]])
     rows = ((name, *(value.get(name, "none") for value in values)) for name in names)

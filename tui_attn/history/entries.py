@@ -1,7 +1,7 @@
 """The list of experiments: an `Entry` for each, with its state and result.
 
-`History` reads what changed and remembers the rest. Ended experiments are also cached in the user's cache folder, keyed
-by the sizes and times of the files they were read from.
+`History` reads only what has changed since the last scan. Ended experiments are also cached in the user's cache folder,
+keyed by the sizes and times of their files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VERSION = 5
 """Of the cache's format; a cache of another version is ignored."""
 
 Stamp = tuple[int, ...]
-"""Sizes and times of the files that determine an entry."""
+"""Sizes and times of the files that an entry is read from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Entry:
 
     id: str
     state: str
-    """The experiment's state, lost included; `damaged` when it can't be read."""
+    """As `reducer.derive` gives it, or `damaged` when it can't be read."""
     created: float
     """Unix seconds; 0 when unknown."""
     name: str = ""
@@ -53,14 +53,14 @@ class Entry:
     seeds: int = 0
     epochs: int = 0
     facts: str = ""
-    """Batch size, learning rate and what else was chosen, in words."""
+    """Batch size, learning rate and other settings, in words."""
     finished: int = 0
     """Runs that finished."""
     runs: int = 0
     accuracy: float | None = None
     """Best test accuracy of the last epochs, a fraction."""
     best: QuickResult | None = None
-    """The model that is ahead of base by most, or behind it by least."""
+    """The model with the largest difference from base."""
     seconds: float | None = None
     """From the start to the end, or to the newest event."""
     note: str = ""
@@ -68,11 +68,11 @@ class Entry:
     reason: str = ""
     """Why it can't be read."""
     troubles: tuple[str, ...] = ()
-    """Which of its logs can't be read, and why."""
+    """Logs that can't be read, and why."""
     waits: str = ""
-    """How many of its runs wait for a scheduler, and why."""
+    """How many of its runs wait in a scheduler's queue, and why."""
     study: str = ""
-    """Of a study, which stands for its experiments: `sweep` or `curve`."""
+    """The kind of a study, `sweep` or `curve`; empty for an experiment."""
 
     @property
     def ended(self) -> bool:
@@ -87,26 +87,26 @@ class Entry:
 
 
 class History:
-    """The experiments in `runs_dir`. One thread at a time."""
+    """The experiments in `runs_dir`. Not thread-safe."""
 
     def __init__(self, runs_dir: Path, *, kept: Mapping[str, tuple[Stamp, Entry]] | None = None) -> None:
         self.runs_dir = runs_dir.absolute()
         self.known: dict[str, tuple[Stamp, Entry]] = dict(kept or {})
         """By id: the files' stamp and the entry read from them."""
         self.total = 0
-        """Folders that the current scan looks at."""
+        """Number of folders in the current scan."""
         self._undecided: dict[str, PairedRuns] = {}
 
     def look(self) -> Iterator[Entry]:
         """All experiments, newest first; foreign folders are skipped. Raises `RunsError`.
 
-        Entries whose verdict takes computing come without it first, and again with it after all others.
+        Entries whose verdict must be computed come first without it, and again with it after all others.
         """
         yield from self.rows()
         yield from self.verdicts()
 
     def rows(self) -> Iterator[Entry]:
-        """The first part of a scan, without new verdicts; unchanged entries are not read again. Raises `RunsError`."""
+        """The first pass of a scan, without new verdicts; unchanged entries are not read again. Raises `RunsError`."""
         try:
             folders = sorted(candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
         except FileNotFoundError:
@@ -126,7 +126,7 @@ class History:
         return bool(self._undecided)
 
     def verdicts(self) -> Iterator[Entry]:
-        """The second part: entries with new verdicts. The first verdict of a process takes a third of a second."""
+        """The second pass: entries with new verdicts. The first one in a process takes 0.3 s, for its imports."""
         undecided, self._undecided = self._undecided, {}
         for id_ in [id_ for id_ in undecided if id_ in self.known]:
             stamp, entry = self.known[id_]
@@ -155,7 +155,7 @@ class History:
 
 
 def _read_study(study: StudyDir) -> Entry:
-    """A study as one entry: its runs are those of all its experiments."""
+    """A study as one entry, with the runs of all its experiments."""
     try:
         plan = study.plan()
     except RunsError as error:
@@ -186,7 +186,7 @@ def _read_study(study: StudyDir) -> Entry:
 
 
 def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
-    """The entry without a verdict, and the runs that decide it."""
+    """The entry without a verdict, and the paired runs that give it."""
     if is_study(folder.path):
         return _read_study(StudyDir(folder.path)), None
     try:
@@ -224,7 +224,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
 
 
 def facts(manifest: Manifest) -> str:
-    """The settings that matter, in one short line."""
+    """The most important settings in one short line."""
     config = manifest.config
     words = [f"batch {config.batch_size}", f"lr {config.lr:g}"]
     words += [f"augment {','.join(config.augment)}"] if config.augment else []
@@ -246,12 +246,12 @@ def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | Non
 
 
 def _settled(entry: Entry) -> bool:
-    """Whether the entry is valid as long as its files don't change: a live state also depends on processes."""
+    """Whether the entry depends on its files only; a live state also depends on processes."""
     return not entry.study and (entry.ended or entry.state == "damaged")
 
 
 def _stamp(folder: ExperimentDir) -> Stamp:
-    """Of the manifest and the supervisor's log: they change with every change of an ended experiment."""
+    """The stamp of the manifest and the supervisor's log, which reflect every change of an ended experiment."""
     found: list[int] = []
     for path in (folder.manifest, folder.events):
         try:
@@ -263,11 +263,11 @@ def _stamp(folder: ExperimentDir) -> Stamp:
     return tuple(found)
 
 
-# ---- what is kept from one time to the next
+# ---- the cache
 
 
 def open_history(runs_dir: Path) -> History:
-    """The history of `runs_dir`, with what is cached of it."""
+    """The history of `runs_dir`, with cached entries."""
     path = _cache_file(runs_dir)
     data = (None if path is None else read_json(path)) or {}
     kept: dict[str, tuple[Stamp, Entry]] = {}
@@ -281,9 +281,9 @@ def open_history(runs_dir: Path) -> History:
 
 
 def read_history(runs_dir: Path) -> list[Entry]:
-    """The experiments in `runs_dir` as they are now, newest first, damaged ones last. Raises `RunsError`."""
+    """The experiments in `runs_dir`, newest first and damaged ones last. Raises `RunsError`."""
     history = open_history(runs_dir)
-    found = {entry.id: entry for entry in history.look()}  # one with a verdict comes again
+    found = {entry.id: entry for entry in history.look()}  # entries with verdicts come twice
     keep(history)
     return sorted(found.values(), key=lambda entry: (entry.created, entry.id), reverse=True)
 

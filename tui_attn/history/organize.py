@@ -31,9 +31,9 @@ from tui_attn.system.text import command_line, has_control_characters, safe_text
 MOST_NOTE = 1000
 """Characters of a note."""
 _ALLOWED = "you can read it, not change it"
-"""What the error says to users who don't own the experiment."""
+"""For users who don't own the experiment."""
 _AGAIN = "~"
-"""Separates the id from a number where several experiments of one id were deleted."""
+"""Separates the id from a number in the trash, where several experiments with one id were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Trashed:
 
     folder: ExperimentDir
     id: str
-    """Its id before the deletion, and after a restore."""
+    """Its id outside the trash."""
     since: float
     """When it was deleted, unix seconds."""
     manifest: Manifest | None
-    """None when it is damaged, and of a study."""
+    """None when it is damaged, and for a study."""
     name: str | None = None
     """Its display name."""
     study: bool = False
@@ -199,7 +199,7 @@ def _trashed(folder: ExperimentDir) -> Trashed:
     except RunsError:
         manifest = None
     try:
-        since = folder.path.stat().st_ctime  # the kernel's own note of the move
+        since = folder.path.stat().st_ctime  # changed by the move to the trash
     except OSError:
         since = 0.0
     name, study = None if manifest is None else manifest.config.name, is_study(folder.path)
@@ -210,7 +210,7 @@ def _trashed(folder: ExperimentDir) -> Trashed:
 
 
 def _free(bin_: Path, id_: str) -> Path:
-    """A free name in the trash."""
+    """An unused path in the trash."""
     names = [id_, *(f"{id_}{_AGAIN}{number}" for number in range(2, 1000))]
     for name in names:
         if not os.path.lexists(bin_ / name):

@@ -26,9 +26,9 @@ from tui_attn.system import children
 from tui_attn.system.text import safe_text
 
 _BATCH_SECONDS = 0.1
-"""Time after which the rows read so far are sent."""
+"""Maximum seconds between two batches."""
 _BATCH_MOST = 250
-"""Rows sent at once."""
+"""Maximum rows in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class HistoryUpdate:
     error: str = ""
     """Why the folder can't be read."""
     total: int = 0
-    """Folders that this scan looks at."""
+    """Number of folders in this scan."""
 
 
 class HistoryScanner:
-    """Scans the experiments in `runs_dir` repeatedly. Use from one thread at a time."""
+    """Scans the experiments in `runs_dir` repeatedly. Not thread-safe."""
 
     def __init__(self, runs_dir: Path) -> None:
         self._history = open_history(runs_dir)
@@ -88,10 +88,10 @@ class HistoryScanner:
             self._kept = lasting
 
     def _entries(self) -> Iterator[Entry | None]:
-        """The entries found; None where a batch shall be sent before the next one."""
+        """The entries found; None where a batch has to be sent before the next one."""
         yield from self._history.rows()
         if self._history.undecided:
-            yield None  # to load what decides takes longer than a batch
+            yield None  # imports for the verdicts take longer than a batch
         yield from self._history.verdicts()
 
     def _lasting(self) -> dict[str, Stamp]:
@@ -118,17 +118,17 @@ def from_line(line: bytes) -> HistoryUpdate:
 
 
 _FEW = 20
-"""Up to this many experiments are scanned in the calling thread, faster than a process starts."""
+"""Up to this many experiments are scanned in the calling thread, which is faster than starting a process."""
 _BUFFER = 1 << 18
 """Bytes of the pipe's buffer: a batch is read in one piece."""
 _GRACE_SECONDS = 2.0
-"""Time for the process to exit."""
+"""Seconds for the process to exit."""
 
 
 class HistoryScan:
     """Reports changes in `runs_dir`, scanning in a process or in place. One thread scans, any thread may stop it.
 
-    `known`: ids of experiments that are shown already.
+    `known`: ids of experiments that are already shown.
     """
 
     def __init__(self, runs_dir: Path, *, known: Iterable[str] = ()) -> None:
@@ -181,7 +181,7 @@ class HistoryScan:
         self._end()
 
     def _whole(self, source: Iterator[HistoryUpdate], *, anew: bool) -> Iterator[HistoryUpdate]:
-        """The updates of `source`, with experiments that are gone but were reported by another source."""
+        """The updates of `source`; those gone since another source reported them are added."""
         seen: set[str] = set()
         for news in source:
             seen.update(entry.id for entry in news.entries)
@@ -216,7 +216,7 @@ class HistoryScan:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=_BUFFER,
-            start_new_session=True,  # what the terminal sends to its programs is not for this one
+            start_new_session=True,  # not for signals of the terminal
         )
         return self._process
 
@@ -253,7 +253,7 @@ def main() -> None:
 
 
 def _wanted() -> bool:
-    """Whether stdin is still open: nothing but its end comes during a scan."""
+    """Whether stdin is still open; during a scan only its end can arrive."""
     return not select.select([0], [], [], 0)[0]
 
 

@@ -1,7 +1,7 @@
 """The state of an experiment from its small files and the ends of its runs' logs, for lists of many experiments.
 
-The follower reads every line of every log, which takes too long for a thousand experiments. The reducer is the same
-here, but of each run it gets only the first event and those from the last evaluated epoch on.
+The follower reads every line of every log, which takes too long for a thousand experiments. Here the same reducer gets
+only the first event of each run, and the events from the last evaluated epoch on.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _CANT_READ = "can't be read: "
 _HEAD = 1 << 13
 _TAIL = 1 << 13
 _MOST = 1 << 20
-"""Bytes: more of the end of a run's log isn't read."""
+"""Maximum bytes read from the end of a run's log."""
 _MOST_OWN = 1 << 26
-"""Bytes of an experiment's own log."""
+"""Maximum bytes read of an experiment's own log."""
 _EPOCH = b'"type":"epoch"'
 _STARTED = re.compile(rb'"type":"started"')
 _LAST = re.compile(rb'"type":"(?:epoch|started|resumed|ended)"')
 _FINISHED = b'"type":"experiment_finished"'
 _OF_THE_ENDED = re.compile(rb'"type":"(?:experiment_started|run_queued|run_ended|extended|experiment_finished)"')
-"""What counts in the log of an experiment that has ended."""
+"""The relevant events in the log of an ended experiment."""
 _ANY = re.compile(rb'"type":"')
 
 
 def summarise_tail(folder: ExperimentDir) -> tuple[ExperimentState, tuple[str, ...]]:
-    """The state of an experiment, of whose runs only the last epochs are known, and what is wrong with its logs.
+    """The state of an experiment with only the last epochs of its runs, and problems of its logs, safe to show.
 
-    Never raises on what it reads; the reasons are safe to show.
+    Never raises, whatever the logs contain.
     """
     found = ExperimentState(folder.id)
     own, _, _, why = _read(folder.events, _MOST_OWN, 0)
@@ -73,14 +73,14 @@ def _ends(path: Path) -> tuple[list[Event], str]:
     first = _decoded(head.split(b"\n", 8)[:-1], _STARTED)[:1]
     while True:
         start = _line_of_last(tail, _EPOCH)
-        lines = tail[start:].split(b"\n")[0 if whole or start else 1 : -1]  # a tail begins within a line
+        lines = tail[start:].split(b"\n")[0 if whole or start else 1 : -1]  # a tail begins in the middle of a line
         last = _decoded(lines, _LAST)
         if whole or size >= _MOST or any(event.type == "epoch" for event in last):
             break
         size *= 8
         _, tail, whole, why = _read(path, _HEAD, size)
     begun = first[0].seq if first else -1
-    if all(event.type != "started" for event in last):  # who wrote them stands somewhere between head and tail
+    if all(event.type != "started" for event in last):  # their writer is named between head and tail
         last = [Event(event.type, event.seq, event.t, {**event.data, "w": None}) for event in last]
     return first + [event for event in last if event.seq != begun], why or _damage([*head.split(b"\n", 8)[:-1], *lines])
 
@@ -90,19 +90,19 @@ def _damage(lines: Iterable[bytes]) -> str:
 
 
 def _line_of_last(data: bytes, mark: bytes) -> int:
-    """Where the last line with `mark` begins; 0 without one."""
+    """The index at which the last line with `mark` begins; 0 without one."""
     return data.rfind(b"\n", 0, max(data.rfind(mark), 0)) + 1
 
 
 def _decoded(lines: Iterable[bytes], kinds: re.Pattern[bytes]) -> list[Event]:
-    """The events of the lines that are of these kinds, damaged ones passed over."""
+    """The events of these kinds; damaged lines are skipped."""
     return [event for event in map(events.decode, filter(kinds.search, lines)) if event is not None]
 
 
 def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool, str]:
-    """The first `head` and the last `tail` bytes of a file, whether both are the whole file, and why it can't be read.
+    """The first `head` and last `tail` bytes of a file, whether these are the whole file, and why it can't be read.
 
-    A file no longer than both together is read once, and both are all of it; an unreadable one is empty.
+    For a file that is not longer than both, each is the whole file; for an unreadable one, both are empty.
     """
     try:
         fd = open_to_read(path)

@@ -1,1 +1,1 @@
-"""Starting, resuming, extending and steering experiments, with every check that belongs to them."""
+"""Starts, resumes, extends and controls experiments, with every check."""

@@ -1,4 +1,4 @@
-"""Which devices an experiment trains on: what `--device` stands for here, and where one that is resumed goes on."""
+"""Which devices an experiment trains on, when it is started and when it is resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ADVICE = "use --device cpu or auto"
 def choose(requested: str, machine: Machine, *, mix: bool = False) -> tuple[str, ...]:
     """The devices for `--device requested`, such as ("cpu",) or ("cuda:0", "cuda:1").
 
-    auto takes devices on which this user trains already last. `mix` allows GPUs of several models.
+    auto prefers devices on which this user trains nothing. `mix` allows GPUs of several models.
     Raises `ConfigError` for a device that this machine or this build of torch lacks, and for a forbidden mixture.
     """
     if requested == "cpu":
@@ -77,13 +77,13 @@ def _named(requested: str, machine: Machine) -> list[str]:
 
 
 def _rank(machine: Machine, device: str, busy: Collection[str]) -> tuple[tuple[int, int], bool, int, int]:
-    """GPUs of a later capability first, then those without this user's experiments, with more memory, the first."""
+    """Sort key: compute capability, no experiment of this user, free memory, lower index."""
     details = machine.about(device) or GpuDetails("")
     return details.capability or (0, 0), device not in busy, details.free or 0, -int(device.removeprefix("cuda:"))
 
 
 def kind(gpu: GpuDetails | GpuIdentity | None) -> str:
-    """What decides the bits that a GPU computes, as far as it is known: its model, and its compute capability."""
+    """The model and compute capability of a GPU, which decide the bits that it computes."""
     if gpu is None:
         return "a GPU"
     capability = gpu.capability if isinstance(gpu.capability, str) else ".".join(map(str, gpu.capability or ()))
@@ -91,7 +91,7 @@ def kind(gpu: GpuDetails | GpuIdentity | None) -> str:
 
 
 def idle_gpus(chosen: Sequence[str], machine: Machine) -> str | None:
-    """What is said of the GPUs that `--device auto` leaves alone; None where there are none."""
+    """A remark on GPUs that `--device auto` leaves idle; None where there are none."""
     usable = [index for index in range(machine.gpus) if unusable(machine, index) is None]
     if not chosen[0].startswith("cuda") or len(usable) < 2:
         return None
@@ -104,7 +104,7 @@ def idle_gpus(chosen: Sequence[str], machine: Machine) -> str | None:
 
 
 def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
-    """What is said of GPUs whose steps can't be captured as CUDA graphs; None for others."""
+    """A remark on GPUs that have no CUDA graphs; None for others."""
     if chosen[0] == "mps" or (machine.torch_hip and chosen[0].startswith("cuda")):
         whose = "Apple's" if chosen[0] == "mps" else "AMD's"
         return f"training step by step: CUDA graphs, which make small networks fast, are for NVIDIA's GPUs, not {whose}"
@@ -112,7 +112,7 @@ def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
 
 
 def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[str], object]) -> tuple[str, ...]:
-    """The devices that `config` asks for; `tell` gets what to know about the GPUs. Raises `ConfigError`."""
+    """The devices that `config` asks for; `tell` gets remarks on them. Raises `ConfigError`."""
     if not config.engine.here:
         return placement.chosen_devices(config, config.engine, tell)
     chosen = choose(config.device, machine, mix=config.mix_devices)
@@ -182,7 +182,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def precision(requested: str, devices: Sequence[str], machine: Machine) -> str:
-    """`requested`, and for auto on GPUs what all of them compute fast, so that one comparison has one precision."""
+    """`requested`; for auto on GPUs the precision that all of them compute fast, so that a comparison has only one."""
     if requested != "auto" or not all(device.startswith("cuda:") for device in devices):
         return requested
     found = [None if about is None else about.capability for about in map(machine.about, devices)]
@@ -191,9 +191,9 @@ def precision(requested: str, devices: Sequence[str], machine: Machine) -> str:
 
 
 def same_gpus(manifest: Manifest, machine: Machine) -> tuple[str, ...] | None:
-    """The names that the devices of an experiment have here and now; None where its GPUs are not here.
+    """The present names of an experiment's devices; None where its GPUs are missing.
 
-    A GPU that is gone is replaced by another one of its model that can be used, which computes the same bits.
+    A missing GPU is replaced by a usable one of the same model, which computes the same bits.
     """
     if not manifest.gpus:
         return manifest.devices
@@ -212,8 +212,8 @@ def same_gpus(manifest: Manifest, machine: Machine) -> tuple[str, ...] | None:
 def settle(folder: ExperimentDir, device: str | None, tell: Callable[[str], object], *, mix: bool = False) -> None:
     """Find the devices of the experiment here, or the user's `device` if named, and record where training continues.
 
-    Raises `LaunchError` where they aren't here, and where one comparison would mix what rounds differently; `RunsError`
-    and `OSError`.
+    Raises `LaunchError` where they are missing, and where one comparison would mix devices that round differently;
+    `RunsError` and `OSError`.
     """
     manifest, machine = folder.manifest_data(), probe()
     named = ", ".join(manifest.devices)
@@ -240,7 +240,7 @@ def settle(folder: ExperimentDir, device: str | None, tell: Callable[[str], obje
     after = {kind(gpu) for gpu in gpus.values()} or {chosen[0].partition(":")[0]}
     computed_in = _precision_elsewhere(folder, manifest, chosen, machine)
     if manifest.gpus and not gpus and chosen[0].startswith("cuda"):
-        after = before  # the driver doesn't tell which they are
+        after = before  # the driver doesn't identify them
     begun = [run for run in read_state(folder).state.runs.values() if run.step]
     if begun and after - before and not mix:
         raise LaunchError(
@@ -253,7 +253,7 @@ def settle(folder: ExperimentDir, device: str | None, tell: Callable[[str], obje
 
 
 def _precision_elsewhere(folder: ExperimentDir, manifest: Manifest, chosen: tuple[str, ...], machine: Machine) -> str:
-    """The precision on other devices: that of the runs so far, and before any that of a start there."""
+    """The precision on other devices: that of the runs so far, or else that of a new start."""
     used = {run.about.get("precision") for run in read_state(folder).state.runs.values() if run.step}
     wanted = str(used.pop()) if len(used) == 1 and used <= {"fp32", "bf16"} else manifest.config.precision
     for device in chosen:

@@ -1,4 +1,4 @@
-"""Control an experiment's supervisor: start the process, send it commands, end it."""
+"""Controls an experiment's supervisor: starts the process, sends it commands, ends it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tui_attn.supervision.notify_settings import NotifySettings
 
 READY_WITHIN = 60.0
-"""Seconds that a supervisor gets to say that it is ready."""
+"""Seconds within which a supervisor must report that it is ready."""
 END_WITHIN = 10.0
-"""Seconds that a supervisor gets to end when its start is broken off."""
+"""Seconds within which a supervisor must end when its start is cancelled."""
 
 
 ELSEWHERE_WITHIN = 5.0
@@ -52,9 +52,9 @@ def start_supervisor(
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor that outlives this process and every terminal; return once it is ready.
 
-    Checks nothing but that no other supervisor runs it: see `starting`. The supervisor refuses a folder that isn't the
-    one of this `identity`. `notify`: where it sends notices; handed over through a pipe, since it may hold secrets.
-    `on`: where its workers run, by default here. Raises `LaunchError`.
+    The only check is that no other supervisor runs it; `starting` has the others. The supervisor refuses a folder of
+    another `identity`. `notify` goes through a pipe, since it may hold secrets. `on`: where the workers run, by default
+    on this machine. Raises `LaunchError`.
     """
     check_not_running(folder)
     log = open_log(folder.supervisor_log)
@@ -66,7 +66,7 @@ def start_supervisor(
         try:
             while time.monotonic() < deadline:
                 who = supervisor_identity(folder)
-                # The pid alone may be that of an earlier one, from before it was given to this process.
+                # The pid alone isn't enough: an earlier supervisor may have had the same one.
                 if who is not None and who.pid == process.pid and who.runs():
                     return process
                 if process.poll() is not None:
@@ -106,7 +106,7 @@ def start_detached(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a supervisor that is starting: it stops its workers, or is killed, and then they end by themselves."""
+    """End a supervisor that is starting. It stops its workers; if it has to be killed, they end by themselves."""
     process.terminate()
     try:
         process.wait(END_WITHIN)
@@ -125,11 +125,11 @@ def check_not_running(folder: ExperimentDir) -> None:
 
 
 def check_elsewhere(folder: ExperimentDir, wait: Callable[[float], object], *, adopts: bool = False) -> None:
-    """Refuse what a supervisor on another host runs, whatever that host's clock says.
+    """Refuse an experiment that a supervisor on another host runs. Clocks of hosts need not agree.
 
-    Not every network file system shows a lock of another host, but a supervisor touches its lock file every second,
-    and its workers the heartbeats of their runs, even while the supervisor is frozen. `adopts`: workers that live are
-    no hindrance, because the next supervisor takes them on.
+    Not every network file system shows locks of other hosts. But a supervisor touches its lock file every second, and
+    its workers touch the heartbeats of their runs, even while the supervisor is frozen. `adopts`: live workers are no
+    obstacle, because the next supervisor adopts them. Raises `LaunchError`.
     """
     who = supervisor_identity(folder)
     hearts = [folder.supervisor_lock, *(run.heartbeat for run in ([] if adopts else runs_of(folder)))]
@@ -204,7 +204,7 @@ def check_owner(folder: ExperimentDir) -> None:
 def kill(folder: ExperimentDir, *, wait: Callable[[float], object] = time.sleep) -> None:
     """End the supervisor and the workers of `folder` on this host: SIGTERM, and SIGKILL three seconds later.
 
-    Every process is known by a lock that it holds, so that no other can be hit. Raises `LaunchError`.
+    Each process is identified by a lock that it holds, so that no other is signalled. Raises `LaunchError`.
     """
     check_owner(folder)
     for mailbox in mailboxes(folder):
@@ -230,7 +230,7 @@ def _locks(folder: ExperimentDir) -> list[Path]:
 
 
 def runs_of(folder: ExperimentDir) -> list[RunDir]:
-    """The runs of the manifest whose folders are no links; none where it can't be read."""
+    """The runs of the manifest, without those whose folders are links; none where it can't be read."""
     try:
         config = folder.manifest_data().config
     except RunsError:
@@ -240,7 +240,7 @@ def runs_of(folder: ExperimentDir) -> list[RunDir]:
 
 
 def _last_words(folder: ExperimentDir, printed: bytes) -> str:
-    """Why a supervisor ended at once, from what it printed."""
+    """Why a supervisor ended at once: the last line that it printed."""
     lines = printed.decode(errors="replace").strip().splitlines()
     reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)
     return f"the supervisor of {folder.id} could not start: {reason}"

@@ -1,6 +1,6 @@
-"""Custom models, from where they are named to where they are trained: tried, copied, trusted, looked after.
+"""Custom models before training: they are tried, copied into the experiment, and trusted.
 
-Nothing here runs their code. A process of its own does, `tui_attn.train.custom_model_check`, and later the workers.
+Nothing here runs their code. The process `tui_attn.train.custom_model_check` does, and later the workers.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from tui_attn.system.files import sync_folder, write_atomically
 from tui_attn.system.text import safe_text
 
 TRIED_WITHIN = 30.0
-"""Seconds that a model's file gets to be tried."""
+"""Seconds within which a model's file must pass the check."""
 ANSWER_WITHIN = 120.0
-"""Seconds beyond these after which the process that tries it is given up: it imports torch, and ends itself in time."""
+"""Seconds after which the checking process is killed as well; it imports torch first, and normally ends itself."""
 
 Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A custom model and the file that was read, once, for all that follows."""
+    """A custom model and the content of its file, which is read only once."""
 
     model: CustomModel
     content: bytes
@@ -47,11 +47,10 @@ class Source:
 def prepare(
     config: ExperimentConfig, tell: Tell, located: data.Located | None = None
 ) -> tuple[ExperimentConfig, list[Source]]:
-    """Read and try the custom models in `config`; the configuration comes back with their digests.
+    """Read and try the custom models in `config`; returns the configuration with their digests, and the files.
 
-    `located`: the data set as it was found, which may know better than its names how many images there are. `tell`
-    hears what goes on, and what is odd about the models. Raises `ConfigError` for one that can't be trained; nothing is
-    written but the user's own list of the code that they named.
+    `located`: the data set, for the number of images. `tell` gets progress and warnings about the models. Nothing is
+    written except the user's list of trusted code. Raises `ConfigError` for a model that can't be trained.
     """
     if not config.custom_models:
         return config, []
@@ -76,7 +75,7 @@ def prepare(
 
 
 def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
-    """Put the files into the experiment's folder. Raises `OSError`."""
+    """Copy the files into the experiment's folder. Raises `OSError`."""
     for source in sources:
         path = folder.custom_model(source.model.name)
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -86,9 +85,9 @@ def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
 
 
 def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -> None:
-    """Refuse to go on with code that isn't what the experiment began with, or that this user hasn't named here.
+    """Refuse code that was altered since the experiment began, or that this user has not trusted on this machine.
 
-    `trusted`: the user answers for it from now on. Raises `CustomModelError`.
+    `trusted`: the user trusts it from now on. Raises `CustomModelError`.
     """
     strange = []
     for model in manifest.config.custom_models:
@@ -113,10 +112,10 @@ def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -
 
 
 def remarks(manifest: Manifest) -> list[str]:
-    """What to say of files that the user has changed since the experiment began."""
+    """Remarks on files that the user has changed since the experiment began."""
     found = []
     for model in manifest.config.custom_models:
-        with contextlib.suppress(CustomModelError):  # it is gone: the copy is all there is
+        with contextlib.suppress(CustomModelError):  # the original is gone: only the copy is left
             if sha256(read_source(Path(model.file))) != model.sha256:
                 found.append(f"{model.shown} has changed since {manifest.id} began: its copy there is trained")
     return found
@@ -128,9 +127,9 @@ def remarks(manifest: Manifest) -> list[str]:
 def examine(
     source: Source, info: data.DatasetInfo, config: ExperimentConfig, *, seconds: float = TRIED_WITHIN
 ) -> list[str]:
-    """Have the model tried on random images like those of the data set; returns what is odd about it.
+    """Try the model on random images of the data set's shape; returns warnings.
 
-    Raises `CustomModelError`: the file and the line, and what is wrong.
+    Raises `CustomModelError` with the file, the line and what is wrong.
     """
     model = source.model
     train_size, test_size = config.sizes(info.train_size, info.test_size)
@@ -160,7 +159,7 @@ def examine(
 
 
 def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
-    """What the process answered, and its exit code; None where it had to be ended."""
+    """The answer of the process, and its exit code; None where it had to be killed."""
     reading, writing = os.pipe()
     try:
         process = children.python(
@@ -193,7 +192,7 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
 
 
 def _no_answer(model: CustomModel, answer: str, code: int | None) -> str:
-    """Why there is no answer: the time was over, or the process ended before."""
+    """Why there is no answer: the time was up, or the process ended early."""
     if code is None or answer.startswith("Timeout"):
         line = re.search(r'File "own-model.py", line (\d+)', answer)
         where = model.shown if line is None else f"{safe_text(Path(model.file).name)}, line {line[1]}"

@@ -1,4 +1,4 @@
-"""Which devices and cores there are, found out without importing torch."""
+"""Detects devices and cores without importing torch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tui_attn.system.files import user_folder
 from tui_attn.system.machine import installed_version
 
 MAX_THREADS = 8
-"""Networks of the lab's size gain nothing from more."""
+"""More threads don't speed up networks of the lab's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuDetails:
-    """One GPU, or a MIG slice of one, which counts as a GPU of its own; None for what it doesn't tell."""
+    """A GPU, or a MIG slice, which counts as a GPU of its own. None: not reported."""
 
     name: str
     capability: tuple[int, int] | None = None
@@ -37,12 +37,12 @@ class GpuDetails:
     """Bytes."""
     uuid: str | None = None
     lost: bool = False
-    """Whether it doesn't answer its driver any more."""
+    """Whether it no longer responds to its driver."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a start needs to know of this machine."""
+    """The facts about this machine that a start depends on."""
 
     gpus: int
     """GPUs that programs may use here (CUDA_VISIBLE_DEVICES respected): NVIDIA's, or AMD's with a torch for ROCm."""
@@ -53,11 +53,11 @@ class Machine:
     driver_cuda: str | None = None
     """The newest CUDA version that the GPUs' driver supports."""
     details: tuple[GpuDetails, ...] = ()
-    """Of each of the `gpus`, where the driver's library tells."""
+    """One for each of the `gpus`, where NVML reports them."""
     torch_hip: str | None = None
-    """The ROCm version that the installed torch was built for, which calls AMD's GPUs cuda:N as well."""
+    """The ROCm version that the installed torch was built for; it also calls AMD's GPUs cuda:N."""
     architectures: tuple[str, ...] = ()
-    """For which GPUs the installed torch has kernels, by `torch.cuda.get_arch_list`, as sm_90; empty if unknown."""
+    """Architectures that the installed torch has kernels for, such as sm_90; empty if unknown."""
 
     @property
     def built_for_gpus(self) -> bool:
@@ -65,7 +65,7 @@ class Machine:
         return bool(self.torch_cuda or self.torch_hip)
 
     def about(self, device: str) -> GpuDetails | None:
-        """What is known of `device`; None for what is no GPU or tells nothing."""
+        """Details of `device`; None for a CPU and for a GPU without any."""
         index = device.partition(":")[2]
         if not device.startswith("cuda:") or int(index) >= len(self.details):
             return None
@@ -83,7 +83,7 @@ class Machine:
 
 
 def probe() -> Machine:
-    """Look at this machine. Never raises."""
+    """Probe this machine. Never raises."""
     version, cuda, hip, origin = _torch_build()
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
     if hip:
@@ -127,11 +127,11 @@ def _torch_build() -> tuple[str | None, str | None, str | None, Path | None]:
 
 
 _ARCHITECTURES_WITHIN = 60.0
-"""Seconds that torch gets to import and say for which GPUs it was built."""
+"""Seconds within which torch must be imported and report its architectures."""
 
 
 def _architectures(version: str, origin: Path) -> tuple[str, ...]:
-    """`torch.cuda.get_arch_list()` of the installed torch, kept in the user's cache; empty where it can't be had."""
+    """`torch.cuda.get_arch_list()` of the installed torch, cached on disk; empty if unavailable."""
     base = user_folder("cache")
     kept = None if base is None else base / "torch-architectures.json"
     with contextlib.suppress(OSError):
@@ -158,10 +158,10 @@ def _architectures(version: str, origin: Path) -> tuple[str, ...]:
 
 
 def visible(uuids: Sequence[str], variable: str | None) -> list[int | str]:
-    """Which of the machine's GPUs CUDA programs see, in their order, by `CUDA_VISIBLE_DEVICES` as torch reads it.
+    """The GPUs that CUDA programs see, in CUDA's order, by `CUDA_VISIBLE_DEVICES` as torch parses it.
 
-    `uuids`: those of all GPUs, in the order of the PCI bus, which workers ask CUDA for. A MIG slice, which is a part of
-    a GPU, is given by its UUID. A GPU that is named twice hides all; one that isn't there hides those after it.
+    `uuids`: those of all GPUs, in the order of the PCI bus, which workers ask CUDA for. A MIG slice is given by its
+    UUID. A GPU that is named twice hides all GPUs; an unknown one hides those after it.
     """
     if variable is None:
         return list(range(len(uuids)))
@@ -188,10 +188,10 @@ def visible(uuids: Sequence[str], variable: str | None) -> list[int | str]:
 
 @dataclass(frozen=True, slots=True)
 class NvmlGpu:
-    """A GPU or MIG slice as NVIDIA's library knows it."""
+    """A GPU or MIG slice in NVML."""
 
     handle: Any
-    """None for a GPU that doesn't answer, or a slice that the library doesn't find."""
+    """None for a GPU that doesn't respond, or a slice that isn't found."""
     uuid: str
     whole: Any
     """The handle of the GPU that a slice is part of; else `handle`."""
@@ -200,7 +200,7 @@ class NvmlGpu:
 def nvml_gpus(nvml: Any) -> list[NvmlGpu]:
     """The GPUs that CUDA programs see, in CUDA's order. `nvml` is initialised; raises its errors.
 
-    A GPU in MIG mode gives each of its slices. CUDA shows a process only one of them, so each worker is told its own.
+    A GPU in MIG mode is replaced by its slices. CUDA shows a process only one slice, so each worker is told its own.
     """
     handles = [ask(partial(nvml.nvmlDeviceGetHandleByIndex, at)) for at in range(nvml.nvmlDeviceGetCount())]
     uuids = [_text(ask(partial(nvml.nvmlDeviceGetUUID, handle))) for handle in handles]
@@ -234,7 +234,7 @@ def _slices(nvml: Any, handle: Any) -> Iterator[NvmlGpu]:
 
 
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
-    """How many GPUs CUDA programs see, the CUDA version of their driver, and what NVML reports of each."""
+    """Number of GPUs that CUDA programs see, CUDA version of their driver, and details of each from NVML."""
     try:
         import pynvml
 
@@ -264,7 +264,7 @@ def _details(nvml: Any, gpu: NvmlGpu) -> GpuDetails:
 
 
 def _amd_gpus(nodes: Path) -> tuple[GpuDetails, ...]:
-    """AMD's GPUs by the kernel's list, as far as HIP_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES shows them by number."""
+    """AMD's GPUs from sysfs, filtered by the indices in HIP_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES."""
     found = []
     for node in sorted(nodes.glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
@@ -280,7 +280,7 @@ def _amd_gpus(nodes: Path) -> tuple[GpuDetails, ...]:
 
 
 def ask(question: Callable[[], Any]) -> Any:
-    """The answer of NVIDIA's library, or None where there is none (MIG, virtual GPUs, old drivers and libraries)."""
+    """The result of an NVML call; None where it fails (MIG, virtual GPUs, old drivers and libraries)."""
     try:
         return question()
     except Exception:  # NVML's own kinds, and AttributeError of an old library

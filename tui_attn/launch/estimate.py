@@ -1,8 +1,8 @@
-"""How long an experiment will take, by what finished runs took on this machine, and how much memory.
+"""Estimates how long an experiment will take, from finished runs on the same machine, and how much memory.
 
-A run's time is its images at the speed of a past run's later epochs, what the first epoch took longer, and for each
-epoch what lies between the training of two epochs (evaluation, probes, checkpoints). A worker's runs follow one
-another, and workers share the queue as the supervisor shares it out. Two past runs that differ make a range.
+The time of a run is its images at the speed of a past run's later epochs, the extra time of the first epoch, and for
+each epoch the time between the training of two epochs (evaluation, probes, checkpoints). Runs are assigned to workers
+as the supervisor would do it. Past runs that differ give a range.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tui_attn.supervision import scheduling
 from tui_attn.system.text import duration, size
 
 MOST_EXPERIMENTS = 40
-"""The newest experiments are looked at, no more: machines and versions change."""
+"""Only this many of the newest experiments are read: machines and versions change."""
 MOST_RUNS = 5
-"""Runs of one model that a guess is made from, the newest ones."""
+"""Past runs per model that an estimate is based on, the newest ones."""
 MOST_BYTES = 4_000_000
-"""Logs of experiments that are longer than this are not read for a guess."""
+"""Longer logs are not read for an estimate."""
 
 _MANY_SEEDS = 200
-"""Beyond as many the time grows with the seeds, whatever the workers do."""
+"""Beyond this many, time is taken as proportional to the seeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one finished run was. Times are seconds."""
+    """The speed of one finished run. Times are in seconds."""
 
     model: str
     shape: tuple[int, int]
@@ -49,7 +49,7 @@ class Pace:
     """cpu, cuda or mps."""
     precision: str
     asked_precision: str
-    """What the configuration said: fp32, bf16 or auto."""
+    """In the configuration: fp32, bf16 or auto."""
     batch_size: int
     augment: tuple[str, ...]
     sharing: int
@@ -57,7 +57,7 @@ class Pace:
     test_size: int
     per_image: float
     warm_up: float
-    """What the first epoch took longer than the later ones."""
+    """Extra time of the first epoch."""
     between: float
     """From the end of an epoch's training to the start of the next: evaluation, probes, checkpoint."""
     start_up: float
@@ -68,7 +68,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A range of seconds for a whole experiment, and what it is founded on."""
+    """The estimated time of a whole experiment in seconds, and what it is based on."""
 
     low: float
     high: float
@@ -76,10 +76,10 @@ class Guess:
     like: bool = True
     """Whether the past runs had the same batch size and as many workers on a device."""
     missing: tuple[str, ...] = ()
-    """Models of which there is no past run: then there is no guess."""
+    """Models without a past run: then there is no estimate."""
 
     def words(self) -> str:
-        """The guess as it is shown: a range, a time, or why there is none."""
+        """The estimate in words: a range, a time, or why there is none."""
         if self.missing:
             return f"no estimate yet: no finished run of {', '.join(self.missing)} like this on this machine"
         low, high = duration(self.low), duration(self.high)
@@ -98,7 +98,7 @@ def shape_of(dataset: str) -> tuple[int, int]:
 
 
 def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
-    """Training and test images of an epoch; None where only reading the data set would tell."""
+    """Training and test images of an epoch; None where the data set would have to be read."""
     info = DATASETS.get(config.dataset)
     if info is None and (config.train_limit is None or config.test_limit is None):
         return None
@@ -106,7 +106,7 @@ def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
     return config.sizes(most, most) if info is None else config.sizes(info.train_size, info.test_size)
 
 
-# ---- what past runs tell
+# ---- past runs
 
 
 def paces(runs_dir: Path, host: str, *, most: int = MOST_EXPERIMENTS) -> list[Pace]:
@@ -231,9 +231,9 @@ def guess(
 
 
 def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]) -> dict[str, list[Pace]]:
-    """Model -> the past runs that tell most of how it will go on `devices`, newest first, where there are any.
+    """Model -> the past runs most similar to a run of it on `devices`, newest first; models without any are missing.
 
-    Those of a custom model must have been of the same code: its digest is that in `config`.
+    Past runs of a custom model must be of the same code: the digest in `config`.
     """
     sharing = max(slot.index for slot in _slots(config, devices)) + 1
     found = {}
@@ -246,7 +246,7 @@ def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]
 
 
 def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[Slot]:
-    """The slots that have something to do."""
+    """The slots that get a run."""
     return scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
 
 
@@ -261,7 +261,7 @@ def _fits(pace: Pace, config: ExperimentConfig, device: str) -> bool:
 
 
 def _nearest(past: Sequence[Pace], config: ExperimentConfig, sharing: int) -> list[Pace]:
-    """The newest of those that are most like what is planned."""
+    """The newest of the most similar past runs."""
 
     def unlike(pace: Pace) -> tuple[bool, bool]:
         return pace.batch_size != config.batch_size, pace.sharing != sharing
@@ -271,9 +271,9 @@ def _nearest(past: Sequence[Pace], config: ExperimentConfig, sharing: int) -> li
 
 
 def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], sharing: int) -> Iterator[float]:
-    """Seconds of one run if it goes as `pace` went. What workers on one device do together stays the same.
+    """Seconds of one run at the speed of `pace`. Workers on one device share its throughput.
 
-    Evaluation grows with the test set, probes and checkpoints don't: with another size there are two answers.
+    Evaluation scales with the test set, probes and checkpoints don't: for another size there are two answers.
     """
     train, test = sizes
     config = config.with_epochs(train)
@@ -284,7 +284,7 @@ def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], s
 
 
 def _makespan(times: Sequence[float], seeds: int, workers: int) -> float:
-    """Seconds until `workers` have done `seeds` runs of each model, each model's run taking its one of `times`."""
+    """Seconds until `workers` have done `seeds` runs of each model; `times`: seconds of a run of each."""
     if seeds > _MANY_SEEDS:
         return _makespan(times, _MANY_SEEDS, workers) * seeds / _MANY_SEEDS
     queue = iter([time for _ in range(seeds) for time in times])
@@ -324,7 +324,7 @@ class MemoryEstimate:
         return self.images + self.activations + self.state
 
     def words(self) -> str:
-        """The estimate as it is shown."""
+        """The estimate in words."""
         shared = f" in {self.workers} workers" if self.workers > 1 else ""
         parts = f"images {size(self.images)}, activations {size(self.activations)}, weights and Adam {size(self.state)}"
         return f"about {size(self.total)} on {self.device}{shared}, without torch itself: {parts}"

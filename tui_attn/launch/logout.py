@@ -1,4 +1,4 @@
-"""What a logout does to processes: systemd may be set to end them."""
+"""Whether processes survive a logout: systemd may be configured to end them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def remedy() -> str | None:
 
 
 def remedy_for(*, kills: bool, lingers: bool, group: str) -> str | None:
-    """The same by logind's KillUserProcesses and Linger and by this process's control groups.
+    """As `remedy`, from logind's KillUserProcesses and Linger and this process's control groups.
 
-    KillUserProcesses ends what is in the session's scope, whether the user lingers or not; what the user's own systemd
-    runs ends with it, which is at logout unless the user lingers.
+    KillUserProcesses ends the processes in the session's scope, even if the user lingers. Processes of the user's own
+    systemd end with it: at logout, unless the user lingers.
     """
     outside = "/user@" in group
     if outside and not lingers:

@@ -1,7 +1,7 @@
 """Where an experiment's workers run: checked before it starts, and remembered for `resume` and `extend`.
 
-The manifest says it for display only, because an experiment may come from anybody. What counts is this call's `--on`,
-or what this user said on this machine before, which is kept in the user's state folder.
+The manifest's entry is for display only, because an experiment may come from anybody. What counts is this call's
+`--on`, or this user's earlier choice on this machine, which is kept in the user's state folder.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def check_submission(spec: EngineSpec) -> None:
 
 
 def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell) -> tuple[str, ...]:
-    """The devices of workers that run elsewhere: nothing of this machine is looked at, and nothing falls back.
+    """The devices of workers on other hosts, whatever this machine has. There is no fallback to another device.
 
-    `tell` hears of CPUs that nobody asked for. Raises `ConfigError`, also for hosts of ssh that can't be reached.
+    `tell` is told when auto means CPUs. Raises `ConfigError`, also for hosts of ssh that can't be reached.
     """
     if config.device not in {"auto", "all"}:
         return tuple(config.device.split(","))
@@ -69,7 +69,7 @@ def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell) -> tu
 
 
 def _have_gpus(hosts: Sequence[str]) -> bool:
-    """Whether the hosts have GPUs, all or none of them."""
+    """Whether the hosts have GPUs. Raises `ConfigError` where only some have."""
     ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_WITHIN}"]
     asked = {}
     for host in dict.fromkeys(hosts):
@@ -90,7 +90,7 @@ def _have_gpus(hosts: Sequence[str]) -> bool:
 
 
 def mention_logout(spec: EngineSpec, tell: Tell) -> None:
-    """Say where a logout ends the supervisor on this machine, and what to do."""
+    """Tell the user if a logout would end the supervisor on this machine, and what to do."""
     remedy = None if spec.here else logout.remedy()
     if remedy is not None:
         job = ", or run it as a job: sbatch -c1 --time=3-0 --wrap 'tui-attn --no-ui ...'"
@@ -99,7 +99,7 @@ def mention_logout(spec: EngineSpec, tell: Tell) -> None:
 
 
 def workers(config: ExperimentConfig, runs: int) -> int:
-    """How many workers would train so many runs elsewhere at once."""
+    """Number of workers on other hosts that would train `runs` runs at once."""
     spec = config.engine
     steps = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     most = {"slurm": sbatch.MOST_JOBS, "ray": MOST, "ssh": len(spec.hosts), "slurm-alloc": steps}
@@ -107,7 +107,7 @@ def workers(config: ExperimentConfig, runs: int) -> int:
 
 
 def submission(config: ExperimentConfig, runs: int, *, short: bool = False) -> str:
-    """What would be submitted or started elsewhere for so many runs, in words; empty for workers on this machine."""
+    """What would be submitted or started on other hosts, in words; empty for workers on this machine."""
     spec, count = config.engine, workers(config, runs)
     match spec.engine:
         case "slurm":
@@ -125,13 +125,13 @@ def submission(config: ExperimentConfig, runs: int, *, short: bool = False) -> s
 
 
 def chosen_threads(spec: EngineSpec) -> int:
-    """Threads of each worker: what the engine is asked for, else what a start on this machine would use."""
+    """Threads of each worker: as requested of the engine, or else as on this machine."""
     asked = spec.slurm.get("cpus") or (os.environ.get("SLURM_CPUS_PER_TASK") if spec.engine == "slurm-alloc" else None)
     return int(asked) if asked and asked.isdecimal() else devices.threads()
 
 
 def remember(folder: ExperimentDir, spec: EngineSpec) -> None:
-    """Keep where this user runs the experiment on this machine. Without a home it must be given again."""
+    """Remember where this user runs the experiment from this machine. Without a home it isn't remembered."""
     path = _path(folder)
     if path is not None and (not spec.here or path.exists()):
         with contextlib.suppress(OSError):
@@ -140,9 +140,9 @@ def remember(folder: ExperimentDir, spec: EngineSpec) -> None:
 
 
 def placement(folder: ExperimentDir, given: str | None) -> EngineSpec:
-    """Where to continue the experiment: where it is `given`, else where this user ran it from this machine.
+    """Where to continue the experiment: as `given`, or else where this user last ran it from this machine.
 
-    Raises `LaunchError` where it ran elsewhere by the word of somebody else, `ConfigError`.
+    Raises `ConfigError`, and `LaunchError` where somebody else chose another place.
     """
     if given is not None:
         try:
@@ -170,7 +170,7 @@ def _remembered(folder: ExperimentDir) -> EngineSpec | None:
 
 
 def _path(folder: ExperimentDir) -> Path | None:
-    """A file by host, place and birth of the experiment, so that another one at its place is another one."""
+    """The file that remembers it, named by host, path, id and creation time of the experiment."""
     base = user_folder("state")
     if base is None:
         return None

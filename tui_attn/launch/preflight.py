@@ -1,4 +1,4 @@
-"""Checks before an experiment starts: whether its data and custom models are here, which devices are free."""
+"""Checks before a start: whether data and custom models are available, and which devices are free."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FieldStatus:
 
     text: str
     level: str = "ok"
-    """ok, warning, or wrong, with which nothing can be started."""
+    """ok, warning, or wrong, which prevents a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ModelsStatus:
 
 
 def of_data(dataset: str, data_dir: str | None) -> DataStatus:
-    """Return whether the data set is here, or how large its download is. Reads few names and sizes only."""
+    """Whether the data set is available, or how large its download is. Reads only some names and sizes."""
     try:
         found = data.glance(dataset, Path(data_dir) if data_dir else None)
     except data.DataError as error:

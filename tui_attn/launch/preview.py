@@ -1,4 +1,4 @@
-"""What a start, a resume or an extension would train, where and for how long; nothing is started or fetched."""
+"""Previews what a start, resume or extension would train, where and for how long. Nothing is started or fetched."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Preview:
     memory: MemoryEstimate | None
     time: Guess | None
     whole: bool = True
-    """Whether it is a new experiment; of one that goes on, the time is an upper bound."""
+    """Whether it is a new experiment; for one that continues, the time is an upper bound."""
 
     @property
     def workers(self) -> int:
-        """How many processes would train."""
+        """The number of processes that would train."""
         runs = max(len(self.runs), 1)
         here = self.config.engine.here
         return len(make_slots(self.devices, self.config.jobs)[:runs]) if here else placement.workers(self.config, runs)
@@ -110,7 +110,7 @@ def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> 
 
 
 def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
-    """What an experiment still lacks, or lacks to `seeds` seeds. Raises `RunsError` and `LaunchError`."""
+    """The runs that an experiment lacks, or lacks to reach `seeds` seeds. Raises `RunsError` and `LaunchError`."""
     check_owner(folder)
     follower = read_state(folder)
     manifest, known = follower.manifest, follower.state.runs

@@ -18,9 +18,9 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Begin to intervene on `runs` of an experiment, or on all finished ones of models with attention.
 
-    Ends with 0 when all of them have results, with 1 when some could not be had, and with 2 when it could not begin. It
-    says on `stderr`, by default this process's own, what it does and what went wrong, a line each; it finishes the runs
-    it can. It may be ended by a signal at any time; results that are complete are kept. Raises `RunsError`.
+    Its exit code is 0 when all of them have results, 1 when some have none, and 2 when it could not begin. It reports
+    progress and errors on `stderr`, by default this process's own, one line each. It may be ended by a signal at any
+    time; complete results are kept. Raises `RunsError`.
     """
     manifest = folder.manifest_data()
     return children.python(
@@ -35,7 +35,7 @@ def start(
 
 
 def _gpu_here(manifest: Manifest) -> str | None:
-    """The first GPU of the training, or another of its model: its UUID, empty if none is here, None if unknown."""
+    """The UUID of the first GPU of the training, or of another one of its model; empty if missing, None if unknown."""
     if not manifest.gpus:
         return None
     machine = devices.probe()

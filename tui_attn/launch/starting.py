@@ -1,6 +1,6 @@
-"""Start, resume and extend experiments, with every check inside: the same steps for the command line and the dashboard.
+"""Starts, resumes and extends experiments, with every check: the command line and the dashboard share these steps.
 
-`start` makes a new experiment, `resume` continues one without a supervisor, `extend` adds seeds.
+`start` creates an experiment, `resume` continues one without a supervisor, `extend` adds seeds.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """What the user says at a resume or an extension, and no experiment may decide by itself."""
+    """Choices of the user at a resume or an extension that an experiment can't make by itself."""
 
     trust_code: bool = False
     """The user vouches for the custom models in it."""
     on: str | None = None
-    """Where the workers run; by default where this user had them run from here before."""
+    """Where the workers run; by default where this user last ran them from this machine."""
     data_dir: Path | None = None
     """Where the data set is now."""
     device: str | None = None
@@ -101,7 +101,7 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
         from tui_attn import export  # costs start-up time
 
         export.require_tensorboard()
-    config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes the path of a folder absolute
+    config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes a folder's path absolute
     spec = config.engine
     placement.check(spec)
     placement.check_submission(spec)
@@ -176,7 +176,7 @@ class Attempt:
         self._cancelled = self._created = False
 
     def caller(self, progress: Progress) -> Caller:
-        """The caller of the start: `progress` hears of what is told as well."""
+        """The caller of the start; remarks go to `progress` as well."""
 
         def heard(phase: str, done: int, total: int | None) -> None:
             if self._cancelled:
@@ -215,7 +215,7 @@ def _create(
     located: data.Located,
     sources: Sequence[custom_models.Source],
 ) -> tuple[ExperimentDir, str]:
-    """The new experiment and the identity of its folder. All is written through the folder that was opened first."""
+    """The new experiment and the identity of its folder. Everything is written through a descriptor of that folder."""
     created = next_in_order(runs_dir, time.time())
     folder = writing.make_experiment(runs_dir, config, id_=id_)
     manifest = Manifest(
@@ -316,7 +316,7 @@ def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
 
 
 def _mention_hardware(folder: ExperimentDir, tell: Tell) -> None:
-    """Say where the experiment was begun on another CPU: the bits of what is trained depend on its kernels."""
+    """Tell the user if the experiment began on another CPU: the trained bits depend on its kernels."""
     here = machine_facts.cpu_model()
     others = {str(run.about["cpu"]) for run in read_state(folder).state.runs.values() if "cpu" in run.about} - {here}
     if others:
@@ -325,7 +325,7 @@ def _mention_hardware(folder: ExperimentDir, tell: Tell) -> None:
 
 
 def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress, *, may_move: bool) -> None:
-    """Refuse other data than the experiment began with; record where the same data is now, if it `may_move`."""
+    """Refuse data other than the experiment's; with `may_move`, record a new place of the same data."""
     manifest = folder.manifest_data()
     dataset, place = manifest.config.dataset, _path(manifest.config.data_dir)
     if data_dir is not None and dataset.startswith(data.FOLDER):

@@ -1,4 +1,4 @@
-"""The commands in an experiment's control log: each is obeyed once, and acknowledged in the event log."""
+"""Executes the commands in an experiment's control log once each, and acknowledges them in the event log."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tui_attn.system.fault_injection import fault
 
 TOO_LATE = "came too late: nothing was running"
 _ENDINGS = {"stop": "stopped", "skip": "skipped"}
-"""How a run ends by a command."""
+"""Command -> the state in which the run ends."""
 _EFFECTS = {"pause": "run_paused", "unpause": "run_unpaused", "retry": "run_queued"}
-"""What the supervisor records when it obeys one of the other commands."""
+"""Command -> the event that the supervisor records when it executes it."""
 
 
 class Control:
@@ -52,13 +52,13 @@ class Control:
         """Execute the new commands."""
         for command in self._new():
             self._obey(command)
-            self._dispatch.take_news()  # the next command may be about what this one changed, or be the same one
+            self._dispatch.take_news()  # the next command may depend on this one, or repeat it
 
     def settle(self) -> None:
-        """Acknowledge the commands that no supervisor acknowledged.
+        """Acknowledge the commands that an earlier supervisor left unacknowledged.
 
-        Those that one had begun to obey when it died are done where they took effect. An extension, which asks for a
-        state and not for a change, is carried out. All others came too late.
+        Those that it had begun to execute are done if they took effect. An extension, which asks for a state and not
+        for a change, is executed now. All others came too late.
         """
         history = LogReader(self._folder.events).read()
         begun = {event["id"]: at for at, event in enumerate(history) if event.type == "control_begun"}
@@ -74,7 +74,7 @@ class Control:
             self._acknowledge(command, result)
 
     def _took_effect(self, command: Event, before: list[Event], after: list[Event]) -> bool:
-        """Whether a run changed as the command says `after` its supervisor began to obey it."""
+        """Whether the command changed a run, by the events `after` its execution began."""
         named = command.get("run")
         if command.type in _ENDINGS:
             ending = _ENDINGS[command.type]
@@ -85,7 +85,7 @@ class Control:
         return any(event.type == _EFFECTS[command.type] and named in {None, event["run"]} for event in effects)
 
     def _new(self) -> Iterator[Event]:
-        """The commands without an acknowledgement; other lines of the control log are skipped."""
+        """The new commands that aren't acknowledged; other lines of the control log are skipped."""
         for event in self._commands.read():
             if event.type in CONTROL_EVENTS and event.get("id") not in self._follower.state.acknowledged:
                 yield event

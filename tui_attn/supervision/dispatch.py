@@ -1,4 +1,4 @@
-"""The life of a run: queued, handed to a worker, requeued after its death, ended."""
+"""The life cycle of a run: queued, assigned to a worker, requeued after the worker's death, ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tui_attn.system.fault_injection import fault
 
 
 class Dispatch:
-    """The queue of an experiment and the assignment of runs to workers; every step is recorded before it is taken."""
+    """Queues runs and assigns them to workers. Every step is recorded before it is taken."""
 
     def __init__(
         self,
@@ -41,18 +41,18 @@ class Dispatch:
         self._pool, self._pauses, self._stopping = pool, pauses, stopping
         self._queue: list[str] = []
         self._ending: dict[str, str] = {}
-        """Runs whose worker was told to stop or skip them -> how they end, should it die before it obeys."""
+        """Runs whose worker was told to stop or skip them -> how they end if it dies before it does so."""
         self._restarts = RestartPolicy()
         self._losses = DeviceLosses()
         self._stale_workers = StaleWorkers(clock, lambda message: log.record("warning", message=message))
         self._oom_kills = control_groups.oom_kills()
         self._job_news: dict[str, tuple[int | None, str | None, str | None]] = {}
-        """By run, what was recorded last of the job that has it: worker, job, why it waits."""
+        """By run, what was last recorded of its job: worker, job, why it waits."""
         self._code: dict[int, str] = {}
-        """By token of a worker, the custom model that it trains, and no other; "" for the built-in models."""
+        """By worker token, the only custom model that it trains; "" for built-in models."""
 
     def _code_of(self, run: str) -> str:
-        """The custom model of `run`, whose code may change the process that trains it; "" for a built-in model."""
+        """The custom model of `run`, "" for a built-in model. Its code may affect the process that trains it."""
         model = run.rpartition("-s")[0]
         return model if model in {own.name for own in self._follower.manifest.config.custom_models} else ""
 
@@ -62,13 +62,13 @@ class Dispatch:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is queued, held or alive any more."""
+        """Whether no run is queued and no worker is left."""
         return not self._queue and not self._pool.workers
 
     # ---- the queue
 
     def queue(self, run: str, model: str, seed: int) -> None:
-        """Queue a run, as the last."""
+        """Append a run to the queue."""
         self._log.record("run_queued", run=run, model=model, seed=seed)
         self._queue.append(run)
 
@@ -77,19 +77,19 @@ class Dispatch:
         return run in self._queue
 
     def retry(self, run: str, model: str, seed: int) -> None:
-        """Queue a run again that had ended, as if none of its workers had died."""
+        """Queue a run that has ended again, and forget the deaths of its workers."""
         self._restarts.forget(run)
         self.queue(run, model, seed)
 
     def leave(self, run: str, do: str, how: str) -> bool:
-        """Have the run's worker `do` stop or skip, or take it out of the queue; False where it is in neither."""
+        """Tell the run's worker to `do` stop or skip, or remove it from the queue; False where neither has it."""
         worker = self._pool.holder(run)
         if worker is not None:
             worker.tell(do, run)
             if worker.waits is None:
                 self._ending[run] = how
                 return True
-            worker.held.remove(run)  # nobody trains it yet, and its job may wait for days
+            worker.held.remove(run)  # it isn't trained yet, and its job may wait for days
             self._finish(run, how, f"{how} while it waited: {worker.waits}")
             if not worker.held:
                 self._pool.dismiss(worker)
@@ -101,7 +101,7 @@ class Dispatch:
         return True
 
     def pause(self, run: str) -> bool:
-        """Pause a run, and give its place back where the engine has others for it; False where there is nothing to."""
+        """Pause a run, releasing its job where the engine can give others; False where there is nothing to pause."""
         worker = self._pool.holder(run)
         if worker is None or not worker.gives_back:
             return self._pauses.pause(run, queued=run in self._queue)
@@ -116,7 +116,7 @@ class Dispatch:
         return True
 
     def adopt(self) -> None:
-        """Take on the workers that an earlier supervisor left and that go on."""
+        """Adopt live workers of an earlier supervisor."""
         for worker in self._pool.launcher.adopt(self._pool.slots):
             self._pool.workers.append(worker)
             self._restarts.started(worker.token, time.monotonic())
@@ -131,7 +131,7 @@ class Dispatch:
             self._code[worker.token] = self._code_of(worker.held[0]) if worker.held else ""
 
     def follow_jobs(self) -> None:
-        """Record what a scheduler did with the runs that workers hold."""
+        """Record what a scheduler did with the jobs of the workers' runs."""
         for worker in self._pool.workers:
             if worker.job is None:
                 continue
@@ -151,10 +151,10 @@ class Dispatch:
         attempt = self._state.runs[run].attempt + 1 if run in self._state.runs else 1
         self._log.record("run_started", run=run, device=worker.slot.device, worker=worker.token, attempt=attempt)
 
-    # ---- ends
+    # ---- ended runs
 
     def take_news(self) -> None:
-        """Read the logs, and record the ends that workers told of."""
+        """Read the logs, and record the ends of runs that workers reported."""
         for run_id, event in self._follower.poll():
             if run_id is not None and event.type == "ended":
                 self._run_ended(run_id, event)
@@ -174,13 +174,13 @@ class Dispatch:
         self._log.record("run_ended", run=run, state=how, reason=reason, **extra)
         self._log.sync()
 
-    # ---- handing out
+    # ---- assignment
 
     def hand_out(self, models: int) -> None:
-        """Give workers that have nothing to do runs, or let them exit.
+        """Assign runs to idle workers, or let these exit.
 
-        A worker takes one seed's `models` at most, of whose runs each gets its turn; on CUDA, which computes many runs
-        side by side, several seeds'.
+        A worker takes at most the runs of one seed's `models`, which take turns; on CUDA, which computes many runs side
+        by side, those of several seeds.
         """
         takers = self._pool.takers()
         ready: list[str] = []
@@ -209,7 +209,7 @@ class Dispatch:
                 self._pool.dismiss(taker)
 
     def _share(self, ready: list[str], takers: Sequence[Worker | Slot], models: int) -> int:
-        """How many of the `ready` runs the first of the `takers` gets, by the measured speed of the devices."""
+        """How many of the `ready` runs the first of the `takers` gets, by measured speeds of the devices."""
         if len(self._pool.devices) < 2 or not ready:
             return share(len(ready), len(takers), models)
         runs = self._state.runs
@@ -229,7 +229,7 @@ class Dispatch:
         return share_by_speed(len(ready), idle, busy, models)
 
     def _give(self, taker: Worker | Slot, taken: list[str]) -> None:
-        self.take_news()  # a last word of the worker that held one of them before is not the new worker's
+        self.take_news()  # a late event of a run's former worker must not be taken for the new one's
         taken = [run for run in taken if self._is_usable(run)]
         worker = self._start_worker(taker, taken) if isinstance(taker, Slot) else taker
         if worker is None:
@@ -244,7 +244,7 @@ class Dispatch:
             worker.tell("train", run)
 
     def _is_usable(self, run: str) -> bool:
-        """Whether a worker can write the run and say so in its log; if not, the run is failed, or waits for room."""
+        """Whether the run's files can be written; if not, the run fails, or waits for room on the disk."""
         folder = self._folder.run(run)
         try:
             folder.make()
@@ -260,7 +260,7 @@ class Dispatch:
         return True
 
     def _start_worker(self, slot: Slot, taken: list[str]) -> Worker | None:
-        """A new worker for `taken`, or None when there is nothing to train or none can be started."""
+        """Start a worker for the runs `taken`; None where there are none or it can't be started."""
         if not taken:
             return None
         now = time.monotonic()
@@ -281,7 +281,7 @@ class Dispatch:
     # ---- dead workers
 
     def reap(self) -> None:
-        """Take back what dead workers held."""
+        """Take back the runs of dead workers."""
         for worker in self._pool.dead():
             self.take_news()
             self._pool.remove(worker)
@@ -289,10 +289,10 @@ class Dispatch:
                 self._handle_exit(worker, worker.exit_code() or 0)
 
     def _handle_exit(self, worker: Worker, code: int) -> None:
-        """Decide what becomes of the runs that a dead worker held."""
+        """Requeue or end the runs of a dead worker."""
         held, worker.held = worker.held, []
         suspected = self._restarts.suspected_run(self._folder, worker.token, held)
-        # A worker that opened none of its runs may never do so, wherever it is started.
+        # A worker that has opened none of its runs may fail to do so anywhere.
         excuse = worker.excuse() if suspected is not None or worker.evicted else None
         lost = code == workers.DEVICE_LOST and excuse is None
         logs = [self._folder.run(run).worker_log for run in held if suspected in {run, None}]
@@ -321,14 +321,14 @@ class Dispatch:
                 if run in self._pauses:
                     self._log.record("run_paused", run=run)
         fault("bury")
-        # The run that was in turn comes last, so that the others get on before it may take the worker down again.
+        # The suspected run comes last, so that the others advance before it may kill the worker again.
         again.sort(key=lambda run: run == suspected)
         self._queue[:0] = again
 
     def _device_lost(self, device: str, suspected: str | None, reason: str) -> tuple[str | None, bool]:
-        """Avoid a device that fails again, where there are others.
+        """Avoid a device that fails repeatedly, where there are others.
 
-        Returns the run that makes devices fail, if one does, and whether all others can go on elsewhere.
+        Returns the run that makes devices fail, if there is one, and whether the others can continue elsewhere.
         """
         losses, pool = self._losses, self._pool
         losses.add(device, suspected)

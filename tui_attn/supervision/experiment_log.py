@@ -1,4 +1,4 @@
-"""The experiment's event log as its supervisor writes it: waits while the disk is full, and notices its removal."""
+"""The supervisor's writer of the experiment's event log: waits while the disk is full, and detects its removal."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ PAUSE = 0.05
 
 
 class OwnershipLostError(Exception):
-    """The experiment is not this supervisor's any more: it must end without writing. The message is for its log."""
+    """This supervisor no longer owns the experiment: it must end without writing. The message is for its log."""
 
 
 class ExperimentLog:
-    """Appends events; when the disk is full it frees the reserve, says so, and waits for room. Raises `OSError`."""
+    """Appends events; when the disk is full it frees the reserve, records that, and waits. Raises `OSError`."""
 
     def __init__(self, folder: ExperimentDir) -> None:
         self._log = LogWriter(folder.events)
         self._reserve = files.Reserve(folder.path)
         self.full = False
-        """Whether the disk was full when it was last looked at."""
+        """Whether the disk was full at the last check."""
         self.patient = False
-        """Whether to wait for room, which makes no sense at a start: there `OSError` tells it."""
+        """Whether to wait for room; during a start `OSError` is raised instead."""
         self.on_full: Callable[[], None] = lambda: None
-        """Called when the disk is found full, after that was recorded."""
+        """Called when the disk is full, once that is recorded."""
         self.on_room: Callable[[], None] = lambda: None
         """Called when there is room again."""
         self.while_waiting: Callable[[], None] = lambda: None
-        """Called again and again while an event waits for room."""
+        """Called repeatedly while an event waits for room."""
         self.check_owner: Callable[[], None] = lambda: None
         """Called before an event is written. Raises `OwnershipLostError`."""
 
@@ -53,7 +53,7 @@ class ExperimentLog:
                 return
 
     def disk_is_full(self) -> None:
-        """Free the reserve so that this can be told, and have everything wait until there is room."""
+        """Record that the disk is full, in the room of the reserve, and let training wait."""
         if self.full:
             return
         self.full = True
@@ -62,7 +62,7 @@ class ExperimentLog:
         self.on_full()
 
     def look(self) -> None:
-        """Look whether there is room, and whether the log is still this supervisor's. Raises `OwnershipLostError`."""
+        """Check for room on the disk, and that the log is still this supervisor's. Raises `OwnershipLostError`."""
         if not self._log.in_place():
             raise OwnershipLostError(
                 "the experiment's folder or its event log was removed or replaced: its training has ended"
@@ -77,11 +77,11 @@ class ExperimentLog:
             self.on_room()
 
     def sync(self) -> None:
-        """Make what is recorded survive a power loss."""
+        """Make the recorded events survive a power loss."""
         self._log.sync()
 
     def close(self) -> None:
-        """Make all of it survive a power loss, and give the reserve back."""
+        """Sync and close the log, and free the reserve."""
         self._log.sync()
         self._log.close()
         self._reserve.free()

@@ -1,7 +1,6 @@
-"""The supervisor's side of the process that writes TensorBoard's event files: started, looked after, not waited for.
+"""Starts and restarts the process that writes TensorBoard's event files.
 
-Training must not notice an exporter that fails. So nothing here raises, and nothing waits but `finish`, when all
-training has ended.
+A failing exporter must not affect training: nothing here raises, and only `finish` waits, after training has ended.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
 
 LOG = "exporter.log"
-"""What the exporter printed: nothing, when all is well."""
+"""What the exporter printed; normally nothing."""
 CANNOT_WORK = 70
-"""Exit code of an exporter that could not work, or not write everything, and said why in its log."""
+"""Exit code of an exporter that could not work, or not write everything; its log says why."""
 BUSY = 75
-"""Exit code of one that found another at work."""
+"""Exit code of an exporter that found another one at work."""
 PAUSE = 10.0
-"""Seconds until an exporter that ended before its time is started again."""
+"""Seconds until an exporter that ended early is restarted."""
 ATTEMPTS = 5
-"""So many times at most."""
+"""Starts, at most."""
 FINISH_WITHIN = 20.0
-"""Seconds that the exporter gets to write what is left."""
+"""Seconds within which the exporter must write what is left."""
 
 
 class Exporter:
@@ -49,7 +48,7 @@ class Exporter:
         return None if self._process is None else self._process.pid
 
     def look(self) -> None:
-        """Take note of an exporter that ended, and start one if none runs and it is time."""
+        """Notice an exporter that ended, and start one if none runs and it is time."""
         process = self._process
         if process is not None and process.poll() is not None:
             self._let_go(process)
@@ -93,7 +92,7 @@ class Exporter:
             self._failed(f"the exporter could not be started ({error.strerror})")
 
     def _failed(self, why: str) -> None:
-        """Try again after a while, or give up and say so."""
+        """Schedule another attempt, or give up with a warning."""
         self._next = self._clock() + PAUSE
         if self._left == 0:
             self._warn(
@@ -102,7 +101,7 @@ class Exporter:
             )
 
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:
-        """Close the pipe, which tells the exporter that nothing more comes."""
+        """Close the pipe, which tells the exporter to finish."""
         self._process = None
         if process.stdin is not None:
             with contextlib.suppress(OSError):

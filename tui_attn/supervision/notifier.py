@@ -1,6 +1,6 @@
-"""The supervisor's side of notices: decides when one is due and starts a process that sends it.
+"""Decides when a notice is due, and starts a process that sends it.
 
-Training must not notice a notice that fails: nothing here raises, and nothing waits but `finish`.
+A failing notice must not affect training: nothing here raises, and only `finish` waits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tui_attn.system import children
 from tui_attn.system.text import safe_text
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 LEAST_BETWEEN = 60.0
-"""Seconds between two notices of a kind; those in between are merged."""
+"""Minimum seconds between two notices of a kind; those in between are merged."""
 FINISH_WITHIN = 15.0
-"""Seconds that the notices at the end of an experiment get to be sent."""
+"""Seconds within which the notices at the end of an experiment must be sent."""
 
 
 class Notifier:
@@ -40,7 +40,7 @@ class Notifier:
     ) -> None:
         self._settings, self._folder, self._clock = settings, folder, clock
         self.warn = warn
-        """Told when a notice could not be sent."""
+        """Called when a notice could not be sent."""
         self._watch = NoticeWatch()
         self._waiting: dict[str, Notice] = {}
         self._sent_at: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Notifier:
         return not self._senders
 
     def look(self, follower: Follower) -> None:
-        """Once a second: find what is new, and send what is due."""
+        """Find new notices and send those that are due; at most once a second."""
         now = self._clock()
         if now < self._next:
             return
@@ -69,11 +69,11 @@ class Notifier:
         self._reap()
 
     def finish(self, state: ExperimentState) -> None:
-        """Send what is new and the notice of the end, and give all that are on their way some time."""
+        """Send the last notices, the notice of the end among them, and wait a while for their delivery."""
         self.end(self._watch.look(state.state, reports(state)) or [end_notice(state.state, reports(state))])
 
     def end(self, notices: Sequence[Notice], *, with_verdict: bool = True) -> None:
-        """Send `notices`, the last of them with the verdicts, and give all that are on their way some time."""
+        """Send `notices`, the last one with the verdict, and wait a while for their delivery."""
         for notice in notices:
             self._send(notice, with_verdict=with_verdict and notice is notices[-1])
         deadline = self._clock() + FINISH_WITHIN
@@ -121,7 +121,7 @@ class Notifier:
 
 
 def reports(state: ExperimentState, silent: Iterable[str] = ()) -> list[RunReport]:
-    """What a `NoticeWatch` needs to know of the runs in `state`; `silent` ones count as stalled."""
+    """The runs in `state` for a `NoticeWatch`; `silent` ones count as stalled."""
     return [
         RunReport(run.id, "stalled" if run.id in silent else run.state, run.reason, run.diverged)
         for run in state.runs.values()

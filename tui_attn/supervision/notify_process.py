@@ -1,7 +1,7 @@
 """Send one notice: `python -m tui_attn.supervision.notify_process FOLDER ID`, the notice and settings as JSON on stdin.
 
-It is a process of its own, so that no server, no command and no import can hold the supervisor up. Its exit code is 0
-when every way worked; otherwise stderr says which did not, without addresses or tokens.
+It is a process of its own, so that no server, command or import can block the supervisor. Its exit code is 0 when every
+channel worked; otherwise stderr says which did not, without addresses or tokens.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tui_attn.system.console import open_standard_streams
 from tui_attn.system.text import safe_text
 
 HTTP_SECONDS = 10.0
-"""Seconds that a server gets for each step of an exchange."""
+"""Timeout of each step of an HTTP exchange, seconds."""
 COMMAND_SECONDS = 20.0
 PROCESS_SECONDS = 30
-"""Seconds after which the whole process ends, whatever it waits for."""
+"""Seconds after which the process is ended by a signal."""
 
 
 class SendError(Exception):
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def send(settings: NotifySettings, kind: str, experiment: str, name: str, text: str) -> list[str]:
-    """Send a notice by every way in `settings`; return what went wrong, safe to log."""
+    """Send a notice by every channel in `settings`; return the problems, safe to log."""
     ways: dict[str, Callable[[], None]] = {
         "command": lambda: _run(settings.command, kind, experiment, f"{name}: {text}\n"),
         "ntfy": lambda: _post_ntfy(settings, kind, name, text),
@@ -59,7 +59,7 @@ def send(settings: NotifySettings, kind: str, experiment: str, name: str, text: 
             ways[channel]()
         except (SendError, SecretError) as error:
             problems.append(f"{channel}: {safe_text(error, one_line=True)}")
-        except Exception as error:  # other ways must still be tried
+        except Exception as error:  # other channels must still be tried
             problems.append(f"{channel}: {type(error).__name__}")
     return problems
 
@@ -83,7 +83,7 @@ def _name(folder: ExperimentDir) -> str:
     return folder.id
 
 
-# ---- the ways
+# ---- channels
 
 
 def _run(words: tuple[str, ...], kind: str, experiment: str, message: str) -> None:

@@ -36,11 +36,11 @@ KEYS: Mapping[str, str] = _EXAMPLES
 
 
 class SecretError(Exception):
-    """An address or a token can't be used. The message names the place where it should be, never its content."""
+    """An address or a token can't be used. The message names its place, never its content."""
 
 
 class Source(NamedTuple):
-    """Where an address or a token is: in the file itself (`text`), an environment variable or another file."""
+    """The source of an address or a token: the text itself (`text`), an environment variable or a file."""
 
     kind: str
     value: str
@@ -62,7 +62,7 @@ class Source(NamedTuple):
 
 
 def _first_line(name: str) -> tuple[str, str]:
-    """The first line of a file, and what is wrong where it is empty."""
+    """The first line of a file, and the problem to report if it is empty."""
     try:
         with os.fdopen(open_to_read(Path(name).expanduser(), follow_links=True), "rb") as file:
             lines = file.read(_LARGEST).decode("utf-8", "replace").splitlines()
@@ -86,7 +86,7 @@ class NotifySettings:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The names of the ways that are set."""
+        """The names of the channels that are configured."""
         return tuple(name for name in ("command", "ntfy", "webhook") if getattr(self, name))
 
 

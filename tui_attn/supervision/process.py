@@ -1,7 +1,7 @@
 """The process that owns an experiment and outlives every terminal.
 
-`python -m tui_attn.supervision.process FOLDER [--identity=ID] [--notify] [--on=ENGINE]`: with the `Folder.identity`
-that the front saw, another folder is refused; with `--notify` it reads a `[notify]` table as JSON from stdin; `--on`
+`python -m tui_attn.supervision.process FOLDER [--identity=ID] [--notify] [--on=ENGINE]`. A folder whose
+`Folder.identity` differs from ID is refused. With `--notify` it reads a `[notify]` table as JSON from stdin. `--on`
 says where workers run.
 """
 
@@ -34,8 +34,7 @@ from tui_attn.system.signals import Signals
 def main(arguments: list[str]) -> int:
     """Supervise the experiment in the folder that `arguments` names, to its end.
 
-    The folder is held open, so that it may be renamed or moved meanwhile. The launcher passes the identity of the
-    folder that it checked or created: another one at the same path is refused.
+    The folder is held open, so that it may be renamed or moved meanwhile.
     """
     os.umask(0o077)
     open_standard_streams()

@@ -1,4 +1,4 @@
-"""Restart policy: which run a worker's death is attributed to, when a run is given up, and runs with stale workers."""
+"""Restart policy: the run to blame for a worker's death, when to give up a run, and runs with stale workers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import liveness
 
 MAX_DEATHS = 3
-"""A run whose worker died more often than this at the same step is failed."""
+"""A run fails when its workers die more often than this at the same step."""
 GRACE = 30.0
-"""Seconds that workers get to stop by themselves, before SIGTERM; SIGKILL follows after `HARD_GRACE` more."""
+"""Seconds before workers that were told to stop get SIGTERM; SIGKILL follows `HARD_GRACE` seconds later."""
 HARD_GRACE = 10.0
 PATIENCE = 2.0
-"""Seconds for which a run waits silently for the worker of a dead supervisor to let go of it."""
+"""Seconds for which a run waits for the worker of a dead supervisor without a warning."""
 _GRAIN = 0.02
 """Seconds by which a file's time stamp may lag behind the clock."""
 
 
 class RestartPolicy:
-    """Counts the deaths of workers by run and step."""
+    """Counts deaths of workers by run and step."""
 
     def __init__(self) -> None:
         self._births: dict[int, float] = {}
@@ -34,10 +34,10 @@ class RestartPolicy:
         self._births[worker] = at
 
     def suspected_run(self, folder: ExperimentDir, worker: int, held: Sequence[str]) -> str | None:
-        """The run that the dead process `worker` was starting or training: the last that showed a sign of life.
+        """The run that the dead process `worker` was starting or training: the one with the latest heartbeat.
 
-        A run shows one when it is opened and when its turn comes. Signs from before this worker are another's. None
-        when the worker died before it opened any of the runs that it `held`.
+        A run's heartbeat is written when it is opened and when its turn comes. Earlier heartbeats are another worker's.
+        None when the worker died before it opened any of the runs that it `held`.
         """
         started = self._births.pop(worker, -math.inf) - _GRAIN
         signs = {run: _last_sign(folder.run(run)) for run in held}
@@ -45,7 +45,7 @@ class RestartPolicy:
         return max(its, key=its.__getitem__) if its else None
 
     def gives_up(self, run: str, step: int) -> bool:
-        """Count a death of `run`'s worker at `step`; whether it was one too many there."""
+        """Count a death of `run`'s worker at `step`; whether the run has to be given up."""
         steps = self._steps.setdefault(run, [])
         steps.append(step)
         return steps.count(step) > MAX_DEATHS
@@ -56,11 +56,11 @@ class RestartPolicy:
 
 
 MAX_LOSSES = 2
-"""A device that fails so often is avoided, where there are others."""
+"""A device that fails this often is avoided where there are others."""
 
 
 class DeviceLosses:
-    """Counts the failures of devices, and finds out whether the device or a run is to blame."""
+    """Counts failures of devices, and decides whether a device or a run is to blame."""
 
     def __init__(self) -> None:
         self._losses: list[tuple[str, str | None]] = []
@@ -70,13 +70,13 @@ class DeviceLosses:
         self._losses.append((device, run))
 
     def blames(self, run: str | None) -> bool:
-        """Whether devices fail by what `run` does: it was in turn on several, at each of their failures."""
+        """Whether `run` makes devices fail: it was training at every failure of several devices."""
         devices = {device for device, suspected in self._losses if suspected == run}
         alone = all(suspected == run for device, suspected in self._losses if device in devices)
         return run is not None and len(devices) > 1 and alone
 
     def forgive(self, run: str | None) -> None:
-        """Count the failures at which `run` was in turn no more."""
+        """Forget the failures during which `run` was training."""
         self._losses = [loss for loss in self._losses if loss[1] != run]
 
     @property
@@ -87,15 +87,15 @@ class DeviceLosses:
 
 
 def _last_sign(run: RunDir) -> float:
-    """When `run` last showed a sign of life, by `time.monotonic`; minus infinity when it never did."""
+    """The time of the last heartbeat of `run`, by `time.monotonic`; minus infinity without one."""
     age = liveness.age(run.heartbeat)
     return -math.inf if age is None else time.monotonic() - age
 
 
 class StaleWorkers:
-    """Keeps a run from being handed out while another process writes it, and ends that process after a grace period.
+    """Withholds a run while another process writes it, and ends that process after a grace period.
 
-    Such a process is the worker of a dead supervisor. It checkpoints and exits unless it is frozen.
+    Such a process is the worker of a dead supervisor, which checkpoints and exits unless it is frozen.
     """
 
     def __init__(self, clock: Callable[[], float], warn: Callable[[str], object]) -> None:
@@ -106,9 +106,9 @@ class StaleWorkers:
         self._terminated: set[int] = set()
 
     def is_free(self, run: RunDir) -> bool:
-        """Whether no process writes `run`; one that does so for too long is sent SIGTERM, then SIGKILL.
+        """Whether no process writes `run`; one that keeps writing is sent SIGTERM, then SIGKILL.
 
-        A folder that is a link says nothing of this run: its worker will refuse it.
+        A folder that is a link counts as free: the worker will refuse it.
         """
         pid = None if run.path.is_symlink() else liveness.holder(run.lock)
         if pid is None:

@@ -1,4 +1,4 @@
-"""Which runs go to which worker: pure, so that it can be tested with devices that don't exist."""
+"""Assignment of runs to workers as pure functions, which can be tested without devices."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from statistics import fmean, geometric_mean
 from tui_attn.engines.workers import Slot
 
 SIDE_BY_SIDE = 24
-"""Runs that a worker on CUDA computes at once. A GPU has 32 queues at most for streams, and its processors are busy
-with fewer of these networks; the first seeds should be finished before the last ones."""
+"""Runs that a worker on CUDA computes at once. A GPU has at most 32 hardware queues for streams, and fewer of these
+networks keep it busy; besides, the first seeds should finish before the last ones start."""
 
 
 def make_slots(devices: Sequence[str], jobs: int | None) -> list[Slot]:
-    """`jobs` slots (by default one a device), dealt to the devices in turn."""
+    """`jobs` slots, by default one per device, assigned to the devices round-robin."""
     count = len(devices) if jobs is None else jobs
     return [Slot(devices[number % len(devices)], number // len(devices)) for number in range(count)]
 
 
 def queue_order(models: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:
-    """Models x seeds, seed by seed, so that whatever is finished can be compared."""
+    """Models x seeds, seed by seed, so that finished runs can be compared early."""
     return [(model, seed) for seed in seeds for model in models]
 
 
 def share(queued: int, idle: int, models: int) -> int:
-    """How many of the `queued` runs an idle worker takes, `idle` counting it.
+    """How many of the `queued` runs one of `idle` idle workers takes.
 
-    The worker trains what it holds in turns of one epoch each, so it takes one seed's models at most, and fewer
-    where that would leave another worker without any.
+    A worker trains its runs in turns of one epoch, so it takes at most one seed's models, and fewer where another
+    worker would get none.
     """
     return share_by_speed(queued, [1.0] * idle, [], models)
 
@@ -35,9 +35,9 @@ def share(queued: int, idle: int, models: int) -> int:
 def share_by_speed(queued: int, idle: Sequence[float], busy: Sequence[tuple[float, float]], models: int) -> int:
     """How many of the `queued` runs the first idle worker takes, where the devices differ in speed.
 
-    `idle`: seconds that a run takes on the device of each idle worker; `busy`: the same of those that are at work, and
-    in how many seconds they are done. Each run goes where it would end first (list scheduling: Graham, "Bounds on
-    Multiprocessing Timing Anomalies"), so that a slow device leaves the last runs to a fast one that is soon free.
+    `idle`: seconds of a run on the device of each idle worker. `busy`: the same for each busy worker, and the seconds
+    until it is done. Each run goes where it would end first (list scheduling: Graham 1969, "Bounds on Multiprocessing
+    Timing Anomalies"), so that a slow device leaves the last runs to a fast one that is soon free.
     """
     if queued <= 0 or not idle:
         return 0
@@ -54,10 +54,10 @@ def share_by_speed(queued: int, idle: Sequence[float], busy: Sequence[tuple[floa
 
 
 class Speeds:
-    """How fast devices train, from the images per second of runs: only runs of one model are compared."""
+    """Relative speeds of devices, from the images per second of runs of the same model."""
 
     def __init__(self, measured: Iterable[tuple[str, str, float]]) -> None:
-        """`measured`: device, model and images per second of each run that tells."""
+        """`measured`: device, model and images per second of each run that has them."""
         by_model: dict[str, dict[str, list[float]]] = {}
         for device, model, speed in measured:
             by_model.setdefault(model, {}).setdefault(device, []).append(speed)
@@ -69,9 +69,9 @@ class Speeds:
         self._devices = {device: geometric_mean(found) for device, found in ratios.items()}
 
     def seconds(self, device: str, model: str, share: float) -> float:
-        """About how long a `share` of a run of `model` takes on `device`, in units of one image a run.
+        """The approximate time of a `share` of a run of `model` on `device`, per image of the run.
 
-        What was not measured counts as average.
+        Unmeasured models and devices count as average.
         """
         average = fmean(self._models.values()) if self._models else 1.0
         return share / self._models.get(model, average) / self._devices.get(device, 1.0)

@@ -1,4 +1,4 @@
-"""A lock per user and device slot, so that two experiments share a device knowingly, never silently."""
+"""A lock per user and device slot, so that experiments that share a device are detected."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _MOST = 256
 
 
 class SlotLocks:
-    """The device slots that this process holds. Without a folder for the locks, none are taken."""
+    """The locks of device slots that this process holds; none where there is no folder for them."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _lock_folder()
         self._held: list[liveness.Lock] = []
 
     def take(self, slots: list[Slot], experiment: str, uuids: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Hold a free lock for each of `slots`; return device -> another experiment found on it.
+        """Take a free lock for each of `slots`; return device -> another experiment on it.
 
-        `uuids`: which GPU a device is, where it is known.
+        `uuids`: device -> its GPU, where known.
         """
         if self._folder is None:
             return {}
@@ -40,7 +40,7 @@ class SlotLocks:
         return occupants(dict.fromkeys(slot.device for slot in slots), uuids, self._folder)
 
     def _take_one(self, device: Path, experiment: str) -> None:
-        """Hold the first lock of a device that is free; `device` is how their paths begin."""
+        """Take the first free lock of a device; `device`: the common prefix of their paths."""
         for number in range(_MOST):
             try:
                 lock = liveness.Lock(device.with_name(f"{device.name}.{number}.lock"))
@@ -54,7 +54,7 @@ class SlotLocks:
             return
 
     def release(self) -> None:
-        """Let go of all of them."""
+        """Release all locks."""
         for lock in self._held:
             lock.release()
         self._held = []
@@ -63,7 +63,7 @@ class SlotLocks:
 def occupants(
     devices: Iterable[str], uuids: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> dict[str, str]:
-    """Device -> an experiment of this user that another process trains on it now. Only looks, and never raises.
+    """Device -> an experiment of this user that another process trains on it now. Takes no lock, never raises.
 
     `uuids`: as for `SlotLocks.take`.
     """
@@ -79,7 +79,7 @@ def occupants(
 
 
 def _lock_name(device: str, uuids: Mapping[str, str] | None) -> str:
-    """By the GPU rather than its index, which another shell's CUDA_VISIBLE_DEVICES changes."""
+    """By the UUID of the GPU: its index depends on a shell's CUDA_VISIBLE_DEVICES."""
     return re.sub("[:/]", "-", (uuids or {}).get(device, device))
 
 

@@ -1,4 +1,4 @@
-"""The supervisor: owns one experiment, hands its runs to workers, records how each ended.
+"""The supervisor: owns one experiment, assigns its runs to workers, records how each ended.
 
 Every decision is recorded in the experiment's event log before it is carried out, so that another supervisor can
 continue from the log alone.
@@ -32,7 +32,7 @@ from tui_attn.system.signals import Signals
 
 
 class Supervisor:
-    """One experiment's supervisor. Raises `BlockingIOError` when another one lives, `RunsError`, `OSError`."""
+    """One experiment's supervisor. Raises `BlockingIOError` when another one is alive, `RunsError`, `OSError`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Supervisor:
     ) -> None:
         self.folder = folder
         self.signals = signals or Signals([])
-        """SIGTERM or SIGINT stops everything; the second ends it at once."""
+        """SIGTERM or SIGINT stops all runs; a second one skips the grace period."""
         self._lock = liveness.Lock(folder.supervisor_lock)
         self.follower = follower = Follower(folder)
         """Reads the logs."""
@@ -67,12 +67,12 @@ class Supervisor:
 
     @property
     def state(self) -> reducer.ExperimentState:
-        """The experiment as its logs tell it."""
+        """The state of the experiment by its logs."""
         return self.follower.state
 
     @property
     def config(self) -> ExperimentConfig:
-        """What the experiment is, as it was when this supervisor began."""
+        """The configuration when this supervisor began."""
         return self._manifest.config
 
     @property
@@ -87,7 +87,7 @@ class Supervisor:
     # ---- start, tick, end
 
     def begin(self) -> None:
-        """Record the start, queue what isn't finished, and settle commands without an acknowledgement.
+        """Record the start, queue unfinished runs, and settle unacknowledged commands.
 
         Raises `OSError` when it can't be recorded.
         """
@@ -111,9 +111,9 @@ class Supervisor:
             self.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
     def fence(self) -> None:
-        """From now on write no event once supervisor.json names another supervisor.
+        """From now on, write no event once supervisor.json names another supervisor.
 
-        On a file system whose locks don't reach another host, that is the only sign of a take-over.
+        On a file system whose locks don't reach other hosts, that is the only sign of a take-over.
         """
         ours = liveness.identity()
 
@@ -140,13 +140,13 @@ class Supervisor:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is queued, held or alive any more."""
+        """Whether no run is queued and no worker is left."""
         return self._dispatch.done
 
     def end(self) -> None:
         """Record how the experiment ended, and release its locks."""
-        self._pool.launcher.look()  # what is still to be cancelled
-        if self._log.full:  # the last run may have found room, and ended, since the last look
+        self._pool.launcher.look()  # cancels remaining jobs
+        if self._log.full:  # the last run may have found room, and ended, since the last check
             self._log.look()
         self.follower.poll()
         fault("finish")
@@ -165,14 +165,14 @@ class Supervisor:
         """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`."""
         self._stopping.let_go()
 
-    # ---- what it is made of
+    # ---- parts
 
     def _remove_stale_files(self) -> None:
-        """But not those of a run that the worker of a dead supervisor still writes."""
+        """Except those of a run that the worker of a dead supervisor still writes."""
         files.remove_stale_files(self.folder.path, in_use=lambda run: liveness.holder(RunDir(run).lock) is not None)
 
     def _queue_runs(self) -> None:
-        """Queue every run of the configuration that is neither finished nor skipped, nor on its way already."""
+        """Queue every run that is neither finished, skipped, queued nor assigned."""
         config = self._manifest.config
         for model, seed in queue_order(config.models, config.seed_list):
             id_ = run_id(model, seed)

@@ -1,4 +1,4 @@
-"""The workers of an experiment: which are alive and what they hold; stopping them, and pausing their runs."""
+"""The workers of an experiment and the runs they hold; stopping workers, and pausing runs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class WorkerPool:
         self._leaving: list[Worker] = []
         """Workers that were told to exit."""
         self.avoided: set[str] = set()
-        """Devices on which no worker is started, since they fail."""
+        """Failing devices, on which no worker is started."""
 
     def start(self, slot: Slot, log: RunDir) -> Worker:
-        """A new worker on `slot`, which prints to the log of that run. Raises `OSError`."""
+        """Start a worker on `slot` that prints to the log of the run `log`. Raises `OSError`."""
         worker = self.launcher.start(slot, log)
         self.workers.append(worker)
         return worker
@@ -36,7 +36,7 @@ class WorkerPool:
         return next((worker for worker in self.workers if run in worker.held), None)
 
     def takers(self) -> list[Worker | Slot]:
-        """Workers that hold nothing, and after them the slots that have no worker."""
+        """Workers without runs, then slots without workers."""
         idle = [worker for worker in self.workers if not worker.held and worker not in self._leaving]
         busy = {worker.slot for worker in self.workers}
         return [*idle, *(slot for slot in self.slots if slot not in busy and slot.device not in self.avoided)]
@@ -72,32 +72,32 @@ class WorkerPool:
 
 
 PAUSE = 0.05
-"""Seconds between two looks whether the workers are gone."""
+"""Seconds between two checks whether the workers are gone."""
 
 
 class Stopping:
-    """Whether the experiment is to stop, and which signals its workers get."""
+    """Whether the experiment is stopping, and the signals to its workers."""
 
     def __init__(self, pool: WorkerPool, clock: Callable[[], float], signals: Signals) -> None:
         self._pool, self._clock = pool, clock
         self._since: float | None = None
         self._signals = signals
         self._warned: set[int] = set()
-        """The workers that were sent SIGTERM, which they are only once."""
+        """The workers that were sent SIGTERM, once each."""
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came that was not acted on yet."""
+        """Whether a signal was received and not handled yet."""
         return bool(self._signals.received) and not self.under_way
 
     @property
     def at_once(self) -> bool:
-        """Whether a second signal came, which skips the grace period."""
+        """Whether a second signal was received, which skips the grace period."""
         return len(self._signals.received) > 1
 
     @property
     def under_way(self) -> bool:
-        """Whether the experiment is to stop: no run is handed out any more."""
+        """Whether the experiment is stopping: no more runs are assigned."""
         return self._since is not None
 
     def begin(self) -> None:
@@ -121,7 +121,7 @@ class Stopping:
     def let_go(self) -> None:
         """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`.
 
-        Those that outlive their supervisor are the next one's.
+        Workers that outlive their supervisor are left to the next one.
         """
         workers = [worker for worker in self._pool.workers if not worker.outlives]
         for worker in workers:
@@ -138,21 +138,21 @@ class Stopping:
 
 
 class Pauses:
-    """Tells the workers of `pool` to pause runs and to go on with them, and records it."""
+    """Tells the workers of `pool` to pause and unpause runs, and records it."""
 
     def __init__(self, pool: WorkerPool, log: ExperimentLog) -> None:
         self._pool, self._log = pool, log
         self._paused: set[str] = set()
-        """By a command."""
+        """Runs paused by a command."""
         self._waiting: set[str] = set()
-        """Until there is room on the disk."""
+        """Runs paused until there is room on the disk."""
 
     def __contains__(self, run: str) -> bool:
-        """Whether somebody paused `run`."""
+        """Whether `run` is paused by a command."""
         return run in self._paused
 
     def pause(self, run: str, *, queued: bool) -> bool:
-        """Pause a run that a worker holds or that is `queued`; False where there is nothing to pause."""
+        """Pause a run that a worker holds or that is `queued`; False if it is neither, or paused already."""
         worker = self._pool.holder(run)
         if run in self._paused or (worker is None and not queued):
             return False
@@ -164,7 +164,7 @@ class Pauses:
         return True
 
     def unpause(self, run: str) -> bool:
-        """Let a paused run go on, on a full disk as soon as there is room; False where it isn't paused."""
+        """Unpause a run, on a full disk once there is room; False where it isn't paused."""
         if run not in self._paused:
             return False
         self._paused.discard(run)
@@ -178,7 +178,7 @@ class Pauses:
         return True
 
     def disk_is_full(self) -> None:
-        """Have all runs in training wait for room."""
+        """Pause all runs in training until there is room."""
         for worker in self._pool.workers:
             for run in worker.held:
                 if run not in self._paused:
@@ -187,7 +187,7 @@ class Pauses:
                     self._log.record("run_paused", run=run)
 
     def there_is_room(self) -> None:
-        """Let those go on that waited for room."""
+        """Unpause the runs that waited for room."""
         waiting, self._waiting = self._waiting, set()
         for worker in self._pool.workers:
             for run in worker.held:
@@ -196,7 +196,7 @@ class Pauses:
                     self._log.record("run_unpaused", run=run)
 
     def lost_worker(self, run: str) -> None:
-        """The worker of `run` is dead: nothing waits for room any more. A paused run stays paused."""
+        """The worker of `run` is dead, so the run no longer waits for room. A paused run stays paused."""
         self._waiting.discard(run)
 
     def forget(self, run: str) -> None:

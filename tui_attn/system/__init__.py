@@ -1,1 +1,1 @@
-"""What every room may use: text, files, locks, processes, the console. Standard library only."""
+"""Basics for all packages: text, files, locks, processes, the console. Standard library only."""

@@ -1,8 +1,8 @@
-"""Child processes, which never load code from a folder that somebody sent.
+"""Child processes, which must never load code from an experiment's folder, since it may come from anybody.
 
-Python, the dynamic linker and `exec` all search the working directory where a search path has an empty or relative
-element, and some wheels carry such an element themselves. So children work in "/" and get clean search paths, and an
-experiment's folder is handed to them by descriptor or absolute path.
+Python, the dynamic linker and `exec` search the working directory where a search path has an empty or relative element,
+and some wheels contain such an element. So children run in "/" with clean search paths, and an experiment's folder is
+passed to them by descriptor or absolute path.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def python(
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module arguments` in "/" with a clean environment; `options` are those of `Popen`.
 
-    Folders that a `Folder` has open reach the child as the same descriptors. With `hold_signals`, SIGINT and SIGTERM
-    wait until the child has started its `Signals`. Raises `OSError`.
+    The child inherits the descriptors of `Folder`s among the arguments. With `hold_signals`, SIGINT and SIGTERM stay
+    blocked until the child has started its `Signals`. Raises `OSError`.
     """
     words = [str(argument) for argument in arguments]
     passed = {int(found[1]) for found in map(_BY_DESCRIPTOR.match, words) if found}
@@ -74,7 +74,7 @@ def python(
 
 
 def output_of(*command: str, seconds: float = 5.0) -> str:
-    """What a program prints on stdout; empty where it can't be run or takes longer."""
+    """The output of a program; empty where it can't be run or doesn't end within `seconds`."""
     try:
         done = subprocess.run(
             command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=seconds, check=False
@@ -85,9 +85,9 @@ def output_of(*command: str, seconds: float = 5.0) -> str:
 
 
 class Folder:
-    """A folder that is held open, so that it stays the same one whatever happens to its path.
+    """A folder that is held open, so that it stays the same folder whatever happens to its path.
 
-    Raises `OSError`, also where `path` is a link. Without `/proc` the path stands for the folder.
+    Without `/proc` the path is used instead. Raises `OSError`, also where `path` is a link.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,11 +97,11 @@ class Folder:
         self.owner, self.mode = status.st_uid, stat.S_IMODE(status.st_mode)
         by_descriptor = Path(f"/proc/self/fd/{self._fd}")
         self.path = by_descriptor if _leads_to(by_descriptor, status) else self._named
-        """Leads to the folder itself, in this process and in those that `python` starts."""
+        """A path to this very folder, in this process and in those that `python` starts."""
 
     @property
     def identity(self) -> str:
-        """Which folder it is and whose, so that another process can tell whether it opened the same one."""
+        """Device, inode, owner and mode, by which another process can verify that it opened the same folder."""
         return f"{self._status.st_dev}:{self._status.st_ino}:{self.owner}:{self.mode:o}"
 
     def in_place(self) -> bool:
@@ -109,7 +109,7 @@ class Folder:
         return _leads_to(self._named, self._status)
 
     def keep_private(self) -> None:
-        """Take from everybody else the right to write in the folder. Raises `OSError`."""
+        """Revoke the write permission of group and others. Raises `OSError`."""
         if self.mode & 0o022:
             os.fchmod(self._fd, self.mode & ~0o022)
 

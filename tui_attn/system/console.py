@@ -1,4 +1,4 @@
-"""What the program says to a person on stderr: messages, errors, and how a download gets on. stdout is for data."""
+"""Messages, errors and the progress of downloads on stderr. stdout is for data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tui_attn.system.text import duration, safe_text, size
 def open_standard_streams() -> None:
     """Open /dev/null in place of each standard stream that is closed.
 
-    Otherwise the next file that is opened would take its number, and prints would go there.
+    Otherwise the next file that is opened would get its number, and output would go there.
     """
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is `fd`
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is `fd`
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def say(message: str) -> None:
-    """Print a message; a closed stderr is no reason to stop."""
+    """Print a message. A closed stderr is ignored."""
     try:
         print(safe_text(message), file=sys.stderr, flush=True)  # noqa: T201
     except (OSError, ValueError):
@@ -33,13 +33,13 @@ def say(message: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Print an error, of two lines at most."""
+    """Print an error of at most two lines."""
     lines = [line for line in safe_text(message).splitlines() if line.strip()][:2]
     say("tui-attn: " + "\n".join(lines))
 
 
 def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds: float) -> str:
-    """How far a download is: `done` of `total` bytes, of which `fresh` came in the last `seconds`."""
+    """The progress of a download: `done` of `total` bytes, of which `fresh` came in the last `seconds`."""
     if not total and not done:
         return phase
     rate = fresh / seconds if seconds > 0 else 0.0
@@ -52,7 +52,7 @@ def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds:
 
 
 class FetchProgress:
-    """Shows what is being fetched: one line that is drawn over on a terminal, now and then a line elsewhere."""
+    """Shows the progress of a download: a line that is redrawn on a terminal, else a line every five seconds."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -64,7 +64,7 @@ class FetchProgress:
         self._open_line = False
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
-        """Take note of what goes on; see `tui_attn.data.Progress`."""
+        """Report progress; see `tui_attn.data.Progress`."""
         now = self._clock()
         if phase != self._phase:
             self.close()

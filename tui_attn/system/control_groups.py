@@ -1,6 +1,6 @@
-"""Limits of this process's control group and of those around it, versions 1 and 2; what the kernel counts there.
+"""Limits and counters of this process's control groups, versions 1 and 2.
 
-Everything takes the `root` of the file system, so that tests can make one.
+All functions take the `root` of the file system, so that tests can make one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _UNLIMITED = 1 << 60
 
 
 def _folders(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
-    """The folders of this process's group and of those around it, the nearest first, each with the groups' version.
+    """The folders of this process's control group and its ancestors, nearest first, each with the version.
 
-    A container may see its own group as the top of the mount although its path is longer: the top comes last.
+    The mount itself comes last: a container may see its own group there although its path is longer.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -48,7 +48,7 @@ def _smallest(read: Callable[[Path, int], float | None], controller: str, root: 
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """The cores' worth of processor time that this process may use; None without a limit."""
+    """The CPU quota of this process in cores; None without a limit."""
 
     def read(folder: Path, version: int) -> float | None:
         if version == 2:
@@ -61,7 +61,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def memory_limit(root: Path = Path("/")) -> tuple[int, int] | None:
-    """Bytes that this process's groups may use, and bytes left of them; None without a limit."""
+    """The memory limit of this process's control groups and what is left of it, bytes; None without a limit."""
     limits = {}
 
     def read(folder: Path, version: int) -> float | None:
@@ -79,7 +79,7 @@ def memory_limit(root: Path = Path("/")) -> tuple[int, int] | None:
 
 
 def oom_kills(root: Path = Path("/")) -> int:
-    """How many processes the kernel's out-of-memory killer has ended, in this control group or on the machine."""
+    """How many processes the kernel's OOM killer has killed, in this control group or on the machine."""
     names = {1: "memory.oom_control", 2: "memory.events"}
     counters = [folder / names[version] for folder, version in _folders("memory", root)]
     for path in (*counters, root / "proc/vmstat"):

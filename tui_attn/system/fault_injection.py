@@ -1,8 +1,8 @@
-"""Fault injection, for the tests that show that nothing is lost.
+"""Fault injection for tests.
 
-`TUI_ATTN_FAULT=point:count` makes the process kill itself the `count`-th time it passes `fault(point)`, and
-`point:count:stop` makes it freeze there instead, so that a test can choose whom to kill at that very moment.
-Without the variable a call costs one comparison.
+With `TUI_ATTN_FAULT=point:count` the process kills itself at the `count`-th call of `fault(point)`; with
+`point:count:stop` it stops there (SIGSTOP), so that a test can choose which process to kill at that moment. Without the
+variable a call costs one comparison.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _signal = signal.SIGKILL
 
 
 def arm(order: str) -> None:
-    """Die, or freeze, as `order` says; an empty one disarms."""
-    global _point, _left, _signal  # noqa: PLW0603 - one order for the process, looked at in every step
+    """Set the fault to inject; an empty `order` sets none."""
+    global _point, _left, _signal  # noqa: PLW0603 - one per process, checked in every step
     _point, _, rest = order.partition(":")
     count, _, how = rest.partition(":")
     _left = int(count or 1)
@@ -25,7 +25,7 @@ def arm(order: str) -> None:
 
 
 def fault(point: str) -> None:
-    """Die or freeze here if this is the point and the time that was ordered."""
+    """Kill or stop this process if a fault was set for this point and is due."""
     global _left  # noqa: PLW0603
     if point == _point:
         _left -= 1

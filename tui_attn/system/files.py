@@ -1,4 +1,4 @@
-"""Atomic writes, locks for short sections, and a reserve of disk space."""
+"""Atomic writes, locks for critical sections, and a reserve of disk space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FOLDERS = {"config": ".config", "cache": ".cache", "state": ".local/state"}
 def user_folder(kind: str) -> Path | None:
     """The program's folder for `kind`, one of config, cache and state, by the XDG standard; None without a home.
 
-    platformdirs would do the same, but takes longer to import than `ls` has to spare.
+    platformdirs does the same, but its import takes too long for commands such as `ls`.
     """
     base = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
     if base.startswith("/") and "\x00" not in base:  # the standard ignores a relative path
@@ -40,7 +40,7 @@ def user_folder(kind: str) -> Path | None:
 
 
 def read_json(path: Path, *, limit: int = 1 << 24, folders: int = 0) -> dict[str, Any] | None:
-    """The JSON object in `path`, or None when it can't be read or is none; `folders` as for `open_to_read`."""
+    """The JSON object in `path`, or None where it can't be read; `folders` as for `open_to_read`."""
     try:
         fd = open_to_read(path, folders=folders)
     except (OSError, ValueError):
@@ -63,12 +63,12 @@ def atomic_file(
     mode: int = 0o600,
     after_write: Callable[[], object] | None = None,
 ) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` at the end of the `with` block: a crash leaves the old or the new content.
+    """A file that replaces `path` at the end of the `with` block: a crash leaves the old or the new content.
 
-    Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of a new file,
-    of which the user's umask takes some. Raises `OSError`.
+    Without `sync` that holds for a crash of the process, not for a power loss. `mode`: the permissions of the file,
+    before the umask. Raises `OSError`.
     """
-    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")  # no other process or thread writes it
+    beside = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")  # unique to this call
     try:
         fd = open_to_write(beside, os.O_EXCL, mode=mode)
         with os.fdopen(fd, "wb") as file:
@@ -97,20 +97,20 @@ def write_atomically(path: Path, data: bytes, **options: Any) -> None:
 
 
 _thread_locks: dict[tuple[int, int, str], threading.Lock] = {}
-"""By device and inode of the folder, and the file's name: `lockf` does not hold between the threads of a process."""
-os.register_at_fork(after_in_child=_thread_locks.clear)  # a lock that another thread held would never be free
+"""By device and inode of the folder, and the file's name: `lockf` doesn't exclude threads of one process."""
+os.register_at_fork(after_in_child=_thread_locks.clear)  # the child would wait forever for a lock of another thread
 
 
 @contextlib.contextmanager
 def exclusive(
     path: Path, flags: int = 0, *, within: float | None = 5.0, on_wait: Callable[[], object] = lambda: None
 ) -> Iterator[int]:
-    """Hold the lock file `path`, between processes and between threads; gives its descriptor. Raises `OSError`.
+    """Hold a lock on the file `path` that excludes processes and threads; yields its descriptor. Raises `OSError`.
 
-    `flags`: further ones for opening it, such as `O_APPEND`. A section that is not free `within` so many seconds is
-    given up, so that a frozen process can't freeze another; None waits for ever. `on_wait` is called while waiting, ten
-    times a second, and may raise to give up. Not re-entrant. Don't open `path` elsewhere while it is held: closing any
-    descriptor of it in this process gives up the lock. The kernel frees the lock of a process that ends.
+    `flags`: additional flags for opening it, such as `O_APPEND`. After `within` seconds the attempt fails, so that a
+    frozen process can't block others; None waits forever. `on_wait` is called ten times a second while waiting, and may
+    raise to give up. Not re-entrant. Don't open `path` elsewhere while it is held: closing any descriptor of it in this
+    process releases the lock. The kernel releases the lock of a process that ends.
     """
     folder = path.parent.stat()
     lock = _thread_locks.setdefault((folder.st_dev, folder.st_ino, path.name), threading.Lock())
@@ -170,9 +170,9 @@ def make_folders(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames in the folder `path` survive a power loss, where the file system can.
+    """Make renames in the folder `path` survive a power loss, where the file system supports it.
 
-    Raises `OSError` where the disk fails, which a file system that can't sync folders does not report as EIO.
+    Raises `OSError` where the disk fails: file systems that can't sync folders report other errors than EIO.
     """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -185,9 +185,9 @@ def sync_folder(path: Path) -> None:
 
 
 def remove_stale_files(folder: Path, *, in_use: Callable[[Path], bool] = lambda _: False) -> None:
-    """Remove what writers that died left beside their files in `folder` and the folders in it, links not followed.
+    """Remove temporary files of dead writers in `folder` and its subfolders; links are not followed.
 
-    Only for the owner of the folder, who knows that others write only in folders that are `in_use`.
+    The caller must know that others write only in folders that are `in_use`.
     """
     try:
         entries = list(os.scandir(folder))
@@ -203,7 +203,7 @@ def remove_stale_files(folder: Path, *, in_use: Callable[[Path], bool] = lambda 
 
 
 class Reserve:
-    """Disk space that is reserved in a folder, and freed when the disk is full so that this can be logged."""
+    """Disk space reserved in a folder, and freed when the disk is full so that this can be logged."""
 
     SIZE = 1 << 16
     """Bytes."""
@@ -212,9 +212,9 @@ class Reserve:
         self._path = folder / ".reserve"
 
     def room(self) -> bool:
-        """Whether there is room to go on. Keeps the reserve where it isn't kept yet, which takes four times its size.
+        """Whether there is room to continue. Allocates the reserve if needed, which takes four times its size.
 
-        It finds out by asking for the room, because a quota doesn't show in the disk's free space.
+        The room is found by allocating it, because the disk's free space doesn't reflect quotas.
         """
         try:
             fd = open_to_write(self._path)
@@ -234,7 +234,7 @@ class Reserve:
         return True
 
     def _make_a_file(self) -> None:
-        """Try whether there is an inode left, which neither room nor the reserve says."""
+        """Check for a free inode, which free blocks don't imply."""
         path = self._path.with_name(f".room.{os.urandom(8).hex()}.tmp")
         os.close(open_to_write(path, os.O_EXCL))
         path.unlink()
@@ -245,7 +245,7 @@ class Reserve:
             self._path.unlink(missing_ok=True)
 
     def _shrink(self, fd: int, *, kept: bool) -> None:
-        """Return what a failed attempt allocated."""
+        """Free what a failed attempt allocated."""
         with contextlib.suppress(OSError):
             os.ftruncate(fd, self.SIZE if kept else 0)
         if not kept:
@@ -253,7 +253,7 @@ class Reserve:
 
 
 def _allocate(fd: int, size: int) -> None:
-    """Make the file `size` bytes long, with blocks of the disk behind all of them. Raises `OSError`."""
+    """Make the file `size` bytes long with allocated blocks. Raises `OSError`."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)
     else:

@@ -1,8 +1,8 @@
 """Liveness: locks that the kernel releases with their owner, heartbeats, and the identity of a process.
 
-POSIX record locks (lockf) are used, not flock: a flock outlives its owner in the owner's children. A lock is probed
-with F_GETLK, never by acquiring it. Closing any descriptor of a locked file drops the lock of the whole process, so
-an owner opens its lock file once and keeps it.
+POSIX record locks (lockf) are used, not flock: children inherit a flock, so it may outlive its owner. A lock is probed
+with F_GETLK, never by acquiring it. Closing any descriptor of a locked file releases the process's lock, so an owner
+opens its lock file once and keeps it open.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _LINUX = sys.platform.startswith("linux")
 _FLOCK = "hhqqi4x" if _LINUX else "qqihh"
 
 _held: set[tuple[int, int]] = set()
-"""Device and inode of the lock files that this process holds, which it must never open again."""
+"""Device and inode of the lock files that this process holds and must not open again."""
 os.register_at_fork(after_in_child=_held.clear)  # locks stay with the parent
 
 
 class Lock:
-    """A lock held for the life of this process, and its file's time stamp as a heartbeat.
+    """A lock held for the life of this process; its file is also a heartbeat.
 
-    Raises `BlockingIOError` when another process holds it, `OSError` when the file can't be had.
+    Raises `BlockingIOError` when another process holds it, `OSError` when the file can't be opened or locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,13 +58,13 @@ class Lock:
         _held.add(self._place)
 
     def write(self, text: str) -> None:
-        """Write a note into the lock file, for processes that find it held."""
+        """Write a note into the lock file for processes that find it locked."""
         data = text.encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, data, 0)
 
     def beat(self) -> None:
-        """Leave a sign of life in the file; on a full disk in its time stamp alone."""
+        """Write a heartbeat; on a full disk only its time stamp is updated."""
         _leave_pulse(self._fd)
 
     def release(self) -> None:
@@ -74,7 +74,7 @@ class Lock:
 
 
 class Heartbeat:
-    """A heartbeat file, written once a second at most. Does nothing where the file can't be written."""
+    """A heartbeat file, written at most once a second. Does nothing where the file can't be written."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -84,7 +84,7 @@ class Heartbeat:
             self._fd = open_to_write(path)
 
     def beat(self, *, now: bool = False) -> bool:
-        """Leave a sign of life if the last is a second old, or if it has to be `now`; whether one was left."""
+        """Write a heartbeat if the last one is a second old, or `now`; whether one was written."""
         time_ = self._clock()
         if time_ < self._next and not now:
             return False
@@ -95,7 +95,7 @@ class Heartbeat:
         return True
 
     def sync(self) -> None:
-        """Write it through to a network file system."""
+        """Sync the file, so that hosts that share the file system see it."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 os.fsync(self._fd)
@@ -108,7 +108,7 @@ class Heartbeat:
 
 
 def _leave_pulse(fd: int) -> None:
-    """Write this boot's id and its seconds, always equally many bytes, so that no clock that is set can mislead."""
+    """Write the boot id and the seconds since boot, always equally many bytes; unaffected by changes of the clock."""
     try:
         os.pwrite(fd, f"{boot_id()} {time.monotonic():020.3f}\n".encode(), 0)
     except OSError:
@@ -131,7 +131,7 @@ def holder(path: Path) -> int | None:
         try:
             fd, kind = open_to_write(path, create=False, linked=True), fcntl.F_WRLCK
         except OSError as error:
-            # A user who may only read, and everyone on a file system mounted read-only, asks for a reader's lock.
+            # Without write permission, or on a read-only file system, probe with a read lock.
             if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
                 raise
             fd, kind = open_to_read(path), fcntl.F_RDLCK
@@ -153,12 +153,10 @@ def _probe(fd: int, kind: int) -> int | None:
 def signal_holder(path: Path, signum: int, heart: Path | None = None) -> bool:
     """Send `signum` to the process on this host that holds the lock at `path`; whether there was one.
 
-    Where its sign of life in `heart` is another host's, nobody is hit: some network file systems show the process id
-    that the holder has over there.
-
-    A process that got the pid of a holder that died in the meantime can't be hit: the signal goes through a
-    descriptor of the process, and the lock is looked at again after that was opened. A file with several hard links
-    is passed over: the process that holds it may have to do with another of them.
+    Nothing is signalled where the heartbeat in `heart` is another host's: some network file systems report the pid that
+    the holder has on its own host. A process that has meanwhile got the pid of a dead holder can't be hit either: the
+    signal goes through a pidfd, and the lock is checked again after that was opened. A file with several hard links is
+    ignored, since its lock may belong to another of them.
     """
     pid = holder(path)
     if heart is not None and beats_elsewhere(heart):
@@ -183,7 +181,7 @@ def signal_holder(path: Path, signum: int, heart: Path | None = None) -> bool:
 
 
 def _signal_by_pid(pid: int, signum: int) -> bool:
-    """Where the system has no descriptors of processes."""
+    """Fallback for systems without pidfds."""
     try:
         os.kill(pid, signum)
     except OSError:
@@ -193,13 +191,13 @@ def _signal_by_pid(pid: int, signum: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identifies a process: pids are reused, a pid with its start time on one boot of one host is not."""
+    """Identifies a process. Unlike a pid, it is never reused."""
 
     host: str
     boot_id: str
     pid: int
     start_time: str
-    """Clock ticks since boot at which the process started, as the kernel says it."""
+    """In clock ticks since boot, as in /proc; empty where unknown."""
     uid: int
 
     def to_json(self) -> dict[str, Any]:
@@ -216,7 +214,7 @@ class Identity:
         return cls(**values)
 
     def here(self) -> bool:
-        """Whether it is or was a process of this host since its last boot."""
+        """Whether it is or was a process of this host since the last boot."""
         return self.host == socket.gethostname() and self.boot_id == boot_id()
 
     def runs(self) -> bool:
@@ -225,7 +223,7 @@ class Identity:
             return False
         if self.start_time:
             return process_start_time(self.pid) == self.start_time
-        try:  # without /proc the pid is all that is known
+        try:  # without /proc only the pid is known
             os.kill(self.pid, 0)
         except (OSError, OverflowError):  # a log may hold any number
             return False
@@ -240,7 +238,7 @@ def identity(pid: int | None = None) -> Identity:
 
 @functools.cache
 def boot_id() -> str:
-    """This boot of this machine; empty where the system doesn't tell."""
+    """The id of this machine's present boot; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -254,12 +252,12 @@ def boot_time() -> float:
 
 
 def process_start_time(pid: int) -> str | None:
-    """When process `pid` started, in the system's own ticks; None when there is no such live process."""
+    """The start time of process `pid` in clock ticks since boot; None where no such process is alive."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return _start_time_elsewhere(pid) if not _LINUX else None
-    fields = stat.rpartition(b")")[2].split()  # a process may give itself any name, of any bytes
+    fields = stat.rpartition(b")")[2].split()  # a process may choose any bytes as its name
     return None if len(fields) < 20 or fields[0] in {b"Z", b"X"} else fields[19].decode("ascii")
 
 
@@ -274,12 +272,12 @@ def _start_time_elsewhere(pid: int) -> str | None:
 
 
 def age(path: Path, *, now: float | None = None) -> float | None:
-    """Seconds since the last sign of life in `path`, None when there is no such file.
+    """Seconds since the last heartbeat in `path`, None when there is no such file.
 
-    A sign left since the last boot of this machine is measured by the time since boot, which no one can set and which
-    stands still while the machine sleeps. Another host's is compared with no clock of this one: it is as old as the
-    time since this process saw it change; at the first look, as the file system's own clock has it. With `now`, in
-    unix seconds, the file's time stamp is compared with that.
+    A heartbeat of this boot of this machine is measured by the monotonic clock, which can't be set and which stands
+    still while the machine sleeps. Another host's isn't compared with a clock of this one: its age is the time since
+    this process saw it change, and on the first call its age by the clock of the file system. With `now`, in unix
+    seconds, the file's time stamp is compared with that.
     """
     pulse = _pulse(path)
     if pulse is not None:
@@ -300,11 +298,11 @@ def age(path: Path, *, now: float | None = None) -> float | None:
 
 
 _seen: dict[Path, tuple[float, float]] = {}
-"""Signs of life of other hosts: the time stamp, and when it changed by this process's clock."""
+"""Heartbeats of other hosts: the time stamp, and when it changed by this process's clock."""
 
 
 def _clock_of(folder: Path) -> float:
-    """What time it is for the file system of `folder`, unix seconds."""
+    """The current time by the clock of `folder`'s file system, unix seconds."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_mtime
@@ -313,13 +311,13 @@ def _clock_of(folder: Path) -> float:
 
 
 def beats_elsewhere(path: Path) -> bool:
-    """Whether the sign of life in `path` was left by a process of another boot or host."""
+    """Whether the heartbeat in `path` is of another boot or host."""
     found = _read_pulse(path) if boot_id() else None
     return found is not None and found[0] != boot_id()
 
 
 def _pulse(path: Path) -> float | None:
-    """When the sign of life in `path` was left, in seconds since this boot; None for none and for another machine's."""
+    """The time of the heartbeat in `path`, in seconds since this boot; None without one and for another machine's."""
     found = _read_pulse(path) if boot_id() else None
     if found is None or found[0] != boot_id():
         return None
@@ -327,7 +325,7 @@ def _pulse(path: Path) -> float | None:
 
 
 def _read_pulse(path: Path) -> tuple[str, float] | None:
-    """The boot's id and its seconds that a sign of life holds."""
+    """The boot id and the seconds since boot in a heartbeat file."""
     if _place(path) in _held:
         return None
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cpu_model() -> str:
-    """What the CPU calls itself."""
+    """The model name of the CPU."""
     try:
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             name, _, value = line.partition(":")
@@ -20,9 +20,9 @@ def cpu_model() -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """The installed version of a package that bears its module's name, without importing it; None where there is none.
+    """The installed version of a package with the name of its module, without importing it; None where there is none.
 
-    The name of its .dist-info folder tells it: loading importlib.metadata costs start-up time.
+    It is read from the name of the .dist-info folder, since loading importlib.metadata costs start-up time.
     """
     try:
         spec = importlib.util.find_spec(package)

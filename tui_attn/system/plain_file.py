@@ -1,4 +1,4 @@
-"""Opening files that somebody else may have put there: no link is followed, no pipe waited for, no device touched."""
+"""Opens regular files only: somebody else may have put links, pipes or devices in their place."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _SAFE = os.O_CLOEXEC | os.O_NONBLOCK
 
 _LINK = "it is a symbolic link"
 _PROBLEMS = {errno.ELOOP: _LINK, errno.EMLINK: _LINK, errno.EISDIR: "it is a folder", errno.ENXIO: "it is no file"}
-"""What `open` says of something that is not a regular file; BSD says EMLINK of a link."""
+"""Errors of `open` for anything but regular files; BSD reports EMLINK for a link."""
 
 
 class NotAFileError(OSError):
-    """The path names something else than it must: a link, a pipe, a file that has other names too."""
+    """The path is not a plain regular file: a link, a pipe, or a file with several names."""
 
     def __str__(self) -> str:
         return f"{Path(os.fsdecode(self.filename)).name}: {self.strerror}"
@@ -25,7 +25,7 @@ class NotAFileError(OSError):
 def open_to_read(path: Path, *, follow_links: bool = False, folders: int = 0) -> int:
     """A descriptor of the regular file at `path`, to be closed by the caller.
 
-    `folders`: how many of the folders above it must be no links either. Raises `OSError`: `NotAFileError` for a folder,
+    `folders`: how many of its parent folders must not be links either. Raises `OSError`: `NotAFileError` for a folder,
     a pipe, a device, or a link that isn't to be followed.
     """
     flags = os.O_RDONLY | (0 if follow_links else os.O_NOFOLLOW)
@@ -53,9 +53,9 @@ def _open_folder(path: Path, above: int | None) -> int:
 def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool = True, linked: bool = False) -> int:
     """A descriptor for reading and writing the regular file at `path`, by default created if need be.
 
-    `linked`: whether it may have several hard links, of which another may lie outside the experiment. `flags`: further
-    ones such as `O_APPEND`, `O_EXCL` or `O_TRUNC`. Raises `OSError`: `NotAFileError` for a folder, a pipe, a device,
-    and a hard link that is not allowed.
+    `linked`: whether it may have several hard links, which may lie outside the experiment. `flags`: such as `O_APPEND`,
+    `O_EXCL` or `O_TRUNC`. Raises `OSError`: `NotAFileError` for a folder, a pipe, a device, and a hard link that is not
+    allowed.
     """
     truncate, flags = flags & os.O_TRUNC, flags & ~os.O_TRUNC | (os.O_CREAT if create else 0)
     fd = _checked(path, os.O_RDWR | os.O_NOFOLLOW | flags, mode, only_name=not linked)
@@ -69,7 +69,7 @@ def open_to_write(path: Path, flags: int = 0, *, mode: int = 0o600, create: bool
 
 
 def read_own(path: Path, size: int) -> bytes | None:
-    """At most `size` bytes of a regular file of this user's that nobody else may write to; None where there is none."""
+    """At most `size` bytes of a regular file of this user that only this user may write; None where there is none."""
     try:
         fd = open_to_read(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Signals that are counted and looked at later, so that any number of them at any moment can't deadlock a process."""
+"""Signals that are collected and handled later, so that none can deadlock a process, whenever it arrives."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import signal
 from collections.abc import Callable, Iterable
 
 HELD = (signal.SIGINT, signal.SIGTERM)
-"""Signals that a child can be started with on hold, until its `Signals` takes them."""
+"""Signals that can be blocked in a new child until it starts its `Signals`."""
 
 
 class Signals:
     """Collects signals from `start` to `close`; for the main thread.
 
-    A handler runs between two bytecodes of whatever the main thread does, so it takes no lock: it only appends to a
-    list. Waiting is woken by the interpreter's own write to a pipe.
+    A handler runs between any two bytecodes of the main thread, so it takes no lock: it only appends to a list. The
+    interpreter's write to a wake-up pipe ends a wait.
     """
 
     def __init__(self, signums: Iterable[int]) -> None:
         self._signums = tuple(signums)
         self._restore: Callable[[], None] | None = None
         self.received: list[int] = []
-        """The signals that came, in order."""
+        """The signals received, in order."""
 
     def start(self) -> bool:
-        """Install the handlers, if they aren't; always True, so that it can stand for an agreement."""
+        """Install the handlers if they aren't; always True, so that it can be a callback that agrees."""
         if self._restore is None:
             self._woken, wake = os.pipe()
             for fd in (self._woken, wake):
@@ -50,16 +50,16 @@ class Signals:
 
     @property
     def started(self) -> bool:
-        """Whether signals are collected."""
+        """Whether the handlers are installed."""
         return self._restore is not None
 
     @property
     def fd(self) -> int:
-        """A descriptor that becomes readable when a signal comes."""
+        """A descriptor that becomes readable when a signal arrives."""
         return self._woken
 
     def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or at once when a signal comes."""
+        """Return after `seconds`, or as soon as a signal arrives."""
         select.select([self._woken], [], [], seconds)
         self.drain()
 
@@ -70,7 +70,7 @@ class Signals:
                 pass
 
     def close(self) -> None:
-        """Put the former handlers back."""
+        """Restore the previous handlers."""
         restore, self._restore = self._restore, None
         if restore is not None:
             restore()

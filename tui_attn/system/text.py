@@ -1,4 +1,4 @@
-"""Text that came from a file, an exception or a user, made safe for a terminal."""
+"""Makes text from files, exceptions and users safe for a terminal; formats numbers and command lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def safe_text(text: object, *, one_line: bool = False) -> str:
-    """Return `text` with every control and bidi character replaced by a visible stand-in.
+    """`text` with every control and bidi character replaced by a visible one.
 
     Newlines and tabs are kept unless `one_line`, which turns them into spaces.
     """
@@ -34,7 +34,7 @@ def safe_text(text: object, *, one_line: bool = False) -> str:
 
 
 def stand_ins(text: str) -> str:
-    """`text` with one visible character for each that `safe_text` would replace, so that places in it stay the same."""
+    """As `safe_text`, but with one character for each that is replaced, so that indices stay valid."""
     return _UNSAFE.sub(lambda found: visible if len(visible := _visible(found)) == 1 else "\ufffd", text).translate(
         {0x0A: "␊", 0x09: "␉"}
     )
@@ -46,12 +46,10 @@ def has_control_characters(text: str) -> bool:
 
 
 def command_line(name: str, experiment: Path, *options: str) -> str:
-    """The command line that does `name` to the experiment in the folder `experiment`, from where the user is.
+    """The command line of the command `name` for the experiment in the folder `experiment`, from the working directory.
 
-    Every text that names a command for an experiment at hand has it from here: without a name a command means the
-    newest experiment, which may be another one.
-
-    The folder's name may be anything: an experiment may have been copied to wherever the user likes.
+    Every message that suggests a command for an experiment uses it: without an argument, a command would mean the
+    newest experiment. The folder may have any name and place, since experiments can be copied.
     """
     return safe_text(" ".join(["tui-attn", name, *_named(experiment), *options]), one_line=True)
 
@@ -70,9 +68,9 @@ def _named(experiment: Path) -> list[str]:
 
 
 def duration(seconds: float | None, *, tenths: bool = False) -> str:
-    """`seconds` as people say it: `8s`, `3m 05s`, `2h 04m`, `3d 02h`; a dash when unknown.
+    """`seconds` as `8s`, `3m 05s`, `2h 04m` or `3d 02h`; a dash when unknown.
 
-    `tenths`: a time below 10 s, to be compared with others, as `2.4s`.
+    `tenths`: times below 10 s have a decimal, as in `2.4s`.
     """
     if seconds is None or not 0 <= seconds < 1e9:
         return "–"
