@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tui_attn.data.base import DataError, DataFile
-from tui_attn.system.files import atomic_file, make_folders, user_folder
+from tui_attn.system.files import FULL, atomic_file, make_folders, user_folder
 from tui_attn.system.text import size as shown_size
 
 CHUNK = 1 << 20
@@ -136,10 +136,12 @@ def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_
 
 
 def make_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents with mode 0700. Raises `DataError`."""
+    """Create `folder` and its missing parents with mode 0700. Raises `DataError`, and `OSError` on a full disk."""
     try:
         make_folders(folder)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise DataError(
             f"cannot create the data cache {folder}: {os_error_text(error)}\n"
             "set XDG_CACHE_HOME to a folder that you can write to, or pass --data-dir with the data set in it"

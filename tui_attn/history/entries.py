@@ -349,7 +349,7 @@ def _showable(entry: Entry) -> bool:
     """Whether texts and numbers are valid: a cache file may hold anything."""
     best = () if entry.best is None else astuple(entry.best)
     values = [*(getattr(entry, name) for name in _FIELDS if name != "best"), *best, *entry.models, *entry.troubles]
-    return all(
+    return all(isinstance(text, str) for text in (*entry.models, *entry.troubles)) and all(
         not has_control_characters(value) if isinstance(value, str) else abs(value) < MAX_TIME
         for value in values
         if value is not None and not isinstance(value, tuple)
