@@ -126,6 +126,18 @@ def test_a_library_that_fails_means_no_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     assert (machine.gpus, machine.driver_cuda, machine.details) == (0, None, ())
 
 
+def test_without_the_drivers_library_pynvml_is_not_loaded() -> None:
+    code = """
+import ctypes, sys
+def missing(name, *_): raise OSError(name)
+ctypes.CDLL = missing
+from tui_attn.launch import devices
+print(devices.probe().gpus, "pynvml" in sys.modules)
+"""
+    with python(code) as process:
+        assert said_by(process) == "0 False"
+
+
 @pytest.mark.parametrize(
     ("architectures", "capability", "advice"),
     [

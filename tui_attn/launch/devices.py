@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -233,8 +234,27 @@ def _slices(nvml: Any, handle: Any) -> Iterator[NvmlGpu]:
             yield NvmlGpu(part, _text(ask(partial(nvml.nvmlDeviceGetUUID, part))), handle)
 
 
+def _may_have_nvml() -> bool:
+    """Whether NVIDIA's library may be there: False where pynvml, whose import delays a start, wouldn't find it."""
+    if sys.platform != "linux" or "pynvml" in sys.modules:
+        return True
+    found, installed = importlib.util.find_spec("pynvml"), importlib.util.find_spec("psutil")
+    where = [Path(str(spec.origin)).parent for spec in (found, installed) if spec]
+    if len(where) < 2 or where[0] != where[1].parent:
+        return True  # another module of this name than the installed one may know better
+    import ctypes
+
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def _gpus() -> tuple[int, str | None, tuple[GpuDetails, ...]]:
     """Number of GPUs that CUDA programs see, CUDA version of their driver, and details of each from NVML."""
+    if not _may_have_nvml():
+        return 0, None, ()
     try:
         import pynvml
 
