@@ -48,6 +48,10 @@ def pytest_runtest_teardown() -> None:
     signal.alarm(0)
 
 
+# Two files are tested at a time. torch's threads wait for each other, and wait long where another program has the core.
+# It is read when torch is loaded, also by the programs that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 _USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 

@@ -86,8 +86,6 @@ def test_a_small_network_learns_it_but_not_at_once() -> None:
         return (torch.from_numpy(images).float() / 255 - info.mean[0]) / info.std[0]
 
     x, y = prepared(arrays.train_images), torch.from_numpy(arrays.train_labels)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # such small steps gain nothing from more
     torch.manual_seed(0)
     network = CNN_Base()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
@@ -95,7 +93,6 @@ def test_a_small_network_learns_it_but_not_at_once() -> None:
         optimizer.zero_grad()
         F.cross_entropy(network(x[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    torch.set_num_threads(threads)
     with torch.no_grad():
         predicted = network(prepared(arrays.test_images)).argmax(1).numpy()
     accuracy = (predicted == arrays.test_labels).mean()

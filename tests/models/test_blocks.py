@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import (
     MODELS,
     CNN_Base,

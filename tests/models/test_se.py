@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import CNN_SE, ImageSize, SEBlock
 from tui_attn.models.trunk import conv_pool_relu
 

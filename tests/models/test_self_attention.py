@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import ChannelSelfAttention, CNN_SelfAttention, ImageSize
 
 from .test_trunk import SIZES, images

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base, ImageSize, macs
 from tui_attn.models.trunk import conv_pool_relu
 

@@ -83,8 +83,9 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """An experiment of three models and two epochs that was run to its end; to be read only."""
+    """An experiment of three models and two epochs that was run to its end, on two threads; to be read only."""
     made = Program(tmp_path_factory.mktemp("finished"))
+    made.environment["OMP_NUM_THREADS"] = "2"
     done = made("--no-ui", *SMALL, "--epochs", "2")
     assert done.code == 0, done.err
     (made.folder / "stdout.txt").write_text(done.out)

@@ -97,7 +97,7 @@ def test_a_worker_without_streams_trains_or_leaves(tmp_path: Path) -> None:
     for experiment in made:
         experiment.run("base-s0").make()
     orders = [[str(experiment.path), *closed] for experiment, closed in zip(made, combinations, strict=True)]
-    done = run_python(WORKERS, json.dumps(orders), OMP_NUM_THREADS="1")
+    done = run_python(WORKERS, json.dumps(orders))
     assert done.stdout.split() == ["0"] * len(combinations), done.stderr
     for experiment, closed in zip(made, combinations, strict=True):
         log = LogReader(experiment.run("base-s0").events)

@@ -135,6 +135,7 @@ def test_a_live_display_on_a_terminal(program: Program) -> None:
 
 def test_jobs_order_and_company_change_no_weight(program: Program, finished: Program) -> None:
     """Two workers, another order of the models, another experiment at the same time: the same bits."""
+    program.environment["OMP_NUM_THREADS"] = "2"
     company = program("--no-ui", *SMALL, "--epochs", "2000", "--models", "base", "--detach", "--name", "company")
     assert company.code == 0
     done = program("--no-ui", *SMALL, "--epochs", "2", "--models", "self-attention,se,base", "--jobs", "2")

@@ -19,7 +19,7 @@ OPTIONS = (
 
 def experiment(runs: Path, settings: Settings) -> dict[str, Any]:
     """Run one to its end; what `compare --json` says of it."""
-    environment = os.environ | settings.environment | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | settings.environment
     tui_attn = [sys.executable, "-P", "-m", "tui_attn"]
     done = subprocess.run(
         [*tui_attn, *OPTIONS.split(), "--runs-dir", runs],

@@ -172,7 +172,7 @@ def zygote(state_home: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.reliability.zygote"],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state_home)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state_home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -22,15 +22,7 @@ RUN = "se-s0"
 
 
 def context(experiment: ExperimentDir) -> WorkerContext:
-    torch.set_num_threads(1)  # as the manifest says and as a worker does
     return WorkerContext(experiment, experiment.manifest_data(), "cpu")
-
-
-@pytest.fixture
-def threads() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def never() -> bool:
@@ -49,7 +41,7 @@ def after(steps: int) -> Callable[[], bool]:
 
 
 def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference], threads: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference]
 ) -> None:
     monkeypatch.setattr(session, "CHECKPOINT_EVERY", 0.0)  # as if an hour passed between two points of the log
     experiment = make_experiment(tmp_path / "runs")
@@ -73,7 +65,7 @@ def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits
 
 
 def test_a_death_in_the_evaluation_after_a_checkpoint_of_the_last_step_gives_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference], threads: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Reference]
 ) -> None:
     experiment = make_experiment(tmp_path / "runs")
     made = context(experiment)
@@ -102,7 +94,7 @@ def test_a_death_in_the_evaluation_after_a_checkpoint_of_the_last_step_gives_the
     assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
 
 
-def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together(threads: None) -> None:
+def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together() -> None:
     shared = torch.arange(6.0).view(2, 3)
     state: dict[str, Any] = {
         "model": torch.nn.BatchNorm1d(3).state_dict(),
@@ -119,9 +111,7 @@ def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together(threads: None
     assert copied["model"]._metadata == state["model"]._metadata and copied["step"] == 3
 
 
-def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
-    tmp_path: Path, happened: list[str], threads: None
-) -> None:
+def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(tmp_path: Path, happened: list[str]) -> None:
     """The new log's name, the points behind a checkpoint, the results behind the end, and the end itself."""
     experiment = make_experiment(tmp_path / "runs", epochs=1)
     del happened[:]
@@ -156,7 +146,7 @@ def test_nothing_is_said_to_be_there_before_it_would_survive_a_power_loss(
     assert [what for what in rest if what in order] == order
 
 
-def test_what_is_checkpointed_is_in_the_log(tmp_path: Path, threads: None) -> None:
+def test_what_is_checkpointed_is_in_the_log(tmp_path: Path) -> None:
     """No checkpoint is ahead of the log: what couldn't be logged is trained again."""
     experiment = make_experiment(tmp_path / "runs")
     made = context(experiment)
@@ -182,9 +172,7 @@ def test_what_is_checkpointed_is_in_the_log(tmp_path: Path, threads: None) -> No
     assert checkpoint.latest(experiment.run(RUN).checkpoints)[0].step == max(steps) == 5
 
 
-def test_a_log_that_is_gone_does_not_hide_the_checkpoints(
-    tmp_path: Path, undisturbed: dict[str, Reference], threads: None
-) -> None:
+def test_a_log_that_is_gone_does_not_hide_the_checkpoints(tmp_path: Path, undisturbed: dict[str, Reference]) -> None:
     experiment = make_experiment(tmp_path / "runs")
     made = context(experiment)
     made.open(RUN)
@@ -201,7 +189,7 @@ def test_a_log_that_is_gone_does_not_hide_the_checkpoints(
 
 
 def test_a_checkpoint_that_does_not_fit_into_memory_is_not_taken_for_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = make_experiment(tmp_path / "runs")
     made = context(experiment)

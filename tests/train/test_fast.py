@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, ChannelSelfAttention, CNN_Base, CNN_SelfAttention, ImageSize, MixingTrunk
 from tui_attn.train.fast import Pass, _mix, fast_pass, macs
 

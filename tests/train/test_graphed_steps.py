@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from tests.pretended_cuda import machine
 from tests.pretended_cuda.device import Cuda, pretend
-from tests.threads import one_thread  # noqa: F401
 from tests.train.sessions import after, digest, make, never
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.events import Event

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.threads import one_thread  # noqa: F401
 from tests.train.sessions import context, fold, make, never
 from tui_attn.compare.pairs import comparable, why_not_paired
 from tui_attn.experiment.folders import ExperimentDir

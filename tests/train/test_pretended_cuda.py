@@ -12,7 +12,6 @@ import torch
 
 from tests.pretended_cuda import GB, Failure, Gpu, Settings, library, machine
 from tests.pretended_cuda.device import Cuda, pretend
-from tests.threads import one_thread  # noqa: F401
 
 
 @pytest.fixture

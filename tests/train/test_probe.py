@@ -7,16 +7,12 @@ import pytest
 import torch
 
 from tests.pretended_cuda.device import pretend
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS
 from tui_attn.train import probe
 
 
 @pytest.mark.parametrize("name", ["base", "se", "self-attention", "xca"])
-def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu(
-    name: str,
-    one_thread: None,  # noqa: F811
-) -> None:
+def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu(name: str) -> None:
     torch.manual_seed(0)
     images, labels, network = torch.randn(30, 1, 28, 28), torch.arange(30) % 4, MODELS[name]()
     wanted, glance = probe.collect(network, probe.ProbeSet(images, labels, 5), whole=True)

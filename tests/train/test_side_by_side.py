@@ -14,7 +14,6 @@ import torch
 
 from tests.pretended_cuda import machine
 from tests.pretended_cuda.device import Cuda, pretend
-from tests.threads import one_thread  # noqa: F401
 from tests.train.sessions import digest, make, never
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.events import Event

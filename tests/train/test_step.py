@@ -1,6 +1,7 @@
 """The training step: precision, the update, the same bits, and what a checkpoint holds."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,12 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.threads import one_thread  # noqa: F401
 from tui_attn.models import MODELS, CNN_Base
 from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.step import EVALUATION_BATCH, PrecisionError, Stepper, choose_precision, use_exact_float32
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
 MEAN, STD = (0.3, 0.5), (0.2, 0.4)
 EACH = pytest.mark.parametrize(("name", "precision"), [(name, p) for name in MODELS for p in ("fp32", "bf16")])
 
@@ -110,8 +119,7 @@ def test_equal_calls_give_equal_bits(name: str, precision: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_equal_calls_give_equal_bits_on_two_threads(name: str) -> None:
-    torch.set_num_threads(2)
+def test_equal_calls_give_equal_bits_on_two_threads(name: str, two_threads: None) -> None:
     generator = torch.Generator().manual_seed(4)
     images = torch.randint(0, 256, (224, 1, 28, 28), generator=generator).to(torch.uint8)
     labels = torch.randint(0, 10, (224,), generator=generator)
