@@ -1,101 +1,91 @@
-"""The Debian archive through apt, for real where it can be reached, and what happens where it can't."""
+"""A Debian archive through apt, a real one on this machine where there is apt, and what happens where it fails."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from tests.data.making import make_idx_set, names_in, with_debian
+from tests.data.making import make_idx_set, names_in, sha256, with_debian, write
 from tests.waiting import eventually
-from tui_attn.data import DATASETS, DataError, FetchOptions, load
+from tui_attn.data import DataError, FetchOptions
 from tui_attn.data.base import DatasetInfo
 from tui_attn.data.resolve import ensure_info
 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def why_not() -> str | None:
-    """Why the Debian archive cannot be used here, judged without the code under test; None if it can."""
-    if not all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb")):
-        return "this machine has no apt"
-    with tempfile.TemporaryDirectory() as name:
-        for folder in ("lists/partial", "cache"):
-            (Path(name) / folder).mkdir(parents=True)
-        options = ["-o", f"Dir::State::Lists={name}/lists", "-o", f"Dir::Cache={name}/cache"]
-        output = subprocess.run(
-            ["apt-get", *options, "update", "--print-uris"], check=False, capture_output=True, text=True
-        ).stdout
-    addresses = {urlsplit(line.split("'")[1]) for line in output.splitlines() if line.startswith("'http")}
-    for address in addresses:
-        with suppress(OSError):
-            port = address.port or (443 if address.scheme == "https" else 80)
-            socket.create_connection((address.hostname or "", port), 5.0).close()
-            return None
-    return "no Debian archive can be reached from here"
+APT = """
+Dir::Etc::SourceList "{folder}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Parts "/dev/null";
+Dir::Etc::Main "/dev/null";
+"""
+CONTROL = """\
+Package: dataset-made
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Description: made
+"""
 
 
-def skip_if_it_went_away() -> None:
-    """After a failure: skip the test where the archive doesn't answer any more, judged by a plain `apt-get update`."""
-    with tempfile.TemporaryDirectory() as name:
-        for folder in ("lists/partial", "cache"):
-            (Path(name) / folder).mkdir(parents=True)
-        options = ["-o", f"Dir::State::Lists={name}/lists", "-o", f"Dir::Cache={name}/cache"]
-        options += ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any"]
-        done = subprocess.run(["apt-get", *options, "update"], check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"the Debian archive stopped answering: {done.stderr[-300:]}")
+@dataclass
+class Archive:
+    """A Debian archive on this machine with a package of a made set, and the configuration that lets apt use it."""
+
+    info: DatasetInfo
+    config: Path
 
 
-@pytest.fixture(scope="module")
-def archive() -> None:
-    if (reason := why_not()) is not None:
-        pytest.skip(reason)
+def make_archive(folder: Path) -> Archive:
+    tree = folder / "tree"
+    made = make_idx_set()
+    made.write_packed(tree / "usr/share/datasets/made")
+    write(tree / "DEBIAN", {"control": CONTROL.encode()})
+    deb = folder / "dataset-made_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", tree, deb], check=True, capture_output=True)
+    content = deb.read_bytes()
+    about = f"{CONTROL}Filename: ./{deb.name}\nSize: {len(content)}\nSHA256: {sha256(content)}\n"
+    listed = {"Packages": about, "sources.list": f"deb [trusted=yes] file://{folder} ./\n", "apt": APT}
+    write(folder, {name: text.replace("{folder}", str(folder)).encode() for name, text in listed.items()})
+    return Archive(with_debian(made, Path("/usr/share/datasets/made")), folder / "apt")
 
 
-@pytest.fixture
-def only_debian() -> DatasetInfo:
-    """Fashion-MNIST, to be had from the Debian archive only: nothing installed, nothing to download."""
-    info = DATASETS["fashion-mnist"]
-    assert info.debian is not None
-    return replace(info, urls=())
+with_apt = pytest.mark.skipif(
+    not all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb")), reason="this machine has no apt"
+)
 
 
-@pytest.mark.usefixtures("archive")
-def test_fashion_mnist_comes_from_the_real_archive(cache: Path, only_debian: DatasetInfo) -> None:
-    if Path("/usr/share/datasets/fashion-mnist").exists():
-        pytest.skip("dataset-fashion-mnist is installed: it would be used instead of the archive")
+@with_apt
+def test_a_package_comes_from_an_archive_through_apt(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_archive(tmp_path / "archive")
+    monkeypatch.setenv("APT_CONFIG", str(archive.config))
     steps: list[tuple[str, int, int | None]] = []
     before = _system_state()
-    try:
-        where = ensure_info(only_debian, options=FetchOptions(progress=lambda *step: steps.append(step)))
-    except DataError:
-        skip_if_it_went_away()
-        raise
+    where = ensure_info(archive.info, options=FetchOptions(progress=lambda *step: steps.append(step)))
     assert where.source == "Debian archive"
-    assert where.version == DATASETS["fashion-mnist"].version
-    assert names_in(cache) == [".fashion-mnist.lock", "FashionMNIST"]  # apt's folders are gone
-    assert names_in(where.files[0].parent) == sorted(file.name for file in only_debian.files)
+    assert where.version == archive.info.version
+    assert names_in(cache) == [".made.lock", "MadeMNIST"]  # apt's folders are gone
+    assert names_in(where.files[0].parent) == sorted(file.name for file in archive.info.files)
     assert stat.S_IMODE(where.files[0].stat().st_mode) == 0o600
     assert _system_state() == before
-    arrays = load(where)
-    assert arrays.train_images.shape == (60_000, 1, 28, 28)
     phases = list(dict.fromkeys(phase for phase, _, _ in steps))
-    assert phases[:2] == ["asking the Debian archive", "fetching Debian's dataset-fashion-mnist"]
+    assert phases[:2] == ["asking the Debian archive", "fetching Debian's dataset-made"]
     assert any(phase.startswith("unpacking train-images") for phase in phases)
     assert all(total is None or 0 <= done <= total for _, done, total in steps)
 
@@ -115,24 +105,25 @@ def ordinary_home() -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-@pytest.mark.usefixtures("archive")
+@with_apt
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other test already runs as an ordinary user")
 def test_it_works_for_an_ordinary_user_too(ordinary_home: Path) -> None:
+    archive = make_archive(ordinary_home / "archive")
+    (ordinary_home / "info").write_bytes(pickle.dumps(archive.info))
     script = (
-        "from dataclasses import replace\n"
-        "from tui_attn.data import DATASETS\n"
+        "import os, pickle, sys\n"
         "from tui_attn.data.resolve import ensure_info\n"
-        "import os; assert os.geteuid() == 65534\n"
-        "print(ensure_info(replace(DATASETS['fashion-mnist'], urls=())).source)\n"
+        "assert os.geteuid() == 65534\n"
+        "print(ensure_info(pickle.load(open(sys.argv[1], 'rb'))).source)\n"
     )
     environment = {"HOME": str(ordinary_home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def run(python: str, script: str) -> subprocess.CompletedProcess[str]:
+    def run(python: str, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [python, "-c", script],
+            [python, "-c", script, ordinary_home / "info"],
             check=False,
             cwd=CHECKOUT,
-            env=environment,
+            env=environment | extra,
             user=65534,
             group=65534,
             extra_groups=[],
@@ -150,10 +141,8 @@ def test_it_works_for_an_ordinary_user_too(ordinary_home: Path) -> None:
     python = next((python for python in (sys.executable, "/usr/bin/python3") if works(python)), None)
     if python is None:
         pytest.skip("an ordinary user cannot read this checkout or any interpreter")
-    result = run(python, script)
-    if result.returncode:
-        skip_if_it_went_away()
-    assert result.stdout == "Debian archive\n" or Path("/usr/share/datasets/fashion-mnist").exists(), result.stderr
+    result = run(python, script, APT_CONFIG=str(archive.config))
+    assert result.stdout == "Debian archive\n", result.stderr
 
 
 def fake_apt(folder: Path, apt_get: str, dpkg_deb: str = "exit 0") -> str:
