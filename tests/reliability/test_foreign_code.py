@@ -72,7 +72,7 @@ def test_nothing_of_it_is_loaded(tmp_path: Path, where: str) -> None:
     if where == "inside":
         extra, cwd = {}, sent.experiment.path
     trace = tmp_path / "trace"
-    tracer: tuple[str, ...] = ("strace", "-f", "-y", "-qq", "-e", "trace=openat,execve", "-o", str(trace))
+    tracer: tuple[str, ...] = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-e", "trace=openat,execve", "-o", str(trace))
     if subprocess.run([*tracer, "true"], capture_output=True, check=False).returncode or not trace.exists():
         tracer = ()  # the bait alone tells
     for command in (("resume", "--no-ui"), ("probe",)):

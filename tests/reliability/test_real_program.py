@@ -24,7 +24,7 @@ SMALL += ["--batch-size", "16", "--test-limit", "50", "--device", "cpu", "--prec
 
 
 class Program:
-    """Runs `tui-attn` in a folder of its own, on one processor, so that it trains with one thread."""
+    """Runs `tui-attn` in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.runs = folder / "runs"
@@ -35,7 +35,6 @@ class Program:
         }
 
     def start(self, *arguments: str, fault: str = "", terminal: int | None = None) -> "subprocess.Popen[str]":
-        processor = min(os.sched_getaffinity(0))
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "tui_attn", *arguments, "--runs-dir", str(self.runs)],
             env=self._environment | ({"TUI_ATTN_FAULT": fault} if fault else {}),
@@ -44,7 +43,6 @@ class Program:
             stderr=subprocess.PIPE if terminal is None else terminal,
             start_new_session=True,
             text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {processor}),  # noqa: PLW1509 - this test has no threads by then
         )
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
