@@ -17,7 +17,7 @@ imports:  ## which module may import which
 	lint-imports
 
 test:  ## pytest, two files at a time, without the engines' tests
-	python -m pytest -n 2 --dist loadfile --ignore=tests/engines
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/engines
 
 engines:  ## tests of workers elsewhere: on a real SLURM, Ray and ssh where they are installed
 	python -m pytest tests/engines

@@ -5,9 +5,11 @@ It takes few and fixed examples in the suite, many in `pytest --hypothesis-profi
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -52,6 +54,9 @@ def pytest_runtest_teardown() -> None:
 # It is read when torch is loaded, also by the programs that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+_LONG = ("program", "reliability", "train", "ui")
+"""The folders whose files take longest, and whose tests therefore begin."""
+
 _USER_CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
@@ -75,3 +80,23 @@ def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 def user_cache() -> str:
     """The cache of whoever runs the tests, for tests marked `real_data`: else they would download the data set."""
     return _USER_CACHE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no process is left alone with one of them at the end."""
+    rank = {name: index for index, name in enumerate(_LONG)}
+    items.sort(key=lambda item: rank.get(item.path.parent.name, len(rank)))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` filled in the first process to ask for it, for all that run tests; to be read only."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (done := folder.with_suffix(".done")).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder

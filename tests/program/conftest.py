@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import made_once
 from tui_attn.experiment.finding import experiments
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.launch import control
@@ -84,10 +85,12 @@ def program(tmp_path: Path) -> Iterator[Program]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """An experiment of three models and two epochs that was run to its end, on two threads; to be read only."""
-    made = Program(tmp_path_factory.mktemp("finished"))
-    made.environment["OMP_NUM_THREADS"] = "2"
-    done = made("--no-ui", *SMALL, "--epochs", "2")
-    assert done.code == 0, done.err
-    (made.folder / "stdout.txt").write_text(done.out)
-    (made.folder / "stderr.txt").write_text(done.err)
-    return made
+
+    def train(folder: Path) -> None:
+        program = Program(folder)
+        done = program("--no-ui", *SMALL, "--epochs", "2", env={"OMP_NUM_THREADS": "2"})
+        assert done.code == 0, done.err
+        (folder / "stdout.txt").write_text(done.out)
+        (folder / "stderr.txt").write_text(done.err)
+
+    return Program(made_once(tmp_path_factory, "finished", train))

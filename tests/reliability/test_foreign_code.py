@@ -19,6 +19,7 @@ from tui_attn.system import children
 LIBRARIES = ("libcuda.so.1", "libbz2.so.1.0", "libm.so.6", "libgomp.so.1")
 ENGINES = {"node_check.py", "pipe.py", "ray_actor.py", "ray_relay.py", "sbatch.py"}
 """Modules that start this program on other hosts, or a program there."""
+TRACED = "trace=openat,execve"
 MODULES = ("sitecustomize", "usercustomize", "torch", "numpy", "tui_attn", "encodings")
 
 
@@ -72,7 +73,7 @@ def test_nothing_of_it_is_loaded(tmp_path: Path, where: str) -> None:
     if where == "inside":
         extra, cwd = {}, sent.experiment.path
     trace = tmp_path / "trace"
-    tracer: tuple[str, ...] = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-e", "trace=openat,execve", "-o", str(trace))
+    tracer: tuple[str, ...] = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-e", TRACED, "-o", str(trace))
     if subprocess.run([*tracer, "true"], capture_output=True, check=False).returncode or not trace.exists():
         tracer = ()  # the bait alone tells
     for command in (("resume", "--no-ui"), ("probe",)):
