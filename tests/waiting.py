@@ -11,7 +11,7 @@ import psutil
 
 
 def eventually(
-    condition: Callable[[], Any], what: str = "the condition", *, seconds: float = 240.0, interval: float = 0.01
+    condition: Callable[[], Any], what: str = "the condition", *, seconds: float = 240.0, interval: float = 0.03
 ) -> Any:
     """Wait until `condition` holds, looking every `interval` seconds, and return what it said."""
     pause = threading.Event()

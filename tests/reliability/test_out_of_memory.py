@@ -14,8 +14,9 @@ from tui_attn.engines import workers
 from tui_attn.experiment.follower import read_state
 from tui_attn.system import control_groups
 
-LIMIT = 24 << 20
-"""Bytes: enough for a supervisor, too little for training."""
+LIMIT = 128 << 20
+"""Bytes: plenty for a supervisor, so that it never waits for pages of its own, and a fifth of what a step takes."""
+BATCH = 6000
 
 
 def _members(root: Path) -> list[str]:
@@ -46,7 +47,7 @@ def group() -> Iterator[Path]:
 
 
 def test_it_is_named_and_given_up(lab: Lab, group: Path) -> None:
-    experiment = lab.make()
+    experiment = lab.make(train_limit=BATCH, batch_size=BATCH)
     lab.start(experiment, group=group)
     lab.await_end(experiment)
     state = read_state(experiment).state
