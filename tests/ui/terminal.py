@@ -24,6 +24,9 @@ from tui_attn.experiment.folders import ExperimentDir
 DEADLINE = 120.0
 """Seconds after which something that doesn't happen fails the test: long, for machines that are busy."""
 
+ESCAPE = "\x1b[27u"
+"""The key as terminals with kitty's protocol send it. A lone ESC together with the next key means Alt and that key."""
+
 OPEN = """
 import platform, signal, sys
 from pathlib import Path

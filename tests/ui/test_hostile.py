@@ -12,7 +12,7 @@ import pytest
 
 from tests import recorded
 from tests.ui.harness import alive
-from tests.ui.terminal import Terminal, opened
+from tests.ui.terminal import ESCAPE, Terminal, opened
 from tui_attn import data
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogReader, LogWriter
@@ -94,14 +94,14 @@ def test_every_screen_shows_it_and_none_obeys(tmp_path: Path, size: tuple[int, i
         for key in ("h", "c", "?", "s", "S", "\x03", "\r"):
             terminal.press(key)
             terminal.settle(0.4)
-            terminal.press("\x1b")
+            terminal.press(ESCAPE)
             terminal.settle(0.3)
         for _ in range(3):  # every run, its gates and details
             terminal.press("j")
             terminal.settle(0.3)
             terminal.press("\r")
             terminal.settle(0.3)
-            terminal.press("\x1b")
+            terminal.press(ESCAPE)
             terminal.settle(0.3)
         terminal.press("\t\t\t\x1b[F")
         terminal.settle(0.3)
@@ -112,13 +112,13 @@ def test_every_screen_shows_it_and_none_obeys(tmp_path: Path, size: tuple[int, i
 @pytest.mark.parametrize(
     "keys",
     [
-        pytest.param([":", "acc", "\x1b[B", "\x1b"], id="palette"),
-        pytest.param(["T", "\x1b[B", "\x1b"], id="themes"),
-        pytest.param(["n", "\x1b[B", "[/]", "\x1b[B", "[@click=app.quit]x[/]", "\x1b"], id="new experiment"),
-        pytest.param(["c", "2", "3", "4", "5", "6", "m", "]", ".", "e", "\x1b", "\x1b"], id="comparison"),
-        pytest.param(["h", "m", "n", "i", "u", "z", "o", "\x1b[B", "\x1b[C", "\x1b"], id="heatmaps"),
-        pytest.param(["?", "\x1b[F", "\x1b"], id="help"),
-        pytest.param(["\t\tl", "]", "a", "\x1b[D", "f", "\x1b", "\x1b"], id="charts"),
+        pytest.param([":", "acc", "\x1b[B", ESCAPE], id="palette"),
+        pytest.param(["T", "\x1b[B", ESCAPE], id="themes"),
+        pytest.param(["n", "\x1b[B", "[/]", "\x1b[B", "[@click=app.quit]x[/]", ESCAPE], id="new experiment"),
+        pytest.param(["c", "2", "3", "4", "5", "6", "m", "]", ".", "e", ESCAPE, ESCAPE], id="comparison"),
+        pytest.param(["h", "m", "n", "i", "u", "z", "o", "\x1b[B", "\x1b[C", ESCAPE], id="heatmaps"),
+        pytest.param(["?", "\x1b[F", ESCAPE], id="help"),
+        pytest.param(["\t\tl", "]", "a", "\x1b[D", "f", ESCAPE, ESCAPE], id="charts"),
     ],
 )
 def test_no_screen_sends_a_control_of_theirs(tmp_path: Path, keys: list[str]) -> None:
@@ -140,7 +140,7 @@ def test_the_history_shows_it_and_obeys_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken" / "experiment.json").write_text(f'{{"format": "tui-attn", "{MARKUP}": ')
     with opened(ExperimentDir(tmp_path / "second"), command=["-c", HISTORY, str(tmp_path)]) as terminal:
         terminal.until("? help")
-        for key in ("\x1b[B", "\x1b[B", "\x1b[A", "?", "\x1b", "\r"):
+        for key in ("\x1b[B", "\x1b[B", "\x1b[A", "?", ESCAPE, "\r"):
             terminal.press(key)
             terminal.settle(0.3)
             assert not terminal.ended()
@@ -166,7 +166,7 @@ def test_a_line_that_is_typed_into_shows_it_and_obeys_nothing(tmp_path: Path, ke
         terminal.press("\r")  # which is not taken
         terminal.settle(0.3)
         assert f"{what} holds control characters" in terminal.text()
-        terminal.press("\x1b")
+        terminal.press(ESCAPE)
         terminal.until(lambda text: f"{what} holds" not in text and "? help" in text)
         assert not terminal.ended()
         assert_clean(terminal)
@@ -183,7 +183,7 @@ def test_the_filter_of_the_history_shows_it_and_obeys_nothing(tmp_path: Path) ->
         terminal.until("words in id, name")
         terminal.press(pasted(PASTED))
         terminal.until(lambda text: STAND_INS in text and f"nothing fits '{MARKUP}" in text)
-        terminal.press("\x1b")
+        terminal.press(ESCAPE)
         terminal.until(lambda text: STAND_INS not in text and "? help" in text)
         terminal.press(f"/{MARKUP[:13]}")  # which is its name's beginning
         terminal.until(lambda text: text.count(MARKUP[:13]) > 1 and "nothing fits" not in text)
@@ -212,7 +212,7 @@ def test_warnings_and_class_names_are_whole(tmp_path: Path) -> None:
         terminal.press("f\x1b[Z\x1b[Z\x1b[Z\r")
         terminal.until("parameters")
         until_shown(terminal, f"warned {SHOWN}")
-        terminal.press("\x1b")
+        terminal.press(ESCAPE)
         terminal.until(lambda text: "┤" in text)
         terminal.press("h")
         terminal.until(lambda text: "acc[/bold]" in text and "gates" in text)

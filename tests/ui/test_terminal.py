@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import alive, drive, make_app, screen_text, staged, until
 from tests.ui.harness import drawn as settled
-from tests.ui.terminal import OPEN, opened
+from tests.ui.terminal import ESCAPE, OPEN, opened
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -275,7 +275,7 @@ def test_the_mouse_is_left_to_the_terminal_when_asked(tmp_path: Path, options: l
 def test_no_color_means_no_color(tmp_path: Path) -> None:
     with staged(tmp_path, "running") as folder, opened(folder, environment={"NO_COLOR": "1"}) as terminal:
         terminal.until(drawn)
-        for keys in ("h", "\x1b", "?", "\x1b", "\r", "\x1b", "T"):
+        for keys in ("h", ESCAPE, "?", ESCAPE, "\r", ESCAPE, "T"):
             terminal.press(keys)
             terminal.settle(0.3)
         codes = {int(code) for found in SGR.findall(terminal.raw) for code in found.split(b";") if code}
