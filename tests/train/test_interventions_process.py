@@ -22,7 +22,6 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.writing import make_experiment, write_manifest
-from tui_attn.launch import probe_process
 from tui_attn.train import interventions
 from tui_attn.train.worker_context import WorkerContext
 
@@ -88,9 +87,20 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_attn.train.tuned_constants.STEPS", 20)
 
 
-def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, capfd: pytest.CaptureFixture[str]) -> None:
-    assert probe_process.start(copy).wait() == 0
-    assert "se-s0: 25 interventions on 450 test images" in capfd.readouterr().err
+def main(folder: ExperimentDir, *runs: str) -> int:
+    """The process's own `main`, in this process."""
+    threads = torch.get_num_threads()
+    try:
+        return interventions.main([str(folder.path), *runs])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_every_finished_run_with_attention_gets_results(
+    copy: ExperimentDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(copy) == 0
+    assert "se-s0: 25 interventions on 450 test images" in capsys.readouterr().err
     known = read_state(copy).state.runs
     for run in ("se-s0", "se-s1", "self-attention-s0"):
         found = load_interventions(copy.run(run), known[run].weights_sha256)
@@ -107,15 +117,6 @@ def test_every_finished_run_with_attention_gets_results(copy: ExperimentDir, cap
     assert [found.model for found in by_model] == ["se", "self-attention"]
     assert [len(found.runs) for found in by_model] == [2, 1]
     assert problems == []
-
-
-def main(folder: ExperimentDir, *runs: str) -> int:
-    """The process's own `main`, in this process."""
-    threads = torch.get_num_threads()
-    try:
-        return interventions.main([str(folder.path), *runs])
-    finally:
-        torch.set_num_threads(threads)
 
 
 def test_results_that_speak_of_these_weights_are_kept_and_others_are_not(
