@@ -29,7 +29,7 @@ settings.register_profile(
 settings.load_profile("suite")
 
 
-_PIPE_WITHIN = 60
+_PIPE_WITHIN = 300
 _mkfifo = os.mkfifo
 
 
