@@ -89,3 +89,11 @@ def test_charts_whose_runs_are_all_hidden_say_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "factor"), [(0.0, 1.0), (0.01, 1.0), (0.02, 2.0), (9.0, 3.0)])
 def test_slow_drawings_come_less_often(seconds: float, factor: float) -> None:
     assert pause_factor(seconds) == factor
+
+
+def test_a_metric_that_the_test_set_lacks_has_curves_of_training_alone(tmp_path: Path) -> None:
+    picture = snapshot(recorded.scene(tmp_path, "running"))
+    for view in picture.runs.values():
+        view.state.metrics["gradient_norm"] = view.state.losses
+    curves = metric_curves(picture, "gradient_norm")
+    assert curves and not any(curve.faint or curve.id.endswith(" test") for curve in curves)

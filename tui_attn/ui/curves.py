@@ -12,17 +12,17 @@ from tui_attn.ui.feed import RunView, Snapshot
 def metric_curves(
     snapshot: Snapshot, metric: str, *, selected: Set[str] = frozenset(), hidden: Set[str] = frozenset()
 ) -> list[Curve]:
-    """Return the curves of a metric of training steps, `loss` or `accuracy`, without those of `hidden` runs.
+    """Return the curves of a metric of training steps, such as `loss`, without those of `hidden` runs.
 
-    On the test set after each epoch, and behind it in training; in training alone until an epoch has ended. The runs
-    that aren't `selected` are dimmed, if any is.
+    On the test set after each epoch, and faintly in training; only in training until an epoch has ended, and for a
+    metric that isn't measured on the test set. The runs that aren't `selected` are dimmed, if any is.
     """
     views = [view for id_, view in snapshot.runs.items() if view.state.steps and id_ not in hidden]
     seeds = len({view.state.seed for view in snapshot.runs.values()}) > 1
     dim = any(view.state.id in selected for view in views)
-    tested = any(view.state.epochs for view in views)
-    test = [(view, _test(view, metric, seeds)) for view in views if view.state.epochs]
-    train = [(view, _train(view, metric, seeds, behind=tested)) for view in views]
+    tests = [view for view in views if view.state.epochs and hasattr(view.state.epochs[-1], f"test_{metric}")]
+    test = [(view, _test(view, metric, seeds)) for view in tests]
+    train = [(view, _train(view, metric, seeds, behind=bool(tests))) for view in views]
     for view, curve in [*test, *train]:
         curve.dimmed = dim and view.state.id not in selected
     return [curve for _, curve in [*test, *train]]
@@ -51,7 +51,7 @@ def _test(view: RunView, metric: str, seeds: bool) -> Curve:
         label=_label(view, seeds),
         color=run.model,
         steps=[result.step for result in run.epochs],
-        values=[result.test_accuracy if metric == "accuracy" else result.test_loss for result in run.epochs],
+        values=[getattr(result, f"test_{metric}") for result in run.epochs],
         times=[result.train_seconds for result in run.epochs],
         steps_per_epoch=run.about.get("steps_per_epoch"),
         group=run.model if seeds else None,
