@@ -78,7 +78,11 @@ OTHERS: dict[str, Steps] = {
         ("leave", (ESC, "\x03"), ""),
         ("filling", (ESC, "c"), "next"),
     ),
-    "failed": (("failed", (), "? help"), ("traceback", ("t",), ""), ("answer-failed", (ESC, "c"), "")),
+    "failed": (
+        ("failed", (), "? help"),
+        ("traceback", (DOWN, RIGHT, DOWN, ENTER), "failed at"),
+        ("answer-failed", (ESC, "c"), ""),
+    ),
     "empty": (("empty", (), "? help"), ("answer-empty", ("c",), ""), ("heatmaps-empty", (ESC, "h"), "")),
     "study": (("studies", (), "? help"), ("study", ("c",), "")),
 }
@@ -129,7 +133,8 @@ class Camera:
         if self._wanted and "opening" not in self._wanted:
             return
         terminal = self._start(place, arguments)
-        terminal.until("reading")
+        terminal.until(lambda text: "reading" in text and "? help" in text)
+        terminal.read(0.05)
         self._shoot(terminal, "opening")
         terminal.close()
 

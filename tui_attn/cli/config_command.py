@@ -179,7 +179,7 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
         }
         typer.echo(json.dumps(report))
         return
-    state = "" if found.path is not None else "  (not there: 'tui-attn config --write' begins it)"
+    state = "" if found.path is not None else "  (not there: 'tui-attn config --write' creates it)"
     typer.echo(f"file: {safe_text(file, one_line=True)}{state}\n")
     width = max(min(len(row.shown), 36) for row in rows)
     for row in rows:

@@ -134,7 +134,9 @@ def show_preview(found: Preview, *, as_json: bool) -> int:
     for label, text in found.rows if found.runs else ():
         first, *more = wrap(text, max(output_width() - width - 2, 20))
         print_line("\n".join([f"{label:<{width}}  {first}", *(" " * (width + 2) + line for line in more)]))
-    console.say("nothing was started: without --dry-run it is" if found.runs else "nothing to train: all runs are over")
+    console.say(
+        "nothing was started: omit --dry-run to start it" if found.runs else "nothing to train: all runs are over"
+    )
     return 0
 
 

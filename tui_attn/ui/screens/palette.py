@@ -152,9 +152,9 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     }
     PaletteScreen CommandInput > .input--placeholder { color: $muted; }
     PaletteScreen #--input { height: 1; border: none; visibility: visible; }
-    PaletteScreen #--results { overlay: none; height: auto; max-height: 70vh; visibility: visible; margin: 1 0; }
+    PaletteScreen #--results { overlay: none; height: auto; max-height: 100vh; visibility: visible; margin: 1 0; }
     PaletteScreen CommandList {
-        border: none; height: auto; max-height: 70vh; text-wrap: nowrap; text-overflow: ellipsis;
+        border: none; height: auto; text-wrap: nowrap; text-overflow: ellipsis;
         scrollbar-size-vertical: 1; background: $background;
     }
     PaletteScreen CommandList > .option-list--option { padding: 0 1; text-style: none; }
@@ -182,6 +182,10 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
                 yield CommandList()
                 yield LoadingIndicator()
             yield KeyBar()
+
+    def on_resize(self) -> None:
+        """Let the list have what the rest leaves of the height."""
+        self.query_one(CommandList).styles.max_height = max(self.size.height - 8, 4)
 
     async def run_command(self, command: Command) -> None:
         """Do `command`, or say why it can't be done."""

@@ -55,7 +55,7 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
         self._at = min(self._at, len(self._items) - 1)
         around = app_of(self).dependencies
         now = around.clock()
-        longest = min(max(cell_len(item.id) for item in self._items), 40)
+        longest = min(max(10, *(cell_len(item.id) for item in self._items)), 40)
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
         for at, item in enumerate(self._items):
             here = at == self._at
