@@ -36,6 +36,8 @@ DEPTHS = {
     "256": {"TERM": "xterm-256color", "COLORTERM": ""},
     "16": {"TERM": "xterm-16color", "COLORTERM": ""},
 }
+PATIENCE = 20.0
+"""Seconds that a screen may take."""
 Steps = tuple[tuple[str, tuple[str, ...], str], ...]
 """For each picture its name, the keys that lead there, and a text that must be seen first."""
 UP, DOWN, RIGHT, LEFT, ESC, ENTER, TAB = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b", "\r", "\t"
@@ -52,12 +54,12 @@ FINISHED: Steps = (
     ("palette", (ESC, ":"), "type what"),
     ("theme", (ESC, "T"), "for dark rooms"),
     ("answer", (ESC, "c"), "next"),
-    ("statistics", ("2",), "how this is computed"),
+    ("statistics", ("2",), "paired by seed"),
     ("statistics-end", ("G",), ""),
     ("classes", ("3",), "test images"),
     ("confusion", ("4",), "taken for"),
     ("images", ("5",), "disagree"),
-    ("attention", ("6",), "their mean over"),
+    ("attention", ("6",), "its accuracy"),
     ("more-seeds", ("1", "e"), "y yes"),
     ("heatmaps", (ESC, ESC, "h"), "gates of"),
     ("heatmaps-v", ("v",), ""),
@@ -148,12 +150,13 @@ class Camera:
                 for key in keys:
                     terminal.press(key)
                     _settle(terminal, least=0.8 if key == ESC else 0.2)  # else it is one key with the next
-                if text:
-                    terminal.until(text)
-                _settle(terminal, least=0.8)
+                end = time.monotonic() + PATIENCE
+                while text not in terminal.text() and time.monotonic() < end:
+                    terminal.read(0.2)
+                if text not in terminal.text():
+                    print(f"{self._to.name}: {name} lacks {text!r}", file=sys.stderr)
+                _settle(terminal, least=0.5)
                 self._shoot(terminal, name)
-        except AssertionError as error:
-            print(f"{self._to.name}: {name}: {error}", file=sys.stderr)
         finally:
             terminal.close()
 

@@ -84,6 +84,8 @@ def model_rows(summary: Summary) -> list[list[str]]:
     alike = [_AS_RUN] if all(entry.macs_as_run == entry.macs for entry in entries) else []
     known = {row[0] for row in rows if any(text != UNKNOWN for text in row[1:])}
     rows = [row for row in rows if row[0] not in alike and (row[0] in known or row[0] not in _ONLY_IF_KNOWN)]
+    if len(entries) > 1 and rows[-1][0] == "peak memory" and len(set(rows[-1][1:])) == 1:
+        rows[-1][0] = "peak memory of their worker"  # which trains them in turn, so it says nothing of one model
     figure = _ACCURACY if summary.dataset == LAB_DATASET else _DIFFERENCE
     expected = [_expected(entry.model, figure, summary.names) for entry in entries]
     labels = [row[0] for row in rows]

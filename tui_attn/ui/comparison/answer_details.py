@@ -99,7 +99,7 @@ def costs(answer: Answer) -> list[Row]:
     if target is not None and answer.overview.runs:
         columns.append([f"time to {100 * target:g} %", *time_cells(summary, answer.overview.runs, target)])
     for label, short in (("images/s", "images/s"), ("MACs per image", "MACs"), ("peak memory", "memory")):
-        if label in known and (short != "memory" or len(set(known[label])) > 1):  # of a shared worker it says nothing
+        if label in known:
             columns.append([short, *known[label]])
     columns = [column for column in columns if len(column) == len(names) + 1]
     while sum(max(map(cell_len, column)) + 2 for column in columns) > page.room and len(columns) > 3:
