@@ -103,7 +103,7 @@ class Camera:
         self._to, self._size, self._depth, self._wanted = to / f"{size}-{depth}", size, depth, wanted
         self._to.mkdir(parents=True, exist_ok=True)
         font = next(font for font in GIF_FONTS if Path(font).exists())
-        self._font = ImageFont.truetype(font, 13)
+        self._fonts = ImageFont.truetype(font, 13), ImageFont.truetype(font.replace(".ttf", "-Bold.ttf"), 13)
 
     def _start(self, place: Path, arguments: list[str]) -> Terminal:
         columns, rows = SIZES[self._size]
@@ -119,7 +119,7 @@ class Camera:
 
     def _shoot(self, terminal: Terminal, name: str) -> None:
         if not self._wanted or name in self._wanted:
-            to_image(frame_of(terminal.screen), self._font).save(self._to / f"{name}.png")
+            to_image(frame_of(terminal.screen), *self._fonts).save(self._to / f"{name}.png")
 
     def printed(self, place: Path, name: str, arguments: list[str]) -> None:
         """Photograph what a command prints."""

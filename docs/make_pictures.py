@@ -186,7 +186,7 @@ class Recording:
         )
 
 
-def to_image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
+def to_image(frame: Frame, font: ImageFont.FreeTypeFont, bold: ImageFont.FreeTypeFont | None = None) -> Image.Image:
     """The picture of a screen in pixels."""
     wide, high = round(font.getlength("M")), 16
     background = background_of(frame)
@@ -209,7 +209,7 @@ def to_image(frame: Frame, font: ImageFont.FreeTypeFont) -> Image.Image:
                             left, upper = x + offset * wide + 1 + across * wide // 2, y + 1 + down * high // 4
                             draw.rectangle((left, upper, left + 1, upper + 1), fill=run.color)
                 elif character != " ":
-                    draw.text((x + offset * wide, y), character, font=font, fill=run.color)
+                    draw.text((x + offset * wide, y), character, font=(run.bold and bold) or font, fill=run.color)
     return image
 
 

@@ -121,10 +121,12 @@ def class_and_attention(answer: Answer) -> list[Row]:
     if answer.details is None:
         return []
     half = page.width // 2 - 1
-    gains = _gains(answer) if "explanation" in answer.shown else []
     if answer.side_by_side and (classes := _classes(answer, half)):
-        return [*beside(classes, _attention(answer, page.width - half - 2), half + 1), *gains]
-    return [*_classes(answer, page.width), *_attention(answer, page.width), *gains]
+        right = page.width - half - 2
+        narrow = beside(classes, [*_attention(answer, right), *_gains(answer, right)], half + 1)
+        wide = [*beside(classes, _attention(answer, right), half + 1), *_gains(answer, page.width)]
+        return min(narrow, wide, key=len)
+    return [*_classes(answer, page.width), *_attention(answer, page.width), *_gains(answer, page.width)]
 
 
 def _classes(answer: Answer, width: int) -> list[Row]:
@@ -180,16 +182,18 @@ def _attention(answer: Answer, width: int) -> list[Row]:
             cells.append((f"not measured{' yet' if training else f': {why}'}", "muted"))
         else:
             low, high = effect.ci95
-            most = f"at most {abs(100 * low):.2f} from the image"
-            said = "it uses the individual image" if high < 0 else most
+            said = "it uses the individual image" if high < 0 else f"no effect shown (at most {abs(100 * low):.2f})"
             said = "it is better off without" if low > 0 else said
             cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
         made.append(Row(tuple(clipped(cells, width - 1))))
     return made
 
 
-def _gains(answer: Answer) -> list[Row]:
+def _gains(answer: Answer, width: int) -> list[Row]:
     """Why a model can be better and yet not use the individual image."""
+    if "explanation" not in answer.shown:
+        return []
+    page = replace(answer.page, width=width)
     effects = {} if answer.details is None else {found.model: found for found in answer.details.effects}
     found = [
         gain_sentence(effects[entry.model], versus.delta)
@@ -197,7 +201,7 @@ def _gains(answer: Answer) -> list[Row]:
         if versus.verdict == "better" and entry.model in effects
     ]
     found += [_parameters_alone(answer.summary)]
-    rows = [row for sentence in found if sentence for row in text(answer.page, sentence, "normal", hanging="  ")]
+    rows = [row for sentence in found if sentence for row in text(page, sentence, "normal", hanging="  ")]
     return [coloured(row, answer.summary.names) for row in rows]
 
 
