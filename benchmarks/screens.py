@@ -43,7 +43,7 @@ Steps = tuple[tuple[str, tuple[str, ...], str], ...]
 UP, DOWN, RIGHT, LEFT, ESC, ENTER, TAB = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b", "\r", "\t"
 
 FINISHED: Steps = (
-    ("dashboard", (), "q leave"),
+    ("dashboard", (), "step"),
     ("dashboard-unfolded", (RIGHT,), ""),
     ("curves", (TAB, "f", LEFT, LEFT, LEFT), "step "),
     ("accuracy", (ESC, ESC, TAB, "f"), ""),
@@ -75,13 +75,13 @@ FINISHED: Steps = (
 )
 OTHERS: dict[str, Steps] = {
     "running": (
-        ("running", (), "? help"),
+        ("running", (), "step"),
         ("stop", (RIGHT, DOWN, "s"), "y yes"),
         ("leave", (ESC, "\x03"), ""),
         ("filling", (ESC, "c"), "next"),
     ),
     "failed": (
-        ("failed", (), "? help"),
+        ("failed", (), "step"),
         ("traceback", (DOWN, RIGHT, DOWN, ENTER), "failed at"),
         ("answer-failed", (ESC, "c"), ""),
     ),

@@ -21,7 +21,7 @@ def about(entry: Entry) -> list[Row]:
     models = ", ".join(entry.models)
     seeds = "1 seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
     epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
-    done = f"{entry.finished} of {entry.runs} runs finished"
+    done = f"{entry.finished} of {entry.runs} runs"
     accuracy = f" · best accuracy {formatting.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
     ink = formatting.STATE_INKS.get(entry.state, "normal")

@@ -180,8 +180,9 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
         rows += [EMPTY, *beside(matrix, listing, label + 4 + width * count)]
     else:
         rows += [EMPTY, *matrix, EMPTY, *listing]
-    if base is not None and base is not item and width >= 5:
-        rows += [EMPTY, heading(f"{item.model} less {BASE}, points"), *_less_base(item, base, label, width, page)]
+    other = item if item is not base else next((each for each in found if each is not base), item)
+    if base is not None and other is not base and other.names == base.names and width >= 5:
+        rows += [EMPTY, heading(f"{other.model} less {BASE}, points"), *_less_base(other, base, label, width, page)]
     return [*rows, *remarks(page, details.no_classes)]
 
 

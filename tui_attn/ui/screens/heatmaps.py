@@ -9,6 +9,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
+from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import attention_models, attention_of, joined
 from tui_attn.experiment.reducer import RunState
@@ -30,9 +31,9 @@ from tui_attn.ui.widgets.key_bar import KeyBar
 NONE_YET = (
     "No run has been probed yet.",
     "",
-    "After each epoch, a run with channel gates records the mean gate of every channel for each class,",
-    "and a run with a channel matrix the attention of each head between the channels.",
-    "They show here as soon as the first epoch of such a run is done.",
+    "After each epoch, a run with channel gates records the mean gate of every channel for each class, and a run with"
+    " a channel matrix the attention of each head between the channels. They show here as soon as the first epoch of"
+    " such a run is done.",
 )
 NO_ATTENTION = (
     "No model of this experiment has gates or attention to show.",
@@ -63,8 +64,9 @@ class Words(Lines):
 
     def lines(self, width: int, height: int) -> list[Row]:
         """The title and the lines."""
-        below = [Row(((f" {text}", "muted"),)) for text in self._texts]
-        return [rule(self._title, width, right=self._right, focused=True), Row(()), *below]
+        below = [line for text in self._texts for line in wrap(text, min(max(width - 2, 20), 110)) or [""]]
+        rows = [Row(((f" {line}", "muted"),)) for line in below]
+        return [rule(self._title, width, right=self._right, focused=True), Row(()), *rows]
 
 
 class Maps(Widget):

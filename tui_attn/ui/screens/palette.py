@@ -120,7 +120,8 @@ class _Found(Provider):
 
     def _row(self, command: Command, text: Content) -> Content:
         def style(name: str) -> Style:
-            return Style.from_styles(self.app.get_component_styles(name))
+            found = self.app.get_component_styles(name)  # what isn't set here is the row's, such as reverse
+            return Style(foreground=found.color, bold=found.text_style.bold or None)
 
         plain = "normal" if command.possible else "muted"
         keys = fit(command.keys, max(_KEYS_WIDTH, len(command.keys)))
@@ -162,7 +163,7 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
         background: $selected; color: $foreground; text-style: bold;
     }
     PaletteScreen CommandList:ansi > .option-list--option-highlighted {
-        background: ansi_default; color: ansi_default; text-style: reverse;
+        background: ansi_default; color: ansi_default; text-style: bold underline;
     }
     PaletteScreen LoadingIndicator { display: none; }
     PaletteScreen KeyBar { visibility: visible; }

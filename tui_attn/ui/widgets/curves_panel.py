@@ -33,7 +33,9 @@ class CurvesPanel(Widget):
         super().__init__(id=id)
         shared = SharedView()
         self.plots = {
-            metric.name: MetricPlot(metric.name, percent=metric.unit == "fraction", shared=shared, id=metric.name)
+            metric.name: MetricPlot(
+                metric.name, percent=metric.unit == "fraction", empty="drawing ...", shared=shared, id=metric.name
+            )
             for metric in STEP_METRICS
         }
         self.gates = GateStrip(id="gates") if has_gates else None

@@ -333,7 +333,8 @@ class RunTable(Scroller):
     def _header(self, form: Layout, title: str) -> Row:
         names = {"test acc": "test acc ±sd"} if self.folds else {}
         cells = [
-            fit(names.get(column.title, column.title), size, right=not column.left) for column, size in form.columns
+            fit("" if len(column.title) > size else names.get(column.title, column.title), size, right=not column.left)
+            for column, size in form.columns
         ]
         text = "    " + (" " * form.gap).join([fit(title, form.run), *cells])
         return Row(((text, "focused" if self.has_focus else "muted"),))
