@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,14 @@ import torch
 
 from tests.reliability.conftest import make_experiment
 from tests.reliability.invariants import Reference
+from tests.train.sessions import after, context, never, train
 from tui_attn.experiment.event_log import LogReader
-from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.train import checkpoint, session
 from tui_attn.train.run_writer import NoRoomError
 from tui_attn.train.step import Stepper
-from tui_attn.train.worker_context import WorkerContext, explain
+from tui_attn.train.worker_context import explain
 
 RUN = "se-s0"
-
-
-def context(experiment: ExperimentDir) -> WorkerContext:
-    return WorkerContext(experiment, experiment.manifest_data(), "cpu")
-
-
-def never() -> bool:
-    return False
-
-
-def after(steps: int) -> Callable[[], bool]:
-    """An interruption that comes after so many steps."""
-    left = [steps]
-
-    def interrupted() -> bool:
-        left[0] -= 1
-        return left[0] < 0
-
-    return interrupted
 
 
 def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits(
@@ -52,16 +32,9 @@ def test_within_long_epochs_too_and_resuming_in_their_middle_gives_the_same_bits
     taken = checkpoint.latest(experiment.run(RUN).checkpoints)[0]
     assert 0 < taken.step < 5
     assert taken.epoch == 0
-    made = context(experiment)
-    made.open(RUN)
-    going_on = made.session(RUN)
-    assert going_on.progress.step == taken.step
-    while not going_on.done:
-        going_on.train_epoch(never)
-    going_on.finish()
-    made.close(RUN)
-    ended = LogReader(experiment.run(RUN).events).read()[-1]
-    assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
+    assert train(context(experiment), RUN) == undisturbed[RUN].weights_sha256
+    [resumed] = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "resumed"]
+    assert resumed["from_step"] == taken.step
 
 
 def test_a_death_in_the_evaluation_after_a_checkpoint_of_the_last_step_gives_the_same_bits(
@@ -82,16 +55,9 @@ def test_a_death_in_the_evaluation_after_a_checkpoint_of_the_last_step_gives_the
     with pytest.raises(KeyError):
         dying.train_epoch(never)
     made.close(RUN)
-    made = context(experiment)
-    made.open(RUN)
-    going_on = made.session(RUN)
-    assert going_on._trainer.at_end_of_epoch and going_on.progress.epoch == 0
-    while not going_on.done:
-        going_on.train_epoch(never)
-    going_on.finish()
-    made.close(RUN)
-    ended = LogReader(experiment.run(RUN).events).read()[-1]
-    assert ended["weights_sha256"] == undisturbed[RUN].weights_sha256
+    assert train(context(experiment), RUN) == undisturbed[RUN].weights_sha256
+    [resumed] = [event for event in LogReader(experiment.run(RUN).events).read() if event.type == "resumed"]
+    assert (resumed["from_step"], resumed["epoch"]) == (5, 0)
 
 
 def test_a_copy_is_what_the_state_was_and_keeps_what_lies_together() -> None:

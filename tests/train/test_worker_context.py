@@ -9,6 +9,7 @@ import torch
 
 from tests.train.sessions import context, make, never
 from tui_attn.experiment.event_log import LogReader
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import FIRST, STRATIFIED
 from tui_attn.system.signals import Signals
 from tui_attn.train import rng, step, tensors
@@ -21,13 +22,19 @@ CPU = torch.device("cpu")
 MODELS = ("base", "se", "self-attention")
 
 
-def test_a_run_goes_on_in_the_precision_of_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = make(tmp_path, precision="auto", epochs=2)
+def begun_in_bf16(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ExperimentDir:
+    """An experiment whose run base-s0 was left after an epoch."""
+    experiment = make(folder, precision="auto", epochs=2)
     monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: True)
     made = context(experiment, probes=False)
     made.open("base-s0")
     made.session("base-s0").train_epoch(never)
     made.session("base-s0").suspend()
+    return experiment
+
+
+def test_a_run_goes_on_in_the_precision_of_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = begun_in_bf16(tmp_path, monkeypatch)
     monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: False)  # as on another machine
     made = context(experiment, probes=False)
     made.open("base-s0")
@@ -38,12 +45,7 @@ def test_a_run_goes_on_in_the_precision_of_its_checkpoints(tmp_path: Path, monke
 
 
 def test_checkpoints_that_a_device_can_not_take_up_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = make(tmp_path, precision="auto", epochs=2)
-    monkeypatch.setattr(step, "_cpu_multiplies_bf16", lambda: True)
-    made = context(experiment, probes=False)
-    made.open("base-s0")
-    made.session("base-s0").train_epoch(never)
-    made.session("base-s0").suspend()
+    experiment = begun_in_bf16(tmp_path, monkeypatch)
     kept = sorted(path.name for path in experiment.run("base-s0").checkpoints.iterdir())
 
     def choose(requested: str, device: torch.device) -> str:
