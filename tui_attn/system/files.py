@@ -110,7 +110,8 @@ def exclusive(
     `flags`: additional flags for opening it, such as `O_APPEND`. After `within` seconds the attempt fails, so that a
     frozen process can't block others; None waits forever. `on_wait` is called ten times a second while waiting, and may
     raise to give up. Not re-entrant. Don't open `path` elsewhere while it is held: closing any descriptor of it in this
-    process releases the lock. The kernel releases the lock of a process that ends.
+    process releases the lock. The kernel releases the lock of a process that ends. filelock would not do: its flock
+    doesn't exclude version 0.1.0, which uses lockf.
     """
     folder = path.parent.stat()
     lock = _thread_locks.setdefault((folder.st_dev, folder.st_ino, path.name), threading.Lock())

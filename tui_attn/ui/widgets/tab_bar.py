@@ -1,4 +1,7 @@
-"""The names of a screen's pages on one line, the one in sight marked; each can be clicked at."""
+"""The names of a screen's pages on one line, the current one marked; each can be clicked.
+
+Textual's Tabs take twice as long to turn a page: docs/performance.md has the figures.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class TabBar(Lines):
     """Shows `1 overview  2 runs  ...`; shorter names where these don't fit."""
 
     class Chosen(Message):
-        """The page with this index was clicked at."""
+        """The page with this index was clicked."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -47,7 +50,7 @@ class TabBar(Lines):
         return [Row(tuple(pieces))]
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which page was clicked at."""
+        """Post the page that was clicked."""
         for index, (start, end) in enumerate(self._spans):
             if start <= event.x < end:
                 self.post_message(self.Chosen(index))
