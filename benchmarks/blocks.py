@@ -1,10 +1,10 @@
-"""How long a training step of each built-in model takes, beside that of its kin.
+"""Time of a training step of each built-in model, relative to the lab's model of the same structure.
 
     python benchmarks/blocks.py [--epochs 7]
 
-One experiment of all models, which take turns of one epoch of 50 steps each, so that whatever else the machine does
-meets all alike; the median over the epochs but the first. Kin: base, se or self-attention, by where a model's attention
-is. Prints a table in Markdown.
+One experiment trains all models in turns of one epoch of 50 steps, so that other load on the machine affects all alike.
+The figures are medians over the epochs except the first. The reference is base, se or self-attention, by the kind of a
+model's attention. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONTROL_OF = {control: name for name, info in MODELS.items() for control in info
 
 
 def kin(model: str) -> str:
-    """The one of the lab's three networks that `model` is built like."""
+    """The lab's network of the same structure as `model`."""
     model = CONTROL_OF.get(model, model)
     return {"none": "base", "channel matrix": "self-attention"}.get(MODELS[model].attention, "se")
 

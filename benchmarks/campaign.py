@@ -1,4 +1,4 @@
-"""What the attack campaigns share: counting, waiting, children that must end, and what strace saw of a command."""
+"""Shared by the attack campaigns: counting, waiting, ending children, and analysing strace logs of commands."""
 
 import argparse
 import ctypes
@@ -29,7 +29,7 @@ CHANGES = (
 
 
 class Tally:
-    """Counts, and the faults that were found; the exit status of a campaign is 1 if there are any."""
+    """Counts and faults; the exit status of a campaign is 1 if there are any faults."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the campaign began."""
+        """Seconds since the campaign began."""
         return time.monotonic() - self._begun
 
     def end(self, file: str | None = None) -> int:
@@ -77,7 +77,7 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> Any
 
 
 def use_home(folder: Path) -> None:
-    """Keep everything of the user's own out of the campaign."""
+    """Use a home folder of the campaign's own."""
     for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         os.environ[variable] = str(folder / "home")
 
@@ -88,7 +88,7 @@ def adopt_orphans() -> None:
 
 
 def end_children(within: float = 20.0) -> list[str]:
-    """End all processes that descend from this one, after they had time to leave; those that had to be ended."""
+    """Kill all descendants of this process after a grace period; returns those that had to be killed."""
     ended: list[str] = []
     while children := _children():
         begun = time.monotonic()
@@ -105,14 +105,14 @@ def end_children(within: float = 20.0) -> list[str]:
 
 
 def _children() -> list[int]:
-    """This process's living children; those that ended are reaped."""
+    """This process's live children; dead ones are reaped."""
     own = os.getpid()
     found = [int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
     return [pid for pid in found if os.waitpid(pid, os.WNOHANG) == (0, 0)]
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Type, mode, owner and digest of all in `folder`."""
+    """Type, mode, owner and digest of everything in `folder`."""
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -122,7 +122,7 @@ def snapshot(folder: Path) -> dict[str, str]:
 
 
 def last_line(said: str) -> str:
-    """The last line of what was said, safe to show."""
+    """The last line of some output, safe to show."""
     lines = said.strip().splitlines()
     return text.safe_text(lines[-1][:200]) if lines else ""
 

@@ -1,9 +1,11 @@
-"""Random kills of a training that runs, until a number is reached: `python -m benchmarks.chaos --kills 200`.
+"""Kills processes of an experiment at random while it trains.
 
-It waits until a new step is logged, waits a random moment more, and sends SIGKILL to a worker, the supervisor, the
-front, or several of them. What died is taken up again by `tui-attn resume`, sometimes by two at the same moment. Every
-experiment must end as one that nothing interrupted: each step once, the same losses, the same weights, no process, no
-temporary file. `--images 20000` trains on a folder of that many image files.
+    python -m benchmarks.chaos --kills 200
+
+It waits until a new step is logged and a random moment longer, and sends SIGKILL to a worker, the supervisor, the front
+end, or several of them. Then `tui-attn resume` continues the experiment, sometimes two of them at the same moment.
+Every experiment must end like an undisturbed one: each step once, the same losses, the same weights, no process and no
+temporary file left. `--images 20000` trains on a folder of that many image files.
 """
 
 import argparse
@@ -42,7 +44,7 @@ TARGETS = {
 
 
 class Chaos:
-    """Runs experiments and kills what belongs to them."""
+    """Runs experiments and kills their processes."""
 
     def __init__(self, folder: Path, seed: int, options: list[str]) -> None:
         self.folder = folder
@@ -83,7 +85,7 @@ class Chaos:
         return experiments(self.folder / "runs")
 
     def resume(self, folder: ExperimentDir) -> None:
-        """Take it up again; now and then twice at the same moment, of which one must be refused."""
+        """Resume it; sometimes twice at the same moment, where one must be refused."""
         twice = self.random.random() < 0.2
         fronts = [self.call("resume", "--no-ui", folder.id) for _ in range(2 if twice else 1)]
         self._fronts += fronts
@@ -93,7 +95,7 @@ class Chaos:
     # ---- striking
 
     def go(self, folder: ExperimentDir, most: int) -> None:
-        """Kill until `folder` has finished in spite of it, `most` times at most; from then on only take it up."""
+        """Kill and resume until `folder` has finished; after `most` kills only resume."""
         while True:
             before = _sizes(folder)
             struck = False
@@ -114,7 +116,7 @@ class Chaos:
                 wait(lambda: not _over(folder), "another start")
 
     def _strike(self, folder: ExperimentDir) -> bool:
-        """Kill, if it still trains; whether anything was killed."""
+        """Kill something if it still trains; whether anything was killed."""
         supervisor = liveness.holder(folder.supervisor_lock)
         workers = [pid for pid in processes(folder.path) if pid != supervisor]
         training = [run for run in read_state(folder).state.runs.values() if run.state == "running"]
@@ -143,7 +145,7 @@ class Chaos:
         return bool(victims)
 
     def judge(self, folder: ExperimentDir, expected: dict[str, Reference]) -> None:
-        """Check what must hold in the end."""
+        """Check the invariants at the end."""
         found = violations(folder, expected)
         state = read_state(folder).state
         self.results["experiments"] += 1

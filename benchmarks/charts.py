@@ -1,4 +1,4 @@
-"""What drawing costs: charts of different sizes and histories.
+"""Cost of drawing charts of different sizes and histories.
 
     python benchmarks/charts.py [--repeats 15]
 

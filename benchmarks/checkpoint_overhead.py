@@ -1,10 +1,9 @@
-"""What checkpoints cost: `python -m benchmarks.checkpoint_overhead`.
+"""Cost of checkpoints: `python -m benchmarks.checkpoint_overhead`.
 
-Trains full epochs of each model in one process, epochs with and without checkpoints (one a second) in turn, and
-compares their medians: by the wall's clock, and by the processor time of the process, which other programs on the
-machine disturb less (least of all with one thread, `--threads 1`, because waiting threads spin). It also adds up what
-the checkpoints themselves take: the time for which training waits for them, and the processor time of the thread that
-writes them.
+Trains full epochs of each model in one process, alternating epochs with and without checkpoints (one a second), and
+compares their medians: wall time, and the processor time of the process, which other programs affect less (least with
+one thread, `--threads 1`, because waiting threads spin). It also adds up the cost of the checkpoints themselves: the
+time for which training waits for them, and the processor time of the thread that writes them.
 """
 
 import argparse
@@ -35,7 +34,7 @@ class Clock:
         self.seconds = 0.0
 
     def around(self, call: Any, *, thread: bool = False) -> Any:
-        """`call`, timed: by the wall's clock, or by the processor time of the thread that it runs in."""
+        """`call`, timed in wall time, or in processor time of its thread."""
         clock = time.thread_time if thread else time.perf_counter
 
         def timed(*arguments: Any, **options: Any) -> Any:
@@ -77,7 +76,7 @@ def make(folder: Path, given: argparse.Namespace) -> ExperimentDir:
 
 
 def epoch(session: Session) -> tuple[float, float]:
-    """Seconds of an epoch with its checkpoint on disk at the end: by the wall's clock, and of processor time."""
+    """Wall and processor seconds of an epoch, until its last checkpoint is on disk."""
     wall, processor = time.perf_counter(), time.process_time()
     session.train_epoch(lambda: False)
     session._writer.finish_checkpoint()
@@ -85,7 +84,7 @@ def epoch(session: Session) -> tuple[float, float]:
 
 
 def measure(session: Session, rounds: int) -> dict[str, float]:
-    """Medians of epochs with and without checkpoints, and the shares of what checkpoints themselves take."""
+    """Medians of epochs with and without checkpoints, and the shares of the checkpoints themselves."""
     waited, wrote = Clock(), Clock()
     write, pack = checkpoint.write, torch.save
     keep = session._checkpoint

@@ -1,8 +1,8 @@
-"""What the dashboard costs: first frame, CPU, bytes, latency, long histories. `python benchmarks/dashboard.py`.
+"""Cost of the dashboard: first frame, CPU, bytes, latency, long histories. `python benchmarks/dashboard.py`.
 
-Every figure is of the real program in a pseudo-terminal of 120 x 40 cells, fed by a process that writes event logs as
-a supervisor and its workers would. Ratios are of medians of runs in turn. Nothing is asserted. Run it from the
-checkout, with the package and its test extra installed; `--only NAME` runs one part.
+All figures are of the real program in a pseudo-terminal of 120 x 40 cells, while another process writes event logs like
+a supervisor and its workers. Ratios are of medians of alternating runs. Nothing is asserted. Run it from the checkout,
+with the package and its test extra installed; `--only NAME` runs one part.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def feed(target: str, source: str, block_seconds: float, limit: float) -> None:
 
 @contextlib.contextmanager
 def fed(root: Path, *, epochs: int, block_seconds: float, limit: float) -> Iterator[ExperimentDir]:
-    """An experiment of three runs that goes on while this is entered."""
+    """An experiment of three runs whose logs grow inside the `with` block."""
     config = ExperimentConfig(epochs=epochs)
     history = recorded.record(root / "history", config=config, predictions=False, probes=True)
     (root / "live").mkdir()
@@ -107,7 +107,7 @@ def _ids(config: ExperimentConfig) -> list[str]:
 def streaming(
     *options: str, epochs: int, block_seconds: float, limit: float
 ) -> Iterator[tuple[ExperimentDir, Terminal]]:
-    """Three runs that go on, and the dashboard on them."""
+    """The dashboard on three runs whose logs grow."""
     with (
         scratch() as root,
         fed(root, epochs=epochs, block_seconds=block_seconds, limit=limit) as folder,

@@ -1,9 +1,9 @@
-"""What watching does to the training: nothing to its bits, and how much to its speed.
+"""Effect of a dashboard on training: on its bits, which must not change, and on its speed.
 
-`python benchmarks/dashboard_training.py`. Trains for real, on this machine's CPU. `bits`: the same experiment
-unwatched, and with dashboards that are closed by q, hung up on, and killed in mid-training; the weights must be equal.
-`speed`: training with a dashboard attached and without one, in turn; the ratio of the medians of images per second.
-`delay`: from the logging of a point to its showing. Run it on a machine that does nothing else.
+`python benchmarks/dashboard_training.py` trains on this machine's CPU. `bits`: the same experiment without a dashboard,
+and with dashboards that are closed by q, hung up, and killed during training; the weights must be equal. `speed`:
+training with and without a dashboard, alternating; the ratio of the medians of images per second. `delay`: from the
+logging of a point to its display. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def ended(follower: Follower) -> bool:
 
 
 def figures(root: Path, folder: ExperimentDir) -> list[dict[str, Any]]:
-    """What `compare --json` says of each run."""
+    """The runs in the output of `compare --json`."""
     summary = json.loads(tui_attn("compare", folder.id, "--json", "--runs-dir", str(root)))
     return [run for model in summary["models"] for run in model["runs"]]
 

@@ -1,4 +1,4 @@
-"""What the campaigns on SLURM and on Ray share: an experiment that is hit again and again, and what must hold of it."""
+"""Shared by the campaigns on SLURM and Ray: an experiment with repeated faults, and its invariants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of everything that reads what a disk may hold: no crash, no hang, whatever the bytes.
+"""Coverage-guided fuzzing of all readers of files: no bytes may cause a crash or a hang.
 
     pip install atheris            # needs a Python that atheris has wheels for; no dependency of tui-attn
     python -m benchmarks.fuzz_readers -max_total_time=600 -timeout=10 -print_final_stats=1
@@ -50,13 +50,13 @@ OWN = config.ExperimentConfig(models=("base", "/home/ada/net.py:Net"), dataset="
 
 
 def checksummed(body: bytes) -> bytes:
-    """`body` as a line whose checksum is right, so that what is behind the checksum is reached."""
+    """`body` as a line with a valid checksum, so that the code behind the check is reached."""
     head = body.rstrip(b"\n}")
     return b'%s,"crc":"%08x"}\n' % (head, zlib.crc32(head))
 
 
 def lines(data: bytes) -> bytes:
-    """The lines of `data`: those that begin with an exclamation mark as they are, the others with right checksums."""
+    """The lines of `data`: those that begin with an exclamation mark unchanged, the others with valid checksums."""
     return b"".join(
         line[1:] + b"\n" if line.startswith(b"!") else checksummed(line) for line in data.split(b"\n") if line
     )
@@ -101,7 +101,7 @@ def log_reader(data: bytes) -> None:
 
 
 def fold(data: bytes) -> None:
-    """An experiment whose logs hold anything, and what is shown of it."""
+    """An experiment with arbitrary logs, and its display."""
     own, _, run = data.partition(b"\xff")
     both = [{"run": f"{model}-s0", "model": model, "seed": 0} for model in CONFIG.models]
     queued = b"".join(events.encode("run_queued", each, seq=0, t=0.0) for each in both)
@@ -172,7 +172,7 @@ def index(data: bytes) -> None:
 
 
 def archive(data: bytes) -> None:
-    """A checkpoint that no index vouches for, and arrays: all are zip archives."""
+    """A checkpoint that is in no index, and arrays: all are zip archives."""
     try:
         checkpoint._check_archive(data, checksums=True)
     except checkpoint.CheckpointError as error:
@@ -211,7 +211,7 @@ def small(data: bytes) -> None:
 
 
 def history(data: bytes) -> None:
-    """The list of experiments, with a cache and logs that hold anything, and what it passes on to the screen."""
+    """The list of experiments with arbitrary cache and logs, and its updates of the screen."""
     cache, _, logs = data.partition(b"\xff")
     kept = entries._cache_file(EXPERIMENT.path.parent)
     assert kept is not None
@@ -251,7 +251,7 @@ READERS: list[Callable[[bytes], None]] = [
 
 
 def one_input(data: bytes) -> None:
-    """What libFuzzer calls."""
+    """The entry point for libFuzzer."""
     if data:
         READERS[data[0] % len(READERS)](data[1:])
 
@@ -260,7 +260,7 @@ def one_input(data: bytes) -> None:
 
 
 def seeds() -> dict[str, bytes]:
-    """A few inputs for each reader that look like the real thing."""
+    """A few realistic inputs for each reader."""
     metrics: dict[str, object] = {"epoch": 1, "step": [1, 2], "loss": [2.5, "NaN"], "accuracy": [0.1, 0.2]}
     ended: dict[str, object] = {"state": "finished", "reason": None, "traceback": None, "epoch": 2, "step": 9}
     samples: list[tuple[str, dict[str, object]]] = [
@@ -350,7 +350,7 @@ def main() -> None:
 
 
 def tidily(fuzz: Callable[[], None]) -> int:
-    """Do it in a child, because libFuzzer never returns, and remove its folder afterwards."""
+    """Fuzz in a child process, because libFuzzer never returns, and remove its folder afterwards."""
     child = os.fork()
     if child == 0:
         fuzz()

@@ -1,8 +1,8 @@
-"""What a GPU makes of the program: `python benchmarks/gpu.py`, at most five minutes.
+"""Correctness and speed on a GPU: `python benchmarks/gpu.py`, at most five minutes.
 
-First whether graphs give the bits of a plain loop, then launches, kernels and waits of a step, then how fast everything
-is, beside a student's script, Lightning and `torch.compile`. `--pretend` counts on the pretended GPU of the tests, and
-measures no time. `--json FILE` writes `{"fast_path": [...]}`, a row a model and precision, and whatever was measured.
+First whether graphs give the same bits as a plain loop, then launches, kernels and waits per step, then speeds relative
+to a student's script, Lightning and `torch.compile`. `--pretend` uses the pretended GPU of the tests, and measures no
+time. `--json FILE` writes `{"fast_path": [...]}`, a row a model and precision, and whatever was measured.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class Bench:
 
 
 class Plain:
-    """The loop that anybody would write for data on the device, apart from the program's own."""
+    """A straightforward training loop for data on the device, independent of the program's."""
 
     def __init__(self, bench: Bench, model: nn.Module, precision: str, compiled: bool) -> None:
         self._bench, self._bf16 = bench, precision == "bf16"
@@ -274,7 +274,7 @@ class Plain:
 
 
 def measure(bench: Bench, precision: str, rounds: int, seconds_left: Callable[[], float]) -> dict[str, Any]:
-    """All times, printed as they come; what fails says why, and costs nothing else."""
+    """All times, printed at once; a failure is reported and doesn't affect the others."""
     found: dict[str, Any] = {"precision": precision}
 
     def note(what: str, how: str, work: Callable[[], Any], unit: str = "images/s") -> None:

@@ -1,4 +1,4 @@
-"""How often a training step calls the device and waits for it, from a profile."""
+"""How often a training step launches work on the device and waits for it, from a profile."""
 
 from __future__ import annotations
 

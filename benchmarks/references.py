@@ -1,12 +1,12 @@
-"""Records what timm's and the authors' own modules compute, for `tests/models/test_references.py`.
+"""Records the outputs of timm's and the authors' own modules, for `tests/models/test_references.py`.
 
     pip install timm
     python benchmarks/references.py CLONES
 
 CLONES: a folder with clones of GCT (z-x-yang), CoordAttention (houqb), attention-module (Jongchan), SimAM (ZjjConan)
-and style-based-recalibration-module (hyunjaelee410). Each module gets weights and batch norm statistics far from their
-start, in float64 and eval mode, and so does ours. Kept are the maps, our weights and the module's output: data, none of
-their code.
+and style-based-recalibration-module (hyunjaelee410). Each module and ours get the same weights and batch norm
+statistics, far from their initial values, in float64 and eval mode. The maps, our weights and the module's output are
+recorded: data, none of their code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Photograph every screen of the dashboard, to be looked at. `python benchmarks/screens.py RUNS --to FOLDER`.
+"""Takes pictures of every screen of the dashboard for a review. `python benchmarks/screens.py RUNS --to FOLDER`.
 
 RUNS holds a finished experiment of several seeds with heatmaps; it is copied first. The program runs in a
 pseudo-terminal that pyte emulates, in each size and with each number of colours, and every screen becomes a PNG.

@@ -1,11 +1,11 @@
-"""Signals at random bytecodes of front end, supervisor and worker: each is alive, or gone within a bound.
+"""Sends signals at random bytecodes of front end, supervisor and worker: none may hang.
 
     python -m benchmarks.signals [--seconds 480] [--seed 0]
 
-A small experiment starts; at a random bytecode of the program's own code one of its processes sends itself one to
-twenty signals, and now and then some more a few bytecodes later, as early as its first line and as late as its last.
-Then everything must end within a minute, without a traceback; nothing may be left running; and what is left on disk
-must be nothing, or an experiment that `resume` finishes with the weights of an undisturbed one.
+A small experiment starts. At a random bytecode of the program's own code, from its first line to its last, one of its
+processes sends itself one to twenty signals, and sometimes more a few bytecodes later. Then all processes must end
+within a minute, without a traceback. What is left on disk must be nothing, or an experiment that `resume` finishes with
+the weights of an undisturbed one.
 """
 
 import os

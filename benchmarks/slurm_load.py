@@ -1,4 +1,4 @@
-"""What many runs cost on SLURM: until all are submitted, of supervisor and dashboard meanwhile, and until a stop.
+"""Cost of many runs on SLURM: time to submit them, load of supervisor and dashboard, time to stop.
 
     python -m benchmarks.slurm_load [--runs 10,50,200] [--seconds 40] [--scratch DIR]
 

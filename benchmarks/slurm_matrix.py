@@ -1,9 +1,9 @@
-"""Kills parts of a SLURM cluster, and the program on it, while it trains; says whether anything was lost.
+"""Kills parts of a SLURM cluster and of the program while it trains, and checks that nothing is lost.
 
     python -m benchmarks.slurm_matrix [--kinds worker,node,...] [--kills 6] [--unlocked] [--scratch DIR]
 
 A cluster of three nodes comes up on this machine (see tests/slurm_cluster.py). For each kind of kill one experiment
-trains while it is hit again and again, each time after every run that is open got on. Its weights, losses and
+trains through repeated kills, each after all open runs have made progress. Its weights, losses and
 accuracies must be those of an undisturbed local run, each step in the log once, no job left, no process left.
 """
 

@@ -1,4 +1,4 @@
-"""How long should a waiting thread spin? Training steps with several GOMP_SPINCOUNTs, alone and beside another program.
+"""How long a waiting thread should spin: training steps with several GOMP_SPINCOUNTs, alone and beside a busy loop.
 
     python benchmarks/spinning.py [--repeats 5] [--seconds 2]
 

@@ -3,8 +3,8 @@
     python benchmarks/startup.py [--repeats 7]
     python benchmarks/startup.py --before CHECKOUT    commands of this tree against those of another checkout
 
-Each figure is a median over interleaved repeats; beside them a bare interpreter and `import torch`, measured in turn,
-which bound what a program can do.
+Each figure is a median over interleaved repeats. A bare interpreter and `import torch`, measured in turn, are lower
+bounds.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Random commands to a running experiment, and whether each acknowledgement says what really happened.
+"""Sends random commands to a running experiment, and checks that each acknowledgement is true.
 
     python -m benchmarks.steering [--seconds 480] [--seed 0]
 
 Commands come alone and in bursts, for one run, all runs and runs that don't exist; now and then the supervisor or a
-worker is killed in between, and `resume` follows. `check` then replays the experiment's log against a model of what a
-command may do, and finds answers that claim an effect that wasn't there, or deny one that was. Experiments are taken to
-their end and compared with an undisturbed one.
+worker is killed in between, and `resume` follows. `check` then replays the experiment's log against a model of the
+commands, and finds acknowledgements that claim a missing effect, or deny an actual one. Finally the experiments are
+finished and compared with an undisturbed one.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The program in a pseudo-terminal, for benchmarks: what it writes, what it takes, when it answers."""
+"""Runs the program in a pseudo-terminal for benchmarks: its output, its processor time, its latency."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Terminal:
         return sum(len(data) for _, data in self.chunks)
 
     def wait_for(self, needle: str, *, since: int = 0, seconds: float = 60.0) -> float:
-        """When the program had written `needle`, after `since` chunks."""
+        """The time at which the program had written `needle`, after `since` chunks."""
         end, wanted = time.perf_counter() + seconds, needle.encode()
         with self._news:
             while wanted not in b"".join(data for _, data in self.chunks[since:]):
@@ -83,7 +83,7 @@ class Terminal:
         self.pid = 0
 
     def quiet(self, seconds: float, *, limit: float = 60.0) -> None:
-        """Return once nothing was written for `seconds`."""
+        """Wait until nothing has been written for `seconds`."""
         end = time.perf_counter() + limit
         while time.perf_counter() < end:
             count = self.count
@@ -92,7 +92,7 @@ class Terminal:
                 return
 
     def text(self) -> str:
-        """What the screen shows."""
+        """The text on the screen."""
         with self._news:
             new, self._shown = self.chunks[self._shown :], len(self.chunks)
         for _, data in new:
@@ -100,7 +100,7 @@ class Terminal:
         return "\n".join(self._screen.display)
 
     def send(self, text: str) -> float:
-        """Press keys; when."""
+        """Press keys; returns the time."""
         at = time.perf_counter()
         os.write(self.fd, text.encode())
         return at

@@ -1,14 +1,14 @@
-"""How fast the whole program trains, beside what people would use instead.
+"""Training rate of the whole program, compared with common alternatives.
 
     python benchmarks/throughput.py --peers-python PEERS/bin/python --out throughput.json
     python benchmarks/throughput.py --quick                     a smoke run, a minute or two
 
 For each program the training rate from two wall clocks: (images of a long run - images of a short run) / (time of
-the long - time of the short). Both runs are the whole program from its start to its end, evaluation of the test
-images after every epoch and logs included; the difference leaves out what happens once: imports, reading the data,
-compiling kernels. The short run is one epoch of 1,280 images with 256 test images; in an epoch of the long run there
-are six training images to a test image, as in the whole data set. Rounds are interleaved, so that whatever else the
-machine does meets all alike, and medians over the rounds are compared.
+the long - time of the short). Both runs are the whole program from start to end, with evaluation after every epoch and
+logs; the difference excludes what happens once: imports, reading the data, compiling kernels. The short run is one
+epoch of 1,280 images with 256 test images; in an epoch of the long run there are six training images to a test image,
+as in the whole data set. Rounds are interleaved, so that other load on the machine affects all alike, and medians over
+the rounds are compared.
 
 The peers train the same networks on the same images in batches of 128 by Adam with float32 weights: a plain PyTorch
 script (0 and 2 DataLoader workers), PyTorch Lightning, and Keras 3. They live in an environment of their own:

@@ -1,4 +1,4 @@
-"""How often the rule of the verdict is wrong, and how often it finds a difference: simulated experiments.
+"""Error rates and power of the rule for verdicts, by simulated experiments.
 
     python benchmarks/verdicts.py [EXPERIMENTS] [coverage | missing]
 
