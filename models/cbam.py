@@ -29,20 +29,26 @@ class CBAMBlock(ChannelGate):
 
     def gate(self, x: Tensor) -> Tensor:
         """The gates (B, C), each in (0, 1), of feature maps (B, C, H, W)."""
-        gates: Tensor = self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))
+        return self.excite_pooled(x.mean((2, 3)), x.amax((2, 3)))
+
+    def excite_pooled(self, means: Tensor, maxima: Tensor) -> Tensor:
+        """The gates (B, C) of feature maps with these means and maxima (B, C)."""
+        gates: Tensor = self.mlp(means) + self.mlp(maxima)
         return gates.sigmoid()
 
     def forward(self, x: Tensor, gate: Replacement | None = None) -> Tensor:
         """The maps (B, C, H, W) after both gates; `gate` replaces those of the channels."""
         x = super().forward(x, gate)
-        pixels = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)  # (B, 2, H, W)
-        gates: Tensor = self.spatial(pixels)  # (B, 1, H, W)
+        return x * self.pixel_gates(self.spatial(torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)))
+
+    def pixel_gates(self, gates: Tensor) -> Tensor:
+        """The gates of the pixels, each in (0, 1), of what the convolution gives: (B, 1, H, W) both."""
         bn = self.bn
         if self.training and gates.numel() == 1:  # a single value has no variance: it is normalised as in evaluation
             gates = F.batch_norm(gates, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
         else:
             gates = bn(gates)
-        return x * gates.sigmoid()
+        return gates.sigmoid()
 
     def macs(self, channels: int, height: int, width: int) -> int:
         """Multiply-accumulates of the gates of one image's maps (C, H, W)."""

@@ -28,7 +28,11 @@ class GCTBlock(ChannelGate):
 
     def gate(self, x: Tensor) -> Tensor:
         """The gates (B, C), each in (0, 2), of feature maps (B, C, H, W)."""
-        embedding = self.alpha * (x.square().sum((2, 3)) + self.epsilon).sqrt()  # (B, C)
+        return self.excite_norms(x.square().sum((2, 3)))
+
+    def excite_norms(self, squares: Tensor) -> Tensor:
+        """The gates (B, C) of feature maps whose squares have these sums (B, C)."""
+        embedding = self.alpha * (squares + self.epsilon).sqrt()  # (B, C)
         size = (embedding.square().mean(1, keepdim=True) + self.epsilon).sqrt()  # (B, 1)
         return 1 + (embedding * (self.gamma / size) + self.beta).tanh()
 

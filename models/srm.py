@@ -28,10 +28,13 @@ class SRMBlock(ChannelGate):
     def gate(self, x: Tensor) -> Tensor:
         """The gates (B, C), each in (0, 1), of feature maps (B, C, H, W)."""
         several = min(1, x.shape[2] * x.shape[3] - 1)
-        deviations = (x.var((2, 3), correction=several) + self.epsilon).sqrt()  # (B, C)
-        style = self.cfc[:, 0] * x.mean((2, 3)) + self.cfc[:, 1] * deviations  # (B, C)
+        return self.excite_moments(x.mean((2, 3)), x.var((2, 3), correction=several))
+
+    def excite_moments(self, means: Tensor, variances: Tensor) -> Tensor:
+        """The gates (B, C) of feature maps with these means and unbiased variances (B, C)."""
+        style = self.cfc[:, 0] * means + self.cfc[:, 1] * (variances + self.epsilon).sqrt()  # (B, C)
         bn = self.bn
-        if self.training and len(x) == 1:  # one image has no variance over the batch
+        if self.training and len(means) == 1:  # one image has no variance over the batch
             normed = F.batch_norm(style, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
         else:
             normed = bn(style)

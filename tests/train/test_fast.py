@@ -62,6 +62,14 @@ def test_the_last_images_of_an_epoch_may_be_few(name: str, count: int) -> None:
         assert (grad - expected[key]).abs().max() <= 1e-5 * max(1.0, float(expected[key].abs().max())), key
 
 
+@pytest.mark.parametrize("name", ["cbam", "coordinate", "simam"])
+def test_large_maps_are_computed_as_the_network_does(name: str) -> None:
+    model = make(name, 1, (136, 132))
+    fast = need(model, torch.float32)
+    x, _ = batch(1, (136, 132))
+    assert (fast(x[:2]) - model(x[:2])).abs().max() <= 1e-5
+
+
 @pytest.mark.parametrize("residual", [True, False])
 def test_attention_far_from_uniform_equals_the_network_too(residual: bool) -> None:
     torch.manual_seed(0)

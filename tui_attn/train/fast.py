@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tui_attn.models import MODELS, ChannelGate, ChannelSelfAttention, GatedTrunk, MixingTrunk, Trunk
+from tui_attn.models import MODELS, ChannelSelfAttention, GatedTrunk, MixingTrunk, Trunk
+from tui_attn.train.fast_gates import recalibrate
 
 Pass = Callable[[Tensor], Tensor]
 """From normalised images, float32 (B, K, H, W), to logits, float32 (B, classes)."""
@@ -80,9 +81,9 @@ def _plain(net: Trunk, dtype: torch.dtype, x: Tensor) -> Tensor:
 def _gated(net: GatedTrunk, dtype: torch.dtype, x: Tensor) -> Tensor:
     first, second = net.gate_blocks
     maps = F.relu(_conv_pool(net.conv1, x.to(dtype).to_mkldnn()).to_dense())
-    maps = _recalibrate(first, maps).to_mkldnn()
+    maps = recalibrate(first, maps).to_mkldnn()
     maps = F.relu(_conv_pool(net.conv2, maps).to_dense())
-    maps = _recalibrate(second, maps)
+    maps = recalibrate(second, maps)
     return _linear(net.fc, maps.flatten(1)).float()
 
 
@@ -112,18 +113,6 @@ def _conv_pool(conv: nn.Conv2d, x: Tensor, gate: Tensor | None = None) -> Tensor
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     return F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
-
-
-def _recalibrate(block: ChannelGate, maps: Tensor) -> Tensor:
-    """The maps (B, C, H, W) as `block` changes them, its gates computed in float32."""
-    if type(block).forward is not ChannelGate.forward:
-        found: Tensor = block(maps.float())
-        return found.to(maps.dtype)
-    if type(block).gate is not ChannelGate.gate:
-        gate = block.gate(maps.float()).to(maps.dtype)
-        return maps * (gate if gate.dim() == 4 else gate[..., None, None])
-    gate = block.excite(maps.mean((2, 3)).float())  # (B, C)
-    return maps * gate.to(maps.dtype)[..., None, None]
 
 
 def _mix(block: ChannelSelfAttention, maps: Tensor) -> Tensor:
