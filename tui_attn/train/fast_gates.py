@@ -24,7 +24,6 @@ from tui_attn.models.gct import GCTBlock
 from tui_attn.models.simam import SimAMBlock
 from tui_attn.models.srm import SRMBlock
 
-
 MOST_PIXELS = 1024
 """Of a map, up to which matrix products are faster than the sums that they stand for."""
 
