@@ -101,6 +101,8 @@ def test_one_precision_for_all_gpus() -> None:
         (None, [0, 1, 2]),
         ("0,7,1", [0]),
         ("0,0", []),
+        ("0,+0", []),
+        ("GPU-1,GPU-1aaa", []),
         ("GPU-1,GPU-0", [1, 0]),
         ("GPU-1aaa,GPU-unknown,GPU-0", [1]),
         ("GPU-", []),

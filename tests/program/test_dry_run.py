@@ -35,7 +35,9 @@ def test_a_dry_run_in_json_is_one_object_with_nothing_on_stderr(program: Program
 
 
 def test_what_could_not_be_started_is_refused_by_a_dry_run_too(program: Program) -> None:
-    for wrong in (("--dataset", "folder:nowhere"), ("--device", "cuda:99"), ("--models", "./missing.py:Net")):
+    (program.folder / "file").touch()
+    place = ("--dataset", "synthetic", "--runs-dir", "file")
+    for wrong in (("--dataset", "folder:nowhere"), ("--device", "cuda:99"), ("--models", "./missing.py:Net"), place):
         done = program("--dry-run", *wrong)
         assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1), done.err
 

@@ -8,6 +8,7 @@ from tests.program.conftest import Program
 from tui_attn import data
 from tui_attn.compare.predictions import load_predictions
 from tui_attn.data.subset import draw_split
+from tui_attn.experiment.follower import read_state
 
 TINY = ("--dataset", "synthetic", "--train-limit", "256", "--test-limit", "200", "--epochs", "1", "--device", "cpu")
 
@@ -61,6 +62,18 @@ def test_a_validation_split_takes_the_place_of_the_test_set(program: Program) ->
 
 
 def test_more_images_than_there_are_can_t_be_held_out(program: Program) -> None:
-    done = program("--no-ui", *TINY, "--validation", "20000")
-    assert done.code == 2
-    assert "--validation: with --train-limit needs more than the" in done.err
+    few = "tui-attn: --validation: there are 6,000 training images, too few for it"
+    for more in ((), ("--dry-run",)):
+        done = program("--no-ui", *TINY, "--validation", "20000", *more)
+        assert (done.code, done.out, done.err) == (2, "", f"{few} besides those of --train-limit\n")
+    done = program("sweep", "lr=0.1,0.2", "--dataset", "synthetic", "--validation", "6000", "--dry-run")
+    assert (done.code, done.out, done.err) == (2, "", f"{few}\n")
+
+
+def test_a_limit_above_the_number_of_images_takes_them_all(program: Program) -> None:
+    limits = ("--train-limit", "100000", "--test-limit", "100000")
+    done = program("--no-ui", *TINY, *limits, "--epochs", "1", "--models", "base")
+    assert done.code == 0, done.err
+    [run] = read_state(program.newest()).state.runs.values()
+    assert (run.about["train_size"], run.about["test_size"]) == (6000, 1000)
+    assert "6,000 training and 1,000 test images" in program("--dry-run", *TINY, *limits).out

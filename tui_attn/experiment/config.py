@@ -265,8 +265,8 @@ class ExperimentConfig:
     @property
     def plan(self) -> Plan:
         """The plan before training. Default looks: N and 2N for N seeds, 5 and 10 for fewer than 3."""
-        first = self.seeds if self.seeds >= 3 else 5
-        return Plan((first, 2 * first) if self.looks is None else self.looks, self.margin / 100)
+        usual = (self.seeds, 2 * self.seeds) if self.seeds >= 3 else (5, 10)
+        return Plan(self.looks if self.looks is not None else usual, self.margin / 100)
 
     @property
     def length(self) -> str:
@@ -280,17 +280,18 @@ class ExperimentConfig:
         return 1 if self.steps is None else -(-self.epochs // MOST_EVALUATIONS)
 
     def sizes(self, train: int, test: int) -> tuple[int, int]:
-        """Training and test images of a run, given those of the data set."""
-        held_out = self.validation or 0
-        most = train - held_out
-        return min(most, self.train_limit or most), self.validation or min(test, self.test_limit or test)
+        """Training and test images of a run, given those of the data set. Raises `ConfigError`."""
+        if self.validation is None:
+            return min(train, self.train_limit or train), min(test, self.test_limit or test)
+        if self.validation + (self.train_limit or 1) > train:
+            more = " besides those of --train-limit" if self.train_limit else ""
+            raise ConfigError(f"there are {train:,} training images, too few for it{more}", "validation")
+        return self.train_limit or train - self.validation, self.validation
 
     def with_epochs(self, train_size: int) -> ExperimentConfig:
         """This configuration with `epochs` derived from `steps` for so many images; the last epoch may be short."""
-        if self.steps is None:
-            return self
         per_epoch = -(-train_size // self.batch_size)
-        return replace(self, epochs=-(-self.steps // per_epoch))
+        return self if self.steps is None else replace(self, epochs=-(-self.steps // per_epoch))
 
     @property
     def model_specs(self) -> tuple[str, ...]:
@@ -325,8 +326,7 @@ class ExperimentConfig:
             raise ConfigError("the configuration can't be read: it is no table of options")
         values: dict[str, Any] = {}
         for field in fields(cls):
-            key = _JSON_KEYS.get(field.name, field.name)
-            if key in data:
+            if (key := _JSON_KEYS.get(field.name, field.name)) in data:
                 values[field.name] = tuple(data[key]) if isinstance(data[key], list) else data[key]
         try:
             return cls(**values)

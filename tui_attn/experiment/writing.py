@@ -111,9 +111,24 @@ def make_experiment(
             sync_folder(runs_dir)
             return ExperimentDir(folder.absolute())
     except OSError as error:
-        where = safe_text(runs_dir, one_line=True)
-        raise RunsError(f"can't write to {where} ({error.strerror}): choose another folder with --runs-dir") from None
+        raise _unwritable(runs_dir, error) from None
     raise RunsError(f"can't find a free name in {safe_text(runs_dir, one_line=True)}: use another --name")
+
+
+def check_place(runs_dir: Path) -> None:
+    """Raise `RunsError` where an experiment can't be made in `runs_dir`, as far as can be told without writing."""
+    try:
+        there = next(path for path in (runs_dir.absolute(), *runs_dir.absolute().parents) if path.exists())
+        number = 0 if os.access(there, os.W_OK | os.X_OK) else errno.EACCES
+        if number := number if there.is_dir() else errno.ENOTDIR:
+            raise OSError(number, os.strerror(number))
+    except OSError as error:
+        raise _unwritable(runs_dir, error) from None
+
+
+def _unwritable(runs_dir: Path, error: OSError) -> RunsError:
+    where = safe_text(runs_dir, one_line=True)
+    return RunsError(f"can't write to {where} ({error.strerror}): choose another folder with --runs-dir")
 
 
 def _slug(text: str) -> str:

@@ -23,6 +23,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import MODELS, attention_of, info_of
+from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.run_state import RunState
 from tui_attn.supervision import scheduling
 from tui_attn.system.text import duration, size
@@ -102,8 +103,10 @@ def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
     info = DATASETS.get(config.dataset)
     if info is None and (config.train_limit is None or config.test_limit is None):
         return None
-    most = 1 << 40
-    return config.sizes(most, most) if info is None else config.sizes(info.train_size, info.test_size)
+    try:
+        return config.sizes(1 << 40, 1 << 40) if info is None else config.sizes(info.train_size, info.test_size)
+    except ConfigError:  # too few images, as a start says
+        return None
 
 
 # ---- past runs

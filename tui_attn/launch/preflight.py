@@ -84,8 +84,11 @@ def _of_set(found: data.SetStatus) -> FieldStatus:
 
 
 def limited(config: ExperimentConfig, sizes: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Training and test images of an epoch, of a data set of these `sizes`."""
-    return None if sizes is None else config.sizes(*sizes)
+    """Training and test images of an epoch, of a data set of these `sizes`; None where it has too few."""
+    try:
+        return None if sizes is None else config.sizes(*sizes)
+    except ConfigError:  # a start says why
+        return None
 
 
 def of_custom_models(specs: str) -> ModelsStatus:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn import data, export
+from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
@@ -92,11 +93,12 @@ class Preview:
 def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> Preview:
     """What `starting.start` would train; `tell` gets remarks on the devices.
 
-    Raises `ConfigError`, `DataError`, `ExportError` and `LaunchError`.
+    Raises `ConfigError`, `DataError`, `ExportError`, `LaunchError` and `RunsError`.
     """
     if config.tensorboard:
         export.require_tensorboard()
     config = replace(config, dataset=data.parse_dataset(config.dataset))
+    writing.check_place(runs_dir)
     placement.check(config.engine)
     machine = devices.probe()
     chosen = choosing.choose_and_tell(config, machine, tell)
@@ -134,7 +136,7 @@ def _preview(
 ) -> Preview:
     found = preflight.of_data(config.dataset, config.data_dir)
     _refuse(found.status)
-    sizes = preflight.limited(config, found.sizes)
+    sizes = None if found.sizes is None else config.sizes(*found.sizes)
     config = config if sizes is None else config.with_epochs(sizes[0])
     rounds = replace(config, seeds=max(math.ceil(len(runs) / len(config.models)), 1))
     return Preview(

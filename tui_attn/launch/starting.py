@@ -27,7 +27,6 @@ from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.kernels import cpu_kind, fastest
 from tui_attn.experiment.manifest import FIRST, STRATIFIED, Manifest, RunsError
-from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED
 from tui_attn.launch import choosing, control, custom_models, devices, placement
@@ -109,7 +108,10 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
     chosen = choosing.choose_and_tell(config, machine, caller.tell)
     placement.mention_logout(spec, caller.tell)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=caller.progress)
-    config = config.with_epochs(_train_size(config, located))
+    train_size, test_size = _sizes(config, located)
+    config = config.with_epochs(train_size)
+    if config.test_limit and not config.validation:  # the synthetic set has as many test images as are asked for
+        config = replace(config, test_limit=test_size)
     limit = None if config.validation else config.train_limit
     if located.images is not None:
         remarks = data.check_images(located, limit, config.test_limit, caller.progress, seeds=config.seed_list)
@@ -245,13 +247,12 @@ def _create(
         return folder, held.identity
 
 
-def _train_size(config: ExperimentConfig, located: data.Located) -> int:
-    """Training images of a run."""
-    info = data.DATASETS.get(config.dataset)
-    size = sum(located.counts["train"].values()) if info is None else info.train_size
-    if (config.validation or 0) + (config.train_limit or 1) > size:
-        raise ConfigError(f"with --train-limit needs more than the {size:,} training images", "validation")
-    return config.sizes(size, 0)[0]
+def _sizes(config: ExperimentConfig, located: data.Located) -> tuple[int, int]:
+    """Training and test images of a run. Raises `ConfigError`."""
+    info, counts = data.DATASETS.get(config.dataset), located.counts
+    if info is not None:
+        return config.sizes(info.train_size, info.test_size)
+    return config.sizes(sum(counts["train"].values()), sum(counts["test"].values()))
 
 
 def _versions() -> dict[str, str]:

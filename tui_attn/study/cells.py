@@ -123,7 +123,7 @@ def curve_plan(
 
 
 def training_images(config: ExperimentConfig) -> int | None:
-    """All images that a run may train on; None for a folder, which would have to be read."""
+    """All images that a run may train on; None for a folder, which would have to be read. Raises `ConfigError`."""
     info = DATASETS.get(config.dataset)
     return None if info is None else config.sizes(info.train_size, info.test_size)[0]
 
@@ -139,7 +139,7 @@ def _cells(settings: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
 
 def _checked(plan: StudyPlan) -> StudyPlan:
     for cell in plan.cells:
-        plan.cell_config(cell)
+        training_images(plan.cell_config(cell))
     return plan
 
 
