@@ -1,5 +1,6 @@
 """A custom model in training: the same bits whatever interrupts it, and code from nowhere else."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,34 @@ def test_a_file_that_asks_for_tf32_everywhere_leaves_float32_exact() -> None:
     backends: Any = torch.backends  # torch's stubs lack fp32_precision
     assert backends.cudnn.conv.fp32_precision != "tf32"
     assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+
+
+CHANGES: dict[str, tuple[str, Callable[[], Any]]] = {
+    "matrix products": ("torch.set_float32_matmul_precision('medium')", torch.get_float32_matmul_precision),
+    "the default device": ("torch.set_default_device('meta')", torch.get_default_device),
+    "the default type": ("torch.set_default_dtype(torch.float64)", torch.get_default_dtype),
+    "cuDNN": ("torch.backends.cudnn.enabled = False", torch._C._get_cudnn_enabled),
+    "cuDNN's search": ("torch.backends.cudnn.benchmark = True", torch._C._get_cudnn_benchmark),
+    "cuDNN's kernels": ("torch.backends.cudnn.deterministic ^= True", torch._C._get_cudnn_deterministic),
+    "oneDNN": ("torch.backends.mkldnn.enabled = False", torch._C._get_mkldnn_enabled),
+    "anomalies": ("torch.autograd.set_detect_anomaly(True)", torch.is_anomaly_enabled),
+    "gradients": ("torch.set_grad_enabled(False)", torch.is_grad_enabled),
+    "kernels": (
+        "torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled())",
+        torch.are_deterministic_algorithms_enabled,
+    ),
+    "threads": ("torch.set_num_threads(torch.get_num_threads() + 1)", torch.get_num_threads),
+}
+
+
+@pytest.mark.parametrize("when", ["in the file", "when built"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_setting_that_it_changes_is_what_it_was(what: str, when: str) -> None:
+    line, read = CHANGES[what]
+    there = f"\n{line}\n" if when == "in the file" else "\n"
+    here = line if when == "when built" else "pass"
+    source = f"import torch{there}class Net(torch.nn.Module):\n    def __init__(self, *_):\n"
+    source += f"        super().__init__()\n        {here}\n"
+    before = read()
+    custom_model.build(custom_model.make_class(source.encode(), "x.py", "Net"), 1, (8, 8), 10)
+    assert read() == before
