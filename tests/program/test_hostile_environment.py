@@ -1,5 +1,6 @@
 """Environments and limits that nobody designed for: success, or two lines and exit code 2, and never a traceback."""
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import labelled
-from tests.program.conftest import Program, harmless
+from tests.program.conftest import SMALL, Program, harmless
 
 LITTLE = 300 << 20
 ENVIRONMENTS: dict[str, tuple[dict[str, str], list[str], int, str]] = {
@@ -49,6 +50,33 @@ def test_an_environment(what: str, program: Program) -> None:
     harmless(done.out + done.err)
     assert done.code == code
     assert words in done.out + done.err
+
+
+@pytest.mark.parametrize("terminal", ["linux", "vt220"])
+def test_a_console_that_lacks_most_signs_gets_ascii(program: Program, terminal: str) -> None:
+    """At a start, which draws a table over itself, and from commands."""
+    program.environment |= {"TERM": terminal, "LC_ALL": "C.UTF-8"}
+    start = ("--no-ui", *SMALL, "--models", "base", "--epochs", "1", "--name", "n\u00e9w")
+    for arguments in (start, ("ls",), ("compare",), ("stop",)):
+        shown = on_terminal(program, *arguments)
+        assert shown.strip()
+        assert shown.isascii(), arguments
+    assert "n\\xe9w" in on_terminal(program, "ls")
+    program.environment["TERM"] = "xterm-256color"
+    assert "n\u00e9w" in on_terminal(program, "ls")
+
+
+def on_terminal(program: Program, *arguments: str) -> str:
+    ours, theirs = os.openpty()
+    process = program.start(*arguments, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end, as Linux says it
+        while part := os.read(ours, 1 << 16):
+            shown += part
+    process.wait(timeout=60)
+    os.close(ours)
+    return shown.decode()
 
 
 def test_little_memory_is_told(program: Program) -> None:

@@ -16,9 +16,10 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
+from tui_attn.system.console import ascii_only
 from tui_attn.ui.frames import FrameBuffer
 from tui_attn.ui.painter import PaintingApp
-from tui_attn.ui.terminal import TerminalDriver, TerminalFile, ascii_only
+from tui_attn.ui.terminal import TerminalDriver, TerminalFile
 
 
 class FakeTerminal:

@@ -25,9 +25,9 @@ from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.experiment.run_state import waiting_words
 from tui_attn.launch import control
 from tui_attn.system import liveness
-from tui_attn.system.console import complain, say
+from tui_attn.system.console import complain, say, takes_ascii
 from tui_attn.system.signals import Signals
-from tui_attn.system.text import command_line, duration, percent, safe_text
+from tui_attn.system.text import command_line, duration, percent, plain, safe_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -109,6 +109,7 @@ class LiveReporter(Reporter):
         from rich.console import Console
         from rich.live import Live
 
+        self._plain = takes_ascii(sys.stdout)
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
@@ -138,7 +139,8 @@ class LiveReporter(Reporter):
         room = max(3, self._console.size.height - 6)
         shown = [run for run in now.runs.values() if run.state in reducer.RUN_LIVE] or list(now.runs.values())
         for run in shown[:room]:
-            table.add_row(*(Text(safe_text(cell, one_line=True)) for cell in _row(run)))
+            cells = (safe_text(cell, one_line=True) for cell in _row(run))
+            table.add_row(*(Text(plain(cell) if self._plain else cell) for cell in cells))
         counts = "  ".join(f"{count} {name}" for name, count in now.counts().items())
         waits = safe_text(waiting_words(now.runs.values()), one_line=True)
         table.caption = Text(counts + (f"   {waits}" if waits else "") + "   Ctrl+C stops and keeps what there is")
@@ -183,7 +185,7 @@ def print_result(follower: Follower) -> None:
     summary = summarise(follower)
     remarks, folder = find_remarks(follower, summary), follower.folder.path
     print_line("")
-    for line in comparison_table(summary, remarks, width=output_width(), folder=folder):
+    for line in comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder):
         print_line(line)
     print_line("")
     print_line(f"files: {safe_text(follower.folder.path, one_line=True)}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from tui_attn.system.console import takes_ascii
+from tui_attn.system.text import plain
+
 CLOSED_PIPE = 141
 """Exit code after stdout was closed by its reader, as a shell reports SIGPIPE; training continues."""
 
@@ -17,10 +20,9 @@ def print_line(line: str) -> None:
     """Write one line to stdout, flushed. Raises `BrokenPipeError` without a reader, `OutputError` on a full disk."""
     try:
         try:
-            sys.stdout.write(line + "\n")
-        except UnicodeEncodeError:
-            encoding = sys.stdout.encoding or "ascii"
-            sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+            sys.stdout.write((plain(line) if takes_ascii(sys.stdout) else line) + "\n")
+        except UnicodeEncodeError:  # half of a character from a file's name
+            sys.stdout.write(plain(line) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.context import user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
-from tui_attn.system.console import complain, say
+from tui_attn.system.console import complain, say, takes_ascii
 from tui_attn.system.text import command_line, duration, percent, safe_text
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def compare(
     if as_json:
         print_line(json.dumps(summary_json(summary)))
         return 0
-    for line in comparison_table(summary, remarks, width=output_width(), folder=folder):
+    for line in comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder):
         print_line(line)
     return 0
 

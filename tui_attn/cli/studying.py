@@ -261,6 +261,5 @@ def print_study(study: StudyDir, *, as_json: bool) -> None:
     if as_json:
         print_line(json.dumps(results_json(found)))
         return
-    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
-    for line in study_lines(found, output_width(), ascii=ascii_only):
+    for line in study_lines(found, output_width(), ascii=console.takes_ascii(sys.stdout)):
         print_line(line)

@@ -1,11 +1,9 @@
-"""Text for a terminal: widths in cells, cutting, wrapping, and plain ASCII."""
+"""Text for a terminal: widths in cells, cutting and wrapping."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-
-_ASCII = str.maketrans({"±": "+/-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-", "’": "'", "−": "-"})
 
 
 def cells(text: str) -> int:
@@ -19,11 +17,6 @@ def _width(character: str) -> int:
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
-
-
-def plain(text: str) -> str:
-    """`text` in ASCII, what has no likeness there as an escape such as `\\u4e2d`."""
-    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def cut(text: str, width: int) -> str:

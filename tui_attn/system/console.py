@@ -1,13 +1,21 @@
-"""Messages, errors and the progress of downloads on stderr. stdout is for data."""
+"""Messages, errors and the progress of downloads on stderr. stdout is for data.
+
+Both are ASCII on a terminal that lacks other signs.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TextIO
 
-from tui_attn.system.text import duration, safe_text, size
+from tui_attn.system.text import duration, plain, safe_text, size
+
+_ASCII_TERMINALS = re.compile(r"(linux|vt\d|cons25|wy\d|dumb$).*")
 
 
 def open_standard_streams() -> None:
@@ -24,10 +32,42 @@ def open_standard_streams() -> None:
             setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115
 
 
+def ascii_only(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether to write ASCII only: the locale is one without Unicode, such as LANG=C, or the terminal can't show it.
+
+    The Linux console and hardware terminals lack most signs. A locale that isn't set at all says nothing.
+    """
+    env = _first_environment() if environ is None else environ
+    if _ASCII_TERMINALS.fullmatch(env.get("TERM", "")):
+        return True
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        value = env.get(name)
+        if value:
+            return "utf" not in value.lower()
+    return False
+
+
+@cache
+def _first_environment() -> dict[str, str]:
+    """The environment as the caller gave it: Python itself sets LC_CTYPE when it finds LANG=C."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if entry)
+            return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    except OSError:
+        return dict(os.environ)
+
+
+def takes_ascii(stream: TextIO) -> bool:
+    """Whether `stream` takes nothing but ASCII: by its encoding, or because it is a terminal that can't show more."""
+    return "utf" not in (stream.encoding or "utf").lower() or (stream.isatty() and ascii_only())
+
+
 def say(message: str) -> None:
     """Print a message. A closed stderr is ignored."""
     try:
-        print(safe_text(message), file=sys.stderr, flush=True)  # noqa: T201
+        text = safe_text(message)
+        print(plain(text) if takes_ascii(sys.stderr) else text, file=sys.stderr, flush=True)  # noqa: T201
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 

@@ -14,6 +14,10 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
+_ASCII = str.maketrans(
+    {"±": "+/-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-", "’": "'", "−": "-", "█": "#", "░": "."}
+)
+
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
@@ -31,6 +35,11 @@ def safe_text(text: object, *, one_line: bool = False) -> str:
     """
     shown = _UNSAFE.sub(_visible, str(text))
     return re.sub(r"[\n\t]+", " ", shown) if one_line else shown
+
+
+def plain(text: str) -> str:
+    """`text` in ASCII, what has no likeness there as an escape such as `\\u4e2d`."""
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def stand_ins(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.system.console import takes_ascii
 from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
@@ -101,7 +102,9 @@ def _comparison(folder: ExperimentDir, width: int) -> list[str]:
 
     follower = read_state(folder)
     summary = summarise(follower)
-    return comparison_table(summary, find_remarks(follower, summary), width, folder=folder.path)
+    return comparison_table(
+        summary, find_remarks(follower, summary), width, takes_ascii(sys.stdout), folder=folder.path
+    )
 
 
 def _report(folder: ExperimentDir | None, failure: str) -> None:

@@ -22,7 +22,6 @@ from tui_attn.ui.textual_private import BufferedApp, OutputDriver
 if TYPE_CHECKING:
     from textual.app import App
 
-_ASCII_TERMINALS = re.compile(r"(linux|vt\d|cons25|wy\d|dumb$).*")
 EXIT_HANGUP = 128 + signal.SIGHUP
 _WATCH_MS = 500
 _LATEST_EXIT_SECONDS = 0.8
@@ -226,31 +225,6 @@ def may_ask(environ: Mapping[str, str] = os.environ) -> bool:
 def tells_rgb(reply: str) -> bool:
     """Whether this reply to `_ASK_RGB` has the RGB background that was set."""
     return _RGB_REPLY.fullmatch(reply) is not None
-
-
-def ascii_only(environ: dict[str, str] | None = None) -> bool:
-    """Whether to write ASCII only: the locale is one without Unicode, such as LANG=C, or the terminal can't show it.
-
-    The Linux console and hardware terminals lack most signs. A locale that isn't set at all says nothing.
-    """
-    env = _first_environment() if environ is None else environ
-    if _ASCII_TERMINALS.fullmatch(env.get("TERM", "")):
-        return True
-    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        value = env.get(name)
-        if value:
-            return "utf" not in value.lower()
-    return False
-
-
-def _first_environment() -> dict[str, str]:
-    """The environment as the caller gave it: Python itself sets LC_CTYPE when it finds LANG=C."""
-    try:
-        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
-            pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if entry)
-            return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-    except OSError:
-        return dict(os.environ)
 
 
 def over_ssh() -> bool:

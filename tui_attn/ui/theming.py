@@ -8,12 +8,13 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from tui_attn.experiment.model_info import CurveStyle
+from tui_attn.system.console import ascii_only
 from tui_attn.ui import themes
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.options import UiOptions
 from tui_attn.ui.painter import PaintingApp
 from tui_attn.ui.styles import STYLE_NAMES, Colors, DrawingMode, Styles
-from tui_attn.ui.terminal import ascii_only, light_background
+from tui_attn.ui.terminal import light_background
 
 _COLORS: dict[ColorSystem | None, Colors] = {
     ColorSystem.TRUECOLOR: "true",
