@@ -24,7 +24,7 @@ import psutil
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
-from benchmarks.terminal import Terminal, dashboard, scratch  # noqa: E402
+from benchmarks.pseudo_terminal import Terminal, dashboard, scratch  # noqa: E402
 from tests import recorded  # noqa: E402
 from tui_attn.experiment.config import ExperimentConfig  # noqa: E402
 from tui_attn.experiment.folders import ExperimentDir  # noqa: E402

@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 
-from benchmarks.terminal import Terminal, dashboard, scratch  # noqa: E402
+from benchmarks.pseudo_terminal import Terminal, dashboard, scratch  # noqa: E402
 from tui_attn.experiment.folders import ExperimentDir  # noqa: E402
 from tui_attn.experiment.follower import Follower  # noqa: E402
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED  # noqa: E402

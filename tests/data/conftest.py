@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.making import Made, Server, make_cifar_set, make_idx_set, serving, with_urls
+from tests.data.small_sets import Made, Server, make_cifar_set, make_idx_set, serving, with_urls
 from tui_attn.data.base import DatasetInfo
 
 

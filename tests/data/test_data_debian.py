@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.data.making import make_idx_set, names_in, sha256, with_debian, write
+from tests.data.small_sets import make_idx_set, names_in, sha256, with_debian, write
 from tests.waiting import eventually
 from tui_attn.data import DataError, FetchOptions
 from tui_attn.data.base import DatasetInfo

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.making import Server, serving
+from tests.data.small_sets import Server, serving
 from tests.waiting import eventually
 from tui_attn.data.base import Limits
 from tui_attn.data.download import DownloadError, allowed, download, host_of

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.making import make_cifar_set, make_idx_set, names_in, sha256, tar_gz
+from tests.data.small_sets import make_cifar_set, make_idx_set, names_in, sha256, tar_gz
 from tui_attn.data.base import DataFile
 from tui_attn.data.files import (
     WRONG,

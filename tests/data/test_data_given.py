@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.making import (
+from tests.data.small_sets import (
     OFFLINE,
     QUICK,
     Made,

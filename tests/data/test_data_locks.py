@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.making import (
+from tests.data.small_sets import (
     QUICK,
     Made,
     Server,
@@ -62,7 +62,7 @@ def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 STARTER = """
 import sys
-from tests.data.making import make_idx_set, with_urls
+from tests.data.small_sets import make_idx_set, with_urls
 from tui_attn.data.resolve import ensure_info
 from tui_attn.data import FetchOptions
 from tui_attn.data.base import Limits
@@ -137,7 +137,7 @@ def test_a_killed_start_leaves_a_lock_that_opens_and_a_part_that_goes_on(cache: 
 KILLED = """
 import os, signal, sys
 from dataclasses import replace
-from tests.data.making import make_cifar_set, make_idx_set, with_urls
+from tests.data.small_sets import make_cifar_set, make_idx_set, with_urls
 from tui_attn.data.resolve import ensure_info
 from tui_attn.data import FetchOptions
 def die(phase, done, total):

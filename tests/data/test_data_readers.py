@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data.making import Made, batch_pickle, idx_bytes, make_cifar_set, make_idx_set, sha256, some_images
+from tests.data.small_sets import Made, batch_pickle, idx_bytes, make_cifar_set, make_idx_set, sha256, some_images
 from tui_attn.data.base import Arrays, DataError
 from tui_attn.data.cifar import decode_batch, loads
 from tui_attn.data.files import DamagedError

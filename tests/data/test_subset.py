@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.data.making import make_idx_set
+from tests.data.small_sets import make_idx_set
 from tui_attn import data
 from tui_attn.data.locate import located
 from tui_attn.data.reading import load_info

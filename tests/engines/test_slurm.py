@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from tests.recorded import record, scene
 from tests.supervision.workshop import command, states, ticks
 from tests.waiting import eventually
 from tui_attn.engines import squeue
-from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
+from tui_attn.engines.mailbox import mailboxes
 from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
 from tui_attn.experiment.config import ExperimentConfig
@@ -349,29 +348,6 @@ def test_jobs_for_which_there_is_no_place_are_let_go(running: Running) -> None:
     assert list(mailboxes(folder)) == []
     eventually(lambda: fake.asked("scancel"), "scancel")
     assert fake.asked("scancel") == [["--quiet", f"--name={worker.name}", "--state=PENDING", "4711"]]
-
-
-def test_links_among_the_mailboxes_are_not_followed(tmp_path: Path) -> None:
-    folder = experiment(tmp_path)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "inbox.jsonl").touch()
-    (folder.path / "workers").mkdir()
-    (folder.path / "workers" / "0123456789ab").symlink_to(elsewhere)
-    assert list(mailboxes(folder)) == []
-    (folder.path / "workers" / "0123456789ab").unlink()
-    (folder.path / "workers").rmdir()
-    (folder.path / "workers").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="symbolic link"):
-        Mailbox.make(folder, 1)
-
-
-def test_what_an_inbox_leaves_in_a_workers_hands() -> None:
-    orders = [("train", "a"), ("train", "b"), ("train", "c"), ("stop", "a"), ("pause", "b"), ("train", "a")]
-    inbox = "".join(
-        f"{json.dumps({'do': do, 'run': run})}\n" for do, run in [*orders, ("suspend", "c"), ("exit", None)]
-    )
-    assert open_runs(inbox.encode() + b'garbage\n{"do":"train"') == ["b", "a"]
 
 
 def test_a_job_that_the_controller_takes_for_pending_is_not_left_behind(running: Running) -> None:

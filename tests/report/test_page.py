@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from tests.report.making import experiment
+from tests.report.probed import experiment
 from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import read_state
 from tui_attn.report.figures import plain

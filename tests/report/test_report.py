@@ -29,7 +29,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.report import PAGE, ReportError, figures, write_report
 
-from .making import experiment, intervene
+from .probed import experiment, intervene
 
 VOID = {"meta", "br", "hr", "img", "col", "wbr", "input", "link"}
 

@@ -1,6 +1,6 @@
 """All interventions on one trained network against one training epoch of it, in one process, in turns.
 
-    python benchmarks/interventions.py [--dataset fashion-mnist] [--repeats 3] [--device cpu] [--threads N]
+    python benchmarks/intervention_costs.py [--dataset fashion-mnist] [--repeats 3] [--device cpu] [--threads N]
 
 Both on the whole data set: an epoch is what the worker calls `train_seconds`, without evaluation and probes. Printed
 are the medians of the wall times and of the processor times of all threads, and the ratios of the medians; on a machine

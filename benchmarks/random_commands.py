@@ -1,6 +1,6 @@
 """Sends random commands to a running experiment, and checks that each acknowledgement is true.
 
-    python -m benchmarks.steering [--seconds 480] [--seed 0]
+    python -m benchmarks.random_commands [--seconds 480] [--seed 0]
 
 Commands come alone and in bursts, for one run, all runs and runs that don't exist; now and then the supervisor or a
 worker is killed in between, and `resume` follows. `check` then replays the experiment's log against a model of the
