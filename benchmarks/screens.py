@@ -82,7 +82,7 @@ OTHERS: dict[str, Steps] = {
     ),
     "failed": (
         ("failed", (), "step"),
-        ("traceback", (DOWN, RIGHT, DOWN, ENTER), "failed at"),
+        ("traceback", (DOWN, RIGHT, DOWN, ENTER), "what now"),
         ("answer-failed", (ESC, "c"), ""),
     ),
     "empty": (("empty", (), "? help"), ("answer-empty", ("c",), ""), ("heatmaps-empty", (ESC, "h"), "")),

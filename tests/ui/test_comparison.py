@@ -22,7 +22,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.comparison import disagreements, statistics
-from tui_attn.ui.comparison.parts import Page, interval_bar, reach
+from tui_attn.ui.comparison.parts import Page, interval_bar, interval_span
 from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, pairs_of
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.jobs import Job, Jobs
@@ -76,7 +76,7 @@ def test_the_statistics_say_verdict_interval_and_seeds(five: ExperimentDir) -> N
     assert inked(rows, "better") >= {"running"} and inked(rows, "worse") >= {"failed"}
     assert "peak memory" in shown and "the lab expects*" in shown and "CIFAR-10's" not in shown
     assert "se was ahead in 5 of 5 seeds" in shown
-    assert "power" in shown and "more seeds" in shown
+    assert "more seeds  1 more seed, 6 in all" in shown
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: ExperimentDir) -> None:
@@ -127,16 +127,16 @@ def test_several_experiments_come_as_a_summary_and_remarks(five: ExperimentDir) 
 
 @pytest.mark.parametrize(("middle", "ends"), [(0.5, (0.0, 1.0)), (0.0, None), (-0.5, (-0.9, -0.1))])
 def test_an_interval_lies_where_its_numbers_are(middle: float, ends: tuple[float, float] | None) -> None:
-    cells = "".join(text for text, _ in interval_bar(middle, ends, 1.0, 21, "normal"))
+    cells = "".join(text for text, _ in interval_bar(middle, ends, (-1.0, 1.0), 21, "normal"))
     assert len(cells) == 21
     places = [-1, -1] if ends is None else [round((end + 1) / 2 * 20) for end in ends]
-    assert [cells.find(sign) for sign in "┣●┫"] == [places[0], round((middle + 1) / 2 * 20), places[1]]
+    assert [cells.find(sign) for sign in "┣█┫"] == [places[0], round((middle + 1) / 2 * 20), places[1]]
 
 
-def test_the_scale_reaches_round_numbers_beyond_all_values() -> None:
-    assert reach([0.0031, -0.0049]) == pytest.approx(0.005)
-    assert reach([0.012]) == pytest.approx(0.015)
-    assert reach([]) > 0
+def test_the_scale_holds_0_and_all_finite_values() -> None:
+    for values in ([0.0031, -0.0049], [0.012, float("nan")], [-0.2, -0.1], []):
+        low, high = interval_span(values)
+        assert low < min([0.0, *values]) and max([0.0, *(value for value in values if value == value)]) < high
 
 
 def test_pairs_are_of_one_seed(five: ExperimentDir) -> None:
@@ -190,7 +190,7 @@ def test_models_seeds_and_groups_go_round(five: ExperimentDir) -> None:
 
 def test_more_seeds_are_trained_only_after_a_yes(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await opened(pilot, app)
+        await opened(pilot, app, "2")
         await pilot.press("plus", "e")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert "Train 5 more seeds?" in screen_text(app)
@@ -202,8 +202,8 @@ def test_more_seeds_are_trained_only_after_a_yes(tmp_path: Path) -> None:
 
     located = data.find("synthetic")
     assert located is not None
-    config = ExperimentConfig(epochs=5, dataset="synthetic")
-    folder = recorded.scene(tmp_path, "running", config=config, data={"version": located.version})
+    config, states = ExperimentConfig(epochs=2, dataset="synthetic"), {"se-s0": "running"}
+    folder = recorded.record(tmp_path, config=config, states=states, data={"version": located.version}, **SMALL)
     with recorded.supervised(folder):
         drive(make_app(folder), script)
     command = json.loads(folder.control.read_text().splitlines()[0])

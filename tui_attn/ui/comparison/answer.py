@@ -16,9 +16,23 @@ from tui_attn.compare.wording import interval_points, points
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import duration
 from tui_attn.ui import formatting
-from tui_attn.ui.comparison.answer_charts import accuracy_chart, forest, forest_axis, forest_span
+from tui_attn.ui.comparison.answer_charts import accuracy_chart
 from tui_attn.ui.comparison.answer_details import HUGE, OPTIONS, WIDE, Answer, class_and_attention, costs, matrices
-from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, text, with_marker
+from tui_attn.ui.comparison.parts import (
+    MARGIN,
+    Page,
+    Span,
+    beside,
+    clipped,
+    coloured,
+    interval_axis,
+    interval_bar,
+    interval_span,
+    rule_row,
+    seed_dots,
+    text,
+    with_marker,
+)
 from tui_attn.ui.comparison.source import Details, Overview
 from tui_attn.ui.comparison.statistics import Choices, more_seeds, seed_seconds
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
@@ -236,8 +250,12 @@ def _without(answer: Answer) -> list[Row]:
 # ---- the differences as intervals, and how they were reached
 
 
-def _forest_values(answer: Answer) -> list[tuple[Versus, list[float]]]:
-    return [(versus, _deltas(answer.summary, entry, versus)) for entry, versus in answer.compared]
+def _span(answer: Answer) -> Span:
+    """The scale of all intervals and seeds."""
+    values: list[float] = []
+    for entry, versus in answer.compared:
+        values += [versus.delta, *(versus.ci95 or ()), *_deltas(answer.summary, entry, versus)]
+    return interval_span(values)
 
 
 def _forest(answer: Answer) -> list[Row]:
@@ -246,17 +264,18 @@ def _forest(answer: Answer) -> list[Row]:
     page = answer.page
     width = page.width // 2 - 2 if answer.side_by_side else page.room
     label = max(cell_len(with_marker(entry.model, page)[0]) for entry, _ in answer.compared) + 2
-    values = _forest_values(answer)
-    span = forest_span(values)
+    span = _span(answer)
     body: list[Row] = []
-    for (entry, _), (versus, deltas) in zip(answer.compared, values, strict=True):
+    for entry, versus in answer.compared:
         name, ink = with_marker(entry.model, page)
-        bar, dots = forest(versus, deltas, span, width - label, ink)
-        body.append(Row(((MARGIN + fit(name, label), ink), *bar)))
+        deltas = _deltas(answer.summary, entry, versus)
+        body.append(
+            Row(((MARGIN + fit(name, label), ink), *interval_bar(versus.delta, versus.ci95, span, width - label, ink)))
+        )
         if "dots" in answer.shown and len(deltas) > 1:
-            body.append(Row(((MARGIN + " " * label, "normal"), *dots)))
+            body.append(Row(((MARGIN + " " * label, "normal"), *seed_dots(deltas, span, width - label, ink))))
     title = Row(((MARGIN + f"difference from {BASE}, points", "title"), ("  █ mean ━ 95 %  ∘ one seed", "muted")))
-    left = [title, *body, *forest_axis(span, width - label, label + 1)]
+    left = [title, *body, *interval_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left
     height = max(len(left), answer.chart_height)
@@ -271,15 +290,14 @@ def _folded(answer: Answer) -> list[Row]:
     kept = 6 if answer.page.width >= HUGE else 5 if answer.page.width >= WIDE else 3
     used = 1 + sum(cell_len(piece) + 2 for piece, _ in cells[0][:kept])
     width = max(min(answer.page.room - used, 90), 16)
-    values = _forest_values(answer)
-    span = forest_span(values)
+    span = _span(answer)
     found = []
-    for (entry, _), row, (versus, deltas) in zip(answer.compared, cells, values, strict=True):
-        bar, _dots = forest(versus, deltas, span, width, f"model:{entry.model}")
+    for (entry, versus), row in zip(answer.compared, cells, strict=True):
+        bar = interval_bar(versus.delta, versus.ci95, span, width, f"model:{entry.model}")
         found.append(
             Row(((MARGIN, "normal"), *(part for cell in row[:kept] for part in (cell, ("  ", "normal"))), *bar))
         )
-    return [*found, *forest_axis(span, width, used)[:1], *_without(answer)]
+    return [*found, *interval_axis(span, width, used)[:1], *_without(answer)]
 
 
 # ---- what to do next

@@ -1,88 +1,22 @@
-"""The two drawings of the answer: differences as intervals with a dot a seed, and test accuracy by epoch."""
+"""Test accuracy by epoch, as the answer draws it."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 from rich.cells import cell_len
-from rich.style import Style
 
-from tui_attn.compare.summary import ModelSummary, Versus
-from tui_attn.ui.comparison.parts import Page, with_marker
+from tui_attn.compare.summary import ModelSummary
+from tui_attn.ui.comparison.parts import Page, Span, round_step, with_marker
 from tui_attn.ui.comparison.source import Overview
 from tui_attn.ui.drawing import Piece, Row, fit
 
-Span = tuple[float, float]
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each of the 4 x 2 dots of a braille character."""
 WARM_UPS = (0.15, 0.35, 0.6)
 """Shares of the epochs whose accuracies the y axis may leave out: as many as let the lines end in rows of their own."""
-
-
-def forest_span(found: Sequence[tuple[Versus, Sequence[float]]]) -> Span:
-    """The ends of the scale, so that 0, all intervals and all seeds lie inside."""
-    values = [0.0]
-    for versus, deltas in found:
-        values += [versus.delta, *(versus.ci95 or ()), *deltas]
-    known = [value for value in values if math.isfinite(value)]
-    low, high = min(known), max(known)
-    room = max((high - low) * 0.06, 0.0005)
-    return low - room, high + room
-
-
-def _place(value: float, span: Span, width: int) -> int:
-    return min(max(round((value - span[0]) / (span[1] - span[0]) * (width - 1)), 0), width - 1)
-
-
-def forest(
-    versus: Versus, deltas: Sequence[float], span: Span, width: int, style: str | Style
-) -> tuple[list[Piece], list[Piece]]:
-    """`width` cells with the interval and its middle, and as many with the seeds; a line at 0 in both.
-
-    A dot is one seed, a number so many seeds that fall into the same cell.
-    """
-    bar: list[Piece] = [(" ", "normal")] * width
-    dots: list[Piece] = list(bar)
-    zero = _place(0.0, span, width)
-    bar[zero] = dots[zero] = ("│", "muted")
-    if versus.ci95 is not None:
-        low, high = (_place(end, span, width) for end in versus.ci95)
-        for at in range(low, high + 1):
-            bar[at] = ("┿" if at == zero else "━", style)
-        if high > low:
-            bar[low], bar[high] = ("┣", style), ("┫", style)
-    bar[_place(versus.delta, span, width)] = ("█", style)
-    for at, seeds in Counter(_place(value, span, width) for value in deltas).items():
-        dots[at] = ("∘" if seeds == 1 else str(min(seeds, 9)), style)
-    return bar, dots
-
-
-def forest_axis(span: Span, width: int, indent: int) -> list[Row]:
-    """Two rows: round values in points, and which way is better."""
-    step = _step((span[1] - span[0]) * 100 / max(width // 12, 1))
-    first = math.ceil(span[0] * 100 / step)
-    cells = [" "] * width
-    for number in range(first, math.floor(span[1] * 100 / step) + 1):
-        value = number * step
-        label = "0" if number == 0 else f"{value:+.{max(-math.floor(math.log10(step)), 0)}f}"
-        start = min(max(_place(value / 100, span, width) - len(label) // 2, 0), width - len(label))
-        if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(label) + 1]):
-            cells[start : start + len(label)] = label
-    zero = _place(0.0, span, width)
-    worse, better = "← worse", "better →"
-    left = worse if zero > len(worse) else ""
-    right = better if width - zero > len(better) + 1 else ""
-    gap = " " * max(width - len(left) - len(right), 0)
-    pad = (" " * indent, "normal")
-    return [Row((pad, ("".join(cells), "muted"))), Row((pad, (left, "failed"), (gap, "normal"), (right, "running")))]
-
-
-def _step(least: float) -> float:
-    size = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
-    return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= least * 0.999))
 
 
 # ---- test accuracy by epoch
@@ -146,7 +80,7 @@ def _accuracy_span(curves: Sequence[Sequence[tuple[int, float]]], last: int, row
 
 def _aligned(low: float, high: float, rows: int) -> tuple[Span, float]:
     """A span around `low` and `high` with its labels in the middle of their rows, and their step in points."""
-    step = _step((high - low) * 100 / max(rows / 2, 1))
+    step = round_step((high - low) * 100 / max(rows / 2, 1))
     row = step / 100 / max(int((rows - 1) * step / 100 / (high - low)), 1)
     label = math.floor(high * 100 / step) * step / 100
     top = label + (math.ceil((high - label) / row - 0.5) + 0.5) * row

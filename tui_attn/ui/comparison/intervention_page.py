@@ -12,7 +12,7 @@ from tui_attn.compare.interventions import KINDS
 from tui_attn.compare.wording import interval_points, points
 from tui_attn.experiment.model_info import replaced_words
 from tui_attn.system.text import percent
-from tui_attn.ui.comparison.parts import MARGIN, Page, interval_bar, reach, remarks, scale_row, text
+from tui_attn.ui.comparison.parts import MARGIN, Page, Span, interval_axis, interval_bar, interval_span, remarks, text
 from tui_attn.ui.comparison.source import Details
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
 
@@ -56,7 +56,7 @@ def _model(effects: Effects, page: Page, compared: float | None) -> list[Row]:
     own = f"  {runs}, {percent(effects.accuracy)} % with its own {what}; replaced by"
     head = Row(((f" {effects.model}", f"model:{effects.model}"), (own, "muted")))
     sentence = text(page, dependence_sentence(effects), "bold", hanging="  ")
-    end = reach([value for effect in effects.effects for value in (*effect.ci95, effect.delta)])
+    span = interval_span(value for effect in effects.effects for value in (*effect.ci95, effect.delta))
     words = [kind_words(effects.model, effect.kind) for effect in effects.effects]
     label = max(map(cell_len, words), default=0) + 2
     layer = max((cell_len(layer_words(effect.layer)) for effect in effects.effects), default=0) + 2
@@ -64,10 +64,10 @@ def _model(effects: Effects, page: Page, compared: float | None) -> list[Row]:
     numbers = 9 + 19 + (20 if seen else 0)
     width = min(page.room - label - layer - numbers - 2, 80)
     body = [
-        _line(effect, word if word != before else "", (label, layer), seen, (end, width), f"model:{effects.model}")
+        _line(effect, word if word != before else "", (label, layer), seen, (span, width), f"model:{effects.model}")
         for effect, word, before in zip(effects.effects, words, ["", *words[:-1]], strict=True)
     ]
-    scale = [scale_row(end, width, 1 + label + layer + numbers + 2)] if width >= 16 else []
+    scale = interval_axis(span, width, 1 + label + layer + numbers + 2)[:1] if width >= 16 else []
     titles = " " * (1 + label + layer) + f"{'points':>7}  {'95 % interval':<19}"
     titles += f"{'changed, %':>11}{'loss':>9}" if seen else ""
     other = text(page, said, "muted", hanging="  ") if (said := other_accuracy(effects, compared)) else []
@@ -86,9 +86,9 @@ def other_accuracy(effects: Effects, compared: float | None) -> str:
     )
 
 
-def _line(effect: Effect, word: str, columns: tuple[int, int], seen: bool, scale: tuple[float, int], ink: str) -> Row:
+def _line(effect: Effect, word: str, columns: tuple[int, int], seen: bool, scale: tuple[Span, int], ink: str) -> Row:
     """One intervention: what, where, the change with its interval, what else was `seen`, and the interval drawn."""
-    (label, layer), (end, width) = columns, scale
+    (label, layer), (span, width) = columns, scale
     certain = effect.ci95[0] > 0 or effect.ci95[1] < 0
     pieces: list[Piece] = [
         (MARGIN + fit(word, label), "normal"),
@@ -99,5 +99,5 @@ def _line(effect: Effect, word: str, columns: tuple[int, int], seen: bool, scale
     if seen:
         pieces.append((f"{percent(effect.changed):>11}{loss_text(effect.loss):>9}", "muted"))
     if width >= 16:
-        pieces += [("  ", "normal"), *interval_bar(effect.delta, effect.ci95, end, width, ink)]
+        pieces += [("  ", "normal"), *interval_bar(effect.delta, effect.ci95, span, width, ink)]
     return Row(tuple(pieces))

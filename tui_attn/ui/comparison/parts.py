@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.style import Style
 
 from tui_attn.compare.headline import name_of
 from tui_attn.compare.textfit import wrap
@@ -16,6 +18,7 @@ from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 from tui_attn.ui.styles import DrawingMode
 
+Span = tuple[float, float]
 MARGIN = " "
 LONGEST = 16
 """Cells of a model's name where room is scarce."""
@@ -135,42 +138,68 @@ def table_width(rows: Sequence[Sequence[str]], gap: int = 2) -> int:
 # ---- a difference and its interval along a common scale
 
 
-def reach(values: Sequence[float]) -> float:
-    """A round number that no value's size exceeds, as the end of a scale around 0."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
-    if largest <= 0:
-        return 0.01
-    step = 10.0 ** math.floor(math.log10(largest))
-    return float(next(step * factor for factor in (1, 1.5, 2, 3, 5, 7.5, 10, 15) if step * factor >= largest * 1.02))
+def interval_span(values: Iterable[float]) -> Span:
+    """The ends of a scale, so that 0 and all finite `values` lie inside."""
+    known = [0.0, *(value for value in values if math.isfinite(value))]
+    low, high = min(known), max(known)
+    room = max((high - low) * 0.06, 0.0005)
+    return low - room, high + room
 
 
-def interval_bar(middle: float, ends: Sequence[float] | None, end: float, width: int, ink: str) -> list[Piece]:
-    """`width` cells from -`end` to +`end`: a thin line for 0, the interval as a bar, its middle as a point."""
-    last = max(width - 1, 1)
+def _place(value: float, span: Span, width: int) -> int:
+    return min(max(round((value - span[0]) / (span[1] - span[0]) * (width - 1)), 0), width - 1)
 
-    def place(value: float) -> int:
-        return min(max(round((value + end) / (2 * end) * last), 0), last)
 
-    cells: list[Piece] = [(" ", "normal")] * width
-    cells[place(0)] = ("┊", "muted")
+def interval_bar(
+    middle: float, ends: Sequence[float] | None, span: Span, width: int, style: str | Style
+) -> list[Piece]:
+    """`width` cells with a line at 0, the interval as a bar, and its middle."""
+    bar: list[Piece] = [(" ", "normal")] * width
+    zero = _place(0.0, span, width)
+    bar[zero] = ("│", "muted")
     if ends is not None:
-        low, high = place(ends[0]), place(ends[1])
+        low, high = (_place(end, span, width) for end in ends)
         for at in range(low, high + 1):
-            cells[at] = ("┿" if at == place(0) else "━", ink)
+            bar[at] = ("┿" if at == zero else "━", style)
         if high > low:
-            cells[low], cells[high] = ("┣", ink), ("┫", ink)
-    cells[place(middle)] = ("●", ink)
-    return cells
+            bar[low], bar[high] = ("┣", style), ("┫", style)
+    bar[_place(middle, span, width)] = ("█", style)
+    return bar
 
 
-def scale_row(end: float, width: int, indent: int) -> Row:
-    """The ends and the middle of the scale of `interval_bar`, in points."""
-    left, right = f"-{100 * end:g}", f"+{100 * end:g} points"
-    middle = (width - 1) // 2
-    line = left + " " * max(middle - len(left), 1) + "0"
-    spare = width - len(line) - len(right)
-    line += " " * spare + right if spare > 1 else ""
-    return Row(((" " * indent + line, "muted"),))
+def seed_dots(deltas: Sequence[float], span: Span, width: int, style: str | Style) -> list[Piece]:
+    """`width` cells with a line at 0 and a dot for each seed, or the number of seeds that share a cell."""
+    dots: list[Piece] = [(" ", "normal")] * width
+    dots[_place(0.0, span, width)] = ("│", "muted")
+    for at, seeds in Counter(_place(value, span, width) for value in deltas).items():
+        dots[at] = ("∘" if seeds == 1 else str(min(seeds, 9)), style)
+    return dots
+
+
+def interval_axis(span: Span, width: int, indent: int) -> list[Row]:
+    """Two rows: round values in points, and which way is better."""
+    step = round_step((span[1] - span[0]) * 100 / max(width // 12, 1))
+    first = math.ceil(span[0] * 100 / step)
+    cells = [" "] * width
+    for number in range(first, math.floor(span[1] * 100 / step) + 1):
+        value = number * step
+        label = "0" if number == 0 else f"{value:+.{max(-math.floor(math.log10(step)), 0)}f}"
+        start = min(max(_place(value / 100, span, width) - len(label) // 2, 0), width - len(label))
+        if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(label) + 1]):
+            cells[start : start + len(label)] = label
+    zero = _place(0.0, span, width)
+    worse, better = "← worse", "better →"
+    left = worse if zero > len(worse) else ""
+    right = better if width - zero > len(better) + 1 else ""
+    gap = " " * max(width - len(left) - len(right), 0)
+    pad = (" " * indent, "normal")
+    return [Row((pad, ("".join(cells), "muted"))), Row((pad, (left, "failed"), (gap, "normal"), (right, "running")))]
+
+
+def round_step(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
+    size = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
+    return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= least * 0.999))
 
 
 # ---- colours of values

@@ -28,10 +28,10 @@ from tui_attn.ui.comparison.parts import (
     MARGIN,
     Page,
     heading,
+    interval_axis,
     interval_bar,
-    reach,
+    interval_span,
     remarks,
-    scale_row,
     table,
     text,
 )
@@ -148,8 +148,7 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
     compared = [(entry.model, entry.versus_base) for entry in summary.models if entry.versus_base]
     if not compared:
         return []
-    ends = [end for _, versus in compared for end in (versus.ci95 or ())]
-    end = reach([*ends, *(versus.delta for _, versus in compared)])
+    span = interval_span(value for _, versus in compared for value in (versus.delta, *(versus.ci95 or ())))
     names = [safe_text(model, one_line=True) for model, _ in compared]
     label = max(cell_len(safe_text(model, one_line=True)) for model in summary.names) + 2
     facts = [_facts(versus) for _, versus in compared]
@@ -164,14 +163,14 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
     found = [EMPTY, Row((*title.pieces, _missing(summary)))]
     for (model, versus), name, pieces in zip(compared, names, facts, strict=True):
         ink = f"model:{model}"
-        bar = interval_bar(versus.delta, versus.ci95, end, width, ink)
+        bar = interval_bar(versus.delta, versus.ci95, span, width, ink)
         head: list[Piece] = [(MARGIN + fit(name, label - 2) + "  ", ink)]
         if below:
             found += [Row((*head, *pieces)), Row(((" " * (label + 1), "normal"), *bar))]
         else:
             gap = " " * (2 + beside - sum(cell_len(piece) for piece, _ in pieces))
             found.append(Row((*head, *pieces, (gap, "normal"), *bar)))
-    found.append(scale_row(end, width, 1 + label + (0 if below else beside + 2)))
+    found += interval_axis(span, width, 1 + label + (0 if below else beside + 2))
     for name in (entry.model for entry in summary.models if not entry.versus_base):
         if name != BASE:  # it has a sentence of its own below
             why = "no verdict: no seed has a result of both"

@@ -186,7 +186,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return "there is nothing compared to choose from"
         if pages and view.page not in pages:
             return f"this key works on {joined([f'{page + 1} {PAGES[page]}' for page in sorted(pages)])}"
-        if action in {"extend", "more", "report", "target"} and not view.has_result:
+        if action in {"extend", "more", "report", "target", "difference"} and not view.has_result:
             return "no run has a result yet"
         if action in {"extend", "more"} and not self._can_extend:
             return "the logs are still being read"

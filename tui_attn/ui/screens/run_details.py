@@ -97,10 +97,10 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
 
 
 def _failed_at(traceback: str | None) -> str:
-    """The innermost line of a file that is neither the program's nor a library's, else the innermost of all."""
+    """The innermost line of a file that is neither the program's nor a library's; empty where there is none."""
     frames = _FRAME.findall(traceback or "")
-    own = [frame for frame in frames if not any(part in frame[0] for part in ("-packages/", "/tui_attn/", "<frozen"))]
-    return "" if not frames else "{}, line {}, in {}: {}".format(*(own or frames)[-1]).rstrip(": ")
+    own = [frame for frame in frames if not any(part in frame[0] for part in ("-packages/", "tui_attn/", "<frozen"))]
+    return "{}, line {}, in {}: {}".format(*own[-1]).rstrip(": ") if own else ""
 
 
 def _epochs(view: RunView) -> list[Row]:
