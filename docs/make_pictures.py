@@ -141,7 +141,8 @@ def svg(frame: Frame, title: str) -> str:
 
 
 def _box(x: float, y: float, width: float, height: float, color: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:g}" fill="{color}"/>'
+    left, right = round(x, 1), round(x + width, 1)  # neighbours meet
+    return f'<rect x="{left:.1f}" y="{y:.1f}" width="{right - left:.1f}" height="{height:g}" fill="{color}"/>'
 
 
 class Recording:
@@ -339,7 +340,6 @@ def compare_seeds(session: Session) -> None:
     """Look at five seeds of a short training, and at what its attention does."""
     session.start("attach")
     session.until("loss")
-    session.rest(2.0)
     session.press("c", rest=3.0)
     session.shoot("comparison", size=(120, 40))
     session.press("4", "m", rest=2.0)
