@@ -21,6 +21,7 @@ from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import choosing, devices, logout, placement
 from tui_attn.system import children
+from tui_attn.system.console import over_ssh
 from tui_attn.system.control_groups import memory_limit
 from tui_attn.system.text import safe_text, size
 
@@ -240,7 +241,7 @@ def _terminal(environment: dict[str, str], is_terminal: bool, extent: os.termina
             "set TERM, as to xterm-256color",
         )
     colours = "no colour" if "NO_COLOR" in environment else environment.get("COLORTERM") or term
-    text = f"{extent.columns}x{extent.lines}, {colours}" + (", over SSH" if "SSH_CONNECTION" in environment else "")
+    text = f"{extent.columns}x{extent.lines}, {colours}" + (", over SSH" if over_ssh(environment) else "")
     if extent.columns < 80 or extent.lines < 24:
         return Finding("terminal", "warning", text, "the dashboard wants at least 80x24")
     return Finding("terminal", "ok", text)

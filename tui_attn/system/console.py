@@ -58,6 +58,11 @@ def _first_environment() -> dict[str, str]:
         return dict(os.environ)
 
 
+def over_ssh(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this session came over SSH."""
+    return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+
+
 def takes_ascii(stream: TextIO) -> bool:
     """Whether `stream` takes nothing but ASCII: by its encoding, or because it is a terminal that can't show more."""
     return "utf" not in (stream.encoding or "utf").lower() or (stream.isatty() and ascii_only())

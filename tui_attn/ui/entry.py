@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.system.console import takes_ascii
+from tui_attn.system.console import over_ssh, takes_ascii
 from tui_attn.system.files import user_folder
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
@@ -65,7 +65,7 @@ def load(options: UiOptions) -> None:
 
 def _prepare(options: UiOptions) -> None:
     """Set what Textual reads when it is imported, unless the user did."""
-    ssh = any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
+    ssh = over_ssh()
     animations = not ssh if options.animations is None else options.animations
     os.environ.setdefault("TEXTUAL_FPS", _SSH_FRAMES_PER_SECOND if ssh else _FRAMES_PER_SECOND)
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "full" if animations else "none")

@@ -225,8 +225,3 @@ def may_ask(environ: Mapping[str, str] = os.environ) -> bool:
 def tells_rgb(reply: str) -> bool:
     """Whether this reply to `_ASK_RGB` has the RGB background that was set."""
     return _RGB_REPLY.fullmatch(reply) is not None
-
-
-def over_ssh() -> bool:
-    """Whether this session came over SSH."""
-    return any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
