@@ -1,4 +1,4 @@
-"""Workers as SLURM jobs: submitted by sbatch, told by files, watched by squeue.
+"""Workers as SLURM jobs: submitted by sbatch, commanded through files, watched by squeue.
 
 SLURM schedules; this submits and watches. A job that SLURM queues again, for a preemption, a lost node or `scontrol
 requeue`, goes on by itself. Nothing here waits for slurmctld.
@@ -34,7 +34,7 @@ _NO_FAULT = {
     "held": "SLURM held its job after too many lost nodes",
 }
 _HELD_FOR_GOOD = frozenset({"jobholdmaxrequeue", "launch failed requeued held"})
-"""Reasons of jobs that SLURM itself gave up, after five lost nodes for instance; people hold jobs by others."""
+"""Reasons of jobs that SLURM itself holds for good, for instance after five lost nodes; a person's hold has others."""
 _GONE = "SLURM does not know its job any more"
 
 
@@ -57,9 +57,9 @@ class SlurmWorker(Worker):
         self.began = time.monotonic()
         self._start = -1
         self._seen_at = self.began
-        """When it last showed something that squeue's answer may not know of yet."""
+        """When it last changed; an answer to an earlier question may not show that yet."""
         self._gone: int | None = None
-        """How many answers there were when its job was first found gone."""
+        """The number of squeue's answers when its job was first missing."""
         self._over: int | None = None
         self._ours = False
         """Whether its job was cancelled by this program."""
@@ -197,7 +197,7 @@ class SlurmLauncher(Launcher):
         self._unsubmitted: list[SlurmWorker] = []
         self._submitting: tuple[Command, list[SlurmWorker]] | None = None
         self._retry_after = -1.0
-        """Answers of squeue to a question from before this say nothing of what was submitted in vain."""
+        """Only a squeue that was asked later shows whether a failed submission created a job after all."""
 
     def start(self, slot: Slot, log: RunDir) -> SlurmWorker:
         """A worker that is submitted at the next look. Raises `OSError`."""

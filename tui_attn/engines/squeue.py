@@ -1,4 +1,4 @@
-"""What SLURM says of this user's jobs, asked for now and then and never waited for."""
+"""This user's jobs as squeue lists them: asked for periodically, and never waited for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the supervisor needs of a worker and of what starts workers; exit codes, and what they say."""
+"""The interfaces of workers and launchers; the environment of a worker; exit codes and what they mean."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Worker(Protocol):
     """Identifies it on every host, as a process id would on one."""
     engine: str = "local"
     job: str | None = None
-    """The scheduler's name for it; None for a worker that no scheduler has, or not yet."""
+    """Its id in the scheduler; None where there is no scheduler, and before it is submitted."""
     waits: str | None = None
     """Why a scheduler has it wait; None once it runs."""
     gives_back: bool = False
-    """Whether a run that is paused leaves it, so that it may end and free its place."""
+    """Whether a pause takes the run away from it, so that it can end and free its place."""
     outlives: bool = False
     """Whether it goes on without its supervisor, so that another one may adopt it."""
 
@@ -67,7 +67,7 @@ class Worker(Protocol):
 
     @property
     def evicted(self) -> bool:
-        """Whether the scheduler took its place, or lost it: no run can be to blame, also none that was yet to open."""
+        """Whether the scheduler preempted it or lost its node: no run is to blame, whether it was opened or not."""
         return False
 
     def tell(self, do: str, run: str | None = None) -> None:
