@@ -20,7 +20,7 @@ test:  ## pytest, two files at a time, without the engines' tests
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/engines
 
 engines:  ## tests of workers elsewhere: on a real SLURM, Ray and ssh where they are installed
-	python -m pytest tests/engines
+	python -m pytest -n 2 --dist loadfile tests/engines
 
 fmt:  ## let ruff format and mend what it can
 	python -m ruff check --fix .

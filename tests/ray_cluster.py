@@ -21,7 +21,11 @@ from pathlib import Path
 from tests.processes import environment, free_ports
 from tests.waiting import eventually
 
-_QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 500}
+_QUICK = {
+    **{"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 500},
+    "prestart_worker_first_driver": 0,
+}
+"""A dead node is noticed soon, and no process starts before an actor needs it."""
 
 
 @dataclass

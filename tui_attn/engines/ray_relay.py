@@ -297,7 +297,8 @@ def join(address: str | None) -> None:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_BACKEND_LOG_LEVEL": "error"}
     how: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address is None:
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # Without the second, the cluster starts a process for each CPU before an actor asks for one.
+        os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_prestart_worker_first_driver": "0"}
         how |= {"address": "local", "include_dashboard": False}
     else:
         _demand_token(address)
