@@ -199,13 +199,18 @@ class Scripted:
 
 
 @pytest.mark.parametrize(
-    ("lost", "settled", "excuse"), [(True, 60.0, "its Ray actor or its node was lost"), (False, -1.0, None)]
+    ("orphaned", "lost", "settled", "excuse"),
+    [
+        (False, True, 60.0, "its Ray actor or its node was lost"),
+        (True, False, 60.0, "its Ray actor or its node was lost"),
+        (False, False, -1.0, None),
+    ],
 )
 def test_a_worker_killed_just_before_its_node_is_lost_is_not_blamed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool, settled: float, excuse: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orphaned: bool, lost: bool, settled: float, excuse: str | None
 ) -> None:
     monkeypatch.setattr(ray_relay, "_SETTLED", settled)
-    killed = News(-signal.SIGKILL, [], [], frozenset(), frozenset())
+    killed = News(-signal.SIGKILL, [], [], frozenset(), frozenset(), orphaned)
     ray = Scripted(killed)
     if lost:
         ray.answers += [killed, ray.exceptions.RayActorError()]

@@ -52,6 +52,8 @@ class News(NamedTuple):
     """Of all files there are."""
     beats: frozenset[str]
     """Runs that showed a sign of life."""
+    orphaned: bool = False
+    """Whether the node's raylet is dead: it started this process, which may outlive it for some seconds."""
 
 
 def owner_of(folder: Path) -> str:
@@ -67,6 +69,7 @@ class Runner:
     """Holds a worker's pipe: when this process dies, the worker checkpoints and exits."""
 
     def __init__(self) -> None:
+        self._parent = os.getppid()
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: Path | None = None
         """Where the worker writes if the node doesn't see the experiment."""
@@ -122,7 +125,7 @@ class Runner:
             self._worker.wait(_NEWS_SECONDS)
         code = self._worker.poll()  # before the files are looked at: after an end nothing more is written
         if self._scratch is None:
-            return News(code, [], [], frozenset(), frozenset())
+            return News(code, [], [], frozenset(), frozenset(), self._orphaned)
         names = frozenset(self._names(self._scratch))
         # No checkpoint may be ahead of its log, and no log of the files that its events name.
         checkpoints = [name for name in sorted(names) if name.split("/")[1:2] == ["checkpoints"]]
@@ -133,7 +136,11 @@ class Runner:
         if code is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
-        return News(code, logs, after + before, names, beats)
+        return News(code, logs, after + before, names, beats, self._orphaned)
+
+    @property
+    def _orphaned(self) -> bool:
+        return os.getppid() != self._parent
 
     @property
     def _worker(self) -> subprocess.Popen[bytes]:

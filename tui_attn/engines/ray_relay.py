@@ -40,6 +40,7 @@ _CHECK_WITHIN = 30.0
 """Seconds that a cluster gets to refuse a caller without a token."""
 _SETTLED = 3.0
 """Seconds after which a worker that was killed was not killed with its node."""
+_LOST = "its Ray actor or its node was lost"
 _LAST_WITHIN = 60.0
 """Seconds that workers get to checkpoint when the supervisor is gone."""
 _MIRRORED = re.compile(
@@ -161,7 +162,7 @@ class Relay:
                 self._hear(remote, self._ray.get(answer))
             except self._ray.exceptions.RayActorError as error:
                 memory = "low on memory" in str(error).casefold()
-                self._end(remote, -signal.SIGKILL, None if memory else "its Ray actor or its node was lost")
+                self._end(remote, -signal.SIGKILL, None if memory else _LOST)
             except self._ray.exceptions.RayError as error:  # what the actor itself raised
                 self._end(remote, 1, f"its node could not start it: {_one_line(error)}")
                 self._ray.kill(remote.actor)
@@ -183,8 +184,9 @@ class Relay:
                 self._mirror(remote, news)
             if news.code == -signal.SIGKILL:  # an actor may outlive its worker for a moment where their node dies
                 remote.killed = remote.killed or time.monotonic()
-            if news.code is not None and (remote.killed is None or time.monotonic() > remote.killed + _SETTLED):
-                self._end(remote, news.code, None)
+            settled = remote.killed is None or news.orphaned or time.monotonic() > remote.killed + _SETTLED
+            if news.code is not None and settled:
+                self._end(remote, news.code, _LOST if remote.killed and news.orphaned else None)
                 self._ray.kill(remote.actor)
         if remote.token in self._remotes:
             remote.asked = remote.actor.news.options(concurrency_group="news").remote()
