@@ -185,12 +185,12 @@ def test_seeds_side_by_side_have_the_bits_they_have_alone_and_prove_their_graphs
         return prove(steps, *arguments)
 
     monkeypatch.setattr(GraphedSteps, "_prove", watched)
-    runs = [f"{model}-s{seed}" for seed in range(3) for model in ("base", "se")]
-    together = to_the_end(opened(make(tmp_path / "together", seeds=3, **OPTIONS), *runs, probes=False), *runs)
+    runs = [f"{model}-s{seed}" for seed in range(2) for model in ("base", "se")]
+    together = to_the_end(opened(make(tmp_path / "together", seeds=2, **OPTIONS), *runs, probes=False), *runs)
     assert proved == ["CNN_Base", "CNN_SE"]
     assert len(set(together)) == len(runs)
     for run, weights in zip(runs, together, strict=True):
-        alone = make(tmp_path / run, seeds=3, **OPTIONS)
+        alone = make(tmp_path / run, seeds=2, **OPTIONS)
         assert to_the_end(opened(alone, run, probes=False), run) == [weights]
 
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_iter
 
 from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.fast import fast_pass, has_fast_pass
+from tui_attn.train.optimiser import adam
 
 Precision = Literal["fp32", "bf16"]
 
@@ -96,12 +97,13 @@ class Stepper:
         self._fast_pass = fast_pass(self.model, device, self.dtype) if kernels == "onednn" else None
         self.kernels = ("onednn" if self._fast_pass else "plain") if has_fast_pass(self.model) else None
         """Which kernels compute, for networks that have a choice on some CPU; None for others."""
-        self._optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=True, capturable=device.type == "cuda")
+        self._optimizer = adam(self.model.parameters(), lr=lr, fused=True, capturable=device.type == "cuda")
         self._copies = Copies(self.model)
         scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
         self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)
         self._shift = (-255 * torch.tensor(mean, dtype=torch.float64) / scale).float().view(1, -1, 1, 1).to(device)
-        self._one = torch.ones((), device=device)
+        # It spares a kernel a step; torch looks at its shape by symbols, whose import delays the first step on a CPU.
+        self._one = torch.ones((), device=device) if device.type == "cuda" else None
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Update the weights by one batch of images, uint8 (B, K, H, W), and labels, int64 (B,).

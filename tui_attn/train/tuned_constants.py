@@ -18,6 +18,7 @@ from tui_attn.train import rng
 from tui_attn.train.attention_interventions import LAYER
 from tui_attn.train.feature_maps import Answers, FeatureMaps, LabelledImages
 from tui_attn.train.gate_interventions import Outcome, answers_with_gates
+from tui_attn.train.optimiser import adam
 
 KIND = "tuned"
 STEPS, BATCH = 200, 128
@@ -44,7 +45,7 @@ def tuned_constants(
         start = _means(model, _pixels(training, torch.cat([next(batches) for _ in range(4)])))
     logs = {layer: value.clone().clamp_min(SMALLEST).log().requires_grad_() for layer, value in start.items()}
     rate = next(rate for kind, rate in RATES.items() if isinstance(model, kind))
-    optimizer = torch.optim.Adam(logs.values(), lr=rate)
+    optimizer = adam(logs.values(), lr=rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
     for _ in range(STEPS):
         chosen = next(batches)

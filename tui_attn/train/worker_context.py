@@ -19,6 +19,7 @@ from tui_attn.system.plain_file import NotAFileError
 from tui_attn.train import tensors
 from tui_attn.train.accelerator import free_memory, synchronise
 from tui_attn.train.graphed_steps import Proofs
+from tui_attn.train.optimiser import be_deterministic
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import PrecisionChangedError, Session
@@ -210,6 +211,6 @@ def be_reproducible() -> None:
     """The same bits from the same seed, as far as the device's kernels allow."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_deterministic()
     # Filling fresh memory only helps programs that read it before they write it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
