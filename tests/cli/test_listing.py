@@ -7,6 +7,7 @@ import pytest
 from tui_attn.cli.results import _models, _table
 from tui_attn.compare.pairs import QuickResult
 from tui_attn.history.entries import Entry
+from tui_attn.system.textfit import cells
 
 LAB = ("base", "se", "self-attention")
 PLAIN = Entry(
@@ -32,7 +33,7 @@ def test_names_and_verdicts_fit_into_100_columns() -> None:
     assert max(map(len, (first, row, damaged))) <= 100
     assert first.split() == ["EXPERIMENT", "NAME", "STATE", "DONE", "BEST", "TOOK", "VERDICT"]
     assert row.startswith(PLAIN.id)
-    assert "the lab of" in row
+    assert "the lab o..." in row
     assert "se +0.4" in row
     assert damaged.split() == [DAMAGED.id, "–", "damaged", *"–" * 4]
 
@@ -44,6 +45,15 @@ def test_a_wide_terminal_and_a_pipe_get_everything() -> None:
         assert PLAIN.name in row
         assert "base,se,self-attention" in row
         assert "better" in row
+
+
+def test_columns_line_up_behind_names_in_wide_characters() -> None:
+    for width, said in ((250, "注意力机制的比较"), (92, "注意力机制…")):
+        first, row, narrow = _table([replace(PLAIN, name="注意力机制的比较"), replace(PLAIN, name="lab")], width)
+        assert said in row
+        ends = {cells(line[: line.index(word)]) for line, word in ((first, "STATE"), (row, "fin"), (narrow, "fin"))}
+        assert len(ends) == 1
+        assert max(map(cells, (first, row, narrow))) <= width
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120])

@@ -11,9 +11,9 @@ import pytest
 from tests.recorded import record, scene, supervised
 from tui_attn.compare.headline import LONGEST, headline
 from tui_attn.compare.summary import summarise
-from tui_attn.compare.textfit import cells
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
+from tui_attn.system.textfit import cells
 
 BASE = (0.910, 0.912, 0.911, 0.909, 0.913)
 SE = (0.921, 0.922, 0.923, 0.918, 0.924)

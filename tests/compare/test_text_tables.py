@@ -15,12 +15,12 @@ from tui_attn.compare import text_tables
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
-from tui_attn.compare.textfit import cells, cut, left, right, wrap
 from tui_attn.compare.wording import fixed_seeds_sentence, interval_points, points, seeds_sentence
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.system.text import plain
+from tui_attn.system.textfit import cells, cut, left, right, wrap
 
 GIVEN = {
     "base": [0.9100, 0.9120, 0.9090, 0.9110, 0.9105],

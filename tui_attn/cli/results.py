@@ -18,6 +18,7 @@ from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, One
 from tui_attn.cli.output import output_width, print_line
 from tui_attn.system.console import complain, say, takes_ascii
 from tui_attn.system.text import command_line, duration, percent, safe_text
+from tui_attn.system.textfit import cells, cut, left
 
 if TYPE_CHECKING:
     from tui_attn.experiment.study import StudyDir
@@ -233,20 +234,17 @@ class _Column:
     heading: str
     cells: list[str]
     least: int = 0
-    """Minimum width in characters; 0 for a column that is never cut."""
+    """Minimum width in cells; 0 for a column that is never cut."""
     leave: int = 0
     """Columns are left out from the highest number down; 0 for one that stays."""
 
     @property
     def width(self) -> int:
-        return max(map(len, (self.heading, *self.cells)))
-
-    def cut(self, width: int) -> None:
-        self.cells = [cell if len(cell) <= width else cell[: width - 1] + "…" for cell in self.cells]
+        return max(map(cells, (self.heading, *self.cells)))
 
 
 def _table(entries: Sequence[Entry], width: int | None) -> list[str]:
-    """The experiments under headings, in lines of at most `width` characters where possible."""
+    """The experiments under headings, in lines of at most `width` cells where possible."""
     shown = [column for column in _columns(entries) if any(cell.strip("–") for cell in column.cells)]
 
     def excess() -> int:
@@ -254,29 +252,30 @@ def _table(entries: Sequence[Entry], width: int | None) -> list[str]:
 
     for column in sorted((column for column in shown if column.least), key=lambda column: -column.width):
         if excess() > 0 and column.width > column.least:
-            column.cut(max(column.least, len(column.heading), column.width - excess()))
+            room = max(column.least, len(column.heading), column.width - excess())
+            column.cells = [cut(cell, room) for cell in column.cells]
     while excess() > 0 and any(column.leave for column in shown):
         shown.remove(max(shown, key=lambda column: column.leave))
     rows = [[column.heading for column in shown], *zip(*(column.cells for column in shown), strict=True)]
     widths = [column.width for column in shown]
-    return ["  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["  ".join(left(cell, wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _columns(entries: Sequence[Entry]) -> list[_Column]:
     whole = [entry.state != "damaged" for entry in entries]
 
-    def cells(texts: Sequence[str]) -> list[str]:
-        return [text if known else "–" for text, known in zip(texts, whole, strict=True)]
+    def known(texts: Sequence[str]) -> list[str]:
+        return [text if readable else "–" for text, readable in zip(texts, whole, strict=True)]
 
     return [
         _Column("EXPERIMENT", [entry.id for entry in entries]),
         _Column("NAME", [entry.name or "–" for entry in entries], least=12, leave=1),
         _Column("STATE", [entry.state for entry in entries]),
-        _Column("DATA", cells([entry.dataset for entry in entries]), least=10, leave=4),
-        _Column("MODELS", cells([_models(entry.models) for entry in entries]), least=12, leave=5),
-        _Column("SEEDS", cells([str(entry.seeds) for entry in entries]), leave=7),
-        _Column("EPOCHS", cells([str(entry.epochs) for entry in entries]), leave=6),
-        _Column("DONE", cells([f"{entry.finished}/{entry.runs}" for entry in entries])),
+        _Column("DATA", known([entry.dataset for entry in entries]), least=10, leave=4),
+        _Column("MODELS", known([_models(entry.models) for entry in entries]), least=12, leave=5),
+        _Column("SEEDS", known([str(entry.seeds) for entry in entries]), leave=7),
+        _Column("EPOCHS", known([str(entry.epochs) for entry in entries]), leave=6),
+        _Column("DONE", known([f"{entry.finished}/{entry.runs}" for entry in entries])),
         _Column("BEST", [percent(entry.accuracy, "%") for entry in entries], leave=3),
         _Column("TOOK", [duration(entry.seconds) for entry in entries], leave=2),
         _Column("VERDICT", [_verdict(entry) for entry in entries], least=24),

@@ -36,6 +36,7 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
 from tui_attn.system.text import command_line
+from tui_attn.system.textfit import wrap
 
 if TYPE_CHECKING:
     import subprocess
@@ -128,7 +129,6 @@ def show_preview(found: Preview, *, as_json: bool) -> int:
     if as_json:
         print_line(json.dumps(found.to_json()))
         return 0
-    from tui_attn.compare.textfit import wrap  # not needed for the first frame
 
     width = max(len(label) for label, _ in found.rows)
     for label, text in found.rows if found.runs else ():

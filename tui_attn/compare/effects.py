@@ -19,12 +19,12 @@ from tui_attn.compare.interventions import (
     load_interventions,
 )
 from tui_attn.compare.t_test import Interval
-from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.verdicts import verdict
 from tui_attn.compare.wording import UNKNOWN, interval_points, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import MODELS, attention_of, joined, replaced_words
 from tui_attn.system.text import command_line, percent, safe_text
+from tui_attn.system.textfit import cells, columns, cut, wrap
 
 
 @dataclass(frozen=True, slots=True)

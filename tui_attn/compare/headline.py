@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import Summary, Versus
-from tui_attn.compare.textfit import cells, cut
 from tui_attn.compare.wording import counted, points
 from tui_attn.experiment.model_info import joined
 from tui_attn.system.text import percent, safe_text
+from tui_attn.system.textfit import cells, cut
 
 LONGEST = 110
 """Cells of a headline at most."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from tui_attn.compare.headline import headline
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import ModelSummary, RunSummary, Summary, Versus, time_to_accuracy
-from tui_attn.compare.textfit import cells, columns, cut, wrap
 from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, p_value, points, sentences
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import duration, percent, plain, safe_text, size
+from tui_attn.system.textfit import cells, columns, cut, wrap
 
 MOST_RUNS = 12
 """Runs that get a line each; of more only those that didn't finish do."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from tui_attn.compare.pairs import BASE
-from tui_attn.compare.textfit import cells, cut, left, right, wrap
 from tui_attn.compare.wording import UNKNOWN, counted, interval_percent, interval_points, p_value, points
 from tui_attn.experiment.study import CURVE
 from tui_attn.study.analysis import CellResult, Slope, StudyResults, Versus
 from tui_attn.system.text import percent, plain, safe_text
+from tui_attn.system.textfit import cells, cut, left, right, wrap
 
 _SHORT = {"no difference above margin": "no diff. > margin"}
 LEAST_PLOT = 16

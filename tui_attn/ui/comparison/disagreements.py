@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tui_attn import data
 from tui_attn.compare.predictions import PredictionsError, class_names, disagreements, load_predictions
-from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.charts.palette import ramp_glyph
 from tui_attn.ui.charts.ramp import GREYS16
 from tui_attn.ui.comparison.parts import MARGIN, Page, heading, text

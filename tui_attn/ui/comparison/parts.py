@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from tui_attn.compare.headline import name_of
-from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.model_info import RGB
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 from tui_attn.ui.styles import DrawingMode

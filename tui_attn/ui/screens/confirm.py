@@ -10,9 +10,9 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
-from tui_attn.compare.textfit import wrap
 from tui_attn.compare.wording import counted
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, fit
 from tui_attn.ui.keys import CONFIRM_KEYS

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.differences import Difference, differences
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.drawing import EMPTY, Row, fit
 from tui_attn.ui.screens.page import ReadingPage
 

@@ -9,12 +9,12 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui_attn.compare.textfit import wrap
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import attention_models, attention_of, joined
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import over_ssh
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule

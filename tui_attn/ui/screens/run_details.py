@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui_attn.compare.textfit import wrap
 from tui_attn.data.base import counts_text
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import info_of
 from tui_attn.system.text import duration, percent, safe_text, size
+from tui_attn.system.textfit import wrap
 from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.feed import RunView, Snapshot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.drawing import Lines, Row
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class Facts(Lines):
 
 
 def _wrapped(text: str, width: int, ink: str) -> list[Row]:
-    from tui_attn.compare.textfit import wrap
 
     return [Row(((f" {line}", ink),)) for line in wrap(text, max(width - 2, 20), rest="  ")]
 

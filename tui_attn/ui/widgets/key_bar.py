@@ -13,6 +13,7 @@ from textual.binding import ActiveBinding
 from textual.keys import format_key, key_to_character
 
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui.drawing import Lines, Piece, Row, cut, fit
 from tui_attn.ui.styles import drawing_mode
 
@@ -113,7 +114,6 @@ class KeyBar(Lines):
         said = self._said[0]
         if cell_len(said) < self._ways(width)[1]:
             return []
-        from tui_attn.compare.textfit import wrap  # not needed for the first frame
 
         room = max(width - 2, 1)
         found = wrap(said, room)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tui_attn.compare.textfit import wrap
 from tui_attn.system.text import safe_text
+from tui_attn.system.textfit import wrap
 from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Row, fit, rule
 from tui_attn.ui.feed import Snapshot
