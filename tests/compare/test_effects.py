@@ -129,13 +129,33 @@ def test_unknown_interventions_of_a_later_version_are_passed_over(tmp_path: Path
 
 
 def test_over_several_seeds_the_interval_is_the_paired_t_interval() -> None:
-    runs = [results(seed=seed, mean=delta) for seed, delta in enumerate((-0.010, -0.012, -0.011))]
+    runs = [results(seed=seed, mean=delta) for seed, delta in enumerate((-0.010, -0.012, -0.011, -0.011))]
     effect = over_runs(runs).get("mean")
     assert effect is not None
-    expected = verdict([0.9] * 3, [0.890, 0.888, 0.889]).ci95
+    expected = verdict([0.9] * 4, [0.890, 0.888, 0.889, 0.889]).ci95
     assert effect.ci95 == pytest.approx(expected)
     assert effect.delta == pytest.approx(-0.011)
-    assert effect.deltas == (-0.010, -0.012, -0.011)
+    assert effect.deltas == (-0.010, -0.012, -0.011, -0.011)
+
+
+def test_of_two_networks_each_is_told_with_its_own_interval_over_images() -> None:
+    found = over_runs([results("self-attention", seed, mean) for seed, mean in enumerate((-0.010, 0.003))])
+    effect = found.get("mean")
+    assert effect is not None
+    assert effect.ci95 == pytest.approx((-0.0055, -0.0015)), "as wide as theirs, not a t interval of two"
+    said = dependence_sentence(found)
+    assert "self-attention-s0 -1.00, 95 % interval -1.20 to -0.80; self-attention-s1 +0.30" in said
+    assert "2 seeds" not in said
+
+
+@pytest.mark.parametrize(("tuned", "words"), [(0.004, "rises by 0.40"), (0.001, "changes by +0.10")])
+def test_the_gain_of_tuned_constants_stands_beside_that_of_a_network_of_constants(tuned: float, words: str) -> None:
+    items = (one("mean", "all"), one("shuffled-images", "all"), one("tuned", "all", tuned))
+    found = replace(over_runs([replace(results(), interventions=items)]), control="static", control_gain=0.0078)
+    said = dependence_sentence(found)
+    assert words in said
+    assert "static, which has constants already, gains 0.78 points by them" in said
+    assert "by them" not in dependence_sentence(replace(found, control=None))
 
 
 def test_with_one_seed_the_interval_is_the_networks_own() -> None:
@@ -160,8 +180,11 @@ def test_an_intervention_that_a_run_lacks_is_left_out() -> None:
             "falls by 1.00 points (95 % interval -1.20 to -0.80): at most about 1.20 points of its 90.00 %",
         ),
         ({"mean": 0.01}, "rises by 1.00 points"),
-        ({"mean": 0.001}, "changes by +0.10 points (95 % interval -0.10 to +0.30): it is not shown that its"),
-        ({"shuffled": -0.03}, "with those of another image it changes by -3.00 points"),
+        ({"mean": 0.001}, "changes by +0.10 points (95 % interval -0.10 to +0.30). Its own gates aren't"),
+        (
+            {"shuffled": -0.03},
+            "those of another image do harm: -3.00 points (95 % interval -3.20 to -2.80,",
+        ),
     ],
 )
 def test_how_much_depends_on_this_image_in_words(deltas: dict[str, Any], words: str) -> None:
@@ -170,15 +193,14 @@ def test_how_much_depends_on_this_image_in_words(deltas: dict[str, Any], words: 
 
 def test_a_wide_interval_leaves_room() -> None:
     wide = replace(results(), interventions=(one("mean", "all", 0.0, 0.02), one("shuffled-images", "all")))
-    assert "not shown that its accuracy depends on the individual image; if it does, by at most about 2.00 points" in (
-        dependence_sentence(over_runs([wide]))
-    )
+    said = dependence_sentence(over_runs([wide]))
+    assert "Its own gates aren't shown to be worth more than constant ones (at most about 2.00 points)" in said
 
 
 def test_a_layer_whose_interval_excludes_0_is_told_beside_both_layers_that_are_not() -> None:
     items = (one("mean", "all", -0.0005), one("mean", "se1"), one("mean", "se2", -0.003), one("shuffled-images", "all"))
     said = dependence_sentence(over_runs([replace(results(), interventions=items)]))
-    assert "not shown" in said
+    assert "aren't shown" in said
     assert "alone it changes in se2 by -0.30 (-0.50 to -0.10), one of 2 unadjusted intervals" in said
 
 

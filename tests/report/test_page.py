@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from tests.report.probed import experiment
+from tui_attn.compare.effects import effects_of
 from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import read_state
 from tui_attn.report.figures import plain
-from tui_attn.report.page import _heatmaps, environment
+from tui_attn.report.page import _effects, _heatmaps, environment
 
 
 class Reader(HTMLParser):
@@ -98,3 +100,15 @@ def test_a_long_table_of_heatmaps_says_how_many_rows_are_left_out(seeds: int, sa
     (found,) = read_results(read_state(made)).heatmaps
     shown = _heatmaps(found)
     assert (len(shown["rows"]) - 1, shown["more"]) == (30, said)
+
+
+def test_of_two_networks_the_table_of_interventions_tells_each_and_0_without_an_interval_where_nothing_changes(
+    tmp_path: Path,
+) -> None:
+    made = experiment(tmp_path, models=("self-attention",), epochs=1, predictions=False)
+    ((found,), _) = effects_of(read_state(made))
+    same = replace(found.effects[0], delta=0.0, changed=0.0)
+    shown = _effects(replace(found, effects=(same, *found.effects[1:])))["rows"]
+    assert shown[1][1] == "0, exactly"
+    assert "seed 0: " in shown[2][1]
+    assert "seed 1: " in shown[2][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import Any
 
@@ -26,6 +26,9 @@ from tui_attn.experiment.model_info import MODELS, attention_of, joined, replace
 from tui_attn.system.text import command_line, percent, safe_text
 from tui_attn.system.textfit import cells, columns, cut, wrap
 
+ENOUGH = 4
+"""Networks from which on there is a t interval: below, its few degrees of freedom would hide what each one shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -37,9 +40,14 @@ class Effect:
     delta: float
     """Mean over the runs."""
     ci95: Interval
-    """Of `delta`; with one run over its test images, with several over the seeds (paired t interval)."""
+    """Of `delta`; with `ENOUGH` runs over the seeds (paired t interval), with fewer over the test images.
+
+    The mean of two or three networks' intervals is at least as wide as the interval of their mean change would be.
+    """
     deltas: tuple[float, ...]
     """By run, in the order of the seeds."""
+    intervals: tuple[Interval, ...] = ()
+    """The networks' own, over the test images, likewise."""
     changed: float | None = None
     """Share of the images whose predicted class changes, mean over the runs; None where a run's file lacks it."""
     loss: float | None = None
@@ -55,6 +63,15 @@ class Effects:
     """By seed; at least one."""
     effects: tuple[Effect, ...]
     """In the order of `KINDS`, then of `LAYERS`."""
+    control: str | None = None
+    """The model's blind control, where tuning its constants has been tried, too."""
+    control_gain: float = 0.0
+    """What the control gains by that, a fraction."""
+
+    @property
+    def few(self) -> bool:
+        """Whether there are several networks, but too few for an interval over the seeds."""
+        return 1 < len(self.runs) < ENOUGH
 
     @property
     def accuracy(self) -> float:
@@ -109,10 +126,17 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")
     together = [over_runs(found[model]) for model in config.models if model in found]
+    together = [_beside_control(item, together) for item in together]
     problems += [
         f"interventions on {item.model} are incomplete: {probe} computes them" for item in together if not item.complete
     ]
     return together, problems
+
+
+def _beside_control(item: Effects, others: Sequence[Effects]) -> Effects:
+    name = MODELS[item.model].blind_control
+    tuned = next((other.get(TUNED) for other in others if other.model == name), None)
+    return item if tuned is None else replace(item, control=name, control_gain=tuned.delta)
 
 
 def over_runs(runs: Sequence[Interventions]) -> Effects:
@@ -131,8 +155,9 @@ def _effect(kind: str, layer: str, runs: Sequence[Interventions]) -> Effect | No
     known = [item for item in items if item is not None]
     if len(known) < len(items):
         return None
-    ci95 = known[0].ci95
-    if len(known) > 1:
+    low, high = (fsum(item.ci95[end] for item in known) / len(known) for end in (0, 1))
+    ci95 = low, high
+    if len(known) >= ENOUGH:
         before = [run.accuracy for run in runs]
         after = [item.accuracy for item in known]
         ci95 = verdict(before, after, resolution=1 / min(run.test_size for run in runs)).ci95 or ci95
@@ -143,6 +168,7 @@ def _effect(kind: str, layer: str, runs: Sequence[Interventions]) -> Effect | No
         delta=fsum(item.delta for item in known) / len(known),
         ci95=ci95,
         deltas=tuple(item.delta for item in known),
+        intervals=tuple(item.ci95 for item in known),
         changed=_mean([item.changed for item in known]),
         loss=_mean([item.loss for item in known]),
     )
@@ -164,26 +190,36 @@ def dependence_sentence(found: Effects) -> str:
         return f"{found.model}: its interventions are incomplete"
     what = replaced_words(found.model)
     if found.model in _BLIND:
-        return f"{found.model}: its {what} are the same for every image, so replacing each image's own changes nothing"
-    several = len(found.runs) > 1
-    over = f"{len(found.runs)} seeds" if several else f"{found.runs[0].run}, {found.runs[0].test_size:,} test images"
+        same = f"{found.model}: its {what} are the same for every image"
+        return f"{same}, so their mean and those of another image change nothing; other constants may"
+    many = len(found.runs) >= ENOUGH
+    names = joined(run.run for run in found.runs)
+    over = f"{len(found.runs)} seeds" if many else f"{names}, {found.runs[0].test_size:,} test images"
     given = f"{found.model} ({over}): with the mean {what} of all images in place of each image's own, its accuracy"
-    interval = f"95 % interval {interval_points(own.ci95)}"
     changed = "" if own.changed is None else f", {percent(own.changed)} % of its predictions change"
-    swapped = f"{points(other.delta)} points ({interval_points(other.ci95)})"
-    rest = f"{_tuned_words(found, what)}with those of another image it changes by {swapped}"
-    size = f"{abs(100 * own.delta):.2f} points ({interval}){changed}"
+    swapped = f"{points(other.delta)} points ({_intervals(found, other)}, unadjusted)"
+    with_other = "those of another image do harm:" if other.ci95[1] < 0 else "with those of another image it changes by"
+    rest = f"{_tuned_words(found, what)}{with_other} {swapped}"
+    size = f"{abs(100 * own.delta):.2f} points ({_intervals(found, own)}){changed}"
     if own.ci95[1] < 0:
         most = f"{abs(100 * own.ci95[0]):.2f} points"
         share = f"at most about {most} of its {percent(found.accuracy)} % come from the individual image"
         return f"{given} falls by {size}: {share}; {rest}"
     if own.ci95[0] > 0:
         return f"{given} rises by {size}: it is better off without; {rest}"
-    unknown = f"; if it does, by at most about {abs(100 * own.ci95[0]):.2f} points"
     return (
-        f"{given} changes by {points(own.delta)} points ({interval}){changed}: it is not shown that its accuracy"
-        f" depends on the individual image{unknown}{_layers_alone(found)}; {rest}"
+        f"{given} changes by {points(own.delta)} points ({_intervals(found, own)}){changed}."
+        f" Its own {what} aren't shown to be worth more than constant ones"
+        f" (at most about {abs(100 * own.ci95[0]):.2f} points){_layers_alone(found)}; {rest}"
     )
+
+
+def _intervals(found: Effects, effect: Effect) -> str:
+    """The interval of a change; of two or three networks each one's change and interval."""
+    if not found.few:
+        return f"95 % interval {interval_points(effect.ci95)}"
+    each = zip(found.runs, effect.deltas, effect.intervals, strict=True)
+    return "; ".join(f"{run.run} {points(delta)}, 95 % interval {interval_points(ends)}" for run, delta, ends in each)
 
 
 def _layers_alone(found: Effects) -> str:
@@ -214,17 +250,22 @@ def _tuned_words(found: Effects, what: str) -> str:
     tuned = found.get(TUNED)
     if tuned is None:
         return ""
-    size, interval = f"{abs(100 * tuned.delta):.2f} points", f"95 % interval {interval_points(tuned.ci95)}"
+    size, interval = f"{abs(100 * tuned.delta):.2f} points", _intervals(found, tuned)
+    steps = "the network had no such steps"
+    if found.control is not None and found.control_gain > 0:
+        steps += (
+            f", and {found.control}, which has constants already, gains {100 * found.control_gain:.2f} points by them"
+        )
     given = "with constants tuned on training images in 200 further steps it"
     if tuned.ci95[1] < 0:
         return f"{given} falls by {size} ({interval}): so much are {what} worth that are computed for each image; "
     if tuned.ci95[0] > 0:
-        return (
-            f"{given} rises by {size} ({interval}), but the network had no such steps, so this does not show that"
-            " constants are better; "
-        )
-    size = f"{points(tuned.delta)} points ({interval})"
-    return f"{given} changes by {size}: it is not shown that its own {what} are worth more; "
+        return f"{given} rises by {size} ({interval}), but {steps}, so this does not show that constants are better; "
+    beside = f"; {steps}" if tuned.delta > 0 else ""
+    return (
+        f"{given} changes by {points(tuned.delta)} points ({interval}): its own {what} aren't shown to be worth more"
+        f"{beside}; "
+    )
 
 
 def layer_words(layer: str) -> str:

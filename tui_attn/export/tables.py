@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.archives import ArchiveError, read_archive
-from tui_attn.compare.effects import Effect
+from tui_attn.compare.effects import ENOUGH, Effect
 from tui_attn.compare.heatmaps import HeatmapFacts
 from tui_attn.compare.interventions import Intervention
 from tui_attn.compare.predictions import class_names
@@ -312,7 +312,7 @@ def _median(values: NDArray[Any] | None) -> float | None:
 def _effects(results: Results, only: str | None) -> Iterator[Row]:
     for found in results.effects:
         for effect in found.effects if only is None else ():
-            yield [found.model, "mean", *_effect(effect, "seeds" if len(found.runs) > 1 else "images")]
+            yield [found.model, "mean", *_effect(effect, "seeds" if len(found.runs) >= ENOUGH else "images")]
         for run in (run for run in found.runs if only in {None, run.run}):
             for item in run.interventions:
                 yield [found.model, run.run, *_effect(item, "images")]

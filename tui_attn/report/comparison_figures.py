@@ -6,12 +6,12 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui_attn.compare.effects import Effects, dependence_sentence, kind_words, layer_words
+from tui_attn.compare.effects import ENOUGH, Effects, dependence_sentence, kind_words, layer_words
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.predictions import ClassResults
 from tui_attn.compare.results import Results, step_seconds
 from tui_attn.compare.summary import ModelSummary, Summary, Versus
-from tui_attn.experiment.model_info import replaced_words
+from tui_attn.experiment.model_info import joined, replaced_words
 from tui_attn.report.figures import (
     FAINT,
     GRID,
@@ -278,17 +278,23 @@ def effects_picture(found: Effects) -> Picture:
             marker, alpha = styles[effect.layer]
             first = effect.kind == kinds[0]
             label = layer_words(effect.layer) if first and len(layers) > 1 else None
-            axes.plot([100 * end for end in effect.ci95], [place] * 2, color=ink(found.model), alpha=alpha, zorder=2)
-            look: Any = {"linestyle": "none", "color": ink(found.model), "zorder": 3}
-            axes.plot([100 * effect.delta], [place], marker=marker, alpha=alpha, label=label, **look)
+            shown = zip(effect.deltas, effect.intervals, strict=True) if found.few else [(effect.delta, effect.ci95)]
+            look: Any = {"color": ink(found.model), "alpha": alpha}
+            for number, (delta, ends) in enumerate(shown):
+                at = place + 0.12 * number
+                axes.plot([100 * end for end in ends], [at] * 2, zorder=2, **look)
+                named = label if number == 0 else None
+                axes.plot([100 * delta], [at], marker=marker, label=named, linestyle="none", zorder=3, **look)
         name_rows(axes, [textwrap.fill(kind_words(found.model, kind), 20) for kind in kinds])
         axes.invert_yaxis()
         axes.set_title(f"{found.model}: change of accuracy, points")
         if len(layers) > 1:
             axes.legend(loc="best", ncols=len(layers), handletextpad=0.2, columnspacing=1)
 
-    over = "over the seeds" if len(found.runs) > 1 else "over the test images"
+    over = "over the seeds" if len(found.runs) >= ENOUGH else "over the test images"
+    names = joined(run.run for run in found.runs) if len(found.runs) < ENOUGH else f"{len(found.runs)} networks"
     what = replaced_words(found.model)
-    caption = f"What becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}."
+    caption = f"{names}: what becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}"
+    caption += ", one below the other." if found.few else "."
     height = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers))
     return picture(f"interventions-{found.model}", dependence_sentence(found), caption, draw, height=height)

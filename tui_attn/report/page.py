@@ -299,7 +299,7 @@ def _effects(effects: Effects) -> dict[str, Any]:
     heads = [f"{layer_words(layer)}, points" if len(layers) == 1 else layer_words(layer) for layer in layers]
     rows: list[list[str]] = [[f"{what} replaced by", *heads]]
     for kind in dict.fromkeys(effect.kind for effect in effects.effects):
-        cells = [_effect_cell(effects.get(kind, layer)) for layer in layers]
+        cells = [_effect_cell(effects, effects.get(kind, layer)) for layer in layers]
         rows.append([kind_words(effects.model, kind), *cells])
     note = "Changes of the accuracy in points; below them their 95 % intervals (bold where 0 is excluded)"
     known = any(effect.changed is not None for effect in effects.effects)
@@ -318,14 +318,19 @@ def _effects(effects: Effects) -> dict[str, Any]:
     }
 
 
-def _effect_cell(effect: Effect | None) -> str:
+def _effect_cell(effects: Effects, effect: Effect | None) -> str:
     if effect is None:
         return UNKNOWN
+    if effect.changed == 0:
+        return "0, exactly"
     low, high = effect.ci95
     change = escape(typeset(points(effect.delta)))
     if low > 0 or high < 0:
         change = Markup("<strong>{}</strong>").format(change)
     below = [interval_points(effect.ci95)]
+    if effects.few:
+        each = zip(effects.runs, effect.deltas, effect.intervals, strict=True)
+        below = [f"seed {run.seed}: {points(delta)}, {interval_points(ends)}" for run, delta, ends in each]
     if effect.changed is not None:
         below += [f"{percent(effect.changed)} % change", f"loss {loss_text(effect.loss)}"]
     return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
