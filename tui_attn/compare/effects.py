@@ -241,8 +241,8 @@ def gain_sentence(found: Effects, delta: float) -> str:
     kept = delta + own.delta
     if kept < delta / 2:
         return f"These runs can't show how much of {found.model}'s gain depends on the individual image."
-    remain = f"{min(100 * kept, 100 * delta):.2f} of {100 * delta:.2f} points remain"
-    return f"As far as this shows, {found.model} gains by what doesn't depend on the image: {remain}."
+    remain = f"{min(100 * kept, 100 * delta):.2f} of its {100 * delta:.2f} points remain with the average"
+    return f"It isn't shown that {found.model}'s gain depends on the individual image: {remain}."
 
 
 def _tuned_words(found: Effects, what: str) -> str:

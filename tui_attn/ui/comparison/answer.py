@@ -274,7 +274,9 @@ def _forest(answer: Answer) -> list[Row]:
         )
         if "dots" in answer.shown and len(deltas) > 1:
             body.append(Row(((MARGIN + " " * label, "normal"), *seed_dots(deltas, span, width - label, ink))))
-    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), ("  █ mean ━ 95 %  ∘ one seed", "muted")))
+    digits = sorted({text for row in body for text, _ in row.pieces if text.isdigit()})
+    key = "  █ mean ━ 95 %  ∘ one seed" + (f", {digits[0]} = {digits[0]} seeds" if digits else "")
+    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), (key, "muted")))
     left = [title, *body, *interval_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left
@@ -356,6 +358,6 @@ def _would_show(summary: Summary, more: int) -> str:
     if not sizes:
         decided = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.verdict]
         if any(versus.looks is None for versus in decided):
-            return ": unplanned, so the verdicts may change"
+            return ": without a plan, each further look makes a false verdict likelier"
         return ": verdicts stay, intervals get narrower" if decided else ": then there can be a verdict"
     return f": then {max(sizes):.2f} points would show"

@@ -126,6 +126,8 @@ def _draw(
         place = (y // fine_y, x // fine_x)
         dots[place] = dots.get(place, 0) | bit
     for (row, column), bits in dots.items():
+        if cells[row][column][0] != " " and column // 2 % 2:
+            continue  # where lines meet, both are seen, by turns
         cells[row][column] = (page.marker(model) if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
     if below is not None:  # the last column before the line comes into sight
         cells[-1][below] = ("v" if page.mode.ascii else "↓", f"model:{model}")

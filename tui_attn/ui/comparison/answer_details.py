@@ -18,7 +18,7 @@ from tui_attn.compare.wording import points
 from tui_attn.experiment.model_info import MODELS, joined
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import percent
-from tui_attn.ui.comparison.by_class import class_bars, matrix_rows, means_of
+from tui_attn.ui.comparison.by_class import class_bars, floor_of, matrix_rows, means_of
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
 from tui_attn.ui.comparison.source import Details, Overview
 from tui_attn.ui.comparison.statistics import Choices
@@ -135,7 +135,8 @@ def _classes(answer: Answer, width: int) -> list[Row]:
         return []
     if "class bars" in answer.shown and answer.page.width >= HUGE and len(means) <= 3:
         inner = replace(answer.page, width=width)
-        return [rule_row("accuracy by class, %", width), *class_bars(answer.classes, inner)]
+        title = f"accuracy by class, %; bars from {100 * floor_of(answer.classes):.0f}"
+        return [rule_row(title, width), *class_bars(answer.classes, inner)]
     found = [
         (value - base, name, item.model)
         for item in answer.classes
@@ -168,7 +169,9 @@ def _attention(answer: Answer, width: int) -> list[Row]:
         return []
     made = [rule_row("does the attention matter?", width)]
     if "explanation" in answer.shown:
-        made.append(Row(((MARGIN + "points when every image gets the average attention", "muted"),)))
+        made.append(
+            Row(((MARGIN + "change of accuracy, in points, with the average attention for every image", "muted"),))
+        )
     known = {effects.model: effects for effects in details.effects}
     label = max(cell_len(with_marker(model, answer.page)[0]) for model in able)
     for model in able[:4]:
@@ -182,7 +185,11 @@ def _attention(answer: Answer, width: int) -> list[Row]:
             cells.append((f"not measured{' yet' if training else f': {why}'}", "muted"))
         else:
             low, high = effect.ci95
-            said = "it uses the individual image" if high < 0 else f"no effect shown (at most {abs(100 * low):.2f})"
+            said = (
+                "it uses the individual image"
+                if high < 0
+                else f"no effect shown (a loss of at most {abs(100 * low):.2f})"
+            )
             said = "it is better off without" if low > 0 else said
             cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
         made.append(Row(tuple(clipped(cells, width - 1))))

@@ -37,7 +37,7 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     over = ", ".join(part for part in (_over(found), "bold: above base" if compared else "") if part)
     rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY, *class_bars(found, page)]
     if _bar_width(found, page):
-        rows += [EMPTY, *text(page, f"bars from {100 * _floor(means):.0f} to 100 %", "faint")]
+        rows += [EMPTY, *text(page, f"bars from {100 * floor_of(found):.0f} to 100 %", "faint")]
     if compared:
         rows += [EMPTY, *_differences(found, means, page)]
     return [*rows, *remarks(page, details.no_classes)]
@@ -48,7 +48,7 @@ def class_bars(found: Sequence[ClassResults], page: Page) -> list[Row]:
     names = max((item.names for item in found), key=len)
     means = {item.model: means_of(item) for item in found}
     label, column = _columns(found, page)
-    bars, floor = _bar_width(found, page), _floor(means)
+    bars, floor = _bar_width(found, page), floor_of(found)
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
     for item in found:
         name = item.model if cell_len(item.model) < column else fit(item.model, column - 1)
@@ -78,9 +78,9 @@ def _bar_width(found: Sequence[ClassResults], page: Page) -> int:
     return min(bars, _BAR) if bars >= 8 else 0
 
 
-def _floor(means: dict[str, list[float]]) -> float:
+def floor_of(found: Sequence[ClassResults]) -> float:
     """The share of right answers at which bars begin."""
-    lowest = min((value for values in means.values() for value in values if math.isfinite(value)), default=0.0)
+    lowest = min((value for item in found for value in means_of(item) if math.isfinite(value)), default=0.0)
     return min(math.floor(lowest * 10) / 10, 0.9)
 
 
