@@ -169,9 +169,7 @@ def _attention(answer: Answer, width: int) -> list[Row]:
         return []
     made = [rule_row("does the attention matter?", width)]
     if "explanation" in answer.shown:
-        made.append(
-            Row(((MARGIN + "change of accuracy, in points, with the average attention for every image", "muted"),))
-        )
+        made.append(Row(((MARGIN + "points gained or lost with the average attention", "muted"),)))
     known = {effects.model: effects for effects in details.effects}
     label = max(cell_len(with_marker(model, answer.page)[0]) for model in able)
     for model in able[:4]:
@@ -185,11 +183,8 @@ def _attention(answer: Answer, width: int) -> list[Row]:
             cells.append((f"not measured{' yet' if training else f': {why}'}", "muted"))
         else:
             low, high = effect.ci95
-            said = (
-                "it uses the individual image"
-                if high < 0
-                else f"no effect shown (a loss of at most {abs(100 * low):.2f})"
-            )
+            unclear = f"no effect shown (at most {abs(100 * low):.2f})"
+            said = "it uses the individual image" if high < 0 else unclear
             said = "it is better off without" if low > 0 else said
             cells += [(f"{points(effect.delta):>6}  ", "bold"), (said, "normal")]
         made.append(Row(tuple(clipped(cells, width - 1))))
