@@ -51,6 +51,11 @@ def test_a_start_names_its_gpus_in_manifest_and_logs(trained: Program) -> None:
     assert sorted(gpus_of(folder).values()) == [("cuda:0", zero.uuid), ("cuda:1", one.uuid)]
 
 
+def test_auto_says_how_many_gpus_it_leaves_idle(tmp_path: Path) -> None:
+    auto = on(Program(tmp_path), Settings(machine(3)))("--dry-run", *SMALL)
+    assert "2 other GPUs are left idle, and --device all uses them too" in " ".join(auto.err.split())
+
+
 def test_extend_and_probe_go_on_with_the_gpu_that_is_left(trained: Program) -> None:
     folder = trained.newest()
     on(trained, Settings((Gpu(1),)))
