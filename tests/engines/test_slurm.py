@@ -250,7 +250,7 @@ def test_what_waits_says_that_slurm_does_not_answer(tmp_path: Path, fake: Slurm)
     fake.says("squeue", f"4711|PENDING|BeginTime|2031-05-06T07:08:09|{worker.name}\n")
     until(launcher, lambda: worker.waits == "BeginTime, not before 2031-05-06 07:08")
     fake.says("squeue", "", 1)
-    until(launcher, lambda: worker.waits == "SLURM does not answer")
+    until(launcher, lambda: worker.waits == "no answer")
     fake.says("squeue", f"4711|PENDING|Resources|N/A|{worker.name}\n")
     until(launcher, lambda: worker.waits == "Resources")
 
@@ -279,13 +279,13 @@ def test_a_supervisor_whose_slurm_was_shut_down_waits_says_so_and_ends_when_told
     ticked(lambda: (running.waits, waiting.waits) == (None, "Priority"))
     for name in ("squeue", "sbatch", "scancel"):
         fake.says(name, "slurm_load_jobs error: Unable to contact slurm controller\n", 1)
-    ticked(lambda: waiting.waits == "SLURM does not answer")
+    ticked(lambda: waiting.waits == "no answer")
     now[0] += 86_400
     ticks(supervisor, 20)
     assert states(folder) == {"base-s0": "starting", "se-s0": "queued"}
     state = read_state(folder).state
     assert [message for _, message in state.warnings if message.startswith("SLURM does not answer (")]
-    assert waiting_words(state.runs.values()) == "1 waits for SLURM: SLURM does not answer"
+    assert waiting_words(state.runs.values()) == "1 waits for SLURM: no answer"
 
     command(folder, "stop", "c1")
     ticks(supervisor)

@@ -22,7 +22,6 @@ from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 TICK = 1.0
-NO_ANSWER = "SLURM does not answer"
 _WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING"})
 _ALIVE = _WAITING | {"RUNNING", "SUSPENDED", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"}
 _NO_FAULT = {
@@ -150,7 +149,7 @@ class SlurmWorker(Worker):
             self._over = ended[0]
             return
         if queue.problem is not None:
-            self.waits = self.waits and NO_ANSWER
+            self.waits = self.waits and "no answer"
             return
         if queue.known_at <= self._seen_at:
             queue.hurry()
@@ -239,7 +238,7 @@ class SlurmLauncher(Launcher):
         match before, self.queue.problem:
             case None, str(problem):
                 then = "its jobs count as alive until it does; 'tui-attn stop' ends the wait"
-                return [f"{NO_ANSWER} ({problem}): {then}"]
+                return [f"SLURM does not answer ({problem}): {then}"]
             case str(), None:
                 return ["SLURM answers again"]
         return ()
