@@ -1,4 +1,4 @@
-"""What a study found: accuracies by cell, differences from base paired by seed, slopes over the size of the data.
+"""Analyses a study: accuracies by cell, differences from base paired by seed, slopes over the size of the data.
 
 All comparisons of a study share the error rate of 5 %: the number of seeds was fixed before training, and each interval
 and p-value is adjusted for the number of cells compared (`tui_attn.compare.verdicts`).
@@ -30,7 +30,7 @@ OVER = frozenset({"finished", "skipped", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """A model against another one in one cell, or their slopes, paired by seed."""
+    """The comparison of two models in one cell, or of their slopes, paired by seed."""
 
     against: str
     delta: float | None
@@ -76,7 +76,7 @@ class Slope:
 
 @dataclass(frozen=True, slots=True)
 class StudyResults:
-    """All that a study found so far."""
+    """The results of a study so far."""
 
     study: str
     name: str | None
@@ -115,7 +115,7 @@ Accuracies = Mapping[str, Mapping[int, float | None]]
 
 
 def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults:
-    """What `study` found so far. Raises `RunsError`."""
+    """The results of `study` so far. Raises `RunsError`."""
     plan = plan or study.plan()
     config = plan.config
     found = {cell.id: cell_accuracies(study, plan, cell) for cell in (*plan.cells, *plan.finals)}
@@ -189,7 +189,7 @@ def _earlier_openings(study: StudyDir, plan: StudyPlan) -> int:
 
 
 def _manifest(study: StudyDir) -> Manifest | None:
-    """Of one of its experiments."""
+    """The manifest of one of its experiments."""
     for member in study.members():
         with contextlib.suppress(RunsError):
             return member.manifest_data()
@@ -197,7 +197,7 @@ def _manifest(study: StudyDir) -> Manifest | None:
 
 
 def cell_accuracies(study: StudyDir, plan: StudyPlan, cell: Cell) -> dict[str, dict[int, float | None]]:
-    """The final accuracies of one cell: of its ended runs with the plan's seeds. Raises `RunsError`."""
+    """The final accuracies of one cell: those of its ended runs that have the plan's seeds. Raises `RunsError`."""
     config = plan.cell_config(cell)
     found: dict[str, dict[int, float | None]] = {model: {} for model in config.models}
     if not study.begun(cell):
@@ -214,9 +214,9 @@ def cell_accuracies(study: StudyDir, plan: StudyPlan, cell: Cell) -> dict[str, d
 
 
 def choose_winners(study: StudyDir, plan: StudyPlan) -> dict[str, str]:
-    """For each model the cell with the highest mean validation accuracy, the first of equals.
+    """For each model the cell with the highest mean validation accuracy, the first of them on a tie.
 
-    Cells with a seed that has no accuracy don't take part. Raises `RunsError` where a model has no cell left.
+    Cells in which a seed lacks an accuracy are excluded. Raises `RunsError` where a model has no cell left.
     """
     best: dict[str, tuple[float, str]] = {}
     for cell in plan.cells:
@@ -290,7 +290,7 @@ def _versus(
 
 
 def _slopes(plan: StudyPlan, found: Mapping[str, Accuracies]) -> list[Slope]:
-    """Of each model against base, and of each attention against its blind control."""
+    """The slopes of each model against base, and of each attention against its blind control."""
     sizes = [cell.settings["train_limit"] for cell in plan.cells]
     if len(sizes) < 2:
         return []
@@ -311,7 +311,7 @@ def _slopes(plan: StudyPlan, found: Mapping[str, Accuracies]) -> list[Slope]:
 
 
 def _by_seed(plan: StudyPlan, found: Mapping[str, Accuracies], model: str) -> dict[int, list[float | None]]:
-    """Seed -> accuracies in the order of the sizes, of the seeds that ended in all of them."""
+    """Seed -> its accuracies in the order of the sizes, for the seeds that ended in all of them."""
     columns = [found[cell.id].get(model, {}) for cell in plan.cells]
     ended = [seed for seed in plan.config.seed_list if all(seed in column for column in columns)]
     return {seed: [column[seed] for column in columns] for seed in ended}
@@ -342,7 +342,7 @@ def _label(plan: StudyPlan, cell_id: str) -> str:
 
 
 def results_json(found: StudyResults) -> dict[str, Any]:
-    """Plain JSON types; accuracies are fractions."""
+    """The results as plain JSON types; accuracies are fractions."""
     data = asdict(found)
     data["cells"] = [_cell_json(row) for row in data["cells"]]
     data["finals"] = [_cell_json(row) for row in data["finals"]]

@@ -1,4 +1,4 @@
-"""Which experiments a study is made of: grids and random draws of settings, sizes of the training data."""
+"""Plans studies: grids and random draws of settings, sizes of the training data."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _grid(axes: Mapping[str, list[Any] | tuple[Any, Any]]) -> list[dict[str, Any
 
 
 def _drawn(axes: Mapping[str, list[Any] | tuple[Any, Any]], draws: int, seed: int) -> list[dict[str, Any]]:
-    """Different cells, each value drawn by itself: from a list evenly, from a range evenly in its logarithm."""
+    """Distinct cells of independent draws: uniform from a list, log-uniform from a range."""
     rng = random.Random(seed)
     found: list[dict[str, Any]] = []
     for _ in range(50 * draws):
@@ -103,7 +103,7 @@ def curve_plan(
 ) -> StudyPlan:
     """The plan of a curve over `sizes` of the training data, all trained for equally many steps.
 
-    `train_size`: all training images there are, None where that isn't known. Without `sizes`, these and four halves.
+    `train_size`: the number of training images available; None where unknown. Without `sizes`, these and four halves.
     Without `--steps`, as many steps as `--epochs` are with the largest size. Raises `ConfigError`.
     """
     if sizes is None:
@@ -123,7 +123,7 @@ def curve_plan(
 
 
 def training_images(config: ExperimentConfig) -> int | None:
-    """All images that a run may train on; None for a folder, which would have to be read. Raises `ConfigError`."""
+    """How many images a run may train on; None for a folder, which would have to be read. Raises `ConfigError`."""
     info = DATASETS.get(config.dataset)
     return None if info is None else config.sizes(info.train_size, info.test_size)[0]
 
@@ -163,7 +163,7 @@ def plan_of(config: ExperimentConfig, text: str, *, now: float) -> StudyPlan:
 
 
 def command_words(text: str) -> list[str]:
-    """The subcommand that does what `plan_of` makes of `text`, and its own words; empty for no study."""
+    """The subcommand and its arguments that are equal to `plan_of(text)`; empty for no study."""
     words = text.split()
     if words and words[0].startswith("sizes="):
         named = words[0].partition("=")[2]

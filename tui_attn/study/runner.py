@@ -2,8 +2,8 @@
 
 `python -m tui_attn.study.runner FOLDER [--notify] [--trust-code]`: with `--notify` it reads a `[notify]` table as JSON
 from stdin; with `--trust-code` the user answers for the code of custom models in the study's experiments. Killed at any
-moment, it leaves nothing that a new one doesn't take up: which experiments have begun and ended is read from their
-folders, and the running one's supervisor goes on by itself.
+moment, it can be replaced by a new one: which experiments have begun and ended is read from their folders, and the
+supervisor of the running one continues independently.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def create(plan: StudyPlan, runs_dir: Path, caller: Caller = Caller()) -> StudyD
 def allow(study: StudyDir, permit: Permit, progress: Progress = data.silent) -> None:
     """Record in the plan what `permit` says, before the study is resumed.
 
-    Raises `LaunchError` where the plan chooses code or hosts that the user didn't, and for other data than the study
-    began with; `ConfigError`, `DataError` and `RunsError`.
+    Raises `LaunchError` where the plan chooses code or hosts that the user didn't, and for data other than the study's
+    original; `ConfigError`, `DataError` and `RunsError`.
     """
     control.check_owner(ExperimentDir(study.path))
     plan = study.plan()
@@ -112,7 +112,7 @@ def _moved(study: StudyDir, config: ExperimentConfig, data_dir: Path, progress: 
 
 
 def _needs_trust(plan: StudyPlan) -> bool:
-    """Whether the plan names code to run or hosts to run on, which no plan from elsewhere may choose."""
+    """Whether the plan names code to run or hosts to run on, which a plan from elsewhere must not choose."""
     return bool(plan.config.custom_models) or not plan.config.engine.here
 
 
@@ -149,12 +149,12 @@ def begin(plan: StudyPlan, runs_dir: Path, caller: Caller) -> tuple[StudyDir, su
 
 
 def stop(study: StudyDir) -> bool:
-    """Have the study stop after the step in progress; whether it was running."""
+    """Request a stop after the step in progress; returns whether the study was running."""
     return liveness.signal_holder(study.lock, signal.SIGTERM)
 
 
 def last_words(study: StudyDir) -> str:
-    """The last line of its log; empty where it said nothing."""
+    """The last line of its log; empty without one."""
     try:
         lines = read_part(study.log, 4096, -4096).decode(errors="replace").strip().splitlines()
     except OSError:
@@ -185,7 +185,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _tell_end(study: StudyDir, notify: NotifySettings | None) -> None:
-    """Send the notice of the end; the experiments' supervisors send those of failures and stalls."""
+    """Notify of the end; the experiments' supervisors notify of failures and stalls."""
     if notify is None:
         return
     found = read_results(study)
@@ -200,7 +200,7 @@ def _give_up(reason: str) -> int:
 
 
 class _StoppedError(Exception):
-    """The study was told to stop, or one of its experiments was."""
+    """A stop of the study or of one of its experiments was requested."""
 
 
 class _Runner:
@@ -271,7 +271,7 @@ class _Runner:
 
 
 def _moved_to(member: ExperimentDir, config: ExperimentConfig) -> Path | None:
-    """Where the study's data is now, if its experiment `member` looks for it elsewhere."""
+    """The present location of the study's data, if `member` records another."""
     began = member.manifest_data().config
     if (began.dataset, began.data_dir) == (config.dataset, config.data_dir):
         return None

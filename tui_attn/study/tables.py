@@ -41,7 +41,7 @@ def study_lines(found: StudyResults, width: int, *, ascii: bool = False) -> list
 
 
 def title(found: StudyResults) -> str:
-    """Name, kind, size and state."""
+    """The heading: name, kind, size and state."""
     name = found.name or found.study
     count = counted(len({row.cell for row in found.cells}), "size" if found.kind == CURVE else "cell")
     what = f"{found.kind} of {count} x {counted(len(found.models), 'model')} x {counted(len(found.seeds), 'seed')}"
@@ -51,20 +51,20 @@ def title(found: StudyResults) -> str:
 
 
 def cells_title(found: StudyResults) -> str:
-    """What the accuracies of the cells are of."""
+    """The heading of the cells, which says what data they were evaluated on."""
     if found.selects:
         return f"on {found.validation:,} validation images of each seed (* the best for its model):"
     return "on the validation splits:" if found.validation else "on the test set:"
 
 
 def final_title(found: StudyResults) -> str:
-    """What the accuracies of the winners are of."""
+    """The heading of the winners, which says what seeds they were trained with."""
     first = found.seeds[-1] + 1
     return f"the best settings of each model, trained with the new seeds {first} to {first + len(found.seeds) - 1}:"
 
 
 def cell_rows(found: Sequence[CellResult], best: Sequence[tuple[str, str]] = ()) -> list[list[str]]:
-    """A table of cells, headings first; without differences where none is compared."""
+    """A table of cells, headings first; without columns for differences where nothing is compared."""
     compared = any(row.versus for row in found)
     head = ["cell", "model", "seeds", "accuracy, %", "95 % of mean"]
     rows = [[*head, *(["points", "95 % interval", "p", "verdict"] if compared else [])]]
@@ -84,7 +84,7 @@ def slope_label(slope: Slope) -> str:
 
 
 def slope_title(found: StudyResults) -> str:
-    """Of the plot of slopes."""
+    """The heading of the plot of slopes."""
     return "change of the difference with each doubling of the training data, points"
 
 
@@ -183,7 +183,7 @@ def _forest(found: Iterable[CellResult], heading: str, width: int, *, ascii: boo
 
 
 def forest(heading: str, entries: Sequence[Entry], width: int, *, ascii: bool = False) -> list[str]:
-    """A line for each difference, a fraction: its mean and interval on one axis in points, with 0 marked."""
+    """A forest plot of differences, given as fractions: means and intervals on one axis in points, with 0 marked."""
     bar, end, dot, zero, rule = ("-", "|", "o", ":", "-") if ascii else ("─", "╂", "●", "┊", "─")
     show: Callable[[str], str] = plain if ascii else str
     known = [100 * value for _, mean, ends in entries for value in (mean, *(ends or ())) if value is not None]

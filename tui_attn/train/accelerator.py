@@ -76,7 +76,7 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def free_memory(device: torch.device) -> tuple[int, int]:
-    """Bytes that are free on a CUDA device, whoever takes the others, and its total; 0 of 0 on others."""
+    """Free and total bytes of a CUDA device, shared with other processes; 0 and 0 on other devices."""
     return torch.cuda.mem_get_info(device) if device.type == "cuda" else (0, 0)
 
 

@@ -1,7 +1,8 @@
-"""Other attention weights in the place of a trained network's own: what becomes of its predictions.
+"""Replaces a trained network's attention weights, and measures how its predictions change.
 
 Weights that are the same for every image fold into the classifier (`fold_attention`), so that each costs a product of
-the feature maps with one matrix. What another image's weights do is computed beside the network's own.
+the feature maps with one matrix. The effect of another image's weights is computed in the same pass as the network's
+own.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Message:
 
 
 class CommandPipe:
-    """Reads commands from `fd` whenever it is asked; the end of the pipe means that the supervisor is gone."""
+    """Reads commands from `fd`; the end of the pipe means that the supervisor is gone."""
 
     def __init__(self, fd: int, signals: Signals) -> None:
         self._fd, self._signals = fd, signals
@@ -41,7 +41,7 @@ class CommandPipe:
 
     @property
     def terminated(self) -> bool:
-        """Whether a signal told this process to end."""
+        """Whether a termination signal has arrived."""
         return bool(self._signals.received)
 
     @property
@@ -103,10 +103,10 @@ LEASE = 120.0
 
 
 class Inbox:
-    """Hands on the commands of a mailbox through `fd`, whose end means that the worker was let go of.
+    """Forwards the commands of a mailbox through `fd`, which is closed when the worker is released.
 
-    The supervisor's heartbeat must change within the lease by this process's own clock. When it doesn't, the worker is
-    told to exit: it finishes what it has.
+    The supervisor's heartbeat must change within the lease by this process's own clock. When it doesn't, the worker
+    gets the command to exit, and finishes its open runs first.
     """
 
     def __init__(self, mailbox: Mailbox, supervisor_lock: Path, *, lease: float | None = None) -> None:

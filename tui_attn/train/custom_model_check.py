@@ -42,9 +42,9 @@ class Question:
     train_size: int
     test_size: int
     device: str
-    """As asked for."""
+    """As configured."""
     precision: str
-    """As asked for: auto is what the workers choose on this machine's CPU."""
+    """As configured: auto is what the workers choose on this machine's CPU."""
     seconds: float
     """For all that the file does; torch is imported before they begin."""
 

@@ -2,14 +2,14 @@
 
 What makes the difference, most important first:
 
-- Convolution, pooling and ReLU stay in oneDNN's own tensors. Its pooling keeps the place of each maximum in a
+- Convolution, pooling and ReLU stay in oneDNN's own tensors. Its pooling stores the index of each maximum in a
   byte, where PyTorch's keeps it in eight, so that forward and backward pass move a third of the memory.
-- Attention is written out as matrix products around one softmax, in one precision, with its gradient written
-  out too; PyTorch's fused kernel is made for long sequences and slow on 64 tokens of 16 numbers.
+- Attention is explicit: matrix products around one softmax, in one precision, with an explicit gradient;
+  PyTorch's fused kernel is made for long sequences and slow on 64 tokens of 16 numbers.
 - Two linear layers in a row are one, W2 (W1 x + b1) + b2 = (W2 W1) x + (W2 b1 + b2), and the product of two
-  small weight matrices costs nothing beside the product of one of them with a whole batch.
+  small weight matrices is negligible next to the product of one of them with a whole batch.
 
-Letters of the shapes as in `tui_attn.models`.
+Shapes are lettered as in `tui_attn.models`.
 """
 
 from __future__ import annotations

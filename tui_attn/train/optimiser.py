@@ -15,9 +15,9 @@ _NAME = "torch._dynamo"
 
 
 class _Deferred(ModuleType):
-    """Stands for `torch._dynamo` until anything else of it is asked for, as `torch.compile` in a custom model does.
+    """Stands for `torch._dynamo` until any other attribute is needed, as by `torch.compile` in a custom model.
 
-    Outside compiled code, both of what optimisers use have no effect.
+    The two functions that optimisers use have no effect outside compiled code.
     """
 
     @staticmethod

@@ -22,13 +22,13 @@ T = TypeVar("T")
 PAUSE = 0.2
 """Seconds between two attempts."""
 LOCKED_WITHIN = 30.0
-"""Seconds for which a worker on another host waits for whoever had the run before to leave."""
+"""Seconds for which a worker on another host waits until the previous owner of the run has left."""
 SYNC_EVERY = 15.0
-"""Seconds between two writes of log and heartbeat through to a network file system."""
+"""Seconds between two syncs of log and heartbeat to a network file system."""
 
 
 class NoRoomError(Exception):
-    """The disk is full, and this process was told to end before there was room."""
+    """The disk is full, and this process must end before there is room."""
 
 
 def retry_on_full_disk(

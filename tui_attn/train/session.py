@@ -95,7 +95,7 @@ class Session:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether the device computes this network beside others, so that they take turns of a point each."""
+        """Whether the device computes this network concurrently with others, which take turns of one point each."""
         return self._trainer.graphed
 
     # ---- beginning

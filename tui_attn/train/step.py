@@ -211,8 +211,8 @@ class Stepper:
 class Copies:
     """bf16 copies of a network's weights, which one kernel renews after each update.
 
-    autocast casts each weight in every step, and its gradient back. A weight that is only ever cast may be kept in bf16
-    beside itself instead: the same values, with two kernels a step for all of them.
+    autocast casts each weight in every step, and its gradient back. A weight that is only ever cast may have
+    a persistent bf16 copy instead: the same values, with two kernels a step for all of them.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -74,7 +74,7 @@ class Trainer:
         """Whether the order of the epoch in progress is on the device."""
         self.progress = Progress()
         self.stream = accelerator.stream(device)
-        """On which this network computes beside others; None where there are no streams."""
+        """The stream that this network computes on; None on devices without streams."""
 
     def build(self) -> None:
         """Make the network as its seed makes it, with nothing trained.

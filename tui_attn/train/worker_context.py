@@ -110,7 +110,7 @@ class WorkerContext:
 
     @property
     def has_room(self) -> bool:
-        """Whether the device has memory for another run beside those that are open, and for their evaluation."""
+        """Whether the device has memory for one more run next to the open ones, evaluation included."""
         if not self._sessions:
             return True
         try:
