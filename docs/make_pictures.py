@@ -302,9 +302,10 @@ class Session:
 
 def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     """Train the lab's three models, leave, come back, and look around while they train."""
-    session.recording = Recording()
     session.start(*options, size=(100, 30))
-    session.until("loss")
+    session.until("q leave")
+    session.recording = Recording()
+    session.until("step")
     session.rest(25.0)
     session.press("]", "]", rest=1.5)
     session.leave()
@@ -320,14 +321,14 @@ def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     session.until("loss")
     session.until(lambda text: re.search(r"\b[4-9]/15", text) is not None)
     session.shoot("dashboard")
-    session.press("\t", "]", "]")
-    session.press("\x1b[D", "\x1b[1;2D")
+    session.press("\t", "]", "]", "\x1b[D", "\x1b[1;2D")
     session.shoot("cursor")
     session.press("\x1b")
     for name, key in (("stop", "s"), ("new-experiment", "n")):
         session.press(key)
         session.shoot(name)
         session.press("\x1b")
+        session.until("loss")
     session.leave()
     session.start("attach", "--theme", "ascii", size=(80, 24))
     session.until("loss")

@@ -261,6 +261,7 @@ def test_what_happened_is_told_in_words() -> None:
     fold.own("control_ack", id="c", command="skip", run=None, result="nothing to do")
     fold.own("control_ack", id="d", command="retry", run="se-s0", result="done")
     fold.of("checkpoint", step=469, epoch=1, file="1.pt", bytes=9)
+    fold.of("checkpoint", step=500, epoch=1, file="2.pt", bytes=9)  # within the epoch: not told again
     fold.own("extended", seeds=4)
     fold.own("run_restarted", run="se-s0", reason="its worker was killed by SIGKILL")
     fold.of("warning", message="slow disk")
@@ -273,7 +274,7 @@ def test_what_happened_is_told_in_words() -> None:
         ("se-s0", "retry: done"),
         ("se-s0", "checkpoint saved, epoch 1"),
         (None, "extended to 4 seeds"),
-        ("se-s0", "taken up again: its worker was killed by SIGKILL"),
+        ("se-s0", "restarted: its worker was killed by SIGKILL"),
         ("se-s0", "slow disk"),
     ]
     assert fold.run.warnings == ["slow disk"]

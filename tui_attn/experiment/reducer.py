@@ -209,7 +209,7 @@ def _run_restarted(state: ExperimentState, run: RunState, event: Event) -> None:
     run.since, run.points_since_resume, run.worker = event.t, 0, None
     run.job = run.waits = None
     _advance(state, run, "queued")
-    _warn(state, event.t, run.id, f"taken up again: {event['reason']}")
+    _warn(state, event.t, run.id, f"restarted: {event['reason']}")
 
 
 def _run_ended(state: ExperimentState, run: RunState, event: Event) -> None:
@@ -345,8 +345,10 @@ def _probe(state: ExperimentState, run: RunState, event: Event) -> None:
 
 
 def _checkpoint(state: ExperimentState, run: RunState, event: Event) -> None:
+    fresh = run.checkpoint is None or run.checkpoint[1] != event["epoch"]
     run.checkpoint = (event["step"], event["epoch"])
-    state.log.append((event.t, run.id, f"checkpoint saved, epoch {event['epoch']}"))
+    if fresh:  # within an epoch one is written every second
+        state.log.append((event.t, run.id, f"checkpoint saved, epoch {event['epoch']}"))
 
 
 def _resumed(state: ExperimentState, run: RunState, event: Event) -> None:

@@ -83,7 +83,7 @@ def end_question(command: str, run: str | None, epoch: int | None) -> tuple[str,
     if run is not None and epoch is not None:
         done = f"its {counted(epoch, 'epoch')}"
     then = "the experiment ends" if run is None else "the others go on"
-    then += "; when it is resumed it goes on from there" if stop else "; resuming does not take it up again"
+    then += "; when it is resumed it goes on from there" if stop else "; resuming does not train it"
     facts = [("kept", f"{done}, curves, gates" + (", a checkpoint of where it is" if stop else "")), ("then", then)]
     return f"{command.capitalize()} {whom}?", [*facts, ("lost", "nothing")] if stop else facts
 

@@ -78,7 +78,7 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
         )
     if view.shown == "lost":
         rows += _wrapped(
-            "what now", "no process trains it any more; r on the dashboard takes the experiment up again", width
+            "what now", "no process trains it any more; r on the dashboard resumes the experiment", width
         )
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
     if images:
