@@ -318,7 +318,6 @@ def watch_the_lab(session: Session, to: Path, options: Sequence[str]) -> None:
     session.leave()
 
     session.start("attach")
-    session.until("loss")
     session.until(lambda text: re.search(r"\b[4-9]/15", text) is not None)
     session.shoot("dashboard")
     session.press("\t", "]", "]", "\x1b[D", "\x1b[1;2D")
