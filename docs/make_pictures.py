@@ -343,7 +343,7 @@ def compare_seeds(session: Session) -> None:
     session.press("c", rest=3.0)
     session.shoot("comparison", size=(120, 40))
     session.press("4", "m", rest=2.0)
-    session.shoot("confusion", size=(120, 26))
+    session.shoot("confusion", size=(120, 40))
     session.press("5", rest=3.0)
     session.shoot("disagreements", size=(120, 42))
     session.press("6", rest=2.0)

@@ -114,7 +114,7 @@ class OneOf(_Immediate, Select[str]):
         self._fit()
 
     def _fit(self) -> None:
-        self.styles.width = max(cell_len(safe_text(choice, one_line=True)) for choice in self._choices) + 4
+        self.styles.width = max(cell_len(safe_text(choice or "none", one_line=True)) for choice in self._choices) + 4
 
     def action_choose(self, by: int) -> None:
         """Take the choice `by` places on."""
@@ -126,7 +126,7 @@ def _with(choices: Sequence[str], chosen: str) -> list[str]:
 
 
 def _prompts(choices: Sequence[str]) -> list[tuple[Text, str]]:
-    return [(Text(safe_text(choice, one_line=True)), choice) for choice in choices]
+    return [(Text(safe_text(choice or "none", one_line=True)), choice) for choice in choices]
 
 
 class SomeOf(_Immediate, SelectionList[str]):
