@@ -21,7 +21,7 @@ from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import choosing, devices, logout, placement
 from tui_attn.system import children
-from tui_attn.system.console import over_ssh
+from tui_attn.system.console import over_ssh, working
 from tui_attn.system.control_groups import memory_limit
 from tui_attn.system.text import safe_text, size
 
@@ -47,7 +47,8 @@ def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_js
     """
     chosen = () if device is None else choosing.choose(device, devices.probe(), mix=True)
     trials = [found for name in chosen for found in trained(name)]
-    findings = [*examine(runs_dir), *examine_engine(spec, runs_dir), *trials]
+    with working("looking at this machine" if spec.engine == "local" else "asking the hosts"):
+        findings = [*examine(runs_dir), *examine_engine(spec, runs_dir), *trials]
     if as_json:
         print_line(json.dumps([asdict(finding) for finding in findings]))
     else:

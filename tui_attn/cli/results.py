@@ -16,7 +16,7 @@ from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.context import user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
-from tui_attn.system.console import complain, say, takes_ascii
+from tui_attn.system.console import complain, say, takes_ascii, working
 from tui_attn.system.text import command_line, duration, percent, safe_text
 from tui_attn.system.textfit import cells, cut, left
 
@@ -79,15 +79,20 @@ def compare(
     if folder is None:
         if report is not None:
             raise RunsError("--report is of one experiment: name one, or leave it out")
-        summary, remarks = compare_together(folders)
+        with working("comparing"):
+            summary, remarks = compare_together(folders)
     else:
-        follower = read_state(folders[0])
+        with working("reading the logs"):
+            follower = read_state(folders[0])
         if report is not None:
-            from tui_attn.report import write_report
+            with working("writing the report"):
+                from tui_attn.report import write_report
 
-            say(f"the report is in {write_report(follower, report.expanduser())}")
-        summary = summarise(follower)
-        remarks = find_remarks(follower, summary)
+                where = write_report(follower, report.expanduser())
+            say(f"the report is in {where}")
+        with working("comparing"):
+            summary = summarise(follower)
+            remarks = find_remarks(follower, summary)
     if as_json:
         print_line(json.dumps(summary_json(summary)))
         return 0
@@ -100,9 +105,11 @@ def _compare_study(study: StudyDir, *, as_json: bool, report: Path | None) -> in
     from tui_attn.cli.studying import print_study
 
     if report is not None:
-        from tui_attn.report.study import write_study
+        with working("writing the report"):
+            from tui_attn.report.study import write_study
 
-        say(f"the report is in {write_study(study, report.expanduser())}")
+            where = write_study(study, report.expanduser())
+        say(f"the report is in {where}")
     print_study(study, as_json=as_json)
     return 0
 
@@ -166,7 +173,8 @@ def export(
     follower = read_state(find_experiment(runs_dir, experiment))
     written: dict[Path, None] = {}
     for kind in wanted:
-        where, problems = exports.export(follower, kind, None if out is None else out.expanduser(), run)
+        with working(f"writing {kind}"):
+            where, problems = exports.export(follower, kind, None if out is None else out.expanduser(), run)
         for problem in problems:
             say(problem)
         written[where] = None

@@ -5,11 +5,14 @@ Both are ASCII on a terminal that lacks other signs.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TextIO
 
@@ -94,6 +97,35 @@ def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds:
     left = duration((total - done) / rate) if rate > 0 else "–"
     bar = "#" * filled + "." * (20 - filled)
     return f"{phase}  [{bar}] {size(done)} of {size(total)}  {size(rate)}/s  {left} left"
+
+
+@contextlib.contextmanager
+def working(text: str) -> Iterator[None]:
+    """On a terminal, show `text` with a turning sign while the block takes longer than half a second."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    ended = threading.Event()
+
+    def turn() -> None:
+        wait, shown = 0.5, False
+        for sign in itertools.cycle("|/-\\"):
+            if ended.wait(wait):
+                break
+            wait, shown = 0.2, True
+            sys.stderr.write(f"\r\x1b[2K{sign} {text}")
+            sys.stderr.flush()
+        if shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=turn, name="working", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class FetchProgress:

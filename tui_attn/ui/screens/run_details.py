@@ -77,9 +77,7 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
             "what now", "r on the dashboard tries it again, from its newest checkpoint where there is one", width
         )
     if view.shown == "lost":
-        rows += _wrapped(
-            "what now", "no process trains it any more; r on the dashboard resumes the experiment", width
-        )
+        rows += _wrapped("what now", "no process trains it any more; r on the dashboard resumes the experiment", width)
     rows += [_fact(name, text, width) for name, text in _figures(view) if text]
     if images:
         rows += _wrapped("images", images, width)
