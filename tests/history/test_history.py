@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import recorded
+from tests.system.test_liveness import held_elsewhere
 from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.experiment.ownership import began
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_history, to_json
 from tui_attn.history.tail_summary import summarise_tail
@@ -74,6 +77,17 @@ def test_damaged_ends_of_logs_hide_no_experiment(tmp_path: Path) -> None:
     folder.run("self-attention-s0").events.write_bytes(b"\x00" * 4096)
     entry = read_entry(folder)
     assert (entry.state, entry.finished, entry.best) == ("finished", 3, None)
+
+
+def test_a_running_experiment_is_as_old_as_its_supervisor_wherever_the_clock_was_set(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path, "running")  # whose log says that it began years ago
+    state = read_state(folder).state
+    trained = max(run.train_seconds for run in state.runs.values())
+    with held_elsewhere(folder.supervisor_lock):
+        start, seconds = began(folder, state), read_entry(folder).seconds
+        assert start is not None and 0 <= time.time() - start < 100
+        assert seconds is not None and seconds <= max(trained, 100)
+    assert began(folder, state) == state.started_at
 
 
 def test_what_is_not_ours_is_passed_over_and_what_is_damaged_is_a_row(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
-from tui_attn.experiment.ownership import supervisor_alive
+from tui_attn.experiment.ownership import began, supervisor_alive
 from tui_attn.experiment.run_state import waiting_words
 from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.history import organize
@@ -216,7 +216,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
         runs=len(config.models) * config.seeds,
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
         best=None if pairing is None else pairing.without_verdict(),
-        seconds=_seconds(found, supervised=supervised),
+        seconds=_seconds(folder, found, supervised=supervised),
         waits=safe_text(waiting_words(found.runs.values()), one_line=True) if supervised else "",
         troubles=troubles,
     )
@@ -238,11 +238,11 @@ def facts(manifest: Manifest) -> str:
     return safe_text(" · ".join(word for word in words if word), one_line=True)
 
 
-def _seconds(found: reducer.ExperimentState, *, supervised: bool) -> float | None:
+def _seconds(folder: ExperimentDir, found: reducer.ExperimentState, *, supervised: bool) -> float | None:
     runs = list(found.runs.values())
     heard = max((run.last_t for run in runs), default=None)
     end = found.ended_at or (time.time() if supervised else heard)
-    return elapsed_seconds(found.started_at, end, runs, found.measured_seconds)
+    return elapsed_seconds(began(folder, found) if supervised else found.started_at, end, runs, found.measured_seconds)
 
 
 def _settled(entry: Entry) -> bool:

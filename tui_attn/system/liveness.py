@@ -261,6 +261,12 @@ def process_start_time(pid: int) -> str | None:
     return None if len(fields) < 20 or fields[0] in {b"Z", b"X"} else fields[19].decode("ascii")
 
 
+def process_age(pid: int) -> float | None:
+    """Seconds since process `pid` started, wherever the clock was set meanwhile; None where the system can't tell."""
+    ticks = process_start_time(pid) if _LINUX else None
+    return None if ticks is None else time.clock_gettime(time.CLOCK_BOOTTIME) - int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def _start_time_elsewhere(pid: int) -> str | None:
     import psutil
 

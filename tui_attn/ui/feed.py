@@ -19,6 +19,7 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import run_eta
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
+from tui_attn.experiment.ownership import began
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
 
 FASTEST = 0.1
@@ -208,7 +209,7 @@ class Feed(threading.Thread):
             warnings=source.warnings,
             warnings_length=len(source.warnings),
             acknowledged=dict(source.acknowledged),
-            started_at=source.started_at,
+            started_at=began(self._follower.folder, source),
             ended_at=source.ended_at,
             last_t=self._last_t,
             measured_seconds=source.measured_seconds,
