@@ -274,6 +274,27 @@ os.chdir("/"); os.environ.clear()
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"warnings": 5}',
+        "[1]",
+        "5",
+        '{"error": "x"}',
+        '{"error": "x", "line": [1]}',
+        '{"error": "x", "line": 1e999}',
+        '{"error": "x", "line": "a"}',
+        "[" * 100_000,
+        '"' + "x" * 2_000_000,
+    ],
+)
+def test_a_file_that_answers_in_the_place_of_the_check_is_refused(tmp_path: Path, answer: str) -> None:
+    """Whatever it says: it is not read as anything else than an answer."""
+    model = CustomModel(name="net", file=str(tmp_path / "net.py"), class_name="Net")
+    with pytest.raises(CustomModelError, match=r"^net\.py:Net: "):
+        custom_models.read_answer(model, answer, 0)
+
+
 def test_an_endless_loop_is_ended_and_its_line_named(tmp_path: Path) -> None:
     loop = GOOD.replace("        return", "        while True: pass\n        return")
     with pytest.raises(CustomModelError, match=r"^net\.py, line 8: trying it took too long"):

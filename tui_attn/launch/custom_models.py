@@ -14,7 +14,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tui_attn import data
 from tui_attn.engines.workers import worker_environment
@@ -30,6 +29,7 @@ from tui_attn.system.text import safe_text
 
 TRIED_WITHIN = 30.0
 """Seconds within which a model's file must pass the check."""
+MOST_WARNINGS = 20
 ANSWER_WITHIN = 120.0
 """Seconds after which the checking process is killed as well; it imports torch first, and normally ends itself."""
 
@@ -145,17 +145,24 @@ def examine(
         "precision": config.precision,
         "seconds": seconds,
     }
-    answer, code = _ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN)
+    return read_answer(model, *_ask(source.content, json.dumps(question), within=seconds + ANSWER_WITHIN))
+
+
+def read_answer(model: CustomModel, answer: str, code: int | None) -> list[str]:
+    """The warnings in the answer of the process that tried `model`, in which the file may have written, too.
+
+    `code`: its exit code; None where it had to be killed. Raises `CustomModelError` as `examine`.
+    """
     try:
-        found: dict[str, Any] = json.loads(answer)
-    except ValueError:
+        found = json.loads(answer)
+        if "error" not in found:
+            return [safe_text(warning, one_line=True)[:300] for warning in list(found["warnings"])[:MOST_WARNINGS]]
+        line = None if found["line"] is None else int(found["line"])
+        text, missing = safe_text(found["error"], one_line=True)[:300], str(found.get("missing") or "")
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CustomModelError(_no_answer(model, answer, code)) from None
-    if "error" not in found:
-        return [safe_text(warning, one_line=True)[:300] for warning in found["warnings"]]
-    where = model.shown if found["line"] is None else f"{safe_text(Path(model.file).name)}, line {found['line']}"
-    text = safe_text(found["error"], one_line=True)[:300]
-    hint = _import_hint(model, found.get("missing") or "", text)
-    raise CustomModelError(f"{where}: {text}{hint}")
+    where = model.shown if line is None else f"{safe_text(Path(model.file).name)}, line {line}"
+    raise CustomModelError(f"{where}: {text}{_import_hint(model, missing, text)}")
 
 
 def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
