@@ -16,9 +16,8 @@ from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.follower import read_state
+from tui_attn.experiment.follower import began, read_state
 from tui_attn.experiment.manifest import RunsError
-from tui_attn.experiment.ownership import began
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry, History, from_json, keep, open_history, read_history, to_json
 from tui_attn.history.tail_summary import summarise_tail

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -293,6 +295,26 @@ def test_a_file_that_answers_in_the_place_of_the_check_is_refused(tmp_path: Path
     model = CustomModel(name="net", file=str(tmp_path / "net.py"), class_name="Net")
     with pytest.raises(CustomModelError, match=r"^net\.py:Net: "):
         custom_models.read_answer(model, answer, 0)
+
+
+def test_what_it_starts_does_not_keep_the_check_waiting(tmp_path: Path) -> None:
+    """A process in a session of its own holds the pipe for the answer open, and isn't ended."""
+    source = f"""import os, time
+if os.fork() == 0:
+    os.setsid()
+    with open({str(tmp_path / "pid")!r}, "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(600)
+    os._exit(0)
+{GOOD}"""
+    said: list[list[str]] = []
+    asking = threading.Thread(target=lambda: said.append(ask(tmp_path, source)), daemon=True)
+    asking.start()
+    asking.join(240)
+    for pid in (tmp_path / "pid").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+    assert said == [[]]
+    assert ask(tmp_path, f"import os\nos.fork()\n{GOOD}") == [], "two processes answer"
 
 
 def test_an_endless_loop_is_ended_and_its_line_named(tmp_path: Path) -> None:

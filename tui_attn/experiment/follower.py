@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from tui_attn.experiment.folders import ID, ExperimentDir
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.ownership import run_silent, supervisor_alive
 from tui_attn.experiment.reducer import ExperimentState
+from tui_attn.system import liveness
 from tui_attn.system.text import safe_text
 
 _SHARE = 1 << 18
@@ -231,3 +233,12 @@ def read_state(folder: ExperimentDir) -> Follower:
     follower = Follower(folder)
     follower.poll()
     return follower
+
+
+def began(folder: ExperimentDir, state: ExperimentState) -> float | None:
+    """When the experiment began, unix seconds: while a supervisor runs it here, by the clock as it is set now."""
+    # Supervisors before this one said how long they took.
+    running = state.unmeasured == 1 and state.state not in reducer.EXPERIMENT_ENDED
+    pid = liveness.holder(folder.supervisor_lock) if running else None
+    age = None if pid is None else liveness.process_age(pid)
+    return state.started_at if age is None else time.time() - age - state.seconds

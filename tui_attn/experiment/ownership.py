@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from tui_attn.experiment.folders import ExperimentDir, RunDir
-from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState
 from tui_attn.system import liveness
 from tui_attn.system.files import read_json
 
@@ -30,14 +28,6 @@ def supervisor_alive(folder: ExperimentDir, *, now: float | None = None) -> bool
         return False
     age = liveness.age(folder.supervisor_lock, now=now)
     return age is not None and age < STALLED_AFTER
-
-
-def began(folder: ExperimentDir, state: ExperimentState) -> float | None:
-    """When the experiment began, unix seconds: while a supervisor runs it here, by the clock as it is set now."""
-    alone = state.unmeasured == 1 and state.state not in EXPERIMENT_ENDED  # those before said how long they took
-    pid = liveness.holder(folder.supervisor_lock) if alone else None
-    age = None if pid is None else liveness.process_age(pid)
-    return state.started_at if age is None else time.time() - age - state.seconds
 
 
 def may_run_elsewhere(who: liveness.Identity, heart: Path) -> bool:

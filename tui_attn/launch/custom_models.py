@@ -154,7 +154,7 @@ def read_answer(model: CustomModel, answer: str, code: int | None) -> list[str]:
     `code`: its exit code; None where it had to be killed. Raises `CustomModelError` as `examine`.
     """
     try:
-        found = json.loads(answer)
+        found = json.loads(answer.partition("\n")[0])  # a process that forked itself answers twice
         if "error" not in found:
             return [safe_text(warning, one_line=True)[:300] for warning in list(found["warnings"])[:MOST_WARNINGS]]
         line = None if found["line"] is None else int(found["line"])
@@ -185,7 +185,7 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
         raise
     finally:
         os.close(writing)
-    with os.fdopen(reading, encoding="utf-8", errors="replace") as answers:
+    try:
         try:
             process.communicate(content, timeout=within)
         except subprocess.TimeoutExpired:
@@ -195,7 +195,19 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
                 os.killpg(process.pid, signal.SIGKILL)
             overdue = process.poll() is None
             process.wait()
-        return answers.read(1 << 20), None if overdue else process.returncode
+        return _read_now(reading), None if overdue else process.returncode
+    finally:
+        os.close(reading)
+
+
+def _read_now(descriptor: int) -> str:
+    """What is in a pipe, which a process that the file started may hold open for ever."""
+    os.set_blocking(descriptor, False)
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(found) < 1 << 20 and (part := os.read(descriptor, 1 << 16)):
+            found += part
+    return found.decode("utf-8", "replace")
 
 
 def _no_answer(model: CustomModel, answer: str, code: int | None) -> str:

@@ -18,8 +18,7 @@ from typing import Any
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import run_eta
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.ownership import began
+from tui_attn.experiment.follower import Follower, began
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
 
 FASTEST = 0.1
