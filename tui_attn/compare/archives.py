@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from tui_attn.experiment.folders import RunDir
 from tui_attn.system.plain_file import NotAFileError, open_to_read
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MOST_BYTES = 1 << 30
-"""Of an array; what is larger is not read."""
+"""Of an array; larger ones are not read."""
 MOST_ARRAYS = 256
 _MOST_SHOWN = 60
 """Characters of an array's name in a message."""
@@ -36,15 +37,7 @@ def read_archive(path: Path, names: Sequence[str] | None = None, *, folders: int
     """
     import zipfile
 
-    try:
-        fd = open_to_read(path, folders=folders)
-    except FileNotFoundError:
-        raise ArchiveError("is missing") from None
-    except NotAFileError:
-        raise ArchiveError("is not a file") from None
-    except OSError as error:
-        raise ArchiveError(f"can't be read ({error.strerror})") from None
-    with os.fdopen(fd, "rb") as file:
+    with _reading(path, folders) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 wanted = _arrays_in(archive) if names is None else names
@@ -53,6 +46,19 @@ def read_archive(path: Path, names: Sequence[str] | None = None, *, folders: int
             raise
         except Exception:  # the readers of zip and npy raise a dozen kinds on foreign bytes: all mean the same
             raise ArchiveError("is damaged") from None
+
+
+@contextlib.contextmanager
+def _reading(path: Path, folders: int) -> Iterator[BinaryIO]:
+    try:
+        with os.fdopen(open_to_read(path, folders=folders), "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise ArchiveError("is missing") from None
+    except NotAFileError:
+        raise ArchiveError("is not a file") from None
+    except OSError as error:
+        raise ArchiveError(f"can't be read ({error.strerror})") from None
 
 
 def _arrays_in(archive: zipfile.ZipFile) -> list[str]:
@@ -101,15 +107,8 @@ def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def read_weights(folder: RunDir, sha256: str | None) -> bytes:
     """The bytes of weights.safetensors. Raises `ArchiveError` where they are not those with the digest `sha256`."""
-    try:
-        with os.fdopen(open_to_read(folder.weights, folders=1), "rb") as file:
-            content = file.read(MOST_BYTES)
-    except FileNotFoundError:
-        raise ArchiveError("is missing") from None
-    except NotAFileError:
-        raise ArchiveError("is not a file") from None
-    except OSError as error:
-        raise ArchiveError(f"can't be read ({error.strerror})") from None
+    with _reading(folder.weights, folders=1) as file:
+        content = file.read(MOST_BYTES)
     try:
         from safetensors.numpy import load
 
