@@ -16,8 +16,8 @@ types:  ## mypy, strict
 imports:  ## which module may import which
 	lint-imports
 
-test:  ## pytest, two files at a time, without the engines' tests
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/engines
+test:  ## pytest, three files at a time, since tests of programs wait for them; without the engines' tests
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/engines
 
 engines:  ## tests of workers elsewhere: on a real SLURM, Ray and ssh where they are installed
 	python -m pytest -n 2 --dist loadfile tests/engines
