@@ -208,7 +208,7 @@ def test_threads_and_processes_that_change_one_experiment_lose_nothing(tmp_path:
             thread.start()
         for thread in threads:
             thread.join()
-        assert process.wait(120) == 0
+        assert process.wait(240) == 0
     assert failures == []
     manifest = folder.manifest_data()
     assert (manifest.config.name, manifest.config.seeds, manifest.threads) == ("name 199", before + rounds, 8)

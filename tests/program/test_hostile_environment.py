@@ -74,7 +74,7 @@ def on_terminal(program: Program, *arguments: str) -> str:
     with contextlib.suppress(OSError):  # the end, as Linux says it
         while part := os.read(ours, 1 << 16):
             shown += part
-    process.wait(timeout=60)
+    process.wait(timeout=240)
     os.close(ours)
     return shown.decode()
 

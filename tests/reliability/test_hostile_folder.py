@@ -139,7 +139,7 @@ def test_a_log_that_is_a_pipe_is_read_as_empty(tmp_path: Path) -> None:
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    reader.join(30)
+    reader.join(240)
     assert found == ["", ""]
 
 

@@ -38,7 +38,7 @@ from tui_attn.system.signals import Signals
 with Signals([signal.SIGTERM, signal.SIGINT]) as signals:
     print("ready", flush=True)
     while signal.SIGINT not in signals.received:
-        signals.wait(60.0)
+        signals.wait(600.0)
     print(len(signals.received) > 1, flush=True)
 """
 
@@ -58,7 +58,7 @@ def look(frame, event, argument):
         signal.raise_signal(signal.SIGTERM)
     return look
 
-faulthandler.dump_traceback_later(60, exit=True)
+faulthandler.dump_traceback_later(600, exit=True)
 with Signals([signal.SIGTERM]) as signals:
     bytecodes = 0
     while left <= 0:
@@ -113,7 +113,7 @@ def test_a_start_that_is_broken_off_leaves_nothing(program: Program, signum: int
     # The supervisor gets its signal while it is frozen, and ends when it may go on.
     eventually(lambda: _pending(supervisor), "SIGTERM to the supervisor")
     os.kill(supervisor, signal.SIGCONT)
-    out, err = front.communicate(timeout=120)
+    out, err = front.communicate(timeout=240)
     assert (front.returncode, out) == (code, ""), err
     assert "Traceback" not in err
     assert list(program.runs.iterdir()) == []
@@ -134,7 +134,7 @@ def test_a_signal_to_a_supervisor_in_its_first_moments_stops_it_as_a_later_one_d
     monkeypatch.setattr(children, "python", and_interrupt)
     with contextlib.suppress(control.LaunchError):  # it may have stopped before it is seen
         control.start_supervisor(experiment)
-    assert begun[0].wait(120) == 0
+    assert begun[0].wait(240) == 0
     assert experiment.supervisor_log.read_bytes() == b""
     assert read_state(experiment).state.state == "stopped"
 

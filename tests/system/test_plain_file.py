@@ -86,7 +86,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=opens, daemon=True)
     thread.start()
-    waits = not refused.wait(10)
+    waits = not refused.wait(240)
     os.close(os.open(path, os.O_RDWR))  # ends the wait
     thread.join()
     assert not waits

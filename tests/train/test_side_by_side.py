@@ -92,7 +92,7 @@ def test_the_end_of_an_epoch_does_not_keep_the_next_waiting(
         inner = compute(*arguments, **options)
 
         def wait() -> EpochResults:
-            assert free.wait(60)
+            assert free.wait(600)
             found: EpochResults = inner()
             return found
 

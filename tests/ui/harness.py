@@ -26,7 +26,7 @@ CurvesPanel.least_seconds = 0.0  # tests don't wait for curves
 # What is said stays, and nobody grows impatient, however slow the machine is.
 app_module._SAY_SECONDS = app_module._PATIENCE = 3600.0
 
-DEADLINE = 120.0
+DEADLINE = 240.0
 """Seconds after which a condition that doesn't come true fails the test: long, for machines that are busy."""
 
 READING = Reading(

@@ -21,7 +21,7 @@ import pyte
 
 from tui_attn.experiment.folders import ExperimentDir
 
-DEADLINE = 120.0
+DEADLINE = 240.0
 """Seconds after which something that doesn't happen fails the test: long, for machines that are busy."""
 
 ESCAPE = "\x1b[27u"

@@ -198,7 +198,7 @@ def test_the_terminal_file_knows_what_is_unsent() -> None:
         if len(text) - taken > room:
             assert file.backlog
         taken += len(os.read(reading, 1 << 16))
-    writer.join(120)
+    writer.join(240)
     assert bool(file.backlog) is False
     os.close(reading)
     os.close(writing)
@@ -215,7 +215,7 @@ file.write("x")
 file.flush()
 print("still here")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=240, check=False)
     assert done.returncode == 129
     assert done.stdout == b""
 
