@@ -11,6 +11,7 @@ import pytest
 from tests.program.conftest import SMALL, Program
 from tests.waiting import eventually
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.follower import read_state
 from tui_attn.system import liveness
 
 PAGE = Path(__file__).parents[2] / "docs" / "custom-model.md"
@@ -92,6 +93,53 @@ def test_a_broken_file_costs_two_lines_and_nothing_else(
     assert "hello" not in done.err
     assert len(done.err.removeprefix("trying net.py:Net\n").splitlines()) <= 2
     assert listing(program.folder) == before
+
+
+CHANGES_ALL_IT_CAN = """
+import contextlib, multiprocessing, os, sys
+import torch
+torch.optim.Adam.step = lambda self, closure=None: None
+torch.nn.functional.cross_entropy = lambda *given, **named: None
+torch.autograd.set_detect_anomaly(True)
+torch.backends.mkldnn.enabled = False
+torch.set_default_dtype(torch.float64)
+with contextlib.suppress(RuntimeError):
+    torch.set_num_interop_threads(7)
+multiprocessing.set_start_method("spawn", force=True)
+os.chdir("/")
+os.environ.clear()
+for stream in (sys.stdin, sys.stdout, sys.stderr):
+    stream.close()
+os.closerange(0, 3)
+
+
+class Net(torch.nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        super().__init__()
+        self.out = torch.nn.Linear(in_channels * image_size**2, num_classes, dtype=torch.float32)
+
+    def forward(self, x):
+        return self.out(x.flatten(1))
+"""
+
+
+def test_a_file_that_changes_all_it_can_changes_no_bit_of_other_models(program: Program) -> None:
+    """The check refuses it, and where it passes the check, its own worker is all that it harms."""
+    (program.folder / "bad.py").write_text(CHANGES_ALL_IT_CAN)
+    refused = program("--no-ui", *TINY, "--models", "base,./bad.py:Net")
+    assert refused.code == 2
+    assert "bad.py" in refused.err and "Traceback" not in refused.err
+    in_worker = "import sys\nif 'tui_attn.train.worker' in sys.modules or 'worker' in sys.argv[0]:\n"
+    lines = CHANGES_ALL_IT_CAN.split("\n\n\n")
+    hidden = in_worker + "".join(f"    {line}\n" for line in lines[0].splitlines()) + "import torch\n\n\n" + lines[1]
+    (program.folder / "bad.py").write_text(hidden)
+    done = program("--no-ui", *TINY, "--models", "base,./bad.py:Net,se")
+    assert done.code == 3, "only its own run fails"
+    assert "Traceback" not in done.err + done.out
+    shas = {run.model: run.weights_sha256 for run in read_state(program.newest()).state.runs.values()}
+    assert program("--no-ui", *TINY, "--models", "base,se").code == 0
+    for run in read_state(program.newest()).state.runs.values():
+        assert run.weights_sha256 and run.weights_sha256 == shas[run.model]
 
 
 STARTS_A_CHILD = """
