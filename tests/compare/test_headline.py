@@ -35,7 +35,7 @@ def test_no_difference_and_undecided_are_told_apart(tmp_path: Path) -> None:
     same = tuple(value + 0.0001 * (-1) ** at for at, value in enumerate(BASE))
     wide = tuple(value + 0.02 * (-1) ** at for at, value in enumerate(BASE))
     text = said(tmp_path, accuracies={"base": BASE, "se": same, "self-attention": wide})
-    assert text == "se makes no difference above 0.5 points; self-attention is undecided."
+    assert text == "se makes no difference above 0.5 points; whether self-attention differs from base is undecided."
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_no_difference_and_more_seeds(tmp_path: Path) -> None:
     assert "to detect 1 point takes" in text
     assert "(80 % power, spread 2.52 to 5.33 points)" in text
     fixed = fixed_seeds_sentence(summarise(read_state(folder)), "se")
-    assert fixed is not None and fixed.endswith("seeds: here looks cost")
+    assert fixed is not None and fixed.endswith("seeds: interim looks cost seeds")
     assert f"'tui-attn extend {folder.id} --runs-dir {folder.path.parent} --seeds 1334' trains them" in text
     assert "adjusted" not in text
 

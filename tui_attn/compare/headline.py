@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.wording import counted, points
-from tui_attn.experiment.model_info import joined
+from tui_attn.experiment.model_info import info_of, joined
 from tui_attn.system.text import percent, safe_text
 from tui_attn.system.textfit import cells, cut
 
@@ -105,12 +105,31 @@ def _verdicts(found: Sequence[tuple[str, Versus]]) -> list[str]:
                 by = f" by {abs(100 * some[0][1].delta):.2f} points" if detail > 1 and not many else ""
                 said.append(f"{names} {be} {label} than {BASE}{by}")
             elif label == "undecided":
-                said.append(f"{names} {be} undecided")
+                said.append(f"whether {names} differ{'' if many else 's'} from {BASE} is undecided")
             else:
                 said.append(f"{names} {'make' if many else 'makes'} no difference above {margin}")
         return "; ".join(said)
 
-    return [told(2), told(1), told(0)]
+    return [text[0].upper() + text[1:] if text.startswith("whether") else text for text in map(told, (2, 1, 0))]
+
+
+def likely_cause(summary: Summary) -> str | None:
+    """Why a model whose gates start near 0.5 is worse than base, where its controls tell; None elsewhere."""
+    worse = {entry.model for entry in summary.models if entry.versus_base and entry.versus_base.verdict == "worse"}
+    versus = {
+        entry.model: entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95
+    }
+    se, undone, half = map(versus.get, ("se", "se2x", "half"))
+    found = []
+    if "se" in worse and se and undone and (undone.ci95 or (0, 0))[0] > (se.ci95 or (0, 0))[1]:
+        found.append(f"se2x, the same gates doubled, is {points(undone.delta)} points from {BASE}")
+    if half and (half.ci95 or (0, 0))[1] < 0:
+        found.append(f"half, halved maps without gates, is {points(half.delta)} points from {BASE}")
+    names = [model for model in worse if (info := info_of(model)) and info.half_open]
+    if not found or not names:
+        return None
+    told = f"{joined(names)} {'are' if len(names) > 1 else 'is'} probably behind because gates start near 0.5"
+    return f"{told}: {' and '.join(found)} (described, not tested)."
 
 
 def _first(sentences: Sequence[str]) -> str:

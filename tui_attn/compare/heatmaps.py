@@ -144,9 +144,9 @@ def _facts(layer: str, arrays: Arrays, untrained: Arrays | None, twin: Arrays | 
         effective_rank_untrained=None if start is None else effective_rank(start),
         most_rank=len(by_class) - 1,
         levels=Pattern(
-            _levels(layer, arrays),
-            None if untrained is None else _levels(layer, untrained),
-            None if twin is None else _levels(layer, twin),
+            level_spread(layer, arrays),
+            None if untrained is None else level_spread(layer, untrained),
+            None if twin is None else level_spread(layer, twin),
         ),
         classes=Pattern(
             _rms(centred, size),
@@ -228,13 +228,20 @@ def load_probes(folder: ExperimentDir, run: RunState, epoch: int | None = None) 
     """
     files = dict(run.probes)
     epoch = max(files, default=0) if epoch is None else epoch
-    if epoch not in files:
-        raise ArchiveError("there is no probe of this run" if not files else f"there is no probe of epoch {epoch}")
-    trained = _load(folder, run.id, files[epoch])
+    trained = load_trained(folder, run, epoch)
     untrained = _load_if_there(folder, run.id, files[0]) if 0 in files else None
     name = twin_name(run.model)
     twin = _load_if_there(folder, run_id(name, run.seed), files[epoch]) if name and epoch else None
     return Probes(epoch, trained, untrained, heatmap_facts(trained, untrained, twin))
+
+
+def load_trained(folder: ExperimentDir, run: RunState, epoch: int | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of the newest probe of `run`, or of that of an epoch. Raises `ArchiveError`."""
+    files = dict(run.probes)
+    epoch = max(files, default=0) if epoch is None else epoch
+    if epoch not in files:
+        raise ArchiveError("there is no probe of this run" if not files else f"there is no probe of epoch {epoch}")
+    return _load(folder, run.id, files[epoch])
 
 
 def _load(folder: ExperimentDir, run: str, file: str) -> dict[str, NDArray[Any]]:
@@ -304,7 +311,8 @@ def _rms(values: NDArray[Any], beside: float = 0.0) -> float:
     return found if found > 1e-6 * beside else 0.0
 
 
-def _levels(layer: str, arrays: Arrays) -> float:
+def level_spread(layer: str, arrays: Arrays) -> float:
+    """How much gates differ between channels (SD of their means), or the heads' mean weights from even ones (RMS)."""
     import numpy as np
 
     if layer == "attention":

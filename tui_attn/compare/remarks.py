@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import fsum
 from pathlib import Path
 
+from tui_attn.compare.cautions import control_checks, outliers, unlike_times
 from tui_attn.compare.pairs import BASE, Experiment, same_data, same_seed, why_left_out, why_not_paired
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.compare.t_test import ERROR_RATE
@@ -43,6 +44,9 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_seeds(summary, folder),
         *_plan(experiment, summary),
         *_scale(experiment, summary),
+        *control_checks(experiment, summary).values(),
+        *outliers(summary),
+        *filter(None, [unlike_times(summary)]),
         *_epochs(experiment, summary),
         *_twins(summary),
         *_others(experiment, summary),

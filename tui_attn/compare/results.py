@@ -8,10 +8,11 @@ from math import fsum
 from pathlib import Path
 
 from tui_attn.compare.archives import ArchiveError
+from tui_attn.compare.cautions import control_checks, skewed, still_rising
 from tui_attn.compare.effects import Effects, effects_of
 from tui_attn.compare.heatmaps import Probes, load_probes
 from tui_attn.compare.interventions import KINDS, TUNED
-from tui_attn.compare.pairs import BASE, runs_of
+from tui_attn.compare.pairs import runs_of
 from tui_attn.compare.predictions import ClassResults, class_names, class_results
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import ModelSummary, Summary, summarise
@@ -56,6 +57,8 @@ class Results:
     effects: tuple[Effects, ...]
     effect_problems: tuple[str, ...]
     """Interventions that are missing, and why."""
+    checks: Mapping[str, str]
+    """By model, why the verdict against its blind control is no evidence; see `control_checks`."""
 
     @property
     def title(self) -> str:
@@ -86,43 +89,22 @@ def read_results(follower: Follower) -> Results:
     classes, class_problems = class_results(follower)
     heatmaps, heatmap_problems = _heatmaps(follower, begun)
     effects, effect_problems = effects_of(follower)
-    remarks = [*find_remarks(follower, summary), *_not_run(summary, effects), *_skewed(summary)]
-    remarks += [*class_problems, *heatmap_problems]
+    remarks = [*find_remarks(follower, summary), *_not_run(summary, effects), *skewed(summary)]
+    remarks += [*still_rising(summary, follower.state.runs), *class_problems, *heatmap_problems]
+    checks = control_checks(follower, summary)
     return Results(
         manifest=follower.manifest,
         folder=follower.folder.path,
         summary=summary,
-        remarks=tuple(dict.fromkeys(remarks)),
+        remarks=tuple(dict.fromkeys(text for text in remarks if text not in checks.values())),
         runs=begun,
         classes=tuple(classes),
         class_problems=tuple(class_problems),
         heatmaps=tuple(heatmaps),
         effects=tuple(effects),
         effect_problems=tuple(effect_problems),
+        checks=checks,
     )
-
-
-def _skewed(summary: Summary) -> Iterable[str]:
-    """Differences from base that are far from normal over the seeds."""
-    found: list[str] = []
-    for entry in summary.models:
-        seeds = entry.versus_base.seeds if entry.versus_base else ()
-        values = [entry.accuracies[seed] - summary.get(BASE).accuracies[seed] for seed in seeds]
-        mean = fsum(values) / max(1, len(values))
-        second, third = (fsum((value - mean) ** power for value in values) for power in (2, 3))
-        if len(values) >= _MANY and second > 0 and abs(skew := third * len(values) ** 0.5 / second**1.5) > 1:
-            far = max(zip(values, seeds, strict=True), key=lambda pair: abs(pair[0] - mean))[1]
-            found.append(f"{entry.model} (skewness {skew:.1f}, farthest out seed {far})")
-    if found:
-        yield (
-            f"the differences from {BASE} are skewed over seeds for {joined(found)}: t intervals assume that they are"
-            " roughly normal, and with skewness 1 up to 7.4 % of simulated experiments have a false verdict, not 5 %;"
-            " beyond 1 it may be more"
-        )
-
-
-_MANY = 8
-"""Seeds from which on skewness is looked at."""
 
 
 def _not_run(summary: Summary, effects: Sequence[Effects]) -> Iterable[str]:

@@ -86,8 +86,7 @@ class Versus:
     verdict: Label | None
     these_networks: NetworkTest | None
     """Of the first seed whose predictions allow it."""
-    seeds: tuple[int, ...]
-    """Of the pairs."""
+    seeds: tuple[int, ...]  # of the pairs
     level: float
     """At which the interval holds, at all looks together."""
     spread: float | None
@@ -105,6 +104,8 @@ class Versus:
     decides: bool
     """Whether there may be a verdict."""
     against: str
+    limits_at: tuple[int, int]
+    """The numbers of seeds at the looks that give the limits of the interval."""
 
     @property
     def within_margin(self) -> bool:
@@ -130,7 +131,7 @@ class ModelSummary:
     ci95: Interval | None
     """Of `accuracy`; None with fewer than two runs."""
     versus_base: Versus | None
-    """None for base itself, without base, and without a pair of runs that may be compared."""
+    """None for base itself, and without a pair of runs that may be compared."""
     versus_control: Versus | None
     """The same against its blind control; None where the experiment has none for it."""
     code_sha256: str | None
@@ -364,9 +365,9 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "name": summary.name,
         "seeds": list(summary.seeds),
     }
-    found |= {"experiments": list(summary.experiments)} if summary.experiments else {}
     twins = [_model_json(entry) | {"twin_of": twin_of(entry.model)} for entry in summary.twins]
-    return found | ({"twins": twins} if twins else {})
+    further = {"experiments": list(summary.experiments), "twins": twins}
+    return found | {key: each for key, each in further.items() if each}
 
 
 def _model_json(entry: ModelSummary) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Verdict:
     """Standard deviation of the differences at the newest look, that of the resolution at least."""
     contradiction: bool = False
     """Whether the intervals of the looks exclude each other, so that there is no verdict."""
+    limits_at: tuple[int, int] = (0, 0)
+    """The numbers of seeds at the looks that the lower and the upper limit come from."""
 
     @property
     def within_margin(self) -> bool:
@@ -114,6 +116,7 @@ def judge(
         raise ValueError(f"looks must be ascending numbers of at least 2 seeds, not {plan}")
     low, high, p_value, spread = -math.inf, math.inf, 1.0, 0.0
     newest: _Stage | None = None
+    limits_at = (0, 0)
     sample = complete
     first = [math.inf if value is None else 1 for value in found]
     if plan is not None and counts_from is not None:
@@ -126,7 +129,12 @@ def judge(
         mean, error = math.fsum(sample) / stage.pairs, spread / math.sqrt(stage.pairs)
         critical = stage.critical
         if critical is not None:
-            low, high = max(low, mean - critical * error), min(high, mean + critical * error)
+            ends = mean - critical * error, mean + critical * error
+            limits_at = (
+                stage.seeds if ends[0] > low else limits_at[0],
+                stage.seeds if ends[1] < high else limits_at[1],
+            )
+            low, high = max(low, ends[0]), min(high, ends[1])
         p_value = min(p_value, stage.p_value(abs(mean) / error if error else math.inf if mean else 0.0))
     if newest is None:
         return Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), margin)
@@ -142,6 +150,7 @@ def judge(
         seeds=newest.seeds,
         spread=spread,
         contradiction=low > high,
+        limits_at=limits_at,
     )
 
 

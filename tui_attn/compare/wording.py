@@ -90,14 +90,13 @@ def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
             f"{model}: {points(versus.delta)} points from {other} with {seeds} so far; the first look is at"
             f" {versus.next_look} seeds"
         )
-    several = " over all looks" if versus.look and versus.look.number > 1 else ""
-    interval = f"95 % interval {interval_points(versus.ci95)}{several}"
+    interval = f"95 % interval {interval_points(versus.ci95)}{_looks(versus)}"
     facts = f"{interval}, {look_words(versus)}"
     if not versus.decides:
         info = info_of(model)
         what = "no verdict, because the experiments were chosen afterwards"
         if not pooled:
-            what = "described, not tested" + (f" ({info.description})" if info else "")
+            what = "described, not tested" + (f" ({info.description.replace(':', ',', 1)})" if info else "")
         return f"{model}: {points(versus.delta)} points from {other} ({facts}); {what}"
     margin = points_words(versus.margin)
     if versus.contradiction:
@@ -110,6 +109,16 @@ def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
         return f"{model}: undecided, {points(versus.delta)} points from {other} ({facts})"
     less = f"; the difference is below the margin of {margin}" if versus.within_margin else ""
     return f"{model} is {label} than {other} by {abs(100 * versus.delta):.2f} points ({facts}){less}"
+
+
+def _looks(versus: Versus) -> str:
+    """That an interval is of several looks, and which limit comes from an earlier one."""
+    if versus.look is None or versus.look.number == 1:
+        return ""
+    newest = len(versus.seeds) + len(versus.missing)
+    limits = {name: at for name, at in zip(("lower", "upper"), versus.limits_at, strict=True) if 0 < at < newest}
+    early = [f"the {name} limit from the look at {at} seeds" for name, at in limits.items()]
+    return " over all looks" + "".join(f", {each}" for each in early)
 
 
 def look_words(versus: Versus) -> str:
@@ -136,7 +145,10 @@ def open_sentence(summary: Summary, model: str) -> str | None:
     if versus.next_look:
         following = f"the next look is at {versus.next_look} seeds"
     elif versus.looks:
-        following = "the plan is used up, so further seeds are tested at one tenth of the error rate"
+        made = {1: "the planned look has", 2: "both planned looks have"}.get(
+            len(versus.looks), "all planned looks have"
+        )
+        following = f"{made} been made, so further seeds are tested at one tenth of the error rate"
     else:
         following = "no further look is planned"
     return (
@@ -186,7 +198,9 @@ def beside_sentence(summary: Summary, model: str) -> str | None:
     ties = sum(two == one for one, two in pairs)
     parts = [f"{model} was ahead in {ahead} of {counted(len(pairs), 'seed')}" + (f", {ties} tied" if ties else "")]
     if found.sign_flip is not None:
-        parts.append(f"sign-flip test of the mean {_p(found.sign_flip)}")
+        looks = versus.look.number if versus.look else 1
+        unadjusted = "" if looks == 1 else f" (not adjusted for the {words(looks, 'look')}, and so smaller)"
+        parts.append(f"sign-flip test of the mean {_p(found.sign_flip)}{unadjusted}")
     if found.bootstrap is not None:
         parts.append(f"bootstrap interval {interval_points(found.bootstrap)}")
     return f"{'; '.join(parts)} (not used for the verdict)"
@@ -236,7 +250,7 @@ def fixed_seeds_sentence(summary: Summary, model: str, difference: float = 0.01)
     fixed = seeds_range(versus, difference, fixed=True)
     if fixed == seeds_range(versus, difference):
         return None
-    return f"with a number of seeds that is fixed beforehand it would take {fixed}: here looks cost"
+    return f"with a number of seeds that is fixed beforehand it would take {fixed}: interim looks cost seeds"
 
 
 def _is_open(versus: Versus, difference: float, *, pooled: bool = False) -> bool:
