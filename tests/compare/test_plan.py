@@ -227,7 +227,7 @@ def test_controls_have_intervals_and_blind_controls_a_family_of_their_own(tmp_pa
     control, against = versus_of(summary, "static"), summary.get("se").versus_control
     assert (control.verdict, control.p_value, control.level) == (None, None, 0.95)
     assert control.ci95 == pytest.approx(verdict(BASE[:5], BASE[5:10], looks=(5, 10), resolution=1e-4).ci95)
-    assert "described, not tested (control, base with one learned gate" in str(verdict_sentence(summary, "static"))
+    assert "described, not tested (a control, base with one learned gate" in str(verdict_sentence(summary, "static"))
     assert against is not None and against.against == "static"
     assert against.ci95 == pytest.approx(verdict(BASE[5:10], SE[:5], 1, looks=(5, 10), resolution=1e-4).ci95)
     assert any("blind to the image" in sentence for sentence in sentences(summary, "se"))

@@ -49,7 +49,7 @@ def _check(experiment: Experiment, entry: ModelSummary, control: ModelSummary, s
     what = replaced_words(entry.model)
     steps = max((run.step for run in experiment.state.runs.values() if run.model == control.model), default=0)
     matrix = attention_of(entry.model) == "channel matrix"
-    measure = "root mean square distance from even weights, in even shares" if matrix else "spread over channels (SD)"
+    measure = "distance from even weights (root mean square, in even shares)" if matrix else "spread over channels (SD)"
     said = (
         f"{control.model}'s {what} hardly moved in {steps:,} steps: their {measure} is {still}, that of"
         f" {entry.model}'s {moved}"
@@ -102,10 +102,10 @@ def outliers(summary: Summary) -> Iterable[str]:
 
 def _differences(summary: Summary, entry: ModelSummary) -> list[tuple[int, float]]:
     """By seed, of the pairs that count."""
-    base = summary.get(BASE).accuracies
-    return [
-        (seed, entry.accuracies[seed] - base[seed]) for seed in (entry.versus_base.seeds if entry.versus_base else ())
-    ]
+    if entry.versus_base is None:
+        return []
+    base, other = summary.get(BASE).accuracies, entry.accuracies
+    return [(seed, other[seed] - base[seed]) for seed in entry.versus_base.seeds]
 
 
 def unlike_times(summary: Summary) -> str | None:

@@ -197,10 +197,10 @@ def dependence_sentence(found: Effects) -> str:
     over = f"{len(found.runs)} seeds" if many else f"{names}, {found.runs[0].test_size:,} test images"
     given = f"{found.model} ({over}): with the mean {what} of all images in place of each image's own, its accuracy"
     changed = "" if own.changed is None else f", {percent(own.changed)} % of its predictions change"
-    swapped = f"{points(other.delta)} points ({_intervals(found, other)}, unadjusted)"
+    swapped = f"{points(other.delta)} points ({interval_words(found, other)}, unadjusted)"
     with_other = "those of another image do harm:" if other.ci95[1] < 0 else "with those of another image it changes by"
     rest = f"{_tuned_words(found, what)}{with_other} {swapped}"
-    size = f"{abs(100 * own.delta):.2f} points ({_intervals(found, own)}){changed}"
+    size = f"{abs(100 * own.delta):.2f} points ({interval_words(found, own)}){changed}"
     if own.ci95[1] < 0:
         most = f"{abs(100 * own.ci95[0]):.2f} points"
         share = f"at most about {most} of its {percent(found.accuracy)} % come from the individual image"
@@ -208,13 +208,13 @@ def dependence_sentence(found: Effects) -> str:
     if own.ci95[0] > 0:
         return f"{given} rises by {size}: it is better off without; {rest}"
     return (
-        f"{given} changes by {points(own.delta)} points ({_intervals(found, own)}){changed}."
+        f"{given} changes by {points(own.delta)} points ({interval_words(found, own)}){changed}."
         f" Its own {what} aren't shown to be worth more than constant ones"
         f" (at most about {abs(100 * own.ci95[0]):.2f} points){_layers_alone(found)}; {rest}"
     )
 
 
-def _intervals(found: Effects, effect: Effect) -> str:
+def interval_words(found: Effects, effect: Effect) -> str:
     """The interval of a change; of two or three networks each one's change and interval."""
     if not found.few:
         return f"95 % interval {interval_points(effect.ci95)}"
@@ -250,7 +250,7 @@ def _tuned_words(found: Effects, what: str) -> str:
     tuned = found.get(TUNED)
     if tuned is None:
         return ""
-    size, interval = f"{abs(100 * tuned.delta):.2f} points", _intervals(found, tuned)
+    size, interval = f"{abs(100 * tuned.delta):.2f} points", interval_words(found, tuned)
     steps = "the network had no such steps"
     if found.control is not None and found.control_gain > 0:
         steps += (

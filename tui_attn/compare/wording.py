@@ -96,7 +96,9 @@ def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
         info = info_of(model)
         what = "no verdict, because the experiments were chosen afterwards"
         if not pooled:
-            what = "described, not tested" + (f" ({info.description.replace(':', ',', 1)})" if info else "")
+            what = "described, not tested" + (
+                f" ({info.description.replace('control: ', 'a control, ', 1)})" if info else ""
+            )
         return f"{model}: {points(versus.delta)} points from {other} ({facts}); {what}"
     margin = points_words(versus.margin)
     if versus.contradiction:
@@ -118,6 +120,8 @@ def _looks(versus: Versus) -> str:
     newest = len(versus.seeds) + len(versus.missing)
     limits = {name: at for name, at in zip(("lower", "upper"), versus.limits_at, strict=True) if 0 < at < newest}
     early = [f"the {name} limit from the look at {at} seeds" for name, at in limits.items()]
+    if len(early) == 2 and versus.limits_at[0] == versus.limits_at[1]:
+        early = [f"both limits from the look at {versus.limits_at[0]} seeds"]
     return " over all looks" + "".join(f", {each}" for each in early)
 
 

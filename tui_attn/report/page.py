@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
@@ -14,37 +13,40 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tui_attn import __version__
+from tui_attn.compare.cautions import unlike_times
 from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
-from tui_attn.compare.headline import headline
-from tui_attn.compare.heatmaps import heatmap_sentences
+from tui_attn.compare.headline import headline, likely_cause
+from tui_attn.compare.heatmaps import Probes, heatmap_sentences
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
-from tui_attn.compare.summary import ModelSummary
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import (
     UNKNOWN,
-    control_sentence,
-    counted,
-    fixed_seeds_sentence,
     interval_percent,
     interval_points,
     points,
     points_words,
-    sentences,
 )
-from tui_attn.experiment.model_info import MODELS, RGB, TWINS, hex_color, joined, replaced_words, twin_of
+from tui_attn.experiment.model_info import RGB, hex_color, is_control, joined, replaced_words, twin_of
+from tui_attn.report.answers import (
+    card,
+    conclusion,
+    experiment_facts,
+    model_table,
+    scope,
+    seeds_rows,
+    seeds_sentences,
+    sentence,
+)
 from tui_attn.report.drawing import Drawn
-from tui_attn.report.figures import STYLES, is_name, plain, variable
+from tui_attn.report.figures import STYLES, plain
 from tui_attn.system.text import percent, safe_text
 
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""
 
-_NAMES = (*(layer for info in MODELS.values() for layer in info.layers), *MODELS, *TWINS)
-_NAME = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})\b|[\w.-]+: ")
 _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
-_BADGES = {"better": "good", "worse": "bad"}
 
 
 def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
@@ -56,18 +58,24 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
         results=results,
         drawn=drawn,
         headline=headline(results.summary),
-        scope=_scope(results),
+        further=" ".join(filter(None, [likely_cause(results.summary), conclusion(results)])),
+        scope=scope(results),
         names=names,
-        facts=_facts(results),
+        facts=experiment_facts(results),
+        model_table=model_table(results),
+        seeds_rows=seeds_rows(results.summary),
+        seeds_sentences=seeds_sentences(results),
+        unlike_times=unlike_times(results.summary),
+        compared_before=any("comparison of" in remark for remark in results.remarks),
         looks=_looks(results),
         drawn_subsets=results.manifest.subset_seed(0) is not None,
-        cards=[_card(results, entry) for entry in models if BASE in results.runs and entry.model != BASE],
+        cards=[card(results, entry) for entry in models if BASE in results.runs and entry.model != BASE],
         model_rows=_model_rows(results),
         footnotes=footnotes(results.summary),
         calibration_rows=_calibration_rows(results),
         attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
         interventions=[_effects(found) for found in results.effects],
-        missing_effects=[_sentence(text) for text in results.effect_problems],
+        missing_effects=[sentence(text) for text in results.effect_problems],
         run_rows=run_rows(runs, results.summary.epochs),
         digests=[["run", "SHA-256 of the weights"], *digests],
         settings=[["setting", "value"], *_settings(results)],
@@ -126,7 +134,8 @@ def _looks(results: Results) -> str:
 
 
 def _model_rows(results: Results) -> list[list[str]]:
-    rows, accuracy = model_rows(results.summary), results.summary.common_accuracy
+    shared = "peak memory of their worker"  # which trains the models in turn: it says nothing of one
+    rows, accuracy = [row for row in model_rows(results.summary) if row[0] != shared], results.summary.common_accuracy
     if accuracy is not None:
         cells = time_cells(results.summary, results.begun, accuracy)
         rows.append([f"training time to {100 * accuracy:g} %", *cells])
@@ -136,7 +145,7 @@ def _model_rows(results: Results) -> list[list[str]]:
 def _calibration_rows(results: Results) -> list[list[str]]:
     heads = [
         "model",
-        "NLL",
+        "test loss (NLL)",
         "calibration error, %",
         "95 % interval",
         "of a calibrated network, %",
@@ -166,16 +175,23 @@ def _calibration_rows(results: Results) -> list[list[str]]:
 def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
     run, probes = heatmaps.shown
     more = f" (one of {len(heatmaps.runs)}; the others below)" if len(heatmaps.runs) > 1 else ""
-    described = [[_sentence(line) for line in heatmap_sentences(facts)] for facts in probes.facts]
+    twin = ", trained on random labels" if twin_of(run.model) else ""
+    described = [[sentence(line) for line in heatmap_sentences(facts)] for facts in probes.facts]
     rows = _facts_rows(heatmaps) if len(heatmaps.runs) > 1 else []
     left_out = len(rows) - 1 - MOST_FACTS
     return {
         "model": heatmaps.model,
-        "shown": f"Shown is {run.id}{', trained on random labels' if twin_of(run.model) else ''}{more}.",
+        "shown": f"Shown is {run.id}{twin}{more}{_probed(probes)}.",
         "sentences": [(lead, " ".join(rest)) for lead, *rest in described],
         "rows": rows[: MOST_FACTS + 1],
         "more": f"and {left_out} more in tables/heatmaps.csv" if left_out > 0 else None,
     }
+
+
+def _probed(probes: Probes) -> str:
+    """On how many images."""
+    images = probes.trained.get("classes/images")
+    return "" if images is None else f", on {float(images.sum()):,.0f} test images, equally many of each class"
 
 
 def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
@@ -227,7 +243,7 @@ def _effects(effects: Effects) -> dict[str, Any]:
     own += " otherwise than in the table of the models"
     return {
         "model": effects.model,
-        "lead": _sentence(dependence_sentence(effects)),
+        "lead": sentence(dependence_sentence(effects)),
         "rows": rows,
         "note": f"{own}. {note}",
     }
@@ -251,6 +267,23 @@ def _effect_cell(effects: Effects, effect: Effect | None) -> str:
     return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
 
 
+_DRAWN = ("the first of the data set, the same for all seeds", "anew for each seed, as many of each class as there are")
+
+
+def _plan_rows(results: Results) -> list[tuple[str, object]]:
+    """The plan of looks, where one was recorded before training."""
+    plan, models = results.manifest.plan, results.summary.names
+    if plan is None:
+        return [("plan", "none recorded before training")]
+    compared = [model for model in models if model != BASE and not is_control(model)]
+    return [
+        ("planned looks", ", ".join(f"{look} seeds" for look in plan.looks) or "none: every seed is one"),
+        ("margin", points_words(plan.margin)),
+        ("error rate of the verdicts", f"5 % for {', '.join(compared)} together" if compared else None),
+        ("controls", ", ".join(filter(is_control, models)) or "none"),
+    ]
+
+
 def _settings(results: Results) -> list[list[str]]:
     manifest, config = results.manifest, results.manifest.config
     about = next((run.about for run in results.begun.values() if run.about), {})
@@ -259,7 +292,11 @@ def _settings(results: Results) -> list[list[str]]:
         ("data set", config.dataset),
         ("version of the data", manifest.data.get("version")),
         ("training images", about.get("train_size")),
+        ("drawn", None if config.train_limit is None else _DRAWN[manifest.subset_seed(0) is not None]),
+        ("input", "pixels of 0 to 1, less a mean and divided by a standard deviation, fixed for each channel"),
+        ("loss", "cross-entropy"),
         ("test images", about.get("test_size")),
+        *_plan_rows(results),
         ("epochs", config.epochs),
         ("steps", config.steps),
         ("seeds", ", ".join(str(seed) for seed in results.summary.seeds)),
@@ -267,8 +304,7 @@ def _settings(results: Results) -> list[list[str]]:
         ("learning rate (Adam)", config.lr),
         ("augmentation", ", ".join(config.augment) or "none"),
         ("precision", about.get("precision", manifest.precision)),
-        ("devices", ", ".join(manifest.devices)),
-        ("device", about.get("device_name")),
+        ("devices", ", ".join(dict.fromkeys((*manifest.devices, *filter(None, [about.get("device_name")]))))),
         ("threads of a worker", manifest.threads),
         *((f"version of {name}", version) for name, version in sorted(manifest.versions.items())),
     ]
