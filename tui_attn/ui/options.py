@@ -29,12 +29,7 @@ class UiOptions:
     )
     """None: `dark`, or `terminal` where the terminal has 16 colours."""
     ascii: bool | None = option(
-        None,
-        Switch(),
-        "Draw with ASCII characters only.",
-        heading=SHOW,
-        unset="depends on the locale",
-        example="true",
+        None, Switch(), "Draw with ASCII characters only.", heading=SHOW, unset="depends on the locale", example="true"
     )
     """The theme `ascii` does so in any case."""
     mouse: bool = option(True, Switch(), "Enable mouse support.", heading=SHOW, example="false")

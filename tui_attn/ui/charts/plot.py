@@ -314,10 +314,7 @@ def _with_axis(body: Grid, ends: list[Pieces], frame: Frame, ticks: Ticks, width
     strips = []
     for row, strip in enumerate(body.strips()):
         label = labels.get(row)
-        axis: Pieces = [
-            ((label or "").rjust(margin - 1) + " ", "muted"),
-            (line if label is None else tick, "rule"),
-        ]
+        axis: Pieces = [((label or "").rjust(margin - 1) + " ", "muted"), (line if label is None else tick, "rule")]
         right = strip_of(ends[row] if ends else [], width - frame.left - frame.width, styles)
         strips.append(Strip([*strip_of(axis, frame.left, styles), *strip, *right], width))
     return strips

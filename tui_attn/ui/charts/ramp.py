@@ -15,22 +15,8 @@ import math
 
 from rich.style import Style
 
-from tui_attn.experiment.model_info import (
-    ANSI_BLUE,
-    ANSI_BRIGHT_CYAN,
-    ANSI_BRIGHT_GREEN,
-    ANSI_CYAN,
-    ANSI_YELLOW,
-    RGB,
-)
-from tui_attn.ui.charts.palette import (
-    difference_color,
-    difference_glyph,
-    level,
-    ramp_color,
-    ramp_glyph,
-    text_on,
-)
+from tui_attn.experiment.model_info import ANSI_BLUE, ANSI_BRIGHT_CYAN, ANSI_BRIGHT_GREEN, ANSI_CYAN, ANSI_YELLOW, RGB
+from tui_attn.ui.charts.palette import difference_color, difference_glyph, level, ramp_color, ramp_glyph, text_on
 from tui_attn.ui.drawing import Piece, Pieces
 from tui_attn.ui.styles import Styles
 

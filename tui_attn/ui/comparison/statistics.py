@@ -258,7 +258,7 @@ def explanation(summary: Summary) -> list[str]:
     said = [
         f"Every seed gives one pair: the model's test accuracy minus {BASE}'s, both trained from that seed on the same"
         " data in the same order. The difference is the mean over the seeds, the interval a t interval of these"
-        " differences.",
+        " differences."
     ]
     deciding = sum(each.decides for each in found)
     if deciding > 1:

@@ -304,13 +304,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         self._say_facts(probed, matrix, 0 if in_place else found.epoch)
 
     def _arrange(
-        self,
-        found: Loaded,
-        where: str,
-        matrix: Matrix,
-        before: Matrix | None,
-        missing: str,
-        ends: tuple[float, float],
+        self, found: Loaded, where: str, matrix: Matrix, before: Matrix | None, missing: str, ends: tuple[float, float]
     ) -> None:
         """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
         main, beside = self._maps()

@@ -22,12 +22,7 @@ class GateStrip(Lines):
 
     DEFAULT_CSS = "GateStrip { height: auto; }"
 
-    def __init__(
-        self,
-        *,
-        empty: str = "no gates yet",
-        id: str | None = None,
-    ) -> None:
+    def __init__(self, *, empty: str = "no gates yet", id: str | None = None) -> None:
         """`empty` stands where there are no gates."""
         super().__init__(id=id)
         self.empty = empty

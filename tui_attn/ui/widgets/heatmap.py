@@ -47,12 +47,7 @@ class Heatmap(Lines, can_focus=True):
             return self.heatmap
 
     def __init__(
-        self,
-        title: str = "",
-        *,
-        row_title: str = "class",
-        column_title: str = "channel",
-        id: str | None = None,
+        self, title: str = "", *, row_title: str = "class", column_title: str = "channel", id: str | None = None
     ) -> None:
         """All titles are plain text."""
         super().__init__(id=id)
