@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from tests.pretended_cuda.device import pretend
-from tui_attn.models import MODELS
+from tui_attn.models import MODELS, SEBlock
 from tui_attn.train import probe
 
 
@@ -29,3 +30,25 @@ def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu
     assert set(found) == set(wanted)
     for key, array in wanted.items():
         assert np.allclose(found[key], array, rtol=1e-6, atol=1e-7), key
+
+
+class ChangesItsInput(nn.Module):
+    """As a custom model may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = SEBlock(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gated: Tensor = self.gate(x.add_(1))
+        return gated.mean((2, 3))
+
+
+def test_a_model_that_changes_its_input_sees_the_same_images_in_every_probe() -> None:
+    torch.manual_seed(0)
+    images = probe.ProbeSet(torch.randn(30, 8, 6, 6), torch.arange(30) % 4, 4)
+    network = ChangesItsInput()
+    first, _ = probe.collect(network, images)
+    second, _ = probe.collect(network, images)
+    assert any(name.startswith("gate/") for name in first)
+    assert all(np.array_equal(first[name], second[name]) for name in first)

@@ -172,7 +172,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
     try:
         for part in torch.split(images, SHARE):
             inputs.clear()
-            model(part)
+            model(part.clone())  # a custom model may change what it is given
             for name, block in blocks:
                 if block in inputs:
                     found.setdefault(_layer_name(name), []).append(block.gate(inputs[block]).float())
