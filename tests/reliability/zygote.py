@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-import torch._dynamo  # the optimiser imports it at its first use
+import torch
 
 from tui_attn.engines.pipe import WorkerProcess
 from tui_attn.engines.workers import Launcher, Slot, new_token
