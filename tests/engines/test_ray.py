@@ -29,7 +29,7 @@ if not os.environ.get("TUI_ATTN_REQUIRE_RAY"):  # set in continuous integration,
     pytest.importorskip("ray", reason="RAY IS NOT INSTALLED, SO NOTHING OF --on ray IS TESTED")
 
 CONFIG = ["--dataset", "synthetic", "--train-limit", "256", "--test-limit", "100", "--batch-size", "32"]
-CONFIG += ["--models", "base,se", "--epochs", "8"]
+CONFIG += ["--models", "base,se", "--epochs", "12"]
 HOSTILE = """it's a "$(touch pwned)" `touch pwned`; touch pwned # \\ %j\nnew line"""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -25,7 +26,7 @@ from tui_attn.experiment.follower import read_state
 REQUIRED = "TUI_ATTN_REQUIRE_SLURM"
 """Set where a missing SLURM or sshd must fail the tests: in continuous integration."""
 WHAT = ["--models", "base,se", "--dataset", "synthetic", "--train-limit", "1000", "--test-limit", "100"]
-EPOCHS = 6
+EPOCHS = 8
 
 
 def need(what: list[str]) -> None:
@@ -76,14 +77,28 @@ def until_over(folder: ExperimentDir) -> None:
     eventually(over, "the end", seconds=500, interval=0.3)
 
 
+@contextlib.contextmanager
+def nothing_starts(slurm: Cluster) -> Iterator[None]:
+    """SLURM takes jobs and starts none."""
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
+    try:
+        yield
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+
+
+def job(folder: ExperimentDir, run: str) -> str:
+    """SLURM's id of the job that has a run."""
+    return str(read_state(folder).state.runs[run].job).removeprefix("slurm ")
+
+
 def test_a_job_that_slurm_queues_again_goes_on_and_a_pending_one_is_stopped_at_once(
     slurm: Cluster, undisturbed: dict[str, Reference], tmp_path: Path
 ) -> None:
     env = slurm.environment
     folder = start(tmp_path / "ru ns $(touch pwned)", "slurm:cpus=1,time=30", environment=env)
     eventually(lambda: read_state(folder).state.runs["se-s0"].epoch >= 1, "an epoch", interval=0.3)
-    jobs = slurm.run("squeue", "--noheader", "--array", "-t", "R", "-o", "%i").split()
-    slurm.run("scontrol", "requeue", jobs[-1])
+    slurm.run("scontrol", "requeue", job(folder, "se-s0"))
     eventually(lambda: {run.waits for run in read_state(folder).state.runs.values()} != {None}, "a wait", interval=0.1)
     until_over(folder)
     assert violations(folder, undisturbed) == []
@@ -93,26 +108,18 @@ def test_a_job_that_slurm_queues_again_goes_on_and_a_pending_one_is_stopped_at_o
     assert told.count("run_started") == 3
     assert "run_restarted" not in told
 
-    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
-    waiting = start(tmp_path / "waiting", "slurm:cpus=1", environment=env)
-    eventually(
-        lambda: "PartitionDown" in str(read_state(waiting).state.runs["se-s0"].waits), "the reason", interval=0.1
-    )
-    assert (
-        "2 wait for SLURM: PartitionDown"
-        in subprocess.run(
-            [sys.executable, "-P", "-m", "tui_attn", "ls", "--runs-dir", str(tmp_path / "waiting")],
-            capture_output=True,
-            text=True,
-            env=env,
-            check=True,
-        ).stderr
-    )
-    tui_attn("stop", "--runs-dir", str(tmp_path / "waiting"), environment=env)
-    until_over(waiting)
-    assert {run.state for run in read_state(waiting).state.runs.values()} == {"stopped"}
-    eventually(lambda: not slurm.jobs(), "an empty queue", interval=0.3)
-    slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+    with nothing_starts(slurm):
+        waiting = start(tmp_path / "waiting", "slurm:cpus=1", environment=env)
+        eventually(
+            lambda: {run.waits for run in read_state(waiting).state.runs.values()} == {"PartitionDown"}, "the reason"
+        )
+        ls = [sys.executable, "-P", "-m", "tui_attn", "ls", "--runs-dir", str(tmp_path / "waiting")]
+        said = subprocess.run(ls, capture_output=True, text=True, env=env, check=True).stderr
+        assert "2 wait for SLURM: PartitionDown" in said
+        tui_attn("stop", "--runs-dir", str(tmp_path / "waiting"), environment=env)
+        until_over(waiting)
+        assert {run.state for run in read_state(waiting).state.runs.values()} == {"stopped"}
+        eventually(lambda: not slurm.jobs(), "an empty queue", interval=0.3)
 
 
 def test_jobs_of_a_dead_supervisor_are_adopted_on_another_login_node(
@@ -122,19 +129,19 @@ def test_jobs_of_a_dead_supervisor_are_adopted_on_another_login_node(
     said = tui_attn("doctor", "--on", "slurm:cpus=1", "--runs-dir", runs, environment=env, codes={0, 1})
     assert f"{os.uname().nodename} sees {runs}, torch" in said
 
-    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
-    folder = start(Path(runs), "slurm:cpus=1", environment=env)
-    eventually(lambda: len(slurm.jobs()) == 2, "the jobs")
-    jobs = slurm.jobs()
-    os.kill(int(folder.supervisor.read_text().partition('"pid": ')[2].partition(",")[0]), 9)
-    elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname login2; exec "$@"', "-")
-    env = {**env, "XDG_STATE_HOME": str(tmp_path / "state of login2")}
-    refused = tui_attn("resume", "--detach", "--runs-dir", runs, environment=env, front=elsewhere, codes={2})
-    assert refused == ""
-    how = ["--on", "slurm:cpus=1", "--detach", "--runs-dir", runs]
-    tui_attn("resume", *how, environment=env, front=elsewhere)
-    assert slurm.jobs() == jobs
-    slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
+    with nothing_starts(slurm):
+        folder = start(Path(runs), "slurm:cpus=1", environment=env)
+        eventually(lambda: all(run.job for run in read_state(folder).state.runs.values()), "the jobs")
+        jobs = sorted(slurm.jobs())
+        assert len(jobs) == 2
+        os.kill(int(folder.supervisor.read_text().partition('"pid": ')[2].partition(",")[0]), 9)
+        elsewhere = ("unshare", "--uts", "sh", "-c", 'hostname login2; exec "$@"', "-")
+        env = {**env, "XDG_STATE_HOME": str(tmp_path / "state of login2")}
+        refused = tui_attn("resume", "--detach", "--runs-dir", runs, environment=env, front=elsewhere, codes={2})
+        assert refused == ""
+        how = ["--on", "slurm:cpus=1", "--detach", "--runs-dir", runs]
+        tui_attn("resume", *how, environment=env, front=elsewhere)
+        assert sorted(slurm.jobs()) == jobs
     until_over(folder)
     assert violations(folder, undisturbed) == []
     told = [event.type for event in LogReader(folder.events).read()]
