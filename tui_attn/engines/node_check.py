@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
+from tui_attn.experiment.engine_spec import SSH, EngineSpec
 from tui_attn.system import liveness, machine
 from tui_attn.system.children import clean_environment
 
@@ -87,14 +87,12 @@ def _report(told: dict[str, Any], before: float) -> NodeReport:
 def fronts(spec: EngineSpec) -> list[tuple[str, list[str], bool]]:
     """For each host to ask, or one for a scheduler: a name, the program that runs a command there, and `shell`."""
     if spec.engine == "ssh":
-        ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-        return [(host, [*ssh, host], True) for host in spec.hosts]
+        return [(host, [*SSH, host], True) for host in spec.hosts]
     if spec.engine == "ray":
         check = [sys.executable, "-P", "-m", "tui_attn.engines.ray_check", spec.address or ""]
         return [(f"the cluster at {spec.address}" if spec.address else "the cluster", check, False)]
-    options = [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
     now = [] if spec.engine == "slurm-alloc" else ["--immediate=60", "--job-name=tui-attn-doctor"]
-    return [("a node", ["srun", "--quiet", "--nodes=1", "--ntasks=1", "--chdir=/", *now, *options], False)]
+    return [("a node", ["srun", "--quiet", "--nodes=1", "--ntasks=1", "--chdir=/", *now, *spec.slurm_options], False)]
 
 
 def look(arguments: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tui_attn.engines.workers import Launcher, Slot, Worker, new_token, remote_environment, worker_environment
+from tui_attn.experiment.engine_spec import SSH
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
@@ -176,9 +177,8 @@ class RemoteLauncher(Launcher):
             return RemoteProcess([*step, "env", *variables, *worker], slot, log, {0: "its node or its step was lost"})
         busy = Counter(host for host, process in self._started if process.exit_code() is None)
         host = min(self._hosts, key=lambda host: busy[host])
-        ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "-o", "ConnectTimeout=10"]
         # ssh joins its words by blanks, and a shell over there takes them apart again.
-        command = [*ssh, host, shlex.join(["exec", "env", *variables, *worker])]
+        command = [*SSH, "-o", "ServerAliveInterval=15", host, shlex.join(["exec", "env", *variables, *worker])]
         process = RemoteProcess(command, slot, log, {LOST_CONNECTION: f"the connection to {host} was lost"})
         self._started = [(host, process), *(each for each in self._started if each[1].exit_code() is None)]
         return process

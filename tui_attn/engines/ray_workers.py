@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, new_token
+from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, add_line, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
-from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 MOST = 50
@@ -79,11 +78,7 @@ class RayWorker(Worker):
         self._code, self._excuse = code, excuse
         self._relay.forget(self.token)
         if says:
-            with (
-                contextlib.suppress(OSError),
-                os.fdopen(open_to_write(self._log.worker_log, os.O_APPEND), "a") as log,
-            ):
-                log.write(f"{says}\n")
+            add_line(self._log.worker_log, says)
 
 
 class _RelayProcess:

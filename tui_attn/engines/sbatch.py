@@ -11,7 +11,7 @@ from tui_attn.engines.mailbox import Mailbox
 from tui_attn.engines.squeue import Command
 from tui_attn.engines.workers import remote_environment
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.engine_spec import SLURM_KEYS, EngineSpec
+from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.text import safe_text
 
@@ -46,12 +46,8 @@ def most_jobs(config: ExperimentConfig) -> int:
 def preview(spec: EngineSpec, *, short: bool = False) -> str:
     """The command that submits a job, for people; if `short`, with the user's options only."""
     if short:
-        return " ".join(["sbatch ...", shlex.join(_asked(spec)), "job.sh"])
+        return " ".join(["sbatch ...", shlex.join(spec.slurm_options), "job.sh"])
     return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
-
-
-def _asked(spec: EngineSpec) -> list[str]:
-    return [f"--{SLURM_KEYS[key][0]}={value}" for key, value in spec.slurm.items() if SLURM_KEYS[key][0]]
 
 
 def refusal(spec: EngineSpec) -> str | None:
@@ -84,7 +80,7 @@ def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> li
         f"--job-name={name}",
         f"--comment=tui-attn {experiment}",
         *array,
-        *_asked(spec),
+        *spec.slurm_options,
     ]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
 from tui_attn.engines.sbatch import LATER, job_name, job_script, most_jobs, sbatch_words
 from tui_attn.engines.squeue import Command, Queue, poll_interval
-from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, new_token
+from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, add_line, new_token
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write
@@ -72,13 +72,7 @@ class SlurmWorker(Worker):
         """SLURM won't take its job."""
         self._over = CANNOT_WORK
         for run in self.held:
-            log = RunDir(self.mailbox.path.parent.parent / run).worker_log
-            try:
-                fd = open_to_write(log, os.O_APPEND)
-            except OSError:
-                continue
-            os.write(fd, f"{why}\n".encode(errors="replace"))
-            os.close(fd)
+            add_line(RunDir(self.mailbox.path.parent.parent / run).worker_log, why)
 
     # ---- what the supervisor needs of a worker
 
@@ -259,21 +253,12 @@ class SlurmLauncher(Launcher):
         for worker in workers:
             worker.name = workers[0].name
         try:
-            script = workers[0].mailbox.script
+            script, boxes = workers[0].mailbox.script, [worker.mailbox for worker in workers]
+            text = job_script(self._folder, self._manifest.threads, workers[0].slot.device, boxes)
             with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
-                file.write(
-                    os.fsencode(
-                        job_script(
-                            self._folder,
-                            self._manifest.threads,
-                            workers[0].slot.device,
-                            [worker.mailbox for worker in workers],
-                        )
-                    )
-                )
-            path = str(workers[0].mailbox.path.resolve() / script.name)
+                file.write(os.fsencode(text))
             words = sbatch_words(self._spec, self._folder.id, workers[0].name, len(workers))
-            self._submitting = Command(*words, path), workers
+            self._submitting = Command(*words, str(script.resolve())), workers
         except OSError as error:
             for worker in workers:
                 worker.refused(f"sbatch can't be run: {error.strerror}")

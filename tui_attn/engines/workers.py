@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from tui_attn.experiment import trust
 from tui_attn.experiment.folders import ExperimentDir, RunDir
-from tui_attn.system.plain_file import read_part
+from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
@@ -172,6 +173,12 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
     if code == 0:
         return "its worker ended with exit code 0 (a custom model may have called os._exit)"
     return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
+
+
+def add_line(log: Path, text: str) -> None:
+    """Append a line to a worker's log, if that can be written."""
+    with contextlib.suppress(OSError), os.fdopen(open_to_write(log, os.O_APPEND), "wb") as file:
+        file.write(f"{text}\n".encode(errors="replace"))
 
 
 def last_lines(log: Path, size: int = 4096) -> str:

@@ -25,6 +25,8 @@ SLURM_KEYS: Mapping[str, tuple[str, str, str]] = {
     "poll": ("", r"[1-9][0-9]{1,3}", "30"),
 }
 """Key -> option of sbatch, pattern of its values, example. `poll`: seconds between two calls of squeue."""
+SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
+"""How hosts are reached: without a terminal and without questions."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]*")
 _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9][A-Za-z0-9.:_-]*")
 
@@ -64,6 +66,11 @@ class EngineSpec:
     def __str__(self) -> str:
         rest = ",".join(self.hosts) or self.address or ",".join(f"{key}={self.slurm[key]}" for key in self.slurm)
         return f"{self.engine}:{rest}" if rest else self.engine
+
+    @property
+    def slurm_options(self) -> list[str]:
+        """What sbatch and srun are told."""
+        return [f"--{SLURM_KEYS[key][0]}={value}" for key, value in self.slurm.items() if SLURM_KEYS[key][0]]
 
     @property
     def here(self) -> bool:

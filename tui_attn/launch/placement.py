@@ -19,7 +19,7 @@ from tui_attn.engines import sbatch
 from tui_attn.engines.ray_workers import MOST
 from tui_attn.engines.squeue import Command
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.engine_spec import EngineSpec
+from tui_attn.experiment.engine_spec import SSH, EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.options import ConfigError
 from tui_attn.launch import devices, logout
@@ -29,8 +29,6 @@ from tui_attn.system.plain_file import read_own
 from tui_attn.system.text import safe_text
 
 Tell = Callable[[str], object]
-_CONNECT_WITHIN = 10
-"""Seconds for ssh to reach a host."""
 _PROGRAMS = {"ssh": "ssh", "slurm-alloc": "srun", "slurm": "sbatch"}
 
 
@@ -70,13 +68,12 @@ def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell) -> tu
 
 def _have_gpus(hosts: Sequence[str]) -> bool:
     """Whether the hosts have GPUs. Raises `ConfigError` where only some have."""
-    ssh = ["ssh", "-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_WITHIN}"]
     asked = {}
     for host in dict.fromkeys(hosts):
-        asked[host] = Command(*ssh, host, "test -e /proc/driver/nvidia/version || test -e /dev/kfd")
+        asked[host] = Command(*SSH, host, "test -e /proc/driver/nvidia/version || test -e /dev/kfd")
     found = {}
     for host, command in asked.items():
-        while not command.done(within=2 * _CONNECT_WITHIN):
+        while not command.done(within=20):
             time.sleep(0.02)
         code, said = command.result()
         if code not in {0, 1}:
