@@ -14,10 +14,10 @@ from torch import Tensor
 
 from tui_attn.compare.interventions import KINDS, LAYERS, TUNED
 from tui_attn.models import CNN_SE, MODELS, CNN_SelfAttention, GatedTrunk, MixingTrunk, fold_gates
-from tui_attn.train.attention_interventions import attention_interventions
+from tui_attn.train.attention_interventions import LAYER, attention_interventions
 from tui_attn.train.feature_maps import FeatureMaps, LabelledImages, another_image
 from tui_attn.train.gate_interventions import DRAWS, Outcome, gate_interventions
-from tui_attn.train.tuned_constants import tuned_constants
+from tui_attn.train.tuned_constants import _forward, tuned_constants
 
 RUNS = ("base-s0", "se-s0", "self-attention-s0", "se-s1")
 
@@ -101,6 +101,27 @@ def test_constants_are_tuned_on_the_training_images_alone(name: str) -> None:
     interventions_of = gate_interventions if isinstance(net, GatedTrunk) else attention_interventions
     mean = by_name(interventions_of(own, 0, nothing)[1])["mean", LAYERS[name][-1]]
     assert tuned.answers.loss.mean() < mean.answers.loss.mean()
+
+
+@pytest.mark.parametrize("name", ["se", "cbam", "self-attention"])
+def test_constants_compute_what_the_network_does_with_them(name: str) -> None:
+    """Whether or not they are folded into the weights behind them, in value and gradient."""
+    torch.manual_seed(0)
+    net = MODELS[name](3).eval()
+    assert isinstance(net, GatedTrunk | MixingTrunk)
+    shown, chosen = labelled(3), torch.arange(5, 25)
+    x = normalised(shown)[chosen]
+    if isinstance(net, GatedTrunk):
+        constants = {layer: gates[0].detach().requires_grad_() for layer, gates in net.gates(x).items()}
+        expected = net(x, gates=constants)
+    else:
+        constants = {LAYER: net.attention(x)[0].detach().requires_grad_()}
+        expected = net(x, attention=constants[LAYER])
+    maps: FeatureMaps[Any] = FeatureMaps(net, shown, "fp32")
+    found = _forward(maps, chosen, constants)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    ours, theirs = (torch.autograd.grad(logits.square().sum(), [*constants.values()]) for logits in (found, expected))
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

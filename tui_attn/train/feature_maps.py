@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -84,19 +85,33 @@ class FeatureMaps(Generic[Network_co]):
         """All images, block by block."""
         return [slice(first, first + self.block) for first in range(0, len(self.data), self.block)]
 
+    def of(self, data: LabelledImages) -> Self:
+        """The same of other images."""
+        other = copy(self)
+        other.data = data
+        return other
+
+    def pixels(self, block: slice | Tensor) -> Tensor:
+        """Some images, normalised: float32 (B, K, H, W)."""
+        return self.data.images[block].to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
+
     def first(self, block: slice | Tensor) -> Tensor:
         """The maps (B, 32, H/2, W/2) of some images after the first convolution, pooling and ReLU."""
-        x = self.data.images[block].to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
-        return self._layer(self.model.conv1, x)
+        return self._layer(self.model.conv1, self.pixels(block))
 
-    def second(self, maps: Tensor) -> Tensor:
-        """The maps (B, 64, H/4, W/4), float32, that the second convolution, pooling and ReLU make of the first's."""
-        return self._layer(self.model.conv2, maps).float()
+    def second(self, maps: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The maps (B, 64, H/4, W/4), float32, that the second convolution, pooling and ReLU make of the first's.
 
-    def _layer(self, conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+        `weight`: to use in the place of the convolution's own.
+        """
+        return self._layer(self.model.conv2, maps, weight).float()
+
+    def _layer(self, conv: torch.nn.Conv2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
         """`conv_pool_relu`, but for rounding, and without remembering where the maxima were."""
         bias = None if conv.bias is None else conv.bias.to(self._dtype)
-        maps = F.conv2d(x.to(self._dtype), conv.weight.to(self._dtype), bias, padding=1)
+        maps = F.conv2d(x.to(self._dtype), (conv.weight if weight is None else weight).to(self._dtype), bias, padding=1)
+        if maps.requires_grad:  # which the slices below would make slow
+            return F.relu(F.max_pool2d(maps, 2))
         rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
         return torch.maximum(rows[..., ::2], rows[..., 1::2]).relu_()
 

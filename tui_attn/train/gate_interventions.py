@@ -101,7 +101,7 @@ def _replaced(
     """The answers of the network as it is, (3, M), and those under replacements, (D, 3, M) by (kind, layer)."""
     model, layers = maps.model, maps.model.GATE_LAYERS
     block_before, block_after = model.gate_blocks
-    linear = type(block_after).forward is ChannelGate.forward
+    linear = multiplies(model)
     classify = _Classifier(model)
     before: list[Tensor] = []
     found: dict[tuple[str, str], list[list[Tensor]]] = {
@@ -140,12 +140,17 @@ def answers_with_gates(maps: FeatureMaps[GatedTrunk], first: Tensor, second: Ten
     return torch.cat(found, 1)
 
 
+def multiplies(model: GatedTrunk) -> bool:
+    """Whether the blocks do nothing but multiply each map by its gate."""
+    return all(type(block).forward is ChannelGate.forward for block in model.gate_blocks)
+
+
 class _Classifier:
     """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
 
     def __init__(self, model: GatedTrunk) -> None:
         self._block, self._classify = model.gate_blocks[1], model.classify
-        self._linear = type(self._block).forward is ChannelGate.forward
+        self._linear = multiplies(model)
         weights = model.fc.weight.view(model.num_classes, -1, model.pixels)  # (classes, 64, N)
         self._weights = weights.transpose(1, 2).contiguous()  # (classes, N, 64)
         self._bias = model.fc.bias

@@ -17,7 +17,7 @@ from tui_attn.models import GatedTrunk, MixingTrunk, fold_attention
 from tui_attn.train import rng
 from tui_attn.train.attention_interventions import LAYER
 from tui_attn.train.feature_maps import Answers, FeatureMaps, LabelledImages
-from tui_attn.train.gate_interventions import Outcome, answers_with_gates
+from tui_attn.train.gate_interventions import Outcome, answers_with_gates, multiplies
 from tui_attn.train.optimiser import adam
 
 KIND = "tuned"
@@ -41,15 +41,16 @@ def tuned_constants(
     model = maps.model.eval()
     generator = torch.Generator().manual_seed(rng.derive_seed(seed, "interventions", KIND))
     batches = _batches(training, generator)
+    shown = maps.of(training)
     with torch.inference_mode():
-        start = _means(model, _pixels(training, torch.cat([next(batches) for _ in range(4)])))
+        start = _means(model, shown.pixels(torch.cat([next(batches) for _ in range(4)])))
     logs = {layer: value.clone().clamp_min(SMALLEST).log().requires_grad_() for layer, value in start.items()}
     rate = next(rate for kind, rate in RATES.items() if isinstance(model, kind))
     optimizer = adam(logs.values(), lr=rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
     for _ in range(STEPS):
         chosen = next(batches)
-        logits = _forward(model, _pixels(training, chosen), _constants(model, logs))
+        logits = _forward(shown, chosen, _constants(model, logs))
         loss = F.cross_entropy(logits, training.labels[chosen])
         for log, gradient in zip(logs.values(), torch.autograd.grad(loss, list(logs.values())), strict=True):
             log.grad = gradient
@@ -67,14 +68,6 @@ def _batches(training: LabelledImages, generator: torch.Generator) -> Iterator[T
         yield from torch.split(order, BATCH)
 
 
-def _pixels(training: LabelledImages, chosen: Tensor) -> Tensor:
-    """Normalised images float32 (B, K, H, W)."""
-    shape, device = (1, -1, 1, 1), training.images.device
-    mean, std = (torch.tensor(values, device=device).view(shape) for values in (training.mean, training.std))
-    found = (training.images[chosen].float() / 255 - mean) / std
-    return found if device.type == "mps" else found.contiguous(memory_format=torch.channels_last)
-
-
 def _means(model: GatedTrunk | MixingTrunk, x: Tensor) -> dict[str, Tensor]:
     """The means of the network's own gates or attention weights."""
     if isinstance(model, GatedTrunk):
@@ -87,10 +80,24 @@ def _constants(model: GatedTrunk | MixingTrunk, logs: Mapping[str, Tensor]) -> d
     return {layer: log.exp() if isinstance(model, GatedTrunk) else log.softmax(-1) for layer, log in logs.items()}
 
 
-def _forward(model: GatedTrunk | MixingTrunk, x: Tensor, constants: Mapping[str, Tensor]) -> Tensor:
-    logits: Tensor = (
-        model(x, gates=dict(constants)) if isinstance(model, GatedTrunk) else model(x, attention=constants[LAYER])
-    )
+def _forward(
+    shown: FeatureMaps[GatedTrunk] | FeatureMaps[MixingTrunk], chosen: Tensor, constants: Mapping[str, Tensor]
+) -> Tensor:
+    """The logits of some images."""
+    model: GatedTrunk | MixingTrunk = shown.model
+    logits: Tensor
+    if isinstance(model, MixingTrunk):
+        logits = model(shown.pixels(chosen), attention=constants[LAYER])
+    elif multiplies(model):
+        # Gates multiply what the next layer reads, so they multiply its weights instead of all maps.
+        before, after = (constants[layer] for layer in model.GATE_LAYERS)
+        with torch.no_grad():
+            first = shown.first(chosen)
+        maps = shown.second(first, model.conv2.weight * before[:, None, None])
+        weight = model.fc.weight.view(model.num_classes, -1, model.pixels) * after[:, None]
+        logits = F.linear(maps.flatten(1), weight.flatten(1), model.fc.bias)
+    else:
+        logits = model(shown.pixels(chosen), gates=dict(constants))
     return logits
 
 
