@@ -1,9 +1,10 @@
-"""Which kernels train fastest on a kind of CPU: `python -m benchmarks.cpu_kernels [--json FILE]`.
+"""Which kernels train fastest on a kind of CPU: `python -m benchmarks.cpu_kernels [--models se,gct] [--json FILE]`.
 
-Times a training step of the lab's networks by the oneDNN pass of `train/fast.py` and by PyTorch's own layers, in turn,
-and prints the row of this kind of CPU for the table in `tui_attn/experiment/kernels.py`. It uses one thread and its
-processor time, which other programs affect less than wall time. `ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2` in
-the environment simulates a CPU without AVX-512.
+Times a training step of the lab's networks, or of others beside the first of them, by the oneDNN pass of
+`train/fast.py` and by PyTorch's own layers, in turn, and prints the row of this kind of CPU for the table in
+`tui_attn/experiment/kernels.py`. It uses one thread and its own time, which other programs on the machine disturb less
+than the wall's clock. `ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2` in the environment stand in for a CPU without
+AVX-512.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,10 @@ from tui_attn.train.step import Stepper, choose_precision
 BATCH = 128
 
 
-def steppers(precision: str) -> dict[tuple[str, str], Stepper]:
+def steppers(precision: str, models: Sequence[str]) -> dict[tuple[str, str], Stepper]:
     """One for each network and variant, with equal weights."""
     made = {}
-    for model in DEFAULT_MODELS:
+    for model in models:
         for kernels in KERNELS:
             torch.manual_seed(0)
             made[model, kernels] = Stepper(
@@ -36,9 +38,9 @@ def steppers(precision: str) -> dict[tuple[str, str], Stepper]:
     return made
 
 
-def measure(precision: str, rounds: int, steps: int) -> dict[str, Any]:
+def measure(precision: str, models: Sequence[str], rounds: int, steps: int) -> dict[str, Any]:
     """Milliseconds of a step by network and variant, and the ratios of each round."""
-    made = steppers(precision)
+    made = steppers(precision, models)
     images = torch.randint(0, 256, (BATCH, 1, 28, 28), dtype=torch.uint8)
     labels = torch.randint(0, 10, (BATCH,))
     times: dict[tuple[str, str], list[float]] = {key: [] for key in made}
@@ -50,15 +52,15 @@ def measure(precision: str, rounds: int, steps: int) -> dict[str, Any]:
             if number:  # the first round warms up
                 times[key].append((time.thread_time() - begin) / steps * 1e3)
     found: dict[str, Any] = {}
-    for model in DEFAULT_MODELS:
+    for model in models:
         ours, plain = times[model, "onednn"], times[model, "plain"]
         best = [min(pair) for pair in zip(ours, plain, strict=True)]
-        base = [min(pair) for pair in zip(times["base", "onednn"], times["base", "plain"], strict=True)]
+        first = [min(pair) for pair in zip(times[models[0], "onednn"], times[models[0], "plain"], strict=True)]
         found[model] = {
             "onednn_ms": statistics.median(ours),
             "plain_ms": statistics.median(plain),
             "plain_over_onednn": statistics.median(b / a for a, b in zip(ours, plain, strict=True)),
-            "step_over_base": statistics.median(a / b for a, b in zip(best, base, strict=True)),
+            "step_over_first": statistics.median(a / b for a, b in zip(best, first, strict=True)),
         }
     return found
 
@@ -77,6 +79,7 @@ def gflops(rounds: int) -> float:
 def main() -> None:
     """Measure, print a table, and write JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default=",".join(DEFAULT_MODELS))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--json", type=Path)
@@ -87,11 +90,11 @@ def main() -> None:
     print(f"float32 matrix product: {gflops(given.rounds):.0f} GFLOP/s")
     result: dict[str, Any] = {"kind": kind, "rounds": given.rounds, "isa": os.environ.get("ATEN_CPU_CAPABILITY")}
     for precision in dict.fromkeys(["fp32", choose_precision("auto", torch.device("cpu"))]):
-        found = result[precision] = measure(precision, given.rounds, given.steps)
+        found = result[precision] = measure(precision, given.models.split(","), given.rounds, given.steps)
         for model, row in found.items():
             print(
                 f"{precision} {model:<16} onednn {row['onednn_ms']:6.2f} ms  plain {row['plain_ms']:6.2f} ms"
-                f"  plain/onednn {row['plain_over_onednn']:.2f}  step/base {row['step_over_base']:.2f}"
+                f"  plain/onednn {row['plain_over_onednn']:.2f}  step/first {row['step_over_first']:.2f}"
             )
         ratio = statistics.geometric_mean(row["plain_over_onednn"] for row in found.values())
         best = "onednn" if ratio > 1 else "plain"

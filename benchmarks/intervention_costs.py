@@ -1,6 +1,6 @@
 """All interventions on one trained network against one training epoch of it, in one process, in turns.
 
-    python benchmarks/intervention_costs.py [--dataset fashion-mnist] [--repeats 3] [--device cpu] [--threads N]
+    python benchmarks/intervention_costs.py [--models se] [--dataset mnist] [--repeats 3] [--device cpu] [--threads N]
 
 Both on the whole data set: an epoch is what the worker calls `train_seconds`, without evaluation and probes. Printed
 are the medians of the wall times and of the processor times of all threads, and the ratios of the medians; on a machine
@@ -41,8 +41,9 @@ def timed(what: Callable[[], object]) -> tuple[float, float]:
 
 
 def experiment(folder: Path, arguments: argparse.Namespace) -> ExperimentDir:
-    models = ("se", "self-attention")
-    config = ExperimentConfig(models=models, dataset=arguments.dataset, epochs=100, device=arguments.device)
+    config = ExperimentConfig(
+        models=tuple(arguments.models.split(",")), dataset=arguments.dataset, epochs=100, device=arguments.device
+    )
     located = data.ensure(config.dataset)
     where: dict[str, Any] = {"root": str(located.root), "files": [str(file) for file in located.files]}
     where |= {"source": located.source, "version": located.version}
@@ -72,6 +73,7 @@ def epoch(session: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="fashion-mnist")
+    parser.add_argument("--models", default="se,self-attention")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=devices.threads())

@@ -97,23 +97,27 @@ class FeatureMaps(Generic[Network_co]):
 
     def first(self, block: slice | Tensor) -> Tensor:
         """The maps (B, 32, H/2, W/2) of some images after the first convolution, pooling and ReLU."""
-        return self._layer(self.model.conv1, self.pixels(block))
+        return self._pooled(self.model.conv1, self.pixels(block)).relu_()
 
     def second(self, maps: Tensor, weight: Tensor | None = None) -> Tensor:
         """The maps (B, 64, H/4, W/4), float32, that the second convolution, pooling and ReLU make of the first's.
 
         `weight`: to use in the place of the convolution's own.
         """
-        return self._layer(self.model.conv2, maps, weight).float()
+        return self.before_relu(maps, weight).relu().float()
 
-    def _layer(self, conv: torch.nn.Conv2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """`conv_pool_relu`, but for rounding, and without remembering where the maxima were."""
+    def before_relu(self, maps: Tensor, weight: Tensor | None = None) -> Tensor:
+        """What `second` gives, before the ReLU and in training's precision."""
+        return self._pooled(self.model.conv2, maps, weight)
+
+    def _pooled(self, conv: torch.nn.Conv2d, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Convolution and max pooling."""
         bias = None if conv.bias is None else conv.bias.to(self._dtype)
         maps = F.conv2d(x.to(self._dtype), (conv.weight if weight is None else weight).to(self._dtype), bias, padding=1)
         if maps.requires_grad:  # which the slices below would make slow
-            return F.relu(F.max_pool2d(maps, 2))
+            return F.max_pool2d(maps, 2)
         rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
-        return torch.maximum(rows[..., ::2], rows[..., 1::2]).relu_()
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
     def answers(self, logits: Tensor, block: slice | Tensor) -> Tensor:
         """What `logits` (B, classes) of some images say: (3, B), float32 on the CPU, the rows of `Answers`."""

@@ -6,8 +6,9 @@ replacement in the second layer costs next to nothing: what the classifier reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ DRAWS = 3
 """How often what is random is drawn. Each image has its own draw each time, so that 3 of them are thousands."""
 KNOCKED_OUT = 4
 """Channels that are knocked out at once."""
+KEPT = 1 << 26
+"""Bytes at most of what is kept between the two passes over the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,11 @@ def gate_interventions(
     global stream of random numbers is touched.
     """
     maps.model.eval()
-    own = _own_gates(maps, tick)
+    own, parts = _own_gates(maps, tick)
     first, second = (
         _replacements(gates, seed, layer) for gates, layer in zip(own, maps.model.GATE_LAYERS, strict=True)
     )
-    before, found = _replaced(maps, own, first, second, tick)
+    before, found = _replaced(maps, own, parts, first, second, tick)
     alone = dict(zip(maps.model.GATE_LAYERS, (first, second), strict=True))
     outcomes = [
         Outcome(kind, layer, Answers(draws), alone[layer][kind][0].channels if layer in alone else None)
@@ -79,21 +82,27 @@ def gate_interventions(
     return Answers(before), outcomes
 
 
-def _own_gates(maps: FeatureMaps[GatedTrunk], tick: Callable[[], object]) -> tuple[Tensor, Tensor]:
-    """The gates of both layers, (M, 32) and (M, 64)."""
-    blocks = maps.model.gate_blocks
+def _own_gates(maps: FeatureMaps[GatedTrunk], tick: Callable[[], object]) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+    """The gates of both layers, (M, 32) and (M, 64), and by block `_Classifier.parts` where they are small enough."""
+    blocks, classify = maps.model.gate_blocks, _Classifier(maps.model)
+    size = 4 * len(maps.data) * maps.model.num_classes * maps.model.conv2.out_channels
+    keeps = multiplies(maps.model) and size <= KEPT
     gates: tuple[list[Tensor], list[Tensor]] = ([], [])
+    parts = []
     for block in maps.blocks:
         first = maps.first(block)
         gates[0].append(blocks[0].gate(first.float()))
-        gates[1].append(blocks[1].gate(maps.second(_gated(blocks[0], first, gates[0][-1]))))
+        second = maps.second(_gated(blocks[0], first, gates[0][-1]))
+        gates[1].append(blocks[1].gate(second))
+        parts += [classify.parts(second)] if keeps else []
         tick()
-    return torch.cat(gates[0]), torch.cat(gates[1])
+    return (torch.cat(gates[0]), torch.cat(gates[1])), parts
 
 
 def _replaced(
     maps: FeatureMaps[GatedTrunk],
     own: tuple[Tensor, Tensor],
+    known: Sequence[Tensor],
     first: Replacements,
     second: Replacements,
     tick: Callable[[], object],
@@ -107,17 +116,23 @@ def _replaced(
     found: dict[tuple[str, str], list[list[Tensor]]] = {
         (kind, layer): [[] for _ in items] for kind, items in first.items() for layer in (*layers, "all")
     }
-    for block in maps.blocks:
+    bias = 0.0 if model.conv2.bias is None else model.conv2.bias[:, None, None]
+    for number, block in enumerate(maps.blocks):
         features = maps.first(block)
-        unchanged = maps.second(_gated(block_before, features, own[0][block]))
-        parts = classify.parts(unchanged) if linear else None
-
-        def logits_of(gates: Tensor, parts: Tensor | None = parts, unchanged: Tensor = unchanged) -> Tensor:
-            return classify(unchanged, gates) if parts is None else classify.sum(parts, gates)
-
+        if known:
+            logits_of = partial(classify.sum, known[number])
+        else:
+            unchanged = maps.second(_gated(block_before, features, own[0][block]))
+            logits_of = partial(classify.sum, classify.parts(unchanged)) if linear else partial(classify, unchanged)
         before.append(maps.answers(logits_of(own[1][block]), block))
+        whole: Tensor | None = None
         for kind, draw, replacement, other in _pairs(first, second):
-            changed = maps.second(_gated(block_before, features, replacement.of(block)))
+            if kind == "half" and whole is not None:  # half of what the convolution gives with gates of 1
+                pooled = ((whole + bias) / 2).to(whole.dtype)
+            else:
+                pooled = maps.before_relu(_gated(block_before, features, replacement.of(block)))
+            whole = pooled if kind == "ones" and linear else whole
+            changed = pooled.relu().float()
             logits = {
                 layers[0]: classify(changed, block_after.gate(changed)),
                 layers[1]: logits_of(other.of(block)),
@@ -168,7 +183,7 @@ class _Classifier:
 
     def sum(self, parts: Tensor, gates: Tensor) -> Tensor:
         """The logits (B, classes) of `parts` under gates (B, 64) or (1, 64)."""
-        return torch.matmul(parts, gates.expand(len(parts), -1)[..., None])[..., 0] + self._bias
+        return (parts * gates[:, None]).sum(-1) + self._bias
 
 
 def _gated(block: ChannelGate, maps: Tensor, gates: Tensor) -> Tensor:
