@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,11 @@ from jinja2 import UndefinedError
 
 from tests.report.probed import experiment
 from tui_attn.compare.effects import effects_of
+from tui_attn.compare.heatmaps import Pattern
+from tui_attn.compare.interventions import path_in
 from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import read_state
+from tui_attn.report.answers import card, model_table, seeds_rows
 from tui_attn.report.figures import plain
 from tui_attn.report.page import _effects, _heatmaps, environment
 
@@ -80,6 +84,48 @@ def test_numbers_are_typeset(text: str, shown: str) -> None:
 
 def test_plain_text_has_nothing_that_xml_refuses() -> None:
     assert plain("a\x00\x1b[2J\ud800\uffff\ufdd0é中") == "a␀␛[2J\\ud800��é中"
+
+
+def test_the_network_with_interventions_is_the_one_whose_heatmaps_are_shown(tmp_path: Path) -> None:
+    made = experiment(tmp_path, models=("se",), epochs=1, predictions=False)
+    (found,) = read_results(read_state(made)).heatmaps
+    assert found.shown[0].id == "se-s0"
+    path_in(made.run("se-s0")).unlink()
+    (found,) = read_results(read_state(made)).heatmaps
+    assert found.shown[0].id == "se-s1"
+    shown = _heatmaps(found)
+    assert shown["shown"] == "Shown is se-s1 (one of 2; the others below)."
+    run, probes = found.runs[1]
+    counted = replace(probes, trained=probes.trained | {"classes/images": np.full(10, 50.0)})
+    shown = _heatmaps(replace(found, runs=(found.runs[0], (run, counted))))
+    assert shown["shown"].endswith("below), on 500 test images, stratified by class.")
+
+
+def test_gates_that_are_the_same_for_every_image_have_a_table_of_their_own(tmp_path: Path) -> None:
+    made = experiment(tmp_path, effects=False, models=("se",), epochs=1, predictions=False)
+    (found,) = read_results(read_state(made)).heatmaps
+    run, probes = found.runs[0]
+    facts = [
+        replace(each, classes=Pattern(0.0, 0.0), levels=Pattern(0.015, 0.0), effective_rank=0.0)
+        for each in probes.facts
+    ]
+    shown = _heatmaps(replace(found, runs=((run, replace(probes, facts=facts)),) * 2))
+    assert shown["rows"][:2] == [["run", "layer", "differences between channels, SD"], ["se-s0", "se1", "0.015"]]
+    assert "all gates were equal before training" in shown["sentences"][0][0]
+
+
+def test_an_undecided_model_has_a_table_of_seeds_and_a_gain_without_a_blind_control_is_attributed_to_nothing(
+    tmp_path: Path,
+) -> None:
+    given = {"base": [0.90, 0.92, 0.91, 0.9], "se": [0.93, 0.90, 0.92, 0.91]}
+    made = experiment(tmp_path, models=("base", "se"), seeds=4, accuracies=given, probes=False, predictions=False)
+    results = read_results(read_state(made))
+    rows = seeds_rows(results.summary)
+    assert [row[1] for row in rows[1:]] == ["none: shown to be within the margin", "0.5 points", "1 point"]
+    said = card(results, results.summary.get("se"))
+    assert any("can't be attributed to looking at the image" in text for text in said["more"])
+    assert not any("takes" in text for text in said["more"])
+    assert model_table(results)[2][3] == "Hu et al. 2018, arXiv:1709.01507"
 
 
 def test_a_table_has_heads_and_rows() -> None:

@@ -31,11 +31,13 @@ class ModelHeatmaps:
     runs: tuple[tuple[RunState, Probes], ...]
     """By seed; at least one."""
     classes: tuple[str, ...]
+    intervened: frozenset[str] = frozenset()
+    """The ids of the runs with interventions."""
 
     @property
     def shown(self) -> tuple[RunState, Probes]:
-        """The run whose pictures are shown."""
-        return self.runs[0]
+        """The run whose pictures are shown: the first with interventions, where one has them."""
+        return next((pair for pair in self.runs if pair[0].id in self.intervened), self.runs[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,9 @@ def read_results(follower: Follower) -> Results:
         for model, runs in runs_of(follower.state, follower.manifest.config).items()
     }
     classes, class_problems = class_results(follower)
-    heatmaps, heatmap_problems = _heatmaps(follower, begun)
     effects, effect_problems = effects_of(follower)
+    intervened = frozenset(run.run for found in effects for run in found.runs)
+    heatmaps, heatmap_problems = _heatmaps(follower, begun, intervened)
     remarks = [*find_remarks(follower, summary), *_not_run(summary, effects), *skewed(summary)]
     remarks += [*still_rising(summary, follower.state.runs), *class_problems, *heatmap_problems]
     checks = control_checks(follower, summary)
@@ -128,7 +131,9 @@ def _not_run(summary: Summary, effects: Sequence[Effects]) -> Iterable[str]:
         yield f"not run: {'; '.join(found)}. So it stays open {', and '.join(unknown)}"
 
 
-def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tuple[list[ModelHeatmaps], list[str]]:
+def _heatmaps(
+    follower: Follower, runs: Mapping[str, Sequence[RunState]], intervened: frozenset[str]
+) -> tuple[list[ModelHeatmaps], list[str]]:
     found: list[ModelHeatmaps] = []
     problems: list[str] = []
     for model in (model for model in runs if any(run.probes for run in runs[model]) or model in KINDS):
@@ -144,5 +149,5 @@ def _heatmaps(follower: Follower, runs: Mapping[str, Sequence[RunState]]) -> tup
         if read:
             run, probes = read[0]
             names = class_names(run, len(probes.trained[f"{probes.facts[0].layer}/by_class"]))
-            found.append(ModelHeatmaps(model, tuple(read), names))
+            found.append(ModelHeatmaps(model, tuple(read), names, intervened))
     return found, problems

@@ -49,7 +49,13 @@ def accuracies_picture(summary: Summary) -> Picture | None:
             axes.plot([x for x, _ in joined], [y for _, y in joined], color=GRID, linewidth=0.8, zorder=1)
         for place, entry in enumerate(entries):
             _draw_model(axes, place, entry)
-        axes.set_xticks(range(len(entries)), [entry.model for entry in entries])
+        many = len(entries) > 4
+        axes.set_xticks(
+            range(len(entries)),
+            [shortened(entry.model, 24) for entry in entries],
+            rotation=30 if many else 0,
+            ha="right" if many else "center",
+        )
         axes.set_xlim(-0.5, len(entries) - 0.5)
         axes.tick_params(axis="x", length=0, labelcolor=INK, labelsize=8)
         axes.set_title("test accuracy, %")
@@ -150,6 +156,9 @@ def cost_picture(results: Results) -> Picture | None:
     shown = [(entry, cost) for entry, cost in found if entry.accuracy is not None]
     if len(shown) < 2:
         return None
+    runs = {
+        entry.model: [results.begun[run.run] for run in entry.counted if run.run in results.begun] for entry, _ in shown
+    }
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -157,16 +166,18 @@ def cost_picture(results: Results) -> Picture | None:
             color, height = ink(entry.model), 100 * (entry.accuracy or 0.0)
             if entry.ci95 is not None:
                 axes.plot([1000 * cost] * 2, [100 * end for end in entry.ci95], color=color, linewidth=1.2, zorder=2)
-            axes.plot([1000 * cost], [height], linestyle="none", marker=marker(entry.model), color=color, zorder=3)
-            label = shortened(entry.model, 24)
-            axes.annotate(label, (1000 * cost, height), (5, 4), textcoords="offset points", color=color, fontsize=7.5)
+            look: Any = {"linestyle": "none", "color": color, "label": shortened(entry.model, 24), "zorder": 3}
+            axes.plot([1000 * cost], [height], marker=marker(entry.model), **look)
+            times = [1000 * run.train_seconds / run.step for run in runs[entry.model] if run.step and run.train_seconds]
+            axes.plot([min(times), max(times)], [height] * 2, color=color, linewidth=0.8, alpha=0.6, zorder=1)
         axes.set_xlabel("training step, ms")
-        axes.margins(x=0.3)
+        figure.legend(loc="outside lower center", ncols=3)
         axes.set_title("test accuracy by cost, %")
 
     costs = ", ".join(f"{entry.model} {1000 * cost:.3g} ms" for entry, cost in shown)
-    caption = "Accuracy against the time of a training step, mean over the runs; bars are 95 % intervals over seeds."
-    return picture("cost", f"{caption} {costs}.", caption, draw, height=2.9)
+    caption = "Accuracy against the time of a training step, mean over the runs; upright bars are 95 % "
+    caption += "intervals over seeds, level ones go from the fastest to the slowest run."
+    return picture("cost", f"{caption} {costs}.", caption, draw, height=3.3)
 
 
 MOST_CLASSES = 30

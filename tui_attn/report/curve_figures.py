@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST_BANDS = 4
+"""Curves with bands; those of more would hide one another."""
 POINTS = 200
 """Of a curve of the training loss, at most."""
 
@@ -94,7 +96,9 @@ def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: b
     """One picture of several models' curves."""
     shown = [curve for curve in curves if curve.x or curve.broken]
     several = any(curve.runs > 1 for curve in shown)
+    bands = len(shown) <= MOST_BANDS
     caption = "Mean over the seeds (line), lowest to highest (band)." if several else "One seed of each model."
+    caption = caption if bands or not several else "Mean over the seeds."
     if any(curve.broken for curve in shown):
         caption += " ✕: there a run's value became NaN or infinite."
 
@@ -103,7 +107,7 @@ def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: b
 
         axes = figure.add_subplot()
         for curve in shown:
-            _draw(axes, curve, 100.0 if percent else 1.0)
+            _draw(axes, curve, 100.0 if percent else 1.0, band=bands)
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -123,11 +127,11 @@ def _end(curve: Curve, percent: bool) -> str:
     return f"{100 * curve.mean[-1]:.2f} %" if percent else f"{curve.mean[-1]:.4f}"
 
 
-def _draw(axes: Axes, curve: Curve, scale: float) -> None:
+def _draw(axes: Axes, curve: Curve, scale: float, *, band: bool) -> None:
     color = ink(curve.model)
     few = len(curve.x) <= 30
     y = [scale * value for value in curve.mean]
-    if curve.runs > 1:
+    if curve.runs > 1 and band:
         low, high = ([scale * value for value in values] for values in (curve.low, curve.high))
         axes.fill_between(curve.x, low, high, color=color, alpha=0.16, linewidth=0)
     axes.plot(

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 GATES, DEVIATIONS = "viridis", "RdBu_r"
 
 
+CONSTANT = 1e-4
+"""Largest difference between classes, as a share of the largest value, that is taken for rounding."""
+
+
 def gates_picture(run: str, layer: str, probes: Probes, classes: Sequence[str]) -> Picture:
     """One SE layer of one run: mean gates by class and channel, and the classes' deviations from their mean."""
     trained = probes.trained[f"{layer}/by_class"]
@@ -30,16 +34,17 @@ def gates_picture(run: str, layer: str, probes: Probes, classes: Sequence[str]) 
     order = trained.mean(axis=0).argsort()[::-1]
     shown = [("trained", trained), ("untrained", untrained)]
     known = [(which, matrix[:, order]) for which, matrix in shown if matrix is not None]
-    most = max(float(abs(trained - trained.mean(axis=0)).max()), 1e-6)
+    most = float(abs(trained - trained.mean(axis=0)).max())
+    parts = 2 if most > CONSTANT else 1  # the same for every image: no differences between classes to show
     low, high = gate_range_of(layer)
 
     def draw(figure: Figure) -> None:
-        rows: Any = figure.subplots(2 * len(known), 1, sharex=True, squeeze=False)[:, 0]
+        rows: Any = figure.subplots(parts * len(known), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (which, matrix) in zip(rows[: len(known)], known, strict=True):
             image = _show(axes, matrix, classes, cmap=GATES, low=low, high=high)
             axes.set_title(f"{layer}, {which}: mean gate")
             _scale(figure, axes, image)
-        for axes, (which, matrix) in zip(rows[len(known) :], known, strict=True):
+        for axes, (which, matrix) in zip(rows[len(known) :], known, strict=parts == 2):
             image = _show(axes, matrix - matrix.mean(axis=0), classes, cmap=DEVIATIONS, low=-most, high=most)
             axes.set_title(f"{layer}, {which}: difference from the mean of all classes")
             _scale(figure, axes, image)
@@ -51,7 +56,7 @@ def gates_picture(run: str, layer: str, probes: Probes, classes: Sequence[str]) 
         "both scales and the order of the channels."
     )
     alt = f"Heatmap of the mean gates in {layer} of {plain(run)}, trained and untrained."
-    return picture(f"gates-{run}-{layer}", alt, caption, draw, height=2 * len(known) * row)
+    return picture(f"gates-{run}-{layer}", alt, caption, draw, height=max(parts * len(known) * row, 2.0))
 
 
 def attention_pictures(run: str, probes: Probes, classes: Sequence[str]) -> list[Picture]:
@@ -63,11 +68,9 @@ def attention_pictures(run: str, probes: Probes, classes: Sequence[str]) -> list
     before = (probes.untrained or {}).get("attention/by_head")
     if before is not None and before.shape != heads.shape:
         before = None
-    return [
-        _mean_picture(run, probes, heads, before),
-        _heads_picture(run, probes, heads),
-        _classes_picture(run, probes, by_class, classes),
-    ]
+    constant = float(abs(by_class - by_class.mean(axis=0)).max()) <= CONSTANT * float(by_class.max())
+    found = [_mean_picture(run, probes, heads, before), _heads_picture(run, probes, heads)]
+    return found if constant else [*found, _classes_picture(run, probes, by_class, classes)]
 
 
 def _mean_picture(run: str, probes: Probes, heads: Matrix, before: Matrix | None) -> Picture:

@@ -16,7 +16,8 @@ from tui_attn import __version__
 from tui_attn.compare.cautions import unlike_times
 from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
 from tui_attn.compare.headline import headline, likely_cause
-from tui_attn.compare.heatmaps import Probes, heatmap_sentences
+from tui_attn.compare.heatmap_words import heatmap_sentences
+from tui_attn.compare.heatmaps import Pattern, Probes
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
@@ -191,10 +192,18 @@ def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
 def _probed(probes: Probes) -> str:
     """On how many images."""
     images = probes.trained.get("classes/images")
-    return "" if images is None else f", on {float(images.sum()):,.0f} test images, equally many of each class"
+    return "" if images is None else f", on {float(images.sum()):,.0f} test images, stratified by class"
 
 
 def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
+    constant = [
+        [run.id, facts.layer, f"{facts.levels.strength:.2g}"]
+        for run, probes in heatmaps.runs
+        for facts in probes.facts
+        if not (facts.classes.strength or facts.classes.untrained or facts.levels.untrained)
+    ]
+    if len(constant) == sum(len(probes.facts) for _, probes in heatmaps.runs):
+        return [["run", "layer", "differences between channels, SD"], *constant]
     twins = any(facts.levels.twin is not None for _, probes in heatmaps.runs for facts in probes.facts)
     grew = "learned" if twins else "grew in training"
     rows = [["run", "layer", grew, "levels ×", "classes ×", "between classes", "rank", "follows start"]]
@@ -209,8 +218,8 @@ def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
                     run.id,
                     facts.layer,
                     learned,
-                    _times(facts.levels.ratio),
-                    _times(facts.classes.ratio),
+                    _times(facts.levels),
+                    _times(facts.classes),
                     UNKNOWN if facts.between is None else f"{100 * median(facts.between.tolist()):.0f} %",
                     f"{facts.effective_rank:.1f}",
                     UNKNOWN if facts.follows_start is None else f"{facts.follows_start:.2f}",
@@ -219,8 +228,11 @@ def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
     return rows
 
 
-def _times(ratio: float | None) -> str:
-    return UNKNOWN if ratio is None else f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
+def _times(pattern: Pattern) -> str:
+    ratio = pattern.ratio
+    if ratio is None:
+        return UNKNOWN
+    return f"{f'{ratio:.1f}' if ratio < 10 else f'{ratio:,.0f}'} ({pattern.untrained:.2g} to {pattern.strength:.2g})"
 
 
 def _effects(effects: Effects) -> dict[str, Any]:
@@ -267,7 +279,7 @@ def _effect_cell(effects: Effects, effect: Effect | None) -> str:
     return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
 
 
-_DRAWN = ("the first of the data set, the same for all seeds", "anew for each seed, as many of each class as there are")
+_DRAWN = ("the first of the data set, the same for all seeds", "anew for each seed, stratified by class")
 
 
 def _plan_rows(results: Results) -> list[tuple[str, object]]:

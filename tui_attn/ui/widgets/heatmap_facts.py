@@ -23,7 +23,7 @@ class Facts(Lines):
         """Show what is known after `epoch`, in about `most` lines of `width` cells, and take that height."""
         if facts is None:
             return
-        from tui_attn.compare.heatmaps import heatmap_sentences
+        from tui_attn.compare.heatmap_words import heatmap_sentences
 
         verdict, *further = heatmap_sentences(facts)
         if epoch == 0:
