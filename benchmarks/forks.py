@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch._dynamo  # the optimiser imports it at its first use
+import torch
 
 from tui_attn.cli import entry, lines
 from tui_attn.export import live
