@@ -79,7 +79,7 @@ def test_models_stand_in_the_order_of_the_sentence_everywhere(tmp_path: Path) ->
     folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, **SMALL)
     text = plain(shown(folder, (120, 40)))
     assert "self-attention is better" in text.splitlines()[1]
-    cards, bars = text.partition("difference from base")[::2]
+    cards, bars = text.partition("█ mean")[::2]
     assert cards.rindex("self-attention ─") < cards.index(" se ─")
     assert re.findall(r"^ . (se|self-attention) ", bars, re.MULTILINE)[:2] == ["self-attention", "se"]
     costs = text.partition("what it costs")[2]
@@ -102,7 +102,14 @@ def test_the_other_pages_list_the_models_as_they_were_given(tmp_path: Path) -> N
     assert details is not None
     assert overview.summary.names == list(config.models)
     assert [item.model for item in details.classes] == list(config.models)
-    assert [item.model for item in details.effects] == ["self-attention", "se"]
+    assert [item.model for item in details.effects] == ["self-attention", "se"], details.no_effects
+
+
+def test_the_key_to_seeds_that_share_a_cell_leaves_room_for_the_chart(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": (0.92, 0.922, 0.93, 0.921, 0.923), "self-attention": SELF}
+    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, **SMALL)
+    text = plain(shown(folder, (120, 40)))
+    assert re.search(r"points from base  █ mean ━ 95 %  ∘ one seed, \d = \d seeds +test accuracy by epoch", text)
 
 
 def test_what_lies_below_the_accuracies_in_sight_is_marked(tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def _probe(state: ExperimentState, run: RunState, event: Event) -> None:
 
 
 def _checkpoint(state: ExperimentState, run: RunState, event: Event) -> None:
-    fresh = run.checkpoint is None or run.checkpoint[1] != event["epoch"]
+    fresh = event["epoch"] > (run.checkpoint[1] if run.checkpoint else 0)
     run.checkpoint = (event["step"], event["epoch"])
     if fresh:  # within an epoch one is written every second
         state.log.append((event.t, run.id, f"checkpoint saved, epoch {event['epoch']}"))

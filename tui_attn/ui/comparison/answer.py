@@ -276,7 +276,9 @@ def _forest(answer: Answer) -> list[Row]:
             body.append(Row(((MARGIN + " " * label, "normal"), *seed_dots(deltas, span, width - label, ink))))
     digits = sorted({text for row in body for text, _ in row.pieces if text.isdigit()})
     key = "  █ mean ━ 95 %  ∘ one seed" + (f", {digits[0]} = {digits[0]} seeds" if digits else "")
-    title = Row(((MARGIN + f"difference from {BASE}, points", "title"), (key, "muted")))
+    what = f"difference from {BASE}, points"
+    what = what if cell_len(what + key) < width else f"points from {BASE}"
+    title = Row(((MARGIN + what, "title"), (key, "muted")))
     left = [title, *body, *interval_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left
