@@ -18,7 +18,7 @@ from tui_attn.compare.heatmaps import Pattern
 from tui_attn.compare.interventions import path_in
 from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import read_state
-from tui_attn.report.answers import card, model_table, seeds_rows
+from tui_attn.report.answers import card, conclusion, experiment_facts, model_table, scope, seeds_rows
 from tui_attn.report.figures import plain
 from tui_attn.report.page import _effects, _heatmaps, environment
 
@@ -112,6 +112,28 @@ def test_gates_that_are_the_same_for_every_image_have_a_table_of_their_own(tmp_p
     shown = _heatmaps(replace(found, runs=((run, replace(probes, facts=facts)),) * 2))
     assert shown["rows"][:2] == [["run", "layer", "differences between channels, SD"], ["se-s0", "se1", "0.015"]]
     assert "all gates were equal before training" in shown["sentences"][0][0]
+
+
+def test_a_report_says_when_its_experiment_began_and_ended(tmp_path: Path) -> None:
+    results = read_results(read_state(experiment(tmp_path, effects=False, models=("base",), epochs=1, seeds=1)))
+    began = replace(results.manifest, created=results.manifest.created - 2 * 86_400)
+    first, to, last = experiment_facts(replace(results, manifest=began))[-1].split()
+    assert (to, first < last, len(first), len(last)) == ("to", True, 10, 10)
+    assert experiment_facts(results)[-1] == last
+
+
+def test_a_report_warns_where_a_verdict_on_a_blind_control_says_nothing_of_the_image(tmp_path: Path) -> None:
+    steady = [0.90, 0.901, 0.899]
+    given = {"base": steady, "static": [each - 0.02 for each in steady], "se": [each - 0.01 for each in steady]}
+    made = experiment(
+        tmp_path, effects=False, models=("base", "static", "se"), seeds=3, accuracies=given, predictions=False
+    )
+    results = read_results(read_state(made))
+    assert conclusion(results) == "se is better than static, its control blind to the image."
+    checked = replace(results, checks={"se": "static's gates hardly moved"})
+    assert "it is open whether looking at the image helps se" in conclusion(checked).replace("It is", "it is")
+    assert any("static's gates hardly moved." in text for text in scope(checked))
+    assert "static's gates hardly moved." in card(checked, checked.summary.get("se"))["more"]
 
 
 def test_an_undecided_model_has_a_table_of_seeds_and_a_gain_without_a_blind_control_is_attributed_to_nothing(

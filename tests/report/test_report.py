@@ -119,6 +119,14 @@ def test_the_page_says_what_the_comparison_says(whole: tuple[ExperimentDir, Path
         assert remark in text
     (effects,) = effects_of(follower)[0]
     assert dependence_sentence(effects) in text
+    for words in (
+        "Hu et al. 2018",
+        "A random-label twin:",
+        "References",
+        "cross-entropy",
+        "none recorded before training",
+    ):
+        assert words in text
     for run in summary.models[1].runs:
         assert str(run.weights_sha256) in text
 

@@ -97,7 +97,11 @@ def differences_picture(summary: Summary) -> Picture | None:
         axes.set_title(f"difference from {BASE}, points")
 
     if any(versus.ci95 for _, versus in shown):
-        each = "; those of controls each by itself" if any(not versus.decides for _, versus in shown) else ""
+        each = (
+            "; those of controls (dashed, no verdict) each by itself"
+            if any(not versus.decides for _, versus in shown)
+            else ""
+        )
         held = "the intervals of compared models hold jointly in 95 %"
         caption = f"Differences from {BASE} by seed (small), their mean and interval: {held}{each}."
     else:
@@ -113,8 +117,10 @@ def _draw_difference(axes: Axes, place: int, model: str, versus: Versus, summary
     if len(points) > 1:
         axes.plot(points, _spread(place - 0.22, len(points)), linestyle="none", marker=".", color=color, alpha=0.5)
     if versus.ci95 is not None:
-        axes.plot([100 * end for end in versus.ci95], [place, place], color=color, linewidth=1.8, zorder=2)
-    axes.plot([100 * versus.delta], [place], marker=marker(model), color=color, markersize=6, zorder=3)
+        style: Any = {"linewidth": 1.8} if versus.decides else {"linewidth": 1.2, "linestyle": (0, (2, 1.5))}
+        axes.plot([100 * end for end in versus.ci95], [place, place], color=color, zorder=2, **style)
+    fill = color if versus.decides else PAPER
+    axes.plot([100 * versus.delta], [place], marker=marker(model), color=color, mfc=fill, markersize=6, zorder=3)
 
 
 def _spread(middle: float, count: int) -> Sequence[float]:
