@@ -2,9 +2,9 @@
 
 Times a training step of the lab's networks, or of others beside the first of them, by the oneDNN pass of
 `train/fast.py` and by PyTorch's own layers, in turn, and prints the row of this kind of CPU for the table in
-`tui_attn/experiment/kernels.py`. It uses one thread and its own time, which other programs on the machine disturb less
-than the wall's clock. `ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2` in the environment stand in for a CPU without
-AVX-512.
+`tui_attn/experiment/kernels.py`. It uses one thread and its processor time,
+which other programs affect less than wall time. `ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2` in the environment
+simulates a CPU without AVX-512.
 """
 
 import argparse
