@@ -53,7 +53,7 @@ def _check(experiment: Experiment, entry: ModelSummary, control: ModelSummary, s
     measure = "distance from even weights (root mean square, in even shares)" if matrix else "spread over channels (SD)"
     said = (
         f"{control.model}'s {what} hardly moved in {steps:,} steps: their {measure} is {still}, that of"
-        f" {entry.model}'s {moved}"
+        f" {entry.model}'s {moved} (first {_PROBED} seeds at most)"
     )
     if entry.versus_control and entry.versus_control.verdict == "no difference above margin":
         delta = f", {points(control.versus_base.delta)} points from {BASE}," if control.versus_base else ""
