@@ -40,14 +40,11 @@ Shown = dict[tuple[str, tuple[int, int], str], str]
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     """Every screen that was asked for, each session opened once."""
-    found: Shown = {}
-    before = Path.cwd()
     root = tmp_path_factory.mktemp("snapshots")
-    os.chdir(root)
-    try:
-        yield _Sessions(root, found)
-    finally:
-        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setattr("tui_attn.system.liveness.process_age", lambda pid: None)  # that of pytest, which supervises here
+        yield _Sessions(root, {})
 
 
 class _Sessions(dict[tuple[str, tuple[int, int], str], str]):
