@@ -279,3 +279,16 @@ def test_ascii_has_a_sign_of_its_own_for_each_verdict_and_dot(five: ExperimentDi
         assert ". one seed" in screen_text(app)
 
     drive(make_app(five, ascii=True), script, size=(80, 24))
+
+
+def test_what_more_seeds_are_for_is_said_where_looks_are_planned(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": SE, "self-attention": SELF}
+    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, planned=True, **SMALL)
+    assert "train 5 more seeds" in plain(shown(folder, (120, 40)))
+    assert ", for look 2 of 2" in plain(shown(folder, (120, 40)))
+
+
+def test_lines_that_meet_are_seen_by_turns(tmp_path: Path) -> None:
+    folder = recorded.record(tmp_path, config=FIVE, accuracies={"base": BASE, "se": BASE}, **SMALL)
+    inks = [ink for row in shown(folder, (120, 40)) for text, ink in row.pieces if "\u2801" <= text <= "\u28ff"]
+    assert {"model:base", "model:se"} <= {*inks}

@@ -43,7 +43,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     root = tmp_path_factory.mktemp("snapshots")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr("tui_attn.system.liveness.process_age", lambda pid: None)  # that of pytest, which supervises here
         yield _Sessions(root, {})
 
 

@@ -334,7 +334,8 @@ def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
     elif answer.can_extend:
         more = more_seeds(summary, answer.choices)
         about = "" if each is None else f" (about {duration(each * more)})"
-        yield "e", f"train {more} more {'seed' if more == 1 else 'seeds'}{about}{_would_show(summary, more)}"
+        seeds = "seed" if more == 1 else "seeds"
+        yield "e", f"train {more} more {seeds}{about}{_planned(summary, more)}{_would_show(summary, more)}"
     elif not has_result:
         yield "esc", "no run has a result: in the list of runs enter shows why, and r trains again"
     if summary.experiments or overview.folder is None:
@@ -344,6 +345,13 @@ def _steps(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "w", "write the report to hand in: one page, tables, pictures"
     if any(run.probes for run in overview.runs.values()):
         yield "h", "look at the gates and the attention, epoch by epoch"
+
+
+def _planned(summary: Summary, more: int) -> str:
+    """Which of the planned looks so many more seeds are for; empty where they are for none."""
+    looks = next((entry.versus_base.looks for entry in summary.models if entry.versus_base), None) or ()
+    seeds = len(summary.seeds) + more
+    return f", for look {looks.index(seeds) + 1} of {len(looks)}" if seeds in looks else ""
 
 
 def _would_show(summary: Summary, more: int) -> str:

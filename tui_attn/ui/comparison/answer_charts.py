@@ -38,8 +38,12 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
     if any(value < span[0] for _, curve in found for _, value in curve):
         title = Row((*title.pieces, (f"  {'v' if page.mode.ascii else '↓'} below", "muted")))
     cells: list[list[Piece]] = [[(" ", "normal")] * columns for _ in range(rows)]
-    for entry, curve in sorted(found, key=lambda item: item[1][-1][1]):
-        _draw(cells, curve, last, span, entry.model, page)
+    drawn: dict[tuple[int, int], list[Piece]] = {}
+    for entry, curve in found:
+        for place, piece in _line(curve, last, span, (rows, columns), entry.model, page).items():
+            drawn.setdefault(place, []).append(piece)
+    for (row, column), pieces in drawn.items():  # where lines meet, each is seen, by turns
+        cells[row][column] = pieces[column // 2 % len(pieces)]
     digits = max(-math.floor(math.log10(step)), 0)
     ticks = {}
     for number in range(math.ceil(span[0] * 100 / step), math.floor(span[1] * 100 / step) + 1):
@@ -104,13 +108,16 @@ def _curve(overview: Overview, entry: ModelSummary) -> list[tuple[int, float]]:
     return [(epoch, sum(found) / len(found)) for epoch, found in sorted(by_epoch.items()) if len(found) == most]
 
 
-def _draw(
-    cells: list[list[Piece]], curve: Sequence[tuple[int, float]], last: int, span: Span, model: str, page: Page
-) -> None:
-    """The line of one model: in braille dots, or in its ASCII marker a cell."""
-    rows, columns = len(cells), len(cells[0])
+def _line(
+    curve: Sequence[tuple[int, float]], last: int, span: Span, size: tuple[int, int], model: str, page: Page
+) -> dict[tuple[int, int], Piece]:
+    """The line of one model by row and column: in braille dots, or in its ASCII marker a cell.
+
+    An arrow stands in the last column before the line comes into sight from below.
+    """
+    ink = f"model:{model}"
     fine_x, fine_y = (1, 1) if page.mode.ascii else (2, 4)
-    wide, high = columns * fine_x, rows * fine_y
+    rows, wide = size[0], size[1] * fine_x
     dots: dict[tuple[int, int], int] = {}
     below = None
     for x in range(wide):
@@ -121,16 +128,14 @@ def _draw(
         if value < span[0]:
             below = x // fine_x
             continue
-        y = _row(value, span, high)
+        y = _row(value, span, rows * fine_y)
         bit = _BRAILLE[y % 4][x % 2] if fine_y == 4 else 1
         place = (y // fine_y, x // fine_x)
         dots[place] = dots.get(place, 0) | bit
-    for (row, column), bits in dots.items():
-        if cells[row][column][0] != " " and column // 2 % 2:
-            continue  # where lines meet, both are seen, by turns
-        cells[row][column] = (page.marker(model) if page.mode.ascii else chr(0x2800 + bits), f"model:{model}")
-    if below is not None:  # the last column before the line comes into sight
-        cells[-1][below] = ("v" if page.mode.ascii else "↓", f"model:{model}")
+    found: dict[tuple[int, int], Piece] = {
+        place: (page.marker(model) if page.mode.ascii else chr(0x2800 + bits), ink) for place, bits in dots.items()
+    }
+    return found if below is None else found | {(rows - 1, below): ("v" if page.mode.ascii else "↓", ink)}
 
 
 def _between(curve: Sequence[tuple[int, float]], epoch: float) -> float | None:
