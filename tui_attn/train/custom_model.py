@@ -50,7 +50,10 @@ def make_class(source: bytes, where: str, class_name: str) -> type[nn.Module]:
     module = ModuleType(f"custom_model_{sha256(source)[:12]}")
     module.__file__ = where
     sys.modules[module.__name__] = module  # dataclasses and the like look their module up
-    code = compile(source, where, "exec", dont_inherit=True)
+    try:
+        code = compile(source, where, "exec", dont_inherit=True)
+    except ValueError as error:  # null bytes, up to Python 3.11.3
+        raise SyntaxError(str(error)) from None
     with kept_settings():
         exec(code, module.__dict__)  # noqa: S102 - see above
     found = module.__dict__.get(class_name)
