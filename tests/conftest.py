@@ -47,11 +47,17 @@ os.mkfifo = _bounded_mkfifo  # type: ignore[assignment]  # before the tests are 
 signal.signal(signal.SIGALRM, _fail)
 
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+
+
 def pytest_runtest_teardown() -> None:
+    """Take back what a test may leave in the process: the bound of its pipes, and the umask of a program run in it."""
     signal.alarm(0)
+    os.umask(_UMASK)
 
 
-# Two files are tested at a time. torch's threads wait for each other, and wait long where another program has the core.
+# Files are tested side by side. torch's threads wait for each other, and wait long where another program has the core.
 # It is read when torch is loaded, also by the programs that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -51,6 +51,7 @@ class Archive:
 
 
 def make_archive(folder: Path) -> Archive:
+    os.umask(0o022)  # apt reads it as another user; taken back after the test
     tree = folder / "tree"
     made = make_idx_set()
     made.write_packed(tree / "usr/share/datasets/made")
