@@ -285,7 +285,7 @@ def test_what_more_seeds_are_for_is_said_where_looks_are_planned(tmp_path: Path)
     accuracies = {"base": BASE, "se": SE, "self-attention": SELF}
     folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, planned=True, **SMALL)
     assert "train 5 more seeds" in plain(shown(folder, (120, 40)))
-    assert ", for look 2 of 2" in plain(shown(folder, (120, 40)))
+    assert ", look 2 of 2" in plain(shown(folder, (120, 40)))
 
 
 def test_lines_that_meet_are_seen_by_turns(tmp_path: Path) -> None:

@@ -351,7 +351,7 @@ def _planned(summary: Summary, more: int) -> str:
     """Which of the planned looks so many more seeds are for; empty where they are for none."""
     looks = next((entry.versus_base.looks for entry in summary.models if entry.versus_base), None) or ()
     seeds = len(summary.seeds) + more
-    return f", for look {looks.index(seeds) + 1} of {len(looks)}" if seeds in looks else ""
+    return f", look {looks.index(seeds) + 1} of {len(looks)}" if seeds in looks else ""
 
 
 def _would_show(summary: Summary, more: int) -> str:
@@ -369,5 +369,5 @@ def _would_show(summary: Summary, more: int) -> str:
         decided = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.verdict]
         if any(versus.looks is None for versus in decided):
             return ": without a plan, each further look makes a false verdict likelier"
-        return ": verdicts stay, intervals get narrower" if decided else ": then there can be a verdict"
+        return ": verdicts stay, intervals get narrower" if decided else ": a verdict is possible"
     return f": then {max(sizes):.2f} points would show"
