@@ -15,6 +15,7 @@ from tui_attn.compare.heatmaps import (
     heatmap_facts,
     rank_correlation,
 )
+from tui_attn.compare.wording import two_digits
 
 Arrays = dict[str, np.ndarray]
 
@@ -270,3 +271,8 @@ def test_a_pattern_that_only_training_can_make_needs_a_twin() -> None:
     for twin, learned in ((flat, True), (gates(rng, 0.05, 0.2), False)):
         (facts,) = heatmap_facts(trained, flat, twin)
         assert facts.learned is learned
+
+
+@pytest.mark.parametrize(("value", "text"), [(2.7e-5, "0.000027"), (0.0, "0"), (0.0016, "0.0016"), (None, "–")])
+def test_small_numbers_have_no_exponent(value: float | None, text: str) -> None:
+    assert two_digits(value) == text

@@ -10,7 +10,7 @@ from tui_attn.compare.archives import ArchiveError
 from tui_attn.compare.heatmaps import FACTOR, level_spread, load_trained
 from tui_attn.compare.pairs import BASE, Experiment
 from tui_attn.compare.summary import ModelSummary, Summary
-from tui_attn.compare.wording import counted, points
+from tui_attn.compare.wording import counted, points, two_digits
 from tui_attn.experiment.model_info import attention_of, joined, replaced_words
 from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import percent
@@ -42,7 +42,7 @@ def control_checks(experiment: Experiment, summary: Summary) -> dict[str, str]:
         control = summary.get(versus.against)
         spreads = [_spread(experiment, each) for each in (control, entry)]
         if None not in spreads and FACTOR * (spreads[0] or 0.0) <= (spreads[1] or 0.0):
-            found[entry.model] = _check(experiment, entry, control, *(f"{spread:.2g}" for spread in spreads))
+            found[entry.model] = _check(experiment, entry, control, *map(two_digits, spreads))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui_attn.compare.heatmaps import FACTOR, FOLLOWS, Change, HeatmapFacts, Pattern, saturation_limits
+from tui_attn.compare.wording import two_digits
 
 
 def heatmap_sentences(facts: HeatmapFacts) -> list[str]:
@@ -14,7 +15,7 @@ def _constant(facts: HeatmapFacts) -> list[str]:
     """Of gates or weights that are the same for every image, and began all equal; empty of others."""
     if facts.classes.strength or facts.classes.untrained or facts.levels.untrained != 0:
         return []
-    now = f"{facts.levels.strength:.2g}"
+    now = two_digits(facts.levels.strength)
     if facts.layer == "attention":
         grew = f"all weights were even before training; now the heads' differ from that (root mean square {now})"
     else:
@@ -54,7 +55,7 @@ def _times(pattern: Pattern) -> str:
     if pattern.ratio is None:
         times = "none before" if pattern.strength > 0 else "none"
     else:
-        times = f"{_number(pattern.ratio)}x, {pattern.untrained:.2g} to {pattern.strength:.2g}"
+        times = f"{_number(pattern.ratio)}x, {two_digits(pattern.untrained)} to {two_digits(pattern.strength)}"
     if not pattern.twin or pattern.change not in {"stronger", "as with random labels"}:
         return times
     return f"{times}, {_number(pattern.strength / pattern.twin)}x the twin's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from tui_attn.compare.pairs import BASE
@@ -314,3 +315,8 @@ def _p(value: float) -> str:
     """`p=0.084`, `p<0.001`; without a space, so that no line breaks there."""
     text = p_value(value)
     return f"p{text}" if text.startswith("<") else f"p={text}"
+
+
+def two_digits(value: float | None) -> str:
+    """`value` to two significant digits, however small, without an exponent; a dash where there is none."""
+    return UNKNOWN if value is None else f"{Decimal(f'{value:.2g}'):f}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.heatmaps import Probes
+from tui_attn.compare.wording import two_digits
 from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
 from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain, without_frame
@@ -114,7 +115,7 @@ def _classes_picture(run: str, probes: Probes, by_class: Matrix, classes: Sequen
     titles = [shortened(classes[index], 13) for index in range(len(by_class))]
     caption = (
         f"{run}, epoch {probes.epoch}: the mean weights of each class less those of all classes, in even shares "
-        f"(at most {most:.2g})."
+        f"(at most {two_digits(most)})."
     )
     alt = f"Differences between classes in the attention of {plain(run)}."
     return _grid(f"attention-{run}-classes", alt, caption, deviations, titles, (-most, most, DEVIATIONS))

@@ -28,6 +28,7 @@ from tui_attn.compare.wording import (
     interval_points,
     points,
     points_words,
+    two_digits,
 )
 from tui_attn.experiment.model_info import RGB, hex_color, is_control, joined, replaced_words, twin_of
 from tui_attn.report.answers import (
@@ -198,7 +199,7 @@ def _probed(probes: Probes) -> str:
 
 def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
     constant = [
-        [run.id, facts.layer, f"{facts.levels.strength:.2g}"]
+        [run.id, facts.layer, two_digits(facts.levels.strength)]
         for run, probes in heatmaps.runs
         for facts in probes.facts
         if not (facts.classes.strength or facts.classes.untrained or facts.levels.untrained)
@@ -233,7 +234,8 @@ def _times(pattern: Pattern) -> str:
     ratio = pattern.ratio
     if ratio is None:
         return UNKNOWN
-    return f"{f'{ratio:.1f}' if ratio < 10 else f'{ratio:,.0f}'} ({pattern.untrained:.2g} to {pattern.strength:.2g})"
+    times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
+    return f"{times} ({two_digits(pattern.untrained)} to {two_digits(pattern.strength)})"
 
 
 def _effects(effects: Effects) -> dict[str, Any]:
