@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_the_statistics_say_verdict_interval_and_seeds(five: ExperimentDir) -> N
     assert "peak memory" in shown and "the lab expects*" in shown and "CIFAR-10's" not in shown
     assert "se was ahead in 5 of 5 seeds" in shown
     assert "more seeds  1 more seed, 6 in all" in shown
+
+
+def test_nothing_of_the_statistics_is_cut_at_80_columns(tmp_path: Path) -> None:
+    accuracies = {"base": BASE, "se": SE, "self-attention": SE}
+    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, planned=True, **SMALL)
+    overview = ExperimentSource(folder).overview()
+    shown = plain(statistics.rows(overview, statistics.Choices(), page(80), can_extend=True)).splitlines()
+    assert max(map(len, shown)) <= 80
+    assert any(line.startswith(" self-attention  better") and re.search(r", p \S+$", line) for line in shown)
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: ExperimentDir) -> None:

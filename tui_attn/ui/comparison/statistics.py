@@ -37,7 +37,7 @@ from tui_attn.ui.comparison.parts import (
 )
 from tui_attn.ui.comparison.parts import table_width as width_of
 from tui_attn.ui.comparison.source import Overview
-from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 
 DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """The differences that one can ask the number of seeds for, fractions."""
@@ -152,6 +152,8 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
     names = [safe_text(model, one_line=True) for model, _ in compared]
     label = max(cell_len(safe_text(model, one_line=True)) for model in summary.names) + 2
     facts = [_facts(versus) for _, versus in compared]
+    if 10 + max(map(row_width, facts)) > page.room:  # the sentences below name the look
+        facts = [_facts(versus, look=False) for _, versus in compared]
     verdict = max(cell_len(pieces[0][0]) for pieces in facts)
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
     beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
@@ -191,8 +193,9 @@ def _missing(summary: Summary) -> tuple[str, str]:
     return said, "warning"
 
 
-def _facts(versus: Versus) -> list[Piece]:
+def _facts(versus: Versus, *, look: bool = True) -> list[Piece]:
     verdict = versus.verdict
+    seen = f", {look_words(versus)}" if look else ""
     if verdict is None:
         why = (
             "control: described, not tested"
@@ -201,9 +204,9 @@ def _facts(versus: Versus) -> list[Piece]:
             if versus.pairs == 1
             else "no look yet"
         )
-        facts = f"  {interval_points(versus.ci95)}, {look_words(versus)}" if versus.ci95 else ""
+        facts = f"  {interval_points(versus.ci95)}{seen}" if versus.ci95 else ""
         return [(why, "held"), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
-    facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}, {look_words(versus)}"
+    facts = f"  {interval_points(versus.ci95)}, p {p_value(versus.p_value)}{seen}"
     return [(verdict, formatting.VERDICTS[verdict][1]), (f"  {points(versus.delta):>6}", "bold"), (facts, "muted")]
 
 
