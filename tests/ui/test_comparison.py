@@ -81,12 +81,18 @@ def test_the_statistics_say_verdict_interval_and_seeds(five: ExperimentDir) -> N
 
 
 def test_nothing_of_the_statistics_is_cut_at_80_columns(tmp_path: Path) -> None:
-    accuracies = {"base": BASE, "se": SE, "self-attention": SE}
-    folder = recorded.record(tmp_path, config=FIVE, accuracies=accuracies, planned=True, **SMALL)
+    near = [value + 0.0001 * seed for seed, value in enumerate(BASE)]
+    folder = recorded.record(tmp_path, config=FIVE, accuracies={"base": BASE, "se": SE, "self-attention": near},
+                             planned=True, **SMALL)  # fmt: skip
     overview = ExperimentSource(folder).overview()
+    assert {entry.model: entry.versus_base.verdict for entry in overview.summary.models if entry.versus_base} == {
+        "se": "better",
+        "self-attention": "no difference above margin",
+    }
     shown = plain(statistics.rows(overview, statistics.Choices(), page(80), can_extend=True)).splitlines()
     assert max(map(len, shown)) <= 80
-    assert any(line.startswith(" self-attention  better") and re.search(r", p \S+$", line) for line in shown)
+    (line,) = [line for line in shown[:9] if line.startswith(" self-attention  no difference above margin ")]
+    assert re.search(r"[+-]\d\.\d\d to [+-]\d\.\d\d, p \S+$", line)
 
 
 def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: ExperimentDir) -> None:
