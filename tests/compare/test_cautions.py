@@ -93,6 +93,8 @@ def test_unlike_times_and_accuracies_that_still_rise_are_told(tmp_path: Path) ->
     said = unlike_times(replace(summary, models=(replace(base, runs=slow), se)))
     assert said is not None and said.startswith("don't compare times") and "3.0-fold" in said
     assert "base's from 2 s (base-s0) to 6 s (base-s2)" in said
+    short = tuple(replace(run, train_seconds=0.02 * (at + 1)) for at, run in enumerate(base.runs))
+    assert unlike_times(replace(summary, models=(replace(base, runs=short), se))) is None
     rising = [text for text in still_rising(summary, runs) if "still rises in the last epoch" in text]
     assert len(rising) == 1
 

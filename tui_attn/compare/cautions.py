@@ -117,13 +117,14 @@ def unlike_times(summary: Summary) -> str | None:
         if len(known) > 1:
             (low, first), (high, last) = (pick(known, key=lambda each: each[0]) for pick in (min, max))
             said = f"{entry.model}'s from {_seconds(low)} ({first.run}) to {_seconds(high)} ({last.run})"
-            widest = max(widest, (high / low, said))
+            if high - low >= 1:  # seconds; shorter trainings differ by chance
+                widest = max(widest, (high / low, said))
     ratio, said = widest
     if ratio < _UNLIKE_TIMES:
         return None
     return (
-        f"don't compare times: training times of one model's runs differ {ratio:.1f}-fold, {said}, so something else"
-        " ran beside them or the machine changed"
+        f"don't compare times: training times of one model's runs differ {ratio:.1f}-fold, {said};"
+        " something else may have run beside them"
     )
 
 

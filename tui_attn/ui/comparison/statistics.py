@@ -43,6 +43,8 @@ DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """The differences that one can ask the number of seeds for, fractions."""
 STEP = 0.005
 """Between two accuracies that one can choose, a fraction."""
+_LEAST_LABEL = 10
+"""Cells that a model's name keeps where it is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,12 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
     names = [safe_text(model, one_line=True) for model, _ in compared]
     label = max(cell_len(safe_text(model, one_line=True)) for model in summary.names) + 2
     facts = [_facts(versus) for _, versus in compared]
-    if 10 + max(map(row_width, facts)) > page.room:  # the sentences below name the look
+    if _LEAST_LABEL + max(map(row_width, facts)) > page.room:  # the sentences below name the look
         facts = [_facts(versus, look=False) for _, versus in compared]
     verdict = max(cell_len(pieces[0][0]) for pieces in facts)
     facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
     beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
-    label = min(label, max(page.room - beside, 10))
+    label = min(label, max(page.room - beside, _LEAST_LABEL))
     width = min(page.room - label - beside - 2, 90)
     below = width < 34
     width = min(page.room - label, 90) if below else width
