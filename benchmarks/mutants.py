@@ -1,9 +1,11 @@
-"""Mutation testing: draw mutants over all rooms with a fixed seed, run each room's tests against them, list survivors.
+"""Mutation testing: draw mutants over all packages with a fixed seed, run tests against each, list survivors.
 
 Needs cosmic-ray (`pip install 'cosmic-ray>=8.4,<9'`), whose operators make the mutants. Each mutant is written into a
-copy of the checkout; the checkout itself is not touched.
+copy of the checkout; the checkout itself is not touched. Only the tests of its package and those that import its module
+are run. A mutant is `killed` if a test fails, fails again alone, and passes without the mutant; else it is `unsure`.
 
     python -m benchmarks.mutants --count 60 --seed 0
+    python -m benchmarks.mutants --from 23       # go on after an interruption
     python -m benchmarks.mutants --list          # the mutants that would be tried, without running a test
 """
 
@@ -11,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import json
 import os
 import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +43,14 @@ class Mutant(NamedTuple):
     line: int
 
 
+class Outcome(NamedTuple):
+    """`killed`, `survived`, `unsure`, `timeout` or `no change`; the seconds; the test that failed or still ran."""
+
+    result: str
+    seconds: float
+    test: str
+
+
 def rooms(root: Path) -> dict[str, list[Path]]:
     """The Python files of each room, and of the networks."""
     found: dict[str, list[Path]] = {"models": sorted((root / "models").glob("*.py"))}
@@ -46,14 +59,6 @@ def rooms(root: Path) -> dict[str, list[Path]]:
         if parts[0] != "models":
             found.setdefault(parts[0] if len(parts) > 1 else "loose modules", []).append(file)
     return {room: files for room, files in found.items() if sum(file.stat().st_size for file in files) > 1000}
-
-
-def tests_of(root: Path, room: str) -> list[str]:
-    """The tests that are run against a mutant of `room`: the folder of its name, else all quick ones."""
-    folder = root / "tests" / room
-    if folder.is_dir():
-        return [f"tests/{room}", *(["tests/program"] if room in {"cli", "launch"} else [])]
-    return ["tests/core", "tests/program"] if (root / "tests/core").is_dir() else ["tests/program"]
 
 
 def _without_effect(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -89,6 +94,24 @@ def mutants_of(root: Path, room: str, file: Path) -> list[Mutant]:
     return found
 
 
+def mutated(root: Path, mutant: Mutant) -> str:
+    """The text of the mutant's file with its change."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    source = (root / mutant.path).read_text("utf-8")
+    return mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence) or source
+
+
+def _is_python(source: str) -> bool:
+    """False where an operator took the `*` before keyword arguments for a multiplication."""
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
+
+
 def draw(root: Path, count: int, seed: int) -> list[Mutant]:
     """`count` mutants, rooms in turn, in each room the file, then the kind of operator, then the place by lot."""
     choose = random.Random(seed)
@@ -106,60 +129,113 @@ def draw(root: Path, count: int, seed: int) -> list[Mutant]:
             groups[group].append(mutant)
         if groups:
             mutant = choose.choice(groups[choose.choice(sorted(groups))])
-            if mutant not in drawn:
+            if mutant not in drawn and _is_python(mutated(root, mutant)):
                 drawn.append(mutant)
     return drawn
 
 
-def outcome(copy: Path, mutant: Mutant, python: str, seconds: float) -> tuple[str, float]:
-    """`killed`, `survived`, `timeout` or `no change`, and the seconds that the tests took."""
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
+def tests_of(root: Path, mutant: Mutant) -> tuple[list[str], list[str]]:
+    """The test files run against a mutant: those of its room, and those elsewhere that import its module.
 
-    file = copy / mutant.path
-    source = file.read_text("utf-8")
-    changed = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
-    if changed is None or changed == source:
-        return "no change", 0.0
-    file.write_text(changed, "utf-8")
+    Those of the room that import its module come first. A room without a folder has the tests of programs.
+    """
+    module = ".".join(Path(mutant.path).with_suffix("").parts)
+    parent, _, name = module.rpartition(".")
+    imports = re.compile(rf"\b{re.escape(module)}\b|from {re.escape(parent)} import [^\n]*\b{re.escape(name)}\b")
+    folders = [mutant.room, "program"] if mutant.room in {"cli", "launch"} else [mutant.room]
+    folders = [folder for folder in folders if (root / "tests" / folder).is_dir()] or ["program"]
+    room = [file for folder in folders for file in sorted((root / "tests" / folder).rglob("test_*.py"))]
+    rest = [file for file in sorted((root / "tests").rglob("test_*.py")) if file not in room]
+    near = {file for file in (*room, *rest) if imports.search(file.read_text("utf-8"))}
+    room.sort(key=lambda file: file not in near)
+    return [str(file.relative_to(root)) for file in room], [str(f.relative_to(root)) for f in rest if f in near]
+
+
+def run_tests(copy: Path, python: str, tests: list[str], seconds: float) -> tuple[int | None, str]:
+    """Run tests until one fails: pytest's exit code, None for a time-out, and the test that failed or still ran."""
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests_of(copy, mutant.room)]
+    with tempfile.TemporaryDirectory() as folder:
+        cache, log = Path(folder) / "cache", Path(folder) / "log"
+        options = ["-vx", "--tb=short", f"--basetemp={folder}/tests", "-o", f"cache_dir={cache}"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [python, "-m", "pytest", *options, *tests],
+                cwd=copy,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                code = None
+        lines = log.read_text("utf-8", "replace").splitlines()
+        if code is None:
+            return None, next((line for line in reversed(lines) if line.startswith("tests/")), "").strip()
+        failed = cache / "v/cache/lastfailed"
+        return code, next(iter(json.loads(failed.read_text("utf-8"))), "") if failed.exists() else lines[-1]
+
+
+def outcome(copy: Path, mutant: Mutant, python: str, seconds: float) -> Outcome:
+    """Try one mutant. A test that kills it must fail again alone, and pass without the mutant."""
+    file = copy / mutant.path
+    source, changed = file.read_text("utf-8"), mutated(copy, mutant)
+    if changed == source:
+        return Outcome("no change", 0.0, "")
     begin = time.monotonic()
+    result, test = "survived", ""
     try:
-        done = subprocess.run(
-            command,
-            cwd=copy,
-            env=environment,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        result = "survived" if done.returncode == 0 else "killed"
-    except subprocess.TimeoutExpired:
-        result = "timeout"
+        for tests in tests_of(copy, mutant):
+            if not tests:
+                continue
+            file.write_text(changed, "utf-8")
+            code, test = run_tests(copy, python, tests, seconds)
+            if code is None:
+                result = "timeout"
+            elif code:
+                result = "killed"
+                if "::" in test:
+                    again, _ = run_tests(copy, python, [test], seconds)
+                    file.write_text(source, "utf-8")
+                    without, _ = run_tests(copy, python, [test], seconds)
+                    result = "killed" if again != 0 and without == 0 else "unsure"
+            if result != "survived":
+                break
     finally:
         file.write_text(source, "utf-8")
-    return result, time.monotonic() - begin
+    return Outcome(result, time.monotonic() - begin, test if result != "survived" else "")
+
+
+def difference(root: Path, mutant: Mutant) -> str:
+    """The lines that the mutant changes, as a diff without context."""
+    source = (root / mutant.path).read_text("utf-8")
+    diff = difflib.unified_diff(source.splitlines(), mutated(root, mutant).splitlines(), n=0, lineterm="")
+    return "\n".join(f"    {line}" for line in diff if not line.startswith(("---", "+++", "@@")))
 
 
 def main() -> None:
     """Draw, try, report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout, to compare suites")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the tests")
-    parser.add_argument(
-        "--timeout", type=float, default=300.0, help="seconds for one mutant; a time-out counts as killed"
-    )
-    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds for the tests of one mutant")
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="K", help="go on at the K-th mutant")
+    parser.add_argument("--only", type=int, metavar="K", help="try the K-th mutant only")
+    parser.add_argument("--list", action="store_true", help="show the mutants and run no test")
     chosen = parser.parse_args()
     root = chosen.root.resolve()
-    mutants = draw(root, chosen.count, chosen.seed)
+    drawn = list(enumerate(draw(root, chosen.count, chosen.seed), 1))
+    if chosen.only:
+        drawn = [drawn[chosen.only - 1]]
     if chosen.list:
-        for mutant in mutants:
-            print(f"{mutant.path}:{mutant.line} {mutant.operator}")
+        for number, mutant in drawn:
+            print(f"{number:3} {mutant.path}:{mutant.line} {mutant.operator}\n{difference(root, mutant)}")
         return
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "checkout"
@@ -167,10 +243,15 @@ def main() -> None:
             root, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "*.egg-info", "build", "__pycache__")
         )
         counts: defaultdict[str, int] = defaultdict(int)
-        for mutant in mutants:
-            result, seconds = outcome(copy, mutant, chosen.python, chosen.timeout)
+        for number, mutant in drawn:
+            if number < chosen.first:
+                continue
+            result, seconds, test = outcome(copy, mutant, chosen.python, chosen.timeout)
             counts[result] += 1
-            print(f"{result:9} {seconds:5.0f} s  {mutant.path}:{mutant.line} {mutant.operator}", flush=True)
+            print(
+                f"{number:3} {result:9} {seconds:5.0f} s  {mutant.path}:{mutant.line} {mutant.operator}  {test}",
+                flush=True,
+            )
     print(json.dumps(counts))
 
 
