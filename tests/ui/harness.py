@@ -17,7 +17,7 @@ from tests import recorded
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui import app as app_module
-from tui_attn.ui import feed
+from tui_attn.ui import feed, steering
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.options import UiOptions
@@ -27,7 +27,7 @@ from tui_attn.ui.widgets.curves_panel import CurvesPanel
 vars(feed)["began"] = lambda _, state: state.started_at
 CurvesPanel.least_seconds = 0.0  # tests don't wait for curves
 # What is said stays, and nobody grows impatient, however slow the machine is.
-app_module._SAY_SECONDS = app_module._PATIENCE = 3600.0
+app_module._SAY_SECONDS = steering._PATIENCE = 3600.0
 
 DEADLINE = 240.0
 """Seconds after which a condition that doesn't come true fails the test: long, for machines that are busy."""

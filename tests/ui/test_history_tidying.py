@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from textual.events import Callback
 from textual.pilot import Pilot
 
 from tests.ui.harness import alive, drive, make_app, screen_text, until
 from tests.ui.test_history import app_on, fill, listed, make, shown
 from tui_attn.experiment.finding import experiments
 from tui_attn.history import organize
+from tui_attn.history.scan_process import HistoryUpdate
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.confirm import ConfirmScreen
 from tui_attn.ui.screens.dashboard import Dashboard
@@ -150,8 +153,12 @@ def test_an_idle_list_posts_nothing(runs_dir: Path) -> None:
         assert list(table._rows) == before  # type: ignore[attr-defined]
 
     def hook(message: object) -> None:
-        if type(message).__name__ == "ExperimentsListed":
-            heard.append((len(message.entries), message.complete))  # type: ignore[attr-defined]
+        if isinstance(message, Callback) and isinstance(message.callback, partial):
+            heard.extend(
+                (len(update.entries), update.complete)
+                for update in message.callback.args
+                if isinstance(update, HistoryUpdate)
+            )
 
     drive(app_on(runs_dir), script, message_hook=hook)
     first = next(at for at, (_, complete) in enumerate(heard) if complete)

@@ -7,37 +7,29 @@ from pathlib import Path
 from textual.message import Message
 from textual.pilot import Pilot
 
-from tests.ui.harness import drawn, drive, make_app, staged, until
+from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.event_log import LogWriter
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.feed import Snapshot
-from tui_attn.ui.messages import (
-    CommandSent,
-    DevicesRead,
-    LogsAdvanced,
-    RunSelected,
-)
 from tui_attn.ui.screens.comparison import ComparisonScreen
+from tui_attn.ui.widgets.run_table import RunTable
 
-OURS = (CommandSent, DevicesRead, LogsAdvanced, RunSelected)
 
+class Heard(list[Snapshot]):
+    """The snapshots that the app showed, and when another run was selected."""
 
-class Heard(list[Message]):
-    """Our messages, in the order in which they were handled first."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.app: DashboardApp | None = None
+        self.selected_after: list[int] = []
+        """After how many snapshots another run was selected."""
 
     def __call__(self, message: Message) -> None:
-        if isinstance(message, OURS) and not any(message is known for known in self):
-            self.append(message)
-
-    @property
-    def names(self) -> list[str]:
-        """Their kinds; the same in a row once."""
-        found: list[str] = []
-        for message in self:
-            name = type(message).__name__
-            if not found or found[-1] != name:
-                found.append(name)
-        return found
+        snapshot = None if self.app is None else self.app.snapshot
+        if snapshot is not None and (not self or self[-1] is not snapshot):
+            self.append(snapshot)
+        if isinstance(message, RunTable.Selected) and len(self) not in self.selected_after:
+            self.selected_after.append(len(self))
 
 
 def test_from_the_first_picture_to_the_comparison(tmp_path: Path) -> None:
@@ -54,40 +46,31 @@ def test_from_the_first_picture_to_the_comparison(tmp_path: Path) -> None:
         await until(pilot, lambda: not app.screen.busy)  # type: ignore[attr-defined]
 
     with staged(tmp_path, "running") as folder:
-        drive(make_app(folder), script, message_hook=heard)
-    names = [name for name in heard.names if name != "DevicesRead"]
-    assert names == ["LogsAdvanced", "RunSelected", "LogsAdvanced"]
-    pictures = [message.snapshot for message in heard if isinstance(message, LogsAdvanced)]
-    assert next(picture.state for picture in pictures if picture.complete) == "running"
-    assert pictures[-1].state == "finished"
-    assert [picture.stamp for picture in pictures] == sorted(picture.stamp for picture in pictures)
+        heard.app = make_app(folder)
+        drive(heard.app, script, message_hook=heard)
+    assert heard.selected_after == [1]
+    assert next(picture.state for picture in heard if picture.complete) == "running"
+    assert heard[-1].state == "finished"
+    assert [picture.stamp for picture in heard] == sorted(picture.stamp for picture in heard)
 
 
 def test_a_command_is_sent_before_its_answer_is_shown(tmp_path: Path) -> None:
-    heard = Heard()
-
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
-        await pilot.press("p")
-        await until(pilot, lambda: "CommandSent" in heard.names)
-        command = next(message for message in heard if isinstance(message, CommandSent))
-        log = LogWriter(folder.events)
-        log.append("control_ack", id=command.id, command="pause", run="base-s0", result="done")
-        log.close()
-        await until(pilot, lambda: app.snapshot is not None and command.id in app.snapshot.acknowledged)
         assert app.opened is not None
-        assert app.opened.steering is not None
-        assert app.opened.steering.pending == {}
+        steering = app.opened.steering
+        assert steering is not None
+        await pilot.press("p")
+        await until(pilot, lambda: steering.pending != {})
+        assert "pause base-s0: sent" in screen_text(app)
+        ((command, text),) = steering.pending.items()
+        assert text == "pause base-s0"
+        log = LogWriter(folder.events)
+        log.append("control_ack", id=command, command="pause", run="base-s0", result="done")
+        log.close()
+        await until(pilot, lambda: app.snapshot is not None and command in app.snapshot.acknowledged)
+        assert steering.pending == {}
+        assert "pause base-s0: done" in screen_text(app)
 
     with staged(tmp_path, "running") as folder:
-        drive(make_app(folder), script, message_hook=heard)
-    assert heard.names.index("CommandSent") < len(heard.names) - 1
-    assert heard.names[-1] == "LogsAdvanced"
-
-
-def test_newer_pictures_replace_older_ones_and_nothing_else() -> None:
-    picture = Snapshot("x", "running", True, {}, [], 0, [], 0, {}, None, None, None, True, 0)
-    older, newer = LogsAdvanced(picture), LogsAdvanced(picture)
-    assert older.can_replace(newer)
-    assert not older.can_replace(RunSelected())
-    assert not CommandSent("id", "pause", None).can_replace(CommandSent("id2", "pause", None))
+        drive(make_app(folder), script)

@@ -12,7 +12,6 @@ from tests.ui.harness import DEADLINE, drawn, drive, make_app, screen_text, stag
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.ui.app import DashboardApp
-from tui_attn.ui.messages import LogsAdvanced
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.history import HistoryScreen
 
@@ -53,11 +52,12 @@ def test_a_late_picture_of_the_experiment_before_is_passed_over(tmp_path: Path) 
     other = recorded.scene(tmp_path, "finished", experiment="other")
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        late = LogsAdvanced(app.snapshot)  # type: ignore[arg-type]
-        late.experiment = app.opened
+        before = app.opened
+        assert before is not None
+        assert before.snapshot is not None
         app.open_experiment(other)
         await until(pilot, lambda: whole(app))
-        app.post_message(late)
+        app.show_snapshot(before, before.snapshot)
         await pilot.pause()
         assert app.snapshot is not None
         assert app.snapshot.experiment == "other"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import math
+import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,12 +17,12 @@ from textual.screen import ModalScreen, Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import Dependencies, ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.jobs import Jobs, background, shown_while
+from tui_attn.ui.jobs import Jobs, background, in_thread, shown_while
 from tui_attn.ui.keys import APP_KEYS, TABLES
 from tui_attn.ui.open_experiment import OpenExperiment
 from tui_attn.ui.options import UiOptions
+from tui_attn.ui.protocols import ExplainsKeys, ShowsJobs, ShowsSnapshots
 from tui_attn.ui.remembered import remember_theme
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.terminal import exit_on_signals
@@ -35,26 +35,14 @@ if TYPE_CHECKING:
 
     from textual.dom import DOMNode
 
-    from tui_attn.ui.app_protocol import AppProtocol
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.form_state import FormState
     from tui_attn.ui.history_view import HistoryView
-    from tui_attn.ui.messages import (
-        CommandSent,
-        DevicesRead,
-        ExperimentResumed,
-        FeedFailed,
-        JobAdvanced,
-        LogsAdvanced,
-        SteeringFailed,
-    )
+    from tui_attn.ui.jobs import Job
     from tui_attn.ui.terminal_notices import TerminalNotices
 
 _SAY_SECONDS = 6.0
-_PATIENCE = 5.0
-"""Seconds after which a missing acknowledgement is reported."""
-_REAP_SECONDS = 0.5
 
 
 class DashboardApp(ThemedApp, inherit_bindings=False):
@@ -81,7 +69,8 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
     ) -> None:
         super().__init__(options)
         self.options = options
-        self.dependencies = Dependencies(clock=clock, zone=zone, read_devices=read_devices, host=host)
+        self.clock, self.zone, self.read_devices = clock, zone, read_devices
+        self.host = platform.node() if host is None else host
         self.opened = None if folder is None else OpenExperiment(folder, self)
         """The experiment that is open."""
         self.runs_dir = runs_dir or (Path("runs") if folder is None else folder.path.parent)
@@ -201,13 +190,13 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
         screen.call_after_refresh(shown)
 
-    def on_logs_advanced(self, message: LogsAdvanced) -> None:
+    # What the services of an experiment call may arrive after it was closed.
+
+    def show_snapshot(self, opened: OpenExperiment, snapshot: Snapshot) -> None:
         """Show the newest snapshot on all screens, and ask for the next one."""
-        opened = self.opened
-        if opened is None or message.experiment is not opened:
+        if opened is not self.opened:
             return
-        before, snapshot = opened.snapshot, message.snapshot
-        opened.snapshot = snapshot
+        before, opened.snapshot = opened.snapshot, snapshot
         dashboard = opened.dashboard
         dashboard.show(snapshot)
         if self.screen is not dashboard and isinstance(self.screen, ShowsSnapshots):
@@ -233,10 +222,16 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         if opened.snapshot is not None:
             self.write_to_terminal(await notices.told(texts, opened.snapshot, opened.folder))
 
-    def on_devices_read(self, message: DevicesRead) -> None:
+    def show_devices(self, opened: OpenExperiment, reading: Reading) -> None:
         """Show the machine's load."""
-        if message.experiment is self.opened:
-            self.dashboard.show_devices(message.reading)
+        if opened is self.opened:
+            opened.dashboard.show_devices(reading)
+
+    def feed_failed(self, opened: OpenExperiment, failure: str) -> None:
+        """Leave: what is shown would no longer be up to date. `failure` is the traceback."""
+        if opened is self.opened:
+            self.failure = failure
+            self.exit(return_code=1)
 
     def pace_changed(self, slow: bool) -> None:
         """Say that the terminal is slow."""
@@ -256,56 +251,16 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
         self.set_timer(_SAY_SECONDS, unsay)
 
-    def on_job_advanced(self, message: JobAdvanced) -> None:
+    def job_advanced(self, name: str, job: Job) -> None:
         """Show the progress of a job, and how it ended."""
         if isinstance(self.screen, ShowsJobs):
-            self.screen.job_advanced(message)
-        if not message.job.working:
-            self.say(message.result, "normal" if message.job.code == 0 else "failed")
-
-    # ---- steering
-
-    def on_command_sent(self, message: CommandSent) -> None:
-        """Wait for the acknowledgement."""
-        opened = self.opened
-        if opened is None or message.experiment is not opened or opened.steering is None:
-            return
-        steering = opened.steering
-        pending = steering.sent(message)
-        self.say(f"{pending.text}: sent", "muted")
-        self.look_again()
-
-        def remark() -> None:
-            if message.id in steering.pending and self.opened is opened:
-                self.say(f"{pending.text}: no answer from the supervisor yet", "warning")
-
-        self.set_timer(_PATIENCE, remark)
-
-    def on_steering_failed(self, message: SteeringFailed) -> None:
-        """Show the reason."""
-        if message.experiment is self.opened:
-            self.say(message.reason, "failed")
-
-    def on_experiment_resumed(self, message: ExperimentResumed) -> None:
-        """Show that training goes on."""
-        if message.experiment is self.opened:
-            self.say("training resumed")
-            self.look_again()
-
-    def on_feed_failed(self, message: FeedFailed) -> None:
-        """Leave: what is shown would no longer be up to date."""
-        if message.experiment is self.opened:
-            self.failure = message.failure
-            self.exit(return_code=1)
+            self.screen.job_advanced(name, job)
+        if not job.working:
+            self.say(job.result(name), "normal" if job.code == 0 else "failed")
 
     def adopt(self, supervisor: subprocess.Popen[bytes]) -> None:
         """Collect the exit status of a supervisor that this process started, while this process lives."""
-
-        async def reap() -> None:
-            while supervisor.poll() is None:
-                await asyncio.sleep(_REAP_SECONDS)
-
-        self.run_worker(reap(), group="supervisors")
+        self.run_worker(in_thread(supervisor.wait), group="supervisors")
 
     def report(self, error: Exception) -> None:
         """Show an unexpected error of background work."""
@@ -388,9 +343,3 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         problem, said_by = remember_theme(name), self.options.theme_said_by
         why = f" ({problem})" if problem else f": {said_by} says {self.options.theme}" if said_by else ""
         self.say(f"theme: {name}" + (f", until you leave{why}" if why else ""), "warning" if why else "normal")
-
-
-if TYPE_CHECKING:
-
-    def _as_protocol(app: DashboardApp) -> AppProtocol:  # which mypy checks
-        return app

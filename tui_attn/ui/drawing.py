@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.styles import Styles
 
 Piece: TypeAlias = tuple[str, str | Style]

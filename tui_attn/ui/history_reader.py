@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tui_attn.history.entries import Entry
-from tui_attn.history.scan_process import HistoryScan
-from tui_attn.ui.messages import ExperimentsListed
+from tui_attn.history.scan_process import HistoryScan, HistoryUpdate
 
 _TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
 """How long is read before the screen gets its turn, and how long that lasts."""
@@ -22,9 +22,7 @@ _SHARE = 20.0
 class HistoryReader:
     """Lists experiments by `post` from the thread that calls `run`; `known` are the ids that the screen shows."""
 
-    def __init__(
-        self, runs_dir: Path, post: Callable[[ExperimentsListed], object], *, known: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, runs_dir: Path, post: Callable[[HistoryUpdate], object], *, known: Iterable[str] = ()) -> None:
         self._scan = HistoryScan(runs_dir, known=known)
         self._post = post
         self._paused = 0.0
@@ -81,7 +79,7 @@ class HistoryReader:
                 return
             if news.complete or self._taken.is_set():
                 self._taken.clear()
-                self._post(ExperimentsListed(tuple(held), news.gone, news.complete, news.error, news.total))
+                self._post(replace(news, entries=tuple(held)))
                 held = []
 
     def _between(self) -> bool:

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
+from tui_attn.ui.protocols import app_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,6 +126,11 @@ class Job:
     def working(self) -> bool:
         """Whether it hasn't ended."""
         return self.code is None
+
+    def result(self, name: str) -> str:
+        """How the job called `name` ended, in a line."""
+        how = "done" if self.code == 0 else f"failed without a message (exit code {self.code})"
+        return self.lines[-1] if self.lines else f"{name}: {how}"
 
     def end(self) -> None:
         """End it if it still runs."""

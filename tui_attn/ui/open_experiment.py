@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.ui.messages import DevicesRead, FeedFailed, LogsAdvanced
 from tui_attn.ui.screens.dashboard import Dashboard
 
 if TYPE_CHECKING:
-    from tui_attn.ui.app_protocol import AppProtocol
+    from tui_attn.ui.app import DashboardApp
     from tui_attn.ui.devices import Sampler
     from tui_attn.ui.feed import Feed, Snapshot
-    from tui_attn.ui.messages import OfExperiment
     from tui_attn.ui.steering import Steering
 
 _LIVE = frozenset({"starting", "running", "stalled"})
@@ -25,13 +22,12 @@ _FEED_SECONDS = 0.5
 class OpenExperiment:
     """One experiment while it is open. Raises `RunsError` when its folder can't be read."""
 
-    def __init__(self, folder: ExperimentDir, app: AppProtocol) -> None:
+    def __init__(self, folder: ExperimentDir, app: DashboardApp) -> None:
         self.folder = folder
         self._manifest = folder.manifest_data()
         self._app = app
-        around = app.dependencies
-        self._here = self._manifest.host == (platform.node() if around.host is None else around.host)
-        self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=around.clock, zone=around.zone)
+        self._here = self._manifest.host == app.host
+        self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=app.clock, zone=app.zone)
         self.snapshot: Snapshot | None = None
         """The newest snapshot."""
         self.read = asyncio.Event()
@@ -48,19 +44,20 @@ class OpenExperiment:
         from tui_attn.ui.feed import Feed
         from tui_attn.ui.steering import Steering
 
+        app = self._app
         self.feed = Feed(
             self.folder,
-            lambda snapshot: self._post(LogsAdvanced(snapshot)),
-            failed=lambda failure: self._post(FeedFailed(failure)),
+            lambda snapshot: app.call_later(app.show_snapshot, self, snapshot),
+            failed=lambda failure: app.call_later(app.feed_failed, self, failure),
             interval=_FEED_SECONDS,
         )
         self._sampler = Sampler(
-            lambda reading: self._post(DevicesRead(reading)),
+            lambda reading: app.call_later(app.show_devices, self, reading),
             devices=self._manifest.devices,
             uuids=self._manifest.uuids,
-            read=self._app.dependencies.read_devices,
+            read=app.read_devices,
         )
-        self.steering = self.dashboard.steering = Steering(self.folder, self._app, self._post)
+        self.steering = self.dashboard.steering = Steering(self.folder, app)
         self.feed.start()
         self._sampler.start()
 
@@ -81,8 +78,4 @@ class OpenExperiment:
         self._sampler.set_active(self.sampling)
         self.feed.interval = max(_FEED_SECONDS, least_seconds)
         self.feed.taken()
-        return [f"{pending.text}: {result}" for pending, result in self.steering.answers(snapshot.acknowledged)]
-
-    def _post(self, message: OfExperiment) -> None:
-        message.experiment = self
-        self._app.post_message(message)
+        return self.steering.answers(snapshot.acknowledged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,20 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import joined
 from tui_attn.system import children
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.comparison.source import ExperimentSource, Source
 from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS, PAGES, STATISTICS, View
 from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
-from tui_attn.ui.messages import JobAdvanced
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.screens.page import Pages
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import Snapshot
-    from tui_attn.ui.jobs import Jobs
+    from tui_attn.ui.jobs import Job, Jobs
     from tui_attn.ui.steering import Steering
 
 _ON = {
@@ -299,8 +299,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     def _start(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         if self._jobs is not None:
-            app = self.app
-            self._jobs.start(self._job_name(name), start, lambda job: app.post_message(JobAdvanced(name, job)))
+            app = app_of(self)
+            self._jobs.start(self._job_name(name), start, partial(app.call_later, app.job_advanced, name))
 
     def action_intervene(self) -> None:
         """Start the process that replaces the attention of all finished runs."""
@@ -322,13 +322,13 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
     async def _say_writing(self) -> None:
         await shown_while(self, "writing the report", self._written.wait())
 
-    def job_advanced(self, message: JobAdvanced) -> None:
+    def job_advanced(self, name: str, job: Job) -> None:
         """Show how it gets on; read its results when it has ended."""
-        if message.name == "interventions":
-            if not message.job.working:
+        if name == "interventions":
+            if not job.working:
                 self._read_details()
             self.renew()
-        elif not message.job.working:
+        elif not job.working:
             self._written.set()
 
 

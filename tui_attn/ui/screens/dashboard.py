@@ -14,9 +14,9 @@ from textual.widget import Widget
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import has_gates
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.keys import DASHBOARD_KEYS
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
 from tui_attn.ui.widgets.small import SMALLEST, TooSmall
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tui_attn.ui.comparison.source import ExperimentSource
     from tui_attn.ui.devices import Reading
     from tui_attn.ui.feed import RunView, Snapshot
-    from tui_attn.ui.messages import RunSelected
     from tui_attn.ui.steering import Steering
     from tui_attn.ui.widgets.curves_panel import CurvesPanel
     from tui_attn.ui.widgets.side_panel import SidePanel
@@ -170,7 +169,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self.snapshot is not None and self.snapshot.supervised and not self.snapshot.ended:
             self.title_bar.redraw()
 
-    def on_run_selected(self, message: RunSelected) -> None:
+    def on_run_table_selected(self, message: RunTable.Selected) -> None:
         """Show the gates and curves of the run, and the keys that work for it."""
         message.stop()
         self._share_height(self.size.height)

@@ -15,7 +15,6 @@ from tui_attn.experiment.reducer import RunState
 from tui_attn.system.console import over_ssh
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, Row, rule
 from tui_attn.ui.feed import Snapshot
@@ -23,6 +22,7 @@ from tui_attn.ui.heatmap_selection import Place
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.heatmap_facts import Facts

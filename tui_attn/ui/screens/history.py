@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,18 +18,21 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.study import StudyDir
 from tui_attn.history import organize
 from tui_attn.history.entries import Entry
+from tui_attn.history.scan_process import HistoryUpdate
 from tui_attn.ui import history_words as words
-from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView, columns
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HISTORY_KEYS
-from tui_attn.ui.messages import ExperimentsListed
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.history_table import HistoryDetails, HistoryTable, HistoryTitle
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput, Words
+
+if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
 
 _PLACEHOLDER = "words in id, name, note, data set, models, state"
 
@@ -42,7 +46,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self._runs_dir = runs_dir
         self.view = view
-        self._reader = HistoryReader(runs_dir, self.post_message, known=view.entries)
+        self._reader = HistoryReader(runs_dir, partial(self.call_later, self.take), known=view.entries)
         self._listed = asyncio.Event()
         self._offered: object = None
 
@@ -64,12 +68,12 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, what is selected, keys."""
-        around = app_of(self).dependencies
+        app = app_of(self)
         yield HistoryTitle(self._runs_dir, self.view)
         with Horizontal(id="filter"):
             yield Words(" /", "key")
             yield LineInput(self.view.filter, id="words", placeholder=_PLACEHOLDER)
-        yield HistoryTable(self.view, clock=around.clock, zone=around.zone, changed=self.renew, empty=self._empty)
+        yield HistoryTable(self.view, clock=app.clock, zone=app.zone, changed=self.renew, empty=self._empty)
         yield HistoryDetails(self.view)
         yield KeyBar()
 
@@ -104,13 +108,13 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
         """Give the details the room there is."""
         self.query_one(HistoryDetails).styles.height = 6 if event.size.height >= 24 else 3
 
-    def on_experiments_listed(self, message: ExperimentsListed) -> None:
+    def take(self, update: HistoryUpdate) -> None:
         """Show what was read."""
-        self.view.take(message.entries, message.gone)
-        self.view.complete = self.view.complete or message.complete
+        self.view.take(update.entries, update.gone)
+        self.view.complete = self.view.complete or update.complete
         if self.view.complete:
             self._listed.set()
-        self.view.error, self.view.total = message.error, message.total
+        self.view.error, self.view.total = update.error, update.total
         self.renew()
         self.call_after_refresh(self._reader.taken)
 
@@ -204,7 +208,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     # ---- opening and comparing
 
-    def on_experiment_chosen(self) -> None:
+    def on_history_table_opened(self) -> None:
         """A row was clicked at twice."""
         self.action_open()
 
@@ -320,7 +324,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
         self.app.push_screen(ConfirmScreen(*words.delete_question(entry, self.folder(entry))), answered)
 
-    def _throw_away(self, entry: Entry, app: AppProtocol) -> None:
+    def _throw_away(self, entry: Entry, app: DashboardApp) -> None:
         folder = self.folder(entry)
         self.view.thrown_away.append(organize.trash(folder))
         if app.folder is not None and app.folder.path == folder.path:

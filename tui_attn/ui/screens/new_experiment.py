@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -28,18 +29,21 @@ from tui_attn.launch.starting import Attempt, CancelledError, start
 from tui_attn.study import runner
 from tui_attn.study.cells import guess as guess_study
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import AppProtocol, app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState, find_defaults
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import FORM_KEYS
 from tui_attn.ui.lookup import Lookup, Request, Result, StartProgress
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.screens.history import HistoryScreen
 from tui_attn.ui.widgets.form import Control, EntryChanged, FieldRow, OneOf, SomeOf, StartButton, TextEntry
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.launch_summary import LaunchSummary
 from tui_attn.ui.widgets.setup_details import SetupDetails
+
+if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
 
 _LOOKED_UP = frozenset({"dataset", IMAGES, "data_dir", "device", CUSTOM})
 _TYPING_SECONDS = 0.15
@@ -388,8 +392,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             app.say("copied, if the terminal allows it")
 
 
-def open_form(app: AppProtocol, folder: ExperimentDir | None) -> None:
+def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
     """Open the form: with what was entered before, or with what `find_defaults` finds."""
     origin = find_defaults(app.runs_dir, folder, app.options.usual)
     state = app.drafts.setdefault(origin.id, FormState.of(origin.config))
-    app.push_screen(NewExperimentScreen(app.runs_dir, state, origin, host=app.dependencies.host))
+    app.push_screen(NewExperimentScreen(app.runs_dir, state, origin, host=app.host))

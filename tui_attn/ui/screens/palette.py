@@ -19,10 +19,10 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widgets import LoadingIndicator
 
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import fit
 from tui_attn.ui.keys import ALL_KEYS, PALETTE_KEYS, PALETTE_OPENERS, PANEL_KEYS, TABLES, Key
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.textual_private import ControlStandIns, is_allowed, remapped_bindings
 from tui_attn.ui.widgets.key_bar import KeyBar, key_name

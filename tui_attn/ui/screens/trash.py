@@ -11,12 +11,12 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.history import organize
 from tui_attn.history.organize import Trashed
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.history_view import when_text
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import TRASH_KEYS
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.scroller import Finder
 
@@ -53,8 +53,8 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
             where = safe_text(self._runs_dir, one_line=True)
             return [Row(()), Row(((f" the trash is empty: {where}", "normal"),))]
         self._at = min(self._at, len(self._items) - 1)
-        around = app_of(self).dependencies
-        now = around.clock()
+        app = app_of(self)
+        now = app.clock()
         longest = min(max(10, *(cell_len(item.id) for item in self._items)), 40)
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
         for at, item in enumerate(self._items):
@@ -64,7 +64,7 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
                     (
                         (" ▸ " if here else "   ", "focused"),
                         (fit(safe_text(item.id, one_line=True), longest), "bold" if here else "normal"),
-                        (f"  {when_text(item.since, now, around.zone, 16)}  ", "muted"),
+                        (f"  {when_text(item.since, now, app.zone, 16)}  ", "muted"),
                         (safe_text(_words(item), one_line=True), "muted"),
                     ),
                     here,

@@ -22,10 +22,10 @@ from textual.widgets.selection_list import Selection
 
 from tui_attn.experiment.options import join_list
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Pieces
 from tui_attn.ui.keys import ONE_OF_KEYS, OPEN_LIST_KEYS, SOME_OF_KEYS, START_BUTTON_KEYS
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.textual_private import bindings_of
 from tui_attn.ui.widgets.line_input import SafeInput
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rich.cells import cell_len
 from textual import events
+from textual.message import Message
 
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import safe_text
 from tui_attn.ui.drawing import Lines, Pieces, Row, fit, row_width, rule
 from tui_attn.ui.history_view import HEAD, Context, HistoryView, cells, columns, gap
 from tui_attn.ui.history_words import about
-from tui_attn.ui.messages import ExperimentChosen
 from tui_attn.ui.widgets.scroller import Scroller
 
 
@@ -63,6 +63,9 @@ class HistoryTable(Scroller):
     """Shows a `HistoryView` and moves its selection; `changed` is called after each change."""
 
     wheel_lines = 1
+
+    class Opened(Message):
+        """The user opens the selected experiment."""
 
     def __init__(
         self,
@@ -111,7 +114,7 @@ class HistoryTable(Scroller):
                 self._view.mark()
             self._changed()
             if event.chain == 2:
-                self.post_message(ExperimentChosen())
+                self.post_message(self.Opened())
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
         """The header and as many rows as fit, the selected one among them."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from textual import events
+from textual.message import Message
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import run_id
@@ -16,7 +17,6 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width
 from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
 from tui_attn.ui.keys import RUN_TABLE_KEYS
-from tui_attn.ui.messages import RunSelected
 from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.scroller import Scroller
 
@@ -156,6 +156,9 @@ class RunTable(Scroller):
     find_title = "Find a run"
     find_hint = "Enter goes to the next run with this in its name or state"
 
+    class Selected(Message):
+        """Another run or model was selected, or other runs are hidden."""
+
     def __init__(self, config: ExperimentConfig, *, id: str) -> None:
         super().__init__(id=id)
         self._config = config
@@ -227,7 +230,7 @@ class RunTable(Scroller):
                 ]
         if self.entry is None and self._entries:
             self._selected = self._entries[0].id
-            self.post_message(RunSelected())
+            self.post_message(self.Selected())
         self.redraw()
 
     def scroll_lines(self, by: int) -> None:
@@ -243,7 +246,7 @@ class RunTable(Scroller):
         if id_ != self._selected:
             self._selected = id_
             self.redraw()
-            self.post_message(RunSelected())
+            self.post_message(self.Selected())
 
     def unfold(self, open_: bool | None = None) -> bool:
         """Show or hide the runs of the selected model, or the other of both; return whether a model is selected."""
@@ -259,7 +262,7 @@ class RunTable(Scroller):
         else:
             self._unfolded.add(entry.model)
         self._renew()
-        self.post_message(RunSelected())
+        self.post_message(self.Selected())
         return True
 
     def action_fold(self, open_: bool) -> None:
@@ -272,7 +275,7 @@ class RunTable(Scroller):
             ids = {view.state.id for view in self.entry.views}
             self._hidden = self._hidden - ids if ids <= self._hidden else self._hidden | ids
             self.redraw()
-            self.post_message(RunSelected())
+            self.post_message(self.Selected())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Fold only where there are several seeds."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from textual import events
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.keys import PANEL_KEYS
+from tui_attn.ui.protocols import app_of
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as _Node

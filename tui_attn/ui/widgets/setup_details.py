@@ -7,9 +7,9 @@ from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.launch import estimate
 from tui_attn.launch.preflight import limited
 from tui_attn.system.text import duration, safe_text
-from tui_attn.ui.app_protocol import app_of
 from tui_attn.ui.drawing import Pieces
 from tui_attn.ui.lookup import Result
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.form import Facts
 
 _STYLES = {"ok": "normal", "warning": "warning", "wrong": "failed"}
