@@ -7,6 +7,7 @@ import io
 import stat
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.small_sets import make_cifar_set, make_idx_set, names_in, sha256, tar_gz
-from tui_attn.data.base import DataFile
+from tui_attn.data.base import Archive, DataFile
 from tui_attn.data.files import (
     WRONG,
     DamagedError,
@@ -23,7 +24,8 @@ from tui_attn.data.files import (
     remove_leftovers,
     write_verified,
 )
-from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz, unpack_tar
+from tui_attn.data.unpack import members as members_of
+from tui_attn.data.unpack import unpack_archive, unpack_gz
 from tui_attn.system.files import atomic_file
 
 CONTENT = bytes(range(256)) * 40
@@ -107,7 +109,7 @@ def unpacked(packed: bytes, folder: Path, file: DataFile = FILE) -> bytes:
 def test_a_gz_is_verified_by_what_it_holds(tmp_path: Path, level: int) -> None:
     """So Debian's, which were compressed anew, are as good as the publisher's."""
     assert unpacked(gzip.compress(CONTENT, level), tmp_path) == CONTENT
-    check_gz(tmp_path / "numbers.gz", FILE)
+    unpack_gz(tmp_path / "numbers.gz", None, FILE)
 
 
 def test_a_gz_that_is_cut_off_anywhere_is_noticed(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_a_gz_that_is_cut_off_anywhere_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(DamagedError):
             unpacked(packed[:length], tmp_path)
         with pytest.raises(DamagedError):
-            check_gz(tmp_path / "numbers.gz", FILE)
+            unpack_gz(tmp_path / "numbers.gz", None, FILE)
     assert names_in(tmp_path) == ["numbers.gz"]
 
 
@@ -187,7 +189,7 @@ def test_a_set_whose_raw_digest_is_unpublished_is_proved_by_its_gz(tmp_path: Pat
     with pytest.raises(DamagedError, match="SHA-256"):
         unpack_gz(tmp_path / "numbers.gz", tmp_path / "numbers", file)
     with pytest.raises(DamagedError, match="SHA-256"):
-        check_gz(tmp_path / "numbers.gz", file)
+        unpack_gz(tmp_path / "numbers.gz", None, file)
 
 
 def extract(archive: bytes, folder: Path, sha: str | None = None) -> None:
@@ -195,13 +197,8 @@ def extract(archive: bytes, folder: Path, sha: str | None = None) -> None:
     (folder / "made.tar.gz").write_bytes(archive)
     out = folder / "out"
     out.mkdir(exist_ok=True)
-    unpack_archive(
-        folder / "made.tar.gz",
-        out,
-        member_folder=made.info.folder,
-        files=made.info.files,
-        sha256=sha or sha256(archive),
-    )
+    pinned = Archive("made.tar.gz", len(archive), sha or sha256(archive), ())
+    unpack_archive(folder / "made.tar.gz", out, replace(made.info, archive=pinned))
 
 
 def members() -> dict[str, bytes]:
@@ -267,7 +264,7 @@ def test_no_more_than_the_limit_is_read_of_a_tar(tmp_path: Path) -> None:
         member.size = 1 << 20
         archive.addfile(member, io.BytesIO(bytes(1 << 20)))
     with pytest.raises(DamagedError, match="more than it should"):
-        unpack_tar(io.BytesIO(out.getvalue()), {"big": lambda content, n: None}, limit=10_000)
+        list(members_of(io.BytesIO(out.getvalue()), {"big"}, limit=10_000))
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:

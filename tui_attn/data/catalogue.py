@@ -7,10 +7,16 @@ and Keras by SHA-256. MNIST: the archives of the CVDF mirror. KMNIST: the archiv
 
 from __future__ import annotations
 
+from typing import Any
+
 from tui_attn.data.base import Archive, DataFile, DatasetInfo, DebianPackage
 
+_GZ_ONLY = "gz:"
+"""Before the digest of a NAME.gz: that of its content was never published."""
 
-def _idx_files(digests: tuple[str, str, str, str], gz: tuple[tuple[int, str], ...]) -> tuple[DataFile, ...]:
+
+def _idx_files(*pinned: tuple[str, int]) -> tuple[DataFile, ...]:
+    """The files of a set in the format of MNIST, given the SHA-256 of each and the length of its NAME.gz."""
     names = (
         ("train-images-idx3-ubyte", 16 + 60_000 * 784),
         ("train-labels-idx1-ubyte", 8 + 60_000),
@@ -18,8 +24,10 @@ def _idx_files(digests: tuple[str, str, str, str], gz: tuple[tuple[int, str], ..
         ("t10k-labels-idx1-ubyte", 8 + 10_000),
     )
     return tuple(
-        DataFile(name, size, digest, gz_size, gz_digest)
-        for (name, size), digest, (gz_size, gz_digest) in zip(names, digests, gz, strict=True)
+        DataFile(name, size, "", gz_size, digest.removeprefix(_GZ_ONLY))
+        if digest.startswith(_GZ_ONLY)
+        else DataFile(name, size, digest, gz_size)
+        for (name, size), (digest, gz_size) in zip(names, pinned, strict=True)
     )
 
 
@@ -31,32 +39,30 @@ def _pinned(*files: tuple[str, int, str]) -> tuple[DataFile, ...]:
     return tuple(DataFile(name, size, digest) for name, size, digest in files)
 
 
+_IDX: dict[str, Any] = {"channels": 1, "image_size": 28, "train_size": 60_000, "test_size": 10_000, "layout": "idx"}
+_CIFAR: dict[str, Any] = {
+    "channels": 3,
+    "image_size": 32,
+    "train_size": 50_000,
+    "test_size": 10_000,
+    "layout": "cifar",
+    "licence": "for research, cite Krizhevsky 2009",
+}
+
 _FASHION_MNIST = DatasetInfo(
     name="fashion-mnist",
     title="Fashion-MNIST",
     class_names=_names("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"),
-    channels=1,
-    image_size=28,
-    train_size=60_000,
-    test_size=10_000,
+    **_IDX,
     mean=(0.2860,),
     std=(0.3530,),
-    layout="idx",
     folder="FashionMNIST/raw",
     licence="MIT, Zalando SE (Xiao, Rasul, Vollgraf 2017)",
     files=_idx_files(
-        (
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        ),
-        (
-            (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-            (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-            (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-            (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-        ),
+        ("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888", 26_421_880),
+        ("bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9", 29_515),
+        ("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b", 4_422_102),
+        ("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34", 5_148),
     ),
     urls=(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -69,23 +75,16 @@ _MNIST = DatasetInfo(
     name="mnist",
     title="MNIST",
     class_names=tuple("0123456789"),
-    channels=1,
-    image_size=28,
-    train_size=60_000,
-    test_size=10_000,
+    **_IDX,
     mean=(0.1307,),
     std=(0.3081,),
-    layout="idx",
     folder="MNIST/raw",
     licence="CC BY-SA 3.0 (LeCun, Cortes, Burges 1998)",
     files=_idx_files(
-        (
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
-        ((9_912_422, ""), (28_881, ""), (1_648_877, ""), (4_542, "")),
+        ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 9_912_422),
+        ("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 28_881),
+        ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 1_648_877),
+        ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 4_542),
     ),
     urls=(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -97,28 +96,16 @@ _KMNIST = DatasetInfo(
     name="kmnist",
     title="Kuzushiji-MNIST",
     class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    channels=1,
-    image_size=28,
-    train_size=60_000,
-    test_size=10_000,
+    **_IDX,
     mean=(0.1918,),
     std=(0.3483,),
-    layout="idx",
     folder="KMNIST/raw",
     licence="CC BY-SA 4.0, CODH (Clanuwat et al. 2018)",
     files=_idx_files(
-        (
-            "",  # published nowhere: pinned by its compressed form
-            "2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b",
-            "76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e",
-            "a11dc742be8e781a40a92f53d6a4957e7b7d36df2faa097659131ebfd8fd60c6",
-        ),
-        (
-            (18_165_135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
-            (29_497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
-            (3_041_136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
-            (5_120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
-        ),
+        (_GZ_ONLY + "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4", 18_165_135),
+        ("2a16eeae62da984b8bd24fa32e31d47291f01dac3fe84d5594f304f71e7d374b", 29_497),
+        ("76fbd229ce87db80dd281af5e6670de4ad0e42fb30a7bd643972994c47c1f42e", 3_041_136),
+        ("a11dc742be8e781a40a92f53d6a4957e7b7d36df2faa097659131ebfd8fd60c6", 5_120),
     ),
     urls=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
 )
@@ -127,15 +114,10 @@ _CIFAR10 = DatasetInfo(
     name="cifar10",
     title="CIFAR-10",
     class_names=_names("airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"),
-    channels=3,
-    image_size=32,
-    train_size=50_000,
-    test_size=10_000,
+    **_CIFAR,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
-    layout="cifar",
     folder="cifar-10-batches-py",
-    licence="for research, cite Krizhevsky 2009",
     files=_pinned(
         ("data_batch_1", 31_035_704, "54636561a3ce25bd3e19253c6b0d8538147b0ae398331ac4a2d86c6d987368cd"),
         ("data_batch_2", 31_035_320, "766b2cef9fbc745cf056b3152224f7cf77163b330ea9a15f9392beb8b89bc5a8"),
@@ -172,15 +154,10 @@ _CIFAR100 = DatasetInfo(
     name="cifar100",
     title="CIFAR-100",
     class_names=tuple(_CIFAR100_CLASSES.split()),
-    channels=3,
-    image_size=32,
-    train_size=50_000,
-    test_size=10_000,
+    **_CIFAR,
     mean=(0.5071, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2762),
-    layout="cifar",
     folder="cifar-100-python",
-    licence="for research, cite Krizhevsky 2009",
     files=_pinned(
         ("train", 155_249_918, "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b"),
         ("test", 31_049_707, "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864"),

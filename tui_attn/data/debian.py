@@ -21,7 +21,7 @@ from typing import IO, cast
 
 from tui_attn.data.base import DataFile, DebianPackage, Progress
 from tui_attn.data.files import DamagedError
-from tui_attn.data.unpack import unpack_gz, unpack_tar
+from tui_attn.data.unpack import members, unpack_gz
 from tui_attn.system.children import clean_environment
 
 _CONFIGURATION = """
@@ -185,11 +185,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _unpack(deb: Path, package: DebianPackage, files: Iterable[DataFile], target: Path, progress: Progress) -> None:
-    def take(file: DataFile) -> Callable[[IO[bytes], int], None]:
-        return lambda content, _: unpack_gz(content, target / file.name, file, progress)
-
-    folder = package.folder.lstrip("/")
-    wanted = {f"{folder}/{file.name}.gz": take(file) for file in files}
+    wanted = {f"{package.folder.lstrip('/')}/{file.name}.gz": file for file in files}
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(deb.absolute())],
         cwd="/",
@@ -198,7 +194,8 @@ def _unpack(deb: Path, package: DebianPackage, files: Iterable[DataFile], target
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            unpack_tar(cast("IO[bytes]", process.stdout), wanted, limit=8 * package.size)
+            for name, content, _ in members(cast("IO[bytes]", process.stdout), wanted, limit=8 * package.size):
+                unpack_gz(content, target / wanted[name].name, wanted[name], progress)
         finally:
             process.kill()  # the rest of the package is not needed
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tui_attn.data import debian
-from tui_attn.data.base import Archive, DataError, DataFile, DatasetInfo, DebianPackage, FetchOptions, Limits, Progress
-from tui_attn.data.debian import DebianError
+from tui_attn.data.base import DataError, DataFile, DatasetInfo, DebianPackage, FetchOptions, Limits, Progress
 from tui_attn.data.download import DownloadError, allowed, download, host_of
 from tui_attn.data.files import (
     CHUNK,
@@ -20,64 +19,25 @@ from tui_attn.data.files import (
     is_file,
     packed_path,
     remove_leftovers,
-    sha256_of,
     write_verified,
 )
-from tui_attn.data.locate import FoundFiles, archive_in
-from tui_attn.data.unpack import check_gz, unpack_archive, unpack_gz
+from tui_attn.data.locate import CACHE, FoundFiles, archive_in
+from tui_attn.data.unpack import unpack_archive, unpack_gz
 from tui_attn.system.files import atomic_file
 from tui_attn.system.text import safe_text
 
-DEBIAN_INSTALLED = "Debian package"
-DEBIAN_ARCHIVE = "Debian archive"
-DOWNLOADED = "downloaded"
-CACHED_ARCHIVE = "cache"
 
-
-def hosts(info: DatasetInfo) -> list[str]:
-    """The hosts that `info` can be downloaded from, in order."""
-    addresses = info.archive.urls if info.archive else info.urls
-    return list(dict.fromkeys(host_of(url) for url in addresses))
-
-
-def check_given(info: DatasetInfo, given: FoundFiles | Path) -> None:
-    """Verify the user's archive or compressed files. Raises `DamagedError`, `OSError`."""
-    if isinstance(given, Path):
-        if info.archive is not None and sha256_of(given) != info.archive.sha256:
-            raise DamagedError("has the wrong SHA-256")
+def take_in(info: DatasetInfo, given: FoundFiles, target: Path | None, progress: Progress) -> None:
+    """Unpack the user's copy into the cache's `target`, or only verify it. Raises `DamagedError`, `OSError`."""
+    if given.archive is not None:
+        unpack_archive(given.archive, target, info, progress)
         return
     for file in info.files:
-        with _naming(given.packed.get(file.name) or given.raw[file.name]):
-            if file.name in given.packed:
-                check_gz(given.packed[file.name], file)
-            elif (wrong := check_file(given.raw[file.name], file)) is not None:
-                raise DamagedError(wrong)
-
-
-def take_in(info: DatasetInfo, given: FoundFiles | Path, target: Path, progress: Progress) -> None:
-    """Unpack the user's archive or compressed files into the cache's `target`. Raises `DamagedError`, `OSError`."""
-    if isinstance(given, Path):
-        if info.archive is not None:
-            _unpack_archive(info, info.archive, given, target, progress)
-        return
-    for file in info.files:
-        source = given.packed.get(file.name) or given.raw[file.name]
-        with _naming(source):
-            if file.name in given.packed:
-                _take_gz(source, target, file, progress)
-            elif file.sha256:
-                _copy(source, target / file.name, file)
-            else:
-                raise DamagedError(f"cannot be verified without {file.name}.gz")
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Add the file's name to a `DamagedError`."""
-    try:
-        yield
-    except DamagedError as error:
-        raise DamagedError(f"holds a damaged {path.name}: it {error}") from None
+        source = given.files[file.name]
+        try:
+            _take_file(source, target, file, progress)
+        except DamagedError as error:
+            raise DamagedError(f"holds a damaged {source.name}: it {error}") from None
 
 
 def fetch(info: DatasetInfo, target: Path, options: FetchOptions) -> str:
@@ -96,27 +56,25 @@ def _fetch(info: DatasetInfo, target: Path, options: FetchOptions) -> str:
         shown = safe_text(mirror, one_line=True)[:100]
         raise DataError(f"the mirror {shown} is not an https address: give one, or leave it out")
     if _from_packed_cache(info, target, progress):
-        return CACHED_ARCHIVE
+        return CACHE
     if info.debian is not None and _unpack_each(info, Path(info.debian.folder), target, progress):
-        return DEBIAN_INSTALLED
-    reasons: list[str] = []
+        return "Debian package"
+    attempts: list[tuple[str, str, Callable[[], None]]] = [
+        (host_of(url), "downloaded", partial(_from_https, info, url, target, options)) for url in _sources(info, mirror)
+    ]
+    if info.debian is not None:
+        ask_apt = partial(_from_debian_archive, info, info.debian, target, progress)
+        attempts.append(("Debian archive:", "Debian archive", ask_apt))
     if options.offline:
-        reasons.append("the network is switched off")
-    else:
-        for url in _sources(info, mirror):
-            try:
-                _from_https(info, url, target, progress, options.limits)
-            except DownloadError as error:
-                reasons.append(f"{host_of(url)} {error}")
-            else:
-                return DOWNLOADED
-        if info.debian is not None:
-            try:
-                _from_debian_archive(info, info.debian, target, progress)
-            except DebianError as error:
-                reasons.append(f"Debian archive: {error}")
-            else:
-                return DEBIAN_ARCHIVE
+        raise _nowhere(info, ["the network is switched off"])
+    reasons: list[str] = []
+    for place, source, attempt in attempts:
+        try:
+            attempt()
+        except (DownloadError, debian.DebianError) as error:
+            reasons.append(f"{place} {error}")
+        else:
+            return source
     raise _nowhere(info, reasons)
 
 
@@ -132,9 +90,9 @@ def _wanted(info: DatasetInfo, target: Path) -> list[DataFile]:
 def _from_packed_cache(info: DatasetInfo, target: Path, progress: Progress) -> bool:
     """Unpack archives that torchvision or the user put into the cache."""
     path = archive_in(info, cache_dir())
-    if path is not None and info.archive is not None:
+    if path is not None:
         with suppress(DamagedError):
-            _unpack_archive(info, info.archive, path, target, progress)
+            unpack_archive(path, target, info, progress)
             return True
     return _unpack_each(info, target, target, progress)
 
@@ -146,7 +104,7 @@ def _unpack_each(info: DatasetInfo, folder: Path, target: Path, progress: Progre
         if not file.gz_size or not is_file(source):
             return False
         try:
-            _take_gz(source, target, file, progress)
+            _take_file(source, target, file, progress)
         except (DamagedError, PermissionError):
             return False
     return True
@@ -164,33 +122,23 @@ def _sources(info: DatasetInfo, mirror: str | None) -> Iterator[str]:
     yield from info.archive.urls if info.archive else info.urls
 
 
-def _from_https(info: DatasetInfo, url: str, target: Path, progress: Progress, limits: Limits) -> None:
+def _from_https(info: DatasetInfo, url: str, target: Path, options: FetchOptions) -> None:
     """Download missing files from `url`, that of the archive or of a folder. Raises `DownloadError`."""
-    phase = f"downloading {info.title} from {host_of(url)}"
+    progress, phase = options.progress, f"downloading {info.title} from {host_of(url)}"
     if (archive := info.archive) is not None:
         part = cache_dir() / f".{archive.name}.part"
-        _obtain(
-            url,
-            part,
-            archive.size,
-            limits,
-            use=lambda: _unpack_archive(info, archive, part, target, progress),
-            tick=lambda done: progress(phase, done, archive.size),
-        )
-        return
-    wanted = _wanted(info, target)
-    total, before = sum(file.gz_size for file in wanted), 0
-    for file in wanted:
-        part = target / f".{file.name}.gz.part"
-        _obtain(
-            f"{url}{file.name}.gz",
-            part,
-            file.gz_size,
-            limits,
-            use=partial(_take_gz, part, target, file, progress),
-            tick=partial(lambda before, done: progress(phase, before + done, total), before),
-        )
-        before += file.gz_size
+        jobs = [(url, part, archive.size, partial(unpack_archive, part, target, info, progress))]
+    else:
+        wanted = [(file, target / f".{file.name}.gz.part") for file in _wanted(info, target)]
+        jobs = [
+            (f"{url}{file.name}.gz", part, file.gz_size, partial(_take_file, part, target, file, progress))
+            for file, part in wanted
+        ]
+    total, before = sum(size for _, _, size, _ in jobs), 0
+    for address, part, size, use in jobs:
+        tick = partial(lambda before, done: progress(phase, before + done, total), before)
+        _obtain(address, part, size, options.limits, use=use, tick=tick)
+        before += size
 
 
 def _obtain(
@@ -217,30 +165,22 @@ def _obtain(
             return
 
 
-def _take_gz(source: Path, target: Path, file: DataFile, progress: Progress) -> None:
-    """Unpack NAME.gz into `target`; where only NAME.gz is pinned, keep it there: it proves what NAME is."""
-    unpack_gz(source, target / file.name, file, progress)
-    kept = packed_path(target / file.name)
-    if not file.sha256 and source != kept:
-        with source.open("rb") as stream, atomic_file(kept) as out:
+def _take_file(source: Path, target: Path | None, file: DataFile, progress: Progress) -> None:
+    """Copy NAME or unpack NAME.gz into `target`, verifying it on the way; without a `target` only verify it.
+
+    Where only NAME.gz is pinned, it is kept in `target`: it proves what NAME is.
+    """
+    into = None if target is None else target / file.name
+    if source.name == file.name and file.sha256:
+        with source.open("rb") as stream:
+            write_verified(into, iter(lambda: stream.read(CHUNK), b""), file)
+        return
+    if source.name == file.name and not is_file(source := packed_path(source)):
+        raise DamagedError(f"cannot be verified without {source.name}")
+    unpack_gz(source, into, file, progress)
+    if into is not None and not file.sha256 and source != packed_path(into):
+        with source.open("rb") as stream, atomic_file(packed_path(into)) as out:
             shutil.copyfileobj(stream, out, CHUNK)
-
-
-def _copy(source: Path, target: Path, file: DataFile) -> None:
-    """Copy the decompressed `source` into the cache, verifying it on the way."""
-    with source.open("rb") as stream:
-        write_verified(target, iter(lambda: stream.read(CHUNK), b""), file)
-
-
-def _unpack_archive(info: DatasetInfo, archive: Archive, source: Path, target: Path, progress: Progress) -> None:
-    unpack_archive(
-        source,
-        target,
-        member_folder=info.folder,
-        files=info.files,
-        sha256=archive.sha256,
-        progress=progress,
-    )
 
 
 def _from_debian_archive(info: DatasetInfo, package: DebianPackage, target: Path, progress: Progress) -> None:

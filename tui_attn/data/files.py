@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from tui_attn.data.base import DataError, DataFile
@@ -53,12 +53,6 @@ def absolute(path: Path) -> Path:
         return path.expanduser().absolute()
     except RuntimeError:
         raise DataError(f"{path}: there is no such home folder, write the path out") from None
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of the file's bytes. Raises `OSError`."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_file(path: Path, file: DataFile) -> str | None:
@@ -115,20 +109,21 @@ def os_error_text(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def write_verified(target: Path, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:
-    """Write `blocks` to `target` as the decompressed `file`.
+def write_verified(target: Path | None, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:
+    """Write `blocks` to `target` as the decompressed `file`; a `target` of None only verifies them.
 
     Stops at the first byte beyond `file.size`, so that a decompression bomb can't fill the disk, and keeps only the
     pinned content. Raises `DamagedError`, and `OSError` from reading or writing.
     """
     digest, length = hashlib.sha256(), 0
-    with atomic_file(target) as stream:
+    with nullcontext(None) if target is None else atomic_file(target) as stream:
         for block in blocks:
             length += len(block)
             if length > file.size:
                 raise DamagedError(f"holds more than the {shown_size(file.size)} of {file.name}")
             digest.update(block)
-            stream.write(block)
+            if stream is not None:
+                stream.write(block)
         if length != file.size:
             raise DamagedError(f"ends after {length:,} of the {file.size:,} bytes of {file.name} (cut off)")
         if check_digest and digest.hexdigest() != file.sha256:

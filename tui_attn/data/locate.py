@@ -15,19 +15,18 @@ CACHE = "cache"
 
 @dataclass
 class FoundFiles:
-    """The files of a data set that one folder holds."""
+    """A copy of a data set: the files in a folder, or an archive."""
 
     folder: Path
-    raw: dict[str, Path] = field(default_factory=dict)
-    """Decompressed files, by name."""
-    packed: dict[str, Path] = field(default_factory=dict)
-    """NAME.gz of those that are not there decompressed."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """By name: NAME, or else NAME.gz."""
     missing: list[str] = field(default_factory=list)
+    archive: Path | None = None
 
     @property
-    def nothing(self) -> bool:
-        """Whether the folder has no file of the set."""
-        return not self.raw and not self.packed
+    def in_place(self) -> bool:
+        """Whether it can be read where it is, because all files are decompressed."""
+        return self.archive is None and all(path.name == name for name, path in self.files.items())
 
 
 def files_in(info: DatasetInfo, folder: Path) -> FoundFiles:
@@ -36,9 +35,9 @@ def files_in(info: DatasetInfo, folder: Path) -> FoundFiles:
     for file in info.files:
         path = folder / file.name
         if is_file(path):
-            found.raw[file.name] = path
+            found.files[file.name] = path
         elif file.gz_size and is_file(packed_path(path)):
-            found.packed[file.name] = packed_path(path)
+            found.files[file.name] = packed_path(path)
         else:
             found.missing.append(file.name)
     return found
@@ -72,22 +71,26 @@ def check_data_dir(data_dir: Path) -> Path:
     return folder
 
 
-def in_data_dir(info: DatasetInfo, data_dir: Path) -> FoundFiles | None:
-    """What `data_dir` holds of `info`, in torchvision's layout or flat; None where it holds nothing of it.
+def in_data_dir(info: DatasetInfo, data_dir: Path | None) -> FoundFiles | None:
+    """The copy of `info` in `data_dir`, in torchvision's layout, flat or in an archive; None where there is none.
 
-    Raises `DataError` where it holds a part of the set only.
+    Raises `DataError` where `data_dir` can't be read, or holds a part of the set only.
     """
-    for folder in _folders(info, data_dir):
-        found = files_in(info, folder)
-        if found.nothing:
-            continue
-        if found.missing and archive_in(info, data_dir) is None:
+    if data_dir is None:
+        return None
+    data_dir = check_data_dir(data_dir)
+    archive = archive_in(info, data_dir)
+    for found in (files_in(info, folder) for folder in _folders(info, data_dir)):
+        if found.files and not found.missing:
+            return found
+        if found.files and archive is None:
             raise DataError(
-                f"{folder} holds a part of {info.title} only: {found.missing[0]} is missing\n"
+                f"{found.folder} holds a part of {info.title} only: {found.missing[0]} is missing\n"
                 "complete it, or leave --data-dir out and the data set is fetched"
             )
-        return None if found.missing else found
-    return None
+        if found.files:
+            break
+    return None if archive is None else FoundFiles(data_dir, archive=archive)
 
 
 def _folders(info: DatasetInfo, data_dir: Path) -> Iterator[Path]:
@@ -124,8 +127,8 @@ def find_info(info: DatasetInfo, data_dir: Path | None = None) -> Located | None
     """
     if info.layout == "synthetic":
         return generated(info)
-    found = None if data_dir is None else in_data_dir(info, check_data_dir(data_dir))
-    if found is None or found.packed:
+    found = in_data_dir(info, data_dir)
+    if found is None or not found.in_place:
         return in_cache(info)
     where = located(info, found.folder, DATA_DIR)
     for path, file in zip(where.files, info.files, strict=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tui_attn.data.base import (
     DEFAULT,
@@ -21,7 +22,15 @@ from tui_attn.data.base import (
     silent,
 )
 from tui_attn.data.catalogue import DATASETS
-from tui_attn.data.files import DamagedError, cache_dir, length_of, make_folder, os_error_text, remove_leftovers
+from tui_attn.data.files import (
+    DamagedError,
+    cache_dir,
+    is_file,
+    length_of,
+    make_folder,
+    os_error_text,
+    remove_leftovers,
+)
 from tui_attn.data.folder import PREFIX, FolderGlance, folder_path
 from tui_attn.data.folder import glance as glance_folder
 from tui_attn.data.locate import (
@@ -130,8 +139,8 @@ def ensure_info(info: DatasetInfo, data_dir: Path | None = None, options: FetchO
     """As `ensure`, for a data set that need not be in the catalogue."""
     if info.layout == "synthetic":
         return generated(info)
-    given = None if data_dir is None else _given(info, check_data_dir(data_dir))
-    if isinstance(given, FoundFiles) and not given.packed:
+    given = in_data_dir(info, data_dir)
+    if given is not None and given.in_place:
         where = located(info, given.folder, DATA_DIR)
         if wrong := problems(info, where):
             raise damaged(info, wrong[0])
@@ -178,7 +187,7 @@ def _status(info: DatasetInfo, data_dir: Path | None, *, by_digest: bool = True)
 
     try:
         where = find_info(info, data_dir)
-        given = None if data_dir is None else _given(info, check_data_dir(data_dir))
+        given = in_data_dir(info, data_dir)
     except DataError as error:
         folder = data_dir if data_dir is not None else cache_dir()
         return made("damaged", None, [Problem(folder, f"cannot be used: {str(error).splitlines()[0]}")])
@@ -200,28 +209,21 @@ def _packed_here(info: DatasetInfo) -> bool:
 
 def _cut_off(info: DatasetInfo) -> list[Problem]:
     """The files of `info` in the cache with the wrong length."""
-    there = files_in(info, cache_dir() / info.folder).raw
+    paths = [cache_dir() / info.folder / file.name for file in info.files]
     return [
-        Problem(there[file.name], "is cut off: it will be fetched again")
-        for file in info.files
-        if file.name in there and length_of(there[file.name]) != file.size
+        Problem(path, "is cut off: it will be fetched again")
+        for path, file in zip(paths, info.files, strict=True)
+        if is_file(path) and length_of(path) != file.size
     ]
 
 
 def how_to_fetch(info: DatasetInfo) -> str:
     """Where `info` can be fetched from: "31.0 MB from raw.githubusercontent.com or the Debian archive"."""
-    from tui_attn.data.fetch import hosts
-
     if info.layout == "synthetic":
         return "made on the spot"
-    places = [*hosts(info), *(["the Debian archive"] if info.debian else [])]
+    hosts = dict.fromkeys(urlsplit(url).hostname or url for url in (info.archive.urls if info.archive else info.urls))
+    places = [*hosts, *(["the Debian archive"] if info.debian else [])]
     return f"{shown_size(info.bytes_to_fetch)} from {' or '.join(places)}"
-
-
-def _given(info: DatasetInfo, data_dir: Path) -> FoundFiles | Path | None:
-    """What `data_dir` has of the set: the files, decompressed or not; the archive; or nothing."""
-    found = in_data_dir(info, data_dir)
-    return found if found is not None else archive_in(info, data_dir)
 
 
 def _ready(info: DatasetInfo) -> Located | None:
@@ -230,39 +232,35 @@ def _ready(info: DatasetInfo) -> Located | None:
     return where if where is not None and not problems(info, where) else None
 
 
-def _verified_against(info: DatasetInfo, given: FoundFiles | Path | None, ready: Located) -> Located:
+def _verified_against(info: DatasetInfo, given: FoundFiles | None, ready: Located) -> Located:
     """`ready`, once the user's copy in another form is verified, too. Raises `DataError`."""
-    from tui_attn.data.fetch import check_given
-
     if given is None:
         return ready
-    with _blaming(info, given):
-        check_given(info, given)
+    _take_in(info, given, None, silent)
     return replace(ready, source=DATA_DIR)
 
 
-def _fill_cache(info: DatasetInfo, given: FoundFiles | Path | None, options: FetchOptions) -> Located:
+def _fill_cache(info: DatasetInfo, given: FoundFiles | None, options: FetchOptions) -> Located:
     """Fetch what is missing into the cache. The caller holds the data set's lock."""
-    from tui_attn.data import fetch
-
     target = cache_dir() / info.folder
     make_folder(target)
     remove_leftovers(target, ".*.tmp")
     if given is None:
+        from tui_attn.data import fetch
+
         return located(info, target, fetch.fetch(info, target, options))
-    with _blaming(info, given):
-        fetch.take_in(info, given, target, options.progress)
+    _take_in(info, given, target, options.progress)
     return located(info, target, DATA_DIR)
 
 
-@contextmanager
-def _blaming(info: DatasetInfo, given: FoundFiles | Path) -> Iterator[None]:
-    """Turn damage of the user's copy into a `DataError` that names its place."""
+def _take_in(info: DatasetInfo, given: FoundFiles, target: Path | None, progress: Progress) -> None:
+    """As `fetch.take_in`; damage of the user's copy becomes a `DataError` that names its place."""
+    from tui_attn.data.fetch import take_in
+
     try:
-        yield
+        take_in(info, given, target, progress)
     except DamagedError as error:
-        place = given if isinstance(given, Path) else given.folder
-        raise damaged(info, Problem(place, str(error))) from None
+        raise damaged(info, Problem(given.archive or given.folder, str(error))) from None
 
 
 def _lock(info: DatasetInfo, progress: Progress) -> AbstractContextManager[int]:

@@ -7,14 +7,13 @@ import hashlib
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from tui_attn.data.base import DataFile, Progress, silent
+from tui_attn.data.base import DataFile, DatasetInfo, Progress, silent
 from tui_attn.data.files import CHUNK, DamagedError, write_verified
-
-_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError)
 
 
 class _Capped:
@@ -41,29 +40,17 @@ def _blocks(stream: IO[bytes], limit: int, tick: Callable[[int], None]) -> Itera
         yield block
 
 
-def unpack_gz(
-    source: Path | IO[bytes],
-    target: Path,
-    file: DataFile,
-    progress: Progress = silent,
-) -> None:
-    """Decompress the gzip `source` to `target` and verify it as `file`. Raises `DamagedError` and `OSError`."""
-    done = 0
+def unpack_gz(source: Path | IO[bytes], target: Path | None, file: DataFile, progress: Progress = silent) -> None:
+    """Decompress the gzip `source` to `target` and verify it as `file`; a `target` of None only verifies it.
 
-    def tick(n: int) -> None:
-        nonlocal done
-        done += n
-        progress(f"unpacking {file.name}", done, file.size)
-
+    Raises `DamagedError` and `OSError`.
+    """
+    tick = _ticker(progress, f"unpacking {file.name}", file.size)
     if not file.sha256 and isinstance(source, Path):
         source = _pinned_gz(source, file)
-    try:
-        with gzip.open(source, "rb") as stream:
-            write_verified(
-                target, _blocks(cast("IO[bytes]", stream), file.size, tick), file, check_digest=bool(file.sha256)
-            )
-    except _BROKEN as error:
-        raise DamagedError(_why(error)) from None
+    with _decoding(), gzip.open(source, "rb") as stream:
+        blocks = _blocks(cast("IO[bytes]", stream), file.size, tick)
+        write_verified(target, blocks, file, check_digest=bool(file.sha256))
 
 
 def _pinned_gz(source: Path, file: DataFile) -> IO[bytes]:
@@ -75,89 +62,69 @@ def _pinned_gz(source: Path, file: DataFile) -> IO[bytes]:
     return io.BytesIO(content)
 
 
-def check_gz(source: Path, file: DataFile) -> None:
-    """Verify that the gzip `source` holds `file`, without writing anything. Raises `DamagedError` and `OSError`."""
-    if not file.sha256:
-        _pinned_gz(source, file)
-        return
-    digest = hashlib.sha256()
-    try:
-        with gzip.open(source, "rb") as stream:
-            for block in _blocks(cast("IO[bytes]", stream), file.size, lambda _: None):
-                digest.update(block)
-    except _BROKEN as error:
-        raise DamagedError(_why(error)) from None
-    if digest.hexdigest() != file.sha256:
-        raise DamagedError(f"holds a {file.name} with the wrong SHA-256")
-
-
-def unpack_tar(
-    stream: IO[bytes],
-    wanted: Mapping[str, Callable[[IO[bytes], int], None]],
-    limit: int,
-) -> None:
-    """Call `wanted[name]` with the content and the size of each of these regular files in the tar `stream`.
+def members(stream: IO[bytes], names: Collection[str], limit: int) -> Iterator[tuple[str, IO[bytes], int]]:
+    """The name, the content and the size of each of the regular files `names` in the tar `stream`.
 
     Other members are ignored; at most `limit` bytes are read. Raises `DamagedError` where a file is missing or occurs
     twice, or the archive is broken.
     """
-    left = dict(wanted)
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", _Capped(stream, limit)), mode="r|") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                if name not in wanted:
-                    continue
-                if name not in left:
-                    raise DamagedError(f"holds {name} twice")
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
-                    raise DamagedError(f"holds {name} as something that is not a file")
-                left.pop(name)(content, member.size)
-    except _BROKEN as error:
-        raise DamagedError(_why(error)) from None
+    left = set(names)
+    with _decoding(), tarfile.open(fileobj=cast("IO[bytes]", _Capped(stream, limit)), mode="r|") as archive:
+        for member in archive:
+            name = member.name.removeprefix("./")
+            if name not in names:
+                continue
+            if name not in left:
+                raise DamagedError(f"holds {name} twice")
+            content = archive.extractfile(member) if member.isreg() else None
+            if content is None:
+                raise DamagedError(f"holds {name} as something that is not a file")
+            left.remove(name)
+            yield name, content, member.size
     if left:
         raise DamagedError(f"lacks {min(left)}")
 
 
-def unpack_archive(
-    source: Path,
-    folder: Path,
-    *,
-    member_folder: str,
-    files: tuple[DataFile, ...],
-    sha256: str,
-    progress: Progress = silent,
-) -> None:
-    """Verify the .tar.gz `source`, then unpack `files`, which lie in its `member_folder`, into `folder`.
+def unpack_archive(source: Path, folder: Path | None, info: DatasetInfo, progress: Progress = silent) -> None:
+    """Verify the .tar.gz `source` as the archive of `info`, then unpack its files into `folder`, unless that is None.
 
     The digest is checked first, so that decoders only see pinned bytes. Raises `DamagedError`, `OSError`.
     """
     progress(f"verifying {source.name}", 0, None)
-    total, done = sum(file.size for file in files), 0
-
-    def take(file: DataFile) -> Callable[[IO[bytes], int], None]:
-        def taker(content: IO[bytes], length: int) -> None:
+    tick = _ticker(progress, f"unpacking {source.name}", info.bytes_on_disk)
+    files = {f"{info.folder}/{file.name}": file for file in info.files}
+    with source.open("rb") as packed, gzip.open(packed) as stream, _decoding():
+        if info.archive is None or hashlib.file_digest(packed, "sha256").hexdigest() != info.archive.sha256:
+            raise DamagedError("has the wrong SHA-256")
+        if folder is None:
+            return
+        packed.seek(0)
+        limit = 2 * info.bytes_on_disk + (64 << 20)
+        for name, content, length in members(cast("IO[bytes]", stream), files, limit):
+            file = files[name]
             if length != file.size:
                 raise DamagedError(f"holds a {file.name} of {length:,} bytes, not {file.size:,}")
             write_verified(folder / file.name, _blocks(content, file.size, tick), file)
 
-        return taker
+
+def _ticker(progress: Progress, phase: str, total: int) -> Callable[[int], None]:
+    """A function that adds to the bytes done in `phase`, and reports them."""
+    done = 0
 
     def tick(n: int) -> None:
         nonlocal done
         done += n
-        progress(f"unpacking {source.name}", done, total)
+        progress(phase, done, total)
 
-    with source.open("rb") as packed, gzip.open(packed) as stream:
-        if hashlib.file_digest(packed, "sha256").hexdigest() != sha256:
-            raise DamagedError("has the wrong SHA-256")
-        packed.seek(0)
-        wanted = {f"{member_folder}/{file.name}": take(file) for file in files}
-        unpack_tar(cast("IO[bytes]", stream), wanted, limit=2 * total + (64 << 20))
+    return tick
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, EOFError):
-        return "is cut off"
-    return f"is broken ({error})" if str(error) else "is broken"
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Turn errors of decoders into `DamagedError`."""
+    try:
+        yield
+    except EOFError:
+        raise DamagedError("is cut off") from None
+    except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise DamagedError(f"is broken ({error})" if str(error) else "is broken") from None
