@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 import pyte
@@ -172,3 +173,26 @@ def test_links_in_styles_are_not_written() -> None:
     assert "x" in written
     assert "]8;" not in written
     assert "]52" not in written
+
+
+def _steps_to_write_a_row(width: int) -> int:
+    """Lines and calls of Python that a row of `width` new cells takes."""
+    buffer, steps = FrameBuffer(ColorSystem.TRUECOLOR), 0
+
+    def trace(*_: object) -> object:
+        nonlocal steps
+        steps += 1
+        return trace
+
+    buffer.apply(Patch((width, 1), [(0, 0, [Segment("x" * width)])]))
+    before = sys.gettrace()
+    sys.settrace(trace)  # type: ignore[arg-type]
+    try:
+        buffer.flush()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def test_a_row_of_twice_the_width_takes_twice_the_work() -> None:
+    assert _steps_to_write_a_row(200) < 2.5 * _steps_to_write_a_row(100)

@@ -105,7 +105,7 @@ class FrameBuffer:
                     parts.append(f"\x1b[{start - column}C")
                 row, column = y, end
                 parts += [text for text, _ in self._wanted[y][start:end]]
-                if _uncertain(self._wanted[y][start:end]):
+                if not _certain(self._wanted[y][start:end]):
                     row = -1
         if before != PLAIN:
             parts.append("\x1b[0m")
@@ -147,25 +147,30 @@ def _cells(text: str, pen: Pen) -> list[Cell]:
 def _changes(wanted: list[Cell], shown: list[Cell]) -> list[tuple[int, int, Pen]]:
     """Half-open ranges of cells to write, each of whole characters in one pen."""
     ranges: list[tuple[int, int, Pen]] = []
+    pen: Pen | None = None  # of the last range, while cells may be added to it
+    start = end = 0
     for x, (new, old) in enumerate(zip(wanted, shown, strict=True)):
-        if new == old:
+        if new == old or x < end:
             continue
-        start, end, pen = ranges[-1] if ranges else (0, 0, None)
-        if x < end:
-            continue
-        begin, stop = _whole(wanted, x, x + 1)
-        between = wanted[end:begin]
-        plain = all(cell[1] == pen for cell in between) and len(between) <= _GAP and not _uncertain(wanted[start:stop])
-        if pen == new[1] and plain:
-            ranges[-1] = (start, stop, new[1])
+        certain = _SINGLE.fullmatch(new[0])
+        if certain and new[1] == pen and (x == end or _joins(wanted[end:x], pen)):
+            end = x + 1
+            ranges[-1] = (start, end, pen)
         else:
-            ranges.append((begin, stop, new[1]))
+            start, end = _whole(wanted, x, x + 1)
+            ranges.append((start, end, new[1]))
+            pen = new[1] if certain else None
     return ranges
 
 
-def _uncertain(cells: list[Cell]) -> bool:
-    """Whether terminals may disagree about the width of these characters."""
-    return not all(text.isascii() or _SINGLE.fullmatch(text) for text, _ in cells)
+def _joins(between: list[Cell], pen: Pen) -> bool:
+    """Whether unchanged cells are written again rather than skipped."""
+    return len(between) <= _GAP and all(cell[1] == pen for cell in between) and _certain(between)
+
+
+def _certain(cells: list[Cell]) -> bool:
+    """Whether terminals agree about the width of these characters."""
+    return _SINGLE.fullmatch("".join([text for text, _ in cells])) is not None
 
 
 def _whole(row: list[Cell], start: int, end: int) -> tuple[int, int]:
