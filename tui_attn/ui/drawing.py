@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
@@ -143,3 +143,19 @@ class Lines(Widget):
         """Show it, in the title or at the cursor."""
         super().watch_has_focus(has_focus)
         self.redraw()
+
+
+class Drawn(Lines):
+    """A panel whose rows `draw` returns for a width and a height; `height: auto` gives it room for all of them."""
+
+    def __init__(self, draw: Callable[[int, int], Sequence[Row]], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._draw = draw
+
+    def lines(self, width: int, height: int) -> Sequence[Row]:
+        """The rows."""
+        return self._draw(width, height)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """How many rows there are."""
+        return len(self._draw(width, 0))

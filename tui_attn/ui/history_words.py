@@ -10,8 +10,28 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import command_line, duration, safe_text
 from tui_attn.ui import formatting
-from tui_attn.ui.drawing import Piece, Row
+from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width, rule
 from tui_attn.ui.history_view import HistoryView
+
+
+def title(view: HistoryView, runs_dir: Path, width: int) -> Row:
+    """Where the experiments are, and how many."""
+    live = sum(entry.state in {"starting", "running", "paused"} for entry in view.entries.values())
+    shown, all_ = len(view.rows), len(view.entries)
+    count = f"{shown:,} of {all_:,}" if view.filter else f"{all_:,}"
+    right: Pieces = [(f"{view.reading}  ", "muted")] if view.reading else []
+    right += [(f"● {len(view.marked)} marked  ", "key")] if view.marked else []
+    right += [(f"▶ {live} running  ", "running")] if live else []
+    right += [(f"{count} experiments " if all_ != 1 else "1 experiment ", "muted")]
+    where = fit(f"  {safe_text(runs_dir, one_line=True)}", max(width - row_width(right) - 12, 0))
+    return Row(((" experiments", "title"), (where, "muted"), *right))
+
+
+def details(entry: Entry | None, width: int, height: int) -> list[Row]:
+    """The selected experiment in full, as many lines as fit under its name on a rule."""
+    if entry is None:
+        return [rule("", width)]
+    return [rule(f"{entry.name} · {entry.id}" if entry.name else entry.id, width), *about(entry)[: height - 1]]
 
 
 def about(entry: Entry) -> list[Row]:

@@ -7,42 +7,15 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.geometry import Size
 from textual.screen import ModalScreen
 
 from tui_attn.compare.wording import counted
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, fit
+from tui_attn.ui.drawing import EMPTY, Drawn, Row, fit
 from tui_attn.ui.keys import CONFIRM_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
-
-
-class Question(Lines):
-    """The question and what follows from it."""
-
-    def __init__(self, question: str, facts: Sequence[tuple[str, str]]) -> None:
-        super().__init__()
-        self._question = question
-        self._facts = facts
-        self.styles.height = "auto"
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Rows that all lines take, wrapped."""
-        return len(self.lines(width, 0))
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The question, an empty line, the facts."""
-        label = max((cell_len(name) for name, _ in self._facts), default=0)
-        rows = [Row(((self._question, "title"),)), Row(())]
-        last = ""
-        for name, text in self._facts:
-            shown, last = "" if name == last else name, name
-            for line in wrap(text, max(width - label - 2, 1)):
-                rows.append(Row(((fit(shown, label) + "  ", "muted"), (line, "normal"))))
-                shown = ""
-        return rows
 
 
 class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
@@ -59,8 +32,20 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """The question over its keys."""
         with Vertical(id="confirm"):
-            yield Question(self._question, self._facts)
+            yield Drawn(self._rows, id="question")
             yield KeyBar()
+
+    def _rows(self, width: int, height: int) -> list[Row]:
+        """The question, an empty line, the facts."""
+        label = max((cell_len(name) for name, _ in self._facts), default=0)
+        rows = [Row(((self._question, "title"),)), EMPTY]
+        last = ""
+        for name, text in self._facts:
+            shown, last = "" if name == last else name, name
+            for line in wrap(text, max(width - label - 2, 1)):
+                rows.append(Row(((fit(shown, label) + "  ", "muted"), (line, "normal"))))
+                shown = ""
+        return rows
 
     def action_answer(self, answer: bool) -> None:
         """Close with `answer`."""

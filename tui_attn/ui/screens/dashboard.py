@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -14,12 +15,13 @@ from textual.widget import Widget
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import has_gates
+from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import EMPTY, Drawn, Row, cut
 from tui_attn.ui.keys import DASHBOARD_KEYS
 from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
-from tui_attn.ui.widgets.small import SMALLEST, TooSmall
 from tui_attn.ui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from tui_attn.ui.widgets.side_panel import SidePanel
 
 _RESUMABLE = frozenset({"lost", "stopped", "failed"})
+_SMALLEST = (80, 24)
+"""Columns and rows that the dashboard needs."""
 
 
 class Box(Widget):
@@ -66,7 +70,6 @@ class Dashboard(Screen[None], inherit_bindings=False):
         self.title_bar = TitleBar(folder.id, config, clock, id="title")
         self.table = RunTable(config, id="runs")
         self.key_bar = KeyBar(id="keys")
-        self.too_small = TooSmall(id="too-small")
         self.curves: CurvesPanel | None = None
         self.side: SidePanel | None = None
         self.steering: Steering | None = None
@@ -85,7 +88,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         with Box(id="body"), Box(id="main"):
             yield self.table
         yield self.key_bar
-        yield self.too_small
+        yield Drawn(self._too_small, id="too-small")
 
     async def mount_panels(self) -> None:
         """Mount the panels deferred from the first frame."""
@@ -106,6 +109,19 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self._told:
             self.side.show_devices(self._reading)
 
+    def _too_small(self, width: int, height: int) -> list[Row]:
+        """How large the terminal must be, and in a line how the training stands."""
+        texts = [
+            f"this terminal has {self.size.width} x {self.size.height} cells",
+            "the dashboard needs {} x {}".format(*_SMALLEST),
+            "",
+            formatting.counts_text(self.snapshot.runs) if self.snapshot else "",
+            "q leaves; the training goes on",
+        ]
+        above = max((height - len(texts)) // 2, 0)
+        lines = [" " * ((width - cell_len(text)) // 2) + cut(text, width) for text in texts]
+        return [EMPTY] * above + [Row(((line, "normal"),)) for line in lines]
+
     def on_mount(self) -> None:
         """Start at the run list."""
         self.table.focus()
@@ -114,7 +130,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
     def on_resize(self, event: events.Resize) -> None:
         """Divide the height again."""
         width, height = event.size
-        small = width < SMALLEST[0] or height < SMALLEST[1]
+        small = width < _SMALLEST[0] or height < _SMALLEST[1]
         self.set_class(small, "-small")
         self._share_height(height)
 
@@ -146,7 +162,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
         if self.table.wanted_height != height:
             self._share_height(self.size.height)
         self.title_bar.show(snapshot)
-        self.too_small.show(snapshot)
+        self.query_one("#too-small", Drawn).redraw()
         if self.curves is not None and self.side is not None:
             self.curves.show(snapshot, self._nearest)
             self.side.show(snapshot)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -16,7 +18,7 @@ from tui_attn.system.console import over_ssh
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, rule
+from tui_attn.ui.drawing import EMPTY, Drawn, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
 from tui_attn.ui.jobs import background, in_thread, shown_while
@@ -25,8 +27,11 @@ from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
 from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
-from tui_attn.ui.widgets.heatmap_facts import Facts
+from tui_attn.ui.widgets.heatmap_facts import fact_rows
 from tui_attn.ui.widgets.key_bar import KeyBar
+
+if TYPE_CHECKING:
+    from tui_attn.compare.heatmaps import HeatmapFacts
 
 NONE_YET = (
     "No run has been probed yet.",
@@ -44,29 +49,6 @@ BOTH = 120
 """From this width in cells on, the untrained network's heatmap stands beside the trained one's, not in its place."""
 PLAY_SECONDS = 0.8
 """Between two epochs that are played."""
-_ON_HEATMAPS = frozenset({"next_run", "matrix", "group", "epoch", "play", "untrained", "scale", "facts"})
-"""Actions that need a heatmap."""
-
-
-class Words(Lines):
-    """The title of the heatmap, or what to say when there is none."""
-
-    def __init__(self, id: str) -> None:
-        super().__init__(id=id)
-        self._texts: tuple[str, ...] = ()
-        self._title = ""
-        self._right = ""
-
-    def say(self, title: str, right: str = "", texts: tuple[str, ...] = ()) -> None:
-        """Show a title, something on its right, and lines below."""
-        self._title, self._right, self._texts = title, right, texts
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> list[Row]:
-        """The title and the lines."""
-        below = [line for text in self._texts for line in wrap(text, min(max(width - 2, 20), 110)) or [""]]
-        rows = [Row(((f" {line}", "muted"),)) for line in below]
-        return [rule(self._title, width, right=self._right, focused=True), Row(()), *rows]
 
 
 class Maps(Widget):
@@ -100,7 +82,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     BINDINGS = bindings((*SCREEN_KEYS, *HEATMAPS_KEYS))
 
     def __init__(self, folder: ExperimentDir, snapshot: Snapshot | None, run: str | None) -> None:
-        super().__init__()
+        super().__init__(classes="-empty")
         self._folder = folder
         self._place = Place(run)
         self._loading: tuple[str, int] | None = None
@@ -109,18 +91,21 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
         self._untrained: bool | None = None
         """Whether the untrained network's is shown; None: where there is room beside the trained one's."""
         self._facts = True
+        self._fact_rows: Sequence[Row] = ()
+        self._said: tuple[str, str, Sequence[str]] = ("", "", ())
+        """The title, what stands on its right, and the lines below."""
         self._playing: Timer | None = None
         self._barren = False
         """Whether no model of the experiment has anything to probe."""
 
     def compose(self) -> ComposeResult:
         """Title, slider, heatmaps, facts, keys."""
-        yield Words("words")
+        yield Drawn(self._title, id="words")
         yield EpochSlider(id="slider")
         with Maps(id="maps"):
             yield Heatmap(id="heatmap")
             yield Heatmap(id="untrained")
-        yield Facts()
+        yield Drawn(lambda _, __: self._fact_rows, id="facts")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -174,7 +159,7 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only keys that do something now."""
-        return self._place.run is not None if action in _ON_HEATMAPS else True
+        return action == "back" or self._place.run is not None
 
     def why_not(self, id_: str) -> str:
         """Say why a key does nothing now."""
@@ -292,67 +277,70 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
     # ---- drawing
 
     def _draw(self) -> None:
-        found, probed = self._found, self._probed
+        """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
+        found, probed, place = self._found, self._probed, self._place
         if found is None or probed is None:
             self._words()
             return
-        matrix, before = self._place.matrix(probed)
-        parts = probed.parts
-        where = f"{parts.index(self._place.part(probed)) + 1} of {len(parts)}"
-        self._arrange(found, where, matrix, before, self._place.missing(probed), self._place.ends(probed))
-        in_place = self._shows_untrained and before is not None and self.size.width < BOTH
-        self._say_facts(probed, matrix, 0 if in_place else found.epoch)
-
-    def _arrange(
-        self, found: Loaded, where: str, matrix: Matrix, before: Matrix | None, missing: str, ends: tuple[float, float]
-    ) -> None:
-        """The heatmap, that of the untrained network beside it or in its place, the slider and the title."""
+        matrix, before = place.matrix(probed)
+        asked, wide = self._shows_untrained and found.epoch != 0, self.size.width >= BOTH
+        in_place = before if asked and not wide else None
+        scale = (*place.ends(probed), largest_difference(matrix, before))
         main, beside = self._maps()
-        asked = self._shows_untrained and found.epoch != 0
-        wide = self.size.width >= BOTH
-        scale = (*ends, largest_difference(matrix, before))
-        if asked and before is not None and not wide:
-            _put(main, before, scale, f"{matrix.name}, untrained")
-        else:
-            _put(main, matrix, scale, matrix.name)
-        if asked and before is not None and wide:
-            _put(beside, before, scale, f"{matrix.name}, untrained", like=main)
-        beside.display = asked and before is not None and wide
-        room = self.query_one(Maps)
-        room.display = True
-        room.choose()
-        slider = self.query_one(EpochSlider)
-        slider.display = True
-        missing = missing or ("the untrained network's is missing" if asked and before is None else "")
-        slider.show(self._place.epochs or [found.epoch], found.epoch, missing)
-        words = self.query_one(Words)
-        words.styles.height = 1
-        shown = (
-            "untrained" if found.epoch == 0 or (asked and before is not None and not wide) else f"epoch {found.epoch}"
-        )
-        words.say(f"{safe_text(found.run, one_line=True)} · {shown}", where)
+        _put(main, in_place or matrix, scale, untrained=in_place is not None)
+        beside.display = asked and wide and before is not None
+        if asked and wide and before is not None:
+            _put(beside, before, scale, untrained=True, like=main)
+        self.remove_class("-empty")
+        self.query_one(Maps).choose()
+        missing = place.missing(probed) or ("the untrained network's is missing" if asked and before is None else "")
+        self.query_one(EpochSlider).show(place.epochs or [found.epoch], found.epoch, missing)
+        epoch = found.epoch if in_place is None else 0
+        where = f"{probed.parts.index(place.part(probed)) + 1} of {len(probed.parts)}"
+        shown = f"epoch {epoch}" if epoch else "untrained"
+        self._say(f"{safe_text(found.run, one_line=True)} · {shown}", where)
+        self._say_facts(probed.facts.get(matrix.layer), epoch)
 
-    def _say_facts(self, probed: Probed, matrix: Matrix, epoch: int) -> None:
-        facts, panel = probed.facts.get(matrix.layer), self.query_one(Facts)
+    def _say_facts(self, facts: HeatmapFacts | None, epoch: int) -> None:
+        panel, most = self.query_one("#facts", Drawn), max(self.size.height // 4, 3)
         panel.display = self._facts and facts is not None and self.size.height >= 20
-        if panel.display:
-            panel.show(facts, epoch, self.size.width, max(self.size.height // 4, 3))
+        if facts is not None and panel.display:
+            self._fact_rows = fact_rows(facts, epoch, self.size.width, most)
+            panel.styles.height = min(len(self._fact_rows), most + 2)
+            panel.redraw()
 
     def _words(self) -> None:
-        for part in ("#maps", "#slider", "#facts"):
-            self.query_one(part).display = False
-        words = self.query_one(Words)
-        words.styles.height = "1fr"
+        """What to say where there is no heatmap."""
+        self.add_class("-empty")
+        self.query_one("#facts").display = False
         found = self._found
+        texts: Sequence[str] = NO_ATTENTION if self._barren else NONE_YET
         if found is not None and found.error is not None:
             reason = safe_text(found.error, one_line=True)
-            words.say("heatmaps", "", (f"The probe of epoch {found.epoch} can't be read: {reason}",))
-        else:
-            words.say("heatmaps", "", NO_ATTENTION if self._barren else NONE_YET)
+            texts = (f"The probe of epoch {found.epoch} can't be read: {reason}",)
+        self._say("heatmaps", texts=texts)
+
+    def _say(self, title: str, right: str = "", texts: Sequence[str] = ()) -> None:
+        self._said = title, right, texts
+        self.query_one("#words", Drawn).redraw()
+
+    def _title(self, width: int, height: int) -> list[Row]:
+        title, right, texts = self._said
+        below = [line for text in texts for line in wrap(text, min(max(width - 2, 20), 110)) or [""]]
+        return [
+            rule(title, width, right=right, focused=True),
+            EMPTY,
+            *(Row(((f" {line}", "muted"),)) for line in below),
+        ]
 
 
 def _put(
-    heatmap: Heatmap, matrix: Matrix, scale: tuple[float, float, float], title: str, *, like: Heatmap | None = None
+    heatmap: Heatmap,
+    matrix: Matrix,
+    scale: tuple[float, float, float],
+    *,
+    untrained: bool,
+    like: Heatmap | None = None,
 ) -> None:
     """Show `matrix` on a scale with these ends, of values and of differences, which trained and untrained share."""
     heatmap.row_title, heatmap.column_title = matrix.row_title, matrix.column_title
@@ -362,7 +350,7 @@ def _put(
         lower=scale[0],
         upper=scale[1],
         difference_end=scale[2],
-        title=title,
+        title=f"{matrix.name}, untrained" if untrained else matrix.name,
         reference=matrix.reference,
         ordered_like=like,
     )

@@ -21,15 +21,15 @@ from tui_attn.history.entries import Entry
 from tui_attn.history.scan_process import HistoryUpdate
 from tui_attn.ui import history_words as words
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Row
+from tui_attn.ui.drawing import Drawn, Lines, Row
 from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView, columns
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HISTORY_KEYS
 from tui_attn.ui.protocols import app_of
-from tui_attn.ui.widgets.history_table import HistoryDetails, HistoryTable, HistoryTitle
+from tui_attn.ui.widgets.history_table import HistoryTable
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.line_input import LineInput, Words
+from tui_attn.ui.widgets.line_input import LineInput
 
 if TYPE_CHECKING:
     from tui_attn.ui.app import DashboardApp
@@ -69,12 +69,12 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """Title, filter, table, what is selected, keys."""
         app = app_of(self)
-        yield HistoryTitle(self._runs_dir, self.view)
+        yield Drawn(lambda width, _: [words.title(self.view, self._runs_dir, width)], id="title")
         with Horizontal(id="filter"):
-            yield Words(" /", "key")
+            yield Drawn(lambda _, __: [Row(((" /", "key"),))])
             yield LineInput(self.view.filter, id="words", placeholder=_PLACEHOLDER)
         yield HistoryTable(self.view, clock=app.clock, zone=app.zone, changed=self.renew, empty=self._empty)
-        yield HistoryDetails(self.view)
+        yield Drawn(lambda width, height: words.details(self.view.current, width, height), id="about")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -106,7 +106,7 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the details the room there is."""
-        self.query_one(HistoryDetails).styles.height = 6 if event.size.height >= 24 else 3
+        self.query_one("#about").styles.height = 6 if event.size.height >= 24 else 3
 
     def take(self, update: HistoryUpdate) -> None:
         """Show what was read."""
@@ -120,9 +120,8 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
 
     def renew(self) -> None:
         """Show the list as it is now."""
-        self.query_one(HistoryTitle).redraw()
-        self.query_one(HistoryTable).redraw()
-        self.query_one(HistoryDetails).redraw()
+        for part in self.query("#title, #experiments, #about").results(Lines):
+            part.redraw()
         view = self.view
         offered = (view.current is None, len(view.marked), bool(view.filter), bool(view.thrown_away))
         if offered != self._offered:

@@ -9,10 +9,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from tui_attn.experiment.manifest import RunsError
+from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.drawing import Drawn, Row, fit
 from tui_attn.ui.keys import HELP_KEY
 from tui_attn.ui.widgets.key_bar import KeyBar
-from tui_attn.ui.widgets.line_input import LineInput, Words
+from tui_attn.ui.widgets.line_input import LineInput
 
 
 class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
@@ -24,24 +26,27 @@ class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
         super().__init__()
         self._title, self._value, self._hint = title, value, hint
         self._check = check
-        self._below = Words(hint, "muted")
 
     def compose(self) -> ComposeResult:
         """The title, the line, what is wrong with it, the keys."""
         with Vertical(id="prompt"):
-            yield Words(self._title, "title")
+            yield Drawn(lambda width, _: [_line(self._title, "title", width)])
             yield LineInput(self._value, id="line")
-            yield self._below
+            yield Drawn(self._below, id="below")
             yield KeyBar()
 
     def on_mount(self) -> None:
         """Let the user type."""
         self.query_one(LineInput).focus()
 
-    def on_input_changed(self, message: LineInput.Changed) -> None:
+    def _below(self, width: int, height: int) -> list[Row]:
+        """What can't be taken in the line, or the hint."""
+        problem = self._problem(self.query_one(LineInput).value)
+        return [_line(problem or self._hint, "failed" if problem else "muted", width)]
+
+    def on_input_changed(self) -> None:
         """Say at once what can't be taken."""
-        problem = self._problem(message.value)
-        self._below.say(problem or self._hint, "failed" if problem else "muted")
+        self.query_one("#below", Drawn).redraw()
 
     def on_line_input_accepted(self) -> None:
         """Close with what was typed, unless it can't be taken."""
@@ -59,3 +64,7 @@ class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
         except RunsError as error:
             return str(error)
         return ""
+
+
+def _line(text: str, ink: str, width: int) -> Row:
+    return Row(((fit(safe_text(text, one_line=True), width), ink),))

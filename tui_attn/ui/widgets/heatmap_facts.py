@@ -6,42 +6,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui_attn.system.textfit import wrap
-from tui_attn.ui.drawing import Lines, Row
+from tui_attn.ui.drawing import Row
 
 if TYPE_CHECKING:
     from tui_attn.compare.heatmaps import HeatmapFacts
 
 
-class Facts(Lines):
-    """The verdict on the picture first, then what it rests on: in sentences, or in short where room is scarce."""
+def fact_rows(facts: HeatmapFacts, epoch: int, width: int, most: int) -> list[Row]:
+    """What is known after `epoch`, in about `most` lines of `width` cells: the verdict first, then what it rests on."""
+    from tui_attn.compare.heatmap_words import heatmap_sentences
 
-    def __init__(self) -> None:
-        super().__init__(id="facts")
-        self._said: Sequence[Row] = ()
-
-    def show(self, facts: HeatmapFacts | None, epoch: int, width: int, most: int) -> None:
-        """Show what is known after `epoch`, in about `most` lines of `width` cells, and take that height."""
-        if facts is None:
-            return
-        from tui_attn.compare.heatmap_words import heatmap_sentences
-
-        verdict, *further = heatmap_sentences(facts)
-        if epoch == 0:
-            verdict = f"{facts.layer}: the untrained network; its pattern is that of random weights on these images"
-            further = [sentence for sentence in further if "from the random start" not in sentence]
-        long = [*_wrapped(verdict, width, "bold"), *(row for text in further for row in _wrapped(text, width, "muted"))]
-        short = [*_wrapped(verdict, width, "bold"), *_wrapped(" · ".join(in_short(facts)), width, "muted")]
-        self._said = long if len(long) <= most else short
-        self.styles.height = min(len(self._said), most + 2)
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """All of them."""
-        return self._said
+    verdict, *further = heatmap_sentences(facts)
+    if epoch == 0:
+        verdict = f"{facts.layer}: the untrained network; its pattern is that of random weights on these images"
+        further = [sentence for sentence in further if "from the random start" not in sentence]
+    first = _wrapped(verdict, width, "bold")
+    long = [*first, *(row for text in further for row in _wrapped(text, width, "muted"))]
+    return long if len(long) <= most else [*first, *_wrapped(" · ".join(in_short(facts)), width, "muted")]
 
 
 def _wrapped(text: str, width: int, ink: str) -> list[Row]:
-
     return [Row(((f" {line}", ink),)) for line in wrap(text, max(width - 2, 20), rest="  ")]
 
 

@@ -1,4 +1,4 @@
-"""The list of experiments: how many there are, a line each under a header that sorts, and the selected one in full.
+"""The list of experiments: a line each under a header that sorts.
 
 Textual's DataTable would block the event loop too long: docs/performance.md has the figures.
 """
@@ -7,56 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
 from tui_attn.history.entries import Entry
-from tui_attn.system.text import safe_text
-from tui_attn.ui.drawing import Lines, Pieces, Row, fit, row_width, rule
+from tui_attn.ui.drawing import Pieces, Row, fit, row_width
 from tui_attn.ui.history_view import HEAD, Context, HistoryView, cells, columns, gap
-from tui_attn.ui.history_words import about
 from tui_attn.ui.widgets.scroller import Scroller
-
-
-class HistoryTitle(Lines):
-    """Where the experiments are, and how many."""
-
-    def __init__(self, runs_dir: Path, view: HistoryView) -> None:
-        super().__init__(id="title")
-        self._where = safe_text(runs_dir, one_line=True)
-        self._view = view
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """One row."""
-        view = self._view
-        live = sum(entry.state in {"starting", "running", "paused"} for entry in view.entries.values())
-        shown, all_ = len(view.rows), len(view.entries)
-        count = f"{shown:,} of {all_:,}" if view.filter else f"{all_:,}"
-        right: Pieces = [(f"{view.reading}  ", "muted")] if view.reading else []
-        right += [(f"● {len(view.marked)} marked  ", "key")] if view.marked else []
-        right += [(f"▶ {live} running  ", "running")] if live else []
-        right += [(f"{count} experiments " if all_ != 1 else "1 experiment ", "muted")]
-        room = max(width - row_width(right) - 12, 0)
-        return [Row(((" experiments", "title"), (fit(f"  {self._where}", room), "muted"), *right))]
-
-
-class HistoryDetails(Lines):
-    """The selected experiment."""
-
-    def __init__(self, view: HistoryView) -> None:
-        super().__init__(id="about")
-        self._view = view
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """Its name on a rule, and as many lines as fit."""
-        entry = self._view.current
-        if entry is None:
-            return [rule("", width)]
-        title = f"{entry.name} · {entry.id}" if entry.name else entry.id
-        return [rule(title, width), *about(entry)[: height - 1]]
 
 
 class HistoryTable(Scroller):

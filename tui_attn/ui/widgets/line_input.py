@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input
 
-from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Lines, Row, fit
 from tui_attn.ui.keys import TYPING_KEYS
 from tui_attn.ui.textual_private import ControlStandIns
 
@@ -46,20 +42,3 @@ class LineInput(SafeInput, inherit_bindings=False):
     def action_discard(self) -> None:
         """Forget what was typed."""
         self.post_message(self.Discarded())
-
-
-class Words(Lines):
-    """One line of text beside what is typed."""
-
-    def __init__(self, text: str, ink: str) -> None:
-        super().__init__()
-        self._text, self._ink = safe_text(text, one_line=True), ink
-
-    def say(self, text: str, ink: str) -> None:
-        """Show another text."""
-        self._text, self._ink = safe_text(text, one_line=True), ink
-        self.redraw()
-
-    def lines(self, width: int, height: int) -> Sequence[Row]:
-        """The text."""
-        return [Row(((fit(self._text, width), self._ink),))]
