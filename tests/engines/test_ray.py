@@ -210,7 +210,7 @@ def test_a_worker_killed_just_before_its_node_is_lost_is_not_blamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orphaned: bool, lost: bool, settled: float, excuse: str | None
 ) -> None:
     monkeypatch.setattr(ray_relay, "_SETTLED", settled)
-    killed = News(-signal.SIGKILL, [], [], frozenset(), frozenset(), orphaned)
+    killed = News(-signal.SIGKILL, orphaned=orphaned)
     ray = Scripted(killed)
     if lost:
         ray.answers += [killed, ray.exceptions.RayActorError()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,11 +14,13 @@ from tests.experiment.strategies import HOSTILE
 from tests.processes import environment, open_descriptors, run_python
 from tests.recorded import scene
 from tui_attn.engines import workers
-from tui_attn.engines.pipe import WorkerProcess
+from tui_attn.engines.pipe import LocalLauncher
 from tui_attn.engines.workers import (
     CANNOT_RECORD,
     CANNOT_WORK,
     TERMINATED,
+    LineReader,
+    LineWriter,
     Slot,
     exit_reason,
     worker_environment,
@@ -108,10 +109,10 @@ def test_a_worker_that_cannot_be_started_keeps_no_descriptor(tmp_path: Path, mon
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-such-python"))
     before = open_descriptors()
     with pytest.raises(OSError):
-        WorkerProcess(folder, Slot("cpu", 0), threads=1, crowded=False, log=run)
+        LocalLauncher(folder).start(Slot("cpu", 0), run)
     run.make()
     with pytest.raises(FileNotFoundError):
-        WorkerProcess(folder, Slot("cpu", 0), threads=1, crowded=False, log=run)
+        LocalLauncher(folder).start(Slot("cpu", 0), run)
     assert open_descriptors() == before
 
 
@@ -154,19 +155,28 @@ def test_a_process_freezes_where_it_is_ordered_to_and_goes_on_when_it_may() -> N
 
 def test_a_pipe_that_is_full_loses_no_command() -> None:
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    os.set_blocking(reading, False)  # a lost command fails the test instead of blocking it
-    worker = WorkerProcess.__new__(WorkerProcess)
-    worker._pipe, worker._unsent = writing, bytearray()
+    reader, writer = LineReader(reading), LineWriter(writing)  # a lost command fails the test instead of blocking it
     sent = [f"run-s{number}" for number in range(5000)]
     for run in sent:  # the worker is frozen and takes nothing
-        worker.tell("pause", run)
-    received = b""
-    while received.count(b"\n") < len(sent):
-        received += os.read(reading, 65536)
-        worker._send()
-    assert [json.loads(line)["run"] for line in received.splitlines()] == sent
+        writer.send({"do": "pause", "run": run})
+    received: list[str] = []
+    while len(received) < len(sent):
+        received += [line["run"] for line in reader.read()]
+        assert not reader.ended
+        writer.flush()
+    assert received == sent
     os.close(reading)
-    worker.tell("pause", "after its end")
-    assert not worker._unsent
-    worker.close()
+    writer.send({"do": "pause", "run": "after its end"})
+    writer.flush()
+    writer.close()
+
+
+def test_what_was_sent_before_the_end_of_a_pipe_is_read() -> None:
+    reading, writing = os.pipe()
+    reader, writer = LineReader(reading), LineWriter(writing)
+    assert (reader.read(), reader.ended) == ([], False)
+    writer.send({"a": 1})
+    os.write(writing, b'{"half": ')
+    writer.close()
+    assert (reader.read(), reader.ended) == ([{"a": 1}], True)
+    os.close(reading)

@@ -12,7 +12,7 @@ import pytest
 from tests.reliability.conftest import Lab, make_experiment
 from tests.reliability.invariants import Reference
 from tests.reliability.test_trust import as_another_user, public_folder
-from tui_attn.engines.pipe import WorkerProcess
+from tui_attn.engines.pipe import LocalLauncher
 from tui_attn.engines.workers import Slot, last_lines
 from tui_attn.experiment.event_log import LogWriter, append_shared
 from tui_attn.experiment.folders import ExperimentDir, RunDir
@@ -45,7 +45,7 @@ def writers(experiment: ExperimentDir) -> dict[Path, object]:
         experiment.supervisor_log: lambda: control.start_supervisor(experiment),
         run.events: lambda: LogWriter(run.events),
         run.lock: lambda: liveness.Lock(run.lock),
-        run.worker_log: lambda: WorkerProcess(experiment, slot, threads=1, crowded=False, log=run),
+        run.worker_log: lambda: LocalLauncher(experiment).start(slot, run),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from tui_attn.engines.pipe import WorkerProcess
-from tui_attn.engines.workers import Launcher, Slot, new_token
+from tui_attn.engines.workers import Launcher, LineWriter, Slot, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision import process
 from tui_attn.supervision.supervisor import Supervisor
@@ -30,10 +30,9 @@ class Fork(WorkerProcess):
         self.slot = slot
         self.held = []
         self.token = new_token()
-        self._unsent = bytearray()
         self._code: int | None = None
-        reading, self._pipe = os.pipe()
-        os.set_blocking(self._pipe, False)
+        reading, writing = os.pipe()
+        self._pipe = LineWriter(writing)
         self._pid = os.fork()
         if self._pid == 0:
             _become(log.worker_log, reading, keep=int(log.path.parent.name))
@@ -43,7 +42,7 @@ class Fork(WorkerProcess):
         os.close(reading)
 
     def exit_code(self) -> int | None:
-        self._send()
+        self._pipe.flush()
         if self._code is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if pid else None

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.experiment.engine_spec import SSH, EngineSpec
-from tui_attn.system import liveness, machine
-from tui_attn.system.children import clean_environment
+from tui_attn.system import children, liveness, machine
 
 PATIENCE = 90.0
 """Seconds for a node to answer."""
@@ -52,16 +51,8 @@ def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *
         check = [sys.executable, "-P", "-m", __name__, str(folder), word, *map(str, data)]
         before = time.time()
         try:
-            done = subprocess.run(
-                [*front, shlex.join(check)] if shell else [*front, *check],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                env=clean_environment(),
-                cwd="/",
-                check=False,
-            )
+            command = [*front, shlex.join(check)] if shell else [*front, *check]
+            done = children.run(*command, seconds=PATIENCE)
             answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"host"')]
             said = done.stderr.strip().splitlines()
         except subprocess.TimeoutExpired:

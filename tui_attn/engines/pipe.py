@@ -7,7 +7,6 @@ the child of a program that hands on its standard input and its exit code.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import signal
@@ -15,8 +14,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from tui_attn.engines.workers import Launcher, Slot, Worker, new_token, remote_environment, worker_environment
+from tui_attn.engines.workers import (
+    Launcher,
+    LineWriter,
+    Slot,
+    Worker,
+    new_token,
+    remote_environment,
+    worker_environment,
+)
 from tui_attn.experiment.engine_spec import SSH
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
@@ -32,63 +40,30 @@ class WorkerProcess(Worker):
     It leads a session. When it has ended, the processes of that session that a custom model started are killed.
     """
 
-    def __init__(
-        self, folder: ExperimentDir, slot: Slot, *, threads: int, crowded: bool, log: RunDir, uuid: str | None = None
-    ) -> None:
-        """`uuid`: which GPU the slot's device is, where that is known; the worker then sees no other."""
-        environment = worker_environment(threads, crowded=crowded, uuid=uuid)
-        self._open(
-            slot,
-            log,
-            lambda token, **streams: children.python(
-                "tui_attn.train.worker",
-                folder.path.absolute(),
-                slot.device,
-                folder.id,
-                str(token),
-                environment=environment,
-                start_new_session=True,
-                hold_signals=True,
-                **streams,
-            ),
-        )
-
-    def _open(self, slot: Slot, log: RunDir, begin: Callable[..., subprocess.Popen[bytes]]) -> None:
-        """Start the process by `begin`, which gets the worker's token and its standard streams. Raises `OSError`."""
+    def __init__(self, slot: Slot, log: RunDir, begin: Callable[..., subprocess.Popen[bytes]]) -> None:
+        """`begin` starts it, given its token and the streams of `children.program`. Raises `OSError`."""
         self.slot = slot
         self.held: list[str] = []
         self.token = new_token()
-        self._unsent = bytearray()
         output = open_to_write(log.worker_log, os.O_APPEND)
-        reading, self._pipe = os.pipe()
+        reading, writing = os.pipe()
         try:
-            self._process = begin(self.token, stdin=reading, stdout=output, stderr=output)
+            self._process = begin(str(self.token), stdin=reading, output=output)
         except BaseException:
-            os.close(self._pipe)
+            os.close(writing)
             raise
         finally:
             os.close(output)
             os.close(reading)
-        os.set_blocking(self._pipe, False)  # a frozen worker must not freeze its supervisor
+        self._pipe = LineWriter(writing)  # a frozen worker must not freeze its supervisor
 
     def tell(self, do: str, run: str | None = None) -> None:
         """Send a command down the pipe; a dead worker's is dropped."""
-        self._unsent += json.dumps({"do": do, "run": run}).encode() + b"\n"
-        self._send()
-
-    def _send(self) -> None:
-        """Write what the pipe takes; a frozen worker's may be full."""
-        try:
-            while self._unsent:
-                del self._unsent[: os.write(self._pipe, self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent.clear()
+        self._pipe.send({"do": do, "run": run})
 
     def exit_code(self) -> int | None:
         """None while it lives, else its exit code, negative for a signal."""
-        self._send()
+        self._pipe.flush()
         process = self._process
         with contextlib.suppress(OSError, AttributeError):  # it leads no session; macOS lacks waitid
             # Until `poll` nothing else gets its pid.
@@ -102,9 +77,7 @@ class WorkerProcess(Worker):
 
     def close(self) -> None:
         """Let go of the pipe."""
-        pipe, self._pipe = self._pipe, -1
-        if pipe >= 0:
-            os.close(pipe)
+        self._pipe.close()
 
 
 class LocalLauncher(Launcher):
@@ -120,14 +93,10 @@ class LocalLauncher(Launcher):
 
     def start(self, slot: Slot, log: RunDir) -> WorkerProcess:
         """A new worker for `slot`. Raises `OSError`."""
-        return WorkerProcess(
-            self._folder,
-            slot,
-            threads=self._threads,
-            crowded=self._crowded,
-            log=log,
-            uuid=self._uuids.get(slot.device),
-        )
+        environment = worker_environment(self._threads, crowded=self._crowded, uuid=self._uuids.get(slot.device))
+        what = self._folder.path.absolute(), slot.device, self._folder.id
+        start = partial(children.python, "tui_attn.train.worker", *what, environment=environment)
+        return WorkerProcess(slot, log, partial(start, start_new_session=True, hold_signals=True))
 
 
 class RemoteProcess(WorkerProcess):
@@ -136,13 +105,7 @@ class RemoteProcess(WorkerProcess):
     def __init__(self, command: Sequence[str], slot: Slot, log: RunDir, excuses: dict[int, str]) -> None:
         """`command` gets the worker's token as its last word. `excuses`: what exit codes of the program itself mean."""
         self._excuses = excuses
-        self._open(
-            slot,
-            log,
-            lambda token, **streams: subprocess.Popen(
-                [*command, str(token)], cwd="/", env=children.clean_environment(), **streams
-            ),
-        )
+        super().__init__(slot, log, partial(children.program, *command))
 
     def excuse(self) -> str | None:
         """What was lost between here and the worker, where that is how it ended."""

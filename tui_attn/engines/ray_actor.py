@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_read, open_to_write
@@ -45,12 +45,12 @@ class News(NamedTuple):
 
     code: int | None
     """Its exit code; None while it lives."""
-    logs: list[tuple[str, int, bytes]]
-    """Name, offset, and what stands there from the offset on; whole lines while it lives."""
-    files: list[tuple[str, bytes]]
-    names: frozenset[str]
+    changes: list[tuple[str, int | None, bytes]] = []  # noqa: RUF012 - never changed
+    """In the order in which to write them: a file's name, None and its content, or for a log the offset from which on
+    that stands there; whole lines while it lives."""
+    names: frozenset[str] = frozenset()
     """Of all files there are."""
-    beats: frozenset[str]
+    beats: frozenset[str] = frozenset()
     """Runs that showed a sign of life."""
     orphaned: bool = False
     """Whether the node's raylet is dead: it started this process, which may outlive it for some seconds."""
@@ -90,14 +90,9 @@ class Runner:
         what = [str(folder), order.device, order.id, str(order.token)]
         output = open_to_write(folder / order.log / "worker.log", os.O_APPEND)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tui_attn.train.worker", *what],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=children.clean_environment(order.environment),
-            )
+            command = sys.executable, "-P", "-m", "tui_attn.train.worker"
+            streams: dict[str, Any] = {"stdin": subprocess.PIPE, "output": output}
+            self._process = children.program(*command, *what, environment=order.environment, **streams)
         finally:
             os.close(output)
         return os.uname().nodename, shared
@@ -125,18 +120,16 @@ class Runner:
             self._worker.wait(_NEWS_SECONDS)
         code = self._worker.poll()  # before the files are looked at: after an end nothing more is written
         if self._scratch is None:
-            return News(code, [], [], frozenset(), frozenset(), self._orphaned)
+            return News(code, orphaned=self._orphaned)
         names = frozenset(self._names(self._scratch))
-        # No checkpoint may be ahead of its log, and no log of the files that its events name.
-        checkpoints = [name for name in sorted(names) if name.split("/")[1:2] == ["checkpoints"]]
-        before = list(self._changed(checkpoints))
-        logs = [found for name in names if _is_log(name) and (found := self._appended(name, whole=code is None))]
-        after = list(self._changed(sorted(names - set(checkpoints))))
+        # Read in this order, no checkpoint is ahead of its log, and no log of the files that its events name.
+        ordered = sorted(names, key=lambda name: ("/checkpoints/" not in name, not _is_log(name), name))
+        found = [change for name in ordered if (change := self._change(name, whole=code is None))]
         beats = frozenset(name.split("/")[0] for name in self._beaten())
         if code is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
-        return News(code, logs, after + before, names, beats, self._orphaned)
+        return News(code, found[::-1], names, beats, self._orphaned)
 
     @property
     def _orphaned(self) -> bool:
@@ -168,29 +161,24 @@ class Runner:
                 if name not in _PRIVATE and not name.startswith("."):
                     yield str((Path(at) / name).relative_to(root))
 
-    def _changed(self, names: list[str]) -> Iterator[tuple[str, bytes]]:
-        """The files among `names` that are new or were replaced."""
-        for name in names:
-            path = cast(Path, self._scratch) / name
-            with contextlib.suppress(FileNotFoundError):
-                version = _version(path)
-                if "/" in name and not _is_log(name) and self._sent.get(name) != version:
-                    yield name, path.read_bytes()
-                    self._sent[name] = version
-
-    def _appended(self, name: str, *, whole: bool) -> tuple[str, int, bytes] | None:
+    def _change(self, name: str, *, whole: bool) -> tuple[str, int | None, bytes] | None:
+        """What is new in a file, of a log only `whole` lines; None where nothing is."""
         path = cast(Path, self._scratch) / name
-        try:
-            size, begin = path.stat().st_size, self._sent.get(name, (0,))[0]
-            begin = min(begin, size)
-            with path.open("rb") as file:
-                file.seek(begin)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            version = _version(path)
+            if not _is_log(name):
+                if "/" not in name or self._sent.get(name) == version:
+                    return None
                 data = file.read()
-        except FileNotFoundError:
-            return None
-        data = data[: data.rfind(b"\n") + 1] if whole else data
-        self._sent[name] = (begin + len(data),)
-        return (name, begin, data) if data else None
+                self._sent[name] = version
+                return name, None, data
+            begin = min(self._sent.get(name, (0,))[0], os.fstat(file.fileno()).st_size)
+            file.seek(begin)
+            data = file.read()
+            data = data[: data.rfind(b"\n") + 1] if whole else data
+            self._sent[name] = (begin + len(data),)
+            return (name, begin, data) if data else None
+        return None
 
     def _beaten(self) -> Iterator[str]:
         for path in cast(Path, self._scratch).glob("*/heartbeat"):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.engines.ray_actor import News, Order, Runner, owner_of
-from tui_attn.engines.workers import DISPLACED, worker_environment
+from tui_attn.engines.workers import DISPLACED, LineReader, worker_environment
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children, files, liveness
 from tui_attn.system.console import open_standard_streams
@@ -120,19 +120,15 @@ class Relay:
         self._remotes[order["worker"]] = _Remote(actor, order["worker"], asked, time.monotonic())
 
     def _pass_on(self, remote: _Remote, do: str, what: Any) -> None:
-        actor = remote.actor
-        if do == "finish":
-            actor.finish.options(concurrency_group="orders").remote()
-        elif do == "signal":
-            actor.signal.options(concurrency_group="orders").remote(int(what))
-        else:
+        arguments: list[Any] = [] if what is None else [what]
+        if do == "feed":
             sent: dict[str, bytes] = {}
             if what["do"] == "train" and not remote.shared:
                 if not self._take(remote, what["run"]):
                     return
                 sent = dict(_of_run(self._folder.run(what["run"])))
-            line = json.dumps(what).encode() + b"\n"
-            actor.feed.options(concurrency_group="orders").remote(line, sent)
+            arguments = [json.dumps(what).encode() + b"\n", sent]
+        getattr(remote.actor, do).options(concurrency_group="orders").remote(*arguments)
 
     def _take(self, remote: _Remote, run: str) -> bool:
         """Lock a run whose files are to be written here; one that another process writes ends the worker."""
@@ -199,24 +195,18 @@ class Relay:
 
     def _mirror(self, remote: _Remote, news: News) -> None:
         """Write what the worker wrote of the runs that it holds."""
-
-        def held(name: str) -> bool:
-            return _MIRRORED.fullmatch(name) is not None and name.partition("/")[0] in remote.locks
-
-        checkpoints = {name for name, _ in news.files if "/checkpoints/" in name}
-        self._write([each for each in news.files if held(each[0]) and each[0] not in checkpoints])
         over: set[str] = set()
-        for name, offset, data in news.logs:
-            if held(name):
-                run, _, log = name.partition("/")
-                _append(self._folder.path / name, offset, data)
-                last = data.rstrip(b"\n").rpartition(b"\n")[2]
-                if log == "events.jsonl" and b'"type":"ended"' in last.replace(b" ", b""):
-                    over.add(run)
-        # LATEST.json names a checkpoint: it comes last.
-        latest = sorted(checkpoints, key=lambda name: name.endswith("LATEST.json"))
-        given = dict(news.files)
-        self._write([(name, given[name]) for name in latest if held(name)])
+        for name, offset, data in news.changes:
+            run, _, file = name.partition("/")
+            if run not in remote.locks or not _MIRRORED.fullmatch(name):
+                continue
+            if offset is None:
+                files.write_atomically(self._folder.path / name, data)
+                continue
+            _append(self._folder.path / name, offset, data)
+            last = data.rstrip(b"\n").rpartition(b"\n")[2]
+            if file == "events.jsonl" and b'"type":"ended"' in last.replace(b" ", b""):
+                over.add(run)
         for run in remote.locks:
             folder = self._folder.run(run)
             if run in news.beats:
@@ -226,12 +216,8 @@ class Relay:
             for path in folder.checkpoints.glob("*.pt"):
                 if f"{run}/checkpoints/{path.name}" not in news.names:
                     path.unlink(missing_ok=True)
-        for run in over & remote.locks.keys():
+        for run in over:
             remote.locks.pop(run).release()
-
-    def _write(self, found: list[tuple[str, bytes]]) -> None:
-        for name, data in found:
-            files.write_atomically(self._folder.path / name, data)
 
     def _say(self, **news: Any) -> None:
         os.write(self._answers, json.dumps(news).encode() + b"\n")
@@ -315,11 +301,10 @@ def join(address: str | None) -> None:
 
 def _demand_token(address: str) -> None:
     """Refuse a cluster that takes orders from callers without a token: whoever reaches its ports runs code there."""
-    call = [sys.executable, "-P", "-m", "ray.scripts.scripts", "status", "--address", address.removeprefix("ray://")]
-    environment = children.clean_environment({"RAY_AUTH_MODE": "disabled"})
-    environment.pop("RAY_AUTH_TOKEN", None)
+    call = sys.executable, "-P", "-m", "ray.scripts.scripts", "status", "--address", address.removeprefix("ray://")
+    without_token = "env", "-u", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE=disabled"
     try:
-        answer = subprocess.run(call, cwd="/", env=environment, capture_output=True, timeout=_CHECK_WITHIN, check=False)
+        answer = children.run(*without_token, *call, seconds=_CHECK_WITHIN)
     except subprocess.TimeoutExpired:
         raise ClusterError(f"the Ray cluster at {address} does not answer") from None
     if answer.returncode == 0:
@@ -337,21 +322,6 @@ def _one_line(error: BaseException) -> str:
 # ---- the process
 
 
-def _orders(begun: bytearray) -> Iterator[Mapping[str, Any]]:
-    """The orders that came in. Raises `EOFError` when the supervisor is gone."""
-    while True:
-        try:
-            data = os.read(0, 1 << 16)
-        except BlockingIOError:
-            break
-        if not data:
-            raise EOFError
-        begun += data
-    *lines, rest = bytes(begun).split(b"\n")
-    begun[:] = rest
-    yield from map(json.loads, lines)
-
-
 def main(arguments: list[str]) -> int:
     """Serve the supervisor until it is gone."""
     os.umask(0o077)
@@ -365,20 +335,21 @@ def main(arguments: list[str]) -> int:
     except ClusterError as error:
         os.write(answers, json.dumps({"failed": str(error)}).encode() + b"\n")
         return 1
-    os.set_blocking(0, False)
     os.write(answers, b'{"joined": true}\n')
-    relay, begun, beaten = Relay(ExperimentDir(Path(arguments[0]), name=arguments[1]), answers), bytearray(), 0.0
-    try:
+    relay, orders, beaten = Relay(ExperimentDir(Path(arguments[0]), name=arguments[1]), answers), LineReader(0), 0.0
+    with contextlib.suppress(BrokenPipeError):
         while True:
-            for order in _orders(begun):
+            found = orders.read()
+            if orders.ended:
+                break
+            for order in found:
                 relay.obey(order)
             relay.look()
             if time.monotonic() > beaten + _BEAT:
                 beaten = time.monotonic()
                 relay.beat()
             time.sleep(_LOOK)
-    except (EOFError, BrokenPipeError):
-        relay.leave()
+    relay.leave()
     return 0
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, Popen
+from typing import Any, BinaryIO, cast
 
-from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, add_line, new_token
+from tui_attn.engines.workers import (
+    CANNOT_WORK,
+    Launcher,
+    LineReader,
+    LineWriter,
+    Slot,
+    Worker,
+    add_line,
+    new_token,
+)
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
 from tui_attn.system.text import safe_text
@@ -32,7 +39,7 @@ class RayWorker(Worker):
     engine = "ray"
     gives_back = True
 
-    def __init__(self, relay: _RelayProcess, slot: Slot, log: RunDir) -> None:
+    def __init__(self, relay: RayLauncher, slot: Slot, log: RunDir) -> None:
         self.slot = slot
         self.held: list[str] = []
         self.token = new_token()
@@ -41,7 +48,7 @@ class RayWorker(Worker):
         self._relay, self._log = relay, log
         self._code: int | None = None
         self._excuse: str | None = None
-        relay.workers[self.token] = self
+        relay.live[self.token] = self
         relay.order("start", self.token, device=slot.device, log=log.id)
 
     def tell(self, do: str, run: str | None = None) -> None:
@@ -76,103 +83,83 @@ class RayWorker(Worker):
     def end(self, code: int, excuse: str | None = None, *, says: str = "") -> None:
         """It is over, or was never placed. `says`: the reason, as the last line of its log."""
         self._code, self._excuse = code, excuse
-        self._relay.forget(self.token)
+        self._relay.live.pop(self.token, None)
         if says:
             add_line(self._log.worker_log, says)
 
 
-class _RelayProcess:
-    """The process that speaks with Ray, and its successors. Its pipes never block.
+class RayLauncher(Launcher):
+    """Starts workers in actors of a Ray cluster, by way of one relay and its successors, processes that speak with Ray.
 
     A cluster that was joined once and is gone is asked for again and again: the workers wait meanwhile.
     """
 
+    single = True
+
     def __init__(self, folder: ExperimentDir, address: str | None) -> None:
-        """Raises `OSError`."""
-        self.workers: dict[int, RayWorker] = {}
+        """Raises `RunsError`."""
+        config = folder.manifest_data().config
+        self.workers = min(MOST, len(config.models) * config.seeds)
+        self.live: dict[int, RayWorker] = {}
+        """The workers that are not over, by their tokens."""
         self.joined = False
-        """Whether it is in a cluster, and so takes orders."""
+        """Whether the relay is in a cluster, and so takes orders."""
         self._was_in_one = False
         self._arguments: tuple[str | Path, ...] = (folder.path.absolute(), folder.id, *([address] if address else []))
-        self._waiting: dict[int, bytearray] = {}
-        """Orders that wait for a cluster, by worker."""
-        self._launch()
+        self._waiting: list[dict[str, Any]] = []
+        """Orders that wait for a cluster."""
+        self._process: Popen[bytes] | None = None
+
+    def start(self, slot: Slot, log: RunDir) -> RayWorker:
+        """A new worker for `slot`. Raises `OSError`."""
+        if self._process is None:
+            self._launch()
+        return RayWorker(self, slot, log)
 
     def _launch(self) -> None:
-        self._unsent, self._begun, self._failure = bytearray(), bytearray(), ""
+        start = partial(children.python, "tui_attn.engines.ray_relay", *self._arguments)
+        process = self._process = start(stdin=PIPE, stdout=PIPE, stderr=sys.stderr.fileno())
+        orders, news = (cast(BinaryIO, pipe).fileno() for pipe in (process.stdin, process.stdout))
+        self._orders, self._news, self._failure = LineWriter(orders), LineReader(news), ""
         self._heard = self._launched = time.monotonic()
-        self._process = children.python(
-            "tui_attn.engines.ray_relay",
-            *self._arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=sys.stderr.fileno(),
-        )
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
 
     def order(self, do: str, worker: int, **what: Any) -> None:
         """Send an order; a dead worker's is dropped."""
-        if worker in self.workers:
-            line = json.dumps({"do": do, "worker": worker, **what}).encode() + b"\n"
-            if self.joined:
-                self._unsent += line
-                self._send()
-            else:
-                self._waiting.setdefault(worker, bytearray()).extend(line)
+        order = {"do": do, "worker": worker, **what}
+        if worker in self.live and self.joined:
+            self._orders.send(order)
+        elif worker in self.live:
+            self._waiting.append(order)
 
-    def forget(self, worker: int) -> None:
-        """The worker is over."""
-        self.workers.pop(worker, None)
-        self._waiting.pop(worker, None)
-
-    def _send(self) -> None:
-        if self._process.stdin is None:
-            return
-        try:
-            while self._unsent:
-                del self._unsent[: os.write(self._process.stdin.fileno(), self._unsent)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent.clear()
-
-    def look(self) -> None:
-        """Take what it says, and see to its successor where it has ended."""
-        over = self._process.poll() is not None  # before it is heard, so that nothing it said is missed
-        self._send()
-        if self._process.stdout is None:
-            return
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._process.stdout.fileno(), 1 << 16):
-                self._begun += data
+    def look(self) -> Sequence[str]:
+        """Take what the relay says, and see to its successor where it has ended."""
+        if self._process is not None:
+            over = self._process.poll() is not None  # before it is heard, so that nothing it said is missed
+            self._orders.flush()
+            for news in self._news.read():
                 self._heard = time.monotonic()
-        *lines, rest = bytes(self._begun).split(b"\n")
-        self._begun[:] = rest
-        for line in lines:
-            self._hear(json.loads(line))
-        if over:
-            self._succeed()
+                self._hear(news)
+            if over:
+                self._succeed()
+        return ()
 
     def _hear(self, news: dict[str, Any]) -> None:
-        worker = self.workers.get(news.get("worker", 0))
+        worker = self.live.get(news.get("worker", 0))
         if "failed" in news:
             self._failure = safe_text(news["failed"], one_line=True)
         elif "joined" in news:
             self.joined = self._was_in_one = True
-            for orders in self._waiting.values():
-                self._unsent += orders
-            self._waiting.clear()
-            self._send()
+            waiting, self._waiting = self._waiting, []
+            for order in waiting:
+                self.order(**order)
         elif worker is not None and "code" in news:
             worker.end(news["code"], news["excuse"])
         elif worker is not None:
             worker.waits = news.get("waits")
 
     def _succeed(self) -> None:
-        """Start another one after the end of this one, or say that there can be none."""
-        told, was_joined = list(self.workers.values()), self.joined
+        """Start another relay after the end of this one, or say that there can be none."""
+        told, was_joined = list(self.live.values()), self.joined
         self.joined = False
         for worker in told:
             if was_joined:
@@ -181,35 +168,10 @@ class _RelayProcess:
                 worker.waits = self._failure or "the Ray cluster is gone"
             else:
                 worker.end(CANNOT_WORK, says=self._failure or "the process that speaks with Ray ended")
-        if self.workers and time.monotonic() > self._launched + _AGAIN:
+        if self.live and time.monotonic() > self._launched + _AGAIN:
             self._launch()
 
     def end_if_silent(self) -> None:
-        """End it where it hangs."""
-        if time.monotonic() - self._heard > _SILENT:
+        """End a relay that hangs."""
+        if self._process is not None and time.monotonic() - self._heard > _SILENT:
             self._process.kill()
-
-
-class RayLauncher(Launcher):
-    """Starts workers in actors of a Ray cluster, by way of one relay."""
-
-    single = True
-
-    def __init__(self, folder: ExperimentDir, address: str | None) -> None:
-        """Raises `RunsError`."""
-        config = folder.manifest_data().config
-        self.workers = min(MOST, len(config.models) * config.seeds)
-        self._folder, self._address = folder, address
-        self._relay: _RelayProcess | None = None
-
-    def start(self, slot: Slot, log: RunDir) -> RayWorker:
-        """A new worker for `slot`. Raises `OSError`."""
-        if self._relay is None:
-            self._relay = _RelayProcess(self._folder, self._address)
-        return RayWorker(self._relay, slot, log)
-
-    def look(self) -> Sequence[str]:
-        """Take what the relay says."""
-        if self._relay is not None:
-            self._relay.look()
-        return ()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from typing import IO, NamedTuple
 
-from tui_attn.system.children import clean_environment
+from tui_attn.system import children
 from tui_attn.system.text import safe_text
 
 SLOW = 5.0
@@ -37,14 +36,8 @@ class Command:
     def __init__(self, *words: str) -> None:
         self.began = time.monotonic()
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is done
-        self._process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env=clean_environment({"LC_ALL": "C", "SLURM_TIME_FORMAT": "standard"}),
-        )
+        environment = {"LC_ALL": "C", "SLURM_TIME_FORMAT": "standard"}
+        self._process = children.program(*words, environment=environment, output=self._out)
 
     def done(self, within: float = _GIVEN_UP) -> bool:
         """Whether it is over; after `within` seconds it is ended."""

@@ -94,8 +94,7 @@ def start_detached(
         *words,
         *(["--notify"] if notify else []),
         stdin=subprocess.PIPE if notify else subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
+        output=log,
         start_new_session=True,
         hold_signals=True,
     )

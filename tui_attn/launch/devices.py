@@ -9,12 +9,12 @@ import math
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, TimeoutExpired
 from typing import Any
 
 from tui_attn.experiment.manifest import UUID, GpuIdentity
@@ -140,15 +140,10 @@ def _architectures(version: str, origin: Path) -> tuple[str, ...]:
         known = (files.read_json(kept) if kept else None) or {}
         if known.get("torch") == key and isinstance(known.get("architectures"), list):
             return tuple(map(str, known["architectures"]))
-        with children.python(
-            "tui_attn.train.accelerator",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as asked:
+        with children.python("tui_attn.train.accelerator", stdout=PIPE, stderr=DEVNULL) as asked:
             try:
                 said = asked.communicate(timeout=_ARCHITECTURES_WITHIN)[0].decode().split()
-            except (subprocess.TimeoutExpired, UnicodeDecodeError):
+            except (TimeoutExpired, UnicodeDecodeError):
                 asked.kill()
                 return ()
         if kept is not None and said:

@@ -27,7 +27,6 @@ def start(
         "tui_attn.train.interventions",
         folder.path.absolute(),
         *runs,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         environment=worker_environment(manifest.threads, crowded=True, uuid=_gpu_here(manifest)),

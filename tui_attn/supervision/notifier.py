@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
+from subprocess import DEVNULL, PIPE
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -88,15 +89,8 @@ class Notifier:
         self._sent_at[notice.kind] = self._clock()
         asked = notice._asdict() | {"settings": self._settings.table, "with_verdict": with_verdict}
         try:
-            process = children.python(
-                "tui_attn.supervision.notify_process",
-                self._folder.path.absolute(),
-                self._folder.id,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            what = "tui_attn.supervision.notify_process", self._folder.path.absolute(), self._folder.id
+            process = children.python(*what, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, start_new_session=True)
             if process.stdin is not None:
                 with process.stdin as pipe:
                     pipe.write(json.dumps(asked).encode())

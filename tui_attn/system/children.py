@@ -13,9 +13,10 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
+from typing import IO, Any
 
 from tui_attn.system.signals import HELD
 
@@ -46,42 +47,52 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return environment | dict(extra or {})
 
 
-def python(
-    module: str,
-    *arguments: str | Path,
+def program(
+    *command: str | Path,
     environment: Mapping[str, str] | None = None,
-    hold_signals: bool = False,
+    output: int | IO[bytes] | None = None,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m module arguments` in "/" with a clean environment; `options` are those of `Popen`.
+    """Start a program in "/" with a clean environment, and without input unless `options` say so.
+
+    `output`: where its stdout and stderr go. `options` are those of `Popen`. Raises `OSError`.
+    """
+    streams = {} if output is None else {"stdout": output, "stderr": output}
+    return subprocess.Popen(list(map(str, command)), **(_apart(environment) | streams | options))
+
+
+def _apart(environment: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"stdin": subprocess.DEVNULL, "cwd": "/", "env": clean_environment(environment)}
+
+
+def python(
+    module: str, *arguments: str | Path, hold_signals: bool = False, pass_fds: Iterable[int] = (), **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start `python -m module arguments` by `program`, whose options these are.
 
     The child inherits the descriptors of `Folder`s among the arguments. With `hold_signals`, SIGINT and SIGTERM stay
     blocked until the child has started its `Signals`. Raises `OSError`.
     """
-    words = [str(argument) for argument in arguments]
-    passed = {int(found[1]) for found in map(_BY_DESCRIPTOR.match, words) if found}
+    passed = {int(found[1]) for found in map(_BY_DESCRIPTOR.match, map(str, arguments)) if found}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD if hold_signals else ())  # the child inherits it
     try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *words],
-            cwd="/",
-            env=clean_environment(environment),
-            pass_fds=(*options.pop("pass_fds", ()), *passed),
-            **options,
-        )
+        return program(sys.executable, "-P", "-m", module, *arguments, pass_fds=(*pass_fds, *passed), **options)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def output_of(*command: str, seconds: float = 5.0) -> str:
-    """The output of a program; empty where it can't be run or doesn't end within `seconds`."""
+def run(*command: str, seconds: float, environment: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    """Run a program as `program` does, for at most so many `seconds`. Raises `OSError` and `TimeoutExpired`."""
+    how = {"capture_output": True, "text": True, "errors": "replace", "timeout": seconds, "check": False}
+    return subprocess.run(command, **(_apart(environment) | how))  # noqa: PLW1510 - `how` has it
+
+
+def output_of(*command: str) -> str:
+    """The output of a program; empty where it can't be run or doesn't end within a few seconds."""
     try:
-        done = subprocess.run(
-            command, cwd="/", env=clean_environment(), capture_output=True, text=True, timeout=seconds, check=False
-        )
+        return run(*command, seconds=5.0).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip()
 
 
 class Folder:
