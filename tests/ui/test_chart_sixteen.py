@@ -118,7 +118,7 @@ def test_greys_grow_lighter_too(name: str) -> None:
 @pytest.mark.parametrize(("says", "dark"), [("0;15", False), ("0;default;7", False), ("15;0", True), ("", True)])
 def test_on_a_light_terminal_models_and_states_take_the_dark_ones_of_the_16(says: str, dark: bool) -> None:
     app = make_app(None, theme="terminal", environment={"TERM": "xterm", "COLORTERM": "", "COLORFGBG": says})
-    assert app.drawing_mode.colors == "16"
+    assert app.drawing.mode.colors == "16"
     assert app.current_theme.dark is dark
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:

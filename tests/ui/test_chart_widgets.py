@@ -163,7 +163,7 @@ async def harmless(app: OneWidget, pilot: Pilot[int]) -> None:
     shown = app.screen_text()
     assert shown.strip()
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2066" for c in shown.replace("\n", ""))
-    if app.drawing_mode.ascii:
+    if app.drawing.mode.ascii:
         assert shown.isascii()
 
 

@@ -154,7 +154,7 @@ def test_colours_are_what_the_terminal_can_show(
 ) -> None:
     folder = recorded.scene(tmp_path, "finished")
     app = make_app(folder, environment=environment, theme=None)
-    assert app.drawing_mode.colors == colors
+    assert app.drawing.mode.colors == colors
     assert app.theme == theme
 
 
@@ -260,7 +260,7 @@ def test_ascii_means_ascii_on_every_screen(tmp_path: Path) -> None:
             texts.append(screen_text(app))
             if key:
                 await pilot.press("escape")
-        assert app.drawing_mode.ascii
+        assert app.drawing.mode.ascii
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder, ascii=True), script)

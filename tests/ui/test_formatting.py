@@ -25,9 +25,10 @@ def view(shown: str, **changes: object) -> RunView:
 
 @pytest.mark.parametrize("state", sorted(RUN_ENDED | RUN_LIVE | {"queued", "stalled", "lost"}))
 def test_every_state_has_a_sign_of_its_own_and_an_ink(state: str) -> None:
-    assert formatting.state_text(state) == f"{formatting.GLYPHS[state]} {state}"
-    assert state in formatting.STATE_INKS
-    assert sum(glyph == formatting.GLYPHS[state] for glyph in formatting.GLYPHS.values()) == 1
+    glyph, ink = formatting.STATES[state]
+    assert (formatting.state_text(state), formatting.state_style(state)) == (f"{glyph} {state}", ink)
+    others = {known for known, _ in (formatting.STATES[name] for name in formatting.STATES.keys() - {state, "damaged"})}
+    assert glyph not in others or state == "damaged"
 
 
 @pytest.mark.parametrize(

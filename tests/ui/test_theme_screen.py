@@ -105,7 +105,7 @@ def test_without_colours_a_theme_brings_none(tmp_path: Path, state: Path) -> Non
         for _ in THEMES:
             await pilot.press("down")
             await pilot.pause()
-            assert app.drawing_mode.colors == "none"
+            assert app.drawing.mode.colors == "none"
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder, environment={"NO_COLOR": "1"}), script)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import safe_text
 from tui_attn.ui.charts.series import Curve
-from tui_attn.ui.feed import RunView, Snapshot
+from tui_attn.ui.feed import Snapshot
 
 
 def metric_curves(
@@ -21,44 +22,28 @@ def metric_curves(
     seeds = len({view.state.seed for view in snapshot.runs.values()}) > 1
     dim = any(view.state.id in selected for view in views)
     tests = [view for view in views if view.state.epochs and hasattr(view.state.epochs[-1], f"test_{metric}")]
-    test = [(view, _test(view, metric, seeds)) for view in tests]
-    train = [(view, _train(view, metric, seeds, behind=bool(tests))) for view in views]
-    for view, curve in [*test, *train]:
+    found = [(view, run_curve(view.state, metric, seeds=seeds, tested=True)) for view in tests]
+    found += [(view, run_curve(view.state, metric, seeds=seeds, faint=bool(tests))) for view in views]
+    for view, curve in found:
+        curve.revision = view.revision
         curve.dimmed = dim and view.state.id not in selected
-    return [curve for _, curve in [*test, *train]]
+    return [curve for _, curve in found]
 
 
-def _train(view: RunView, metric: str, seeds: bool, *, behind: bool) -> Curve:
-    run = view.state
+def run_curve(run: RunState, metric: str, *, seeds: bool, tested: bool = False, faint: bool = False) -> Curve:
+    """Return the values of a run's metric at its training steps, or those `tested` after its epochs.
+
+    With several `seeds` the runs of a model are drawn together.
+    """
     return Curve.of(
-        id=run.id,
-        label=_label(view, seeds),
+        id=f"{run.id} test" if tested else run.id,
+        label=safe_text(run.id if seeds else run.model, one_line=True),
         color=run.model,
-        steps=run.steps,
-        values=run.metrics[metric],
-        times=run.times,
+        steps=[result.step for result in run.epochs] if tested else run.steps,
+        values=[getattr(result, f"test_{metric}") for result in run.epochs] if tested else run.metrics[metric],
+        times=[result.train_seconds for result in run.epochs] if tested else run.times,
         steps_per_epoch=run.about.get("steps_per_epoch"),
         group=run.model if seeds else None,
-        revision=view.revision,
-        faint=behind,
+        faint=faint,
+        smooth=not tested,
     )
-
-
-def _test(view: RunView, metric: str, seeds: bool) -> Curve:
-    run = view.state
-    return Curve.of(
-        id=f"{run.id} test",
-        label=_label(view, seeds),
-        color=run.model,
-        steps=[result.step for result in run.epochs],
-        values=[getattr(result, f"test_{metric}") for result in run.epochs],
-        times=[result.train_seconds for result in run.epochs],
-        steps_per_epoch=run.about.get("steps_per_epoch"),
-        group=run.model if seeds else None,
-        revision=view.revision,
-        smooth=False,
-    )
-
-
-def _label(view: RunView, seeds: bool) -> str:
-    return safe_text(view.state.id if seeds else view.state.model, one_line=True)

@@ -1,4 +1,4 @@
-"""Last changes to every line before it goes to the terminal: no colour, or ASCII only."""
+"""The last change to every line before it goes to a terminal without other characters: ASCII only."""
 
 from __future__ import annotations
 
@@ -12,64 +12,27 @@ from textual.filter import LineFilter
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 
 _LOOKALIKES = {
-    **dict.fromkeys("─━╌╍┄┅┈┉═╴╶╸╺╼╾⎯–—−‐‑", "-"),
-    **dict.fromkeys("│┃╎╏┆┇┊┋║╵╷╹╻▏▕▎▍¦", "|"),
-    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰┏┓┗┛┣┫┳┻╋╔╗╚╝╠╣╦╩╬", "+"),
-    **dict.fromkeys("▁▂", "_"),
-    **dict.fromkeys("▃▄", "="),
-    **dict.fromkeys("▅▆▇█▉▊▋▌▐▀▓", "#"),
-    "┿": "|",
-    "▒": "+",
-    "░": ".",
-    "▶": ">",
-    "▸": ">",
-    "›": ">",
-    "»": ">",
-    "◂": "<",
-    "«": "<",
-    "‹": "<",
-    "▲": "^",
-    "▼": "v",
-    "●": "o",
-    "○": "o",
-    "◆": "*",
-    "◇": "*",
-    "■": "#",
-    "□": "#",
-    "•": "*",
-    "·": ".",
-    "∘": ".",
-    "…": "~",
-    "✓": "+",
-    "✗": "x",
-    "×": "x",
-    "‖": "=",
-    "↑": "^",
-    "↓": "v",
-    "←": "<",
-    "→": ">",
-    "⏎": "<",
-    "±": "~",
-    "Δ": "d",
-    "≈": "~",
-    "≤": "<",
-    "≥": ">",
-    "“": '"',
-    "”": '"',
-    "’": "'",
-    "‘": "'",
-    "°": " ",
+    "-": "─━╌╍┄┅┈┉═╴╶╸╺╼╾⎯–—−‐‑",
+    "|": "│┃╎╏┆┇┊┋║╵╷╹╻▏▕▎▍¦┿",
+    "+": "┌┐└┘├┤┬┴┼╭╮╯╰┏┓┗┛┣┫┳┻╋╔╗╚╝╠╣╦╩╬▒✓",
+    "#": "▅▆▇█▉▊▋▌▐▀▓■□",
+    "_": "▁▂",
+    "=": "▃▄‖",
+    ">": "▶▸›»→≥",
+    "<": "◂«‹←⏎≤",
+    "^": "▲↑",
+    "v": "▼↓",
+    "o": "●○",
+    "*": "◆◇•",
+    ".": "░·∘",
+    "~": "…±≈",
+    "x": "✗×",
+    "d": "Δ",
+    '"': "“”",
+    "'": "’‘",
+    " ": "°",
 }
-
-
-class WithoutColor(LineFilter):
-    """Takes every colour away and leaves bold, reverse and the like. Used for NO_COLOR."""
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The segments without colours."""
-        return [
-            Segment(text, None if style is None else style.without_color, control) for text, style, control in segments
-        ]
+_ASCII = {character: ascii_ for ascii_, characters in _LOOKALIKES.items() for character in characters}
 
 
 class AsciiOnly(LineFilter):
@@ -89,5 +52,4 @@ def to_ascii(text: str) -> str:
 
 
 def _ascii(character: str) -> str:
-    found = _LOOKALIKES.get(character)
-    return found if found is not None else "?" * cell_len(character)
+    return _ASCII.get(character) or "?" * cell_len(character)

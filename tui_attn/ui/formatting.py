@@ -15,32 +15,20 @@ if TYPE_CHECKING:
     from tui_attn.experiment.reducer import RunState
     from tui_attn.ui.feed import RunView, Snapshot
 
-GLYPHS = {
-    "queued": "·",
-    "starting": "○",
-    "running": "▶",
-    "paused": "‖",
-    "finished": "✓",
-    "stopped": "■",
-    "skipped": "»",
-    "failed": "✗",
-    "stalled": "~",
-    "lost": "?",
+STATES = {
+    "queued": ("·", "faint"),
+    "starting": ("○", "muted"),
+    "running": ("▶", "running"),
+    "paused": ("‖", "held"),
+    "finished": ("✓", "done"),
+    "stopped": ("■", "held"),
+    "skipped": ("»", "muted"),
+    "failed": ("✗", "failed"),
+    "stalled": ("~", "warning"),
+    "lost": ("?", "gone"),
+    "damaged": ("✗", "failed"),
 }
-"""A sign for every state: none is shown by colour alone."""
-
-STATE_INKS = {
-    "queued": "faint",
-    "starting": "muted",
-    "running": "running",
-    "paused": "held",
-    "finished": "done",
-    "stopped": "held",
-    "skipped": "muted",
-    "failed": "failed",
-    "stalled": "warning",
-    "lost": "gone",
-}
+"""Sign and style of each state of a run or an experiment: none is shown by colour alone."""
 
 VERDICTS = {
     "better": ("↑", "running"),
@@ -53,9 +41,19 @@ VERDICTS = {
 DASH = "–"
 
 
+def state_glyph(state: str) -> str:
+    """The sign of a state."""
+    return STATES.get(state, ("?", ""))[0]
+
+
+def state_style(state: str) -> str:
+    """The style of a state."""
+    return STATES.get(state, ("", "normal"))[1]
+
+
 def state_text(state: str) -> str:
     """Sign and word."""
-    return f"{GLYPHS.get(state, '?')} {state}"
+    return f"{state_glyph(state)} {state}"
 
 
 def loss_text(value: float | None) -> str:
@@ -97,11 +95,6 @@ def waiting_for_turn(views: Sequence[RunView]) -> set[str]:
         active = max(held, key=lambda view: view.state.last_t)
         waiting |= {view.state.id for view in held if view is not active}
     return waiting
-
-
-def state_style(view: RunView) -> str:
-    """The style of the state of a run."""
-    return STATE_INKS.get(view.shown, "normal")
 
 
 def newest(values: Sequence[float]) -> float | None:

@@ -35,21 +35,9 @@ _SINGLE = re.compile(
     "\u2500-\u259f\u25a0-\u25fc\u2713\u2717\u2800-\u28ff]+"
 )
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_ATTRIBUTES = {
-    "bold": "1",
-    "dim": "2",
-    "italic": "3",
-    "underline": "4",
-    "blink": "5",
-    "blink2": "6",
-    "reverse": "7",
-    "conceal": "8",
-    "strike": "9",
-    "underline2": "21",
-    "frame": "51",
-    "encircle": "52",
-    "overline": "53",
-}
+_FROM_ONE = ("bold", "dim", "italic", "underline", "blink", "blink2", "reverse", "conceal", "strike")
+_FURTHER = {"underline2": "21", "frame": "51", "encircle": "52", "overline": "53"}
+_ATTRIBUTES = {name: str(code) for code, name in enumerate(_FROM_ONE, 1)} | _FURTHER
 
 
 class FrameBuffer:

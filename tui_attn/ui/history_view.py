@@ -47,8 +47,7 @@ def _plain(text: Callable[[Entry], str], style: str = "normal") -> Callable[[Ent
 
 
 def _state(entry: Entry, size: int, context: Context) -> Pieces:
-    text = "✗ damaged" if entry.state == "damaged" else formatting.state_text(entry.state)
-    return [(text, formatting.STATE_INKS.get(entry.state, "failed"))]
+    return [(formatting.state_text(entry.state), formatting.state_style(entry.state))]
 
 
 def _models(entry: Entry, size: int, context: Context) -> Pieces:

@@ -44,7 +44,7 @@ def about(entry: Entry) -> list[Row]:
     done = f"{entry.finished} of {entry.runs} runs"
     accuracy = f" · best accuracy {formatting.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
-    ink = formatting.STATE_INKS.get(entry.state, "normal")
+    ink = formatting.state_style(entry.state)
     return [
         _row("result", *_result(entry)),
         _row("state", (formatting.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),

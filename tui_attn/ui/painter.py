@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS
-from textual.filter import LineFilter
+from textual.filter import LineFilter, NoColor
 from textual.timer import Timer
 
-from tui_attn.ui.filters import AsciiOnly, WithoutColor
+from tui_attn.ui.filters import AsciiOnly
 from tui_attn.ui.frames import FrameBuffer
 from tui_attn.ui.terminal import TerminalDriver, claims_rgb, may_ask, tells_rgb
 from tui_attn.ui.textual_private import BufferedApp, Patch, TerminalReplied
@@ -20,6 +20,8 @@ _SLOW_SECONDS = 0.1
 _SHARE = 4.0
 """Seconds between frames on a slow terminal, per second that the last frame took."""
 _LONGEST_SECONDS = 2.0
+_NO_COLOR, _ASCII_ONLY = NoColor(), AsciiOnly()
+"""Made once: Textual keeps a line's filtered form by filter."""
 SYNC_START, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 
 
@@ -40,21 +42,13 @@ class PaintingApp(BufferedApp):
         """Least time between two frames; 0 on a terminal that keeps up."""
         self._paint_timer: Timer | None = None
         self._slow_timer: Timer | None = None
-        self._own_filters: list[LineFilter] = []
-        if self.no_color:
-            self._own_filters.append(WithoutColor())
-        self.set_ascii_only(ascii_only)
-
-    def set_ascii_only(self, ascii_only: bool) -> None:
-        """Write ASCII characters only, or any."""
         self.ascii_only = ascii_only
-        self._own_filters = [found for found in self._own_filters if not isinstance(found, AsciiOnly)]
-        if ascii_only:
-            self._own_filters.append(AsciiOnly())
+        """Whether ASCII characters only are written."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters for ANSI themes, and our own."""
-        return self._own_filters if self.no_color else [*self.theme_filters, *self._own_filters]
+        """Textual's filters for ANSI themes or for no colour, and our own."""
+        colors = [_NO_COLOR] if self.no_color else self.theme_filters
+        return [*colors, _ASCII_ONLY] if self.ascii_only else colors
 
     def set_color_system(self, system: ColorSystem | None) -> None:
         """Write colours for this kind of terminal, from the next frame on."""

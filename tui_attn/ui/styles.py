@@ -25,7 +25,7 @@ STYLE_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class DrawingMode:
-    """How to draw. The app sets it once, as its attribute `drawing_mode`."""
+    """What a drawing may use of the terminal."""
 
     colors: Colors = "true"
     ascii: bool = False
@@ -35,15 +35,6 @@ class DrawingMode:
     def shades(self) -> bool:
         """Whether there are enough colours to tell values apart by colour alone."""
         return self.colors in {"true", "256"}
-
-
-DEFAULT_MODE = DrawingMode()
-
-
-def drawing_mode(app: object) -> DrawingMode:
-    """Return the `drawing_mode` of `app`, or the default where it has none."""
-    found = getattr(app, "drawing_mode", None)
-    return found if isinstance(found, DrawingMode) else DEFAULT_MODE
 
 
 @lru_cache(maxsize=4096)

@@ -24,7 +24,7 @@ _COLORS: dict[ColorSystem | None, Colors] = {
 
 
 class ThemedApp(PaintingApp, inherit_bindings=False):
-    """Has one of our themes, a `drawing_mode`, and `drawing` styles by name."""
+    """Has one of our themes, and the styles of `drawing` by name."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = set(STYLE_NAMES)
     DEFAULT_CSS = """
@@ -78,7 +78,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """Draw in the theme `name`, one of `THEMES`."""
         self.theme = name
-        self.set_ascii_only(self._wants_ascii or name == "ascii")
+        self.ascii_only = self._wants_ascii or name == "ascii"
         own_colors = name in {"terminal", "ascii"} and self._terminal_colors is not None
         system = ColorSystem.STANDARD if own_colors else self._terminal_colors
         colors: Colors = "none" if self.no_color else _COLORS.get(system, "true")
@@ -87,7 +87,6 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
 
     def set_drawing_mode(self, mode: DrawingMode) -> None:
         """Draw in `mode`."""
-        self.drawing_mode = mode
         variables = self.get_css_variables()
         self.drawing = Styles(
             self._component_style,
@@ -103,7 +102,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         if self.theme != self._parsed_theme:
             self._parsed_theme = None
             super().refresh_css(animate)
-        self.set_drawing_mode(self.drawing_mode)
+        self.set_drawing_mode(self.drawing.mode)
         for screen in self.screen_stack:
             for panel in screen.query(Lines):
                 panel.redraw()

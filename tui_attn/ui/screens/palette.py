@@ -23,7 +23,6 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import fit
 from tui_attn.ui.keys import ALL_KEYS, PALETTE_KEYS, PALETTE_OPENERS, PANEL_KEYS, TABLES, Key
 from tui_attn.ui.protocols import app_of
-from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.textual_private import ControlStandIns, is_allowed, remapped_bindings
 from tui_attn.ui.widgets.key_bar import KeyBar, key_name
 
@@ -61,7 +60,7 @@ def commands(screen: Screen[Any]) -> list[Command]:
         for key, binding in remapped_bindings(node):
             if binding.id in _KEYS:
                 found.setdefault(binding.id or "", []).append((key, binding, node))
-    made = [_command(id_, pairs, drawing_mode(screen.app).ascii) for id_, pairs in found.items()]
+    made = [_command(id_, pairs, app_of(screen).drawing.mode.ascii) for id_, pairs in found.items()]
     return sorted(made, key=lambda command: _rank(command, here, screen))
 
 

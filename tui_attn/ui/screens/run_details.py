@@ -66,7 +66,7 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
     run = view.state
     rows = [
         Row(()),
-        _fact("state", formatting.state_text(view.shown), width, formatting.STATE_INKS.get(view.shown, "normal")),
+        _fact("state", formatting.state_text(view.shown), width, formatting.state_style(view.shown)),
     ]
     if run.reason:
         rows += _wrapped("reason", run.reason, width)

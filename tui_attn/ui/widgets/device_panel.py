@@ -13,7 +13,6 @@ from tui_attn.system.text import safe_text, size
 from tui_attn.ui import formatting
 from tui_attn.ui.devices import Gpu, Reading
 from tui_attn.ui.drawing import Lines, Piece, Row, fit, row_width, rule
-from tui_attn.ui.styles import drawing_mode
 
 _LABEL = 10
 _KEPT = 200
@@ -105,11 +104,11 @@ class DevicePanel(Lines):
         ]
 
     def _graph(self, label: str, history: Sequence[float | None], facts: list[Piece], width: int) -> Row:
-        ascii_only = drawing_mode(self.app).ascii
+        ascii_only = self.drawing.mode.ascii
         return self._line(label, graph(history, _room(width), ascii_only=ascii_only), facts, width)
 
     def _bar(self, label: str, share: float | None, text: str, width: int) -> Row:
-        full, empty = formatting.bar(share or 0.0, _room(width), ascii_only=drawing_mode(self.app).ascii)
+        full, empty = formatting.bar(share or 0.0, _room(width), ascii_only=self.drawing.mode.ascii)
         return self._line(label, [(full, memory_style(share)), (empty, "rule")], [(text, "normal")], width)
 
     def _line(self, label: str, drawn: list[Piece], facts: list[Piece], width: int) -> Row:

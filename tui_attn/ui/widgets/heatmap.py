@@ -16,7 +16,6 @@ from tui_attn.ui.charts.keys import HEATMAP_KEYS
 from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out, matrix
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.keys import Key
-from tui_attn.ui.styles import drawing_mode
 
 
 class Heatmap(Lines, can_focus=True):
@@ -107,7 +106,7 @@ class Heatmap(Lines, can_focus=True):
 
     def legibility(self, width: int, height: int) -> tuple[int, int, int]:
         """How well the matrix would show in `width` x `height` cells: see `Layout.legibility`."""
-        layout = lay_out(self._matrix, self.column_title, width, height, drawing_mode(self.app))
+        layout = lay_out(self._matrix, self.column_title, width, height, self.drawing.mode)
         return (0, 0, 0) if layout is None else layout.legibility
 
     def lines(self, width: int, height: int) -> Sequence[Strip]:

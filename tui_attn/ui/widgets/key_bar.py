@@ -15,7 +15,6 @@ from textual.keys import format_key, key_to_character
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.drawing import Lines, Piece, Row, cut, fit
-from tui_attn.ui.styles import drawing_mode
 
 _LAST = (
     *(
@@ -131,7 +130,7 @@ class KeyBar(Lines):
     def _keys(self) -> list[_Shown]:
         found: list[_Shown] = []
         seen: set[str] = set()
-        ascii_only = drawing_mode(self.app).ascii
+        ascii_only = self.drawing.mode.ascii
         typed = self.screen.focused
         for active in self.screen.active_bindings.values():
             binding = active.binding

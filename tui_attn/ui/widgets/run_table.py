@@ -17,7 +17,6 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width
 from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
 from tui_attn.ui.keys import RUN_TABLE_KEYS
-from tui_attn.ui.styles import drawing_mode
 from tui_attn.ui.widgets.scroller import Scroller
 
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ def _state(entry: Entry) -> Piece:
         state = entry.view.shown if done == len(shown) or entry.view.shown != "finished" else "queued"
         if entry.waiting and state == "running":
             return f"▷ {done}/{len(shown)}", "muted"
-        return f"{formatting.GLYPHS.get(state, '?')} {done}/{len(shown)}", formatting.STATE_INKS.get(state, "normal")
+        return f"{formatting.state_glyph(state)} {done}/{len(shown)}", formatting.state_style(state)
     if entry.waiting:
         return "▷ waiting", "muted"
-    return formatting.state_text(entry.view.shown), formatting.state_style(entry.view)
+    return formatting.state_text(entry.view.shown), formatting.state_style(entry.view.shown)
 
 
 def _test(entry: Entry) -> Piece:
@@ -101,7 +100,7 @@ def _eta(entry: Entry) -> Piece:
 COLUMNS = (
     Column("state", 10, lambda entry, _: _state(entry), left=True),
     Column("epoch", 5, lambda entry, config: (f"{entry.view.state.epoch}/{config.epochs}", "normal")),
-    Column("progress", 0, lambda entry, _: ("", formatting.state_style(entry.view)), left=True),
+    Column("progress", 0, lambda entry, _: ("", formatting.state_style(entry.view.shown)), left=True),
     Column(
         "train loss", 10, lambda entry, _: (loss_text(entry.mean(lambda view: newest(view.state.losses))), "normal")
     ),
@@ -346,7 +345,7 @@ class RunTable(Scroller):
         gap = " " * form.gap
         selected = entry.id == self._selected
         hidden = self._hidden.issuperset(view.state.id for view in entry.views)
-        ascii_only = drawing_mode(self.app).ascii
+        ascii_only = self.drawing.mode.ascii
         model = f"model:{entry.model}"
         label = safe_text(entry.label, one_line=True)
         if entry.is_model:

@@ -64,7 +64,7 @@ class TitleBar(Lines):
             return [*pieces, (f"reading the logs  {share}", "muted")]  # a part of the logs doesn't tell the state
         if snapshot.damaged:
             pieces.append((f"{snapshot.damaged} damaged log lines  ", "warning"))
-        pieces.append((formatting.state_text(snapshot.state), formatting.STATE_INKS.get(snapshot.state, "normal")))
+        pieces.append((formatting.state_text(snapshot.state), formatting.state_style(snapshot.state)))
         left = formatting.time_left(snapshot)
         if left is not None:
             pieces.append((f"  {duration(left)} left", "muted"))
