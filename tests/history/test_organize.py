@@ -196,10 +196,10 @@ def test_threads_and_processes_that_change_one_experiment_lose_nothing(tmp_path:
         from pathlib import Path
         from dataclasses import replace
         from tui_attn.experiment.folders import ExperimentDir
-        from tui_attn.experiment.writing import _change_manifest
+        from tui_attn.experiment.writing import change_manifest
         folder = ExperimentDir(Path(sys.argv[1]))
         for number in range(200):
-            _change_manifest(folder, lambda manifest: replace(manifest, threads=number % 8 + 1))
+            change_manifest(folder, lambda manifest: replace(manifest, threads=number % 8 + 1))
             assert folder.manifest_data().threads == number % 8 + 1
     """
     with processes.python(other, folder.path) as process:

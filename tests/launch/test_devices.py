@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -269,7 +270,8 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *gpus: str, step: int
     machine = devices.probe()
     _, workshop = make(tmp_path, monkeypatch, devices=gpus or ("cpu",), models=("base",))
     folder = workshop.folder
-    writing.move_devices(folder, gpus or ("cpu",), machine.identities(gpus), "fp32", mix=False)
+    moved = partial(replace, devices=gpus or ("cpu",), gpus=machine.identities(gpus), precision="fp32")
+    writing.change_manifest(folder, moved)
     if step:
         workshop.made[0].begin("base-s0", step)
     return folder

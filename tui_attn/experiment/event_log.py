@@ -72,12 +72,15 @@ class LogReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damaged = 0
         self.restarts = 0
         self.more = False
         """Whether the last `read` stopped at its limit before the end of the file."""
         self.problem: str | None = None
         """Why the log could not be read the last time; None when it could."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.damaged = 0
         self._offset = 0
         self._trace = b""
         """The bytes just before the offset, which identify the file."""
@@ -94,32 +97,24 @@ class LogReader:
 
         After a restart the first events returned are the file's first: see `restarts`.
         """
-        self.more = False
+        self.more, self.problem = False, None
         try:
             fd = open_to_read(self.path)
+            try:
+                return self._read(fd, limit)
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             self.problem = MISSING
-            return []
         except OSError as error:
             self.problem = error.strerror or type(error).__name__
-            return []
-        try:
-            self.problem = None
-            return self._read(fd, limit)
-        except OSError as error:
-            self.problem = error.strerror or type(error).__name__
-            return []
-        finally:
-            os.close(fd)
+        return []
 
     def _read(self, fd: int, limit: int | None) -> list[Event]:
         status = os.fstat(fd)
         if self._offset and not self._is_the_same(fd):
             self.restarts += 1
-            self.damaged = 0
-            self._offset = 0
-            self._trace = b""
-            self._skipping = False
+            self._begin()
         found: list[Event] = []
         start = self._offset
         while self._offset < status.st_size and (limit is None or self._offset - start < limit):
@@ -174,16 +169,10 @@ class LogReader:
 def last_event(path: Path) -> Event | None:
     """The last good event of the log at `path`, near its end; None when there is none. Never raises."""
     try:
-        fd = open_to_read(path)
+        with os.fdopen(open_to_read(path), "rb", buffering=0) as file:
+            return _last_good(file.fileno(), os.fstat(file.fileno()).st_size)
     except OSError:
         return None
-    try:
-        lines = _lines_backwards(fd, os.fstat(fd).st_size)
-        return next((event for event in map(events.decode, lines) if event is not None), None)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def append_shared(path: Path, type_: str, payload: dict[str, Any], *, t: float) -> None:
@@ -213,11 +202,13 @@ def _cut_torn_line(fd: int) -> int:
     length = _length_of_whole_lines(fd)
     if length < os.fstat(fd).st_size:
         os.ftruncate(fd, length)
-    for line in _lines_backwards(fd, length):
-        event = events.decode(line)
-        if event is not None:
-            return event.seq
-    return -1
+    last = _last_good(fd, length)
+    return -1 if last is None else last.seq
+
+
+def _last_good(fd: int, length: int) -> Event | None:
+    """The last good event in the first `length` bytes, near their end."""
+    return next((event for event in map(events.decode, _lines_backwards(fd, length)) if event is not None), None)
 
 
 def _length_of_whole_lines(fd: int) -> int:

@@ -45,16 +45,6 @@ class Follower:
         self.folder = folder
         self._written = _signature(folder)
         self.manifest: Manifest = folder.manifest_data()
-        self.state = ExperimentState(folder.id)
-        self._log = LogReader(folder.events)
-        self._run_logs: dict[str, LogReader] = {}
-        self._restarts: dict[str | None, int] = {}
-        self._round: deque[str] = deque()
-        """Runs whose logs are still to be read in this round."""
-        self._named: list[str] = []
-        """Runs that the experiment's log mentioned since the round began."""
-        self._everyone = True
-        """Whether the next round must read the logs of all runs."""
         self._quiet = 0
         """Index of the idle run that the next round begins with."""
         self.behind = False
@@ -63,6 +53,19 @@ class Follower:
         """Runs whose folders are symbolic links."""
         self._supervised_before = False
         """Whether a supervisor ran although the log is missing."""
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.state = ExperimentState(self.folder.id)
+        self._log = LogReader(self.folder.events)
+        self._run_logs: dict[str, LogReader] = {}
+        self._restarts: dict[str | None, int] = {}
+        self._round: deque[str] = deque()
+        """Runs whose logs are still to be read in this round."""
+        self._named: list[str] = []
+        """Runs that the experiment's log mentioned since the round began."""
+        self._everyone = True
+        """Whether the next round must read the logs of all runs."""
         self._last: list[Event] = []
         """The experiment's last event, withheld until the logs of all runs are read to their ends."""
 
@@ -207,16 +210,6 @@ class Follower:
     def _restarted(self, key: str | None, reader: LogReader) -> bool:
         before, self._restarts[key] = self._restarts.get(key, 0), reader.restarts
         return reader.restarts > before
-
-    def _start_over(self) -> None:
-        self.state = ExperimentState(self.folder.id)
-        self._log = LogReader(self.folder.events)
-        self._run_logs = {}
-        self._restarts = {}
-        self._round.clear()
-        self._named = []
-        self._everyone = True
-        self._last = []
 
 
 def _signature(folder: ExperimentDir) -> tuple[int, int, int] | None:

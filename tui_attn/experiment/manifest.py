@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ UUID = re.compile(r"(GPU|MIG)-[A-Za-z0-9][A-Za-z0-9/-]{0,99}")
 """A valid UUID of a GPU or a MIG slice; it becomes part of file names and of a worker's environment."""
 MOST_BYTES = 1 << 24
 """Maximum size of the file; a larger one is neither read nor written."""
+_USUAL: dict[str, Any] = {"subset": FIRST, "plan": None, "kernels": KERNELS[0], "gpus": {}}
+"""Values that the file leaves out."""
 
 
 class RunsError(Exception):
@@ -72,32 +74,22 @@ class Manifest:
     """How `train_limit` and `validation` choose images: `FIRST`, the same for all seeds, or `STRATIFIED`, by class."""
     plan: Plan | None = None
     """None in experiments of 0.1.0."""
-    gpus: dict[str, GpuIdentity] = field(default_factory=dict)
-    """By device; empty where the devices are no GPUs or unidentified, and in experiments of 0.1.0."""
     kernels: str = KERNELS[0]
     """On CPUs, for every worker: one of `KERNELS`."""
+    gpus: dict[str, GpuIdentity] = field(default_factory=dict)
+    """By device; empty where the devices are no GPUs or unidentified, and in experiments of 0.1.0."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types, with the name and version of the format."""
-        return (
-            {
-                "format": FORMAT,
-                "version": FORMAT_VERSION,
-                "id": self.id,
-                "created": self.created,
-                "config": self.config.to_json(),
-                "threads": self.threads,
-                "devices": list(self.devices),
-                "precision": self.precision,
-                "data": self.data,
-                "versions": self.versions,
-                "host": self.host,
-            }
-            | ({} if self.subset == FIRST else {"subset": self.subset})
-            | ({} if self.plan is None else {"plan": {"looks": list(self.plan.looks), "margin": self.plan.margin}})
-            | ({} if self.kernels == KERNELS[0] else {"kernels": self.kernels})
-            | ({"gpus": {device: asdict(gpu) for device, gpu in self.gpus.items()}} if self.gpus else {})
-        )
+        """Plain JSON types, with the name and version of the format; keys that 0.1.0 lacks only where they matter."""
+        values = asdict(self) | {"config": self.config.to_json(), "devices": list(self.devices)}
+        if self.plan is not None:
+            values["plan"] = {"looks": list(self.plan.looks), "margin": self.plan.margin}
+        known = {key: value for key, value in values.items() if key not in _USUAL or value != _USUAL[key]}
+        return {"format": FORMAT, "version": FORMAT_VERSION} | known
+
+    def configured(self, **changes: Any) -> Manifest:
+        """This manifest with `changes` in its configuration. Raises `ConfigError`."""
+        return replace(self, config=replace(self.config, **changes))
 
     def subset_seed(self, seed: int) -> int | None:
         """The seed that draws the images of runs with `seed`; None where all runs have the same images."""

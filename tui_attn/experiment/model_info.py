@@ -56,8 +56,6 @@ class ModelInfo:
     style: CurveStyle | None = None
     """None: the next free one of `further_style` in an experiment."""
     attention: Attention = "none"
-    layers: tuple[str, ...] = ()
-    """The names of the layers with attention, as probes and interventions use them."""
     gate_range: tuple[float, float] = (0.0, 1.0)
     """Lower and upper bound of its gates."""
     half_open: bool = False
@@ -73,6 +71,14 @@ class ModelInfo:
     """The accuracy on CIFAR-10 that the lab expects after 15 epochs, a fraction; None for models not in the lab."""
     twin_of: str | None = None
     """The model that this one is, trained on random labels; see `with_twins`."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers with attention, as the network has them: gates follow each of two layers."""
+        if self.attention == "none":
+            return ()
+        network = self.twin_of or self.name
+        return ("attention",) if self.attention == "channel matrix" else (f"{network}1", f"{network}2")
 
 
 _FAINT_MAGENTA = (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA)
@@ -96,7 +102,6 @@ _ALL = (
         parameters=53_258,
         style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
         attention="channel gates",
-        layers=("se1", "se2"),
         half_open=True,
         blind_control="static",
         controls=("half", "static", "se2x", "base-wide-se"),
@@ -113,7 +118,6 @@ _ALL = (
             (205, 86, 139), (94, 31, 90), ANSI_BRIGHT_MAGENTA, ANSI_MAGENTA, _FAINT_MAGENTA, "■", "x", "s"
         ),
         attention="channel matrix",
-        layers=("attention",),
         blind_control="self-attention-static",
         controls=("self-attention-lab", "self-attention-static", "base-wide"),
         paper="Vaswani et al. 2017, arXiv:1706.03762",
@@ -127,7 +131,6 @@ _ALL = (
         parameters=50_192,
         style=CurveStyle((49, 189, 232), (56, 6, 243), ANSI_CYAN, ANSI_RED, (ANSI_CYAN, ANSI_RED), "◢", "#", ">"),
         attention="channel gates",
-        layers=("eca1", "eca2"),
         half_open=True,
         paper="Wang et al. 2020, arXiv:1910.03151",
     ),
@@ -146,7 +149,6 @@ _ALL = (
         attends_to="channels of both layers: a learned gate for each, the same for every image",
         parameters=50_282,
         attention="channel gates",
-        layers=("static1", "static2"),
         control=True,
     ),
     ModelInfo(
@@ -156,7 +158,6 @@ _ALL = (
         attends_to="channels of both layers: a gate for each, computed from the means of all",
         parameters=53_258,
         attention="channel gates",
-        layers=("se2x1", "se2x2"),
         gate_range=(0.0, 2.0),
         control=True,
         paper="Hu et al. 2018, arXiv:1709.01507",
@@ -168,7 +169,6 @@ _ALL = (
         attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
         parameters=128_955,
         attention="channel matrix",
-        layers=("attention",),
         control=True,
         paper="Vaswani et al. 2017, arXiv:1706.03762",
     ),
@@ -179,7 +179,6 @@ _ALL = (
         attends_to="channels of the second layer: a learned matrix for each of 8 heads, the same for every image",
         parameters=128_699,
         attention="channel matrix",
-        layers=("attention",),
         control=True,
         paper="Tay et al. 2021, arXiv:2005.00743",
     ),
@@ -206,7 +205,6 @@ _ALL = (
         attends_to="channels of both layers, from the means and maxima of all; then pixels, the same in all channels",
         parameters=51_128,
         attention="channel gates",
-        layers=("cbam1", "cbam2"),
         half_open=True,
         paper="Woo et al. 2018, arXiv:1807.06521",
     ),
@@ -217,7 +215,6 @@ _ALL = (
         attends_to="channels of both layers: a gate for each, from its norm beside those of all",
         parameters=50_474,
         attention="channel gates",
-        layers=("gct1", "gct2"),
         gate_range=(0.0, 2.0),
         paper="Yang et al. 2020, arXiv:1909.11519",
     ),
@@ -228,7 +225,6 @@ _ALL = (
         attends_to="pixels of every map of both layers, by how far each stands out; no parameters",
         parameters=50_186,
         attention="pixel gates",
-        layers=("simam1", "simam2"),
         paper="Yang et al. 2021, proceedings.mlr.press/v139/yang21o.html",
     ),
     ModelInfo(
@@ -238,7 +234,6 @@ _ALL = (
         attends_to="rows and columns of every map of both layers: a gate for each, from the means of all",
         parameters=52_730,
         attention="pixel gates",
-        layers=("coordinate1", "coordinate2"),
         paper="Hou et al. 2021, arXiv:2103.02907",
     ),
     ModelInfo(
@@ -248,7 +243,6 @@ _ALL = (
         attends_to="channels of the second layer: a matrix of weights between 8 channels, for each of 8 heads",
         parameters=66_642,
         attention="channel matrix",
-        layers=("attention",),
         paper="El-Nouby et al. 2021, arXiv:2106.09681",
     ),
     ModelInfo(
@@ -258,7 +252,6 @@ _ALL = (
         attends_to="channels of both layers: a gate for each, from its own mean and standard deviation",
         parameters=50_570,
         attention="channel gates",
-        layers=("srm1", "srm2"),
         half_open=True,
         paper="Lee et al. 2019, arXiv:1903.10829",
     ),

@@ -11,8 +11,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from tui_attn.experiment.events import Event, number
+from tui_attn.experiment.events import RUN_EVENTS, Event, number
 from tui_attn.experiment.folders import ID
 from tui_attn.experiment.run_state import RUN_ENDED, RUN_LIVE, RUN_OPEN, EpochResult, RunState
 
@@ -28,6 +29,12 @@ __all__ = [
 ]
 
 EXPERIMENT_ENDED = frozenset({"finished", "stopped", "failed"})
+_EPOCH_FIELDS = [(name, types if isinstance(types, tuple) else (types,)) for name, types in RUN_EVENTS["epoch"].items()]
+_OF_EXPERIMENT_LOG = (
+    *("id", "model", "seed", "state", "reason", "traceback", "device", "worker", "attempt", "job", "waits"),
+    *("ended_at", "settled_at", "since", "behind_pause"),
+)
+"""What the experiment's log tells about a run."""
 
 
 @dataclass(slots=True)
@@ -94,12 +101,7 @@ class ExperimentState:
         """Reset the run to its state by the experiment's log, before its own log is read from the start again."""
         old = self.runs.get(run_id)
         if old is not None:
-            fresh = RunState(old.id, old.model, old.seed, state=old.state, reason=old.reason)
-            fresh.device, fresh.worker, fresh.attempt = old.device, old.worker, old.attempt
-            fresh.ended_at, fresh.since, fresh.behind_pause = old.ended_at, old.since, old.behind_pause
-            fresh.traceback, fresh.settled_at = old.traceback, old.settled_at
-            fresh.job, fresh.waits = old.job, old.waits
-            self.runs[run_id] = fresh
+            self.runs[run_id] = RunState(**{name: getattr(old, name) for name in _OF_EXPERIMENT_LOG})
             self.revision += 1
 
     def counts(self) -> dict[str, int]:
@@ -313,22 +315,13 @@ def _metrics(state: ExperimentState, run: RunState, event: Event) -> None:
 def _epoch(state: ExperimentState, run: RunState, event: Event) -> None:
     if event["epoch"] <= run.epoch:
         return
-    accuracy, loss = number(event["test_accuracy"]), number(event["test_loss"])
-    state.log.append((event.t, run.id, f"epoch {event['epoch']}: test accuracy {100 * accuracy:.2f}%, loss {loss:.4f}"))
-    run.epochs.append(
-        EpochResult(
-            epoch=event["epoch"],
-            step=event["step"],
-            t=event.t,
-            train_loss=number(event["train_loss"]),
-            train_accuracy=number(event["train_accuracy"]),
-            test_loss=loss,
-            test_accuracy=accuracy,
-            images=event["images"],
-            train_seconds=number(event["train_seconds"]),
-            peak_memory=event["peak_memory"],
-        )
-    )
+    figures: dict[str, Any] = {
+        name: number(event[name]) if float in types else event[name] for name, types in _EPOCH_FIELDS
+    }
+    found = EpochResult(t=event.t, **figures)
+    said = f"epoch {found.epoch}: test accuracy {100 * found.test_accuracy:.2f}%, loss {found.test_loss:.4f}"
+    state.log.append((event.t, run.id, said))
+    run.epochs.append(found)
 
 
 def _probe(state: ExperimentState, run: RunState, event: Event) -> None:

@@ -7,13 +7,11 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.manifest import MOST_BYTES, GpuIdentity, Manifest, RunsError, with_checksum
+from tui_attn.experiment.manifest import MOST_BYTES, Manifest, RunsError, with_checksum
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import exclusive, make_folders, sync_folder, write_atomically
 from tui_attn.system.text import safe_text
@@ -44,43 +42,12 @@ def extend_manifest(folder: ExperimentDir, seeds: int) -> Manifest:
         if seeds <= manifest.config.seeds:
             known = "1 seed" if manifest.config.seeds == 1 else f"{manifest.config.seeds} seeds"
             raise RunsError(f"{folder.id} has {known} already: ask for more with --seeds")
-        return replace(manifest, config=replace(manifest.config, seeds=seeds))
+        return manifest.configured(seeds=seeds)
 
-    return _change_manifest(folder, wider)
-
-
-def rename_manifest(folder: ExperimentDir, name: str | None) -> Manifest:
-    """Set the display name of the experiment; None removes it. Raises `RunsError`, `OSError`."""
-    return _change_manifest(folder, lambda manifest: replace(manifest, config=replace(manifest.config, name=name)))
+    return change_manifest(folder, wider)
 
 
-def move_data(folder: ExperimentDir, dataset: str, data_dir: str | None, found: dict[str, Any]) -> Manifest:
-    """Record a new place of the experiment's data. Raises `RunsError`, `OSError`."""
-    return _change_manifest(
-        folder,
-        lambda manifest: replace(
-            manifest, data=found, config=replace(manifest.config, dataset=dataset, data_dir=data_dir)
-        ),
-    )
-
-
-def move_devices(
-    folder: ExperimentDir, devices: tuple[str, ...], gpus: dict[str, GpuIdentity], precision: str, *, mix: bool
-) -> Manifest:
-    """Record the devices and the precision with which the experiment continues. Raises `RunsError`, `OSError`."""
-    return _change_manifest(
-        folder,
-        lambda manifest: replace(
-            manifest,
-            devices=devices,
-            gpus=gpus,
-            precision=precision,
-            config=replace(manifest.config, mix_devices=mix or manifest.config.mix_devices),
-        ),
-    )
-
-
-def _change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifest]) -> Manifest:
+def change_manifest(folder: ExperimentDir, change: Callable[[Manifest], Manifest]) -> Manifest:
     """Read, change and write the manifest, one process at a time. Raises `RunsError`, `OSError`."""
     with exclusive(folder.path / "experiment.lock"):
         try:

@@ -23,7 +23,7 @@ from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.study import StudyDir, find_study, is_study
-from tui_attn.experiment.writing import check_owner, rename_manifest
+from tui_attn.experiment.writing import change_manifest, check_owner
 from tui_attn.system import liveness
 from tui_attn.system.files import exclusive, read_json, sync_folder, write_atomically
 from tui_attn.system.text import command_line, has_control_characters, safe_text
@@ -118,7 +118,7 @@ def rename(folder: ExperimentDir, name: str) -> None:
             study = StudyDir(folder.path)
             study.change(config=replace(study.plan().config, name=name.strip() or None))
             return
-        rename_manifest(folder, name.strip() or None)
+        change_manifest(folder, lambda manifest: manifest.configured(name=name.strip() or None))
 
 
 def find_any(runs_dir: Path, name: str) -> ExperimentDir:

@@ -345,8 +345,9 @@ def _check_data(folder: ExperimentDir, data_dir: Path | None, progress: Progress
         raise LaunchError(f"{safe_text(data_dir, one_line=True)} holds other data than {folder.id} began with: {shown}")
     found = located.to_json()
     if may_move and (data_dir is not None or any(manifest.data.get(key) != found[key] for key in ("root", "files"))):
+        moved = {"dataset": dataset, "data_dir": None if place is None else str(place)}
         with _saying_why(folder):
-            writing.move_data(folder, dataset, None if place is None else str(place), found)
+            writing.change_manifest(folder, lambda before: replace(before.configured(**moved), data=found))
 
 
 def _path(text: str | None) -> Path | None:
