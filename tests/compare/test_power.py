@@ -10,6 +10,12 @@ from scipy import stats
 
 from tui_attn.compare import verdict
 from tui_attn.compare.resampling import power_of, seeds_needed, spread_limit
+from tui_attn.compare.verdicts import critical_value
+
+
+def power(seeds: int, spread: float, difference: float, level: float = 0.95) -> float:
+    """Of a t interval of `level` whose number of seeds was fixed."""
+    return power_of(seeds, difference * math.sqrt(seeds) / spread, float(stats.t.ppf((1 + level) / 2, seeds - 1)))
 
 
 @pytest.mark.parametrize(("effect", "needed"), [(0.2, 199), (0.5, 34), (0.8, 15)])
@@ -32,8 +38,8 @@ def test_the_numbers_for_networks(points: float, spread: float, at_80: int, at_9
 def test_it_is_the_least_number_with_that_power(spread: float, level: float) -> None:
     needed = seeds_needed(spread, 0.01, 0.8, level)
     assert needed is not None
-    assert power_of(needed, spread, 0.01, level) >= 0.8
-    assert needed == 2 or power_of(needed - 1, spread, 0.01, level) < 0.8
+    assert power(needed, spread, 0.01, level) >= 0.8
+    assert needed == 2 or power(needed - 1, spread, 0.01, level) < 0.8
 
 
 def test_two_seeds_are_rarely_enough() -> None:
@@ -41,16 +47,16 @@ def test_two_seeds_are_rarely_enough() -> None:
     shift, critical = math.sqrt(2) / 0.127, stats.t.ppf(0.9875, 1)
     spread = np.linspace(0, 10, 200_001)  # of two values, in units of their standard deviation
     excludes_0 = stats.norm.cdf(shift - critical * spread) + stats.norm.cdf(-shift - critical * spread)
-    power = np.trapezoid(2 * stats.norm.pdf(spread) * excludes_0, spread)
-    assert power_of(2, 0.00127, 0.01, 0.975) == pytest.approx(power, abs=1e-8)
-    assert power < 0.4
+    expected = np.trapezoid(2 * stats.norm.pdf(spread) * excludes_0, spread)
+    assert power(2, 0.00127, 0.01, 0.975) == pytest.approx(expected, abs=1e-8)
+    assert expected < 0.4
     assert seeds_needed(0.00127, 0.01, 0.8, 0.975) == 3
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10, 100, 5000])
 @pytest.mark.parametrize("shift", [0.1, 1, 2.8, 6.9, 7.1, 11, 40, 1e4])
 def test_the_power_is_a_probability_and_that_of_the_noncentral_t(seeds: int, shift: float) -> None:
-    found = power_of(seeds, 1.0, shift / math.sqrt(seeds))
+    found = power(seeds, 1.0, shift / math.sqrt(seeds))
     critical = stats.t.ppf(0.975, seeds - 1)
     assert 0 <= found <= 1
     if shift < 7:
@@ -62,7 +68,21 @@ def test_the_power_is_what_simulation_finds() -> None:
     values = np.random.default_rng(0).normal(0.01, 0.008, (20_000, 6))
     error = values.std(axis=1, ddof=1) / math.sqrt(6)
     share = (np.abs(values.mean(axis=1)) > stats.t.ppf(0.975, 5) * error).mean()
-    assert power_of(6, 0.008, 0.01) == pytest.approx(share, abs=0.015)
+    assert power(6, 0.008, 0.01) == pytest.approx(share, abs=0.015)
+
+
+@pytest.mark.parametrize("spread", [0.03, 0.0533, 0.08])
+def test_it_is_the_least_number_beyond_a_plan_also_where_the_lower_tail_is_lost(spread: float) -> None:
+    """The series of scipy gives up on tails that are far below any probability that matters."""
+    needed = seeds_needed(spread, 0.01, looks=())
+    assert needed is not None
+    for seeds, enough in ((needed - 1, False), (needed, True), (needed + 79, True), (2 * needed, True)):
+        critical = critical_value(seeds, 0.05, ())
+        assert critical is not None
+        shift = 0.01 * math.sqrt(seeds) / spread
+        judge = float(stats.norm.sf(critical * (1 - 1 / (4 * seeds)), shift, math.sqrt(1 + critical**2 / (2 * seeds))))
+        assert power_of(seeds, shift, critical) == pytest.approx(judge, abs=1e-5)
+        assert (judge >= 0.8) == enough
 
 
 def test_the_ends() -> None:

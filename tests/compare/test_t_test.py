@@ -29,7 +29,7 @@ def test_students_example() -> None:
     assert found.p_value == pytest.approx(0.00283289, abs=1e-8)
     assert found.verdict == "better"
     assert found.spread == pytest.approx(1.2299955)
-    assert (found.seeds, found.pairs) == (10, 10)
+    assert (found.seeds_at_look, found.pairs) == (10, 10)
 
 
 def test_the_other_way_round_is_worse() -> None:

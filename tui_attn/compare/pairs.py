@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any, Protocol
 
 from tui_attn.compare.t_test import differences
-from tui_attn.compare.verdicts import MARGIN, Label, Verdict, judge
+from tui_attn.compare.verdicts import MARGIN, Label, Verdict, judge, without_look
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Situation
@@ -232,17 +232,10 @@ class PairedRuns:
         """The verdict at the newest look. It imports scipy from the first look on."""
         found = [None if pair is None else differences(*([value] for value in pair))[0] for pair in self.pairs]
         ended = found[: self.ended] if self.looks is not None or self.ended == len(found) else []
-        complete = [value for value in found if value is not None]
-        said = Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), self.margin)
+        said = without_look([value for value in found if value is not None], self.margin)
         if any(value is not None for value in ended):
-            now = judge(
-                ended,
-                self.comparisons,
-                looks=self.looks,
-                margin=self.margin,
-                resolution=self.resolution,
-                counts_from=self.counts_from,
-            )
+            names = ("comparisons", "looks", "margin", "resolution", "counts_from")
+            now = judge(ended, **{name: getattr(self, name) for name in names})
             said = said if now.p_value is None else now
         return said if self.decides else replace(said, verdict=None, p_value=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -137,32 +138,25 @@ def seeds_needed(
     def enough(seeds: int) -> bool:
         critical = critical_value(seeds, 1 - level, looks)
         return critical is not None and (
-            spread == 0 or _power(seeds, difference * math.sqrt(seeds) / spread, critical, equal=equal) >= power
+            spread == 0 or power_of(seeds, difference * math.sqrt(seeds) / spread, critical, equal=equal) >= power
         )
 
     planned = next((seeds for seeds in looks or () if enough(seeds)), None)
     if planned is not None:
         return planned
-    too_few = max(looks, default=1) if looks else 1
-    many = too_few + 1
-    while not enough(many):
-        too_few, many = many, 2 * many
-        if many > MOST_SEEDS:
-            return None
-    while many - too_few > 1:
-        middle = (too_few + many) // 2
-        too_few, many = (too_few, middle) if enough(middle) else (middle, many)
-    return many
+    numbers = range(max(looks, default=1) + 1 if looks else 2, MOST_SEEDS + 1)
+    place = bisect_left(numbers, True, key=enough)
+    return numbers[place] if place < len(numbers) else None
 
 
 def detectable(seeds: int, spread: float, power: float, critical: float) -> float:
     """The difference that a look at so many seeds shows with probability `power`."""
     low, high = 0.0, 1.0
-    while _power(seeds, high, critical) < power:
+    while power_of(seeds, high, critical) < power:
         low, high = high, 2 * high
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if _power(seeds, middle, critical) >= power else (middle, high)
+        low, high = (low, middle) if power_of(seeds, middle, critical) >= power else (middle, high)
     return high * spread / math.sqrt(seeds)
 
 
@@ -173,14 +167,7 @@ def spread_limit(spread: float, pairs: int) -> float:
     return spread * math.sqrt((pairs - 1) / float(chdtri(pairs - 1, 0.8)))
 
 
-def power_of(seeds: int, spread: float, difference: float, level: float = 1 - ERROR_RATE) -> float:
-    """Probability that the paired t interval of `level` over `seeds` (2 or more) seeds excludes 0."""
-    from scipy.special import stdtrit
-
-    return _power(seeds, difference * math.sqrt(seeds) / spread, float(stdtrit(seeds - 1, (1 + level) / 2)))
-
-
-def _power(seeds: int, shift: float, critical: float, *, equal: bool = False) -> float:
+def power_of(seeds: int, shift: float, critical: float, *, equal: bool = False) -> float:
     """Probability that an interval of `critical` standard errors excludes 0, if the true mean is `shift` of them.
 
     With `equal`: that it lies within +-`shift` standard errors if the true mean is 0, their estimate taken for exact.
@@ -189,7 +176,6 @@ def _power(seeds: int, shift: float, critical: float, *, equal: bool = False) ->
 
     if equal:
         return 1 - 2 * float(stdtr(seeds - 1, critical - shift)) if shift > critical else 0.0
-    # Where scipy's series gives up (NaN), both values are below 1e-12.
-    below_upper = float(nctdtr(seeds - 1, shift, critical))
-    below_lower = float(nctdtr(seeds - 1, shift, -critical)) if shift < 7 else 0.0
-    return 1 - (below_upper if math.isfinite(below_upper) else 0.0) + below_lower
+    ends = nctdtr(seeds - 1, shift, [critical, -critical])
+    below_upper, below_lower = (float(each) if math.isfinite(each) else 0.0 for each in ends)
+    return 1 - below_upper + below_lower  # where scipy's series gives up (NaN), a tail is below 1e-12

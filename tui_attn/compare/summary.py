@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tui_attn.compare.pairs import (
@@ -23,8 +23,7 @@ from tui_attn.compare.pairs import (
 )
 from tui_attn.compare.predictions import Predictions, PredictionsError, load_predictions, mcnemar
 from tui_attn.compare.t_test import ERROR_RATE, Interval, mean_interval
-from tui_attn.compare.verdicts import Label, Look
-from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.compare.verdicts import Verdict
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.model_info import twin_of
 from tui_attn.experiment.reducer import EXPERIMENT_ENDED, EpochResult, RunState
@@ -70,26 +69,18 @@ class NetworkTest:
     other_only: int
 
 
-@dataclass(frozen=True, slots=True)
-class Versus:
-    """One model against base or against its blind control, at the newest look. See `tui_attn.compare.verdicts.Verdict`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versus(Verdict):
+    """One model against base or against its blind control, at the newest look.
 
     Controls against base, and experiments compared together, have an interval and neither p-value nor verdict.
     """
 
-    delta: float
-    ci95: Interval | None
-    p_value: float | None
-    margin: float
-    look: Look | None
-    pairs: int
-    verdict: Label | None
     these_networks: NetworkTest | None
     """Of the first seed whose predictions allow it."""
     seeds: tuple[int, ...]  # of the pairs
     level: float
     """At which the interval holds, at all looks together."""
-    spread: float | None
     looks: tuple[int, ...] | None
     """The planned numbers of seeds; empty without a plan, None where the number of seeds was fixed."""
     next_look: int | None
@@ -97,20 +88,11 @@ class Versus:
     missing: tuple[int, ...]
     """Seeds of this look that ended without a pair, or had none yet when it was taken."""
     margin_set_afterwards: bool
-    contradiction: bool
-    """Whether the intervals of the looks exclude each other, so that there is no verdict."""
     comparisons: int
     """Number of models that share the error rate."""
     decides: bool
     """Whether there may be a verdict."""
     against: str
-    limits_at: tuple[int, int]
-    """The numbers of seeds at the looks that give the limits of the interval."""
-
-    @property
-    def within_margin(self) -> bool:
-        """Whether the interval excludes differences above the margin."""
-        return self.ci95 is not None and -self.margin < self.ci95[0] <= self.ci95[1] < self.margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +194,34 @@ def summarise(experiment: Experiment, *, pooled: bool = False) -> Summary:
     models = []
     for model in config.models:
         have = {run.seed: run for run in by_model[model]}
-        runs = [
-            _run(have[seed], situation.runs[have[seed].id], config.epochs)
-            if seed in have
-            else _run(RunState(run_id(model, seed), model, seed), missing, config.epochs)
-            for seed in seeds
-            if seed in have or not pooled  # nobody will train what neither experiment has
-        ]
+        # Nobody will train what none of several experiments has.
+        wanted = [seed for seed in seeds if seed in have or not pooled]
+        begun = [have.get(seed) or RunState(run_id(model, seed), model, seed) for seed in wanted]
+        runs = [_run(run, situation.runs.get(run.id, missing), config.epochs) for run in begun]
+        about: Mapping[str, Any] = next((run.about for run in by_model[model] if run.about), {})
+        accuracies = [run.test_accuracy for run in runs if run.counts and run.test_accuracy is not None]
+        mean, ci95 = mean_interval(accuracies) if accuracies else (None, None)
         against = (BASE, blind_control(model, config.models))
-        pairs = [
-            name and pair_by_seed(experiment.state, manifest, model, name, over=over, pooled=pooled) for name in against
-        ]
-        models.append(
-            _model(experiment, model, by_model[model], runs, *(_versus(experiment, pair or None) for pair in pairs))
+        versus_base, versus_control = (
+            _versus(experiment, pair_by_seed(experiment.state, manifest, model, name, over=over, pooled=pooled))
+            if name
+            else None
+            for name in against
         )
+        entry = ModelSummary(
+            model=model,
+            class_name=config.class_name(model),
+            parameters=about.get("parameters"),
+            macs=about.get("macs"),
+            macs_as_run=about.get("macs_as_run"),
+            runs=tuple(runs),
+            accuracy=mean,
+            ci95=ci95,
+            versus_base=versus_base,
+            versus_control=versus_control,
+            code_sha256=next((custom.sha256 for custom in config.custom_models if custom.name == model), None),
+        )
+        models.append(entry)
     return Summary(
         experiment=manifest.id,
         state=situation.experiment,
@@ -259,49 +255,21 @@ def _run(run: RunState, state: str, epochs: int) -> RunSummary:
     )
 
 
-def _model(
-    experiment: Experiment,
-    model: str,
-    begun: Sequence[RunState],
-    runs: Sequence[RunSummary],
-    versus_base: Versus | None,
-    versus_control: Versus | None,
-) -> ModelSummary:
-    config: ExperimentConfig = experiment.manifest.config
-    about: Mapping[str, Any] = next((run.about for run in begun if run.about), {})
-    found = [run.test_accuracy for run in runs if run.counts and run.test_accuracy is not None]
-    mean, ci95 = mean_interval(found) if found else (None, None)
-    return ModelSummary(
-        model=model,
-        class_name=config.class_name(model),
-        parameters=about.get("parameters"),
-        macs=about.get("macs"),
-        macs_as_run=about.get("macs_as_run"),
-        runs=tuple(runs),
-        accuracy=mean,
-        ci95=ci95,
-        versus_base=versus_base,
-        versus_control=versus_control,
-        code_sha256=next((custom.sha256 for custom in config.custom_models if custom.name == model), None),
-    )
-
-
 def _versus(experiment: Experiment, paired: PairedRuns | None) -> Versus | None:
     if paired is None:
         return None
     manifest, found = experiment.manifest, paired.test()
     pairs = same_seed(experiment.state, manifest.config, paired.model, paired.against)
     networks, _ = these_networks(experiment.folder, pairs)
-    known = {field.name: getattr(found, field.name) for field in fields(found) if field.name in Versus.__slots__}
-    look = found.seeds or paired.ended
-    counted = paired.complete(found.seeds) if found.seeds else paired.complete()
+    counted = paired.complete(found.seeds_at_look or None)
     return Versus(
-        **known | {"seeds": counted[: found.pairs]},
+        **{field.name: getattr(found, field.name) for field in fields(found)},
         these_networks=networks,
+        seeds=counted[: found.pairs],
         level=1 - ERROR_RATE / paired.comparisons,
         looks=paired.looks,
         next_look=next((look for look in paired.looks or () if look > paired.ended), None),
-        missing=tuple(seed for seed in paired.seeds[:look] if seed not in counted),
+        missing=tuple(seed for seed in paired.seeds[: found.seeds_at_look or paired.ended] if seed not in counted),
         margin_set_afterwards=manifest.plan is None,
         comparisons=paired.comparisons,
         decides=paired.decides,
@@ -377,7 +345,7 @@ def _model_json(entry: ModelSummary) -> dict[str, Any]:
         "class": entry.class_name,
         "parameters": entry.parameters,
         "macs": entry.macs,
-        "runs": [{name: getattr(run, name) for name in RunSummary.__slots__} for run in entry.runs],
+        "runs": [asdict(run) for run in entry.runs],
         "test_accuracy": {"mean": entry.accuracy, "ci95": _ends(entry.ci95)},
         "versus_base": None if versus is None else _versus_json(versus),
         "versus_control": None if control is None else {"control": control.against} | _versus_json(control),
@@ -386,13 +354,18 @@ def _model_json(entry: ModelSummary) -> dict[str, Any]:
     }
 
 
+_VERSUS_KEYS = (
+    *("delta", "ci95", "p_value", "margin", "look", "pairs", "verdict", "these_networks", "seeds", "level", "spread"),
+    *("looks", "next_look", "missing", "margin_set_afterwards", "contradiction", "comparisons", "decides", "limits_at"),
+)
+
+
 def _versus_json(versus: Versus) -> dict[str, Any]:
+    values = {name: getattr(versus, name) for name in _VERSUS_KEYS}
     networks = versus.these_networks
-    known = {name: getattr(versus, name) for name in Versus.__slots__ if name != "against"}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()} | {
-        "look": versus.look and {"number": versus.look.number, "of": versus.look.of},
-        "these_networks": networks
-        and {"test": "mcnemar"} | {name: getattr(networks, name) for name in NetworkTest.__slots__},
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()} | {
+        "look": versus.look and asdict(versus.look),
+        "these_networks": networks and {"test": "mcnemar", **asdict(networks)},
     }
 
 

@@ -50,7 +50,7 @@ class Verdict:
     pairs: int
     """Complete pairs at the newest look; all of them before the first."""
     margin: float
-    seeds: int = 0
+    seeds_at_look: int = 0
     """Seeds at the newest look, those without a pair included; 0 before the first."""
     spread: float | None = None
     """Standard deviation of the differences at the newest look, that of the resolution at least."""
@@ -137,7 +137,7 @@ def judge(
             low, high = max(low, ends[0]), min(high, ends[1])
         p_value = min(p_value, stage.p_value(abs(mean) / error if error else math.inf if mean else 0.0))
     if newest is None:
-        return Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), margin)
+        return without_look(complete, margin)
     taken = sum(number <= newest.seeds for number in plan or ())
     return Verdict(
         delta=math.fsum(sample) / newest.pairs,
@@ -147,11 +147,16 @@ def judge(
         look=Look(taken, len(plan)) if plan and taken else None,
         pairs=newest.pairs,
         margin=margin,
-        seeds=newest.seeds,
+        seeds_at_look=newest.seeds,
         spread=spread,
         contradiction=low > high,
         limits_at=limits_at,
     )
+
+
+def without_look(complete: Sequence[float], margin: float) -> Verdict:
+    """What the differences say before the first look."""
+    return Verdict(math.fsum(complete) / len(complete), None, None, None, None, len(complete), margin)
 
 
 def critical_values(

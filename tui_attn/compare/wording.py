@@ -247,17 +247,6 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
     return f"{said}: '{command_line('extend', folder, f'--seeds {most}')}' trains them"
 
 
-def fixed_seeds_sentence(summary: Summary, model: str, difference: float = 0.01) -> str | None:
-    """How many seeds would show `difference` in an experiment without looks, where that is another number."""
-    versus = _versus(summary, model)
-    if versus is None or versus.spread is None or not versus.decides or not _is_open(versus, difference):
-        return None
-    fixed = seeds_range(versus, difference, fixed=True)
-    if fixed == seeds_range(versus, difference):
-        return None
-    return f"with a number of seeds that is fixed beforehand it would take {fixed}: interim looks cost seeds"
-
-
 def _is_open(versus: Versus, difference: float, *, pooled: bool = False) -> bool:
     """Whether more seeds could still show a difference as large as `difference`."""
     if not pooled and versus.verdict != "undecided":
