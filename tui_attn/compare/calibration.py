@@ -76,13 +76,8 @@ class Calibration:
         """(mean confidence, accuracy, images) of each bin that holds images, all runs together."""
         import numpy as np
 
-        images = np.sum([run.images for run in self.runs], axis=0)
-        confidence = np.sum([run.confidence for run in self.runs], axis=0)
-        right = np.sum([run.right for run in self.runs], axis=0)
-        return [
-            (float(confidence[index] / images[index]), float(right[index] / images[index]), int(images[index]))
-            for index in np.flatnonzero(images)
-        ]
+        columns = np.sum([(run.confidence, run.right, run.images) for run in self.runs], axis=0).T
+        return [(float(sure / images), float(right / images), int(images)) for sure, right, images in columns if images]
 
 
 def run_calibration(found: Predictions, *, interval: bool = False) -> RunCalibration:
@@ -136,9 +131,7 @@ def _over_images(bins: NDArray[np.int64], confidence: NDArray[np.float64], right
 
     rng = np.random.default_rng(0)
     error = _ece(*_counts(bins, confidence, right))
-    draws = np.empty(_RESAMPLES)
-    for index in range(_RESAMPLES):
-        chosen = rng.integers(0, len(bins), len(bins))
-        draws[index] = _ece(*_counts(bins[chosen], confidence[chosen], right[chosen]))
+    chosen = (rng.integers(0, len(bins), len(bins)) for _ in range(_RESAMPLES))
+    draws = [_ece(*_counts(bins[each], confidence[each], right[each])) for each in chosen]
     low, high = np.quantile(draws, [ERROR_RATE / 2, 1 - ERROR_RATE / 2])
     return max(0.0, 2 * error - float(high)), max(0.0, 2 * error - float(low))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import fsum
 from typing import Any
 
@@ -20,7 +20,7 @@ from tui_attn.compare.interventions import (
 )
 from tui_attn.compare.t_test import Interval
 from tui_attn.compare.verdicts import verdict
-from tui_attn.compare.wording import UNKNOWN, interval_points, points
+from tui_attn.compare.wording import UNKNOWN, interval_points, named, points
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.model_info import MODELS, attention_of, joined, replaced_words
 from tui_attn.system.text import command_line, percent, safe_text
@@ -124,7 +124,7 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
     problems += [f"{model} {PIXELS_ONLY}" for model in config.models if attention_of(model) == "pixel gates"]
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
-        problems.append(f"no interventions on {_some(missing)} yet: {probe} computes {what}")
+        problems.append(f"no interventions on {named(missing)} yet: {probe} computes {what}")
     together = [over_runs(found[model]) for model in config.models if model in found]
     together = [_beside_control(item, together) for item in together]
     problems += [
@@ -347,22 +347,11 @@ def _model_json(found: Effects) -> Mapping[str, Any]:
         "loss": found.loss,
         "sentence": dependence_sentence(found),
         "runs": [{"run": run.run, "seed": run.seed, "accuracy": run.accuracy} for run in found.runs],
-        "interventions": [
-            {
-                "kind": effect.kind,
-                "layer": effect.layer,
-                "accuracy": effect.accuracy,
-                "delta": effect.delta,
-                "ci95": list(effect.ci95),
-                "deltas": list(effect.deltas),
-                "changed": effect.changed,
-                "loss": effect.loss,
-            }
-            for effect in found.effects
-        ],
+        "interventions": [_effect_json(effect) for effect in found.effects],
     }
 
 
-def _some(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(safe_text(name, one_line=True) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _effect_json(effect: Effect) -> dict[str, Any]:
+    values = asdict(effect) | {"ci95": list(effect.ci95), "deltas": list(effect.deltas)}
+    del values["intervals"]
+    return values

@@ -55,13 +55,14 @@ def _times(pattern: Pattern) -> str:
     if pattern.ratio is None:
         times = "none before" if pattern.strength > 0 else "none"
     else:
-        times = f"{_number(pattern.ratio)}x, {two_digits(pattern.untrained)} to {two_digits(pattern.strength)}"
+        times = f"{multiple(pattern.ratio)}x, {two_digits(pattern.untrained)} to {two_digits(pattern.strength)}"
     if not pattern.twin or pattern.change not in {"stronger", "as with random labels"}:
         return times
-    return f"{times}, {_number(pattern.strength / pattern.twin)}x the twin's"
+    return f"{times}, {multiple(pattern.strength / pattern.twin)}x the twin's"
 
 
-def _number(value: float) -> str:
+def multiple(value: float) -> str:
+    """How many times as large: `3.4`, `12`."""
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 

@@ -120,40 +120,29 @@ def heatmap_facts(arrays: Arrays, untrained: Arrays | None = None, twin: Arrays 
 
 
 def _facts(layer: str, arrays: Arrays, untrained: Arrays | None, twin: Arrays | None) -> HeatmapFacts | None:
-    by_class = _matrix(layer, arrays)
-    if by_class is None:
+    now = _centred(layer, arrays)
+    if now is None:
         return None
-    before = None if untrained is None else _matrix(layer, untrained)
-    if before is None or untrained is None or before.shape != by_class.shape:
-        untrained = before = None
-    other = None if twin is None else _matrix(layer, twin)
-    if other is None or twin is None or other.shape != by_class.shape:
-        twin = other = None
-    centred = by_class - by_class.mean(axis=0)
-    start = None if before is None else before - before.mean(axis=0)
-    size = float(abs(by_class).max())
-    images = _images(arrays, len(by_class))
-    total = None if images is None else float(images.sum())
+    start, other = (None if each is None else _centred(layer, each, now.shape) for each in (untrained, twin))
+    before = {} if untrained is None or start is None else untrained
+    beside = {} if twin is None or other is None else twin
+    size = float(abs(arrays[f"{layer}/by_class"]).max())
+    images = _images(arrays, len(now))
+    total = 0.0 if images is None else float(images.sum())
     return HeatmapFacts(
         layer=layer,
         saturated=_saturated(layer, arrays),
         between=_between(layer, arrays),
-        between_untrained=None if untrained is None else _between(layer, untrained),
-        chance=None if total is None or total < 2 else (len(by_class) - 1) / (total - 1),
-        effective_rank=effective_rank(centred),
+        between_untrained=_between(layer, before),
+        chance=None if total < 2 else (len(now) - 1) / (total - 1),
+        effective_rank=effective_rank(now),
         effective_rank_untrained=None if start is None else effective_rank(start),
-        most_rank=len(by_class) - 1,
+        most_rank=len(now) - 1,
         levels=Pattern(
-            level_spread(layer, arrays),
-            None if untrained is None else level_spread(layer, untrained),
-            None if twin is None else level_spread(layer, twin),
+            level_spread(layer, arrays), *(level_spread(layer, each) if each else None for each in (before, beside))
         ),
-        classes=Pattern(
-            _rms(centred, size),
-            None if start is None else _rms(start, size),
-            None if other is None else _rms(other - other.mean(axis=0), size),
-        ),
-        follows_start=None if start is None else rank_correlation(centred, start),
+        classes=Pattern(_rms(now, size), *(None if each is None else _rms(each, size) for each in (start, other))),
+        follows_start=None if start is None else rank_correlation(now, start),
     )
 
 
@@ -257,8 +246,11 @@ def _load_if_there(folder: ExperimentDir, run: str, file: str) -> dict[str, NDAr
         return None
 
 
-def _matrix(layer: str, arrays: Arrays) -> Matrix | None:
-    """The classes' means, one row each: gates [classes, C], attention weights [classes, C * C]."""
+def _centred(layer: str, arrays: Arrays, shape: tuple[int, ...] | None = None) -> Matrix | None:
+    """The classes' means less that of all, a row each: gates [classes, C], attention weights [classes, C * C].
+
+    None where they are missing, damaged or not of the `shape` that is asked for.
+    """
     import numpy as np
 
     values = arrays.get(f"{layer}/by_class")
@@ -268,7 +260,7 @@ def _matrix(layer: str, arrays: Arrays) -> Matrix | None:
     if not values.size or not np.isfinite(values).all():
         return None
     matrix: Matrix = values.reshape(len(values), -1).astype(np.float64)
-    return matrix
+    return matrix - matrix.mean(axis=0) if shape in {None, matrix.shape} else None
 
 
 def _images(arrays: Arrays, classes: int) -> Matrix | None:
@@ -285,16 +277,11 @@ def _between(layer: str, arrays: Arrays) -> Matrix | None:
         return None
     images = _images(arrays, len(by_class))
     found = between_classes(by_class.astype("float64"), within.astype("float64"), images)
-    constant = (within.max(axis=0) <= 1e-6 * abs(by_class).max()) & (_widest(by_class) <= 1e-6 * abs(by_class).max())
-    found[constant] = 0  # what is left is rounding
-    return found if math.isfinite(found.sum()) else None
-
-
-def _widest(by_class: NDArray[Any]) -> NDArray[Any]:
-    """[C], how far the classes' means are apart, at most."""
     spread = by_class.max(axis=0) - by_class.min(axis=0)
-    widest: NDArray[Any] = spread.reshape(len(spread), -1).max(axis=1)
-    return widest
+    widest = spread.reshape(len(spread), -1).max(axis=1)  # [C], how far the classes' means are apart, at most
+    rounding = 1e-6 * abs(by_class).max()
+    found[(within.max(axis=0) <= rounding) & (widest <= rounding)] = 0
+    return found if math.isfinite(found.sum()) else None
 
 
 def _saturated(layer: str, arrays: Arrays) -> tuple[float, float] | None:

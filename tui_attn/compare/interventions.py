@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from tui_attn.compare.t_test import Interval
 from tui_attn.experiment.folders import RunDir
@@ -117,12 +118,9 @@ def to_json(found: Interventions) -> dict[str, Any]:
     `format`, `version`, the fields of `Interventions` by their names, and `interventions`: a list of objects with the
     fields of `Intervention` by theirs.
     """
-    head = {name: getattr(found, name) for name in Interventions.__slots__ if name != "interventions"}
-    items = [{name: getattr(item, name) for name in Intervention.__slots__} for item in found.interventions]
-    lists = [
-        {name: list(value) if isinstance(value, tuple) else value for name, value in item.items()} for item in items
-    ]
-    return {"format": FORMAT, "version": FORMAT_VERSION, **head, "interventions": lists}
+    head = asdict(found)
+    items = head.pop("interventions")
+    return {"format": FORMAT, "version": FORMAT_VERSION, **head, "interventions": list(items)}
 
 
 def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventions:
@@ -136,7 +134,9 @@ def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventi
     if data.get("version") != FORMAT_VERSION:
         raise InterventionsError("was written by another version of tui-attn")
     try:
-        found = _from_json(data)
+        found = _from_json(Interventions, data)
+        items = [each for each in found.interventions if each.kind in KINDS[found.model]]
+        found = replace(found, interventions=tuple(each for each in items if each.layer in LAYERS[found.model]))
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InterventionsError("is damaged") from None
     if found.run != folder.id or found.weights_sha256 != weights_sha256:
@@ -144,53 +144,37 @@ def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventi
     return found
 
 
-def _from_json(data: Mapping[str, Any]) -> Interventions:
-    model = str(data["model"])
-    items = [_one(item) for item in data["interventions"]]
-    return Interventions(
-        run=str(data["run"]),
-        model=model,
-        seed=int(data["seed"]),
-        weights_sha256=str(data["weights_sha256"]),
-        test_size=int(data["test_size"]),
-        accuracy=_within(data["accuracy"], 0, 1),
-        precision=str(data["precision"]),
-        seconds=_within(data["seconds"], 0, 1e9),
-        interventions=tuple(item for item in items if item.kind in KINDS[model] and item.layer in LAYERS[model]),
-        loss=_optional(data.get("loss"), 0, 1e9),
+def _from_json(kind: Callable[..., _Kind], data: Mapping[str, Any]) -> _Kind:
+    values = {
+        each.name: data[each.name] if each.default is MISSING else data.get(each.name, each.default)
+        for each in fields(cast("Any", kind))
+    }
+    return kind(
+        **{name: None if each is None and name in _OPTIONAL else _READ[name](each) for name, each in values.items()}
     )
 
 
-def _one(item: Mapping[str, Any]) -> Intervention:
-    low, high = (_within(end, -1, 1) for end in item["ci95"])
-    channels = item["channels"]
-    return Intervention(
-        kind=str(item["kind"]),
-        layer=str(item["layer"]),
-        accuracy=_within(item["accuracy"], 0, 1),
-        delta=_within(item["delta"], -1, 1),
-        ci95=(low, high),
-        lost=_within(item["lost"], 0, 1),
-        gained=_within(item["gained"], 0, 1),
-        draws=int(item["draws"]),
-        channels=None if channels is None else tuple(_channels(channels)),
-        changed=_optional(item.get("changed"), 0, 1),
-        loss=_optional(item.get("loss"), 0, 1e9),
-    )
-
-
-def _channels(values: Sequence[Any]) -> list[int]:
-    found = [int(value) for value in values]
-    if not all(0 <= channel < 4096 for channel in found):
-        raise ValueError("no channels")
-    return found
-
-
-def _optional(value: Any, low: float, high: float) -> float | None:
-    return None if value is None else _within(value, low, high)
-
-
-def _within(value: Any, low: float, high: float) -> float:
+def _within(low: float, high: float, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError("not a number, or not one that can be")
     return float(value)
+
+
+def _interval(ends: Sequence[Any]) -> Interval:
+    low, high = (_within(-1, 1, end) for end in ends)
+    return low, high
+
+
+_Kind = TypeVar("_Kind", Interventions, Intervention)
+_OPTIONAL = {"channels", "changed", "loss"}
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("run", "model", "weights_sha256", "precision", "kind", "layer"), str),
+    **dict.fromkeys(("seed", "test_size", "draws"), int),
+    **dict.fromkeys(("accuracy", "lost", "gained", "changed"), partial(_within, 0, 1)),
+    **dict.fromkeys(("loss", "seconds"), partial(_within, 0, 1e9)),
+    "delta": partial(_within, -1, 1),
+    "ci95": _interval,
+    "channels": lambda values: tuple(int(_within(0, 4095, int(value))) for value in values),
+    "interventions": lambda items: tuple(_from_json(Intervention, item) for item in items),
+}
+"""How each field is read; it raises `ValueError` or `TypeError` for what can't be."""

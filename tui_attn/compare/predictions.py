@@ -97,18 +97,12 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
     """
     if first_right.shape != second_right.shape:
         raise ValueError("two networks can only be compared on the same images")
-    first_only = int((first_right & ~second_right).sum())
-    second_only = int((second_right & ~first_right).sum())
-    return McNemar(first_only, second_only, _two_sided_coin(min(first_only, second_only), first_only + second_only))
-
-
-def _two_sided_coin(fewer: int, tosses: int) -> float:
-    """Probability that `tosses` of a fair coin fall at least as unevenly as `fewer` to the rest."""
-    if not tosses:
-        return 1.0
     from scipy.special import bdtr
 
-    return min(1.0, 2 * float(bdtr(fewer, tosses, 0.5)))
+    first_only = int((first_right & ~second_right).sum())
+    second_only = int((second_right & ~first_right).sum())
+    one_sided = float(bdtr(min(first_only, second_only), first_only + second_only, 0.5))
+    return McNemar(first_only, second_only, min(1.0, 2 * one_sided))
 
 
 def confusion(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
@@ -125,9 +119,8 @@ def per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Accuracy of each class [K] from a confusion matrix [K, K]; NaN for a class without images."""
     import numpy as np
 
-    images = confusion.sum(axis=1)
-    right = confusion.diagonal().astype(np.float64)
-    found: NDArray[np.float64] = np.divide(right, images, out=np.full(len(images), np.nan), where=images > 0)
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = confusion.diagonal() / confusion.sum(axis=1)
     return found
 
 
@@ -175,39 +168,32 @@ def class_results(follower: Follower) -> tuple[list[ClassResults], list[str]]:
     found: list[ClassResults] = []
     problems: list[str] = []
     for model in (model for model in follower.manifest.config.models if twin_of(model) is None):
-        runs: list[RunState] = []
-        matrices: list[NDArray[np.int64]] = []
-        predictions: list[Predictions] = []
+        read: list[tuple[RunState, Predictions, NDArray[np.int64]]] = []
         for run in sorted(follower.state.runs.values(), key=lambda run: run.seed):
             if run.model != model or run.diverged or not counts(run, epochs):
                 continue
             try:
                 saved = load_predictions(follower.folder.run(run.id).predictions)
+                matrix = confusion(saved.logits, saved.labels)
+                if read and matrix.shape != read[0][2].shape:
+                    raise PredictionsError("has other classes: left out")
             except PredictionsError as error:
                 problems.append(f"{safe_text(run.id, one_line=True)}/predictions.npz {error}")
-                continue
-            matrix = confusion(saved.logits, saved.labels)
-            if matrices and matrix.shape != matrices[0].shape:
-                problems.append(f"{safe_text(run.id, one_line=True)}/predictions.npz has other classes: left out")
-                continue
-            runs.append(run)
-            matrices.append(matrix)
-            predictions.append(saved)
-        if runs:
-            names = class_names(runs[0], len(matrices[0]))
-            total = np.sum(matrices, axis=0)
-            by_run = np.array([per_class(matrix) for matrix in matrices])
-            calibrated = [run_calibration(saved, interval=len(runs) == 1) for saved in predictions]
-            found.append(
-                ClassResults(
-                    model=model,
-                    runs=tuple(run.id for run in runs),
-                    names=names,
-                    confusion=total,
-                    accuracy=by_run,
-                    calibration=summarise_calibration(calibrated),
-                )
+            else:
+                read.append((run, saved, matrix))
+        if read:
+            matrices = [matrix for _, _, matrix in read]
+            result = ClassResults(
+                model=model,
+                runs=tuple(run.id for run, _, _ in read),
+                names=class_names(read[0][0], len(matrices[0])),
+                confusion=np.sum(matrices, axis=0),
+                accuracy=np.array([per_class(matrix) for matrix in matrices]),
+                calibration=summarise_calibration(
+                    [run_calibration(saved, interval=len(read) == 1) for _, saved, _ in read]
+                ),
             )
+            found.append(result)
     return found, problems
 
 

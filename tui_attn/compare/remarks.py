@@ -12,7 +12,7 @@ from tui_attn.compare.pairs import BASE, Experiment, same_data, same_seed, why_l
 from tui_attn.compare.summary import RunSummary, Summary, these_networks
 from tui_attn.compare.t_test import ERROR_RATE
 from tui_attn.compare.verdicts import MARGIN
-from tui_attn.compare.wording import interval_points, ordinal, points, points_words
+from tui_attn.compare.wording import interval_points, named, ordinal, points, points_words
 from tui_attn.experiment.folders import TRASH, ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import has_gates, info_of, twin_of
@@ -91,7 +91,7 @@ def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) ->
                 how = _how(state, line.epoch, epochs, reason)
                 ended.setdefault((how, bool(reason)), []).append(line.run)
     # A reason is of one run ("its worker was killed"): where several share it, it is each one's.
-    said = [f"{_names(ids)}{' each' if reason and len(ids) > 1 else ''} {how}" for (how, reason), ids in ended.items()]
+    said = [f"{named(ids)}{' each' if reason and len(ids) > 1 else ''} {how}" for (how, reason), ids in ended.items()]
     yield from _first(said, "kinds of runs that did not finish")
     if ended:
         yield "they do not enter means and verdicts"
@@ -111,7 +111,7 @@ def _diverged(summary: Summary) -> Iterable[str]:
             one = len(found) == 1
             guess = "" if found[0].test_accuracy is None else f", {percent(found[0].test_accuracy)} %"
             yield (
-                f"{_names([run.run for run in found])} diverged: {'it enters' if one else 'they enter'} means and"
+                f"{named([run.run for run in found])} diverged: {'it enters' if one else 'they enter'} means and"
                 f" verdicts with the accuracy of guessing{guess}"
             )
 
@@ -125,11 +125,6 @@ def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:
         "stopped": f"stopped {after}",
         "skipped": f"skipped {after}" if epoch else "skipped",
     }[state]
-
-
-def _names(runs: Sequence[str]) -> str:
-    named = ", ".join(runs[:_MOST])
-    return named if len(runs) <= _MOST else f"{named} and {len(runs) - _MOST} more"
 
 
 def _left_out(experiment: Experiment) -> Iterable[str]:

@@ -13,7 +13,7 @@ from tui_attn.compare.summary import Summary, Versus
 from tui_attn.compare.verdicts import PLANNED_SHARE, critical_value
 from tui_attn.experiment.config import MAX_SEEDS
 from tui_attn.experiment.model_info import info_of
-from tui_attn.system.text import command_line, percent
+from tui_attn.system.text import command_line, percent, safe_text
 
 UNKNOWN = "–"
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -22,6 +22,12 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def counted(number: int, what: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def named(runs: Sequence[str], most: int = 5) -> str:
+    """The first of `runs`, and how many more there are: `se-s0, se-s1 and 3 more`; safe to show."""
+    shown = ", ".join(safe_text(run, one_line=True) for run in runs[:most])
+    return shown if len(runs) <= most else f"{shown} and {len(runs) - most} more"
 
 
 def points(value: float | None, digits: int = 2) -> str:
