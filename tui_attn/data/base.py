@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -174,28 +174,29 @@ class Located:
     """Where it came from: "--data-dir", "cache", "Debian package", "downloaded", "made on the spot", ..."""
     version: str
     """Hex digest of the contents; only experiments with the same one are comparable."""
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Of a folder of images: split ("train", "test") -> class -> number of images."""
-    scales: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Of a folder of images: for each kind of more than 8 bits, the values that become 0 and 255."""
-    notes: tuple[str, ...] = ()
-    """What a user should know of a folder of images, in sentences; warnings begin with "warning: "."""
     images: FolderImages | None = field(default=None, compare=False, repr=False)
-    """The images themselves, where they were just listed."""
+    """The images of a folder, where they were just listed."""
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of a folder of images: split ("train", "test") -> class -> number of images."""
+        return self.images.counts() if self.images else {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of a folder of images, in sentences; warnings begin with "warning: "."""
+        return self.images.notes if self.images else ()
+
+    @property
+    def scales(self) -> dict[str, list[float]]:
+        """Of a folder of images: for each kind of more than 8 bits, the values that become 0 and 255."""
+        return {kind: [*scale] for kind, scale in self.images.scales.items()} if self.images else {}
 
     def to_json(self) -> dict[str, Any]:
         """The record in an experiment's manifest."""
-        found: dict[str, Any] = {
-            "root": str(self.root),
-            "files": [str(file) for file in self.files],
-            "source": self.source,
-            "version": self.version,
-        }
-        if self.counts:
-            found["counts"] = {split: dict(counts) for split, counts in self.counts.items()}
-        if self.scales:
-            found["scales"] = {kind: list(scale) for kind, scale in self.scales.items()}
-        return found
+        files = [str(file) for file in self.files]
+        found = {"root": str(self.root), "files": files, "source": self.source, "version": self.version}
+        return found | {key: value for key in ("counts", "scales") if (value := getattr(self, key))}
 
     @classmethod
     def from_json(cls, name: str, found: Mapping[str, Any]) -> Located:

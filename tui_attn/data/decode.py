@@ -77,8 +77,7 @@ def read_file(path: str) -> bytes:
     except NotAFileError:
         raise UnreadableImageError("is not a file") from None
     except (OSError, ValueError) as error:
-        reason = os_error_text(error) if isinstance(error, OSError) else str(error)
-        raise UnreadableImageError(f"can't be read: {reason}") from None
+        raise UnreadableImageError(f"can't be read: {os_error_text(error)}") from None
     if too_large or len(content) > MAX_FILE_BYTES:
         raise UnreadableImageError(f"is too large: more than {MAX_FILE_BYTES >> 20} MiB")
     return content
@@ -257,16 +256,8 @@ def _orientation(image: Picture) -> int:
 def _turned(image: Picture, orientation: int) -> Picture:
     from PIL.Image import Transpose
 
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    names = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # from 2 to 8
+    return image if orientation == 1 else image.transpose(Transpose[names.split()[orientation - 2]])
 
 
 def _square(image: Picture) -> Picture:

@@ -104,9 +104,9 @@ def packed_path(path: Path) -> Path:
     return path.with_name(path.name + ".gz")
 
 
-def os_error_text(error: OSError) -> str:
-    """The system's words for `error`, without number and path."""
-    return (error.strerror or str(error)).lower()
+def os_error_text(error: OSError | ValueError) -> str:
+    """The system's words for `error`, without number and path; ValueError is for a path with a zero byte."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def write_verified(target: Path | None, blocks: Iterable[bytes], file: DataFile, check_digest: bool = True) -> None:

@@ -128,33 +128,29 @@ def some(items: Sequence[Labelled], limit: int | None, subset: int | None = None
 
 def _list(root: Path, scan: Scan) -> FolderListing:
     scan.root = str(root)
-    scan.above = {identity(str(path)) for path in (root, *_parents(root))}
+    scan.above = {identity(str(path)) for path in (root, *Path(os.path.realpath(root)).parents)}
     names = scan.subfolders(scan.root)
-    train, test = _splits(root, names, scan)
-    if train is None or test is None:
-        classes = _classes(root, [scan.subfolder(scan.root, name) for name in names], scan)
-        _refuse_disguised_splits(root, classes)
-        _refuse_empty(root, {"": classes}, dict(scan.unreadable))
-        labelled = tuple((path, label) for label, its in enumerate(classes) for path in its.files)
-        return FolderListing(
-            root, tuple(its.name for its in classes), labelled, None, scan.said(), tuple(scan.unreadable)
-        )
+    splits = _splits(root, names, scan) or ("",)
     found = {}
-    for split in (train, test):
-        where = f"{scan.root}/{split}"
+    for split in splits:
+        where = f"{scan.root}/{split}" if split else scan.root
         scan.above.add(identity(where))
-        found[split] = _classes(Path(where), [scan.subfolder(where, name) for name in scan.subfolders(where)], scan)
-    _refuse_missing(root, found)
+        inside = scan.subfolders(where) if split else names
+        found[split] = _classes(Path(where), [scan.subfolder(where, name) for name in inside], scan)
+    if splits == ("",):
+        _refuse_disguised_splits(root, found[""])
+    else:
+        _refuse_missing(root, found)
     _refuse_empty(root, found, dict(scan.unreadable))
-    names = [its.name for its in found[train]]
-    one, other = (
-        tuple((path, label) for label, its in enumerate(found[split]) for path in its.files) for split in (train, test)
+    train, *others = (
+        tuple((path, label) for label, its in enumerate(classes) for path in its.files) for classes in found.values()
     )
-    return FolderListing(root, tuple(names), one, other, scan.said(), tuple(scan.unreadable))
+    class_names = tuple(its.name for its in found[splits[0]])
+    return FolderListing(root, class_names, train, next(iter(others), None), scan.said(), tuple(scan.unreadable))
 
 
-def _splits(root: Path, names: Sequence[str], scan: Scan) -> tuple[str | None, str | None]:
-    """Which of the subfolders hold training and test images; (None, None) where they are classes."""
+def _splits(root: Path, names: Sequence[str], scan: Scan) -> tuple[str, ...] | None:
+    """Which of the subfolders hold training and test images; None where they are classes."""
 
     def called(those: Sequence[str]) -> list[str]:
         return [name for name in names if name.casefold() in those]
@@ -162,10 +158,10 @@ def _splits(root: Path, names: Sequence[str], scan: Scan) -> tuple[str | None, s
     train, test, validation = called(TRAINING), called(TEST), called(VALIDATION)
     held_out = test or validation
     if not train and (not held_out or len(test + validation) < len(names)):
-        return None, None  # a class may be called "test"
+        return None  # a class may be called "test"
     if not held_out:
         if len(names) > 1:
-            return None, None  # a class may be called "train"
+            return None  # a class may be called "train"
         raise DataError(
             f"{safe_text(root)} has {train[0]}, and neither test nor val: add one\n"
             f"or give folder:{safe_text(root / train[0])}, and a fifth of each class is held out for testing"
@@ -249,10 +245,6 @@ def _refuse_empty(root: Path, found: Mapping[str, Sequence[Subfolder]], unreadab
             f"{safe_text(root, one_line=True)}: {shortened(empty)} {holds} no images: put some there, or move "
             f"{'it' if len(empty) == 1 else 'them'} elsewhere\nimages end in {', '.join(EXTENSIONS)}"
         )
-
-
-def _parents(root: Path) -> tuple[Path, ...]:
-    return tuple(Path(os.path.realpath(root)).parents)
 
 
 # ---- images for testing

@@ -7,8 +7,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_attn.data import folder_notes
@@ -66,7 +67,7 @@ Out = TypeVar("Out")
 class FolderImages:
     """The images of a folder, split and examined. Paths are within `root`."""
 
-    root: str
+    root: Path
     class_names: tuple[str, ...]
     train: tuple[Labelled, ...]
     test: tuple[Labelled, ...]
@@ -77,6 +78,10 @@ class FolderImages:
     """Unreadable images, judged by their headers."""
     size: int
     """Bytes of the files."""
+    version: str
+    """A digest of every image's path and bytes."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of them, in sentences; warnings begin with "warning: "."""
 
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of images by split and class."""
@@ -117,11 +122,12 @@ def folder_info(name: str) -> DatasetInfo:
 
 
 def locate_folder(name: str, progress: Progress = silent) -> Located:
-    """Read `folder:PATH`; its version is a digest of every image's path and bytes. Raises `DataError`.
+    """Read `folder:PATH`. Unreadable images are no error here, but in `check_images`. Raises `DataError`."""
+    images = _read(name, progress)
+    return Located(name, images.root, (), "folder", images.version, images)
 
-    Unreadable images are no error here, but in `check_images`. The version is the same as in tui-attn 0.1.0 unless
-    some images are read differently today.
-    """
+
+def _read(name: str, progress: Progress = silent) -> FolderImages:
     root = folder_path(name)
     listing = list_folder(name, lambda _: progress(f"listing {root.name}", 0, None))
     items = [*listing.train, *(listing.test or ())]
@@ -141,32 +147,13 @@ def locate_folder(name: str, progress: Progress = silent) -> Located:
     for path, _ in test or ():
         if (kind := looks[path].facts.kind) != EIGHT_BITS and kind not in scales:
             problems.append(Problem(root / path, f"is a {kind} image, and no training image says how to scale it"))
-    images = FolderImages(
-        root=str(root),
-        class_names=listing.class_names,
-        train=train,
-        test=test,
-        digests=digests,
-        scales=scales,
-        problems=tuple(problems),
-        size=done,
+    images = FolderImages(root, listing.class_names, train, test, digests, scales, tuple(problems), done, "")
+    notes = (
+        f"{safe_text(root.name, one_line=True)}: {counts_text(images.counts())}",
+        *folder_notes.of_all(images, [look.facts for look in looks.values()]),
+        *(f"passed over {what}" for what in listing.passed_over),
     )
-    counts = images.counts()
-    return Located(
-        name=name,
-        root=root,
-        files=(),
-        source="folder",
-        version=_version(images, looks),
-        counts=counts,
-        notes=(
-            f"{safe_text(root.name, one_line=True)}: {counts_text(counts)}",
-            *folder_notes.of_all(images, [look.facts for look in looks.values()]),
-            *(f"passed over {what}" for what in listing.passed_over),
-        ),
-        scales={kind: [low, high] for kind, (low, high) in images.scales.items()},
-        images=images,
-    )
+    return replace(images, version=_version(images, looks), notes=notes)
 
 
 def check_images(
@@ -181,9 +168,7 @@ def check_images(
 
     `seeds`: those that draw subsets of the training images, if any. Returns notes on the images in use.
     """
-    images = where.images
-    if images is None:
-        return ()
+    images = _images(where)
     train = {item for seed in seeds or (None,) for item in some(images.train, train_limit, seed)}
     used = [item for item in images.train if item in train] + some(images.test, test_limit)
     if len(used) * 3 * IMAGE_SIZE**2 > MAX_BYTES:
@@ -192,7 +177,7 @@ def check_images(
     problems = list(images.problems)
     done, contrasts = 0, list[float]()
     for number, ((path, _), look) in enumerate(_each(lambda item: _look(images.root, item[0], thoroughly=True), used)):
-        if look.problem and f"{images.root}/{path}" not in known:
+        if look.problem and str(images.root / path) not in known:
             problems.append(Problem(where.root / path, look.problem))
         contrasts.append(folder_notes.contrast(look.facts, images.scales))
         done += look.size
@@ -207,18 +192,18 @@ def check_images(
 def folder_status(name: str, progress: Progress = silent) -> SetStatus:
     """The status of `folder:PATH` in `tui-attn data`; each image is decoded. Raises `DataError`."""
     where = locate_folder(name, progress)
+    images = _images(where)
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()
     try:
         remarks = check_images(where, progress=progress)
     except UnreadableImagesError as error:
         problems = error.problems
-    size = 0 if where.images is None else where.images.size
-    sizes = sum(where.counts["train"].values()), sum(where.counts["test"].values())
-    how = "it is a folder of yours"
+    sizes = len(images.train), len(images.test)
     title = f"images in {safe_text(where.root, one_line=True)}"
     state = "damaged" if problems else "ready"
-    return SetStatus(name, title, state, where, size, problems, how, sizes, (*where.notes, *remarks))
+    notes = (*images.notes, *remarks)
+    return SetStatus(name, title, state, where, images.size, problems, "it is a folder of yours", sizes, notes)
 
 
 class UnreadableImagesError(DataError):
@@ -253,9 +238,8 @@ def load_folder(
     """
     import numpy as np
 
-    found = where if where.images is not None else locate_folder(where.name)
-    images = found.images
-    if images is None or found.version != where.version:
+    images = _images(where)
+    if images.version != where.version:
         raise DataError(
             f"{where.root} has changed since the experiment began: restore it, or start a new experiment with it"
         )
@@ -286,7 +270,7 @@ def load_folder(
 
 def folder_test_labels(where: Located, test_limit: int | None = None) -> list[int]:
     """The labels of the test images of a folder that was just found."""
-    return [] if where.images is None else [label for _, label in some(where.images.test, test_limit)]
+    return [label for _, label in some(_images(where).test, test_limit)]
 
 
 def folder_test_images(
@@ -296,13 +280,14 @@ def folder_test_images(
 
     `test_limit` is the experiment's: it decides which images there are. Raises `DataError`.
     """
-    images = where.images or locate_folder(where.name).images
-    files = [] if images is None else some(images.test, test_limit)
-    found: dict[int, NDArray[np.uint8] | str] = {}
-    for index in indices:
-        known = images is not None and 0 <= index < len(files)
-        found[index] = _decoded(images, files[index][0]) if images is not None and known else "is not there"
-    return found
+    images = _images(where)
+    files = dict(enumerate(some(images.test, test_limit)))
+    return {index: _decoded(images, files[index][0]) if index in files else "is not there" for index in indices}
+
+
+def _images(where: Located) -> FolderImages:
+    """The images at `where`, listed again if need be. Raises `DataError`."""
+    return where.images or _read(where.name)
 
 
 def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, Out]]:
@@ -315,7 +300,7 @@ def _each(work: Callable[[In], Out], items: Sequence[In]) -> Iterator[tuple[In, 
             yield from chain.from_iterable(made)
 
 
-def _look(root: str | os.PathLike[str], path: str, *, thoroughly: bool = False) -> _Look:
+def _look(root: Path, path: str, *, thoroughly: bool = False) -> _Look:
     content = b""
     try:
         content = read_file(f"{root}/{path}")

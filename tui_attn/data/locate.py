@@ -66,8 +66,7 @@ def check_data_dir(data_dir: Path) -> Path:
     except NotADirectoryError:
         raise DataError(f"--data-dir {folder} is not a folder: give the folder that the files lie in") from None
     except (OSError, ValueError) as error:
-        text = os_error_text(error) if isinstance(error, OSError) else str(error)
-        raise DataError(f"--data-dir {folder} cannot be read: {text}") from None
+        raise DataError(f"--data-dir {folder} cannot be read: {os_error_text(error)}") from None
     return folder
 
 
