@@ -29,6 +29,18 @@ class Key:
     """Whether it comes before what the focused panel does with the key."""
 
 
+def _list_keys(row: str, select: str) -> tuple[Key, ...]:
+    """Keys that select a row of a list, with these words in their ids and tooltips."""
+    return (
+        Key(f"previous_{row}", "up,k", "select(-1)", "up", f"{select} the {row} above"),
+        Key(f"next_{row}", "down,j", "select(1)", "down", f"{select} the {row} below"),
+        Key(f"first_{row}", "home,g", "select(-100000)", "first", f"{select} the first {row}"),
+        Key(f"last_{row}", "end,G", "select(100000)", "last", f"{select} the last {row}"),
+        Key(f"{row}s_up", "pageup,ctrl+u", "select(-10)", "page up", f"Go ten {row}s up"),
+        Key(f"{row}s_down", "pagedown,ctrl+d", "select(10)", "page down", f"Go ten {row}s down"),
+    )
+
+
 HELP_KEY = Key("help", "question_mark,f1", "app.help", "help", "Show every key; search them, and run one", True)
 """Works on every screen, also over a question."""
 
@@ -67,12 +79,7 @@ DASHBOARD_KEYS = (
     Key("pause_all", "P", "steer('unpause', False)", "all go on", ""),
     Key("stop_all", "S", "steer('stop', False)", "stop all", "Stop all runs; what they have reached is kept"),
     Key("skip_all", "X", "steer('skip', False)", "skip all", "Skip all runs that have not ended"),
-    Key("previous_run", "up,k", "select(-1)", "up", "Select the run above"),
-    Key("next_run", "down,j", "select(1)", "down", "Select the run below"),
-    Key("first_run", "home,g", "select(-100000)", "first", "Select the first run"),
-    Key("last_run", "end,G", "select(100000)", "last", "Select the last run"),
-    Key("runs_up", "pageup,ctrl+u", "select(-10)", "page up", "Go ten runs up"),
-    Key("runs_down", "pagedown,ctrl+d", "select(10)", "page down", "Go ten runs down"),
+    *_list_keys("run", "Select"),
     Key("next_panel", "tab", "app.focus_next", "panels", "Go to the next panel", True),
     Key("previous_panel", "shift+tab", "app.focus_previous", "previous panel", "Go to the panel before"),
     Key("maximize", "f", "maximize_panel", "full screen", "Give the focused panel the whole screen, and back"),
@@ -137,21 +144,8 @@ HEATMAPS_KEYS = (
     Key("next_probe_run", "j", "next_run", "run", "Show the next run that has gates or attention", True),
     Key("next_matrix", "m", "matrix(1)", "matrix", "Show the next layer's gates or attention matrix of this run", True),
     Key("previous_matrix", "M", "matrix(-1)", "matrix before", "Show the layer's gates or attention matrix before"),
-    Key(
-        "next_group",
-        "right_square_bracket",
-        "group(1)",
-        "class",
-        "Show the attention on images of the next class only, or on all",
-        True,
-    ),
-    Key(
-        "previous_group",
-        "left_square_bracket",
-        "group(-1)",
-        "class before",
-        "Show the attention on images of the class before",
-    ),
+    Key("next_group", "]", "group(1)", "class", "Show the attention on images of the next class only, or on all", True),
+    Key("previous_group", "[", "group(-1)", "class before", "Show the attention on images of the class before"),
     Key("next_epoch", ".", "epoch(1)", "later", "Show the next epoch", True),
     Key("previous_epoch", "comma", "epoch(-1)", "earlier", "Show the epoch before", True),
     Key("play_epochs", "space", "play", "play", "Play the epochs from the first", True),
@@ -164,49 +158,21 @@ HEATMAPS_KEYS = (
 COMPARISON_KEYS = (
     Key("compare_next_page", "tab,right", "page(1)", "page", "Show the next page of the comparison", True),
     Key("compare_previous_page", "shift+tab,left", "page(-1)", "page before", "Show the page before"),
-    *(
-        Key(f"compare_page_{at}", str(at), f"show_page({at - 1})", name, f"Show the page on {what}")
-        for at, (name, what) in enumerate(
-            (
-                ("answer", "what attention did"),
-                ("statistics", "intervals, tests, seeds and runs"),
-                ("classes", "accuracy by class"),
-                ("confusion", "the confusion matrices"),
-                ("images", "the images on which two models disagree"),
-                ("attention", "whether attention matters"),
-            ),
-            start=1,
-        )
-    ),
+    Key("compare_page_1", "1", "show_page(0)", "answer", "Show the page on what attention did"),
+    Key("compare_page_2", "2", "show_page(1)", "statistics", "Show the page on intervals, tests, seeds and runs"),
+    Key("compare_page_3", "3", "show_page(2)", "classes", "Show the page on accuracy by class"),
+    Key("compare_page_4", "4", "show_page(3)", "confusion", "Show the page on the confusion matrices"),
+    Key("compare_page_5", "5", "show_page(4)", "images", "Show the page on the images on which two models disagree"),
+    Key("compare_page_6", "6", "show_page(5)", "attention", "Show the page on whether attention matters"),
     Key("compare_model", "m", "model(1)", "model", "Show the next model, or pair of models", True),
     Key("compare_seed", "]", "seed(1)", "seed", "Show the networks of the next seed", True),
-    Key(
-        "compare_group",
-        "full_stop",
-        "group(1)",
-        "group",
-        "Show other images: one right, the other right, both wrong",
-        True,
-    ),
+    Key("compare_group", ".", "group(1)", "group", "Show other images: one right, the other right, both wrong", True),
     Key("compare_extend", "e", "extend", "more seeds", "Train more seeds, after a question that says how long", True),
     Key("compare_more", "plus,equals_sign", "more(1)", "one more", "Ask for one seed more"),
     Key("compare_less", "minus", "more(-1)", "one less", "Ask for one seed less"),
     Key("compare_difference", "d", "difference(1)", "difference", "Count seeds for the next larger difference", True),
-    Key(
-        "compare_target",
-        "right_curly_bracket",
-        "target(1)",
-        "accuracy",
-        "Take the time to an accuracy half a point higher",
-        True,
-    ),
-    Key(
-        "compare_target_lower",
-        "left_curly_bracket",
-        "target(-1)",
-        "lower",
-        "Take the time to an accuracy half a point lower",
-    ),
+    Key("compare_target", "}", "target(1)", "accuracy", "Take the time to an accuracy half a point higher", True),
+    Key("compare_target_lower", "{", "target(-1)", "lower", "Take the time to an accuracy half a point lower"),
     Key("compare_probe", "I", "intervene", "intervene", "Replace the attention of all trained networks", True),
     Key("compare_heatmaps", "h", "heatmaps", "heatmaps", "Show the gates and the attention, epoch by epoch", True),
     Key("compare_report", "w", "report", "report", "Write the report: a page, tables, pictures", True),
@@ -249,14 +215,6 @@ SOME_OF_KEYS = (
 START_BUTTON_KEYS = (Key("press_start", "enter,space", "press", "start", "Start the experiment that is described"),)
 """Keys of the button."""
 
-_LIST_KEYS = (
-    Key("first_experiment", "home,g", "select(-100000)", "first", "Go to the first experiment"),
-    Key("last_experiment", "end,G", "select(100000)", "last", "Go to the last experiment"),
-    Key("experiments_up", "pageup,ctrl+u", "select(-10)", "page up", "Go ten experiments up"),
-    Key("experiments_down", "pagedown,ctrl+d", "select(10)", "page down", "Go ten experiments down"),
-)
-"""Keys of lists of experiments."""
-
 HISTORY_KEYS = (
     Key("back", "escape,backspace", "back", "back", "Clear the filter, then go back", True),
     Key("open", "enter", "open", "open", "Open the experiment", True),
@@ -277,9 +235,7 @@ HISTORY_KEYS = (
     Key("undo", "u", "undo", "undo", "Undo the last deletion", True),
     Key("trash", "W", "trash", "trash", "Show the trash"),
     Key("unmark", "minus", "unmark", "unmark all", "Clear marks"),
-    Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
-    Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
-    *_LIST_KEYS,
+    *_list_keys("experiment", "Go to"),
 )
 """Keys of the history."""
 
@@ -292,9 +248,7 @@ TYPING_KEYS = (
 TRASH_KEYS = (
     Key("restore", "enter,u", "restore", "restore", "Restore the experiment", True),
     next(key for key in PANEL_KEYS if key.id == "find"),
-    Key("previous_experiment", "up,k", "select(-1)", "up", "Go to the experiment above"),
-    Key("next_experiment", "down,j", "select(1)", "down", "Go to the experiment below"),
-    *_LIST_KEYS,
+    *_list_keys("experiment", "Go to"),
     *SCREEN_KEYS,
 )
 """Keys of the trash."""
