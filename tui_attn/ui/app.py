@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual import events
+from textual import actions, events
 from textual.events import Event
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
@@ -311,13 +311,14 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         for node in [*nodes, *screen.focus_chain]:
             for binding in remapped_bindings(node).key_to_bindings.get(event.key, ()):
                 if binding.id is not None:
-                    self.say_why_not(binding.id, node)
+                    self.say_why_not(binding.id, binding.action, node)
                     return
 
-    def say_why_not(self, id_: str, node: DOMNode) -> None:
-        """Say why the key with this id, a binding of `node`, can't do anything now."""
+    def say_why_not(self, id_: str, action: str, node: DOMNode) -> None:
+        """Say why the key with this id, which does `action` of `node`, can't do anything now."""
         place, label = next((place, key.label) for place, keys in TABLES.items() for key in keys if key.id == id_)
-        reason = node.why_not(id_) if isinstance(node, ExplainsKeys) else ""
+        _, name, parameters = actions.parse(action)
+        reason = node.why_not(name, parameters) if isinstance(node, ExplainsKeys) else ""
         if node in self.screen.focus_chain and node is not self.screen.focused:
             reason = f"{label}: a key of the {place}; tab goes there"
         self.say(reason or f"{label}: nothing to do now", "warning")

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.jobs import Job
 
+    _Node = DOMNode
+else:  # a mixin
+    _Node = object
+
 
 @runtime_checkable
 class ShowsSnapshots(Protocol):
@@ -28,12 +32,16 @@ class ShowsJobs(Protocol):
         """Show the job's last line or its end."""
 
 
-@runtime_checkable
-class ExplainsKeys(Protocol):
-    """A screen or panel that knows why a key of it does nothing now."""
+class ExplainsKeys(_Node):
+    """A mixin for a screen or panel that knows why a key of it does nothing now."""
 
-    def why_not(self, id_: str) -> str:
-        """Return the reason for the key with this id; empty where there is none to give."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now, perhaps an empty string; None where it can be done."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only keys that do something now."""
+        return self.why_not(action, parameters) is None
 
 
 def app_of(node: DOMNode) -> DashboardApp:

@@ -22,7 +22,7 @@ from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS
 from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
-from tui_attn.ui.protocols import app_of
+from tui_attn.ui.protocols import ExplainsKeys, app_of
 from tui_attn.ui.screens.page import Pages
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.tab_bar import TabBar
@@ -48,7 +48,7 @@ _OF_ONE = {"model", "seed", "group", "target", "more", "extend", "intervene", "r
 _OPEN_IT = "open the experiment in the list of experiments for this key"
 
 
-class ComparisonScreen(Screen[None], inherit_bindings=False):
+class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     """Pages on one comparison, computed in threads from the logs as they stand, and again whenever a run ends."""
 
     BINDINGS = bindings((*SCREEN_KEYS, *COMPARISON_KEYS))
@@ -165,16 +165,8 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something on this page."""
-        return not self._why_not(action)
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
-        return self._why_not(next((key.action.partition("(")[0] for key in COMPARISON_KEYS if key.id == id_), ""))
-
-    def _why_not(self, action: str) -> str:
-        """Why `action` can do nothing now; empty where it can."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
         view, folder, pages = self._view, self._source.folder, _ON.get(action)
         if action in _OF_ONE and folder is None:
             return "this is a comparison of several experiments: open one of them for this key"
@@ -190,7 +182,7 @@ class ComparisonScreen(Screen[None], inherit_bindings=False):
             return "no run has a result yet"
         if action in {"extend", "more"} and not self._can_extend:
             return "the logs are still being read"
-        return view.why_not(action)
+        return view.why_not(action) or None
 
     @property
     def _has_heatmaps(self) -> bool:

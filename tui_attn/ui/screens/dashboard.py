@@ -19,7 +19,7 @@ from tui_attn.ui import formatting
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import EMPTY, Drawn, Row, cut
 from tui_attn.ui.keys import DASHBOARD_KEYS
-from tui_attn.ui.protocols import app_of
+from tui_attn.ui.protocols import ExplainsKeys, app_of
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.run_table import RunTable
 from tui_attn.ui.widgets.title_bar import TitleBar
@@ -41,7 +41,7 @@ class Box(Widget):
     """Holds panels."""
 
 
-class Dashboard(Screen[None], inherit_bindings=False):
+class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
     """Shows pictures of the state, and gives the commands that keys ask for.
 
     The first frame holds the title, the run list and the keys. `mount_panels` adds the rest, whose code takes longer
@@ -222,44 +222,34 @@ class Dashboard(Screen[None], inherit_bindings=False):
 
     # ---- what the keys do
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something now."""
-        if action == "steer":
-            return self._may_steer(str(parameters[0]), one=bool(parameters[1]))
-        if action == "resume":
-            return self.snapshot is not None and self.snapshot.state in _RESUMABLE
-        if action == "minimize":
-            return self.maximized is not None
-        return self.table.entry is not None if action == "details" else True
-
-    def _may_steer(self, command: str, *, one: bool) -> bool:
-        snapshot, view = self.snapshot, self.selected
-        if snapshot is None or not snapshot.supervised or snapshot.ended or (one and view is None):
-            return False
-        if command in {"pause", "unpause"}:
-            state = view.shown if one and view else snapshot.state
-            if (state == "paused") != (command == "unpause"):
-                return False
-        if one and view is not None:
-            return view.shown == "failed" if command == "retry" else not view.state.ended
-        return True
-
-    def why_not(self, id_: str) -> str:
-        """Say why a steering key does nothing now."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
         snapshot, entry = self.snapshot, self.table.entry
-        if id_ == "minimize":
-            return "all panels are shown"
-        if id_ == "details":
-            return "no run is listed yet"
-        if snapshot is None or entry is None:
+        if action == "minimize":
+            return "all panels are shown" if self.maximized is None else None
+        if action == "details":
+            return "no run is listed yet" if entry is None else None
+        if action == "resume":
+            return None if snapshot is not None and snapshot.state in _RESUMABLE else ""
+        return self._why_not_steer(str(parameters[0]), one=bool(parameters[1])) if action == "steer" else None
+
+    def _why_not_steer(self, command: str, *, one: bool) -> str | None:
+        snapshot, entry, view = self.snapshot, self.table.entry, self.selected
+        live = snapshot is not None and snapshot.supervised and not snapshot.ended
+        if snapshot is None or (entry is None and (one or not live)):
             return "no runs to steer yet"
         if snapshot.ended:
             return f"the experiment is {snapshot.state}: no run can be steered"
         if not snapshot.supervised:
             return "no supervisor runs this experiment: resume it first"
-        if entry.is_model:
+        if one and entry is not None and view is None:
             return f"the keys steer one run: enter shows those of {entry.model}"
-        return f"{entry.id} is {entry.view.shown}: the key does nothing now"
+        run = view if one else None
+        state = snapshot.state if run is None else run.shown
+        possible = command not in {"pause", "unpause"} or (state == "paused") == (command == "unpause")
+        if run is not None:
+            possible = possible and (state == "failed" if command == "retry" else not run.state.ended)
+        return None if possible else f"{run.state.id if run else 'the experiment'} is {state}: the key does nothing now"
 
     def action_steer(self, command: str, one: bool) -> None:
         """Give a command for the selected run, or for all; ask before what can't be taken back."""

@@ -24,7 +24,7 @@ from tui_attn.ui.heatmap_selection import Place
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HEATMAPS_KEYS, SCREEN_KEYS
 from tui_attn.ui.probes import Matrix, Probed, largest_difference, read_probe
-from tui_attn.ui.protocols import app_of
+from tui_attn.ui.protocols import ExplainsKeys, app_of
 from tui_attn.ui.widgets.epoch_slider import EpochSlider
 from tui_attn.ui.widgets.heatmap import Heatmap
 from tui_attn.ui.widgets.heatmap_facts import fact_rows
@@ -76,7 +76,7 @@ class Loaded:
     error: str | None = None
 
 
-class HeatmapsScreen(Screen[None], inherit_bindings=False):
+class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     """Goes through runs, epochs and matrices; files are read in a thread."""
 
     BINDINGS = bindings((*SCREEN_KEYS, *HEATMAPS_KEYS))
@@ -157,12 +157,10 @@ class HeatmapsScreen(Screen[None], inherit_bindings=False):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something now."""
-        return action == "back" or self._place.run is not None
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
+        if action == "back" or self._place.run is not None:
+            return None
         return NO_ATTENTION[0] if self._barren else NONE_YET[0]
 
     def action_back(self) -> None:

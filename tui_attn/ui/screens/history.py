@@ -26,7 +26,7 @@ from tui_attn.ui.history_reader import HistoryReader
 from tui_attn.ui.history_view import HistoryView, columns
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import HISTORY_KEYS
-from tui_attn.ui.protocols import app_of
+from tui_attn.ui.protocols import ExplainsKeys, app_of
 from tui_attn.ui.widgets.history_table import HistoryTable
 from tui_attn.ui.widgets.key_bar import KeyBar
 from tui_attn.ui.widgets.line_input import LineInput
@@ -34,10 +34,12 @@ from tui_attn.ui.widgets.line_input import LineInput
 if TYPE_CHECKING:
     from tui_attn.ui.app import DashboardApp
 
+_OF_ONE = frozenset({"open", "mark", "rename", "note", "pin", "delete"})
+"""Actions on the selected experiment."""
 _PLACEHOLDER = "words in id, name, note, data set, models, state"
 
 
-class HistoryScreen(Screen[None], inherit_bindings=False):
+class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     """Every experiment in `runs_dir`; `view` keeps filter, order and marks."""
 
     BINDINGS = bindings(HISTORY_KEYS)
@@ -131,30 +133,20 @@ class HistoryScreen(Screen[None], inherit_bindings=False):
     def _empty(self) -> Sequence[Row]:
         return words.nothing_to_show(self.view, self._runs_dir)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something now."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
         view = self.view
         if isinstance(self.focused, LineInput):
-            return False
-        if action == "back":
-            return bool(view.filter) or len(self.app.screen_stack) > 1
-        if action in {"open", "mark", "rename", "note", "pin", "delete"}:
-            return view.current is not None
-        if action == "compare":
-            return view.current is not None or bool(view.marked)
-        if action == "undo":
-            return bool(view.thrown_away)
-        return bool(view.marked) if action == "unmark" else True
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
-        if id_ == "back":
-            return "nothing lies under this list: enter opens an experiment, q leaves"
-        if id_ == "undo":
-            return "nothing was deleted since the start: W shows the whole trash"
-        if id_ == "unmark":
-            return "no experiment is marked: space marks one"
-        return "no experiment is listed" if self.view.current is None else ""
+            return ""
+        listed, nothing = bool(view.rows), "no experiment is listed"
+        below = len(self.app.screen_stack) > 1
+        possible, reason = {
+            "back": (view.filter or below, "nothing lies under this list: enter opens an experiment, q leaves"),
+            "compare": (listed or view.marked, nothing),
+            "undo": (view.thrown_away, "nothing was deleted since the start: W shows the whole trash"),
+            "unmark": (view.marked, "no experiment is marked: space marks one"),
+        }.get(action, (listed or action not in _OF_ONE, nothing))
+        return None if possible else reason
 
     # ---- finding
 

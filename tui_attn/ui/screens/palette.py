@@ -190,7 +190,7 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     async def run_command(self, command: Command) -> None:
         """Do `command`, or say why it can't be done."""
         if not await self.app.run_action(command.action, command.node):
-            app_of(self).say_why_not(command.id, command.node)
+            app_of(self).say_why_not(command.id, command.action, command.node)
 
     def action_choose(self) -> None:
         """Run what is selected."""

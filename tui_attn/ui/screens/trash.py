@@ -16,12 +16,12 @@ from tui_attn.ui.drawing import Row, fit
 from tui_attn.ui.history_view import when_text
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import TRASH_KEYS
-from tui_attn.ui.protocols import app_of
+from tui_attn.ui.protocols import ExplainsKeys, app_of
 from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.scroller import Finder
 
 
-class TrashScreen(Finder, PageScreen, inherit_bindings=False):
+class TrashScreen(ExplainsKeys, Finder, PageScreen, inherit_bindings=False):
     """What is in the trash of `runs_dir`, deleted last first."""
 
     TITLE = "trash"
@@ -72,12 +72,10 @@ class TrashScreen(Finder, PageScreen, inherit_bindings=False):
             )
         return rows
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something now."""
-        return bool(self._items) if action == "restore" else True
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
+        if action != "restore" or self._items:
+            return None
         return "still reading the trash" if self._items is None else "the trash is empty"
 
     def find(self, words: str) -> None:

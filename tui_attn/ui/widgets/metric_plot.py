@@ -14,6 +14,7 @@ from textual.strip import Strip
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Lines, centred, strip_of, trimmed
 from tui_attn.ui.keys import TABLES
+from tui_attn.ui.protocols import ExplainsKeys
 
 if TYPE_CHECKING:
     from tui_attn.ui.charts.canvas import Drawings
@@ -51,7 +52,7 @@ class SharedView:
             plot.redraw()
 
 
-class MetricPlot(Lines, can_focus=True):
+class MetricPlot(ExplainsKeys, Lines, can_focus=True):
     """Curves over steps, epochs or time: the whole history, until a part of it is asked for.
 
     Each curve has its model's colour and a marker that stays when colours are gone. Values stand at the ends of the
@@ -236,25 +237,16 @@ class MetricPlot(Lines, can_focus=True):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer only keys that do something now."""
-        if action == "cursor_off":
-            return self.shared.cursor is not None
-        if action == "toggle_raw":
-            return self.shared.smoothing > 0
-        if action == "toggle_seeds":
-            return any(curve.group is not None for curve in self._curves)
-        return bool(self._curves)
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
         if not self._curves:
             return self.empty
-        return {
-            "chart_cursor_off": "there is no value cursor: left and right put one",
-            "chart_raw": "the curves show the raw values: ] smooths them",
-            "chart_seeds": "there is one seed of each model",
-        }.get(id_, "")
+        possible, reason = {
+            "cursor_off": (self.shared.cursor is not None, "there is no value cursor: left and right put one"),
+            "toggle_raw": (self.shared.smoothing > 0, "the curves show the raw values: ] smooths them"),
+            "toggle_seeds": (any(curve.group is not None for curve in self._curves), "there is one seed of each model"),
+        }.get(action, (True, ""))
+        return None if possible else reason
 
     def action_cursor(self, columns: int) -> None:
         """Move the value cursor."""

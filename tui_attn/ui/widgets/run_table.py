@@ -17,6 +17,7 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width
 from tui_attn.ui.formatting import loss_text, newest, percent_text, rate_text
 from tui_attn.ui.keys import RUN_TABLE_KEYS
+from tui_attn.ui.protocols import ExplainsKeys
 from tui_attn.ui.widgets.scroller import Scroller
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def layout(width: int, longest: int, epochs: int, *, folds: bool = False) -> Lay
     return Layout(max(run + min(spare - shortest, 0), 6), [(column, widths[column]) for column in columns], gap)
 
 
-class RunTable(Scroller):
+class RunTable(ExplainsKeys, Scroller):
     """Every run of the experiment; the selected one is what the keys steer."""
 
     BINDINGS = bindings(RUN_TABLE_KEYS)
@@ -276,13 +277,11 @@ class RunTable(Scroller):
             self.redraw()
             self.post_message(self.Selected())
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Fold only where there are several seeds."""
-        return self.folds if action == "fold" else self.entry is not None if action == "hide" else True
-
-    def why_not(self, id_: str) -> str:
-        """Say why a key does nothing now."""
-        return "no run is listed yet" if self.entry is None else "there is one run of each model: nothing to fold"
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
+        """Return why `action` can't be done now; None where it can be."""
+        if action in {"hide", "fold"} and self.entry is None:
+            return "no run is listed yet"
+        return "there is one run of each model: nothing to fold" if action == "fold" and not self.folds else None
 
     @property
     def line_count(self) -> int:
