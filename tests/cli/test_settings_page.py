@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_attn.cli import config_file
+from tui_attn.cli import config_file, run
 from tui_attn.cli.option_types import SETTINGS
 from tui_attn.ui.keys import TABLES
 from tui_attn.ui.options import THEMES
@@ -61,3 +61,9 @@ def test_the_example_of_the_page_is_a_file_that_holds(tmp_path: Path) -> None:
 def test_every_theme_is_described() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(THEMES) <= set(rows)
+
+
+def test_looks_of_the_file_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "lab.toml").write_text("looks = [5, 10]\n")
+    assert run(["--config", str(tmp_path / "lab.toml"), "config"]) == 0
+    assert "5, 10" in capsys.readouterr().out

@@ -122,17 +122,9 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands under their headings, each with the first line of its help. Builds none of them."""
-        infos = map(_registered, _MODULE_OF)
-        _sections(
-            formatter,
-            [
-                (
-                    str(info.rich_help_panel),
-                    (str(info.name), inspect.cleandoc(info.callback.__doc__ or "").partition("\n")[0]),
-                )
-                for info in infos
-            ],
-        )
+        found = {name: _registered(name) for name in _MODULE_OF}
+        about = {name: inspect.cleandoc(info.callback.__doc__ or "").partition("\n")[0] for name, info in found.items()}
+        _sections(formatter, [(str(info.rich_help_panel), (name, about[name])) for name, info in found.items()])
 
 
 _REGISTERED: dict[str, CommandInfo] = {}
@@ -152,14 +144,8 @@ def command(panel: str, *examples: str, cls: type[TyperCommand] = Command) -> Ca
     epilog = f"\b\nExamples:{lines}" if len(examples) > 1 else f"\b\nExample:{lines}"
 
     def register(function: Function) -> Function:
-        _REGISTERED[function.__name__] = CommandInfo(
-            name=function.__name__,
-            cls=cls,
-            callback=function,
-            context_settings={},
-            rich_help_panel=panel,
-            epilog=epilog,
-        )
+        about: dict[str, Any] = {"rich_help_panel": panel, "epilog": epilog, "context_settings": {}}
+        _REGISTERED[function.__name__] = CommandInfo(function.__name__, cls=cls, callback=function, **about)
         return function
 
     return register

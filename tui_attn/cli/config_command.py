@@ -146,7 +146,7 @@ def resolved_settings(context: typer.Context) -> list[ResolvedSetting]:
         if source == "default":
             shown = each.unset
         elif isinstance(value, tuple):
-            shown = ", ".join(value) or "none"
+            shown = ", ".join(map(str, value)) or "none"
         else:
             shown = each.unset if value is None else each.show(value)
         plain = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
@@ -168,16 +168,9 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
     found, rows = file_settings(context), resolved_settings(context)
     if as_json:
         settings = {row.name: {"value": row.value, "from": row.source, "where": row.where} for row in rows}
-        there = None if found.path is None else str(file)
         notify = [] if found.notify is None else [*found.notify.table]
-        report = {
-            "file": there,
-            "settings": settings,
-            "keys": found.keymap,
-            "notify": notify,
-            "problems": found.problems,
-        }
-        typer.echo(json.dumps(report))
+        report = {"file": None if found.path is None else str(file), "settings": settings, "keys": found.keymap}
+        typer.echo(json.dumps(report | {"notify": notify, "problems": found.problems}))
         return
     state = "" if found.path is not None else "  (not there: 'tui-attn config --write' creates it)"
     typer.echo(f"file: {safe_text(file, one_line=True)}{state}\n")

@@ -60,6 +60,11 @@ def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_js
     return 1 if any(finding.verdict == "problem" for finding in findings) else 0
 
 
+def _checked(what: str, text: str, remedy: str | None) -> Finding:
+    """A warning where there is a remedy."""
+    return Finding(what, "ok" if remedy is None else "warning", text, remedy)
+
+
 def examine(runs_dir: Path) -> Iterator[Finding]:
     """Check everything that training and the dashboard depend on."""
     yield Finding("program", "ok", f"tui-attn {__version__}, Python {platform.python_version()}, {platform.system()}")
@@ -135,12 +140,8 @@ def torch_finding(machine: devices.Machine, *, gpu_hardware: bool) -> Finding:
     if [int(part) for part in numbers[:2] if part.isdigit()] < [2, 11]:
         return Finding("torch", "problem", f"{machine.torch_version} is too old", "pip install 'torch>=2.11'")
     if gpu_hardware and not machine.built_for_gpus:
-        return Finding(
-            "torch",
-            "warning",
-            f"{machine.torch_version} is a CPU-only build, and this machine has an NVIDIA GPU",
-            "install a CUDA build of torch, or the GPU stays idle",
-        )
+        text = f"{machine.torch_version} is a CPU-only build, and this machine has an NVIDIA GPU"
+        return _checked("torch", text, "install a CUDA build of torch, or the GPU stays idle")
     gpu = f"CUDA {machine.torch_cuda}" if machine.torch_cuda else f"ROCm {machine.torch_hip}"
     build = gpu if machine.built_for_gpus else "CPU-only"
     return Finding("torch", "ok", f"{machine.torch_version} ({build})")
@@ -155,14 +156,9 @@ def _device(machine: devices.Machine) -> Finding:
     cores = devices.usable_cores()
     count = "1 core" if cores == 1 else f"{cores} cores"
     text = f"--device auto takes {chosen}; {count} usable, {devices.threads()} threads a worker"
-    if _gpu_hardware() and machine.torch_cuda and not machine.gpus:
-        return Finding(
-            "device",
-            "warning",
-            text,
-            "the GPU's driver doesn't answer or CUDA_VISIBLE_DEVICES hides it: nvidia-smi tells",
-        )
-    return Finding("device", "ok", text)
+    silent = _gpu_hardware() and machine.torch_cuda and not machine.gpus
+    remedy = "the GPU's driver doesn't answer or CUDA_VISIBLE_DEVICES hides it: nvidia-smi tells"
+    return _checked("device", text, remedy if silent else None)
 
 
 def _gpus(machine: devices.Machine) -> Iterator[Finding]:
@@ -172,8 +168,7 @@ def _gpus(machine: devices.Machine) -> Iterator[Finding]:
         facts += [f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"] if gpu.capability else []
         facts += [f"{size(gpu.free or 0)} of {size(gpu.memory)} free"] if gpu.memory else []
         facts += [f"driver for CUDA {machine.driver_cuda}"] if machine.driver_cuda else []
-        reason = choosing.unusable(machine, index)
-        yield Finding("GPU", "warning" if reason else "ok", ", ".join(facts), reason)
+        yield _checked("GPU", ", ".join(facts), choosing.unusable(machine, index))
 
 
 def trained(device: str) -> Iterator[Finding]:
@@ -196,9 +191,9 @@ def trained(device: str) -> Iterator[Finding]:
             yield Finding("training", "problem", f"{what} failed", found["error"])
         else:
             how = "graphs give the same bits as single steps" if found["graphed"] else "steps are launched one by one"
-            verdict = "warning" if device.startswith("cuda") and not found["graphed"] else "ok"
+            slow = device.startswith("cuda") and not found["graphed"]
             text = f"{what}: {found['images_per_second']:,} images/s; {how}"
-            yield Finding("training", verdict, text, found["reason"] if verdict == "warning" else None)
+            yield Finding("training", "warning" if slow else "ok", text, found["reason"] if slow else None)
     if process.returncode != 0:
         last = (errors.decode(errors="replace").strip().splitlines() or ["it gave no reason"])[-1]
         yield Finding("training", "problem", f"{device} can't train", last[:300])
@@ -210,9 +205,7 @@ def _memory() -> Finding:
     memory = psutil.virtual_memory()
     total, available = min((memory.total, memory.available), memory_limit() or (memory.total, memory.available))
     text = f"{size(available)} of {size(total)} available"
-    if available < PLENTY:
-        return Finding("memory", "warning", text, "a worker takes about 1 GB: close something")
-    return Finding("memory", "ok", text)
+    return _checked("memory", text, "a worker takes about 1 GB: close something" if available < PLENTY else None)
 
 
 def _data() -> Iterator[Finding]:
@@ -235,17 +228,12 @@ def _terminal(environment: dict[str, str], is_terminal: bool, extent: os.termina
     if not is_terminal:
         return Finding("terminal", "ok", "stdout is no terminal: lines instead of the dashboard")
     if term in {"", "dumb"}:
-        return Finding(
-            "terminal",
-            "warning",
-            f"TERM={term or 'unset'}: lines instead of the dashboard",
-            "set TERM, as to xterm-256color",
-        )
+        text = f"TERM={term or 'unset'}: lines instead of the dashboard"
+        return _checked("terminal", text, "set TERM, as to xterm-256color")
     colours = "no colour" if "NO_COLOR" in environment else environment.get("COLORTERM") or term
     text = f"{extent.columns}x{extent.lines}, {colours}" + (", over SSH" if over_ssh(environment) else "")
-    if extent.columns < 80 or extent.lines < 24:
-        return Finding("terminal", "warning", text, "the dashboard wants at least 80x24")
-    return Finding("terminal", "ok", text)
+    small = extent.columns < 80 or extent.lines < 24
+    return _checked("terminal", text, "the dashboard wants at least 80x24" if small else None)
 
 
 def _disk(runs_dir: Path) -> Finding:
@@ -255,10 +243,8 @@ def _disk(runs_dir: Path) -> Finding:
     if not os.access(place, os.W_OK | os.X_OK):
         return Finding("disk", "problem", f"{place} can't be written", "choose another folder with --runs-dir")
     free = shutil.disk_usage(place).free
-    text = f"{size(free)} free for {runs_dir}"
-    if free < PLENTY:
-        return Finding("disk", "warning", text, "an experiment of the lab takes about 10 MB: make room")
-    return Finding("disk", "ok", text)
+    remedy = "an experiment of the lab takes about 10 MB: make room" if free < PLENTY else None
+    return _checked("disk", f"{size(free)} free for {runs_dir}", remedy)
 
 
 def _logout() -> Finding:

@@ -14,6 +14,7 @@ from tui_attn.cli.option_types import BY_NAME, RUNS, DryRun, Experiment, NoUi, R
 from tui_attn.cli.output import print_line
 from tui_attn.cli.start import launch
 from tui_attn.cli.watching import interruptible, show
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import command_line
 
@@ -40,7 +41,6 @@ def explain(
     """Train missing controls, and write where differences come from."""
     from tui_attn.compare import explanation
     from tui_attn.experiment.finding import find_experiment
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.report.explanation import contrast_rows, write_explanation
 
     folder = find_experiment(runs_dir, experiment)
@@ -65,7 +65,7 @@ def explain(
         for source in sources[1:]:
             theirs = source.manifest_data().config
             if set(lacking) <= set(theirs.models) and theirs.seeds >= number:
-                raise RunsError(f"{source.id} trains them: '{command_line('resume', source.path)}' finishes it first")
+                raise ConfigError(f"{source.id} trains them: '{command_line('resume', source.path)}' finishes it first")
         with interruptible(context) as signals:
             started = launch(context, plan, runs_dir, signals)
             greeting = f"training {started.folder.id}"

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 News = list[tuple[str | None, Event]]
+Supervisor = subprocess.Popen[bytes] | None
+"""The process that trains, where this one started it."""
 
 
 class Reporter:
@@ -206,7 +208,7 @@ def watch(
     *,
     as_json: bool = False,
     own: bool,
-    supervisor: subprocess.Popen[bytes] | None = None,
+    supervisor: Supervisor = None,
     signals: Signals | None = None,
     silent: bool = False,
     timeout: float | None = None,
@@ -221,7 +223,7 @@ def watch(
     deadline = None if timeout is None else time.monotonic() + timeout
     with signals or Signals(EXIT_SIGNALS) as collected:
         try:
-            code = _watch(follower, reporter, collected, own=own, supervisor=supervisor, deadline=deadline)
+            code = _watch(follower, reporter, collected, own, supervisor, deadline)
             sys.stdout.flush()
         except BrokenPipeError:
             give_up_stdout()
@@ -234,13 +236,7 @@ def watch(
 
 
 def _watch(
-    follower: Follower,
-    reporter: Reporter,
-    signals: Signals,
-    *,
-    own: bool,
-    supervisor: subprocess.Popen[bytes] | None,
-    deadline: float | None,
+    follower: Follower, reporter: Reporter, signals: Signals, own: bool, supervisor: Supervisor, deadline: float | None
 ) -> int:
     folder = follower.folder
     obeyed = 0
@@ -254,7 +250,8 @@ def _watch(
                 complain(f"{name} can't be read: {why}")
         if follower.state.state in reducer.EXPERIMENT_ENDED:
             break
-        if not _owned(folder, supervisor):
+        supervised = supervisor_alive(folder) if supervisor is None else supervisor.poll() is None
+        if not supervised:
             follower.poll()
             if follower.state.state in reducer.EXPERIMENT_ENDED:
                 continue
@@ -289,20 +286,14 @@ def exit_code(signals: Signals) -> int:
     return EXIT_SIGNALS[signal.Signals(signals.received[0])] if signals.received else 0
 
 
-def _owned(folder: ExperimentDir, supervisor: subprocess.Popen[bytes] | None) -> bool:
-    if supervisor is not None:
-        return supervisor.poll() is None
-    return supervisor_alive(folder)
-
-
 def _stop(folder: ExperimentDir, *, hard: bool) -> None:
-    if not hard:
-        say("stopping after this step; what there is is kept. Press Ctrl+C again to end at once")
-        try:
-            control.send(folder, "stop")
-        except control.LaunchError as error:
-            complain(str(error))
-            control.kill(folder)
+    if hard:
+        say("ending at once")
+        control.kill(folder)
         return
-    say("ending at once")
-    control.kill(folder)
+    say("stopping after this step; what there is is kept. Press Ctrl+C again to end at once")
+    try:
+        control.send(folder, "stop")
+    except control.LaunchError as error:
+        complain(str(error))
+        control.kill(folder)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,6 +15,7 @@ from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.context import user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
 from tui_attn.cli.output import output_width, print_line
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system.console import complain, say, takes_ascii, working
 from tui_attn.system.text import command_line, duration, percent, safe_text
 from tui_attn.system.textfit import cells, cut, left
@@ -35,12 +35,11 @@ def ls(
     as_json: AsJson = False,
 ) -> int:
     """List the experiments and studies, newest first."""
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.study import find_study
 
     found = None if study is None else find_study(runs_dir, study)
     if study is not None and found is None:
-        raise RunsError(f"no study '{safe_text(study, one_line=True)}': 'tui-attn ls' lists those there are")
+        raise ConfigError(f"no study '{safe_text(study, one_line=True)}': 'tui-attn ls' lists those there are")
     return list_experiments(runs_dir if found is None else found.path, as_json=as_json)
 
 
@@ -68,7 +67,6 @@ def compare(
     from tui_attn.compare.text_tables import comparison_table
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.study import find_study
 
     names: list[str] | list[None] = experiments or [None]
@@ -78,7 +76,7 @@ def compare(
     folder = folders[0].path if len(set(folders)) == 1 else None
     if folder is None:
         if report is not None:
-            raise RunsError("--report is of one experiment: name one, or leave it out")
+            raise ConfigError("--report is of one experiment: name one, or leave it out")
         with working("comparing"):
             summary, remarks = compare_together(folders)
     else:
@@ -162,14 +160,13 @@ def export(
     from tui_attn import export as exports
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
-    from tui_attn.experiment.manifest import RunsError
 
     kinds = {"tensorboard": tensorboard, "csv": csv, "latex": latex, "safetensors": safetensors}
     wanted = [kind for kind, asked in kinds.items() if asked]
     if not wanted:
-        raise RunsError("say what to export: --tensorboard, --csv, --latex or --safetensors")
+        raise ConfigError("say what to export: --tensorboard, --csv, --latex or --safetensors")
     if out is not None and str(out) == "-":
-        raise RunsError("an export is several files, which don't go to stdout: name a folder with --out")
+        raise ConfigError("an export is several files, which don't go to stdout: name a folder with --out")
     follower = read_state(find_experiment(runs_dir, experiment))
     written: dict[Path, None] = {}
     for kind in wanted:
@@ -188,7 +185,6 @@ def export(
 
 def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
     """Print a line for each experiment, or one JSON list. Damaged ones are reported and don't hide the others."""
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.history.entries import read_history
 
     entries = read_history(runs_dir)
@@ -206,7 +202,7 @@ def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
         print_line(json.dumps([_entry_json(entry) for entry in entries]))
         return 0
     if not entries:
-        raise RunsError(f"no experiment in {safe_text(runs_dir, one_line=True)}: start one with 'tui-attn'")
+        raise ConfigError(f"no experiment in {safe_text(runs_dir, one_line=True)}: start one with 'tui-attn'")
     for line in _table(entries, output_width() if os.isatty(1) else None):
         print_line(line)
     return 0
@@ -237,57 +233,40 @@ def _entry_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-@dataclass(slots=True)
-class _Column:
+class _Column(NamedTuple):
     heading: str
-    cells: list[str]
+    cell: Callable[[Entry], str]
     least: int = 0
     """Minimum width in cells; 0 for a column that is never cut."""
     leave: int = 0
     """Columns are left out from the highest number down; 0 for one that stays."""
 
-    @property
-    def width(self) -> int:
-        return max(map(cells, (self.heading, *self.cells)))
-
 
 def _table(entries: Sequence[Entry], width: int | None) -> list[str]:
     """The experiments under headings, in lines of at most `width` cells where possible."""
-    shown = [column for column in _columns(entries) if any(cell.strip("–") for cell in column.cells)]
+    found = {column: [column.heading, *(_cell(column, entry) for entry in entries)] for column in _COLUMNS}
+    found = {column: texts for column, texts in found.items() if any(text.strip("–") for text in texts[1:])}
+    wide = {column: max(map(cells, texts)) for column, texts in found.items()}
 
     def excess() -> int:
-        return 0 if width is None else sum(column.width + 2 for column in shown) - 2 - width
+        return 0 if width is None else sum(wide[column] + 2 for column in found) - 2 - width
 
-    for column in sorted((column for column in shown if column.least), key=lambda column: -column.width):
-        if excess() > 0 and column.width > column.least:
-            room = max(column.least, len(column.heading), column.width - excess())
-            column.cells = [cut(cell, room) for cell in column.cells]
-    while excess() > 0 and any(column.leave for column in shown):
-        shown.remove(max(shown, key=lambda column: column.leave))
-    rows = [[column.heading for column in shown], *zip(*(column.cells for column in shown), strict=True)]
-    widths = [column.width for column in shown]
-    return ["  ".join(left(cell, wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _columns(entries: Sequence[Entry]) -> list[_Column]:
-    whole = [entry.state != "damaged" for entry in entries]
-
-    def known(texts: Sequence[str]) -> list[str]:
-        return [text if readable else "–" for text, readable in zip(texts, whole, strict=True)]
-
+    for column in sorted((column for column in found if column.least), key=lambda column: -wide[column]):
+        if excess() > 0 and wide[column] > column.least:
+            room = max(column.least, len(column.heading), wide[column] - excess())
+            found[column] = [cut(text, room) for text in found[column]]
+            wide[column] = max(map(cells, found[column]))
+    while excess() > 0 and any(column.leave for column in found):
+        del found[max(found, key=lambda column: column.leave)]
+    rows = zip(*found.values(), strict=True)
     return [
-        _Column("EXPERIMENT", [entry.id for entry in entries]),
-        _Column("NAME", [entry.name or "–" for entry in entries], least=12, leave=1),
-        _Column("STATE", [entry.state for entry in entries]),
-        _Column("DATA", known([entry.dataset for entry in entries]), least=10, leave=4),
-        _Column("MODELS", known([_models(entry.models) for entry in entries]), least=12, leave=5),
-        _Column("SEEDS", known([str(entry.seeds) for entry in entries]), leave=7),
-        _Column("EPOCHS", known([str(entry.epochs) for entry in entries]), leave=6),
-        _Column("DONE", known([f"{entry.finished}/{entry.runs}" for entry in entries])),
-        _Column("BEST", [percent(entry.accuracy, "%") for entry in entries], leave=3),
-        _Column("TOOK", [duration(entry.seconds) for entry in entries], leave=2),
-        _Column("VERDICT", [_verdict(entry) for entry in entries], least=24),
+        "  ".join(left(text, wide[column]) for column, text in zip(found, row, strict=True)).rstrip() for row in rows
     ]
+
+
+def _cell(column: _Column, entry: Entry) -> str:
+    readable = entry.state != "damaged" or column.heading in {"EXPERIMENT", "NAME", "STATE"}
+    return column.cell(entry) if readable else "–"
 
 
 def _models(models: Sequence[str]) -> str:
@@ -309,3 +288,18 @@ def _verdict(entry: Entry) -> str:
         return "–"
     said = (entry.best.verdict or "no look yet").replace("no difference", "no diff.")
     return f"{entry.best.model} {points(entry.best.delta)} {said}"
+
+
+_COLUMNS = (
+    _Column("EXPERIMENT", lambda entry: entry.id),
+    _Column("NAME", lambda entry: entry.name or "–", least=12, leave=1),
+    _Column("STATE", lambda entry: entry.state),
+    _Column("DATA", lambda entry: entry.dataset, least=10, leave=4),
+    _Column("MODELS", lambda entry: _models(entry.models), least=12, leave=5),
+    _Column("SEEDS", lambda entry: str(entry.seeds), leave=7),
+    _Column("EPOCHS", lambda entry: str(entry.epochs), leave=6),
+    _Column("DONE", lambda entry: f"{entry.finished}/{entry.runs}"),
+    _Column("BEST", lambda entry: percent(entry.accuracy, "%"), leave=3),
+    _Column("TOOK", lambda entry: duration(entry.seconds), leave=2),
+    _Column("VERDICT", _verdict, least=24),
+)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui_attn.cli.app import STEER, command
 from tui_attn.cli.option_types import RUNS, Experiment, OneRun, RunsDir
+from tui_attn.experiment.options import ConfigError
 from tui_attn.system.console import say
 from tui_attn.system.text import command_line, duration, safe_text
 
@@ -51,11 +52,10 @@ def retry(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
 
 def _stop_study(study: StudyDir) -> int:
     """Stop the experiment in training, and begin no other."""
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.study import runner
 
     if not runner.stop(study):
-        raise RunsError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
+        raise ConfigError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
     while study.running:
         time.sleep(0.1)
     say(f"{study.id} is stopped: '{command_line('resume', study.path)}' continues it")
@@ -63,21 +63,19 @@ def _stop_study(study: StudyDir) -> int:
 
 
 def _in_training(study: StudyDir) -> ExperimentDir:
-    """The experiment of a study that is being trained. Raises `RunsError`."""
-    from tui_attn.experiment.manifest import RunsError
+    """The experiment of a study that is being trained. Raises `ConfigError`."""
     from tui_attn.experiment.ownership import supervisor_alive
 
     for folder in study.members():
         if supervisor_alive(folder):
             return folder
-    raise RunsError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
+    raise ConfigError(f"{study.id} is not running: '{command_line('resume', study.path)}' continues it")
 
 
 def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -> int:
     """Send a command to a running experiment and wait for its answer."""
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.experiment.ownership import supervisor_alive
     from tui_attn.experiment.reducer import EXPERIMENT_ENDED
     from tui_attn.experiment.study import find_study
@@ -92,11 +90,11 @@ def _steer(name: str, experiment: str | None, run: str | None, runs_dir: Path) -
     state = read_state(folder).state
     if not supervisor_alive(folder):
         if state.state == "finished" or (state.state in EXPERIMENT_ENDED and name in {"pause", "stop", "skip"}):
-            raise RunsError(f"{folder.id} is {state.state}: there is nothing to {name}")
-        raise RunsError(f"{folder.id} isn't running: '{command_line('resume', folder.path)}' continues it")
+            raise ConfigError(f"{folder.id} is {state.state}: there is nothing to {name}")
+        raise ConfigError(f"{folder.id} isn't running: '{command_line('resume', folder.path)}' continues it")
     if run is not None and run not in state.runs:
         known = safe_text(", ".join(state.runs), one_line=True)
-        raise RunsError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {known}")
+        raise ConfigError(f"{folder.id} has no run '{safe_text(run, one_line=True)}': it has {known}")
     answer = await_answer(folder, control.send(folder, name, run))
     say(f"{name} {folder.id}{'' if run is None else ' ' + run}: {answer}")
     return 0 if answer == "done" else 1

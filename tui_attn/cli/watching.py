@@ -293,7 +293,6 @@ def extend(
     from tui_attn.compare.wording import extension_sentences
     from tui_attn.experiment.finding import find_experiment
     from tui_attn.experiment.follower import read_state
-    from tui_attn.experiment.manifest import RunsError
     from tui_attn.launch import starting
 
     number: int = BY_NAME["seeds"].parse(seeds)
@@ -308,7 +307,7 @@ def extend(
         with console.FetchProgress() as progress:
             started = starting.extend(folder, number, _permit(context), signals.caller(context, progress))
         if isinstance(started, str) and (answer := await_answer(folder, started)) != "done":
-            raise RunsError(answer)
+            raise ConfigError(answer)
         supervisor = None if isinstance(started, str) else started.supervisor
         return show(context, folder, supervisor=supervisor, signals=signals)
 
