@@ -1,8 +1,9 @@
 """Correctness and speed on a GPU: `python benchmarks/gpu.py`, at most five minutes.
 
-First whether graphs give the same bits as a plain loop, then launches, kernels and waits per step, then speeds relative
-to a student's script, Lightning and `torch.compile`. `--pretend` uses the pretended GPU of the tests, and measures no
-time. `--json FILE` writes `{"fast_path": [...]}`, a row a model and precision, and whatever was measured.
+First whether graphs give the same bits as a plain loop, then launches, kernels and waits per step of a plain loop, of
+graphs, and of graphs that pool by one kernel, then speeds relative to a student's script, Lightning and
+`torch.compile`. `--pretend` uses the pretended GPU of the tests, and measures no time. `--json FILE` writes
+`{"fast_path": [...]}`, a row a model and precision, and whatever was measured.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as workers have it, and the next line
 os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
@@ -33,9 +35,9 @@ from torch.nn import functional as F  # noqa: E402
 from benchmarks.gpu_counts import COUNTED, INTERVAL, Counts, counted  # noqa: E402
 from benchmarks.gpu_programs import LAB, programs  # noqa: E402
 from tui_attn.models import MODELS  # noqa: E402
-from tui_attn.train import checkpoint  # noqa: E402
+from tui_attn.train import checkpoint, fused_pooling  # noqa: E402
 from tui_attn.train.accelerator import on_stream, stream  # noqa: E402
-from tui_attn.train.graphed_steps import GraphedSteps  # noqa: E402
+from tui_attn.train.graphed_steps import GraphedSteps, Proofs  # noqa: E402
 from tui_attn.train.step import PrecisionError, Stepper, choose_precision  # noqa: E402
 from tui_attn.train.tensors import Images  # noqa: E402
 from tui_attn.train.worker_context import be_reproducible  # noqa: E402
@@ -78,8 +80,8 @@ class Bench:
 
     # ---- equality
 
-    def equal(self, name: str, precision: str, points: int) -> tuple[str | None, bool]:
-        """Why there are no graphs, and whether losses, weights and Adam's averages have the bits of a plain loop."""
+    def equal(self, name: str, precision: str, points: int) -> tuple[GraphedSteps, str | None, bool]:
+        """Graphs, why there are none, and whether losses, weights and averages have the bits of a plain loop."""
         plain = self.plain(name, precision)
         wanted = torch.stack([plain.step() for _ in range(points * INTERVAL)]).cpu()
         steps, stepper = self.steps(name, precision)
@@ -92,7 +94,7 @@ class Bench:
         for index, state in plain.adam.state_dict()["state"].items():
             mine = found["optimizer"]["state"][index]
             same = same and all(torch.equal(mine[key].cpu(), state[key].cpu()) for key in state)
-        return reason, same
+        return steps, reason, same
 
     def run(self, steps: GraphedSteps, points: int) -> list[float]:
         """Train so many points, each read when the next is queued, as workers do; the losses."""
@@ -114,6 +116,31 @@ class Bench:
             count, batch = steps.next_steps(point * INTERVAL + done)
             steps.train(count, batch)
             done += count
+
+    def row(self, name: str, precision: str, points: int) -> dict[str, Any]:
+        """Equality and counts of a plain loop and of graphs with either way of pooling; the last one's count."""
+        ways: dict[str, dict[str, float]] = {}
+        equal, reason, unfused = True, None, None
+        for way in ("torch", "fused"):
+            with pooling(fused=way == "fused"):
+                steps, reason, same = self.equal(name, precision, points)
+                unfused = steps.unfused
+                if way == "fused" and unfused is not None:
+                    break
+                equal = equal and same
+                counts = {label: _per_step(found) for label, found in self.counts(name, precision).items()}
+                ways[way] = counts["ours"]
+        return {
+            "model": name,
+            "precision": precision,
+            "graphed": reason is None,
+            "equal": equal,
+            **ways.get("fused", ways["torch"]),
+            "plain": counts["plain"],
+            "pooling": ways,
+            **({} if reason is None else {"reason": reason}),
+            **({} if unfused is None else {"unfused": unfused}),
+        }
 
     # ---- counts
 
@@ -159,6 +186,11 @@ class Bench:
         steps, _ = self.steps(name, precision)
         steps.capture()
         eager, _ = self.steps(name, precision)
+        with pooling(fused=False):
+            (unfused, _), (fused, _) = self.steps(name, precision), self.steps(name, precision)
+            unfused.capture()
+        with pooling(fused=True):
+            fused.capture()
         plain = self.plain(name, precision)
 
         def as_a_student_does() -> None:
@@ -168,7 +200,9 @@ class Bench:
         ways: dict[str, Callable[[], object]] = {
             "plain loop, .item() every step": as_a_student_does,
             "steps one by one": lambda: self.run(eager, points),
-            "graphs": lambda: self.run(steps, points),
+            "graphs as chosen": lambda: self.run(steps, points),
+            "graphs, torch's pooling": lambda: self.run(unfused, points),
+            **({} if fused.unfused else {"graphs, pooling by one kernel": lambda: self.run(fused, points)}),
         }
         times: dict[str, list[float]] = {label: [] for label in ways}
         for number in range(rounds + 1):
@@ -189,10 +223,11 @@ class Bench:
     def side_by_side(self, precision: str, seeds: int) -> float:
         """Images a second of the lab's models with so many seeds each, all at once on streams of their own."""
         made = []
+        proofs: Proofs = {}
         for name in LAB * seeds:
             with on_stream(own := stream(self.device)):
                 steps, _ = self.steps(name, precision)
-                steps.capture()
+                steps.capture(proofs)  # as a worker's seeds share them
                 steps.begin_epoch(self.order, None, 0)
             made.append((own, steps))
         points = len(self.order) // self.batch // INTERVAL
@@ -239,6 +274,17 @@ class Bench:
 
         times = [self.timed(work) for _ in range(rounds + 1)]
         return steps * self.batch / statistics.median(times[1:])
+
+
+@contextlib.contextmanager
+def pooling(*, fused: bool) -> Iterator[None]:
+    """Let graphs pool by one kernel, where there is one, or by torch's operators, whichever is faster."""
+    with (
+        mock.patch.object(GraphedSteps, "_is_slower", return_value=None)
+        if fused
+        else mock.patch.object(fused_pooling, "unavailable", return_value="not asked for")
+    ):
+        yield
 
 
 class Plain:
@@ -345,24 +391,8 @@ def main() -> int:
                 print(error)
                 continue
             for name in LAB:
-                reason, equal = bench.equal(name, each, 2 if args.pretend else 8)
-                counts = bench.counts(name, each)
-                before, now = counts["plain"], counts["ours"]
-                rows.append(
-                    {
-                        "model": name,
-                        "precision": each,
-                        "graphed": reason is None,
-                        "equal": equal,
-                        "launches_per_step": round(now.launches, 3),
-                        "kernels_per_step": round(now.kernels, 3),
-                        "syncs_per_step": round(now.syncs, 3),
-                        "plain": {"launches_per_step": round(before.launches, 3), "kernels_per_step": before.kernels},
-                        **({} if reason is None else {"reason": reason}),
-                    }
-                )
-                shown = [f"{old:.1f} → {new:.1f}" for old, new in zip(_three(before), _three(now), strict=True)]
-                print(f"| {name} | {each} | {'yes' if equal else 'NO'} | {' | '.join(shown)} |", flush=True)
+                rows.append(row := bench.row(name, each, 2 if args.pretend else 8))
+                print("|", " | ".join(shown(row)), "|", flush=True)
         result: dict[str, Any] = {"device": what, "torch": torch.__version__, "fast_path": rows}
         if not args.pretend:
             result |= measure(bench, precision, args.rounds, lambda: LIMIT - (time.monotonic() - begin))
@@ -371,8 +401,19 @@ def main() -> int:
     return 0 if all(row["equal"] for row in rows) else 1
 
 
-def _three(counts: Counts) -> tuple[float, float, float]:
-    return counts.launches, counts.kernels, counts.syncs
+def _per_step(counts: Counts) -> dict[str, float]:
+    return {
+        "launches_per_step": round(counts.launches, 3),
+        "kernels_per_step": round(counts.kernels, 3),
+        "syncs_per_step": round(counts.syncs, 3),
+    }
+
+
+def shown(row: dict[str, Any]) -> list[str]:
+    """The cells of a row of the first table."""
+    ways = [row["plain"], row["pooling"]["torch"], *([row["pooling"]["fused"]] if "fused" in row["pooling"] else [])]
+    counts = [" → ".join(f"{way[key]:.1f}" for way in ways) for key in ways[0]]
+    return [row["model"], row["precision"], "yes" if row["equal"] else "NO", *counts]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from .replace import Replacement, replaced
-from .trunk import Trunk, conv_pool_relu
+from .trunk import Trunk
 
 
 class ChannelGate(nn.Module):
@@ -62,7 +62,7 @@ class GatedTrunk(Trunk):
         """
         gates = gates or {}
         for conv, layer in zip((self.conv1, self.conv2), self.GATE_LAYERS, strict=True):
-            x = conv_pool_relu(conv, x)  # (B, K, H, W) -> (B, 32, H/2, W/2) -> (B, 64, H/4, W/4)
+            x = self.conv_block(conv, x)  # (B, K, H, W) -> (B, 32, H/2, W/2) -> (B, 64, H/4, W/4)
             x = getattr(self, layer)(x, gates.get(layer))
         return self.classify(x)  # -> (B, classes)
 
@@ -70,7 +70,7 @@ class GatedTrunk(Trunk):
         """The gates of both layers by name, for images (B, K, H, W): (B, 32) and (B, 64), or one for each pixel."""
         found = {}
         for conv, layer, block in zip((self.conv1, self.conv2), self.GATE_LAYERS, self.gate_blocks, strict=True):
-            x = conv_pool_relu(conv, x)
+            x = self.conv_block(conv, x)
             found[layer] = block.gate(x)
             x = block(x, found[layer])
         return found

@@ -7,7 +7,7 @@ layers the signal is a quarter of base's. This network has that scale and nothin
 import torch
 from torch import Tensor
 
-from .trunk import Trunk, conv_pool_relu
+from .trunk import Trunk
 
 SCALE = 0.5
 
@@ -17,8 +17,8 @@ class CNN_Half(Trunk):  # noqa: N801  named as the lab names its networks
 
     def features(self, x: Tensor) -> Tensor:
         """The feature maps (B, 64, H/4, W/4) of normalised images (B, K, H, W)."""
-        x = SCALE * conv_pool_relu(self.conv1, x)
-        return SCALE * conv_pool_relu(self.conv2, x)
+        x = SCALE * self.conv_block(self.conv1, x)
+        return SCALE * self.conv_block(self.conv2, x)
 
     def constant_gates(self) -> tuple[Tensor, Tensor]:
         """The gates (32,) and (64,), all 0.5."""

@@ -1,5 +1,7 @@
 """What the networks share: two convolutions and a linear classifier."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,6 +12,15 @@ ImageSize = int | tuple[int, int]
 """The side of a square image, or (height, width), in pixels."""
 
 
+def conv_pool_relu(conv: nn.Module, x: Tensor) -> Tensor:  # (B, K, H, W) -> (B, C, H/2, W/2)
+    """Convolution, max pooling 2 x 2, ReLU.
+
+    Pooling and ReLU commute, exactly: the larger of two numbers stays the larger when negative ones
+    become 0. Pooling first leaves a quarter of the elements to the ReLU and to its gradient.
+    """
+    return F.relu(F.max_pool2d(conv(x), kernel_size=2))
+
+
 class Trunk(nn.Module):
     """The layers common to all networks, and the size of the images they take.
 
@@ -18,6 +29,9 @@ class Trunk(nn.Module):
 
     ValueError where a side of the image isn't a positive multiple of 4, since two poolings halve it twice.
     """
+
+    conv_block: Callable[[nn.Module, Tensor], Tensor] = staticmethod(conv_pool_relu)
+    """A layer without attention; training may put a faster function with the same results in its place."""
 
     def __init__(
         self,
@@ -53,8 +67,8 @@ class Trunk(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """The feature maps (B, 64, H/4, W/4) that the trunk alone makes of normalised images (B, K, H, W)."""
-        x = conv_pool_relu(self.conv1, x)  # (B, K, H, W) -> (B, 32, H/2, W/2)
-        return conv_pool_relu(self.conv2, x)  # -> (B, 64, H/4, W/4)
+        x = self.conv_block(self.conv1, x)  # (B, K, H, W) -> (B, 32, H/2, W/2)
+        return self.conv_block(self.conv2, x)  # -> (B, 64, H/4, W/4)
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits (B, classes) of normalised images (B, K, H, W)."""
@@ -71,12 +85,3 @@ class Trunk(nn.Module):
         conv1 = self.conv1.weight.numel() * area
         conv2 = self.conv2.weight.numel() * area // 4
         return conv1 + conv2 + self.fc.weight.numel()
-
-
-def conv_pool_relu(conv: nn.Module, x: Tensor) -> Tensor:  # (B, K, H, W) -> (B, C, H/2, W/2)
-    """Convolution, max pooling 2 x 2, ReLU.
-
-    Pooling and ReLU commute, exactly: the larger of two numbers stays the larger when negative ones
-    become 0. Pooling first leaves a quarter of the elements to the ReLU and to its gradient.
-    """
-    return F.relu(F.max_pool2d(conv(x), kernel_size=2))

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from tests.pretended_cuda import streams, tensors
+from tests.pretended_cuda import operators, streams, tensors  # noqa: F401 - operators registers kernels
 from tests.pretended_cuda.nvml import Gpu, Settings
+from tui_attn.train import fused_pooling
 
 STICKY = "CUDA error: an illegal memory access was encountered"
 """An error after which every call of the process fails."""
@@ -64,6 +65,8 @@ class Cuda:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.gpus = settings, settings.visible()
         self.stats = Stats()
+        self.kernels = 0
+        """Run since the process began."""
         self.memory = [Memory(gpu.memory - gpu.used) for gpu in self.gpus]
         self.host = streams.Clock()
         self.pending: dict[int, tuple[weakref.ref[torch.Tensor], streams.Stream, int]] = {}
@@ -289,6 +292,7 @@ def _patches(cuda: Cuda) -> list[tuple[Any, dict[str, Any]]]:
                 "device": DeviceContext,
             },
         ),
+        (fused_pooling, {"compile_kernels": lambda dtype: None, "keep_compiled_code": lambda: None}),
         (torch.backends.cudnn, {"enabled": False}),  # whose batch norm only CUDA has
         (torch.autograd, {"backward": tensors.backward, "grad": tensors.grad}),
         (torch.Tensor, {"backward": backward, "pin_memory": pin}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,12 +71,12 @@ class Event:
         self.stream: Stream | None = None
         self.at = 0
         self.known: dict[Stream, int] = {}
-        self._seconds = 0.0
+        self._kernels = 0
 
     def record(self, stream: Stream | None = None) -> None:
         self.stream = stream or cuda().current_stream()
         self.at, self.known = self.stream.time, dict(self.stream.known)
-        self._seconds = time.perf_counter()
+        self._kernels = cuda().kernels
 
     def wait(self, stream: Stream | None = None) -> None:
         (stream or cuda().current_stream()).wait_event(self)
@@ -93,7 +92,8 @@ class Event:
             cuda().host.learn(self.stream, self.at, self.known)
 
     def elapsed_time(self, other: Event) -> float:
-        return 1000 * (other._seconds - self._seconds)
+        """As if each kernel took 5 µs: times mean nothing here, but are the same each time."""
+        return 0.005 * (other._kernels - self._kernels)
 
 
 class Graph:
@@ -123,6 +123,7 @@ class Graph:
         stream.time += 1
         device.stats.launches += 1
         device.stats.kernels += self.kernels
+        device.kernels += self.kernels
         device.stats.replays += 1
         with torch.no_grad(), torch._C._DisableTorchDispatch():
             for func, given, options, made in self.calls:

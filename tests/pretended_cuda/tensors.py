@@ -27,6 +27,7 @@ NO_KERNEL = frozenset(f"aten::{name}" for name in _NO_KERNEL.split())
 """Operators that compute nothing on the device: views, and memory that nobody wrote yet."""
 WAITS = frozenset(f"aten::{name}" for name in _WAITS.split())
 """Operators whose result the host waits for."""
+CONVOLUTIONS = frozenset({"aten::convolution", "aten::convolution_backward"})
 COPIES = frozenset({"aten::_to_copy", "aten::copy_"})
 MIXED = COPIES | {"aten::index", "aten::index_put_", "aten::_index_put_impl_", "aten::_local_scalar_dense"}
 """Operators that take tensors of the CPU beside the device's."""
@@ -155,6 +156,12 @@ def _host_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Do on the pretended device what `func`, an operator of ATen, does with these arguments."""
+    if func._schema.name in CONVOLUTIONS:
+        return _convolution(func, args)
+    return _dispatch(func, args, kwargs)
+
+
+def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     device = cuda()
     name: str = func._schema.name
     twins = [tensor for tensor in _tensors(args, kwargs) if isinstance(tensor, Twin)]
@@ -200,6 +207,23 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return Twin(tensor, place, block)
 
     return _map(real, wrap)
+
+
+def _convolution(func: Any, args: Any) -> Any:
+    """As CUDA does it: the bias is added, and its gradient summed, by operators of their own."""
+    if func is torch.ops.aten.convolution.default:
+        bias = args[2]
+        maps = _dispatch(func, (*args[:2], None, *args[3:]), {})
+        if bias is None:
+            return maps
+        column = _dispatch(torch.ops.aten.view.default, (bias, [1, -1, *[1] * (maps.dim() - 2)]), {})
+        return _dispatch(torch.ops.aten.add_.Tensor, (maps, column), {})
+    grad, *_ = args
+    *wanted, bias_wanted = args[-1]
+    found = _dispatch(func, (*args[:-1], [*wanted, False]), {})
+    if bias_wanted:
+        found = *found[:2], _dispatch(torch.ops.aten.sum.dim_IntList, (grad, [0, *range(2, grad.dim())]), {})
+    return found
 
 
 def _is_view(twins: list[Twin], block: Block) -> bool:
@@ -253,6 +277,7 @@ def _count(cuda: Cuda, func: Any, name: str, place: torch.device, twins: list[Tw
         cuda.host_waits(waits)
     if name not in NO_KERNEL:
         stats.kernels += 1
+        cuda.kernels += 1
         stats.launches += cuda.capturing is None
         stats.by_name[name] += 1
 

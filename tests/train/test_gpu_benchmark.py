@@ -37,7 +37,9 @@ def test_the_benchmark_counts_without_a_gpu_and_without_pytest(tmp_path: Path) -
         assert row["graphed"] and row["equal"]
         assert row["syncs_per_step"] == 0
         assert row["launches_per_step"] < 1 < row["kernels_per_step"]
-        assert row["kernels_per_step"] <= row["plain"]["kernels_per_step"]
+        ways = row["pooling"]
+        assert row["kernels_per_step"] == ways["fused"]["kernels_per_step"] < ways["torch"]["kernels_per_step"]
+        assert ways["torch"]["kernels_per_step"] <= row["plain"]["kernels_per_step"]
 
 
 def test_all_that_is_timed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +51,7 @@ def test_all_that_is_timed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         found = gpu.measure(bench, "bf16", 1, lambda: 1e9)
     for name in LAB:
         assert set(found[name]) == {"rates", "evaluation of 10,000", "checkpoint"}
-        assert len(found[name]["rates"]) == 3 and all(rate > 0 for rate in found[name]["rates"].values())
+        assert len(found[name]["rates"]) == 5 and all(rate > 0 for rate in found[name]["rates"].values())
     assert "failed" not in capsys.readouterr().out
     assert gpu.measure(bench, "bf16", 1, lambda: 1.0)["base"]["rates"] == "no time was left"
     python = [sys.executable, "-c"]
@@ -93,7 +95,7 @@ def test_a_device_is_checked_with_all_models_and_precisions(
         assert device_check.main("cuda:0") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["model"], row["precision"]) for row in rows] == [(m, p) for p in ("fp32", "bf16") for m in LAB]
-    assert all(row["graphed"] for row in rows), rows
+    assert all(row["graphed"] and row["unfused"] is None for row in rows), rows
 
 
 def test_the_doctor_tells_how_fast_a_device_trains() -> None:

@@ -191,6 +191,9 @@ def trained(device: str) -> Iterator[Finding]:
             yield Finding("training", "problem", f"{what} failed", found["error"])
         else:
             how = "graphs give the same bits as single steps" if found["graphed"] else "steps are launched one by one"
+            if "unfused" in found:
+                reason = found["unfused"]
+                how += f"; pooling by torch's operators: {reason}" if reason else "; pooling by one kernel"
             slow = device.startswith("cuda") and not found["graphed"]
             text = f"{what}: {found['images_per_second']:,} images/s; {how}"
             yield Finding("training", "warning" if slow else "ok", text, found["reason"] if slow else None)

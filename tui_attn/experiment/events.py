@@ -112,6 +112,8 @@ RUN_EVENTS: dict[str, dict[str, Types]] = {
     "checkpoint": {"step": int, "epoch": int, "file": str, "bytes": int},
     # Training continues after `from_step`; later points were lost and will be logged again.
     "resumed": {"from_step": int, "epoch": int, "skipped": list},
+    # Whether CUDA graphs pool by one kernel ("fused") or by torch's operators ("torch"), and why then.
+    "pooling": {"kernels": str, "reason": _OPTIONAL_TEXT},
     "warning": {"message": str},
     # The worker's last word on this run. `state`: finished, stopped, skipped or failed.
     "ended": {

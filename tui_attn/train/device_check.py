@@ -1,6 +1,7 @@
 """Whether a device trains the lab's networks by graphs, and how fast: `python -m tui_attn.train.device_check DEVICE`.
 
-Prints a line of JSON for each model and precision: `model`, `precision`, `graphed`, `reason` and `images_per_second`.
+Prints a line of JSON for each model and precision: `model`, `precision`, `graphed`, `reason`, `images_per_second` and,
+of graphs, `unfused`: why they don't pool by one kernel, or null.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def check(device: torch.device, model: str, precision: str, data: Images) -> dic
         _epoch(steps, data)
         synchronise(device)
         trained, seconds = trained + len(data.train_labels), time.perf_counter() - begin
-    return {"graphed": reason is None, "reason": reason, "images_per_second": round(trained / seconds)}
+    found = {"graphed": reason is None, "reason": reason, "images_per_second": round(trained / seconds)}
+    return found | ({"unfused": steps.unfused} if steps.graphed else {})
 
 
 def _epoch(steps: GraphedSteps, data: Images) -> None:

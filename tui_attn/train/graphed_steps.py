@@ -7,6 +7,7 @@ lies on the device: the order of the images, a cursor into it, and how each imag
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from tui_attn.system.text import safe_text
-from tui_attn.train import rng
+from tui_attn.train import fused_pooling, rng
 from tui_attn.train.accelerator import HostCopy, no_graphs_on, pinned
+from tui_attn.train.progress import DeviceStopwatch
 from tui_attn.train.step import Stepper
 from tui_attn.train.tensors import Draws, Images, augment
 
-Proofs = set[tuple[Any, ...]]
-"""Which kinds of graphs have given the bits of single steps in this process."""
+Proofs = dict[tuple[Any, ...], str | None]
+"""The kinds of graphs that have given the bits of single steps in this process, and their `GraphedSteps.unfused`."""
+Graphs = dict[tuple[int, int], tuple[Any, Tensor]]
+"""By number of steps and size of the batches: a graph, and what it writes, as `Results.packed`."""
 MOST_STEPS = 16
 """Steps of one graph, whose images lie on the device as float32 at once."""
+TRIALS = 5
+"""Replays of a graph by which it is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,10 @@ class GraphedSteps:
         self._results = torch.zeros((2, interval), dtype=torch.int32, device=device)
         self._count = 0
         """Steps in `_results`."""
-        self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+        self._graphs: Graphs = {}
         self.graphed = False
+        self.unfused: str | None = None
+        """Why graphs don't pool by one kernel (`fused_pooling`), in words; None where they do."""
 
     # ---- an epoch
 
@@ -85,11 +93,8 @@ class GraphedSteps:
 
     def train(self, count: int, batch: int) -> None:
         """Train the next `count` batches of `batch` images each; nothing here waits for the device."""
-        if (count, batch) in self._graphs:
-            graph, found = self._graphs[count, batch]
-            graph.replay()
-        else:
-            found = self._steps(count, batch)
+        known = (count, batch) in self._graphs
+        found = self._replay((count, batch)) if known else self._steps(count, batch)
         self._results[:, self._count : self._count + count] = found
         self._count += count
 
@@ -136,9 +141,9 @@ class GraphedSteps:
     def capture(self, proofs: Proofs | None = None) -> str | None:
         """Train by graphs from now on; why not, where that is impossible.
 
-        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one, unless
-        those of the same network, batches and precision are among the `proofs`, to which they are added. That changes
-        neither weights nor random streams.
+        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one, with
+        pooling by one kernel as well, which is kept where it is faster. What is known of the same network, batches and
+        precision is taken from `proofs`, to which it is added. That changes neither weights nor random streams.
         """
         reason = no_graphs_on(self._device)
         if reason is not None:
@@ -150,64 +155,91 @@ class GraphedSteps:
             self._stepper.forget_steps()
             saved += self._copied()[len(saved) :]
         self._restore(saved, streams)
-        proof = type(self._stepper.model), self._stepper.dtype, self._device, *self._keys()
+        model, kind = self._stepper.model, (type(self._stepper.model), self._stepper.dtype, self._device, *self._keys())
         try:
-            proved = proofs is not None and proof in proofs
-            reason = self._try(self._keys()) if proved else self._prove(saved, streams)
+            if proofs is not None and kind in proofs:
+                self.unfused = proofs[kind]
+                fused_pooling.fuse(model, self.unfused is None)
+                reason = self._try(self._capture)
+            else:
+                reason = self._prove(saved, streams)
         finally:
             self._restore(saved, streams)
             self.graphed = reason is None
-            if self.graphed and proofs is not None:
-                proofs.add(proof)
             if reason is not None:
                 self._graphs.clear()
                 self._stepper.drop_copies()
+                fused_pooling.fuse(model, False)
+            elif proofs is not None:
+                proofs[kind] = self.unfused
         return reason
 
     def _prove(self, saved: list[Tensor], streams: dict[str, Any]) -> str | None:
         """Capture the graphs and compare what they train with what single steps train: what is wrong with them."""
-        keys = self._keys()
         before = _attributes(self._stepper.model)
-        expected = torch.cat([self._steps(1, batch) for count, batch in keys for _ in range(count)], dim=1)
-        wanted = self._copied()
+        results = [self._steps(1, batch) for count, batch in self._keys() for _ in range(count)]
+        expected = [torch.cat(results, dim=1), *self._copied()]
         if _attributes(self._stepper.model) != before:
             return "its forward changes attributes of the network, which a graph can't repeat"
         if not rng.host_is_at(streams):
             return "its forward draws random numbers on the CPU, which a graph can't repeat"
-        self._restore(saved, streams)
-        made: list[Tensor] = []
 
-        def replay() -> None:
+        def differ() -> str | None:
             self._restore(saved, streams)
-            for key in keys:
-                graph, found = self._graphs[key]
-                graph.replay()
-                made.append(found.clone())
+            self._capture()
+            self._restore(saved, streams)
+            found = [self._replay(key).clone() for key in self._graphs]
+            same = _same_bits([torch.cat(found, dim=1), *self._copied()], expected)
+            return None if same else "as graphs they don't give the same bits on this device"
 
-        reason = self._try(keys, replay)
-        if reason is not None:
-            return reason
-        same = _same_bits([torch.cat(made, dim=1), *self._copied()], [expected, *wanted])
-        return None if same else "as graphs they don't give the same bits on this device"
+        reason = self._try(differ)
+        if reason is None:
+            self._choose_pooling(differ)
+        return reason
 
-    def _try(self, keys: list[tuple[int, int]], then: Callable[[], None] = lambda: None) -> str | None:
-        """Capture the graphs and do what is to be done `then`; what is wrong with them."""
+    def _choose_pooling(self, differ: Callable[[], str | None]) -> None:
+        """Capture graphs that pool by one kernel, and keep those if they prove themselves and are faster."""
+        stepper, plain = self._stepper, self._graphs
+        self.unfused = fused_pooling.unavailable(stepper.model, self._device, stepper.dtype)
+        if self.unfused is not None:
+            return
+        self._graphs = {}
+        fused_pooling.fuse(stepper.model, True)
+        self.unfused = self._try(differ) or self._try(lambda: self._is_slower(plain))
+        if self.unfused is not None:
+            self._graphs = plain
+            fused_pooling.fuse(stepper.model, False)
+
+    def _is_slower(self, others: Graphs) -> str | None:
+        """Whether the graphs take at least as long as `others`, in words: medians of replays in turn."""
+        times: list[list[float]] = [[], []]
+        key = next(iter(others))
+        for _ in range(TRIALS):
+            for graphs, taken in zip((self._graphs, others), times, strict=True):
+                self._cursor.zero_()
+                stopwatch = DeviceStopwatch()
+                graphs[key][0].replay()
+                stopwatch.stop()
+                taken.append(stopwatch.seconds())
+        mine, theirs = map(statistics.median, times)
+        return None if mine < theirs else "torch's own operators were as fast in a trial"
+
+    def _try(self, work: Callable[[], str | None]) -> str | None:
+        """What is wrong with the graphs, as `work` finds when it captures them."""
         try:
-            self._capture(keys)
-            then()
+            return work()
         except Exception as error:  # whatever the libraries or a custom model raise: steps do without graphs
             torch.cuda.synchronize(self._device)  # raises where the device itself has failed
             text = safe_text((str(error).strip().splitlines() or [""])[0], one_line=True)
             return f"capturing them failed: {type(error).__name__}: {text[:200]}"
-        return None
 
-    def _capture(self, keys: list[tuple[int, int]]) -> None:
+    def _capture(self) -> None:
         self._stepper.keep_copies(self._stepper.normalize(self._data.train_images[:2]))
         current = torch.cuda.current_stream(self._device)
         # Each network captures on its own stream: libraries keep a workspace for each stream.
         stream = None if current == torch.cuda.default_stream(self._device) else current
         pool = None
-        for count, batch in keys:
+        for count, batch in self._keys():
             self._cursor.zero_()
             self._steps(1, batch)
             self._cursor.zero_()
@@ -217,6 +249,11 @@ class GraphedSteps:
                 found = self._steps(count, batch)
             pool = graph.pool()
             self._graphs[count, batch] = graph, found
+
+    def _replay(self, key: tuple[int, int]) -> Tensor:
+        graph, found = self._graphs[key]
+        graph.replay()
+        return found
 
     def _keys(self) -> list[tuple[int, int]]:
         """The steps that an epoch takes at once, without repetitions."""

@@ -28,6 +28,8 @@ class _Deferred(ModuleType):
         return function
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__file__":  # which `inspect` looks for in all modules, as Triton's import makes it do
+            raise AttributeError(name)
         if sys.modules.get(_NAME) is self:
             del sys.modules[_NAME], torch._dynamo
             importlib.import_module(_NAME)

@@ -95,6 +95,11 @@ class DeviceStopwatch:
         """The steps are queued."""
         self._end.record()
 
+    def seconds(self) -> float:
+        """The time of the steps; waits for them."""
+        self._end.synchronize()
+        return float(self._begin.elapsed_time(self._end)) / 1000
+
     def add_to(self, progress: Progress) -> None:
         """Add the time of the steps, which the device must have done, to `progress.train_seconds`."""
         progress.train_seconds += self._begin.elapsed_time(self._end) / 1000

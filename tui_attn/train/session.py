@@ -66,7 +66,7 @@ class Session:
         data = data if twin_of(model) is None else with_random_labels(data, seed)
         self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
         self._trainer.kernels = manifest.kernels
-        self._proofs: Proofs = set() if proofs is None else proofs
+        self._proofs: Proofs = {} if proofs is None else proofs
         self._since_checkpoint = time.monotonic()
         self._unread: Callable[[], Point] | None = None
         """Gives the point that the device computes meanwhile."""
@@ -117,6 +117,9 @@ class Session:
         reason = None if self.done else self._trainer.capture(self._proofs)
         if reason is not None and self._trainer.device.type == "cuda":
             self._writer.record("warning", message=f"its steps are launched one by one: {reason}")
+        elif self._trainer.graphed:
+            reason = self._trainer.unfused
+            self._writer.record("pooling", kernels="torch" if reason else "fused", reason=reason)
 
     def _record_start(self) -> None:
         about = description.of_run(self._trainer, self._called)

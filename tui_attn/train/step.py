@@ -16,6 +16,8 @@ from tui_attn.train.fast import fast_pass, has_fast_pass
 from tui_attn.train.optimiser import adam
 
 Precision = Literal["fp32", "bf16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""What convolutions and matrix products compute in."""
 
 EVALUATION_BATCH = 200
 """Images evaluated at once: their widest feature map in float32 stays in a CPU's caches and below the allocator's
@@ -93,7 +95,7 @@ class Stepper:
         self._layout = torch.channels_last if channels_last and device.type != "mps" else torch.contiguous_format
         self.model = model.to(device).to(memory_format=self._layout)
         self.device = device
-        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.dtype = DTYPES[precision]
         self._fast_pass = fast_pass(self.model, device, self.dtype) if kernels == "onednn" else None
         self.kernels = ("onednn" if self._fast_pass else "plain") if has_fast_pass(self.model) else None
         """Which kernels compute, for networks that have a choice on some CPU; None for others."""
@@ -154,7 +156,7 @@ class Stepper:
 
         `x`: some normalised images, by which it is found which weights autocast casts.
         """
-        if self.dtype is torch.bfloat16 and self._fast_pass is None:
+        if self.dtype is torch.bfloat16 and self._fast_pass is None and not self._copies.kept:
             with torch.autocast(self.device.type, torch.bfloat16):
                 self._copies.make(x)
 
@@ -232,6 +234,11 @@ class Copies:
         names = [name for name in named if name in uses.cast - uses.other]
         self._leaves = {name: named[name].detach().to(torch.bfloat16).requires_grad_() for name in names}
         self._gradients = [torch.zeros_like(weight) for weight in self._weights]
+
+    @property
+    def kept(self) -> bool:
+        """Whether there are any."""
+        return bool(self._leaves)
 
     def drop(self) -> None:
         """Keep none."""

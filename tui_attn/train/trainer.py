@@ -118,6 +118,11 @@ class Trainer:
         return self._steps.graphed
 
     @property
+    def unfused(self) -> str | None:
+        """Why graphs don't pool by one kernel, in words; None where they do."""
+        return self._steps.unfused
+
+    @property
     def kernels_used(self) -> str | None:
         """Which kernels compute, where there is a choice for such a network."""
         return self._stepper.kernels if self.device.type == "cpu" else None

@@ -16,14 +16,14 @@ from tui_attn.experiment.event_log import LogWriter
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.system.plain_file import NotAFileError
-from tui_attn.train import tensors
+from tui_attn.train import fused_pooling, tensors
 from tui_attn.train.accelerator import free_memory, synchronise
 from tui_attn.train.graphed_steps import Proofs
 from tui_attn.train.optimiser import be_deterministic
 from tui_attn.train.probe import ProbeSet
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import PrecisionChangedError, Session
-from tui_attn.train.step import choose_precision
+from tui_attn.train.step import DTYPES, choose_precision
 from tui_attn.train.trainer import NotFiniteError
 
 _TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError, NotAFileError)
@@ -60,6 +60,8 @@ class WorkerContext:
             torch.cuda.set_device(self._device)
         be_reproducible()
         self._precision = choose_precision(manifest.precision, self._device)
+        if self._device.type == "cuda":
+            fused_pooling.start_compiling(self._device, DTYPES[self._precision])
         self._subset = manifest.subset_seed(manifest.config.seed)
         if arrays is None:
             self._data = self._load(self._subset)
@@ -69,7 +71,7 @@ class WorkerContext:
         synchronise(self._device)  # the sessions compute on streams of their own
         self._token = token
         self._sessions: dict[str, Session] = {}
-        self._proofs: Proofs = set()
+        self._proofs: Proofs = {}
         self._taken = 0
         """Bytes of the device that the session took which was opened last."""
 
