@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 
-gc.set_threshold(20_000)  # imports make no garbage; by default the collector would run some hundred times
+gc.set_threshold(50_000)  # imports make no garbage; by default the collector would run some hundred times
 
 from tui_attn.cli.entry import main, run  # noqa: E402
 
