@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tui_attn.cli import config_file
+from tui_attn.experiment.durations import waiting_words
 from tui_attn.experiment.engine_spec import EngineSpec
-from tui_attn.experiment.run_state import RunState, waiting_words
+from tui_attn.experiment.run_state import RunState
 
 
 def file(tmp_path: Path, text: str) -> Path:

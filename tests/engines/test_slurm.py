@@ -19,10 +19,10 @@ from tui_attn.engines.mailbox import mailboxes
 from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.durations import waiting_words
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
-from tui_attn.experiment.run_state import waiting_words
 from tui_attn.launch import control
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 from tui_attn.supervision.supervisor import Supervisor

@@ -16,13 +16,12 @@ from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment import reducer
-from tui_attn.experiment.durations import experiment_eta
+from tui_attn.experiment.durations import experiment_eta, waiting_words
 from tui_attn.experiment.events import Event
 from tui_attn.experiment.folders import ID, ExperimentDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.reducer import ExperimentState, RunState
-from tui_attn.experiment.run_state import waiting_words
 from tui_attn.launch import control
 from tui_attn.system import liveness
 from tui_attn.system.console import complain, say, takes_ascii

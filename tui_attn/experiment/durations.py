@@ -1,4 +1,4 @@
-"""How long an experiment took, and the time left.
+"""How long an experiment took, the time left, and what it waits for.
 
 Both are based on the time spent in training steps, measured by a monotonic clock, as far as possible. The time stamps
 of events come from a wall clock, which may be set, and include pauses.
@@ -6,9 +6,12 @@ of events come from a wall clock, which may be set, and include pauses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from tui_attn.experiment.run_state import RunState
+if TYPE_CHECKING:
+    from tui_attn.experiment.run_state import RunState
 
 _WINDOW = 150
 """Points over which the pace is measured."""
@@ -71,6 +74,17 @@ def elapsed_seconds(
     trained = max((run.train_seconds for run in runs), default=0.0)
     took = max(end - started_at, trained)
     return took if took > 0 or end == started_at else None
+
+
+def waiting_words(runs: Iterable[RunState]) -> str:
+    """How many runs wait for a scheduler, and the main reason, as in `9 wait for SLURM: Priority`; empty for none."""
+    waiting = [run for run in runs if run.waits is not None and run.state == "queued"]
+    if not waiting:
+        return ""
+    reason = Counter(run.waits for run in waiting).most_common(1)[0][0]
+    engines = {(run.job or "").partition(" ")[0] for run in waiting} - {""}
+    engine = "".join(engines).upper() if len(engines) == 1 else "a scheduler"
+    return f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for {engine}: {reason}"
 
 
 def _seconds_per_step(run: RunState) -> float | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,14 +197,3 @@ class RunState:
     def traceback_since(self, t: float) -> str | None:
         """The traceback of an end that the run's worker recorded at `t` (unix seconds) or later."""
         return self.last_words[1] if self.last_words[0] >= t else None
-
-
-def waiting_words(runs: Iterable[RunState]) -> str:
-    """How many runs wait for a scheduler, and the main reason, as in `9 wait for SLURM: Priority`; empty for none."""
-    waiting = [run for run in runs if run.waits is not None and run.state == "queued"]
-    if not waiting:
-        return ""
-    reason = Counter(run.waits for run in waiting).most_common(1)[0][0]
-    engines = {(run.job or "").partition(" ")[0] for run in waiting} - {""}
-    engine = "".join(engines).upper() if len(engines) == 1 else "a scheduler"
-    return f"{len(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for {engine}: {reason}"

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.durations import elapsed_seconds, experiment_eta
-from tui_attn.experiment.run_state import waiting_words
+from tui_attn.experiment.durations import elapsed_seconds, experiment_eta, waiting_words
 from tui_attn.system.text import duration, percent, safe_text
 
 if TYPE_CHECKING:
