@@ -57,7 +57,7 @@ class ThemedApp(PaintingApp, inherit_bindings=False):
         self._register_themes()
         few = self._terminal_colors in {ColorSystem.STANDARD, None}
         self.use_theme(options.theme or ("terminal" if few and not self.no_color else "dark"))
-        self.stylesheet.set_variables(self.get_css_variables())
+        self.stylesheet.set_variables(self.theme_variables)
         self._parsed_theme: str | None = self.theme
         """The theme whose variables the stylesheet is first parsed with; None once another was chosen."""
 
