@@ -263,7 +263,7 @@ def test_looks_as_they_are_written(text: str, value: object) -> None:
 
 def test_controls_are_trained_after_the_models_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
     infos = dict(MODELS)
-    infos["se"] = replace(infos["se"], controls=("eca", "no-such-model-yet"))
+    infos["se"] = infos["se"]._replace(controls=("eca", "no-such-model-yet"))
     monkeypatch.setattr("tui_attn.experiment.model_info.MODELS", infos)
     found = ExperimentConfig(models=("base", "se", "self-attention"), controls=True)
     assert found.models[:3] == ("base", "se", "self-attention")

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,7 @@ def test_a_frozen_worker_of_a_dead_supervisor_is_waited_for(lab: Lab, undisturbe
 def test_a_pid_that_was_given_to_another_process_is_neither_believed_nor_signalled(tmp_path: Path, lab: Lab) -> None:
     experiment = lab.make()
     ours = liveness.identity()
-    for stranger in (replace(ours, start_time="1"), replace(ours, boot_id="of-the-boot-before")):
+    for stranger in (ours._replace(start_time="1"), ours._replace(boot_id="of-the-boot-before")):
         experiment.supervisor.write_text(json.dumps({"identity": stranger.to_json(), "ready": True, "t": time.time()}))
         experiment.supervisor_lock.touch()
         os.utime(experiment.supervisor_lock, (1e9, 1e9))  # before this boot: later ones are another machine's
@@ -139,7 +138,7 @@ def test_a_frozen_supervisor_on_another_machine_is_known_by_the_hearts_of_its_ru
     experiment = lab.make()
     run = experiment.run("se-s0")
     run.make()
-    who = replace(liveness.identity(), host=host, boot_id="another machine's")
+    who = liveness.identity()._replace(host=host, boot_id="another machine's")
     experiment.supervisor.write_text(json.dumps({"identity": who.to_json(), "ready": True, "t": 0.0}))
     for heart in (experiment.supervisor_lock, run.heartbeat):
         heart.touch()
@@ -189,7 +188,7 @@ def test_a_supervisor_on_another_host_is_known_by_its_heart(
 ) -> None:
     """Whatever that host's clock says, and though its lock may not be seen here."""
     experiment = lab.make()
-    elsewhere = replace(liveness.identity(), host="elsewhere")
+    elsewhere = liveness.identity()._replace(host="elsewhere")
     experiment.supervisor.write_text(json.dumps({"identity": elsewhere.to_json(), "ready": True, "t": 0.0}))
     experiment.supervisor_lock.touch()
     beats = iter(range(10**9, 10**9 + 1000))

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,10 +263,10 @@ def test_this_process_runs_and_no_other_that_has_its_pid() -> None:
     here = liveness.identity()
     assert here.pid == os.getpid()
     assert here.runs()
-    assert not replace(here, start_time="1").runs(), "the pid was given to another process"
-    assert not replace(here, boot_id="another boot").runs()
-    assert not replace(here, host="another host").runs()
-    assert not replace(here, boot_id="another boot").here()
+    assert not here._replace(start_time="1").runs(), "the pid was given to another process"
+    assert not here._replace(boot_id="another boot").runs()
+    assert not here._replace(host="another host").runs()
+    assert not here._replace(boot_id="another boot").here()
 
 
 def test_a_process_that_ended_does_not_run_even_before_it_is_reaped() -> None:

@@ -17,7 +17,7 @@ from tui_attn.experiment.options import SHOW, WHERE, Option, PathKind, Switch, o
 from tui_attn.ui.options import UI_OPTIONS
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(init=False, repr=False, eq=False)
 class StartOptions:
     """Options of a start that don't change what is trained."""
 

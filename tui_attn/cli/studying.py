@@ -39,7 +39,7 @@ class StudyCommand(Command):
     """A command that also takes the options of an experiment."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **keywords: Any) -> None:
-        shared = parameters(replace(each, unset=str(SEEDS)) if each.name == "seeds" else each for each in OPTIONS)
+        shared = parameters(each._replace(unset=str(SEEDS)) if each.name == "seeds" else each for each in OPTIONS)
         super().__init__(*arguments, params=[*(params or []), *shared], **keywords)
 
     def invoke(self, ctx: Any) -> Any:

@@ -10,9 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -65,8 +64,7 @@ def full_screen() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
+class Showing(NamedTuple):
     """How a command shows the training; options that it lacks are off."""
 
     no_ui: bool
@@ -76,7 +74,7 @@ class Showing:
     @classmethod
     def of(cls, context: typer.Context) -> Showing:
         """The options of the command being run."""
-        return cls(*(bool(context.params.get(name)) for name in ("no_ui", "as_json", "detach")))
+        return cls(*(bool(context.params.get(name)) for name in cls._fields))
 
     @property
     def dashboard(self) -> bool:

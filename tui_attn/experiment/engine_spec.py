@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from tui_attn.experiment.options import ConfigError, Kind, shown, split_list, suggest
 
@@ -31,8 +31,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@_-]*")
 _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9][A-Za-z0-9.:_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
+class EngineSpec(NamedTuple):
     """A checked value of `--on`."""
 
     engine: str
@@ -40,7 +39,7 @@ class EngineSpec:
     """For ssh, in the order in which they get workers."""
     address: str | None = None
     """Of a Ray cluster; None for the default."""
-    slurm: Mapping[str, str] = field(default_factory=dict)
+    slurm: Mapping[str, str] = MappingProxyType({})
     """By the keys of `SLURM_KEYS`."""
 
     @classmethod

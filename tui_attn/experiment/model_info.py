@@ -6,9 +6,8 @@ This module doesn't import torch. `tui_attn.models` has the networks, under the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Attention = Literal["channel gates", "pixel gates", "channel matrix", "none"]
 """A gate for each channel of a layer, or for each of its pixels; a matrix of weights between channels; none."""
@@ -23,8 +22,7 @@ ANSI_YELLOW, ANSI_BRIGHT_GREEN, ANSI_BRIGHT_RED = (255, 255, 85), (85, 255, 85),
 ANSI_DARK_GREY = (85, 85, 85)
 
 
-@dataclass(frozen=True, slots=True)
-class CurveStyle:
+class CurveStyle(NamedTuple):
     """Colours of a model's curves on dark and light backgrounds, and markers that distinguish them without colour."""
 
     dark: RGB
@@ -40,8 +38,7 @@ class CurveStyle:
     """matplotlib's name of the marker."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ModelInfo(NamedTuple):
     """A built-in model."""
 
     name: str
@@ -262,8 +259,7 @@ MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in 
 
 TWINS: Mapping[str, ModelInfo] = MappingProxyType(
     {
-        twin: replace(
-            info,
+        twin: info._replace(
             name=twin,
             description=f"twin: {info.name} trained on random labels",
             style=None,
@@ -303,8 +299,8 @@ def further_style(number: int) -> CurveStyle:
     """
     again, at = divmod(number, len(FURTHER_STYLES))
     other = FURTHER_STYLES[(at + again) % len(FURTHER_STYLES)]
-    return replace(
-        FURTHER_STYLES[at], marker=other.marker, ascii_marker=other.ascii_marker, plot_marker=other.plot_marker
+    return FURTHER_STYLES[at]._replace(
+        marker=other.marker, ascii_marker=other.ascii_marker, plot_marker=other.plot_marker
     )
 
 

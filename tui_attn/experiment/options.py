@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.system.text import has_control_characters, safe_text
 
@@ -223,8 +223,7 @@ class Several(Choice):
         return join_list(value)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """An option. `option` declares it; what is empty here is made from its field."""
 
     kind: Kind
@@ -307,8 +306,7 @@ def _named(found: Option, name: str) -> Option:
         example = "false" if value else "true"
     elif isinstance(value, str):
         example = f'"{value}"'
-    return replace(
-        found,
+    return found._replace(
         name=name.replace("_", "-"),
         label=found.label or name.replace("_", " "),
         unset=unset,

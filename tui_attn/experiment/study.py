@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.experiment.config import BY_FIELD, OPTIONS, ExperimentConfig
 from tui_attn.experiment.finding import candidates, experiments, only_match
@@ -24,8 +24,7 @@ _SETTINGS = {each.field for each in OPTIONS} - {"models", "dataset", "seed", "se
 _FINAL = "final-"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One experiment of a study."""
 
     id: str

@@ -20,9 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.system.plain_file import open_to_read, open_to_write
 
@@ -189,8 +188,7 @@ def _signal_by_pid(pid: int, signum: int) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Identifies a process. Unlike a pid, it is never reused."""
 
     host: str
@@ -202,7 +200,7 @@ class Identity:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_json(cls, data: Any) -> Identity | None:

@@ -6,13 +6,12 @@ id share their keys, and one of them works at a time: pause and go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tui_attn.ui.charts.keys import CHART_KEYS, HEATMAP_KEYS
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One binding."""
 
     id: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rich.color import Color
 from rich.style import Style
@@ -23,8 +22,7 @@ STYLE_NAMES = frozenset(
 """The component classes of the app: CSS decides how each of these looks."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrawingMode:
+class DrawingMode(NamedTuple):
     """What a drawing may use of the terminal."""
 
     colors: Colors = "true"
