@@ -2,10 +2,13 @@
 
 Needs cosmic-ray (`pip install 'cosmic-ray>=8.4,<9'`), whose operators make the mutants. Each mutant is written into a
 copy of the checkout; the checkout itself is not touched. Only the tests of its package and those that import its module
-are run. A mutant is `killed` if a test fails, fails again alone, and passes without the mutant; else it is `unsure`.
+are run, the nearest first. A mutant is `killed` if a test fails, fails again alone, and passes without the mutant; else
+it is `unsure`.
 
     python -m benchmarks.mutants --count 60 --seed 0
     python -m benchmarks.mutants --from 23       # go on after an interruption
+    python -m benchmarks.mutants --files 8       # quicker: the nearest test files only, then
+    python -m benchmarks.mutants --files 8 --rest --only 5 31  # the others for those that survived
     python -m benchmarks.mutants --list          # the mutants that would be tried, without running a test
 """
 
@@ -24,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,21 +137,39 @@ def draw(root: Path, count: int, seed: int) -> list[Mutant]:
     return drawn
 
 
-def tests_of(root: Path, mutant: Mutant) -> tuple[list[str], list[str]]:
+_WORD = re.compile(r"[A-Za-z]\w{3,}")
+
+
+def tests_of(root: Path, mutant: Mutant) -> list[str]:
     """The test files run against a mutant: those of its room, and those elsewhere that import its module.
 
-    Those of the room that import its module come first. A room without a folder has the tests of programs.
+    Those that share most words with the changed function come first, a word counting less the more files have it. The
+    command line is also tested by running the program; a room without a folder only so.
     """
     module = ".".join(Path(mutant.path).with_suffix("").parts)
     parent, _, name = module.rpartition(".")
     imports = re.compile(rf"\b{re.escape(module)}\b|from {re.escape(parent)} import [^\n]*\b{re.escape(name)}\b")
-    folders = [mutant.room, "program"] if mutant.room in {"cli", "launch"} else [mutant.room]
-    folders = [folder for folder in folders if (root / "tests" / folder).is_dir()] or ["program"]
-    room = [file for folder in folders for file in sorted((root / "tests" / folder).rglob("test_*.py"))]
-    rest = [file for file in sorted((root / "tests").rglob("test_*.py")) if file not in room]
-    near = {file for file in (*room, *rest) if imports.search(file.read_text("utf-8"))}
-    room.sort(key=lambda file: file not in near)
-    return [str(file.relative_to(root)) for file in room], [str(f.relative_to(root)) for f in rest if f in near]
+    folders = {mutant.room, "program"} if mutant.room in {"cli", "launch"} else {mutant.room}
+    if not (root / "tests" / mutant.room).is_dir():
+        folders = {"program"}
+    texts = {file: file.read_text("utf-8") for file in sorted((root / "tests").rglob("test_*.py"))}
+    words = {file: set(_WORD.findall(text)) for file, text in texts.items()}
+    often = Counter(word for found in words.values() for word in found)
+    wanted = set(_WORD.findall(_around(root, mutant)))
+
+    def near(file: Path) -> float:
+        shared = sum(1 / often[word] for word in words[file] & wanted)
+        return shared + (1 if imports.search(texts[file]) else 0)
+
+    chosen = [file for file in texts if file.parent.name in folders or imports.search(texts[file])]
+    return [str(file.relative_to(root)) for file in sorted(chosen, key=near, reverse=True)]
+
+
+def _around(root: Path, mutant: Mutant) -> str:
+    """The function, class or statement that the mutant changes, and the name of its module."""
+    source = (root / mutant.path).read_text("utf-8")
+    whole = [node for node in ast.parse(source).body if node.lineno <= mutant.line <= (node.end_lineno or node.lineno)]
+    return "\n".join([Path(mutant.path).stem, *(ast.get_source_segment(source, node) or "" for node in whole)])
 
 
 def run_tests(copy: Path, python: str, tests: list[str], seconds: float) -> tuple[int | None, str]:
@@ -180,7 +201,7 @@ def run_tests(copy: Path, python: str, tests: list[str], seconds: float) -> tupl
         return code, next(iter(json.loads(failed.read_text("utf-8"))), "") if failed.exists() else lines[-1]
 
 
-def outcome(copy: Path, mutant: Mutant, python: str, seconds: float) -> Outcome:
+def outcome(copy: Path, mutant: Mutant, python: str, seconds: float, files: slice) -> Outcome:
     """Try one mutant. A test that kills it must fail again alone, and pass without the mutant."""
     file = copy / mutant.path
     source, changed = file.read_text("utf-8"), mutated(copy, mutant)
@@ -189,22 +210,17 @@ def outcome(copy: Path, mutant: Mutant, python: str, seconds: float) -> Outcome:
     begin = time.monotonic()
     result, test = "survived", ""
     try:
-        for tests in tests_of(copy, mutant):
-            if not tests:
-                continue
-            file.write_text(changed, "utf-8")
-            code, test = run_tests(copy, python, tests, seconds)
-            if code is None:
-                result = "timeout"
-            elif code:
-                result = "killed"
-                if "::" in test:
-                    again, _ = run_tests(copy, python, [test], seconds)
-                    file.write_text(source, "utf-8")
-                    without, _ = run_tests(copy, python, [test], seconds)
-                    result = "killed" if again != 0 and without == 0 else "unsure"
-            if result != "survived":
-                break
+        file.write_text(changed, "utf-8")
+        code, test = run_tests(copy, python, tests_of(copy, mutant)[files], seconds)
+        if code is None:
+            result = "timeout"
+        elif code:
+            result = "killed"
+            if "::" in test:
+                again, _ = run_tests(copy, python, [test], seconds)
+                file.write_text(source, "utf-8")
+                without, _ = run_tests(copy, python, [test], seconds)
+                result = "killed" if again != 0 and without == 0 else "unsure"
     finally:
         file.write_text(source, "utf-8")
     return Outcome(result, time.monotonic() - begin, test if result != "survived" else "")
@@ -225,14 +241,17 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout, to compare suites")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the tests")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for the tests of one mutant")
+    parser.add_argument("--files", type=int, metavar="N", help="run the N test files only that are nearest to a mutant")
+    parser.add_argument("--rest", action="store_true", help="run all but these N files")
     parser.add_argument("--from", dest="first", type=int, default=1, metavar="K", help="go on at the K-th mutant")
-    parser.add_argument("--only", type=int, metavar="K", help="try the K-th mutant only")
+    parser.add_argument("--only", type=int, nargs="+", metavar="K", help="try these mutants only")
     parser.add_argument("--list", action="store_true", help="show the mutants and run no test")
     chosen = parser.parse_args()
     root = chosen.root.resolve()
     drawn = list(enumerate(draw(root, chosen.count, chosen.seed), 1))
     if chosen.only:
-        drawn = [drawn[chosen.only - 1]]
+        drawn = [drawn[number - 1] for number in chosen.only]
+    files = slice(chosen.files, None) if chosen.rest else slice(chosen.files)
     if chosen.list:
         for number, mutant in drawn:
             print(f"{number:3} {mutant.path}:{mutant.line} {mutant.operator}\n{difference(root, mutant)}")
@@ -246,7 +265,7 @@ def main() -> None:
         for number, mutant in drawn:
             if number < chosen.first:
                 continue
-            result, seconds, test = outcome(copy, mutant, chosen.python, chosen.timeout)
+            result, seconds, test = outcome(copy, mutant, chosen.python, chosen.timeout, files)
             counts[result] += 1
             print(
                 f"{number:3} {result:9} {seconds:5.0f} s  {mutant.path}:{mutant.line} {mutant.operator}  {test}",
