@@ -25,6 +25,7 @@ from textual.filter import ANSIToTruecolor, LineFilter
 from textual.message import Message
 
 from tui_attn.system.text import stand_ins
+from tui_attn.ui.typed_ahead import KeysInTurn
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -158,7 +159,7 @@ class OutputDriver(LinuxDriver):
         super().run_input_thread()
 
 
-class BufferedApp(App[int]):
+class BufferedApp(KeysInTurn):
     """An app whose screen updates go to `paint` as long as each of them can be read."""
 
     unreadable = False

@@ -1,0 +1,72 @@
+"""Keys typed ahead: each waits until the one before has done what it does."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import Any
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+
+
+class KeyHandled(Message):
+    """Follows a key from widget to widget, and so reaches the app when the key has been handled."""
+
+    def __init__(self, key: events.Key | None) -> None:
+        super().__init__()
+        self.key = key
+
+
+class KeysInTurn(App[int]):
+    """An app that hands keys on one by one.
+
+    Textual sends a key to the widget that has the focus when the key arrives. If an earlier key is about to close the
+    screen of that widget, the later one is lost; if it is about to open a screen, the later one misses that.
+    """
+
+    _KEY_SECONDS = 0.5
+    """How long keys wait for one whose widget was removed meanwhile, or that starts something long."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._key: events.Key | None = None
+        """The key that is being handled."""
+        self._typed: deque[events.Key] = deque()
+        """Keys that wait."""
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hand `event` on; a key only in its turn."""
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+        elif event.is_forwarded:  # no widget took it: it is the app's
+            await super().on_event(event)
+            await self._next_key(event)
+        else:
+            self._typed.append(event)
+            if self._key is None:
+                await self._next_key(None)
+            elif len(self._typed) == 1:
+                self._bound()
+
+    async def on_key_handled(self, message: KeyHandled) -> None:
+        """Hand on the next key."""
+        await self._next_key(message.key)
+
+    async def _next_key(self, handled: events.Key | None) -> None:
+        while self._key is handled:
+            if not self.screen.is_mounted and self.screen.post_message(KeyHandled(handled)):
+                return  # the message arrives once the screen has its widgets
+            self._key = handled = self._typed.popleft() if self._typed else None
+            if handled is None:
+                return
+            target = self.focused or self.screen
+            await super().on_event(handled)
+            if handled.is_forwarded and target.post_message(KeyHandled(handled)):
+                if self._typed:
+                    self._bound()
+                return
+
+    def _bound(self) -> None:
+        self.set_timer(self._KEY_SECONDS, partial(self._next_key, self._key))
