@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,33 @@ def test_what_would_be_trained_is_told_first_and_nothing_is_created(program: Pro
     done = program("sweep", "speed=3", "--dry-run")
     assert done.code == 2
     assert "a sweep can't vary 'speed'" in done.err
+
+
+def told(process: subprocess.Popen[str], words: str) -> None:
+    """Wait until `process` says `words` on stderr."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if words in line:
+            return
+    pytest.fail(f"it ended without '{words}': {said}")
+
+
+def test_a_signal_stops_the_study_of_the_command_that_started_it_only(study_program: Program) -> None:
+    words = ("--dataset", "synthetic", "--device", "cpu", "--models", "base", "--seeds", "2", "--train-limit", "256")
+    with study_program.start("sweep", "epochs=1,500", *words, "--test-limit", "200", "--no-ui") as owner:
+        told(owner, "1 of 2: ")
+        (study,) = studies(study_program.runs)
+        with study_program.start("attach", study.id, "--no-ui") as watcher:
+            told(watcher, "1 of 2: ")
+            watcher.send_signal(signal.SIGINT)
+            told(watcher, "training continues: 'tui-attn attach ")
+        assert watcher.returncode == 130
+        assert study.running
+        owner.send_signal(signal.SIGINT)
+        told(owner, "stopping after this step")
+        told(owner, f"{study.id} has 2 runs to train: 'tui-attn resume ")
+    assert owner.returncode == 130
+    assert not study.running
+    assert read_results(study).state == "stopped"
