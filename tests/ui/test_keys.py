@@ -44,7 +44,7 @@ def test_a_keymap_changes_a_binding(tmp_path: Path) -> None:
         assert not isinstance(app.screen, PaletteScreen)
         await pilot.press("f5")
         await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
-        assert "F5" in screen_text(app) or "f5" in screen_text(app)
+        assert "f5" in screen_text(app)
 
     with staged(tmp_path, "running") as folder:
         drive(make_app(folder, keymap={"help": "f5"}), script)
@@ -55,7 +55,7 @@ def test_pause_and_go_on_move_together(tmp_path: Path) -> None:
         await drawn(pilot, app)
         keys = {key for key, active in app.screen.active_bindings.items() if active.binding.id == "pause"}
         assert keys == {"f6"}
-        assert "F6 go on" in screen_text(app) or "f6 go on" in screen_text(app)
+        assert "f6 go on" in screen_text(app)
 
     with staged(tmp_path, "paused") as folder:
         drive(make_app(folder, keymap={"pause": "f6"}), script)
