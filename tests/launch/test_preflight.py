@@ -16,10 +16,7 @@ GPUS = Machine(gpus=2, torch_version="2.11.0", torch_cuda="13.0", mps=False)
 MEMORY = {"cuda:0": (3_000_000_000, 80_000_000_000)}
 
 
-@pytest.fixture(autouse=True)
-def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def test_what_must_be_downloaded_is_said_with_its_size() -> None:

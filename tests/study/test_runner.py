@@ -23,9 +23,7 @@ from tui_attn.study.cells import sweep_plan
 CODE = "raise SystemExit('it ran')\n"
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def hostile(folder: Path) -> ExperimentConfig:

@@ -47,10 +47,7 @@ class Net(nn.Module):
 RUN = "net-net-s0"
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list of trusted code of the test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def with_net(folder: Path, source: str = NET, *, trusted: bool = True, models: tuple[str, ...] = ()) -> ExperimentDir:

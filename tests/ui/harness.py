@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from textual import events
+from textual.app import App
 from textual.message import Message
 from textual.pilot import Pilot
 
@@ -108,6 +110,12 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool], *, seconds: fl
         await asyncio.sleep(0.005)
         await pilot.pause()
     await pilot.pause()
+
+
+def burst(app: App[Any], *keys: str) -> None:
+    """Press keys without a wait after each, as `pilot.press` has one."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
 async def drawn(pilot: Pilot[int], app: DashboardApp) -> None:

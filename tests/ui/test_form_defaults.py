@@ -16,9 +16,7 @@ from tui_attn.ui.form_state import find_defaults
 SHA256 = "ab" * 32
 
 
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def with_custom_model(folder: Path) -> ExperimentConfig:

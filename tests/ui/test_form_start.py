@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.experiment.test_options import of_command_line
 from tests.ui.harness import screen_text, until
-from tests.ui.test_new_experiment import PAST, enter, form, note, opened, own_folders  # noqa: F401
+from tests.ui.test_new_experiment import enter, form, opened
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.ownership import supervisor_alive
@@ -21,6 +22,8 @@ from tui_attn.launch import control
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.screens.dashboard import Dashboard
 from tui_attn.ui.screens.new_experiment import NewExperimentScreen
+
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def test_the_command_line_makes_the_same_and_can_be_copied(tmp_path: Path) -> None:

@@ -258,12 +258,12 @@ def test_while_it_trains_more_seeds_are_on_the_second_page(tmp_path: Path) -> No
 def test_keys_typed_before_the_comparison_opened_by_itself_do_not_reach_it(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
-        early = events.Key("e", "e")
+        early, held = events.Key("e", "e"), events.Key("e", "e")
         app.dashboard.action_comparison()
         screen = app.screen
         app._drop_keys_until_shown(screen)
         app.post_message(early)
-        app.post_message(events.Key("e", "e"))
+        app.post_message(held)  # waits for the first
         await until(pilot, lambda: app._keys_from < math.inf)
         assert app.screen is screen
         await until(pilot, lambda: "e more seeds" in screen_text(app))

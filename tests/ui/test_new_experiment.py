@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Button
 
 from tests.recorded import record
-from tests.ui.harness import DEADLINE, Script, drive, make_app, screen_text, until
+from tests.ui.harness import DEADLINE, Script, burst, drive, make_app, screen_text, until
 from tests.ui.test_hostile import CONTROL, MARKUP
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig
 from tui_attn.experiment.custom_model import CustomModel
@@ -30,10 +29,7 @@ KEPT = Path(__file__).parent / "snapshots_form"
 PAST = ExperimentConfig(models=("base", "se"), epochs=5, train_limit=6_000, test_limit=1_000, name="my lab")
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 def opened(
@@ -60,12 +56,6 @@ def opened(
 def form(app: DashboardApp) -> NewExperimentScreen:
     assert isinstance(app.screen, NewExperimentScreen)
     return app.screen
-
-
-def burst(app: DashboardApp, *keys: str) -> None:
-    """Press keys without a wait after each, as `pilot.press` has one."""
-    for key in keys:
-        app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
 async def enter(pilot: Pilot[int], app: DashboardApp, entry: str, text: str) -> None:

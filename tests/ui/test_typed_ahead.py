@@ -12,21 +12,12 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from tests.recorded import record
-from tests.ui.harness import DEADLINE, drive, make_app, until
+from tests.ui.harness import DEADLINE, burst, drive, make_app, until
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.typed_ahead import KeysInTurn
 
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
-def burst(app: KeysInTurn, keys: str) -> None:
-    for key in keys.split():
-        app.post_message(events.Key(key, key if len(key) == 1 else None))
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +38,7 @@ def test_the_last_key_leaves_after_screens_that_the_others_opened_and_closed(tmp
     left = []
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        burst(app, keys)
+        burst(app, *keys.split())
         await until(pilot, lambda: app.return_code is not None)
         left.append(len(app.screen_stack))
 
@@ -97,7 +88,7 @@ def test_a_widget_that_is_removed_or_hangs_holds_up_no_later_key(ends: bool) -> 
 
     async def main() -> None:
         async with app.run_test():
-            burst(app, "x q")
+            burst(app, "x", "q")
             try:
                 await asyncio.wait_for(app.left.wait(), DEADLINE)
             finally:

@@ -175,11 +175,14 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.jobs.stop()
 
     async def on_event(self, event: Event) -> None:
-        """Note whether the user is there, and pass the event on, unless it was meant for a screen that is gone."""
+        """Note whether the user is there, and pass the event on."""
         if self._notices is not None:
             self._notices.saw(event)
-        if not isinstance(event, events.Key) or event.time >= self._keys_from:
-            await super().on_event(event)
+        await super().on_event(event)
+
+    def wants(self, key: events.Key) -> bool:
+        """Whether `key` was meant for the screen that is shown."""
+        return key.time >= self._keys_from
 
     def _drop_keys_until_shown(self, screen: Screen[Any]) -> None:
         """Drop keys that were typed before the user could see `screen`, which opened without a key."""

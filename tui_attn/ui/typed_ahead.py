@@ -36,12 +36,17 @@ class KeysInTurn(App[int]):
         self._typed: deque[events.Key] = deque()
         """Keys that wait."""
 
+    def wants(self, key: events.Key) -> bool:
+        """Whether to hand on `key`, now that it has its turn."""
+        return True
+
     async def on_event(self, event: events.Event) -> None:
         """Hand `event` on; a key only in its turn."""
         if not isinstance(event, events.Key):
             await super().on_event(event)
         elif event.is_forwarded:  # no widget took it: it is the app's
-            await super().on_event(event)
+            if self.wants(event):
+                await super().on_event(event)
             await self._next_key(event)
         else:
             self._typed.append(event)
@@ -61,6 +66,8 @@ class KeysInTurn(App[int]):
             self._key = handled = self._typed.popleft() if self._typed else None
             if handled is None:
                 return
+            if not self.wants(handled):
+                continue
             target = self.focused or self.screen
             await super().on_event(handled)
             if handled.is_forwarded and target.post_message(KeyHandled(handled)):
