@@ -11,6 +11,7 @@ import pytest
 from tests import recorded
 from tui_attn.compare import verdict
 from tui_attn.compare.pooled import compare_together, why_not_together
+from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise, summary_json
 from tui_attn.compare.text_tables import comparison_table
 from tui_attn.experiment.config import ExperimentConfig
@@ -136,6 +137,42 @@ def test_other_epochs_precision_versions_and_data_are_refused(tmp_path: Path) ->
     assert [reasons[0].partition(":")[0] for reasons in found] == [
         "epochs", "precision", "version of torch", "version of the data set",
     ]  # fmt: skip
+
+
+def _on(follower: Any, name: str, **about: Any) -> Any:
+    """As if all runs had been trained on the model of device `name`."""
+    for run in follower.state.runs.values():
+        run.about |= {"device_name": name, **about}
+    return follower
+
+
+def test_models_of_device_are_not_mixed_unless_it_is_allowed(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "one", FIRST), make(tmp_path, "two", SECOND, seed=3)
+    alike = [_on(read_state(folder), "H200") for folder in (one, two)]
+    assert why_not_together(alike) == []
+    other = _on(read_state(two), "A100\x1b[31m")
+    assert why_not_together([alike[0], other]) == ["model of device: H200 and A100␛[31m"]
+    assert why_not_together([alike[0], _on(read_state(two), "A100", mix_devices=True)]) == []
+    unknown = read_state(two)
+    for run in unknown.state.runs.values():
+        del run.about["device_name"]
+    assert why_not_together([alike[0], unknown]) == []
+
+
+def test_pairs_of_one_experiment_do_not_mix_models_of_device_either(tmp_path: Path) -> None:
+    follower = read_state(make(tmp_path, "one", FIRST))
+    for run in follower.state.runs.values():
+        run.about["device_name"] = "A100" if run.id == "se-s1" else "H200"
+    summary = summarise(follower)
+    assert summary_json(summary)["models"][1]["versus_base"]["seeds"] == [0, 2]
+    told = find_remarks(follower, summary)
+    assert any("model of device: A100 against H200" in remark for remark in told), told
+    for run in follower.state.runs.values():
+        run.about |= {"mix_devices": True, "capability": "8.0" if run.id == "se-s1" else "9.0"}
+    summary = summarise(follower)
+    assert summary_json(summary)["models"][1]["versus_base"]["seeds"] == [0, 1, 2]
+    told = find_remarks(follower, summary)
+    assert any("different hardware" in remark and "A100 8.0" in remark for remark in told), told
 
 
 def test_one_seed_with_two_results_is_refused(tmp_path: Path) -> None:

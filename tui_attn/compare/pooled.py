@@ -13,6 +13,7 @@ from tui_attn.experiment.follower import Follower, Situation, read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
 from tui_attn.experiment.model_info import position
 from tui_attn.experiment.reducer import ExperimentState, RunState
+from tui_attn.system.text import safe_text
 
 _MOST = 4
 """Reasons that are listed; further ones are counted."""
@@ -94,7 +95,20 @@ def why_not_together(followers: Sequence[Follower]) -> list[str]:
     """Why experiments may not be compared with each other, a phrase for each reason; empty when they may."""
     first, *others = followers
     found = [reason for other in others for reason in comparable(first.manifest, other.manifest)]
-    return list(dict.fromkeys([*found, *_unlike_models(followers), *_clashes(followers)]))
+    return list(dict.fromkeys([*found, *_unlike_devices(followers), *_unlike_models(followers), *_clashes(followers)]))
+
+
+def _unlike_devices(followers: Sequence[Follower]) -> list[str]:
+    """The models of device of experiments that trained on different ones, unless one of them allows the mixture."""
+    runs = [_counted(follower) for follower in followers]
+    if any(run.about.get("mix_devices") is True for some in runs for run in some):
+        return []
+    found = [
+        {safe_text(run.about["device_name"], one_line=True) for run in some if "device_name" in run.about}
+        for some in runs
+    ]
+    different = list(dict.fromkeys(", ".join(sorted(names)) for names in found if names))
+    return [f"model of device: {' and '.join(different)}"] if len(different) > 1 else []
 
 
 def _unlike_models(followers: Sequence[Follower]) -> list[str]:
