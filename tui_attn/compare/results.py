@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
 from pathlib import Path
 
 from tui_attn.compare.archives import ArchiveError
@@ -73,12 +72,11 @@ class Results:
         return {run.id: run for runs in self.runs.values() for run in runs}
 
 
-def step_seconds(results: Results, entry: ModelSummary) -> float | None:
-    """Mean seconds of a training step of a model, over its runs that count; None where unknown."""
+def step_seconds(results: Results, entry: ModelSummary) -> list[float]:
+    """Mean seconds of a training step in each run of a model that counts; without those of which it isn't known."""
     begun = results.begun
     runs = [begun[run.run] for run in entry.counted if run.run in begun]
-    known = [run.train_seconds / run.step for run in runs if run.step and run.train_seconds]
-    return fsum(known) / len(known) if known else None
+    return [run.train_seconds / run.step for run in runs if run.step and run.train_seconds]
 
 
 def read_results(follower: Follower) -> Results:

@@ -140,7 +140,8 @@ def _rate(entry: ModelSummary) -> str:
     return f"{len(rates) / fsum(1 / rate for rate in rates):,.0f}" if rates else UNKNOWN
 
 
-def _millions(value: int | None) -> str:
+def millions(value: int | None) -> str:
+    """A number of operations: `2.39 M`."""
     return UNKNOWN if value is None else f"{value / 1e6:.2f} M"
 
 
@@ -162,8 +163,8 @@ def _expected(model: str, row: str, models: Sequence[str]) -> str:
 
 _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "parameters": lambda entry: UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
-    "MACs per image": lambda entry: _millions(entry.macs),
-    _AS_RUN: lambda entry: _millions(entry.macs_as_run),
+    "MACs per image": lambda entry: millions(entry.macs),
+    _AS_RUN: lambda entry: millions(entry.macs_as_run),
     "finished runs": lambda entry: f"{len(entry.counted)} of {len(entry.runs)}",
     _ACCURACY: lambda entry: percent(entry.accuracy),
     "  95 % interval": lambda entry: interval_percent(entry.ci95),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from tui_attn.compare.results import read_results
@@ -48,7 +49,7 @@ def write_report(follower: Follower, folder: Path) -> Path:
         if missing:
             results = replace(results, remarks=(*results.remarks, NO_FONT.format(missing[:20])))
         drawn = draw(results)
-        files |= picture_files(drawn.all)
+        files |= picture_files(chain(*drawn.values()))
         files[PAGE] = page(results, drawn, sorted(files)).encode("utf-8")
     write_files(folder, files, last=PAGE)
     return folder / PAGE

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.effects import ENOUGH, Effects, dependence_sentence, kind_words, layer_words
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.predictions import ClassResults
 from tui_attn.compare.results import Results, step_seconds
-from tui_attn.compare.summary import ModelSummary, Summary, Versus
+from tui_attn.compare.summary import Summary
 from tui_attn.experiment.model_info import joined, replaced_words
 from tui_attn.report.figures import (
     FAINT,
@@ -21,17 +22,14 @@ from tui_attn.report.figures import (
     ink,
     marker,
     name_rows,
-    picture,
     plain,
+    plot,
     without_frame,
 )
 from tui_attn.system.text import percent
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 
 def accuracies_picture(summary: Summary) -> Picture | None:
@@ -40,92 +38,66 @@ def accuracies_picture(summary: Summary) -> Picture | None:
     if not entries:
         return None
     found = [entry.accuracies for entry in entries]
-    several = any(len(values) > 1 for values in found)
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         for seed in summary.seeds:
             joined = [(place, 100 * values[seed]) for place, values in enumerate(found) if seed in values]
             axes.plot([x for x, _ in joined], [y for _, y in joined], color=GRID, linewidth=0.8, zorder=1)
         for place, entry in enumerate(entries):
-            _draw_model(axes, place, entry)
-        many = len(entries) > 4
-        axes.set_xticks(
-            range(len(entries)),
-            [shortened(entry.model, 24) for entry in entries],
-            rotation=30 if many else 0,
-            ha="right" if many else "center",
-        )
+            color, y = ink(entry.model), [100 * value for value in entry.accuracies.values()]
+            shown: Any = {"color": color, "markersize": 5, "markeredgecolor": PAPER, "zorder": 3}
+            axes.plot([place] * len(y), y, linestyle="none", marker=marker(entry.model), **shown)
+            if entry.accuracy is not None and entry.ci95 is not None:
+                at = place + 0.22
+                axes.plot([at, at], _percent(entry.ci95), color=color, linewidth=1.2, zorder=2)
+                axes.plot([at - 0.09, at + 0.09], [100 * entry.accuracy] * 2, color=color, linewidth=2.4, zorder=2)
+        slanted: Any = {"rotation": 30, "ha": "right"} if len(entries) > 4 else {"rotation": 0, "ha": "center"}
+        axes.set_xticks(range(len(entries)), [shortened(entry.model, 24) for entry in entries], **slanted)
         axes.set_xlim(-0.5, len(entries) - 0.5)
         axes.tick_params(axis="x", length=0, labelcolor=INK, labelsize=8)
-        axes.set_title("test accuracy, %")
 
-    caption = "Final test accuracy of every run"
-    caption += (
-        "; a line joins the runs of one seed, the bar is the mean with its 95 % interval over seeds."
-        if several
-        else "."
-    )
+    joins = "; a line joins the runs of one seed, the bar is the mean with its 95 % interval over seeds"
+    caption = f"Final test accuracy of every run{joins if any(len(values) > 1 for values in found) else ''}."
     means = ", ".join(f"{entry.model} {percent(entry.accuracy)} %" for entry in entries)
-    return picture("accuracies", f"Test accuracies: {means}.", caption, draw, height=2.9)
+    return plot("accuracies", f"Test accuracies: {means}.", caption, draw, title="test accuracy, %", height=2.9)
 
 
-def _draw_model(axes: Axes, place: int, entry: ModelSummary) -> None:
-    color = ink(entry.model)
-    y = [100 * value for value in entry.accuracies.values()]
-    shown: Any = {"color": color, "markersize": 5, "markeredgecolor": PAPER, "zorder": 3}
-    axes.plot([place] * len(y), y, linestyle="none", marker=marker(entry.model), **shown)
-    if entry.accuracy is not None and entry.ci95 is not None:
-        at = place + 0.22
-        axes.plot([at, at], [100 * end for end in entry.ci95], color=color, linewidth=1.2, zorder=2)
-        axes.plot([at - 0.09, at + 0.09], [100 * entry.accuracy] * 2, color=color, linewidth=2.4, zorder=2)
+def _percent(ends: Sequence[float]) -> list[float]:
+    return [100 * end for end in ends]
 
 
 def differences_picture(summary: Summary) -> Picture | None:
     """Each model's difference from base, seed by seed, and the interval that decides."""
-    shown = [(entry.model, entry.versus_base) for entry in summary.models if entry.versus_base]
+    shown = [(entry, entry.versus_base) for entry in summary.models if entry.versus_base]
     if not shown:
         return None
+    base = summary.get(BASE).accuracies
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
-        for place, (model, versus) in enumerate(reversed(shown)):
-            _draw_difference(axes, place, model, versus, summary)
-        name_rows(axes, [model for model, _ in reversed(shown)], labelsize=8)
+        for place, (entry, versus) in enumerate(reversed(shown)):
+            color = ink(entry.model)
+            points = [100 * (entry.accuracies[seed] - base[seed]) for seed in versus.seeds]
+            if len(points) > 1:  # a little apart, so that equal ones don't hide each other
+                heights = [place - 0.22 + 0.05 * (index % 3 - 1) for index in range(len(points))]
+                axes.plot(points, heights, linestyle="none", marker=".", color=color, alpha=0.5)
+            if versus.ci95 is not None:
+                style: Any = {"linewidth": 1.8} if versus.decides else {"linewidth": 1.2, "linestyle": (0, (2, 1.5))}
+                axes.plot(_percent(versus.ci95), [place, place], color=color, zorder=2, **style)
+            look: Any = {"color": color, "mfc": color if versus.decides else PAPER, "markersize": 6, "zorder": 3}
+            axes.plot([100 * versus.delta], [place], marker=marker(entry.model), **look)
+        name_rows(axes, [entry.model for entry, _ in reversed(shown)], labelsize=8)
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        axes.set_title(f"difference from {BASE}, points")
 
+    caption = f"Differences from {BASE}. There is no interval before the first look, nor with one seed."
     if any(versus.ci95 for _, versus in shown):
-        each = (
-            "; those of controls (dashed, no verdict) each by itself"
-            if any(not versus.decides for _, versus in shown)
-            else ""
-        )
+        controls = any(not versus.decides for _, versus in shown)
+        each = "; those of controls (dashed, no verdict) each by itself" if controls else ""
         held = "the intervals of compared models hold jointly in 95 %"
         caption = f"Differences from {BASE} by seed (small), their mean and interval: {held}{each}."
-    else:
-        caption = f"Differences from {BASE}. There is no interval before the first look, nor with one seed."
-    alt = ", ".join(f"{model} {100 * versus.delta:+.2f} points" for model, versus in shown)
-    return picture("differences", f"Differences from {BASE}: {alt}.", caption, draw, height=0.9 + 0.55 * len(shown))
-
-
-def _draw_difference(axes: Axes, place: int, model: str, versus: Versus, summary: Summary) -> None:
-    color = ink(model)
-    base, other = summary.get(BASE).accuracies, summary.get(model).accuracies
-    points = [100 * (other[seed] - base[seed]) for seed in versus.seeds]
-    if len(points) > 1:
-        axes.plot(points, _spread(place - 0.22, len(points)), linestyle="none", marker=".", color=color, alpha=0.5)
-    if versus.ci95 is not None:
-        style: Any = {"linewidth": 1.8} if versus.decides else {"linewidth": 1.2, "linestyle": (0, (2, 1.5))}
-        axes.plot([100 * end for end in versus.ci95], [place, place], color=color, zorder=2, **style)
-    fill = color if versus.decides else PAPER
-    axes.plot([100 * versus.delta], [place], marker=marker(model), color=color, mfc=fill, markersize=6, zorder=3)
-
-
-def _spread(middle: float, count: int) -> Sequence[float]:
-    """Places a little apart, so that equal points don't hide each other."""
-    return [middle + 0.05 * (index % 3 - 1) for index in range(count)]
+    told = ", ".join(f"{entry.model} {100 * versus.delta:+.2f} points" for entry, versus in shown)
+    alt, title = f"Differences from {BASE}: {told}.", f"difference from {BASE}, points"
+    return plot("differences", alt, caption, draw, title=title, height=0.9 + 0.55 * len(shown))
 
 
 def reliability_picture(results: Sequence[ClassResults]) -> Picture | None:
@@ -133,23 +105,21 @@ def reliability_picture(results: Sequence[ClassResults]) -> Picture | None:
     if not results:
         return None
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
         for result in results:
             points = [point for point in result.calibration.points if point[2] >= _FEW_IMAGES]
             places, heights = [100 * point[0] for point in points], [100 * point[1] for point in points]
             axes.plot(places, heights, marker=marker(result.model), color=ink(result.model), label=result.model)
         axes.set_xlabel("mean confidence of the bin, %")
-        axes.set_title("accuracy by confidence, %")
-        figure.legend(loc="outside lower center", ncols=3)
 
     errors = ", ".join(f"{result.model} {percent(result.calibration.ece)} %" for result in results)
     caption = (
         f"Below the dashed line a network is overconfident. Bins of {_FEW_IMAGES} images or more. "
         f"Expected calibration error: {errors}."
     )
-    return picture("reliability", f"Reliability diagram. {caption}", caption, draw, height=3.1)
+    alt, title = f"Reliability diagram. {caption}", "accuracy by confidence, %"
+    return plot("reliability", alt, caption, draw, title=title, height=3.1, legend=True)
 
 
 _FEW_IMAGES = 10
@@ -158,32 +128,26 @@ _FEW_IMAGES = 10
 
 def cost_picture(results: Results) -> Picture | None:
     """Mean accuracy with its interval against the time of a training step."""
-    found = [(entry, cost) for entry in results.summary.models if (cost := step_seconds(results, entry)) is not None]
-    shown = [(entry, cost) for entry, cost in found if entry.accuracy is not None]
+    found = [(entry, step_seconds(results, entry)) for entry in results.summary.models if entry.accuracy is not None]
+    shown = [(entry, [1000 * each for each in times]) for entry, times in found if times]
     if len(shown) < 2:
         return None
-    runs = {
-        entry.model: [results.begun[run.run] for run in entry.counted if run.run in results.begun] for entry, _ in shown
-    }
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        for entry, cost in shown:
-            color, height = ink(entry.model), 100 * (entry.accuracy or 0.0)
+    def draw(axes: Axes) -> None:
+        for entry, times in shown:
+            color, height, cost = ink(entry.model), 100 * (entry.accuracy or 0.0), fsum(times) / len(times)
             if entry.ci95 is not None:
-                axes.plot([1000 * cost] * 2, [100 * end for end in entry.ci95], color=color, linewidth=1.2, zorder=2)
+                axes.plot([cost] * 2, _percent(entry.ci95), color=color, linewidth=1.2, zorder=2)
             look: Any = {"linestyle": "none", "color": color, "label": shortened(entry.model, 24), "zorder": 3}
-            axes.plot([1000 * cost], [height], marker=marker(entry.model), **look)
-            times = [1000 * run.train_seconds / run.step for run in runs[entry.model] if run.step and run.train_seconds]
+            axes.plot([cost], [height], marker=marker(entry.model), **look)
             axes.plot([min(times), max(times)], [height] * 2, color=color, linewidth=0.8, alpha=0.6, zorder=1)
         axes.set_xlabel("training step, ms")
-        figure.legend(loc="outside lower center", ncols=3)
-        axes.set_title("test accuracy by cost, %")
 
-    costs = ", ".join(f"{entry.model} {1000 * cost:.3g} ms" for entry, cost in shown)
+    costs = ", ".join(f"{entry.model} {fsum(times) / len(times):.3g} ms" for entry, times in shown)
     caption = "Accuracy against the time of a training step, mean over the runs; upright bars are 95 % "
     caption += "intervals over seeds, level ones go from the fastest to the slowest run."
-    return picture("cost", f"{caption} {costs}.", caption, draw, height=3.3)
+    title = "test accuracy by cost, %"
+    return plot("cost", f"{caption} {costs}.", caption, draw, title=title, height=3.3, legend=True)
 
 
 MOST_CLASSES = 30
@@ -204,36 +168,22 @@ def class_picture(results: Sequence[ClassResults]) -> Picture | None:
     results = [result for result in results if len(result.names) == len(names)]
     if not results or len(names) > MOST_CLASSES:
         return None
-    means = {result.model: _mean(result.accuracy) for result in results}
-    order = np.argsort([np.nanmean([mean[index] for mean in means.values()]) for index in range(len(names))])
+    with np.errstate(invalid="ignore"):  # NaN where no run knows
+        means = [np.nansum(each.accuracy, axis=0) / np.isfinite(each.accuracy).sum(axis=0) for each in results]
+    order = np.argsort([np.nanmean([mean[index] for mean in means]) for index in range(len(names))])
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         places = range(len(names))
-        stack = np.array([mean[order] for mean in means.values()]) * 100
+        stack = np.array([mean[order] for mean in means]) * 100
         axes.hlines(places, stack.min(axis=0), stack.max(axis=0), color=GRID, linewidth=1.5, zorder=1)
-        for model, mean in means.items():
-            look: Any = {"linestyle": "none", "marker": marker(model), "color": ink(model), "zorder": 2}
-            axes.plot(100 * mean[order], places, label=model, **look)
+        for result, mean in zip(results, means, strict=True):
+            look: Any = {"linestyle": "none", "marker": marker(result.model), "color": ink(result.model), "zorder": 2}
+            axes.plot(100 * mean[order], places, label=result.model, **look)
         name_rows(axes, [shortened(names[index]) for index in order])
-        axes.set_title("accuracy of each class, %")
-        figure.legend(loc="outside lower center", ncols=3)
 
-    hardest = names[order[0]]
-    alt = f"Accuracy of each class by model; the hardest is {plain(hardest)}."
-    return picture("classes", alt, "Accuracy of each class, mean over the seeds.", draw, height=1.1 + 0.2 * len(names))
-
-
-def _mean(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the runs, NaN only where no run knows."""
-    import numpy as np
-
-    known = ~np.isnan(accuracy)
-    total = np.where(known, accuracy, 0).sum(axis=0)
-    found: NDArray[np.float64] = np.divide(
-        total, known.sum(axis=0), out=np.full(accuracy.shape[1], np.nan), where=known.any(axis=0)
-    )
-    return found
+    alt = f"Accuracy of each class by model; the hardest is {plain(names[order[0]])}."
+    shown: Any = {"title": "accuracy of each class, %", "height": 1.1 + 0.2 * len(names), "legend": True}
+    return plot("classes", alt, "Accuracy of each class, mean over the seeds.", draw, **shown)
 
 
 def confusion_picture(result: ClassResults) -> Picture | None:
@@ -243,41 +193,30 @@ def confusion_picture(result: ClassResults) -> Picture | None:
     count = len(result.names)
     if count > MOST_CLASSES:
         return None
-    images = result.confusion.sum(axis=1, keepdims=True)
-    share = np.divide(
-        100.0 * result.confusion, images, out=np.zeros(result.confusion.shape, dtype=np.float64), where=images > 0
-    )
+    with np.errstate(invalid="ignore"):
+        share = np.nan_to_num(100.0 * result.confusion / result.confusion.sum(axis=1, keepdims=True))
     wrong = share - np.diag(np.diag(share))
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         # The square root lets rare mistakes show beside what is right.
         axes.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1, interpolation="none", aspect="auto")
-        _write_shares(axes, share)
+        size = 6.5 if count <= 12 else 4.5 if count <= 20 else 3.0
+        for (row, column), value in np.ndenumerate(share):
+            if value >= 0.05:
+                text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removeprefix("0")
+                color = "#ffffff" if value > 30 else "#10243e"
+                axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
         labels = [shortened(name, 11) for name in result.names]
         axes.set_xticks(range(count), labels, rotation=90)
         axes.set_yticks(range(count), labels)
         axes.tick_params(length=0, labelcolor=INK)
         without_frame(axes)
-        axes.set_title(f"{result.model}: class (rows) taken for (columns), %")
 
     row, column = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
     worst = f"{result.names[row]} taken for {result.names[column]} ({wrong[row, column]:.1f} %)"
     caption = f"{result.model}: most often, {worst}."
-    return picture(
-        f"confusion-{result.model}", f"Confusion matrix of {caption}", caption, draw, height=0.9 + 0.31 * count
-    )
-
-
-def _write_shares(axes: Any, share: NDArray[np.float64]) -> None:
-    size = 6.5 if len(share) <= 12 else 4.5 if len(share) <= 20 else 3.0
-    import numpy as np
-
-    for (row, column), value in np.ndenumerate(share):
-        if value >= 0.05:
-            text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removeprefix("0")
-            color = "#ffffff" if value > 30 else "#10243e"
-            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
+    shown: Any = {"title": f"{result.model}: class (rows) taken for (columns), %", "height": 0.9 + 0.31 * count}
+    return plot(f"confusion-{result.model}", f"Confusion matrix of {caption}", caption, draw, **shown)
 
 
 def effects_picture(found: Effects) -> Picture:
@@ -285,26 +224,22 @@ def effects_picture(found: Effects) -> Picture:
     layers = list(dict.fromkeys(effect.layer for effect in found.effects))
     kinds = list(dict.fromkeys(effect.kind for effect in found.effects))
     styles = {layer: (marker, alpha) for layer, marker, alpha in zip(layers, "ovs", (0.55, 0.75, 1.0), strict=False)}
-    step = 0.24
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
         for effect in found.effects:
-            place = kinds.index(effect.kind) + step * (layers.index(effect.layer) - (len(layers) - 1) / 2)
+            place = kinds.index(effect.kind) + 0.24 * (layers.index(effect.layer) - (len(layers) - 1) / 2)
             marker, alpha = styles[effect.layer]
-            first = effect.kind == kinds[0]
-            label = layer_words(effect.layer) if first and len(layers) > 1 else None
+            label = layer_words(effect.layer) if effect.kind == kinds[0] and len(layers) > 1 else None
             shown = zip(effect.deltas, effect.intervals, strict=True) if found.few else [(effect.delta, effect.ci95)]
             look: Any = {"color": ink(found.model), "alpha": alpha}
             for number, (delta, ends) in enumerate(shown):
                 at = place + 0.12 * number
-                axes.plot([100 * end for end in ends], [at] * 2, zorder=2, **look)
+                axes.plot(_percent(ends), [at] * 2, zorder=2, **look)
                 named = label if number == 0 else None
                 axes.plot([100 * delta], [at], marker=marker, label=named, linestyle="none", zorder=3, **look)
         name_rows(axes, [textwrap.fill(kind_words(found.model, kind), 20) for kind in kinds])
         axes.invert_yaxis()
-        axes.set_title(f"{found.model}: change of accuracy, points")
         if len(layers) > 1:
             axes.legend(loc="best", ncols=len(layers), handletextpad=0.2, columnspacing=1)
 
@@ -313,5 +248,5 @@ def effects_picture(found: Effects) -> Picture:
     what = replaced_words(found.model)
     caption = f"{names}: what becomes of the accuracy when the {what} are replaced by …, with 95 % intervals {over}"
     caption += ", one below the other." if found.few else "."
-    height = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers))
-    return picture(f"interventions-{found.model}", dependence_sentence(found), caption, draw, height=height)
+    height, title = 0.8 + len(kinds) * (0.2 + 0.13 * len(layers)), f"{found.model}: change of accuracy, points"
+    return plot(f"interventions-{found.model}", dependence_sentence(found), caption, draw, title=title, height=height)

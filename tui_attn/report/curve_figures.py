@@ -5,21 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tui_attn.compare.results import Results
 from tui_attn.experiment.reducer import EpochResult, RunState
-from tui_attn.report.figures import (
-    FAINT,
-    PAPER,
-    Picture,
-    ink,
-    marker,
-    picture,
-)
+from tui_attn.report.figures import FAINT, PAPER, Picture, ink, marker, plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_BANDS = 4
 """Curves with bands; those of more would hide one another."""
@@ -102,13 +95,11 @@ def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: b
     if any(curve.broken for curve in shown):
         caption += " ✕: there a run's value became NaN or infinite."
 
-    def draw(figure: Figure) -> None:
+    def draw(axes: Axes) -> None:
         from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-        axes = figure.add_subplot()
         for curve in shown:
             _draw(axes, curve, 100.0 if percent else 1.0, band=bands)
-        axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if log and all(value > 0 for curve in shown for value in curve.low):
@@ -119,30 +110,35 @@ def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: b
         if shown:
             axes.legend(loc="best")
 
-    what = ", ".join(f"{curve.model} ends at {_end(curve, percent)}" for curve in shown if curve.x)
-    return picture(name, f"{title} by epoch: {what or 'nothing yet'}.", caption, draw, height=2.9)
-
-
-def _end(curve: Curve, percent: bool) -> str:
-    return f"{100 * curve.mean[-1]:.2f} %" if percent else f"{curve.mean[-1]:.4f}"
+    ends = [(curve.model, curve.mean[-1]) for curve in shown if curve.x]
+    what = ", ".join(
+        f"{model} ends at {100 * end:.2f} %" if percent else f"{model} ends at {end:.4f}" for model, end in ends
+    )
+    return plot(name, f"{title} by epoch: {what or 'nothing yet'}.", caption, draw, title=title, height=2.9)
 
 
 def _draw(axes: Axes, curve: Curve, scale: float, *, band: bool) -> None:
     color = ink(curve.model)
-    few = len(curve.x) <= 30
-    y = [scale * value for value in curve.mean]
+    y, low, high = ([scale * value for value in values] for values in (curve.mean, curve.low, curve.high))
     if curve.runs > 1 and band:
-        low, high = ([scale * value for value in values] for values in (curve.low, curve.high))
         axes.fill_between(curve.x, low, high, color=color, alpha=0.16, linewidth=0)
-    axes.plot(
-        curve.x,
-        y,
-        color=color,
-        marker=marker(curve.model) if few else None,
-        markeredgecolor=PAPER,
-        markeredgewidth=0.5,
-        label=curve.model,
-    )
+    points: Any = {"marker": marker(curve.model) if len(curve.x) <= 30 else None, "markeredgecolor": PAPER}
+    axes.plot(curve.x, y, color=color, markeredgewidth=0.5, label=curve.model, **points)
     for epoch, last in curve.broken:
         axes.plot([epoch], [scale * last], marker="x", color=color, markersize=7, markeredgewidth=1.8)
         axes.annotate("NaN", (epoch, scale * last), xytext=(4, 4), textcoords="offset points", color=FAINT, fontsize=7)
+
+
+def curve_pictures(results: Results) -> list[Picture]:
+    """The curves of all models over the epochs; none before a run has begun."""
+    begun = {model: runs for model, runs in results.runs.items() if runs}
+    if not begun:
+        return []
+    accuracy = [by_epoch(model, runs, lambda result: result.test_accuracy) for model, runs in begun.items()]
+    loss = [by_epoch(model, runs, lambda result: result.test_loss) for model, runs in begun.items()]
+    training = [training_loss(model, runs) for model, runs in begun.items()]
+    return [
+        curves_picture("curve-test-accuracy", "test accuracy, %", accuracy, percent=True),
+        curves_picture("curve-test-loss", "test loss", loss, percent=False),
+        curves_picture("curve-training-loss", "training loss", training, percent=False, log=True),
+    ]

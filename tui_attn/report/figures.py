@@ -228,6 +228,20 @@ def picture(
     return Picture(name, alt, caption, png, svg, inline)
 
 
+def plot(
+    name: str, alt: str, caption: str, draw: Callable[[Axes], None], *, title: str, legend: bool = False, **size: float
+) -> Picture:
+    """A picture of one plot, whose axes `draw` fills; `size`: as for `picture`."""
+
+    def whole(figure: Figure) -> None:
+        axes = figure.add_subplot(title=title)
+        draw(axes)
+        if legend:
+            figure.legend(loc="outside lower center", ncols=3)
+
+    return picture(name, alt, caption, whole, **size)
+
+
 def picture_files(pictures: Iterable[Picture]) -> dict[str, bytes]:
     """The files of pictures by their names in the folder of a report."""
     return {f"pictures/{each.name}.{kind}": getattr(each, kind) for each in pictures for kind in ("png", "svg")}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui_attn.compare.heatmaps import Probes
+from tui_attn.compare.results import ModelHeatmaps
 from tui_attn.compare.wording import two_digits
 from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
@@ -13,7 +14,6 @@ from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain, 
 
 if TYPE_CHECKING:
     import numpy as np
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -26,136 +26,131 @@ CONSTANT = 1e-4
 """Largest difference between classes, as a share of the largest value, that is taken for rounding."""
 
 
-def gates_picture(run: str, layer: str, probes: Probes, classes: Sequence[str]) -> Picture:
-    """One SE layer of one run: mean gates by class and channel, and the classes' deviations from their mean."""
+def heatmap_pictures(heatmaps: ModelHeatmaps) -> list[Picture]:
+    """The heatmaps of one run of a model, layer by layer."""
+    run, probes = heatmaps.shown
+    about = (run.id, probes, heatmaps.classes)
+    found: list[Picture] = []
+    for facts in probes.facts:
+        found += _attention(*about) if facts.layer == "attention" else [_gates(facts.layer, *about)]
+    return found
+
+
+def _gates(layer: str, run: str, probes: Probes, classes: Sequence[str]) -> Picture:
+    """Mean gates by class and channel, and the classes' deviations from their mean."""
     trained = probes.trained[f"{layer}/by_class"]
-    untrained = (probes.untrained or {}).get(f"{layer}/by_class")
-    if untrained is not None and untrained.shape != trained.shape:
-        untrained = None
+    untrained = _fitting(probes, f"{layer}/by_class", trained)
     order = trained.mean(axis=0).argsort()[::-1]
-    shown = [("trained", trained), ("untrained", untrained)]
-    known = [(which, matrix[:, order]) for which, matrix in shown if matrix is not None]
+    known = [("trained", trained[:, order])] + ([] if untrained is None else [("untrained", untrained[:, order])])
     most = float(abs(trained - trained.mean(axis=0)).max())
-    parts = 2 if most > CONSTANT else 1  # the same for every image: no differences between classes to show
-    low, high = gate_range_of(layer)
+    panels = [(f"{which}: mean gate", matrix, GATES, *gate_range_of(layer)) for which, matrix in known]
+    if most > CONSTANT:  # else the same for every image: no differences between classes to show
+        panels += [
+            (f"{which}: difference from the mean of all classes", matrix - matrix.mean(axis=0), DEVIATIONS, -most, most)
+            for which, matrix in known
+        ]
 
     def draw(figure: Figure) -> None:
-        rows: Any = figure.subplots(parts * len(known), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (which, matrix) in zip(rows[: len(known)], known, strict=True):
-            image = _show(axes, matrix, classes, cmap=GATES, low=low, high=high)
-            axes.set_title(f"{layer}, {which}: mean gate")
-            _scale(figure, axes, image)
-        for axes, (which, matrix) in zip(rows[len(known) :], known, strict=parts == 2):
-            image = _show(axes, matrix - matrix.mean(axis=0), classes, cmap=DEVIATIONS, low=-most, high=most)
-            axes.set_title(f"{layer}, {which}: difference from the mean of all classes")
+        rows: Any = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (what, matrix, cmap, low, high) in zip(rows, panels, strict=True):
+            image = axes.imshow(matrix, cmap=cmap, vmin=low, vmax=high, interpolation="none", aspect="auto")
+            few = len(matrix) <= MOST_CLASSES
+            axes.set_yticks(range(len(matrix)) if few else [], [shortened(each, 13) for each in classes] if few else [])
+            axes.set_xticks([])
+            axes.tick_params(length=0, labelsize=6.6, labelcolor=INK)
+            without_frame(axes)
+            axes.set_title(f"{layer}, {what}")
             _scale(figure, axes, image)
         rows[-1].set_xlabel(f"{trained.shape[1]} channels, the most open after training first")
 
-    row = 0.5 + min(0.1 * len(trained), 2.5)
     caption = (
         f"{run}, epoch {probes.epoch}: mean gate of each class (rows) and channel. Trained and untrained network share "
         "both scales and the order of the channels."
     )
     alt = f"Heatmap of the mean gates in {layer} of {plain(run)}, trained and untrained."
-    return picture(f"gates-{run}-{layer}", alt, caption, draw, height=max(parts * len(known) * row, 2.0))
+    height = max(len(panels) * (0.5 + min(0.1 * len(trained), 2.5)), 2.0)
+    return picture(f"gates-{run}-{layer}", alt, caption, draw, height=height)
 
 
-def attention_pictures(run: str, probes: Probes, classes: Sequence[str]) -> list[Picture]:
-    """The attention of one run: its mean beside the untrained network's, head by head, and class by class."""
+def _fitting(probes: Probes, name: str, trained: Matrix) -> Matrix | None:
+    """The untrained network's array, where it has the shape of the `trained` one's."""
+    found: Matrix | None = (probes.untrained or {}).get(name)
+    return None if found is None or found.shape != trained.shape else found
+
+
+def _attention(run: str, probes: Probes, classes: Sequence[str]) -> list[Picture]:
+    """The mean weights beside the untrained network's, head by head, and class by class, in even shares."""
     heads = probes.trained.get("attention/by_head")
     by_class = probes.trained["attention/by_class"]
     if heads is None or heads.ndim != 3 or heads.shape[1:] != by_class.shape[1:]:
         heads = by_class[:1] * 0 + by_class.mean(axis=0)
-    before = (probes.untrained or {}).get("attention/by_head")
-    if before is not None and before.shape != heads.shape:
-        before = None
-    constant = float(abs(by_class - by_class.mean(axis=0)).max()) <= CONSTANT * float(by_class.max())
-    found = [_mean_picture(run, probes, heads, before), _heads_picture(run, probes, heads)]
-    return found if constant else [*found, _classes_picture(run, probes, by_class, classes)]
-
-
-def _mean_picture(run: str, probes: Probes, heads: Matrix, before: Matrix | None) -> Picture:
-    even = 1 / heads.shape[-1]
-    trained = heads.mean(axis=0) / even
-    shown = [("trained", trained)] + ([] if before is None else [("untrained", before.mean(axis=0) / even)])
-    most = float(trained.max())
-
-    def draw(figure: Figure) -> None:
-        axes_row: Any = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-        for axes, (which, matrix) in zip(axes_row, shown, strict=True):
-            image = axes.imshow(matrix, cmap=GATES, vmin=0, vmax=max(most, 1.0), interpolation="none")
-            axes.set_title(f"{which}, mean of {len(heads)} heads")
-            axes.set_xlabel("to channel")
-            _bare(axes)
-        axes_row[0].set_ylabel("from channel")
-        _scale(figure, axes_row, image)
-
-    caption = (
-        f"{run}, epoch {probes.epoch}: how much each channel looks at each other, as a multiple of an even share "
-        f"(1/{heads.shape[-1]}); 1 everywhere is plain averaging."
+    before = _fitting(probes, "attention/by_head", heads)
+    even, where = 1 / heads.shape[-1], f"{run}, epoch {probes.epoch}"
+    shown = {"trained": heads.mean(axis=0) / even} | (
+        {} if before is None else {"untrained": before.mean(axis=0) / even}
     )
-    alt = f"Mean attention matrix of {plain(run)}; the largest weight is {most:.1f} times an even share."
-    return picture(f"attention-{run}", alt, caption, draw, height=2.5)
-
-
-def _heads_picture(run: str, probes: Probes, heads: Matrix) -> Picture:
-    even = 1 / heads.shape[-1]
-    most = max(float(heads.max()) / even, 1.0)
-    titles = [f"head {index + 1}" for index in range(len(heads))]
-    caption = f"{run}, epoch {probes.epoch}: every head's mean weights, as multiples of an even share."
-    alt = f"Mean attention matrices of the {len(heads)} heads of {plain(run)}."
-    return _grid(f"attention-{run}-heads", alt, caption, heads / even, titles, (0.0, most, GATES))
-
-
-def _classes_picture(run: str, probes: Probes, by_class: Matrix, classes: Sequence[str]) -> Picture:
+    most = float(shown["trained"].max())
+    mean = _grid(
+        f"attention-{run}",
+        f"Mean attention matrix of {plain(run)}; the largest weight is {most:.1f} times an even share.",
+        f"{where}: how much each channel looks at each other, as a multiple of an even share "
+        f"(1/{heads.shape[-1]}); 1 everywhere is plain averaging.",
+        [(f"{which}, mean of {len(heads)} heads", matrix) for which, matrix in shown.items()],
+        (0.0, max(most, 1.0), GATES),
+        labels=True,
+    )
+    by_head = _grid(
+        f"attention-{run}-heads",
+        f"Mean attention matrices of the {len(heads)} heads of {plain(run)}.",
+        f"{where}: every head's mean weights, as multiples of an even share.",
+        [(f"head {number}", matrix) for number, matrix in enumerate(heads / even, start=1)],
+        (0.0, max(float(heads.max()) / even, 1.0), GATES),
+    )
+    if float(abs(by_class - by_class.mean(axis=0)).max()) <= CONSTANT * float(by_class.max()):
+        return [mean, by_head]
     by_class = by_class[:MOST_CLASSES]
-    even = 1 / by_class.shape[-1]
     deviations = (by_class - by_class.mean(axis=0)) / even
     most = max(float(abs(deviations).max()), 1e-6)
-    titles = [shortened(classes[index], 13) for index in range(len(by_class))]
-    caption = (
-        f"{run}, epoch {probes.epoch}: the mean weights of each class less those of all classes, in even shares "
-        f"(at most {two_digits(most)})."
+    between = _grid(
+        f"attention-{run}-classes",
+        f"Differences between classes in the attention of {plain(run)}.",
+        f"{where}: the mean weights of each class less those of all classes, in even shares "
+        f"(at most {two_digits(most)}).",
+        [(shortened(name, 13), matrix) for name, matrix in zip(classes, deviations, strict=False)],
+        (-most, most, DEVIATIONS),
     )
-    alt = f"Differences between classes in the attention of {plain(run)}."
-    return _grid(f"attention-{run}-classes", alt, caption, deviations, titles, (-most, most, DEVIATIONS))
+    return [mean, by_head, between]
 
 
 def _grid(
-    name: str, alt: str, caption: str, matrices: Matrix, titles: Sequence[str], scale: tuple[float, float, str]
+    name: str,
+    alt: str,
+    caption: str,
+    shown: Sequence[tuple[str, Matrix]],
+    scale: tuple[float, float, str],
+    *,
+    labels: bool = False,
 ) -> Picture:
-    """Small matrices side by side, on one scale: (low, high, colours)."""
-    columns = 4 if len(matrices) <= 8 else 5
-    lines = -(-len(matrices) // columns)
+    """Matrices side by side, on one scale: (low, high, colours); with `labels` a few large ones, else small ones."""
+    columns = len(shown) if labels else 4 if len(shown) <= 8 else 5
+    lines = -(-len(shown) // columns)
     low, high, colors = scale
 
     def draw(figure: Figure) -> None:
         grid: Any = figure.subplots(lines, columns, squeeze=False)
-        for axes in grid.flat[len(matrices) :]:
+        for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
-        for axes, matrix, title in zip(grid.flat, matrices, titles, strict=False):
+        small: Any = {} if labels else {"fontsize": 7, "fontweight": "normal"}
+        for axes, (title, matrix) in zip(grid.flat, shown, strict=False):
             image = axes.imshow(matrix, cmap=colors, vmin=low, vmax=high, interpolation="none")
-            axes.set_title(title, fontsize=7, fontweight="normal")
-            _bare(axes)
+            axes.set_title(title, **small)
+            axes.set(xticks=[], yticks=[], xlabel="to channel" if labels else None)
+            without_frame(axes)
+        grid[0, 0].set_ylabel("from channel" if labels else None)
         _scale(figure, grid, image)
 
-    return picture(name, alt, caption, draw, height=lines * (WIDTH - 0.6) / columns + 0.25 * lines)
-
-
-def _show(axes: Axes, matrix: Matrix, classes: Sequence[str], *, cmap: str, low: float, high: float) -> Any:
-    image = axes.imshow(matrix, cmap=cmap, vmin=low, vmax=high, interpolation="none", aspect="auto")
-    few = len(matrix) <= MOST_CLASSES
-    axes.set_yticks(range(len(matrix)) if few else [], [shortened(name, 13) for name in classes] if few else [])
-    axes.set_xticks([])
-    axes.tick_params(length=0, labelsize=6.6, labelcolor=INK)
-    without_frame(axes)
-    return image
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    without_frame(axes)
+    height = 2.5 if labels else lines * (WIDTH - 0.6) / columns + 0.25 * lines
+    return picture(name, alt, caption, draw, height=height)
 
 
 def _scale(figure: Figure, axes: Any, image: Any) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 from itertools import pairwise
+from math import fsum
 from statistics import median
 from typing import Any
 
@@ -16,21 +16,14 @@ from tui_attn import __version__
 from tui_attn.compare.cautions import unlike_times
 from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
 from tui_attn.compare.headline import headline, likely_cause
-from tui_attn.compare.heatmap_words import heatmap_sentences
+from tui_attn.compare.heatmap_words import heatmap_sentences, multiple
 from tui_attn.compare.heatmaps import Pattern, Probes
 from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
-from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
-from tui_attn.compare.wording import (
-    UNKNOWN,
-    interval_percent,
-    interval_points,
-    points,
-    points_words,
-    two_digits,
-)
-from tui_attn.experiment.model_info import RGB, hex_color, is_control, joined, replaced_words, twin_of
+from tui_attn.compare.text_tables import footnotes, millions, model_rows, run_rows, time_cells
+from tui_attn.compare.wording import UNKNOWN, interval_percent, interval_points, points, points_words, two_digits
+from tui_attn.experiment.model_info import hex_color, is_control, joined, replaced_words, twin_of
 from tui_attn.report.answers import (
     card,
     conclusion,
@@ -87,21 +80,9 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
 
 def render(template: str, **values: Any) -> str:
     """A page from one of the report's templates, with its style sheet and the version of this program."""
-    style = files("tui_attn.report").joinpath("templates/page.css").read_text("utf-8")
-    known = {"style": Markup(style + model_colors()), "version": __version__}  # noqa: S704  our own file
-    return environment().get_template(template).render(**known, **values)
-
-
-def model_colors() -> str:
-    """The style sheet's colours of the models, on light paper and on dark screens."""
-
-    def root(colors: Mapping[str, RGB]) -> str:
-        return ":root {" + " ".join(f"--{name}: {hex_color(color)};" for name, color in colors.items()) + "}"
-
-    light = root({name: style.light for name, style in STYLES.items()})
-    dark = root({name: style.dark for name, style in STYLES.items()})
-    cards = [f'.card[data-ink="{name}"] {{ border-left-color: var(--{name}); }}' for name in STYLES]
-    return "\n".join(["", light, f"@media screen and (prefers-color-scheme: dark) {{ {dark} }}", *cards, ""])
+    pages = environment()
+    style = Markup(pages.get_template("style.css.j2").render(styles=STYLES, color=hex_color))  # noqa: S704  our own file
+    return pages.get_template(template).render(style=style, version=__version__, **values)
 
 
 def environment() -> Environment:
@@ -146,33 +127,26 @@ def _model_rows(results: Results) -> list[list[str]]:
 
 
 def _calibration_rows(results: Results) -> list[list[str]]:
-    heads = [
-        "model",
-        "test loss (NLL)",
-        "calibration error, %",
-        "95 % interval",
-        "of a calibrated network, %",
-        "parameters",
-        "MACs",
-    ]
-    rows = [[*heads, "MACs as run", "training step, ms"]]
+    rows = []
     by_model = {found.model: found.calibration for found in results.classes}
     for entry in results.summary.models:
-        found, cost = by_model.get(entry.model), step_seconds(results, entry)
-        rows.append(
-            [
-                entry.model,
-                UNKNOWN if found is None else f"{found.nll:.4f}",
-                percent(None if found is None else found.ece),
-                interval_percent(None if found is None else found.ece_interval),
-                percent(None if found is None else found.floor),
-                UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
-                *(UNKNOWN if macs is None else f"{macs / 1e6:.2f} M" for macs in (entry.macs, entry.macs_as_run)),
-                UNKNOWN if cost is None else f"{1000 * cost:.3g}",
-            ]
-        )
-    known = [place for place, cells in enumerate(zip(*rows[1:], strict=True)) if set(cells) != {UNKNOWN}]
-    return [[row[place] for place in known] for row in rows]
+        found, steps = by_model.get(entry.model), step_seconds(results, entry)
+        known = (found.nll, found.ece, found.ece_interval, found.floor) if found else (None, None, None, None)
+        nll, error, interval, floor = known
+        row = {
+            "model": entry.model,
+            "test loss (NLL)": loss_text(nll),
+            "calibration error, %": percent(error),
+            "95 % interval": interval_percent(interval),
+            "of a calibrated network, %": percent(floor),
+            "parameters": UNKNOWN if entry.parameters is None else f"{entry.parameters:,}",
+            "MACs": millions(entry.macs),
+            "MACs as run": millions(entry.macs_as_run),
+            "training step, ms": f"{1000 * fsum(steps) / len(steps):.3g}" if steps else UNKNOWN,
+        }
+        rows.append(row)
+    names = [name for name in (rows[0] if rows else ()) if any(row[name] != UNKNOWN for row in rows)]
+    return [names, *([row[name] for name in names] for row in rows)]
 
 
 def _heatmaps(heatmaps: ModelHeatmaps) -> dict[str, Any]:
@@ -198,44 +172,28 @@ def _probed(probes: Probes) -> str:
 
 
 def _facts_rows(heatmaps: ModelHeatmaps) -> list[list[str]]:
-    constant = [
-        [run.id, facts.layer, two_digits(facts.levels.strength)]
-        for run, probes in heatmaps.runs
-        for facts in probes.facts
-        if not (facts.classes.strength or facts.classes.untrained or facts.levels.untrained)
-    ]
-    if len(constant) == sum(len(probes.facts) for _, probes in heatmaps.runs):
-        return [["run", "layer", "differences between channels, SD"], *constant]
-    twins = any(facts.levels.twin is not None for _, probes in heatmaps.runs for facts in probes.facts)
-    grew = "learned" if twins else "grew in training"
+    pairs = [(run.id, facts) for run, probes in heatmaps.runs for facts in probes.facts]
+    if not any(facts.classes.strength or facts.classes.untrained or facts.levels.untrained for _, facts in pairs):
+        rows = [[run, facts.layer, two_digits(facts.levels.strength)] for run, facts in pairs]
+        return [["run", "layer", "differences between channels, SD"], *rows]
+    grew = "learned" if any(facts.levels.twin is not None for _, facts in pairs) else "grew in training"
     rows = [["run", "layer", grew, "levels ×", "classes ×", "between classes", "rank", "follows start"]]
-    for run, probes in heatmaps.runs:
-        for facts in probes.facts:
-            changes = {"levels": facts.levels.change, "classes": facts.classes.change}
-            stronger = [name for name, change in changes.items() if change in {"stronger", "new"}]
-            learned = {0: "no", 1: f"{stronger[0]} only" if stronger else "", 2: "yes"}[len(stronger)]
-            learned = UNKNOWN if None in changes.values() else learned
-            rows.append(
-                [
-                    run.id,
-                    facts.layer,
-                    learned,
-                    _times(facts.levels),
-                    _times(facts.classes),
-                    UNKNOWN if facts.between is None else f"{100 * median(facts.between.tolist()):.0f} %",
-                    f"{facts.effective_rank:.1f}",
-                    UNKNOWN if facts.follows_start is None else f"{facts.follows_start:.2f}",
-                ]
-            )
+    for run, facts in pairs:
+        changes = {"levels": facts.levels.change, "classes": facts.classes.change}
+        stronger = [name for name, change in changes.items() if change in {"stronger", "new"}]
+        learned = "yes" if len(stronger) == 2 else f"{stronger[0]} only" if stronger else "no"
+        cells = [UNKNOWN if None in changes.values() else learned, _times(facts.levels), _times(facts.classes)]
+        cells += [UNKNOWN if facts.between is None else f"{100 * median(facts.between.tolist()):.0f} %"]
+        cells += [f"{facts.effective_rank:.1f}"]
+        cells += [UNKNOWN if facts.follows_start is None else f"{facts.follows_start:.2f}"]
+        rows.append([run, facts.layer, *cells])
     return rows
 
 
 def _times(pattern: Pattern) -> str:
-    ratio = pattern.ratio
-    if ratio is None:
+    if pattern.ratio is None:
         return UNKNOWN
-    times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
-    return f"{times} ({two_digits(pattern.untrained)} to {two_digits(pattern.strength)})"
+    return f"{multiple(pattern.ratio)} ({two_digits(pattern.untrained)} to {two_digits(pattern.strength)})"
 
 
 def _effects(effects: Effects) -> dict[str, Any]:
@@ -247,20 +205,13 @@ def _effects(effects: Effects) -> dict[str, Any]:
     for kind in dict.fromkeys(effect.kind for effect in effects.effects):
         cells = [_effect_cell(effects, effects.get(kind, layer)) for layer in layers]
         rows.append([kind_words(effects.model, kind), *cells])
-    note = "Changes of the accuracy in points; below them their 95 % intervals (bold where 0 is excluded)"
-    known = any(effect.changed is not None for effect in effects.effects)
-    note += ", the share of predictions that change, and the test loss." if known else "."
-    own = f"With its own {what} {percent(effects.accuracy)} %"
-    own += "" if effects.loss is None else f", loss {loss_text(effects.loss)}"
-    own += (
-        ", computed as the others are: what follows the convolutions is float32, so that a few images may be classified"
-    )
-    own += " otherwise than in the table of the models"
+    loss = "" if effects.loss is None else f", loss {loss_text(effects.loss)}"
     return {
         "model": effects.model,
         "lead": sentence(dependence_sentence(effects)),
         "rows": rows,
-        "note": f"{own}. {note}",
+        "own": f"With its own {what} {percent(effects.accuracy)} %{loss}",
+        "changes": any(effect.changed is not None for effect in effects.effects),
     }
 
 
