@@ -92,17 +92,6 @@ class Card:
         network, custom = self._network(), info_of(self.run.model) is None
         known = [name for name in ("in_channels", "image_size", "num_classes") if name in network]
         arguments = ", ".join(f"{network[name]}" if custom else f"{name}={network[name]}" for name in known)
-        settings = [
-            ("data set", config.dataset),
-            ("training images", f"{about['train_size']:,}"),
-            ("batch size", about["batch_size"]),
-            ("optimiser", f"Adam, learning rate {config.lr:g}"),
-            ("augmentation", ", ".join(config.augment) or "none"),
-            ("precision", about["precision"]),
-            ("device", about.get("device_name") or about["device"]),
-            ("torch", manifest.versions.get("torch")),
-            ("SHA-256 of the weights", self.run.weights_sha256),
-        ]
         return _template().render(
             metadata=self._metadata(),
             entry=self.entry,
@@ -118,7 +107,7 @@ class Card:
             module=OWN_MODULE if custom else "models",
             network=network,
             arguments=arguments or "...",
-            settings=settings,
+            torch=manifest.versions.get("torch"),
         )
 
     def _metadata(self) -> dict[str, Any]:

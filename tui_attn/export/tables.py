@@ -10,9 +10,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui_attn.compare.archives import ArchiveError, read_archive
 from tui_attn.compare.effects import ENOUGH, Effect
@@ -21,7 +20,6 @@ from tui_attn.compare.interventions import Intervention
 from tui_attn.compare.predictions import class_names
 from tui_attn.compare.results import Results, read_results
 from tui_attn.compare.summary import ModelSummary, RunSummary, Versus, time_to_accuracy
-from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EpochResult, RunState
@@ -36,7 +34,7 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _BLOCK = 1 << 16
 
 
-def csv_blocks(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+def csv_blocks(head: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
     """The table in blocks of bytes, beginning with `head`. None is an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
@@ -58,66 +56,51 @@ def _cell(value: object) -> object:
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
-Row = Sequence[object]
+T = TypeVar("T")
+Row = Iterable[object]
 Table = tuple[Sequence[str], Iterable[Row]]
 """The headings, and the rows, which can be iterated over once."""
 _RUN = ("run", "model", "seed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A row of runs.csv."""
+def _run_row(results: Results, entry: ModelSummary, shown: RunSummary, run: RunState | None) -> dict[str, object]:
+    """A row of runs.csv by its headings; `run` is None before it begins."""
+    config, threshold = results.manifest.config, results.summary.common_accuracy
+    about: Mapping[str, object] = {} if run is None else run.about
+    reached = None if run is None or threshold is None else time_to_accuracy(run.epochs, threshold)
+    return {
+        "experiment": results.summary.experiment,
+        "experiment_name": config.name,
+        "dataset": config.dataset,
+        "run": shown.run,
+        "model": entry.model,
+        "seed": shown.seed,
+        "state": shown.state,
+        "counts": int(shown.counts),
+        "epochs_done": shown.epoch,
+        "epochs_planned": config.epochs,
+        "batch_size": config.batch_size,
+        "learning_rate": config.lr,
+        "augment": ",".join(config.augment),
+        "train_images": about.get("train_size"),
+        "test_images": about.get("test_size"),
+        "parameters": entry.parameters,
+        "macs": entry.macs,
+        "macs_as_run": entry.macs_as_run,
+        "device": about.get("device"),
+        "precision": about.get("precision"),
+        "test_accuracy_fraction": shown.test_accuracy,
+        "test_loss_nats": shown.test_loss,
+        "train_time_s": shown.train_seconds,
+        "images_per_s": shown.images_per_second,
+        "peak_memory_bytes": shown.peak_memory,
+        "began_unix_s": None if run is None else run.started_at,
+        "weights_sha256": shown.weights_sha256,
+        "time_to_threshold_s": reached,
+        "threshold_accuracy_fraction": threshold,
+    }
 
-    results: Results
-    model: ModelSummary
-    shown: RunSummary
-    run: RunState | None
-    """None before it begins."""
 
-    @property
-    def config(self) -> ExperimentConfig:
-        return self.results.manifest.config
-
-    def about(self, key: str) -> object:
-        return None if self.run is None else self.run.about.get(key)
-
-    @property
-    def time_to_threshold(self) -> float | None:
-        threshold = self.results.summary.common_accuracy
-        return None if self.run is None or threshold is None else time_to_accuracy(self.run.epochs, threshold)
-
-
-_RUNS: Mapping[str, Callable[[_Run], object]] = {
-    "experiment": lambda row: row.results.summary.experiment,
-    "experiment_name": lambda row: row.config.name,
-    "dataset": lambda row: row.config.dataset,
-    "run": lambda row: row.shown.run,
-    "model": lambda row: row.model.model,
-    "seed": lambda row: row.shown.seed,
-    "state": lambda row: row.shown.state,
-    "counts": lambda row: int(row.shown.counts),
-    "epochs_done": lambda row: row.shown.epoch,
-    "epochs_planned": lambda row: row.config.epochs,
-    "batch_size": lambda row: row.config.batch_size,
-    "learning_rate": lambda row: row.config.lr,
-    "augment": lambda row: ",".join(row.config.augment),
-    "train_images": lambda row: row.about("train_size"),
-    "test_images": lambda row: row.about("test_size"),
-    "parameters": lambda row: row.model.parameters,
-    "macs": lambda row: row.model.macs,
-    "macs_as_run": lambda row: row.model.macs_as_run,
-    "device": lambda row: row.about("device"),
-    "precision": lambda row: row.about("precision"),
-    "test_accuracy_fraction": lambda row: row.shown.test_accuracy,
-    "test_loss_nats": lambda row: row.shown.test_loss,
-    "train_time_s": lambda row: row.shown.train_seconds,
-    "images_per_s": lambda row: row.shown.images_per_second,
-    "peak_memory_bytes": lambda row: row.shown.peak_memory,
-    "began_unix_s": lambda row: None if row.run is None else row.run.started_at,
-    "weights_sha256": lambda row: row.shown.weights_sha256,
-    "time_to_threshold_s": lambda row: row.time_to_threshold,
-    "threshold_accuracy_fraction": lambda row: row.results.summary.common_accuracy,
-}
 _EPOCHS: Mapping[str, Callable[[EpochResult], object]] = {
     "epoch": lambda result: result.epoch,
     "step": lambda result: result.step,
@@ -200,10 +183,19 @@ def csv_tables(
 
     Without `curves` there are no points of the training curves, and gates of the first and the newest probe only.
     """
-    begun = [run for run in _in_order(follower) if only in {None, run.id} and (run.steps or run.epochs or run.probes)]
+    summary, models = results.summary, follower.manifest.config.models
+    places = {model: place for place, model in enumerate(models)}
+    runs = sorted(follower.state.runs.values(), key=lambda run: (places.get(run.model, len(models)), run.seed))
+    begun = [run for run in runs if only in {None, run.id} and (run.steps or run.epochs or run.probes)]
+    rows = {
+        shown.run: _run_row(results, entry, shown, follower.state.runs.get(shown.run))
+        for entry in (*summary.models, *summary.twins)
+        for shown in entry.runs
+    }
+    epochs = ((run, result) for run in begun for result in run.epochs)
     tables: dict[str, Table] = {
-        "runs.csv": (tuple(_RUNS), _runs(follower, results, only)),
-        "epochs.csv": ((*_RUN, *_EPOCHS), _epochs(begun)),
+        "runs.csv": ([*next(iter(rows.values()))], (row.values() for run, row in rows.items() if only in {None, run})),
+        "epochs.csv": ((*_RUN, *_EPOCHS), ([*_named(run), *_values(_EPOCHS, result)] for run, result in epochs)),
         "gates.csv": (_GATES, _gates(follower, begun, problems, every=curves)),
     }
     if curves:
@@ -212,37 +204,32 @@ def csv_tables(
         tables["classes.csv"] = (_CLASSES, _classes(results, only))
         tables["calibration.csv"] = (_CALIBRATION, _calibration(results, only))
     if results.heatmaps:
-        tables["heatmaps.csv"] = (("run", "layer", "epoch", *_HEATMAPS), _heatmaps(results, only))
+        found = (pair for heatmaps in results.heatmaps for pair in heatmaps.runs if only in {None, pair[0].id})
+        facts = ((run, probes.epoch, each) for run, probes in found for each in probes.facts)
+        heatmaps = ([run.id, each.layer, epoch, *_values(_HEATMAPS, each)] for run, epoch, each in facts)
+        tables["heatmaps.csv"] = (("run", "layer", "epoch", *_HEATMAPS), heatmaps)
     if results.effects:
         tables["interventions.csv"] = (("model", "run", "kind", "layer", *_INTERVAL), _effects(results, only))
     if only is None:
-        tables["models.csv"] = ((*_MODELS, *_VERSUS, *_CONTROL), _models(results))
-        for found in results.classes:
-            matrix = zip(found.names, found.confusion.tolist(), strict=True)
-            tables[f"confusion-{found.model}.csv"] = (("class", *found.names), ([name, *row] for name, row in matrix))
+        entries = (
+            [*_values(_MODELS, each), *_values(_VERSUS, each.versus_base), *_values(_CONTROL, each.versus_control)]
+            for each in summary.models
+        )
+        tables["models.csv"] = ((*_MODELS, *_VERSUS, *_CONTROL), entries)
+        for result in results.classes:
+            matrix = zip(result.names, result.confusion.tolist(), strict=True)
+            head = ("class", *result.names)
+            tables[f"confusion-{result.model}.csv"] = (head, ([name, *row] for name, row in matrix))
     return tables
-
-
-def _in_order(follower: Follower) -> list[RunState]:
-    models = {model: place for place, model in enumerate(follower.manifest.config.models)}
-    return sorted(follower.state.runs.values(), key=lambda run: (models.get(run.model, len(models)), run.seed))
 
 
 def _named(run: RunState) -> Row:
     return run.id, run.model, run.seed
 
 
-def _runs(follower: Follower, results: Results, only: str | None) -> Iterator[Row]:
-    for entry in (*results.summary.models, *results.summary.twins):
-        for shown in entry.runs if only is None else [run for run in entry.runs if run.run == only]:
-            row = _Run(results, entry, shown, follower.state.runs.get(shown.run))
-            yield [value(row) for value in _RUNS.values()]
-
-
-def _epochs(begun: Iterable[RunState]) -> Iterator[Row]:
-    for run in begun:
-        for result in run.epochs:
-            yield [*_named(run), *(value(result) for value in _EPOCHS.values())]
+def _values(columns: Mapping[str, Callable[[T], object]], of: T | None) -> list[object]:
+    """The cells of `columns`; all empty where there is nothing they are of."""
+    return [None if of is None else value(of) for value in columns.values()]
 
 
 def _points(begun: Iterable[RunState]) -> Iterator[Row]:
@@ -277,13 +264,6 @@ def _gates_of(run: RunState, mean: NDArray[Any], sd: NDArray[Any]) -> Iterator[R
             yield name, channel, round(value, 6), round(spread, 6)
 
 
-def _models(results: Results) -> Iterator[Row]:
-    for entry in results.summary.models:
-        known = ((entry.versus_base, _VERSUS), (entry.versus_control, _CONTROL))
-        against = [versus and value(versus) for versus, columns in known for value in columns.values()]
-        yield [*(value(entry) for value in _MODELS.values()), *against]
-
-
 def _classes(results: Results, only: str | None) -> Iterator[Row]:
     for found in results.classes:
         for run, accuracies in zip(found.runs, found.accuracy.tolist(), strict=True):
@@ -296,13 +276,6 @@ def _calibration(results: Results, only: str | None) -> Iterator[Row]:
         for run, calibration in zip(found.runs, found.calibration.runs, strict=True):
             if only in {None, run}:
                 yield [found.model, run, calibration.nll, calibration.ece]
-
-
-def _heatmaps(results: Results, only: str | None) -> Iterator[Row]:
-    found = [pair for heatmaps in results.heatmaps for pair in heatmaps.runs if only in {None, pair[0].id}]
-    for run, probes in found:
-        for facts in probes.facts:
-            yield [run.id, facts.layer, probes.epoch, *(value(facts) for value in _HEATMAPS.values())]
 
 
 def _median(values: NDArray[Any] | None) -> float | None:
