@@ -52,7 +52,7 @@ def find_remarks(experiment: Experiment, summary: Summary, *, commands: bool = T
         *_others(experiment, summary),
         *_predictions(experiment, summary),
         *_hardware(experiment),
-        *_damaged(experiment),
+        *_first(experiment.troubles(), "logs are damaged as well"),
     ]
 
 
@@ -84,12 +84,11 @@ def _models(summary: Summary, gates: bool) -> Iterable[str]:
 def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) -> Iterable[str]:
     """Runs that don't count because they didn't finish, by state."""
     ended: dict[tuple[str, bool], list[str]] = {}
-    for state in ("failed", "lost", "stopped", "skipped"):
-        for line in runs:
-            if line.state == state and not line.diverged:
-                reason = line.reason if state == "failed" else None
-                how = _how(state, line.epoch, epochs, reason)
-                ended.setdefault((how, bool(reason)), []).append(line.run)
+    states = ("failed", "lost", "stopped", "skipped")
+    unfinished = [line for line in runs if line.state in states and not line.diverged]
+    for line in sorted(unfinished, key=lambda line: states.index(line.state)):
+        reason = line.reason if line.state == "failed" else None
+        ended.setdefault((_how(line.state, line.epoch, epochs, reason), bool(reason)), []).append(line.run)
     # A reason is of one run ("its worker was killed"): where several share it, it is each one's.
     said = [f"{named(ids)}{' each' if reason and len(ids) > 1 else ''} {how}" for (how, reason), ids in ended.items()]
     yield from _first(said, "kinds of runs that did not finish")
@@ -97,8 +96,8 @@ def _unfinished(runs: Sequence[RunSummary], epochs: int, folder: Path | None) ->
         yield "they do not enter means and verdicts"
     waiting = Counter(line.state for line in runs if line.state not in {*RUN_ENDED, "lost"})
     if waiting:
-        states = ", ".join(f"{count} {state}" for state, count in waiting.items())
-        yield f"not all runs have ended ({states}): means and verdicts are of those that finished and may change"
+        some = ", ".join(f"{count} {state}" for state, count in waiting.items())
+        yield f"not all runs have ended ({some}): means and verdicts are of those that finished and may change"
     if folder is not None and any(line.state in {"failed", "lost", "stopped"} for line in runs):
         yield f"'{command_line('resume', folder)}' continues what failed, was lost or stopped"
 
@@ -117,14 +116,11 @@ def _diverged(summary: Summary) -> Iterable[str]:
 
 
 def _how(state: str, epoch: int, epochs: int, reason: str | None) -> str:
+    if state == "skipped" and not epoch:
+        return state
     after = f"after {epoch} of {epochs} epochs" if epoch else "before the end of the first epoch"
     why = f": {safe_text(reason, one_line=True)}" if reason else ""
-    return {
-        "failed": f"failed {after}{why}",
-        "lost": f"lost {after}: no process trains any more",
-        "stopped": f"stopped {after}",
-        "skipped": f"skipped {after}" if epoch else "skipped",
-    }[state]
+    return f"{state} {after}{': no process trains any more' if state == 'lost' else why}"
 
 
 def _left_out(experiment: Experiment) -> Iterable[str]:
@@ -149,10 +145,6 @@ def _not_paired(experiment: Experiment) -> Iterable[str]:
         if (why := why_not_paired(base, other))
     ]
     yield from _first(found, "pairs of runs are not compared for the like")
-    unlike = {
-        key: len({str(run.about[key]) for run in experiment.state.runs.values() if key in run.about})
-        for key in ("test_size", "train_size", "torch", "precision", "device_name")
-    }
     names = {
         "test_size": "numbers of test images",
         "train_size": "numbers of training images",
@@ -160,9 +152,9 @@ def _not_paired(experiment: Experiment) -> Iterable[str]:
         "precision": "settings of precision",
         "device_name": "models of device",
     }
-    for key, count in unlike.items():
+    for key, what in names.items():
+        count = len({str(run.about[key]) for run in experiment.state.runs.values() if key in run.about})
         if count > 1:
-            what = names[key]
             yield f"the runs have {count} different {what}: their means mix these"
 
 
@@ -246,12 +238,10 @@ def _epochs(experiment: Experiment, summary: Summary) -> Iterable[str]:
 
 def _twins(summary: Summary) -> Iterable[str]:
     """Models that were trained on random labels."""
-    if summary.twins:
-        found = (f"{entry.model} ({percent(entry.accuracy)} % test accuracy)" for entry in summary.twins)
-        yield (
-            f"trained on random labels: {', '.join(found)}; the heatmaps are compared with theirs, and no verdict"
-            " uses them"
-        )
+    found = [f"{entry.model} ({percent(entry.accuracy)} % test accuracy)" for entry in summary.twins]
+    if found:
+        told = f"trained on random labels: {', '.join(found)}"
+        yield f"{told}; the heatmaps are compared with theirs, and no verdict uses them"
 
 
 def _others(experiment: Experiment, summary: Summary) -> Iterable[str]:
@@ -320,14 +310,9 @@ def _hardware(experiment: Experiment) -> Iterable[str]:
         if run.state == "finished" and kind:
             found.setdefault(safe_text(kind, one_line=True), set()).add(str(about.get("host", "")))
     if len(found) > 1:
-        kinds = "; ".join(
-            f"{kind} ({safe_text(', '.join(sorted(hosts)), one_line=True)})" for kind, hosts in sorted(found.items())
-        )
+        hosts = {kind: safe_text(", ".join(sorted(hosts)), one_line=True) for kind, hosts in found.items()}
+        kinds = "; ".join(f"{kind} ({hosts[kind]})" for kind in sorted(hosts))
         yield f"the runs were trained on different hardware, so equal seeds need not give equal bits: {kinds}"
-
-
-def _damaged(experiment: Experiment) -> Iterable[str]:
-    yield from _first(experiment.troubles(), "logs are damaged as well")
 
 
 def _first(sentences: Sequence[str], others: str) -> Iterable[str]:

@@ -100,21 +100,16 @@ class HistoryScanner:
 
 def to_line(news: HistoryUpdate) -> bytes:
     """`news` as a line of JSON, its newline included."""
-    entries = [to_json(entry) for entry in news.entries]
-    found = {"entries": entries, "gone": sorted(news.gone), "complete": news.complete, "error": news.error}
-    found["total"] = news.total
+    found = {name: getattr(news, name) for name in HistoryUpdate.__slots__}
+    found |= {"entries": [to_json(entry) for entry in news.entries], "gone": sorted(news.gone)}
     return json.dumps(found, separators=(",", ":")).encode() + b"\n"
 
 
 def from_line(line: bytes) -> HistoryUpdate:
-    """The inverse of `to_line`. Raises `ValueError`, `TypeError` or `KeyError` for what it isn't."""
+    """The inverse of `to_line`. Raises `ValueError`, `TypeError`, `AttributeError` or `KeyError` for what it isn't."""
     found = json.loads(line)
-    if not isinstance(found, dict):
-        raise TypeError("not what was written")
-    entries = tuple(from_json(entry) for entry in found["entries"])
-    return HistoryUpdate(
-        entries, frozenset(map(str, found["gone"])), bool(found["complete"]), str(found["error"]), int(found["total"])
-    )
+    entries, gone = tuple(map(from_json, found.pop("entries"))), frozenset(map(str, found.pop("gone")))
+    return HistoryUpdate(entries, gone, **found)
 
 
 _FEW = 20
@@ -195,7 +190,15 @@ class HistoryScan:
 
     def _from_process(self) -> Iterator[HistoryUpdate]:
         """One scan by the process. Raises `OSError`, what `from_line` raises, and `EOFError` where it died."""
-        process = self._process or self._start()
+        process = self._process = self._process or children.python(
+            "tui_attn.history.scan_process",
+            self._runs_dir,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=_BUFFER,
+            start_new_session=True,  # not for signals of the terminal
+        )
         with self._lock:
             if self._stopped or process.stdin is None:
                 return
@@ -207,18 +210,6 @@ class HistoryScan:
                 return
         if not self._stopped:
             raise EOFError
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._process = children.python(
-            "tui_attn.history.scan_process",
-            self._runs_dir,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=_BUFFER,
-            start_new_session=True,  # not for signals of the terminal
-        )
-        return self._process
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -247,14 +238,9 @@ def main() -> None:
     scanner = HistoryScanner(Path(sys.argv[1]))
     with contextlib.suppress(OSError, KeyboardInterrupt):
         while os.read(0, 1):
-            for news in scanner.look(_wanted):
+            for news in scanner.look(lambda: not select.select([0], [], [], 0)[0]):  # until stdin ends
                 sys.stdout.buffer.write(to_line(news))
                 sys.stdout.buffer.flush()
-
-
-def _wanted() -> bool:
-    """Whether stdin is still open; during a scan only its end can arrive."""
-    return not select.select([0], [], [], 0)[0]
 
 
 if __name__ == "__main__":

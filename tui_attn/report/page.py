@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from math import fsum
 from statistics import median
@@ -24,16 +25,8 @@ from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.text_tables import footnotes, millions, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import UNKNOWN, interval_percent, interval_points, points, points_words, two_digits
 from tui_attn.experiment.model_info import hex_color, is_control, joined, replaced_words, twin_of
-from tui_attn.report.answers import (
-    card,
-    conclusion,
-    experiment_facts,
-    model_table,
-    scope,
-    seeds_rows,
-    seeds_sentences,
-    sentence,
-)
+from tui_attn.report import answers
+from tui_attn.report.answers import sentence
 from tui_attn.report.drawing import Drawn
 from tui_attn.report.figures import STYLES, plain
 from tui_attn.system.text import percent, safe_text
@@ -46,35 +39,29 @@ _MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
 
 def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
     """The whole page; `names` are the files beside it."""
-    runs, models = results.summary.runs, results.summary.models
+    summary, runs = results.summary, results.summary.runs
     digests = [[run.run, run.weights_sha256] for run in runs if run.weights_sha256]
     return render(
         "page.html.j2",
         results=results,
         drawn=drawn,
-        headline=headline(results.summary),
-        further=" ".join(filter(None, [likely_cause(results.summary), conclusion(results)])),
-        scope=scope(results),
         names=names,
-        facts=experiment_facts(results),
-        model_table=(described := model_table(results)),
-        papers="; ".join(dict.fromkeys(row[3] for row in described[1:] if row[3] != UNKNOWN)),
-        seeds_rows=seeds_rows(results.summary),
-        seeds_sentences=seeds_sentences(results),
-        unlike_times=unlike_times(results.summary),
-        compared_before=any("comparison of" in remark for remark in results.remarks),
+        answers=answers,
+        headline=headline(summary),
+        further=" ".join(filter(None, [likely_cause(summary), answers.conclusion(results)])),
+        unlike_times=unlike_times(summary),
         looks=_looks(results),
-        drawn_subsets=results.manifest.subset_seed(0) is not None,
-        cards=[card(results, entry) for entry in models if BASE in results.runs and entry.model != BASE],
+        cards=[answers.card(results, each) for each in summary.models if BASE in results.runs and each.model != BASE],
         model_rows=_model_rows(results),
-        footnotes=footnotes(results.summary),
+        footnotes=footnotes(summary),
         calibration_rows=_calibration_rows(results),
         attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
         interventions=[_effects(found) for found in results.effects],
-        missing_effects=[sentence(text) for text in results.effect_problems],
-        run_rows=run_rows(runs, results.summary.epochs),
+        run_rows=run_rows(runs, summary.epochs),
         digests=[["run", "SHA-256 of the weights"], *digests],
-        settings=[["setting", "value"], *_settings(results)],
+        about=next((run.about for run in results.begun.values() if run.about), {}),
+        compared=[model for model in summary.names if model != BASE and not is_control(model)],
+        controls=[model for model in summary.names if is_control(model)],
     )
 
 
@@ -87,14 +74,11 @@ def render(template: str, **values: Any) -> str:
 
 def environment() -> Environment:
     """The report's templates; every value in them is typeset and escaped."""
-    return Environment(
-        loader=PackageLoader("tui_attn.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=typeset,
-    )
+    spaces: Any = {"trim_blocks": True, "lstrip_blocks": True}
+    loader = PackageLoader("tui_attn.report")
+    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=typeset, **spaces)
+    found.filters |= {"points_words": points_words, "one_line": partial(safe_text, one_line=True)}
+    return found
 
 
 def typeset(value: object) -> object:
@@ -231,47 +215,3 @@ def _effect_cell(effects: Effects, effect: Effect | None) -> str:
     if effect.changed is not None:
         below += [f"{percent(effect.changed)} % change", f"loss {loss_text(effect.loss)}"]
     return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
-
-
-_DRAWN = ("the first of the data set, the same for all seeds", "anew for each seed, stratified by class")
-
-
-def _plan_rows(results: Results) -> list[tuple[str, object]]:
-    """The plan of looks, where one was recorded before training."""
-    plan, models = results.manifest.plan, results.summary.names
-    if plan is None:
-        return [("plan", "none recorded before training")]
-    compared = [model for model in models if model != BASE and not is_control(model)]
-    return [
-        ("planned looks", ", ".join(f"{look} seeds" for look in plan.looks) or "none: every seed is one"),
-        ("margin", points_words(plan.margin)),
-        ("error rate of the verdicts", f"5 % for {', '.join(compared)} together" if compared else None),
-        ("controls", ", ".join(filter(is_control, models)) or "none"),
-    ]
-
-
-def _settings(results: Results) -> list[list[str]]:
-    manifest, config = results.manifest, results.manifest.config
-    about = next((run.about for run in results.begun.values() if run.about), {})
-    rows: list[tuple[str, object]] = [
-        ("experiment", manifest.id),
-        ("data set", config.dataset),
-        ("version of the data", manifest.data.get("version")),
-        ("training images", about.get("train_size")),
-        ("drawn", None if config.train_limit is None else _DRAWN[manifest.subset_seed(0) is not None]),
-        ("input", "pixels of 0 to 1, less a mean and divided by a standard deviation, fixed for each channel"),
-        ("loss", "cross-entropy"),
-        ("test images", about.get("test_size")),
-        *_plan_rows(results),
-        ("epochs", config.epochs),
-        ("steps", config.steps),
-        ("seeds", ", ".join(str(seed) for seed in results.summary.seeds)),
-        ("batch size", config.batch_size),
-        ("learning rate (Adam)", config.lr),
-        ("augmentation", ", ".join(config.augment) or "none"),
-        ("precision", about.get("precision", manifest.precision)),
-        ("devices", ", ".join(dict.fromkeys((*manifest.devices, *filter(None, [about.get("device_name")]))))),
-        ("threads of a worker", manifest.threads),
-        *((f"version of {name}", version) for name, version in sorted(manifest.versions.items())),
-    ]
-    return [[name, safe_text(value, one_line=True)[:200]] for name, value in rows if value is not None]
