@@ -11,7 +11,7 @@ from tui_attn.compare.summary import summarise
 from tui_attn.compare.wording import verdict_sentence
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
-from tui_attn.export.card import Card
+from tui_attn.export.weights import Card
 
 
 def card(runs: Path, run: str, **options: Any) -> Card:

@@ -36,7 +36,7 @@ def write_report(follower: Follower, folder: Path) -> Path:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ReportError(NEEDS) from None
-    from tui_attn.report.drawing import draw
+    from tui_attn.report.comparison_figures import draw
     from tui_attn.report.figures import look, picture_files
     from tui_attn.report.page import page
 

@@ -1,9 +1,9 @@
-"""Pictures of the comparison: accuracies, differences from base, classes, interventions."""
+"""All pictures of a report: accuracies, differences from base, classes and interventions here, others elsewhere."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,12 @@ from tui_attn.compare.predictions import ClassResults
 from tui_attn.compare.results import Results, step_seconds
 from tui_attn.compare.summary import Summary
 from tui_attn.experiment.model_info import joined, replaced_words
+from tui_attn.report.curve_figures import curve_pictures
 from tui_attn.report.figures import (
     FAINT,
     GRID,
     INK,
+    MOST_CLASSES,
     PAPER,
     Picture,
     ink,
@@ -24,15 +26,33 @@ from tui_attn.report.figures import (
     name_rows,
     plain,
     plot,
+    shortened,
     without_frame,
 )
+from tui_attn.report.heatmap_figures import heatmap_pictures
 from tui_attn.system.text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Drawn = dict[str, list[Picture]]
+"""The pictures by section of the page, in its order; those of one model under `heatmaps MODEL` and `effects MODEL`."""
 
-def accuracies_picture(summary: Summary) -> Picture | None:
+
+def draw(results: Results) -> Drawn:
+    """Draw all that there is something to draw of."""
+    sections: dict[str, Iterable[Picture | None]] = {
+        "accuracies": [_accuracies(results.summary), _differences(results.summary)],
+        "curves": curve_pictures(results),
+        "classes": [_class(results.classes), *map(_confusion, results.classes)],
+        "calibration": [_reliability(results.classes), _cost(results)],
+        **{f"heatmaps {found.model}": heatmap_pictures(found) for found in results.heatmaps},
+        **{f"effects {found.model}": [_effects(found)] for found in results.effects},
+    }
+    return {name: [picture for picture in pictures if picture is not None] for name, pictures in sections.items()}
+
+
+def _accuracies(summary: Summary) -> Picture | None:
     """Every run's final test accuracy, the runs of one seed joined, and each model's mean with its interval."""
     entries = [entry for entry in summary.models if entry.accuracy is not None]
     if not entries:
@@ -66,7 +86,7 @@ def _percent(ends: Sequence[float]) -> list[float]:
     return [100 * end for end in ends]
 
 
-def differences_picture(summary: Summary) -> Picture | None:
+def _differences(summary: Summary) -> Picture | None:
     """Each model's difference from base, seed by seed, and the interval that decides."""
     shown = [(entry, entry.versus_base) for entry in summary.models if entry.versus_base]
     if not shown:
@@ -100,7 +120,7 @@ def differences_picture(summary: Summary) -> Picture | None:
     return plot("differences", alt, caption, draw, title=title, height=0.9 + 0.55 * len(shown))
 
 
-def reliability_picture(results: Sequence[ClassResults]) -> Picture | None:
+def _reliability(results: Sequence[ClassResults]) -> Picture | None:
     """Accuracy against confidence, all runs of a model together."""
     if not results:
         return None
@@ -126,7 +146,7 @@ _FEW_IMAGES = 10
 """A bin with fewer images shows chance alone."""
 
 
-def cost_picture(results: Results) -> Picture | None:
+def _cost(results: Results) -> Picture | None:
     """Mean accuracy with its interval against the time of a training step."""
     found = [(entry, step_seconds(results, entry)) for entry in results.summary.models if entry.accuracy is not None]
     shown = [(entry, [1000 * each for each in times]) for entry, times in found if times]
@@ -150,17 +170,7 @@ def cost_picture(results: Results) -> Picture | None:
     return plot("cost", f"{caption} {costs}.", caption, draw, title=title, height=3.3, legend=True)
 
 
-MOST_CLASSES = 30
-"""Most classes that a picture has room for."""
-
-
-def shortened(name: str, length: int = 16) -> str:
-    """A name for the side of a picture."""
-    name = plain(name)
-    return name if len(name) <= length else f"{name[: length - 1]}…"
-
-
-def class_picture(results: Sequence[ClassResults]) -> Picture | None:
+def _class(results: Sequence[ClassResults]) -> Picture | None:
     """The accuracy of each class by model, the hardest class at the bottom."""
     import numpy as np
 
@@ -186,7 +196,7 @@ def class_picture(results: Sequence[ClassResults]) -> Picture | None:
     return plot("classes", alt, "Accuracy of each class, mean over the seeds.", draw, **shown)
 
 
-def confusion_picture(result: ClassResults) -> Picture | None:
+def _confusion(result: ClassResults) -> Picture | None:
     """What was taken for what, in per cent of each class, all runs of a model together."""
     import numpy as np
 
@@ -219,7 +229,7 @@ def confusion_picture(result: ClassResults) -> Picture | None:
     return plot(f"confusion-{result.model}", f"Confusion matrix of {caption}", caption, draw, **shown)
 
 
-def effects_picture(found: Effects) -> Picture:
+def _effects(found: Effects) -> Picture:
     """The change of accuracy under each intervention, with its interval; layers one below the other."""
     layers = list(dict.fromkeys(effect.layer for effect in found.effects))
     kinds = list(dict.fromkeys(effect.kind for effect in found.effects))

@@ -247,6 +247,16 @@ def picture_files(pictures: Iterable[Picture]) -> dict[str, bytes]:
     return {f"pictures/{each.name}.{kind}": getattr(each, kind) for each in pictures for kind in ("png", "svg")}
 
 
+MOST_CLASSES = 30
+"""Most classes that a picture has room for."""
+
+
+def shortened(name: str, length: int = 16) -> str:
+    """A name for the side of a picture."""
+    name = plain(name)
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
 def name_rows(axes: Axes, labels: Sequence[str], *, labelsize: float = 7.5) -> None:
     """Let the y axis name rows, with a grid along x only."""
     axes.set_yticks(range(len(labels)), labels)

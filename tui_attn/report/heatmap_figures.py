@@ -9,8 +9,7 @@ from tui_attn.compare.heatmaps import Probes
 from tui_attn.compare.results import ModelHeatmaps
 from tui_attn.compare.wording import two_digits
 from tui_attn.experiment.model_info import gate_range_of
-from tui_attn.report.comparison_figures import MOST_CLASSES, shortened
-from tui_attn.report.figures import FAINT, INK, WIDTH, Picture, picture, plain, without_frame
+from tui_attn.report.figures import FAINT, INK, MOST_CLASSES, WIDTH, Picture, picture, plain, shortened, without_frame
 
 if TYPE_CHECKING:
     import numpy as np

@@ -27,7 +27,7 @@ from tui_attn.compare.wording import UNKNOWN, interval_percent, interval_points,
 from tui_attn.experiment.model_info import hex_color, is_control, joined, replaced_words, twin_of
 from tui_attn.report import answers
 from tui_attn.report.answers import sentence
-from tui_attn.report.drawing import Drawn
+from tui_attn.report.comparison_figures import Drawn
 from tui_attn.report.figures import STYLES, plain
 from tui_attn.system.text import percent, safe_text
 
