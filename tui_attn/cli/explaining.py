@@ -82,7 +82,7 @@ def explain(
         console.say("nothing to train")
         return 0
     found = explanation.explain(sources, config, number)
-    for row in contrast_rows(found):
+    for row in contrast_rows(found.contrasts):
         print_line("  ".join(f"{cell:<{width}}" for cell, width in zip(row, (40, 64, 8, 20, 5), strict=True)).rstrip())
     console.say(f"the page is {write_explanation(found, Path('reports') / f'explain-{folder.id}')}")
     return 0

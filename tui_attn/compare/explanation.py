@@ -108,7 +108,8 @@ def explain(folders: Sequence[ExperimentDir], config: ExperimentConfig, seeds: i
     """The contrasts over the first `seeds` seeds of `config`, from the finished runs in `folders`."""
     wanted = range(config.seed, config.seed + seeds)
     runs = {key: run for key, run in finished_runs(folders, config).items() if key[1] in wanted}
-    accuracy = {key: final_accuracy(run, config.epochs) for key, (_, run) in runs.items()}
+    found = {key: final_accuracy(run, config.epochs) for key, (_, run) in runs.items()}
+    accuracy = {key: value for key, value in found.items() if value is not None}
     return Explanation(
         config=config,
         experiments=tuple(folder.id for folder in folders),
@@ -119,14 +120,14 @@ def explain(folders: Sequence[ExperimentDir], config: ExperimentConfig, seeds: i
     )
 
 
-def _contrast(first: str, second: str, what: str, accuracy: Mapping[tuple[str, int], float | None]) -> Contrast:
+def _contrast(first: str, second: str, what: str, accuracy: Mapping[tuple[str, int], float]) -> Contrast:
     seeds = sorted(seed for model, seed in accuracy if model == first and (second, seed) in accuracy)
-    pairs = [(accuracy[second, seed], accuracy[first, seed]) for seed in seeds]
-    known = [(one, other) for one, other in pairs if one is not None and other is not None]
-    if not known:
-        return Contrast(first, second, what, 0, None, None)
-    delta, interval = mean_interval(differences([one for one, _ in known], [other for _, other in known]))
-    return Contrast(first, second, what, len(known), delta, interval)
+    found = (
+        differences([accuracy[second, seed] for seed in seeds], [accuracy[first, seed] for seed in seeds])
+        if seeds
+        else []
+    )
+    return Contrast(first, second, what, len(seeds), *(mean_interval(found) if found else (None, None)))
 
 
 def _developments(runs: Runs) -> Iterable[Development]:

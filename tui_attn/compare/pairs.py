@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Protocol
@@ -142,34 +142,21 @@ def comparable(first: Manifest, second: Manifest) -> list[str]:
     """
     one, two = first.data.get("version"), second.data.get("version")
     moved = one is not None and one == two and same_folder(first.config.dataset, second.config.dataset)
-    found = _differences(first.config, replace(second.config, dataset=first.config.dataset) if moved else second.config)
-    if first.precision != second.precision:
-        found.append(_versus("precision", first.precision, second.precision))
-    if first.kernels != second.kernels:
-        found.append(_versus("kernels", first.kernels, second.kernels))
-    if first.config.train_limit is not None and first.subset != second.subset:
-        found.append(_versus("choice of training images", first.subset, second.subset))
-    if first.config.dataset == second.config.dataset and one != two:
-        found.append(_versus("version of the data set", one, two))
-    for name in ("tui-attn", "torch"):
-        one, two = first.versions.get(name), second.versions.get(name)
-        if one != two:
-            found.append(_versus(f"version of {name}", one, two))
-    return found
-
-
-def _differences(first: ExperimentConfig, second: ExperimentConfig) -> list[str]:
-    one: Mapping[str, Any] = first.to_json()
-    two: Mapping[str, Any] = second.to_json()
-    return [
-        _versus(name, *("none" if value is None else value for value in (one[key], two[key])))
-        for key, name in _SETTINGS.items()
-        if one[key] != two[key]
+    settings, others = (
+        {key: "none" if value is None else value for key, value in each.config.to_json().items()}
+        for each in (first, second)
+    )
+    facts: list[tuple[str, Any, Any]] = [
+        (name, settings[key], others[key]) for key, name in _SETTINGS.items() if key != "dataset" or not moved
     ]
-
-
-def _versus(name: str, first: object, second: object) -> str:
-    return f"{name}: {_short(first)} and {_short(second)}"
+    facts += [("precision", first.precision, second.precision), ("kernels", first.kernels, second.kernels)]
+    if first.config.train_limit is not None:
+        facts.append(("choice of training images", first.subset, second.subset))
+    if first.config.dataset == second.config.dataset:
+        facts.append(("version of the data set", one, two))
+    for name in ("tui-attn", "torch"):
+        facts.append((f"version of {name}", first.versions.get(name), second.versions.get(name)))
+    return [f"{name}: {_short(one)} and {_short(two)}" for name, one, two in facts if one != two]
 
 
 def _short(value: object) -> str:
@@ -239,15 +226,13 @@ class PairedRuns:
             said = said if now.p_value is None else now
         return said if self.decides else replace(said, verdict=None, p_value=None)
 
-    def without_verdict(self) -> QuickResult:
-        """The result without its verdict, which needs scipy."""
-        found = [other - base for base, other in filter(None, self.pairs)]
-        return QuickResult(self.model, math.fsum(found) / len(found), len(found), None)
-
-    def result(self) -> QuickResult:
-        """The result with its verdict."""
-        found = self.test()
-        return QuickResult(self.model, found.delta, found.pairs, found.verdict)
+    def result(self, *, verdict: bool = True) -> QuickResult:
+        """The result; without its `verdict` it needs no scipy."""
+        if verdict:
+            found = self.test()
+            return QuickResult(self.model, found.delta, found.pairs, found.verdict)
+        deltas = [other - base for base, other in filter(None, self.pairs)]
+        return QuickResult(self.model, math.fsum(deltas) / len(deltas), len(deltas), None)
 
 
 def comparisons(models: Iterable[str]) -> int:
@@ -340,4 +325,4 @@ def best_pair(state: ExperimentState, manifest: Manifest, *, over: bool) -> Pair
     """
     models = [model for model in manifest.config.models if not is_control(model)]
     found = [pair_by_seed(state, manifest, model, over=over) for model in models]
-    return max((pair for pair in found if pair), key=lambda pair: pair.without_verdict().delta, default=None)
+    return max((pair for pair in found if pair), key=lambda pair: pair.result(verdict=False).delta, default=None)

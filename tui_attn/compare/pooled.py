@@ -51,7 +51,11 @@ class PooledExperiment:
 
 def pool(followers: Sequence[Follower]) -> PooledExperiment:
     """Make one experiment of several. Raises `RunsError` with the reasons why they may not be compared."""
-    _refuse(why_not_together(followers), followers)
+    reasons = why_not_together(followers)
+    if reasons:
+        names = ", ".join(follower.folder.id for follower in followers)
+        more = f"; and {len(reasons) - _MOST} more" if len(reasons) > _MOST else ""
+        raise RunsError(f"comparing {names} would be unfair: they differ in {'; '.join(reasons[:_MOST])}{more}")
     chosen = _chosen(followers)
     ids = " + ".join(follower.folder.id for follower in followers)
     configs = [follower.manifest.config for follower in followers]
@@ -95,7 +99,12 @@ def why_not_together(followers: Sequence[Follower]) -> list[str]:
     """Why experiments may not be compared with each other, a phrase for each reason; empty when they may."""
     first, *others = followers
     found = [reason for other in others for reason in comparable(first.manifest, other.manifest)]
-    return list(dict.fromkeys([*found, *_unlike_devices(followers), *_unlike_models(followers), *_clashes(followers)]))
+    digests: dict[str, set[str | None]] = {}
+    for follower in followers:
+        for custom in follower.manifest.config.custom_models:
+            digests.setdefault(custom.name, set()).add(custom.sha256)
+    codes = [f"the code of {name}" for name, known in digests.items() if len(known) > 1]
+    return list(dict.fromkeys([*found, *_unlike_devices(followers), *codes, *_clashes(followers)]))
 
 
 def _unlike_devices(followers: Sequence[Follower]) -> list[str]:
@@ -109,15 +118,6 @@ def _unlike_devices(followers: Sequence[Follower]) -> list[str]:
     ]
     different = list(dict.fromkeys(", ".join(sorted(names)) for names in found if names))
     return [f"model of device: {' and '.join(different)}"] if len(different) > 1 else []
-
-
-def _unlike_models(followers: Sequence[Follower]) -> list[str]:
-    """Custom models with one name and different code."""
-    digests: dict[str, set[str | None]] = {}
-    for follower in followers:
-        for custom in follower.manifest.config.custom_models:
-            digests.setdefault(custom.name, set()).add(custom.sha256)
-    return [f"the code of {name}" for name, found in digests.items() if len(found) > 1]
 
 
 def _clashes(followers: Sequence[Follower]) -> list[str]:
@@ -153,22 +153,11 @@ def _chosen(followers: Sequence[Follower]) -> dict[str, tuple[RunState, Follower
         counted = {run.id for run in _counted(follower)}
         for run in follower.state.runs.values():
             before = found.get(run.id)
-            if before is None or (run.id in counted and not counts(before[0], _epochs(before[1]))):
-                found[run.id] = (run, follower)
+            if before is None or (run.id in counted and not counts(before[0], follower.manifest.config.epochs)):
+                found[run.id] = (run, follower)  # all have equally many epochs, or were refused
     if not found:
         raise RunsError("none of these experiments has a run yet: compare them once they have begun")
     return found
-
-
-def _epochs(follower: Follower) -> int:
-    return follower.manifest.config.epochs
-
-
-def _refuse(reasons: Sequence[str], followers: Sequence[Follower]) -> None:
-    if reasons:
-        names = ", ".join(follower.folder.id for follower in followers)
-        more = f"; and {len(reasons) - _MOST} more" if len(reasons) > _MOST else ""
-        raise RunsError(f"comparing {names} would be unfair: they differ in {'; '.join(reasons[:_MOST])}{more}")
 
 
 def _shares(pooled: PooledExperiment) -> list[str]:

@@ -215,7 +215,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
         finished=found.counts().get("finished", 0),
         runs=len(config.models) * config.seeds,
         accuracy=max((value for value in accuracies if 0 <= value <= 1), default=None),
-        best=None if pairing is None else pairing.without_verdict(),
+        best=None if pairing is None else pairing.result(verdict=False),
         seconds=_seconds(folder, found, supervised=supervised),
         waits=safe_text(waiting_words(found.runs.values()), one_line=True) if supervised else "",
         troubles=troubles,

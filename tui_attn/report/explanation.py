@@ -14,12 +14,8 @@ from tui_attn.system.text import safe_text
 PAGE = "explain.html"
 
 
-def contrast_rows(found: Explanation) -> list[list[str]]:
-    """A table of the contrasts, in points of accuracy, headings first."""
-    return _rows(found.contrasts)
-
-
-def _rows(contrasts: Iterable[Contrast]) -> list[list[str]]:
+def contrast_rows(contrasts: Iterable[Contrast]) -> list[list[str]]:
+    """A table of contrasts, in points of accuracy, headings first."""
     rows = [["contrast", "what differs", "points", "95 % interval", "seeds"]]
     return rows + [
         [f"{each.first} - {each.second}", each.what, points(each.delta), interval_points(each.ci95), str(each.pairs)]
@@ -44,8 +40,8 @@ def write_explanation(found: Explanation, folder: Path) -> Path:
         title=safe_text(found.experiments[0], one_line=True),
         dataset=safe_text(found.config.dataset, one_line=True),
         found=found,
-        contrasts=contrast_rows(found),
-        against_base=[[row[0], *row[2:]] for row in _rows(found.against_base)],
+        contrasts=contrast_rows(found.contrasts),
+        against_base=[[row[0], *row[2:]] for row in contrast_rows(found.against_base)],
         developments=development_rows(found),
     )
     write_files(folder, {PAGE: page.encode("utf-8")}, last=PAGE)

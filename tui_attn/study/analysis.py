@@ -15,7 +15,7 @@ from typing import Any
 from tui_attn.compare.pairs import BASE, blind_control, comparisons, final_accuracy, same_data
 from tui_attn.compare.remarks import neighbours
 from tui_attn.compare.t_test import Interval, mean_interval
-from tui_attn.compare.verdicts import MARGIN, judge
+from tui_attn.compare.verdicts import judge
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
 from tui_attn.experiment.manifest import Manifest, RunsError
@@ -110,8 +110,10 @@ class StudyResults:
     """Runs that ended, and all that are planned so far."""
 
 
-Accuracies = Mapping[str, Mapping[int, float | None]]
-"""Model -> seed -> final accuracy; None for a seed that ended without one."""
+Column = Mapping[int, float | None]
+"""Seed -> final accuracy; None for a seed that ended without one."""
+Accuracies = Mapping[str, Column]
+"""By model."""
 
 
 def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults:
@@ -241,41 +243,20 @@ def _row(
     versus = None
     if model != BASE and number and BASE in pairs:
         sizes = sizes_of(config)
-        versus = _versus(
-            config.seeds,
-            pairs[BASE],
-            own[model],
-            BASE,
-            number,
-            decides=not is_control(model),
-            margin=config.plan.margin,
-            resolution=1 / sizes[1] if sizes else None,
-        )
+        rule = {"margin": config.plan.margin, "resolution": 1 / sizes[1] if sizes else None}
+        versus = _versus(pairs[BASE], own[model], BASE, config.seeds, number, decides=not is_control(model), **rule)
     return CellResult(
-        cell=cell.id,
-        label=cell.label,
-        model=model,
-        accuracies=tuple(known),
-        seeds=config.seeds,
-        mean=mean,
-        ci95=interval,
-        versus=versus,
-        size=config.train_limit,
+        cell.id, cell.label, model, tuple(known), config.seeds, mean, interval, versus, size=config.train_limit
     )
 
 
 def _versus(
-    planned: int,
-    base: Mapping[int, float | None],
-    other: Mapping[int, float | None],
-    against: str,
-    number: int,
-    *,
-    decides: bool,
-    margin: float = MARGIN,
-    resolution: float | None = None,
+    base: Column, other: Column, against: str, planned: int, number: int, *, decides: bool, **rule: Any
 ) -> Versus:
-    """The difference other - base; no interval before all `planned` seeds ended, whose number was fixed."""
+    """The difference other - base; no interval before all `planned` seeds ended, whose number was fixed.
+
+    `number`: of the comparisons that share the error rate. `rule`: margin and resolution, as for `judge`.
+    """
     seeds = sorted(base.keys() & other.keys())
     pairs = [(base[seed], other[seed]) for seed in seeds]
     found = [None if one is None or two is None else round(two - one, 12) for one, two in pairs]
@@ -284,7 +265,7 @@ def _versus(
     if not complete or len(found) < planned:
         mean = math.fsum(complete) / len(complete) if complete else None
         return Versus(against, mean, None, None, None, len(complete), missing)
-    said = judge(found, number if decides else 1, margin=margin, resolution=resolution)
+    said = judge(found, number if decides else 1, **rule)
     decided = (said.p_value, said.verdict) if decides else (None, None)
     return Versus(against, said.delta, said.ci95, *decided, len(complete), missing)
 
@@ -305,7 +286,7 @@ def _slopes(plan: StudyPlan, found: Mapping[str, Accuracies]) -> list[Slope]:
                 for name in (against, model)
             )
             decides = not is_control(model)
-            versus = _versus(plan.config.seeds, one, other, against, number, decides=decides, margin=0.0)
+            versus = _versus(one, other, against, plan.config.seeds, number, decides=decides, margin=0.0)
             slopes.append(Slope(model, versus))
     return slopes
 
@@ -344,10 +325,7 @@ def _label(plan: StudyPlan, cell_id: str) -> str:
 def results_json(found: StudyResults) -> dict[str, Any]:
     """The results as plain JSON types; accuracies are fractions."""
     data = asdict(found)
-    data["cells"] = [_cell_json(row) for row in data["cells"]]
-    data["finals"] = [_cell_json(row) for row in data["finals"]]
+    for row in (*data["cells"], *data["finals"]):
+        if row["size"] is None:
+            del row["size"]
     return data
-
-
-def _cell_json(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if value is not None or key != "size"}

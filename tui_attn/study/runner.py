@@ -55,11 +55,7 @@ def create(plan: StudyPlan, runs_dir: Path, caller: Caller = Caller()) -> StudyD
     if not caller.may_start():
         raise starting.CancelledError
     plan = replace(plan, config=config)
-    if _needs_trust(plan):
-        try:
-            trust.trust(_digest(plan))
-        except trust.TrustError as error:
-            raise RunsError(str(error)) from None
+    _trust(plan)
     name = config.name or f"{plan.kind}-{config.dataset}"
     study = StudyDir(writing.make_experiment(runs_dir, replace(config, name=name)).path)
     try:
@@ -92,11 +88,7 @@ def allow(study: StudyDir, permit: Permit, progress: Progress = data.silent) -> 
         config = _moved(study, config, permit.data_dir, progress)
     if config != plan.config:
         plan = study.change(config=config)
-    if _needs_trust(plan):
-        try:
-            trust.trust(_digest(plan))
-        except trust.TrustError as error:
-            raise RunsError(str(error)) from None
+    _trust(plan)
 
 
 def _moved(study: StudyDir, config: ExperimentConfig, data_dir: Path, progress: Progress) -> ExperimentConfig:
@@ -114,6 +106,15 @@ def _moved(study: StudyDir, config: ExperimentConfig, data_dir: Path, progress: 
 def _needs_trust(plan: StudyPlan) -> bool:
     """Whether the plan names code to run or hosts to run on, which a plan from elsewhere must not choose."""
     return bool(plan.config.custom_models) or not plan.config.engine.here
+
+
+def _trust(plan: StudyPlan) -> None:
+    """Remember that the user answers for what the plan chooses."""
+    if _needs_trust(plan):
+        try:
+            trust.trust(_digest(plan))
+        except trust.TrustError as error:
+            raise RunsError(str(error)) from None
 
 
 def _digest(plan: StudyPlan) -> str:
@@ -216,22 +217,20 @@ class _Runner:
         plan = self._study.plan()
         if _needs_trust(plan) and not trust.is_trusted(_digest(plan)):
             raise LaunchError("it names custom models or another host, and you did not start it here: start it anew")
-        try:
+        with contextlib.suppress(_StoppedError):
             for cell in plan.cells:
                 self._train(plan.cell_config(cell), cell)
-            if plan.selects:
-                if not plan.winners:  # chosen once: a later choice would open the test set again
-                    plan = self._study.change(winners=choose_winners(self._study, plan))
-                for cell in plan.finals:
-                    self._train(plan.cell_config(cell), cell)
-        except _StoppedError:
-            return 0
+            if plan.selects and not plan.winners:  # chosen once: a later choice would open the test set again
+                plan = self._study.change(winners=choose_winners(self._study, plan))
+            for cell in plan.finals if plan.selects else ():
+                self._train(plan.cell_config(cell), cell)
         return 0
 
     def _train(self, config: ExperimentConfig, cell: Cell) -> None:
         """Start or resume the experiment of `cell`, and wait until it has ended."""
         member = self._study.member(cell)
-        self._check_stopped()
+        if self._signals.received:
+            raise _StoppedError
         supervisor: subprocess.Popen[bytes] | None = None
         if not self._study.begun(cell):
             if member.path.exists():  # a start that was killed before it wrote the manifest
@@ -264,10 +263,6 @@ class _Runner:
                 control.send(member, "stop")
                 told = True
             self._signals.wait(TICK)
-
-    def _check_stopped(self) -> None:
-        if self._signals.received:
-            raise _StoppedError
 
 
 def _moved_to(member: ExperimentDir, config: ExperimentConfig) -> Path | None:
