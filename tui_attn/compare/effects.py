@@ -119,24 +119,22 @@ def effects_of(follower: Follower, only: str | None = None) -> tuple[list[Effect
             found.setdefault(run.model, []).append(results)
     config = follower.manifest.config
     probed = {run.model for run in follower.state.runs.values() if run.probes and only in {None, run.id}}
-    for model in (own.name for own in config.custom_models if own.name in probed):
-        problems.append(f"{model} is a custom model: only the attention of {joined(KINDS)} can be replaced")
+    custom = f"is a custom model: only the attention of {joined(KINDS)} can be replaced"
+    problems += [f"{own.name} {custom}" for own in config.custom_models if own.name in probed]
     problems += [f"{model} {PIXELS_ONLY}" for model in config.models if attention_of(model) == "pixel gates"]
     if missing:
         what = "what the accuracy becomes when the attention is replaced"
         problems.append(f"no interventions on {named(missing)} yet: {probe} computes {what}")
     together = [over_runs(found[model]) for model in config.models if model in found]
-    together = [_beside_control(item, together) for item in together]
+    tuned = {item.model: effect.delta for item in together if (effect := item.get(TUNED)) is not None}
+    for place, item in enumerate(together):
+        control = MODELS[item.model].blind_control
+        if control in tuned:
+            together[place] = replace(item, control=control, control_gain=tuned[control])
     problems += [
         f"interventions on {item.model} are incomplete: {probe} computes them" for item in together if not item.complete
     ]
     return together, problems
-
-
-def _beside_control(item: Effects, others: Sequence[Effects]) -> Effects:
-    name = MODELS[item.model].blind_control
-    tuned = next((other.get(TUNED) for other in others if other.model == name), None)
-    return item if tuned is None else replace(item, control=name, control_gain=tuned.delta)
 
 
 def over_runs(runs: Sequence[Interventions]) -> Effects:
@@ -253,9 +251,8 @@ def _tuned_words(found: Effects, what: str) -> str:
     size, interval = f"{abs(100 * tuned.delta):.2f} points", interval_words(found, tuned)
     steps = "the network had no such steps"
     if found.control is not None and found.control_gain > 0:
-        steps += (
-            f", and {found.control}, which has constants already, gains {100 * found.control_gain:.2f} points by them"
-        )
+        gain = f"gains {100 * found.control_gain:.2f} points by them"
+        steps += f", and {found.control}, which has constants already, {gain}"
     given = "with constants tuned on training images in 200 further steps it"
     if tuned.ci95[1] < 0:
         return f"{given} falls by {size} ({interval}): so much are {what} worth that are computed for each image; "
@@ -310,13 +307,11 @@ def loss_text(value: float | None) -> str:
 
 def effects_lines(found: Sequence[Effects], problems: Sequence[str], width: int) -> list[str]:
     """All interventions as plain text, in lines of at most `width` cells (20 at least)."""
-    lines: list[str] = []
+    width, lines = max(width, 20), list[str]()
     for item in found:
-        lines.append(cut(f"{item.model}, runs: {len(item.runs)}", max(width, 20)))
-        lines += _table(effect_rows(item), max(width, 20))
-        lines += ["", *wrap(dependence_sentence(item), max(width, 20)), ""]
-    for problem in problems:
-        lines += wrap(problem, max(width, 20), first="- ", rest="  ")
+        lines += [cut(f"{item.model}, runs: {len(item.runs)}", width), *_table(effect_rows(item), width)]
+        lines += ["", *wrap(dependence_sentence(item), width), ""]
+    lines += [line for problem in problems for line in wrap(problem, width, first="- ", rest="  ")]
     return [line.rstrip() for line in lines]
 
 

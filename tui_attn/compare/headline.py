@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.summary import Summary, Versus
-from tui_attn.compare.wording import counted, points
+from tui_attn.compare.wording import counted, points, points_words
 from tui_attn.experiment.model_info import info_of, joined
 from tui_attn.system.text import percent, safe_text
 from tui_attn.system.textfit import cells, cut
@@ -20,8 +20,7 @@ _NAME = 20
 def headline(summary: Summary) -> str:
     """What the verdicts say, in at most `LONGEST` cells; where nothing is decided, how far the experiment is."""
     entries = [entry for entry in summary.models if entry.model != BASE]
-    compared = [(name_of(entry.model), entry.versus_base) for entry in entries if entry.versus_base]
-    found = [(name, versus) for name, versus in compared if versus is not None]
+    found = [(name_of(entry.model), entry.versus_base) for entry in entries if entry.versus_base]
     deciding = [(name, versus) for name, versus in found if versus.decides]
     if not entries or BASE not in summary.names:
         return _alone(summary)
@@ -36,7 +35,9 @@ def headline(summary: Summary) -> str:
     decided = [(name, versus) for name, versus in deciding if versus.verdict is not None]
     if not decided:
         return _open(summary, deciding)
-    still = _progress(decided[0][1])
+    versus = decided[0][1]
+    look = versus.look
+    still = f" (look {look.number} of {look.of}, {versus.pairs} seeds)" if look and look.number < look.of else ""
     return _first([f"{said}{still}." for said in _verdicts(decided)])
 
 
@@ -64,31 +65,22 @@ def _open(summary: Summary, found: Sequence[tuple[str, Versus]]) -> str:
         start = f"{_done(versus)} of {counted(len(summary.seeds), 'seed')}{look}: nothing decided yet"
         if any(versus.contradiction for _, versus in found):
             start = "No verdict, because the intervals of the looks exclude each other"
-    return _first([f"{start}. {_deltas(found)}.", f"{start}. {_deltas(_extremes(found))}.", f"{start}."])
+    ordered = sorted(found, key=lambda item: -item[1].delta)
+    extremes = [ordered[0], ordered[-1]] if len(ordered) > 2 else ordered
+    return _first([f"{start}. {_deltas(found)}.", f"{start}. {_deltas(extremes)}.", f"{start}."])
 
 
 def _done(versus: Versus) -> int:
     return len(versus.seeds) + len(versus.missing)
 
 
-def _extremes(found: Sequence[tuple[str, Versus]]) -> list[tuple[str, Versus]]:
-    ordered = sorted(found, key=lambda item: -item[1].delta)
-    return [ordered[0], ordered[-1]] if len(ordered) > 2 else ordered
-
-
 def _deltas(found: Sequence[tuple[str, Versus]]) -> str:
     return ", ".join(f"{name} {points(versus.delta)}" for name, versus in found) + f" points from {BASE}"
 
 
-def _progress(versus: Versus) -> str:
-    """Of which look the verdicts are, while another is planned."""
-    look = versus.look
-    return f" (look {look.number} of {look.of}, {versus.pairs} seeds)" if look and look.number < look.of else ""
-
-
 def _verdicts(found: Sequence[tuple[str, Versus]]) -> list[str]:
     """The same with ever less detail."""
-    margin = f"{100 * found[0][1].margin:g} {'point' if found[0][1].margin == 0.01 else 'points'}"
+    margin = points_words(found[0][1].margin)
     by_label: dict[str, list[tuple[str, Versus]]] = {}
     for item in found:
         by_label.setdefault(str(item[1].verdict), []).append(item)
@@ -116,15 +108,13 @@ def _verdicts(found: Sequence[tuple[str, Versus]]) -> list[str]:
 def likely_cause(summary: Summary) -> str | None:
     """Why a model whose gates start near 0.5 is worse than base, where its controls tell; None elsewhere."""
     worse = {entry.model for entry in summary.models if entry.versus_base and entry.versus_base.verdict == "worse"}
-    versus = {
-        entry.model: entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95
-    }
-    se, undone, half = map(versus.get, ("se", "se2x", "half"))
+    versus = {entry.model: entry.versus_base for entry in summary.models if entry.versus_base}
+    ends = {model: each.ci95 for model, each in versus.items() if each.ci95}
     found = []
-    if "se" in worse and se and undone and (undone.ci95 or (0, 0))[0] > (se.ci95 or (0, 0))[1]:
-        found.append(f"se2x, the same gates doubled, is {points(undone.delta)} points from {BASE}")
-    if half and (half.ci95 or (0, 0))[1] < 0:
-        found.append(f"half, halved maps without gates, is {points(half.delta)} points from {BASE}")
+    if "se" in worse and {"se", "se2x"} <= ends.keys() and ends["se2x"][0] > ends["se"][1]:
+        found.append(f"se2x, the same gates doubled, is {points(versus['se2x'].delta)} points from {BASE}")
+    if "half" in ends and ends["half"][1] < 0:
+        found.append(f"half, halved maps without gates, is {points(versus['half'].delta)} points from {BASE}")
     names = [model for model in worse if (info := info_of(model)) and info.half_open]
     if not found or not names:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import fsum
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tui_attn.experiment.reducer import RunState
 from tui_attn.system.text import duration, percent, plain, safe_text, size
 from tui_attn.system.textfit import cells, columns, cut, wrap
 
+_time = partial(duration, tenths=True)
 MOST_RUNS = 12
 """Runs that get a line each; of more only those that didn't finish do."""
 LEAST_WIDTH = 20
@@ -41,22 +43,16 @@ def comparison_table(
     """
     width = max(width, LEAST_WIDTH)
     show: Callable[[str], str] = plain if ascii else str
-    lines = [*wrap(show(headline(summary)), width), "", *wrap(show(title(summary)), width)]
-    lines += ["", *_models(summary, width, show)]
-    lines += ["", *_runs(summary, width, show)] if _runs(summary, width, show) else []
-    verdicts = [sentences(summary, entry.model, folder=folder) for entry in summary.models]
-    for verdict, *further in filter(None, verdicts):
-        lines += ["", *wrap(show(verdict), width)]
-        for sentence in further:
-            lines += wrap(show(sentence), width, first="  ", rest="  ")
-    lines += [""] if remarks else []
-    for remark in remarks:
-        lines += wrap(show(safe_text(remark, one_line=True)), width, first="- ", rest="  ")
-    notes = footnotes(summary)
-    lines += [""] if notes else []
-    for note in notes:
-        lines += wrap(show(note), width, rest="  ")
-    return [line.rstrip() for line in lines]
+
+    def wrapped(texts: Iterable[str], first: str = "", rest: str = "  ") -> list[str]:
+        return [line for text in texts for line in wrap(show(text), width, first=first, rest=rest)]
+
+    parts = [wrapped([headline(summary)], rest=""), wrapped([title(summary)], rest="")]
+    parts += [_models(summary, width, show), _runs(summary, width, show)]
+    for verdict, *further in filter(None, (sentences(summary, each.model, folder=folder) for each in summary.models)):
+        parts.append([*wrapped([verdict], rest=""), *wrapped(further, first="  ")])
+    parts += [wrapped((safe_text(each, one_line=True) for each in remarks), first="- "), wrapped(footnotes(summary))]
+    return [line.rstrip() for part in parts if part for line in ("", *part)][1:]
 
 
 def title(summary: Summary) -> str:
@@ -104,11 +100,8 @@ def _models(summary: Summary, width: int, show: Callable[[str], str]) -> list[st
         return side_by_side
     lines: list[str] = []
     for index, model in enumerate(shown[0][1:], start=1):
-        lines += [""] if lines else []
-        lines.append(cut(model, width))
-        block = columns([[f"  {row[0]}", row[index]] for row in shown[1:]])
-        lines += [cut(line, width) for line in block]
-    return lines
+        lines += ["", model, *columns([[f"  {row[0]}", row[index]] for row in shown[1:]])]
+    return [cut(line, width) for line in lines[1:]]
 
 
 def _mean(value: Callable[[RunSummary], float | None], form: Callable[[float], str]) -> Callable[[ModelSummary], str]:
@@ -128,10 +121,6 @@ def _versus(form: Callable[[Versus], str]) -> Callable[[ModelSummary], str]:
 def _peak_memory(entry: ModelSummary) -> str:
     found = [run.peak_memory for run in entry.counted if run.peak_memory is not None]
     return size(max(found)) if found else UNKNOWN
-
-
-def _time(seconds: float) -> str:
-    return duration(seconds, tenths=True)
 
 
 def _rate(entry: ModelSummary) -> str:
@@ -209,10 +198,11 @@ def footnotes(summary: Summary) -> list[str]:
     """What the stars of `model_rows` say."""
     notes = []
     if any(row[0] == _LAB for row in model_rows(summary)):
-        where = "on CIFAR-10" if summary.dataset == LAB_DATASET else "on CIFAR-10, as differences from base"
+        as_differences, elsewhere = ", as differences from base", ", no promise for other data"
+        if summary.dataset == LAB_DATASET:
+            as_differences = elsewhere = ""
         literally = "read literally, its self-attention lacks the residual"
-        elsewhere = "" if summary.dataset == LAB_DATASET else ", no promise for other data"
-        notes.append(f"* the lab's figures {where}, after 15 epochs{elsewhere}; {literally}")
+        notes.append(f"* the lab's figures on CIFAR-10{as_differences}, after 15 epochs{elsewhere}; {literally}")
     shown = [entry.versus_base for entry in summary.models if entry.versus_base and entry.versus_base.ci95]
     if shown:
         fixed = "for a number of seeds fixed beforehand"
@@ -252,13 +242,7 @@ def run_rows(runs: Sequence[RunSummary], epochs: int) -> list[list[str]]:
 
 
 def _run(run: RunSummary, epochs: int) -> list[str]:
-    loss, rate = run.test_loss, run.images_per_second
-    return [
-        safe_text(run.run, one_line=True),
-        run.state,
-        percent(run.test_accuracy),
-        f"{run.epoch}/{epochs}",
-        UNKNOWN if loss is None else f"{loss:.4f}",
-        duration(run.train_seconds),
-        UNKNOWN if rate is None else f"{rate:,.0f}",
-    ]
+    loss = UNKNOWN if run.test_loss is None else f"{run.test_loss:.4f}"
+    rate = UNKNOWN if run.images_per_second is None else f"{run.images_per_second:,.0f}"
+    begin = [safe_text(run.run, one_line=True), run.state, percent(run.test_accuracy), f"{run.epoch}/{epochs}"]
+    return [*begin, loss, duration(run.train_seconds), rate]

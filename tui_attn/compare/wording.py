@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 from tui_attn.compare.pairs import BASE
@@ -75,7 +76,7 @@ def verdict_sentence(summary: Summary, model: str) -> str | None:
     """The verdict on `model` against base in one sentence; None where it is not compared with base."""
     if model == BASE or BASE not in summary.names:
         return None
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     if versus is None:
         return f"{model}: no comparison with {BASE}, because no seed has a result of both"
     return _verdict(versus, model, pooled=bool(summary.experiments))
@@ -90,22 +91,17 @@ def control_sentence(summary: Summary, model: str) -> str | None:
 def _verdict(versus: Versus, model: str, *, pooled: bool = False) -> str:
     other, label = versus.against, versus.verdict
     if versus.p_value is None and versus.ci95 is None:
-        seeds = words(versus.pairs, "seed")
+        after = f" so far; the first look is at {versus.next_look} seeds"
         if versus.pairs == 1 or not versus.next_look:
-            return f"{model}: {points(versus.delta)} points from {other} with {seeds}, too few for a verdict"
-        return (
-            f"{model}: {points(versus.delta)} points from {other} with {seeds} so far; the first look is at"
-            f" {versus.next_look} seeds"
-        )
+            after = ", too few for a verdict"
+        return f"{model}: {points(versus.delta)} points from {other} with {words(versus.pairs, 'seed')}{after}"
     interval = f"95 % interval {interval_points(versus.ci95)}{_looks(versus)}"
     facts = f"{interval}, {look_words(versus)}"
     if not versus.decides:
         info = info_of(model)
-        what = "no verdict, because the experiments were chosen afterwards"
-        if not pooled:
-            what = "described, not tested" + (
-                f" ({info.description.replace('control: ', 'a control, ', 1)})" if info else ""
-            )
+        told = f" ({info.description.replace('control: ', 'a control, ', 1)})" if info else ""
+        described = f"described, not tested{told}"
+        what = "no verdict, because the experiments were chosen afterwards" if pooled else described
         return f"{model}: {points(versus.delta)} points from {other} ({facts}); {what}"
     margin = points_words(versus.margin)
     if versus.contradiction:
@@ -149,16 +145,15 @@ def words(number: int, what: str) -> str:
 
 def open_sentence(summary: Summary, model: str) -> str | None:
     """What would decide an undecided verdict; None where it isn't undecided."""
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     if versus is None or versus.verdict != "undecided" or versus.spread is None:
         return None
     seeds = seeds_range(versus, versus.margin, equal=True)
     if versus.next_look:
         following = f"the next look is at {versus.next_look} seeds"
     elif versus.looks:
-        made = {1: "the planned look has", 2: "both planned looks have"}.get(
-            len(versus.looks), "all planned looks have"
-        )
+        number = len(versus.looks)
+        made = "the planned look has" if number == 1 else f"{'both' if number == 2 else 'all'} planned looks have"
         following = f"{made} been made, so further seeds are tested at one tenth of the error rate"
     else:
         following = "no further look is planned"
@@ -170,7 +165,7 @@ def open_sentence(summary: Summary, model: str) -> str | None:
 
 def missing_sentence(summary: Summary, model: str) -> str | None:
     """Which pairs are missing, and what that costs; None where none is."""
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     if versus is None or not versus.missing or summary.experiments:
         return None
     number, total = len(versus.missing), len(versus.missing) + len(versus.seeds)
@@ -187,7 +182,7 @@ def missing_sentence(summary: Summary, model: str) -> str | None:
 
 def networks_sentence(summary: Summary, model: str) -> str | None:
     """What the McNemar test says of two trained networks; None without one."""
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     found = versus.these_networks if versus else None
     if found is None:
         return None
@@ -199,7 +194,7 @@ def networks_sentence(summary: Summary, model: str) -> str | None:
 
 def beside_sentence(summary: Summary, model: str) -> str | None:
     """Bootstrap, sign-flip test and P(A > B), which decide nothing; None below two seeds."""
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     if versus is None or len(versus.seeds) < 2:
         return None
     base, other = (summary.get(name).accuracies for name in (BASE, model))
@@ -238,7 +233,7 @@ def seeds_sentence(summary: Summary, model: str, difference: float = 0.01, folde
     A range: from the measured spread to its upper 80 % limit. With `folder`, that of the experiment, the sentence names
     the command that trains them there.
     """
-    versus = _versus(summary, model)
+    versus = summary.get(model).versus_base
     if versus is None or versus.spread is None or not _is_open(versus, difference, pooled=bool(summary.experiments)):
         return None
     what = points_words(difference)
@@ -274,19 +269,17 @@ def extension_sentences(summary: Summary, seeds: int) -> list[str]:
         return [f"no verdict at {seeds} seeds: the next look is planned at {first.next_look}"]
     at = seeds if not looks or seeds > looks[-1] else reached
     share, what = (0.1, "beyond the plan") if looks else (1.0, "not planned before training")
-    if at in looks:
-        place = looks.index(at)
-        share = PLANNED_SHARE * (at - (looks[place - 1] if place else 0)) / looks[-1]
-        what = f"look {place + 1} of {len(looks)} as planned"
+    for number, (before, look) in enumerate(pairwise((0, *looks)), start=1):
+        if look == at:
+            share = PLANNED_SHARE * (look - before) / looks[-1]
+            what = f"look {number} of {len(looks)} as planned"
     critical = critical_value(at, 1 - first.level, looks)
     said = [f"a verdict at {at} seeds, {what}, with {100 * share:.0f} % of the error rate"]
     if critical is None:
         return [*said, "so few seeds can't show any difference"]
-    sizes = [
-        f"{100 * detectable(at, versus.spread or 0.0, 0.8, critical):.2f} points ({name})"
-        for name, versus in found.items()
-    ]
-    said.append(f"would show, 4 times in 5, {', '.join(sizes)}")
+    sizes = {name: 100 * detectable(at, versus.spread or 0.0, 0.8, critical) for name, versus in found.items()}
+    told = ", ".join(f"{size:.2f} points ({name})" for name, size in sizes.items())
+    said.append(f"would show, 4 times in 5, {told}")
     if any(versus.looks is None and versus.verdict for versus in found.values()):
         said.append("without a plan made before, today's verdicts may change")
     return said
@@ -300,10 +293,6 @@ def sentences(summary: Summary, model: str, difference: float = 0.01, folder: Pa
     before = (verdict_sentence, control_sentence, open_sentence, missing_sentence, networks_sentence, beside_sentence)
     found = [say(summary, model) for say in before]
     return [text for text in (*found, seeds_sentence(summary, model, difference, folder)) if text is not None]
-
-
-def _versus(summary: Summary, model: str) -> Versus | None:
-    return summary.get(model).versus_base
 
 
 def _p(value: float) -> str:
