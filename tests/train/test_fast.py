@@ -1,5 +1,9 @@
 """The fast passes compute what the networks compute, forward and backward."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -144,3 +148,30 @@ def test_macs_as_run_are_those_of_the_merged_layers() -> None:
     assert counted[1] - counted[0] == 2 * net.attn.merged_macs(64, 49)
     assert macs(net) == net.macs() - net.attn.macs(64, 49) + net.attn.merged_macs(64, 49) < net.macs()
     assert macs(MODELS["base"]()) is None
+
+
+STEPS = """
+import torch
+from tui_attn.models import CNN_Base
+from tui_attn.train.fast import _RowsAsChannels, fast_pass
+
+apply, used = _RowsAsChannels.apply, []
+_RowsAsChannels.apply = lambda *given: used.append(0) or apply(*given)
+for batch in (1, 7, 96):
+    gradients = []
+    for capability in ("AVX512", "AVX2"):
+        torch.backends.cpu.get_cpu_capability = lambda: capability
+        torch.manual_seed(0)
+        model = CNN_Base()
+        fast = fast_pass(model, torch.device("cpu"), torch.float32)
+        fast(torch.randn(batch, 1, 28, 28)).square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    assert all(map(torch.equal, *gradients)), batch
+assert len(used) == 3, used
+"""
+
+
+def test_with_avx2_rows_as_channels_give_the_bits_of_the_convolution() -> None:
+    need(CNN_Base(), torch.float32)
+    only = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    subprocess.run([sys.executable, "-c", STEPS], check=True, env=os.environ | only)
