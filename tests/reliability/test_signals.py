@@ -24,7 +24,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.launch import control
 from tui_attn.supervision.restarts import GRACE
-from tui_attn.supervision.worker_pool import Stopping, WorkerPool
+from tui_attn.supervision.worker_pool import WorkerPool
 from tui_attn.system import children
 from tui_attn.system.files import Reserve
 from tui_attn.system.signals import Signals
@@ -204,11 +204,10 @@ class Deaf(Worker):
 
 def test_a_worker_is_sent_sigterm_once_however_long_it_takes(tmp_path: Path) -> None:
     now, worker = [0.0], Deaf()
-    pool = WorkerPool([], LocalLauncher(record(tmp_path)))
+    pool = WorkerPool([], LocalLauncher(record(tmp_path)), lambda: now[0], Signals([]))
     pool.workers.append(worker)
-    stopping = Stopping(pool, lambda: now[0], Signals([]))
-    stopping.begin()
+    pool.begin_stop()
     for _ in range(5):
         now[0] = GRACE + 1
-        stopping.press_on()
+        pool.press_on()
     assert worker.heard == [signal.SIGTERM]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,10 @@ class Worker(Protocol):
     """The runs that it was given and hasn't ended."""
     token: int
     """Identifies it on every host, as a process id would on one."""
+    started_at: float = -math.inf
+    """By `time.monotonic`."""
+    custom_model: str = ""
+    """The only custom model that it trains; "" for built-in models."""
     engine: str = "local"
     job: str | None = None
     """Its id in the scheduler; None where there is no scheduler, and before it is submitted."""

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import takewhile
 
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.events import CONTROL_EVENTS, Event
-from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.follower import Follower
-from tui_attn.supervision.dispatch import Dispatch
-from tui_attn.supervision.experiment_log import ExperimentLog
-from tui_attn.supervision.worker_pool import Pauses, Stopping
+from tui_attn.supervision.dispatch import ENDINGS, Dispatch
 from tui_attn.system.fault_injection import fault
 
 TOO_LATE = "came too late: nothing was running"
-_ENDINGS = {"stop": "stopped", "skip": "skipped"}
-"""Command -> the state in which the run ends."""
 _EFFECTS = {"pause": "run_paused", "unpause": "run_unpaused", "retry": "run_queued"}
 """Command -> the event that the supervisor records when it executes it."""
 
@@ -24,26 +19,15 @@ _EFFECTS = {"pause": "run_paused", "unpause": "run_unpaused", "retry": "run_queu
 class Control:
     """Executes the commands of the control log; `extend` adds seeds and returns the answer."""
 
-    def __init__(
-        self,
-        folder: ExperimentDir,
-        follower: Follower,
-        log: ExperimentLog,
-        dispatch: Dispatch,
-        pauses: Pauses,
-        stopping: Stopping,
-        extend: Callable[[int], str],
-    ) -> None:
-        self._folder = folder
-        self._commands = LogReader(folder.control)
-        self._follower, self._log = follower, log
-        self._dispatch, self._pauses, self._stopping = dispatch, pauses, stopping
-        self._extend = extend
+    def __init__(self, dispatch: Dispatch, extend: Callable[[int], str]) -> None:
+        self._folder, self._follower, self._log = dispatch.folder, dispatch.follower, dispatch.log
+        self._dispatch, self._extend = dispatch, extend
+        self._commands = LogReader(dispatch.folder.control)
         self._actions: dict[str, Callable[[str], bool]] = {
-            "pause": self._pause,
-            "unpause": self._pauses.unpause,
+            "pause": dispatch.pause,
+            "unpause": dispatch.pauses.unpause,
             "stop": self.stop,
-            "skip": self._skip,
+            "skip": partial(dispatch.leave, "skip"),
             "retry": self._retry,
         }
         """Command -> action on one run, which returns False where there was nothing to do."""
@@ -76,8 +60,8 @@ class Control:
     def _took_effect(self, command: Event, before: list[Event], after: list[Event]) -> bool:
         """Whether the command changed a run, by the events `after` its execution began."""
         named = command.get("run")
-        if command.type in _ENDINGS:
-            ending = _ENDINGS[command.type]
+        if command.type in ENDINGS:
+            ending = ENDINGS[command.type]
             was = {event["run"]: event.get("state") for event in before if event.type in {"run_queued", "run_ended"}}
             runs = self._follower.state.runs.values()
             return any(run.state == ending != was.get(run.id) for run in runs if named in {None, run.id})
@@ -111,23 +95,17 @@ class Control:
         if action is None:
             return
         if named is None and command.type == "stop":
-            self._stopping.begin()
+            self._dispatch.pool.begin_stop()
         done = [run for run in (known if named is None else [named]) if action(run)]
         self._acknowledge(command, "done" if done else "nothing to do")
 
-    def _pause(self, run: str) -> bool:
-        return self._dispatch.pause(run)
-
     def stop(self, run: str) -> bool:
         """Stop a run."""
-        return self._dispatch.leave(run, "stop", "stopped")
-
-    def _skip(self, run: str) -> bool:
-        return self._dispatch.leave(run, "skip", "skipped")
+        return self._dispatch.leave("stop", run)
 
     def _retry(self, run: str) -> bool:
         known = self._follower.state.runs.get(run)
-        if self._stopping.under_way or known is None or known.state not in {"failed", "stopped", "skipped"}:
+        if self._dispatch.pool.stopping or known is None or known.state not in {"failed", "stopped", "skipped"}:
             return False
         self._dispatch.retry(run, known.model, known.seed)
         return True

@@ -12,13 +12,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.study import StudyDir, is_study
-from tui_attn.supervision.notify_settings import NotifySettings, SecretError, Source, address_problem, parse
+from tui_attn.supervision.notify_settings import NotifySettings, SecretError, address_problem, parse
 from tui_attn.system.console import open_standard_streams
 from tui_attn.system.text import safe_text
 
@@ -48,15 +47,13 @@ def main(arguments: list[str]) -> int:
 
 def send(settings: NotifySettings, kind: str, experiment: str, name: str, text: str) -> list[str]:
     """Send a notice by every channel in `settings`; return the problems, safe to log."""
-    ways: dict[str, Callable[[], None]] = {
-        "command": lambda: _run(settings.command, kind, experiment, f"{name}: {text}\n"),
-        "ntfy": lambda: _post_ntfy(settings, kind, name, text),
-        "webhook": lambda: _post_webhook(settings, kind, experiment, name, text),
-    }
     problems = []
     for channel in settings.channels:
         try:
-            ways[channel]()
+            if channel == "command":
+                _run(settings.command, kind, experiment, f"{name}: {text}\n")
+            else:
+                _post(settings, channel, kind, experiment, name, text)
         except (SendError, SecretError) as error:
             problems.append(f"{channel}: {safe_text(error, one_line=True)}")
         except Exception as error:  # other channels must still be tried
@@ -111,31 +108,20 @@ def _run(words: tuple[str, ...], kind: str, experiment: str, message: str) -> No
         raise SendError(f"it ended with exit code {process.returncode}")
 
 
-def _post_ntfy(settings: NotifySettings, kind: str, name: str, text: str) -> None:
-    """Publish as JSON: names and texts stand in the body, never in a header."""
-    server, _, topic = _address("ntfy", settings.ntfy).rpartition("/")
-    urgent = {"failed": 4, "nan": 4, "stalled": 4}
-    body = {"topic": topic, "title": f"tui-attn: {name}", "message": text, "priority": urgent.get(kind, 3)}
-    _post(server, body, settings.ntfy_token)
-
-
-def _post_webhook(settings: NotifySettings, kind: str, experiment: str, name: str, text: str) -> None:
-    body = {"text": f"tui-attn: {name}: {text}", "event": kind, "experiment": experiment, "name": name}
-    _post(_address("webhook", settings.webhook), body, settings.webhook_token)
-
-
-def _address(key: str, source: Source | None) -> str:
-    if source is None:
-        raise SendError("it has no address")
-    text = source.read()
-    if problem := address_problem(key, text):
-        raise SendError(f"its address {problem}")
-    return text
-
-
-def _post(address: str, body: Mapping[str, object], token: Source | None) -> None:
+def _post(settings: NotifySettings, channel: str, kind: str, experiment: str, name: str, text: str) -> None:
+    """Send a notice as JSON: names and texts stand in the body, never in a header."""
     import httpx  # costs start-up time, and a command doesn't need it
 
+    address, token = settings.sources[channel].read(), settings.sources.get(f"{channel}-token")
+    if problem := address_problem(channel, address):
+        raise SendError(f"its address {problem}")
+    body: dict[str, object] = {"event": kind, "experiment": experiment, "name": name}
+    if channel == "ntfy":
+        address, _, topic = address.rpartition("/")
+        urgent = kind in {"failed", "nan", "stalled"}
+        body = {"topic": topic, "title": f"tui-attn: {name}", "message": text, "priority": 4 if urgent else 3}
+    else:
+        body["text"] = f"tui-attn: {name}: {text}"
     headers = {} if token is None else {"Authorization": f"Bearer {token.read()}"}
     try:
         answer = httpx.post(address, json=body, headers=headers, timeout=HTTP_SECONDS, follow_redirects=False)

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,7 +21,11 @@ from tui_attn.system.plain_file import open_to_read
 
 _LARGEST = 4096
 """Bytes of a file that holds an address or a token."""
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACES = {"env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "file": re.compile(r"(?=.*\S)[^\0]+", re.DOTALL)}
+"""What an environment variable or a file may be called."""
+_ADDRESSES = ("ntfy", "webhook")
+_TOKENS = {"ntfy-token": "ntfy", "webhook-token": "webhook"}
+"""Key of a token -> that of the address that it is for."""
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _EXAMPLES = {
     "command": '["mail", "-s", "tui-attn", "me@example.org"]',
@@ -78,16 +82,14 @@ class NotifySettings:
     table: Mapping[str, Any]
     """The table as it was given, in JSON types."""
     command: tuple[str, ...] = ()
-    ntfy: Source | None = None
-    ntfy_token: Source | None = None
-    webhook: Source | None = None
-    webhook_token: Source | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """Of the addresses and tokens, by their keys."""
     on: tuple[str, ...] = KINDS
 
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of the channels that are configured."""
-        return tuple(name for name in ("command", "ntfy", "webhook") if getattr(self, name))
+        return tuple(name for name in ("command", *_ADDRESSES) if name in self.table)
 
 
 def parse(table: Any) -> NotifySettings:
@@ -97,16 +99,13 @@ def parse(table: Any) -> NotifySettings:
     for key in table:
         if key not in KEYS:
             raise ConfigError(f"is unknown: {suggest(shown(key), [*KEYS])}", f"notify.{shown(key)}")
-    found: dict[str, Any] = {"command": _command(table["command"])} if "command" in table else {}
-    for key in ("ntfy", "webhook", "ntfy-token", "webhook-token"):
-        if key in table:
-            found[key.replace("-", "_")] = _source(key, table[key])
-    if "on" in table:
-        found["on"] = _kinds(table["on"])
-    for key in ("ntfy", "webhook"):
-        if f"{key}-token" in table and key not in table:
-            raise ConfigError(f"needs {key}, such as {key} = {_EXAMPLES[key]}", f"notify.{key}-token")
-    return NotifySettings(table, **found)
+    command = _command(table["command"]) if "command" in table else ()
+    sources = {key: _source(key, table[key]) for key in (*_ADDRESSES, *_TOKENS) if key in table}
+    on = _kinds(table["on"]) if "on" in table else KINDS
+    for token, key in _TOKENS.items():
+        if token in table and key not in table:
+            raise ConfigError(f"needs {key}, such as {key} = {_EXAMPLES[key]}", f"notify.{token}")
+    return NotifySettings(table, command, sources, on)
 
 
 def _command(value: Any) -> tuple[str, ...]:
@@ -130,18 +129,15 @@ def _source(key: str, value: Any) -> Source:
     option = f"notify.{key}"
     if isinstance(value, dict) and len(value) == 1:
         kind, text = next(iter(value.items()))
-        if kind == "env" and isinstance(text, str) and _VARIABLE.fullmatch(text):
+        if kind in _PLACES and isinstance(text, str) and _PLACES[kind].fullmatch(text):
             return Source(kind, text)
-        if kind == "file" and isinstance(text, str) and text.strip() and "\0" not in text:
-            return Source(kind, text)
-    if isinstance(value, str) and not key.endswith("-token"):
-        problem = address_problem(key, value)
-        if problem:
-            raise ConfigError(problem, option)
-        return Source("text", value)
-    if key.endswith("-token"):
+    if key in _TOKENS:
         raise ConfigError('is a secret: name its place with { env = "NAME" } or { file = "PATH" }', option)
-    raise ConfigError('must be an address, { env = "NAME" } or { file = "PATH" }', option)
+    if not isinstance(value, str):
+        raise ConfigError('must be an address, { env = "NAME" } or { file = "PATH" }', option)
+    if problem := address_problem(key, value):
+        raise ConfigError(problem, option)
+    return Source("text", value)
 
 
 def address_problem(key: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Restart policy: the run to blame for a worker's death, when to give up a run, and runs with stale workers."""
+"""What to do after a worker's death: the run or device to blame, and runs with stale workers."""
 
 from __future__ import annotations
 
@@ -22,37 +22,15 @@ _GRAIN = 0.02
 """Seconds by which a file's time stamp may lag behind the clock."""
 
 
-class RestartPolicy:
-    """Counts deaths of workers by run and step."""
+def suspected_run(folder: ExperimentDir, started_at: float, held: Sequence[str]) -> str | None:
+    """The run that a dead worker was starting or training: the one with the latest heartbeat.
 
-    def __init__(self) -> None:
-        self._births: dict[int, float] = {}
-        self._steps: dict[str, list[int]] = {}
-
-    def started(self, worker: int, at: float) -> None:
-        """The process `worker` was started `at` this time, by `time.monotonic`."""
-        self._births[worker] = at
-
-    def suspected_run(self, folder: ExperimentDir, worker: int, held: Sequence[str]) -> str | None:
-        """The run that the dead process `worker` was starting or training: the one with the latest heartbeat.
-
-        A run's heartbeat is written when it is opened and when its turn comes. Earlier heartbeats are another worker's.
-        None when the worker died before it opened any of the runs that it `held`.
-        """
-        started = self._births.pop(worker, -math.inf) - _GRAIN
-        signs = {run: _last_sign(folder.run(run)) for run in held}
-        its = {run: sign for run, sign in signs.items() if sign >= started}
-        return max(its, key=its.__getitem__) if its else None
-
-    def gives_up(self, run: str, step: int) -> bool:
-        """Count a death of `run`'s worker at `step`; whether the run has to be given up."""
-        steps = self._steps.setdefault(run, [])
-        steps.append(step)
-        return steps.count(step) > MAX_DEATHS
-
-    def forget(self, run: str) -> None:
-        """Reset the count of a run."""
-        self._steps.pop(run, None)
+    A run's heartbeat is written when it is opened and when its turn comes. Those before the worker `started_at`, by
+    `time.monotonic`, are another worker's. None when it died before it opened any of the runs that it `held`.
+    """
+    signs = {run: _last_sign(folder.run(run)) for run in held}
+    its = {run: sign for run, sign in signs.items() if sign >= started_at - _GRAIN}
+    return max(its, key=its.__getitem__) if its else None
 
 
 MAX_LOSSES = 2

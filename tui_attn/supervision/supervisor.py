@@ -25,7 +25,7 @@ from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog, OwnershipLostError
 from tui_attn.supervision.scheduling import make_slots, queue_order
 from tui_attn.supervision.slots import SlotLocks
-from tui_attn.supervision.worker_pool import Pauses, Stopping, WorkerPool
+from tui_attn.supervision.worker_pool import Pauses, WorkerPool
 from tui_attn.system import files, liveness
 from tui_attn.system.fault_injection import fault
 from tui_attn.system.signals import Signals
@@ -54,14 +54,13 @@ class Supervisor:
         self._began = clock()
         launcher = launcher or LocalLauncher(folder)
         slots = make_slots(self._manifest.devices, self._manifest.config.jobs or launcher.workers)
-        self._pool = pool = WorkerPool(slots, launcher)
+        self._pool = pool = WorkerPool(slots, launcher, clock, self.signals)
         self._log = log = ExperimentLog(folder)
         pauses = Pauses(pool, log)
         log.on_full, log.on_room = pauses.disk_is_full, pauses.there_is_room
         log.while_waiting = self._while_waiting
-        self._stopping = stopping = Stopping(pool, clock, self.signals)
-        self._dispatch = dispatch = Dispatch(folder, follower, log, pool, pauses, stopping, clock)
-        self._control = Control(folder, follower, log, dispatch, pauses, stopping, self._extend)
+        self._dispatch = Dispatch(folder, follower, log, pool, pauses)
+        self._control = Control(self._dispatch, self._extend)
         self._next_look = 0.0
         self._locks = SlotLocks()
 
@@ -132,9 +131,9 @@ class Supervisor:
         self._dispatch.follow_jobs()
         self._control.obey()
         self._dispatch.reap()
-        if self._stopping.asked:
+        if self._pool.stop_asked:
             self._stop_everything()
-        self._stopping.press_on()
+        self._pool.press_on()
         self._dispatch.hand_out(len(self._manifest.config.models))
         self._look_around()
 
@@ -163,7 +162,7 @@ class Supervisor:
 
     def let_go(self) -> None:
         """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`."""
-        self._stopping.let_go()
+        self._pool.let_go()
 
     # ---- parts
 
@@ -182,7 +181,7 @@ class Supervisor:
                 self._dispatch.queue(id_, model, seed)
 
     def _extend(self, seeds: int) -> str:
-        if self._stopping.under_way:
+        if self._pool.stopping:
             return "refused: the experiment is stopping"
         try:
             self._manifest = extend_manifest(self.folder, seeds)
@@ -194,14 +193,14 @@ class Supervisor:
         return "done"
 
     def _stop_everything(self) -> None:
-        self._stopping.begin()
+        self._pool.begin_stop()
         for run in list(self.state.runs):
             self._control.stop(run)
 
     def _while_waiting(self) -> None:
         """While the disk is full: send heartbeats, and abort on a second signal."""
         self._lock.beat()
-        if self._stopping.at_once:
+        if self._pool.at_once:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _look_around(self) -> None:

@@ -12,18 +12,24 @@ from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 from tui_attn.system.signals import Signals
 
+PAUSE = 0.05
+"""Seconds between two checks whether the workers are gone."""
+
 
 class WorkerPool:
-    """The workers on `slots`, one each at most."""
+    """The workers on `slots`, one each at most, and the signals that end them."""
 
-    def __init__(self, slots: list[Slot], launcher: Launcher) -> None:
-        self.slots = slots
-        self.launcher = launcher
+    def __init__(self, slots: list[Slot], launcher: Launcher, clock: Callable[[], float], signals: Signals) -> None:
+        self.slots, self.launcher, self.clock = slots, launcher, clock
         self.workers: list[Worker] = []
         self._leaving: list[Worker] = []
         """Workers that were told to exit."""
         self.avoided: set[str] = set()
         """Failing devices, on which no worker is started."""
+        self._signals = signals
+        self._stopping_since: float | None = None
+        self._warned: set[int] = set()
+        """The workers that were sent SIGTERM, once each."""
 
     def start(self, slot: Slot, log: RunDir) -> Worker:
         """Start a worker on `slot` that prints to the log of the run `log`. Raises `OSError`."""
@@ -35,11 +41,12 @@ class WorkerPool:
         """The worker that trains `run`."""
         return next((worker for worker in self.workers if run in worker.held), None)
 
-    def takers(self) -> list[Worker | Slot]:
+    def takers(self) -> list[tuple[Slot, Worker | None]]:
         """Workers without runs, then slots without workers."""
-        idle = [worker for worker in self.workers if not worker.held and worker not in self._leaving]
+        idle = [(worker.slot, worker) for worker in self.workers if not worker.held and worker not in self._leaving]
         busy = {worker.slot for worker in self.workers}
-        return [*idle, *(slot for slot in self.slots if slot not in busy and slot.device not in self.avoided)]
+        free = [slot for slot in self.slots if slot not in busy and slot.device not in self.avoided]
+        return [*idle, *((slot, None) for slot in free)]
 
     @property
     def devices(self) -> list[str]:
@@ -62,33 +69,12 @@ class WorkerPool:
         if worker in self._leaving:
             self._leaving.remove(worker)
 
-    def kill(self, signum: int) -> None:
-        """Send all workers a signal."""
-        for worker in self.workers:
-            worker.kill(signum)
-
-
-# ---- stopping
-
-
-PAUSE = 0.05
-"""Seconds between two checks whether the workers are gone."""
-
-
-class Stopping:
-    """Whether the experiment is stopping, and the signals to its workers."""
-
-    def __init__(self, pool: WorkerPool, clock: Callable[[], float], signals: Signals) -> None:
-        self._pool, self._clock = pool, clock
-        self._since: float | None = None
-        self._signals = signals
-        self._warned: set[int] = set()
-        """The workers that were sent SIGTERM, once each."""
+    # ---- stopping
 
     @property
-    def asked(self) -> bool:
+    def stop_asked(self) -> bool:
         """Whether a signal was received and not handled yet."""
-        return bool(self._signals.received) and not self.under_way
+        return bool(self._signals.received) and not self.stopping
 
     @property
     def at_once(self) -> bool:
@@ -96,45 +82,41 @@ class Stopping:
         return len(self._signals.received) > 1
 
     @property
-    def under_way(self) -> bool:
+    def stopping(self) -> bool:
         """Whether the experiment is stopping: no more runs are assigned."""
-        return self._since is not None
+        return self._stopping_since is not None
 
-    def begin(self) -> None:
+    def begin_stop(self) -> None:
         """Start the workers' grace period."""
-        if self._since is None:
-            self._since = self._clock()
+        if self._stopping_since is None:
+            self._stopping_since = self.clock()
 
     def press_on(self) -> None:
-        """Send workers SIGTERM after `GRACE` and SIGKILL after `HARD_GRACE` more, or SIGKILL at once."""
-        if self._since is None:
+        """When stopping, send workers SIGTERM after `GRACE`, and SIGKILL after `HARD_GRACE` more or at once."""
+        if self._stopping_since is None:
             return
-        waited = self._clock() - self._since
-        if waited > GRACE + HARD_GRACE or self.at_once:
-            self._pool.kill(signal.SIGKILL)
-        elif waited > GRACE:
-            for worker in self._pool.workers:
-                if worker.token not in self._warned:
-                    self._warned.add(worker.token)
-                    worker.kill(signal.SIGTERM)
+        waited = self.clock() - self._stopping_since
+        for worker in self.workers:
+            if waited > GRACE + HARD_GRACE or self.at_once:
+                worker.kill(signal.SIGKILL)
+            elif waited > GRACE and worker.token not in self._warned:
+                self._warned.add(worker.token)
+                worker.kill(signal.SIGTERM)
 
     def let_go(self) -> None:
         """End the workers without recording anything: they checkpoint if they can, and are killed after `GRACE`.
 
         Workers that outlive their supervisor are left to the next one.
         """
-        workers = [worker for worker in self._pool.workers if not worker.outlives]
+        workers = [worker for worker in self.workers if not worker.outlives]
         for worker in workers:
             worker.close()
-        deadline = self._clock() + GRACE
+        deadline = self.clock() + GRACE
         while any(worker.exit_code() is None for worker in workers):
-            if self._clock() > deadline or self.at_once:
+            if self.clock() > deadline or self.at_once:
                 for worker in workers:
                     worker.kill(signal.SIGKILL)
             time.sleep(PAUSE)
-
-
-# ---- pauses
 
 
 class Pauses:
