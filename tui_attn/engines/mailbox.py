@@ -18,9 +18,8 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system.files import read_json, write_atomically
@@ -33,31 +32,26 @@ _MOST = 1 << 20
 _ABOUT_A_RUN = frozenset({"train", "stop", "skip", "suspend", "forget"})
 
 
-@dataclass(frozen=True, slots=True)
+class JobNote(NamedTuple):
+    """Which job a worker is."""
+
+    job: str
+    """Its id in the scheduler."""
+    name: str
+    device: str
+
+
 class Mailbox:
     """The files of one mailbox."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inbox, self.script, self.output = path / "inbox.jsonl", path / "job.sh", path / "out.log"
 
     @property
     def token(self) -> int:
         """The worker's token."""
         return int(self.path.name, 16)
-
-    @property
-    def inbox(self) -> Path:
-        """Commands."""
-        return self.path / "inbox.jsonl"
-
-    @property
-    def script(self) -> Path:
-        """What the scheduler runs."""
-        return self.path / "job.sh"
-
-    @property
-    def output(self) -> Path:
-        """What the worker printed."""
-        return self.path / "out.log"
 
     # ---- the supervisor's side
 
@@ -75,19 +69,20 @@ class Mailbox:
 
     def send(self, do: str, run: str | None) -> None:
         """Append a command. Raises `OSError`."""
-        fd = open_to_write(self.inbox, os.O_APPEND, create=False)
-        try:
-            os.write(fd, json.dumps({"do": do, "run": run}).encode() + b"\n")  # closing it shows it to other hosts
-        finally:
-            os.close(fd)
+        with os.fdopen(open_to_write(self.inbox, os.O_APPEND, create=False), "wb", buffering=0) as file:
+            file.write(json.dumps({"do": do, "run": run}).encode() + b"\n")  # closing it shows it to other hosts
 
-    def note_job(self, about: dict[str, Any]) -> None:
+    def note_job(self, note: JobNote) -> None:
         """Keep which job it is, for another supervisor. Raises `OSError`."""
-        write_atomically(self.path / "job.json", json.dumps(about).encode() + b"\n", sync=False)
+        self._note("job.json", {"engine": "slurm", **note._asdict()}, sync=False)
 
-    def job(self) -> dict[str, Any]:
-        """What `note_job` kept; empty where nothing can be read."""
-        return read_json(self.path / "job.json") or {}
+    def job(self) -> JobNote | None:
+        """What `note_job` kept; None where that can't be read."""
+        told = read_json(self.path / "job.json") or {}
+        job, name, device = (told.get(key) for key in JobNote._fields)
+        if not isinstance(job, str) or not isinstance(name, str) or not job.replace("_", "").isdecimal():
+            return None
+        return JobNote(job, name, str(device))
 
     def begun(self) -> tuple[int, str] | None:
         """Which start of its job the worker is, from 0, and on which host; None before the first."""
@@ -112,14 +107,16 @@ class Mailbox:
         """Say which start of the job this process is. Raises `OSError`."""
         with contextlib.suppress(FileNotFoundError):
             (self.path / "exit").unlink()
-        write_atomically(self.path / "begun", json.dumps({"start": start, "host": host}).encode() + b"\n")
+        self._note("begun", {"start": start, "host": host})
 
     def note_end(self, start: int, code: int) -> None:
         """Say how this process ends, unless a later start of its job has begun. Raises `OSError`."""
         begun = self.begun()
-        if begun is not None and begun[0] > start:
-            return
-        write_atomically(self.path / "exit", json.dumps({"start": start, "code": code}).encode() + b"\n")
+        if begun is None or begun[0] <= start:
+            self._note("exit", {"start": start, "code": code})
+
+    def _note(self, name: str, what: dict[str, Any], *, sync: bool = True) -> None:
+        write_atomically(self.path / name, json.dumps(what).encode() + b"\n", sync=sync)
 
     def read(self, offset: int) -> bytes:
         """What was appended to the inbox since `offset`. Raises `OSError`, `FileNotFoundError` when let go of."""

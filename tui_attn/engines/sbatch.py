@@ -21,15 +21,7 @@ TEST_WITHIN = 10.0
 """Seconds for which a start waits for SLURM to say whether it would take a job."""
 NOTICE = 60
 """Seconds before its time limit at which SLURM tells a job to checkpoint and leave; less where the limit is short."""
-LATER = (
-    "unable to contact",
-    "timed out",
-    "connection refused",
-    "zero bytes",
-    "temporarily",
-    "controller",
-    "try again",
-)
+LATER = "unable to contact", "timed out", "connection refused", "zero bytes", "temporarily", "controller", "try again"
 """What sbatch says where the same may work later; the job may exist nevertheless."""
 
 
@@ -65,23 +57,12 @@ def refusal(spec: EngineSpec) -> str | None:
 def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
     """The sbatch command for `count` alike workers, but for the script. Only known options reach it."""
     notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
+    fixed = (
+        "sbatch --parsable --requeue --nodes=1 --ntasks=1 --chdir=/ --input=/dev/null --output=/dev/null --export=ALL"
+    )
+    about = [f"--signal=B:TERM@{notice}", f"--job-name={name}", f"--comment=tui-attn {experiment}"]
     array = [f"--array=0-{count - 1}"] if count > 1 else []
-    return [
-        "sbatch",
-        "--parsable",
-        "--requeue",
-        "--nodes=1",
-        "--ntasks=1",
-        "--chdir=/",
-        "--input=/dev/null",
-        "--output=/dev/null",
-        "--export=ALL",
-        f"--signal=B:TERM@{notice}",
-        f"--job-name={name}",
-        f"--comment=tui-attn {experiment}",
-        *array,
-        *spec.slurm_options,
-    ]
+    return [*fixed.split(), *about, *array, *spec.slurm_options]
 
 
 def _seconds(limit: str) -> int:
@@ -95,23 +76,18 @@ def _seconds(limit: str) -> int:
 def job_script(folder: ExperimentDir, threads: int, device: str, mailboxes: Sequence[Mailbox]) -> str:
     """The script of a job, in which every name stands in quotes. Each task of an array finds its mailbox by number."""
     path = folder.path.resolve()
-    variables = remote_environment(folder, threads)
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    cases = [f"{number}) mailbox={mailbox.path.name} ;;" for number, mailbox in enumerate(mailboxes)]
-    worker = [sys.executable, "-P", "-m", "tui_attn.train.worker", str(path), device, folder.id]
-    box = f"{shlex.quote(str(path / mailboxes[0].path.parent.name))}/$mailbox"
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            'case "${SLURM_ARRAY_TASK_ID:-0}" in',
-            *cases,
-            "esac",
-            f"box={box}",
-            '[ -e "$box/inbox.jsonl" ] || exit 0',
-            'exec >>"$box/out.log" 2>&1',
-            "umask 077",
-            *exports,
-            f'exec {shlex.join(worker)} "$((16#$mailbox))" "$box"',
-            "",
-        ]
-    )
+    variables = remote_environment(folder, threads).items()
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables)
+    cases = "\n".join(f"{number}) mailbox={mailbox.path.name} ;;" for number, mailbox in enumerate(mailboxes))
+    worker = shlex.join([sys.executable, "-P", "-m", "tui_attn.train.worker", str(path), device, folder.id])
+    return f"""#!/bin/bash
+case "${{SLURM_ARRAY_TASK_ID:-0}}" in
+{cases}
+esac
+box={shlex.quote(str(path / mailboxes[0].path.parent.name))}/$mailbox
+[ -e "$box/inbox.jsonl" ] || exit 0
+exec >>"$box/out.log" 2>&1
+umask 077
+{exports}
+exec {worker} "$((16#$mailbox))" "$box"
+"""

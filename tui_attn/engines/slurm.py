@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from tui_attn.engines.mailbox import Mailbox, mailboxes, open_runs
+from tui_attn.engines.mailbox import JobNote, Mailbox, mailboxes, open_runs
 from tui_attn.engines.sbatch import LATER, job_name, job_script, most_jobs, sbatch_words
 from tui_attn.engines.squeue import Command, Queue, poll_interval
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, add_line, new_token
@@ -53,9 +53,8 @@ class SlurmWorker(Worker):
         self.place: str | None = None
         self.state = ""
         """As squeue told it last."""
-        self.began = time.monotonic()
         self._start = -1
-        self._seen_at = self.began
+        self._seen_at = time.monotonic()
         """When it last changed; an answer to an earlier question may not show that yet."""
         self._gone: int | None = None
         """The number of squeue's answers when its job was first missing."""
@@ -66,7 +65,7 @@ class SlurmWorker(Worker):
     def submitted(self, job: str) -> None:
         """Its job is `job`. Raises `OSError`."""
         self.job, self.waits, self._seen_at = job, "submitted", time.monotonic()
-        self.mailbox.note_job({"engine": "slurm", "job": job, "name": self.name, "device": self.slot.device})
+        self.mailbox.note_job(JobNote(job, self.name, self.slot.device))
 
     def refused(self, why: str) -> None:
         """SLURM won't take its job."""
@@ -205,18 +204,15 @@ class SlurmLauncher(Launcher):
         free = list(slots)
         for mailbox in mailboxes(self._folder):
             told = mailbox.job()
-            job, name = told.get("job"), told.get("name")
-            slot = next((slot for slot in free if slot.device == told.get("device")), None)
-            if slot is None or not isinstance(job, str) or not isinstance(name, str):
+            slot = next((slot for slot in free if told is not None and slot.device == told.device), None)
+            if told is None or slot is None:
                 dismiss(mailbox)
                 continue
             free.remove(slot)
-            worker = SlurmWorker(mailbox, slot, name)
-            worker.job, worker.waits = job, "adopted from an earlier supervisor"
-            try:
+            worker = SlurmWorker(mailbox, slot, told.name)
+            worker.job, worker.waits = told.job, "adopted from an earlier supervisor"
+            with contextlib.suppress(OSError):
                 worker.held = open_runs(mailbox.read(0))
-            except OSError:
-                worker.held = []
             self._workers.append(worker)
         return list(self._workers)
 
@@ -264,8 +260,8 @@ class SlurmLauncher(Launcher):
                 worker.refused(f"sbatch can't be run: {error.strerror}")
 
     def _take_answer(self, code: int, text: str, workers: list[SlurmWorker]) -> None:
-        said = safe_text((text.strip().splitlines() or ["it said nothing"])[-1], one_line=True)[:300]
-        job = text.strip().splitlines()[-1].split(";")[0] if code == 0 and text.strip() else ""
+        last = (text.strip().splitlines() or ["it said nothing"])[-1]
+        said, job = safe_text(last, one_line=True)[:300], last.split(";")[0] if code == 0 else ""
         if job.isdigit():
             self._assign(job, workers)
         elif code < 0 or any(words in text.lower() for words in LATER):
@@ -317,8 +313,7 @@ _scancels: list[Command] = []
 def dismiss(mailbox: Mailbox) -> None:
     """Let a dead supervisor's worker go: a job that waits is cancelled, one that runs checkpoints and ends."""
     told = mailbox.job()
-    job, name = told.get("job"), told.get("name")
     mailbox.close()
-    if isinstance(job, str) and isinstance(name, str) and job.replace("_", "").isdigit():
-        scancel(job, name, "--state=PENDING")
+    if told is not None:
+        scancel(told.job, told.name, "--state=PENDING")
         send_scancels()

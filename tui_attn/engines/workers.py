@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from tui_attn.experiment import trust
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write, read_part
+from tui_attn.system.signals import signal_name
 from tui_attn.system.text import safe_text
 
 CANNOT_WORK = 70
@@ -207,26 +208,20 @@ def exit_reason(code: int, log: Path, *, oom_killed: bool) -> str:
     if code == -signal.SIGKILL and oom_killed:
         return "its worker was killed because the machine ran out of memory: use fewer --jobs or a smaller --batch-size"
     if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
         hint = " (if nobody did this, the machine may have run out of memory)" if code == -signal.SIGKILL else ""
-        return f"its worker was killed by {name}{hint}"
-    if code == TERMINATED:
-        return "its worker was ended by SIGTERM"
+        return f"its worker was killed by {signal_name(-code)}{hint}"
     last = last_lines(log).strip().splitlines()
-    if code == DEVICE_LOST:
-        return f"its device failed: {last[-1][:400]}" if last else "its device failed"
+    said = f": {last[-1][:400]}" if last else ""
     if code == CANNOT_WORK and last:
-        return f"its worker could not begin: {last[-1][:400]}"
-    if code == DISPLACED:
-        return "another worker took its run over"
-    if code == CANNOT_RECORD:
-        return "its worker could not write its log"
-    if code == 0:
-        return "its worker ended with exit code 0 (a custom model may have called os._exit)"
-    return f"its worker ended with exit code {code}" + (f": {last[-1][:300]}" if last else "")
+        return f"its worker could not begin{said}"
+    reasons = {
+        TERMINATED: "its worker was ended by SIGTERM",
+        DEVICE_LOST: f"its device failed{said}",
+        DISPLACED: "another worker took its run over",
+        CANNOT_RECORD: "its worker could not write its log",
+        0: "its worker ended with exit code 0 (a custom model may have called os._exit)",
+    }
+    return reasons.get(code, f"its worker ended with exit code {code}{said}")
 
 
 def add_line(log: Path, text: str) -> None:

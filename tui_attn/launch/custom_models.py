@@ -25,6 +25,7 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import children
 from tui_attn.system.files import sync_folder, write_atomically
+from tui_attn.system.signals import signal_name
 from tui_attn.system.text import safe_text
 
 TRIED_WITHIN = 30.0
@@ -217,7 +218,7 @@ def _no_answer(model: CustomModel, answer: str, code: int | None) -> str:
         return f"{where}: trying it took too long: does it loop, wait for input, or read data?"
     if code == -signal.SIGKILL:
         return f"{model.shown}: trying it was killed: it may need more memory than there is"
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    how = f"by {signal_name(-code)}" if code < 0 else f"with exit code {code}"
     return f"{model.shown}: it ended the process that tried it, {how}"
 
 

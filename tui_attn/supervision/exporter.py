@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from tui_attn.engines.workers import last_lines
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system import children
 from tui_attn.system.plain_file import open_to_write
+from tui_attn.system.signals import signal_name
 
 LOG = "exporter.log"
 """What the exporter printed; normally nothing."""
@@ -107,5 +107,5 @@ class Exporter:
             return "another process writes them"
         if code == CANNOT_WORK and last:
             return last[-1][:300]
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by {signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return f"the exporter {how}" + (f" ({last[-1][:200]})" if last else "")

@@ -12,6 +12,14 @@ HELD = (signal.SIGINT, signal.SIGTERM)
 """Signals that can be blocked in a new child until it starts its `Signals`."""
 
 
+def signal_name(number: int) -> str:
+    """The name of a signal, such as SIGTERM; real-time signals have only numbers."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Signals:
     """Collects signals from `start` to `close`; for the main thread.
 
