@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 
 from tui_attn.engines.mailbox import Mailbox
@@ -45,9 +44,7 @@ def preview(spec: EngineSpec, *, short: bool = False) -> str:
 def refusal(spec: EngineSpec) -> str | None:
     """Why SLURM would not take a job, as `sbatch --test-only` says; None where it would, or doesn't answer in time."""
     command = Command(*sbatch_words(spec, "test", "test", 1), "--test-only", "--wrap=true")
-    while not command.done(within=TEST_WITHIN):
-        time.sleep(0.02)
-    code, text = command.result()
+    code, text = command.wait(within=TEST_WITHIN)
     said = (text.strip().splitlines() or [""])[-1]
     # Without a controller it can't tell; one that is full takes the job nevertheless.
     unsure = code <= 0 or any(words in text.lower() for words in (*LATER, "busy", "not available"))

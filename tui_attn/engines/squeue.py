@@ -46,6 +46,12 @@ class Command:
             self._process.wait()
         return self._process.poll() is not None
 
+    def wait(self, within: float) -> tuple[int, str]:
+        """Its result, after `within` seconds at most."""
+        while not self.done(within):
+            time.sleep(0.02)
+        return self.result()
+
     def result(self) -> tuple[int, str]:
         """Its exit code and what it printed, once it is done."""
         with self._out as file:

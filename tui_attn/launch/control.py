@@ -72,13 +72,12 @@ def start_supervisor(
                 if process.poll() is not None:
                     raise LaunchError(_last_words(folder, os.pread(log, 65536, begin)))
                 wait(0.01)
+            raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
         except BaseException:
             _end(process)
             raise
     finally:
         os.close(log)
-    _end(process)
-    raise LaunchError(f"the supervisor did not start within {READY_WITHIN:.0f} s: see {folder.supervisor_log}")
 
 
 def start_detached(

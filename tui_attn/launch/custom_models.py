@@ -10,10 +10,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, TimeoutExpired
 
 from tui_attn import data
 from tui_attn.engines.workers import worker_environment
@@ -169,35 +170,24 @@ def read_answer(model: CustomModel, answer: str, code: int | None) -> list[str]:
 def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | None]:
     """The answer of the process, and its exit code; None where it had to be killed."""
     reading, writing = os.pipe()
-    try:
-        process = children.python(
-            "tui_attn.train.custom_model_check",
-            str(writing),
-            question,
-            stdin=subprocess.PIPE,
-            output=subprocess.DEVNULL,
-            environment=worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""},
-            pass_fds=(writing,),
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
-    try:
+    environment = worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""}
+    ask = partial(children.python, "tui_attn.train.custom_model_check", str(writing), question)
+    with os.fdopen(reading, "rb", buffering=0):
         try:
-            process.communicate(content, timeout=within)
-        except subprocess.TimeoutExpired:
-            pass
+            process = ask(
+                environment=environment, pass_fds=(writing,), start_new_session=True, stdin=PIPE, output=DEVNULL
+            )
+        finally:
+            os.close(writing)
+        try:
+            with contextlib.suppress(TimeoutExpired):
+                process.communicate(content, timeout=within)
         finally:  # it and whatever it started
             with contextlib.suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             overdue = process.poll() is None
             process.wait()
         return _read_now(reading), None if overdue else process.returncode
-    finally:
-        os.close(reading)
 
 
 def _read_now(descriptor: int) -> str:
@@ -225,17 +215,12 @@ def _no_answer(model: CustomModel, answer: str, code: int | None) -> str:
 def _import_hint(model: CustomModel, missing: str, text: str) -> str:
     """What to do about an import that failed."""
     top = missing.partition(".")[0]
-    if "attempted relative import" in text:
-        return "\na model of your own is one file: put what it needs into it, or install it as a package"
-    if not top.isidentifier():
-        return ""
     if top == "models":
         return "\nthe lab's networks are in tui_attn.models: from tui_attn.models import SEBlock"
     beside = Path(model.file).parent
-    try:
-        neighbour = (beside / f"{top}.py").exists() or (beside / top).is_dir()
-    except OSError:
-        neighbour = False
+    neighbour = "attempted relative import" in text
+    with contextlib.suppress(OSError):
+        neighbour |= top.isidentifier() and ((beside / f"{top}.py").exists() or (beside / top).is_dir())
     if neighbour:
         return "\na model of your own is one file: put what it needs into it, or install it as a package"
     return ""

@@ -12,7 +12,9 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tui_attn.data import DATASETS
@@ -43,16 +45,11 @@ _MANY_SEEDS = 200
 class Pace:
     """The speed of one finished run. Times are in seconds."""
 
+    config: ExperimentConfig
     model: str
-    shape: tuple[int, int]
-    """Channels and side of its images."""
     device: str
     """cpu, cuda or mps."""
     precision: str
-    asked_precision: str
-    """In the configuration: fp32, bf16 or auto."""
-    batch_size: int
-    augment: tuple[str, ...]
     sharing: int
     """Workers on its device."""
     test_size: int
@@ -63,8 +60,6 @@ class Pace:
     """From the end of an epoch's training to the start of the next: evaluation, probes, checkpoint."""
     start_up: float
     """From the supervisor's start to the first step, of the whole experiment."""
-    code: str | None = None
-    """The SHA-256 of the file of a custom model; None for the lab's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +110,18 @@ def sizes_of(config: ExperimentConfig) -> tuple[int, int] | None:
 def paces(runs_dir: Path, host: str, *, most: int = MOST_EXPERIMENTS) -> list[Pace]:
     """How fast the finished runs were that `host` trained, newest experiments first. Never raises."""
     found: list[Pace] = []
-    looked_at = 0
-    try:
-        for folder in experiments(runs_dir):
-            if looked_at >= most:
-                break
-            try:
-                if folder.manifest_data().host == host and _length(folder) <= MOST_BYTES:
-                    looked_at += 1
-                    found += paces_of(folder)
-            except (RunsError, OSError):
-                continue
-    except RunsError:
-        pass
+    with suppress(RunsError):
+        for folder in itertools.islice(_trained_by(host, runs_dir), most):
+            with suppress(RunsError, OSError):
+                found += paces_of(folder)
     return found
+
+
+def _trained_by(host: str, runs_dir: Path) -> Iterator[ExperimentDir]:
+    for folder in experiments(runs_dir):
+        with suppress(RunsError, OSError):
+            if folder.manifest_data().host == host and _length(folder) <= MOST_BYTES:
+                yield folder
 
 
 def _length(folder: ExperimentDir) -> int:
@@ -143,44 +136,26 @@ def paces_of(folder: ExperimentDir) -> list[Pace]:
     config, known = follower.manifest.config, list(follower.state.runs.values())
     begun = [run.started_at for run in known if run.started_at is not None]
     start_up = min(begun) - follower.state.started_at if begun and follower.state.started_at is not None else 0.0
-    sharing = max(slot.index for slot in _slots(config, follower.manifest.devices)) + 1
-    between = _between(known)
-    found = [_pace(run, config, sharing, between, max(start_up, 0.0)) for run in known if run.state == "finished"]
+    sharing, between = _sharing(config, follower.manifest.devices), _between(known)
+    finished = [run for run in known if run.state == "finished"]
+    found = [_pace(run, config, sharing, between.get(run.id, 0.0), max(start_up, 0.0)) for run in finished]
     return [pace for pace in found if pace is not None]
 
 
-def _pace(
-    run: RunState, config: ExperimentConfig, sharing: int, between: dict[str, float], start_up: float
-) -> Pace | None:
-    about = run.about
-    train_size, batch_size, test_size = (about.get(key) for key in ("train_size", "batch_size", "test_size"))
-    spent = [(epoch.train_seconds, epoch.images) for epoch in run.epochs]
+def _pace(run: RunState, config: ExperimentConfig, sharing: int, between: float, start_up: float) -> Pace | None:
+    """The speed of a run; None where its log doesn't tell it."""
+    spent = [(0.0, 0), *((epoch.train_seconds, epoch.images) for epoch in run.epochs)]
     each = [
-        (later[0] - before[0], later[1] - before[1])
-        for before, later in zip([(0.0, 0), *spent], spent, strict=False)
-        if later[1] > before[1]
+        (t - before, images - fewer) for (before, fewer), (t, images) in itertools.pairwise(spent) if images > fewer
     ]
     usual = statistics.median(seconds / images for seconds, images in each[1:] or each) if each else 0.0  # an image
-    numbers = (usual, start_up, between.get(run.id, 0.0))
-    sizes_known = all(isinstance(size, int) and size > 0 for size in (train_size, batch_size, test_size))
-    if not sizes_known or usual <= 0 or not all(math.isfinite(number) for number in numbers):
+    test_size, device, precision = (run.about.get(key) for key in ("test_size", "device", "precision"))
+    known = isinstance(test_size, int) and test_size > 0 and usual > 0
+    if not known or not all(map(math.isfinite, (usual, start_up, between))):
         return None
-    return Pace(
-        model=run.model,
-        shape=shape_of(config.dataset),
-        device=str(about.get("device", "")).partition(":")[0],
-        precision=str(about.get("precision", "")),
-        asked_precision=config.precision,
-        batch_size=int(batch_size or 1),
-        augment=config.augment,
-        sharing=sharing,
-        test_size=int(test_size or 1),
-        per_image=usual,
-        warm_up=max(each[0][0] - each[0][1] * usual, 0.0),
-        between=between.get(run.id, 0.0),
-        start_up=start_up,
-        code=_code_of(run.model, config),
-    )
+    kind = str(device or "").partition(":")[0], str(precision or "")
+    warm_up = max(each[0][0] - each[0][1] * usual, 0.0)
+    return Pace(config, run.model, *kind, sharing, int(test_size or 1), usual, warm_up, between, start_up)
 
 
 def _code_of(model: str, config: ExperimentConfig) -> str | None:
@@ -213,23 +188,19 @@ def guess(
     sizes = sizes or sizes_of(config)
     if sizes is None:
         return None
-    slots = _slots(config, devices)
-    sharing = max(slot.index for slot in slots) + 1
+    workers, sharing = len(_slots(config, devices)), _sharing(config, devices)
     found = alike(config, devices, past)
-    ranges: dict[str, tuple[float, float]] = {}
-    for model, its in found.items():
-        times = [time for pace in its for time in _run_seconds(pace, config, sizes, sharing)]
-        ranges[model] = min(times), max(times)
     used = [pace for its in found.values() for pace in its]
-    missing = tuple(model for model in config.models if model not in ranges)
+    missing = tuple(model for model in config.models if model not in found)
     if missing:
         return Guess(0.0, 0.0, len(used), missing=missing)
+    times = [[time for pace in its for time in _run_seconds(pace, config, sizes, sharing)] for its in found.values()]
     starts = [pace.start_up for pace in used]
     return Guess(
-        low=min(starts) + _makespan([low for low, _ in ranges.values()], config.seeds, len(slots)),
-        high=max(starts) + _makespan([high for _, high in ranges.values()], config.seeds, len(slots)),
+        low=min(starts) + _makespan(list(map(min, times)), config.seeds, workers),
+        high=max(starts) + _makespan(list(map(max, times)), config.seeds, workers),
         past_runs=len(used),
-        like=all(pace.batch_size == config.batch_size and pace.sharing == sharing for pace in used),
+        like=all(_unlike(pace, config, sharing) == (False, False) for pace in used),
     )
 
 
@@ -238,13 +209,13 @@ def alike(config: ExperimentConfig, devices: Sequence[str], past: Sequence[Pace]
 
     Past runs of a custom model must be of the same code: the digest in `config`.
     """
-    sharing = max(slot.index for slot in _slots(config, devices)) + 1
     found = {}
     for model in config.models:
-        kind = model, _code_of(model, config)
-        its = [pace for pace in past if (pace.model, pace.code) == kind and _fits(pace, config, devices[0])]
+        its = [pace for pace in past if pace.model == model and _fits(pace, config, devices[0])]
         if its:
-            found[model] = _nearest(its, config, sharing)
+            unlike = partial(_unlike, config=config, sharing=_sharing(config, devices))
+            best = min(map(unlike, its))
+            found[model] = [pace for pace in its if unlike(pace) == best][:MOST_RUNS]
     return found
 
 
@@ -253,24 +224,25 @@ def _slots(config: ExperimentConfig, devices: Sequence[str]) -> list[Slot]:
     return scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
 
 
+def _sharing(config: ExperimentConfig, devices: Sequence[str]) -> int:
+    """The most workers on one device."""
+    return max(slot.index for slot in _slots(config, devices)) + 1
+
+
 def _fits(pace: Pace, config: ExperimentConfig, device: str) -> bool:
-    precision = pace.asked_precision if config.precision == "auto" else pace.precision
+    past = pace.config
+    precision = past.precision if config.precision == "auto" else pace.precision
     return (
-        pace.shape == shape_of(config.dataset)
+        shape_of(past.dataset) == shape_of(config.dataset)
         and pace.device == device.partition(":")[0]
         and precision == config.precision
-        and pace.augment == config.augment
+        and past.augment == config.augment
+        and _code_of(pace.model, past) == _code_of(pace.model, config)
     )
 
 
-def _nearest(past: Sequence[Pace], config: ExperimentConfig, sharing: int) -> list[Pace]:
-    """The newest of the most similar past runs."""
-
-    def unlike(pace: Pace) -> tuple[bool, bool]:
-        return pace.batch_size != config.batch_size, pace.sharing != sharing
-
-    best = min(map(unlike, past), default=None)
-    return [pace for pace in past if unlike(pace) == best][:MOST_RUNS]
+def _unlike(pace: Pace, config: ExperimentConfig, sharing: int) -> tuple[bool, bool]:
+    return pace.config.batch_size != config.batch_size, pace.sharing != sharing
 
 
 def _run_seconds(pace: Pace, config: ExperimentConfig, sizes: tuple[int, int], sharing: int) -> Iterator[float]:
@@ -349,12 +321,10 @@ def estimate_memory(config: ExperimentConfig, devices: Sequence[str], sizes: tup
     workers).
     """
     channels, side = shape_of(config.dataset)
-    slots = scheduling.make_slots(devices, config.jobs)[: len(config.models) * config.seeds]
+    slots = _slots(config, devices)
     device, workers = max(((slot.device, slot.index + 1) for slot in slots), key=lambda pair: pair[1])
     value = 2 if config.precision == "bf16" else 4
-    values = channels * side**2 + sum(
-        width * pixels * 2 for width, pixels in zip(_WIDTHS, (side**2, side**2 // 4), strict=True)
-    )
+    values = channels * side**2 + sum(2 * width * side**2 // 4**layer for layer, width in enumerate(_WIDTHS))
     if any(attention_of(model) == "channel matrix" for model in config.models):
         values += 5 * 64 * 128 + 2 * 8 * 64**2
     return MemoryEstimate(

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,8 +31,8 @@ Tell = Callable[[str], object]
 _PROGRAMS = {"ssh": "ssh", "slurm-alloc": "srun", "slurm": "sbatch"}
 
 
-def check(spec: EngineSpec) -> None:
-    """Raise `ConfigError` where this machine can't use the engine."""
+def check(spec: EngineSpec, *, submit: bool = False) -> None:
+    """Raise `ConfigError` where this machine can't use the engine; with `submit` also where SLURM would refuse jobs."""
     program = _PROGRAMS.get(spec.engine)
     if program is not None and shutil.which(program) is None:
         raise ConfigError(f"{spec.engine} needs '{program}', which isn't here: start where it is, or use local", "on")
@@ -41,12 +40,7 @@ def check(spec: EngineSpec) -> None:
         raise ConfigError("ray needs the package ray: pip install 'tui-attn[ray]'", "on")
     if spec.engine == "slurm-alloc" and not os.environ.get("SLURM_JOB_ID"):
         raise ConfigError("slurm-alloc works inside an allocation: get one with salloc, or use slurm", "on")
-
-
-def check_submission(spec: EngineSpec) -> None:
-    """Raise `ConfigError` where SLURM would refuse the jobs, in its own words."""
-    reason = sbatch.refusal(spec) if spec.engine == "slurm" else None
-    if reason is not None:
+    if submit and spec.engine == "slurm" and (reason := sbatch.refusal(spec)):
         raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 
 
@@ -68,14 +62,11 @@ def chosen_devices(config: ExperimentConfig, spec: EngineSpec, tell: Tell) -> tu
 
 def _have_gpus(hosts: Sequence[str]) -> bool:
     """Whether the hosts have GPUs. Raises `ConfigError` where only some have."""
-    asked = {}
-    for host in dict.fromkeys(hosts):
-        asked[host] = Command(*SSH, host, "test -e /proc/driver/nvidia/version || test -e /dev/kfd")
+    there = "test -e /proc/driver/nvidia/version || test -e /dev/kfd"
+    asked = {host: Command(*SSH, host, there) for host in dict.fromkeys(hosts)}
     found = {}
     for host, command in asked.items():
-        while not command.done(within=20):
-            time.sleep(0.02)
-        code, said = command.result()
+        code, said = command.wait(within=20)
         if code not in {0, 1}:
             why = safe_text((said.strip().splitlines() or ["no answer"])[-1], one_line=True)[:200]
             raise ConfigError(f"{host} can't be reached: {why}", "on")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui_attn import data, export
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
-from tui_attn.launch import choosing, devices, placement, preflight
+from tui_attn.launch import choosing, placement, preflight, starting
 from tui_attn.launch.control import LaunchError, check_owner
 from tui_attn.launch.estimate import Guess, MemoryEstimate, estimate_memory, guess, paces
 from tui_attn.supervision.scheduling import make_slots
@@ -95,20 +95,21 @@ def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> 
 
     Raises `ConfigError`, `DataError`, `ExportError`, `LaunchError` and `RunsError`.
     """
-    if config.tensorboard:
-        export.require_tensorboard()
-    config = replace(config, dataset=data.parse_dataset(config.dataset))
     writing.check_place(runs_dir)
-    placement.check(config.engine)
-    machine = devices.probe()
-    chosen = choosing.choose_and_tell(config, machine, tell)
+    config, machine, chosen = starting.prepare(config, tell)
     if config.custom_models:
         found = preflight.of_custom_models(",".join(model.spec for model in config.custom_models))
         _refuse(found.status)
         config = found.signed(config)
-    runs = tuple(run_id(model, seed) for seed in config.seed_list for model in config.models)
-    precision = choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision
-    return _preview(config, config.plan, runs_dir, runs, chosen, precision, placement.chosen_threads(config.engine))
+    return _preview(
+        config,
+        runs_dir,
+        [run_id(model, seed) for seed in config.seed_list for model in config.models],
+        plan=config.plan,
+        devices=chosen,
+        precision=choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision,
+        threads=placement.chosen_threads(config.engine),
+    )
 
 
 def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
@@ -118,39 +119,22 @@ def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
     manifest, known = follower.manifest, follower.state.runs
     config = manifest.config if seeds is None else replace(manifest.config, seeds=max(seeds, manifest.config.seeds))
     wanted = [run_id(model, seed) for seed in config.seed_list for model in config.models]
-    runs = tuple(run for run in wanted if run not in known or known[run].state not in {"finished", "skipped"})
-    where = manifest.devices, manifest.precision, manifest.threads
-    return _preview(config, manifest.plan, folder.path.parent, runs, *where, whole=False)
+    runs = [run for run in wanted if run not in known or known[run].state not in {"finished", "skipped"}]
+    where = {"devices": manifest.devices, "precision": manifest.precision, "threads": manifest.threads}
+    return _preview(config, folder.path.parent, runs, plan=manifest.plan, whole=False, **where)
 
 
-def _preview(
-    config: ExperimentConfig,
-    plan: Plan | None,
-    runs_dir: Path,
-    runs: tuple[str, ...],
-    chosen: tuple[str, ...],
-    precision: str,
-    threads: int,
-    *,
-    whole: bool = True,
-) -> Preview:
+def _preview(config: ExperimentConfig, runs_dir: Path, runs: Sequence[str], **known: Any) -> Preview:
+    """The preview with these facts `known`, and what follows from them."""
     found = preflight.of_data(config.dataset, config.data_dir)
     _refuse(found.status)
     sizes = None if found.sizes is None else config.sizes(*found.sizes)
     config = config if sizes is None else config.with_epochs(sizes[0])
     rounds = replace(config, seeds=max(math.ceil(len(runs) / len(config.models)), 1))
+    memory = None if sizes is None else estimate_memory(config, known["devices"], sizes)
+    time = guess(rounds, known["devices"], paces(runs_dir, platform.node()), sizes)
     return Preview(
-        config=config,
-        plan=plan,
-        runs=runs,
-        devices=chosen,
-        precision=precision,
-        threads=threads,
-        data=found.status.text,
-        sizes=sizes,
-        memory=None if sizes is None else estimate_memory(config, chosen, sizes),
-        time=guess(rounds, chosen, paces(runs_dir, platform.node()), sizes),
-        whole=whole,
+        config=config, runs=tuple(runs), data=found.status.text, sizes=sizes, memory=memory, time=time, **known
     )
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from tui_attn import __version__, data
@@ -96,16 +97,8 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
     agreed. `id_`: the name of its folder, by default made from date and name. Raises `ConfigError`, `DataError`,
     `RunsError`, `ExportError`, `LaunchError` and `CancelledError`.
     """
-    if config.tensorboard:
-        from tui_attn import export  # costs start-up time
-
-        export.require_tensorboard()
-    config = replace(config, dataset=data.parse_dataset(config.dataset))  # makes a folder's path absolute
+    config, machine, chosen = prepare(config, caller.tell, submit=True)
     spec = config.engine
-    placement.check(spec)
-    placement.check_submission(spec)
-    machine = devices.probe()
-    chosen = choosing.choose_and_tell(config, machine, caller.tell)
     placement.mention_logout(spec, caller.tell)
     located = data.ensure(config.dataset, _path(config.data_dir), progress=caller.progress)
     train_size, test_size = _sizes(config, located)
@@ -128,18 +121,33 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
         raise
 
 
+def prepare(
+    config: ExperimentConfig, tell: Tell, *, submit: bool = False
+) -> tuple[ExperimentConfig, devices.Machine, tuple[str, ...]]:
+    """The configuration of a start, with an absolute path of a folder of images, this machine and the devices.
+
+    `submit`: ask a scheduler whether it would take the jobs. Raises `ConfigError`, `DataError` and `ExportError`.
+    """
+    if config.tensorboard:
+        _export().require_tensorboard()
+    config = replace(config, dataset=data.parse_dataset(config.dataset))
+    placement.check(config.engine, submit=submit)
+    machine = devices.probe()
+    return config, machine, choosing.choose_and_tell(config, machine, tell)
+
+
+def _export() -> ModuleType:
+    from tui_attn import export  # costs start-up time
+
+    return export
+
+
 def resume(folder: ExperimentDir, permit: Permit = Permit(), caller: Caller = Caller()) -> Started:
     """Continue what is not finished in an experiment without a supervisor.
 
     Raises `DataError`, `RunsError`, `ConfigError` and `LaunchError`.
     """
-    identity = _identity(folder)
-    control.check_owner(folder)
-    _check_unfinished(folder)
-    spec = placement.placement(folder, permit.on)
-    _check(folder, spec, permit, caller)
-    caller.may_start()
-    return _start_supervisor(folder, spec, identity, caller)
+    return _continue(folder, permit, caller, None)
 
 
 def extend(folder: ExperimentDir, seeds: int, permit: Permit = Permit(), caller: Caller = Caller()) -> Started | str:
@@ -147,18 +155,26 @@ def extend(folder: ExperimentDir, seeds: int, permit: Permit = Permit(), caller:
 
     If a supervisor runs it, the command is sent to that supervisor, and its id is returned.
     """
-    if supervisor_alive(folder):
-        control.check_owner(folder)
-        if permit != replace(permit, on=None, data_dir=None, device=None, mix_devices=False):
-            what = "its data" if permit.data_dir is not None else "it to another device or engine"
-            raise LaunchError(f"{folder.id} is running: stop it before you move {what}")
-        _check_data(folder, None, caller.progress, may_move=False)
-        return control.send(folder, "extend", seeds=seeds)
+    if not supervisor_alive(folder):
+        return _continue(folder, permit, caller, seeds)
+    control.check_owner(folder)
+    if permit != Permit(trust_code=permit.trust_code):
+        what = "its data" if permit.data_dir is not None else "it to another device or engine"
+        raise LaunchError(f"{folder.id} is running: stop it before you move {what}")
+    _check_data(folder, None, caller.progress, may_move=False)
+    return control.send(folder, "extend", seeds=seeds)
+
+
+def _continue(folder: ExperimentDir, permit: Permit, caller: Caller, seeds: int | None) -> Started:
     identity = _identity(folder)
+    control.check_owner(folder)
+    if seeds is None:
+        _check_unfinished(folder)
     spec = placement.placement(folder, permit.on)
     _check(folder, spec, permit, caller)
-    with _saying_why(folder):
-        writing.extend_manifest(folder, seeds)
+    if seeds is not None:
+        with _saying_why(folder):
+            writing.extend_manifest(folder, seeds)
     caller.may_start()
     return _start_supervisor(folder, spec, identity, caller)
 
@@ -276,8 +292,7 @@ def _check(folder: ExperimentDir, spec: EngineSpec, permit: Permit, caller: Call
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
         caller.tell(remark)
-    placement.check(spec)
-    placement.check_submission(spec)
+    placement.check(spec, submit=True)
     if spec.here:
         with _saying_why(folder):
             choosing.settle(folder, permit.device, caller.tell, mix=permit.mix_devices)
@@ -288,11 +303,9 @@ def _check(folder: ExperimentDir, spec: EngineSpec, permit: Permit, caller: Call
         placement.mention_logout(spec, caller.tell)
     _check_data(folder, permit.data_dir, caller.progress, may_move=True)
     if manifest.config.tensorboard:
-        from tui_attn import export  # costs start-up time
-
         try:
-            export.require_tensorboard()
-        except export.ExportError as error:
+            _export().require_tensorboard()
+        except _export().ExportError as error:
             caller.tell(f"{folder.id} trains on without TensorBoard's event files: {error}")
 
 
