@@ -71,6 +71,16 @@ def takes_ascii(stream: TextIO) -> bool:
     return "utf" not in (stream.encoding or "utf").lower() or (stream.isatty() and ascii_only())
 
 
+def _redraw(text: str = "") -> None:
+    """Replace the present line of the terminal."""
+    sys.stderr.write(f"\r\x1b[2K{text}")
+    sys.stderr.flush()
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def say(message: str) -> None:
     """Print a message. A closed stderr is ignored."""
     try:
@@ -102,7 +112,7 @@ def fetch_line(phase: str, done: int, total: int | None, *, fresh: int, seconds:
 @contextlib.contextmanager
 def working(text: str) -> Iterator[None]:
     """On a terminal, show `text` with a turning sign while the block takes longer than half a second."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not _on_terminal():
         yield
         return
     ended = threading.Event()
@@ -113,11 +123,9 @@ def working(text: str) -> Iterator[None]:
             if ended.wait(wait):
                 break
             wait, shown = 0.2, True
-            sys.stderr.write(f"\r\x1b[2K{sign} {text}")
-            sys.stderr.flush()
+            _redraw(f"{sign} {text}")
         if shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            _redraw()
 
     thread = threading.Thread(target=turn, name="working", daemon=True)
     thread.start()
@@ -133,7 +141,7 @@ class FetchProgress:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._terminal = _on_terminal()
         self._phase = ""
         self._begun = 0.0
         self._begun_at = 0
@@ -156,8 +164,7 @@ class FetchProgress:
         text = fetch_line(phase, done, total, fresh=done - self._begun_at, seconds=now - self._begun)
         if self._terminal:
             columns = os.get_terminal_size(2).columns if os.isatty(2) else 80
-            sys.stderr.write("\r\x1b[2K" + safe_text(text, one_line=True)[: columns - 1])
-            sys.stderr.flush()
+            _redraw(safe_text(text, one_line=True)[: columns - 1])
             self._open_line = True
         else:
             say(text)
@@ -171,6 +178,5 @@ class FetchProgress:
     def close(self) -> None:
         """Clear the line."""
         if self._open_line:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            _redraw()
             self._open_line = False

@@ -42,16 +42,10 @@ def user_folder(kind: str) -> Path | None:
 def read_json(path: Path, *, limit: int = 1 << 24, folders: int = 0) -> dict[str, Any] | None:
     """The JSON object in `path`, or None where it can't be read; `folders` as for `open_to_read`."""
     try:
-        fd = open_to_read(path, folders=folders)
-    except (OSError, ValueError):
-        return None
-    try:
-        with os.fdopen(fd, "rb", closefd=False) as file:
+        with os.fdopen(open_to_read(path, folders=folders), "rb") as file:
             data = json.loads(file.read(limit))
     except (OSError, ValueError, RecursionError):
         return None
-    finally:
-        os.close(fd)
     return data if isinstance(data, dict) else None
 
 
@@ -152,11 +146,8 @@ def _locked(fd: int, within: float) -> bool:
 
 def sync_file(path: Path) -> None:
     """Make the content of the file `path` survive a power loss. Raises `OSError`."""
-    fd = open_to_read(path)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with os.fdopen(open_to_read(path), "rb") as file:
+        os.fsync(file.fileno())
 
 
 def make_folders(path: Path) -> None:
@@ -228,7 +219,11 @@ class Reserve:
             self._make_a_file()
         except OSError as error:
             if error.errno in FULL:
-                self._shrink(fd, kept=os.fstat(fd).st_size >= self.SIZE)
+                kept = os.fstat(fd).st_size >= self.SIZE
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, self.SIZE if kept else 0)
+                if not kept:
+                    self.free()
                 return False
         finally:
             os.close(fd)
@@ -244,13 +239,6 @@ class Reserve:
         """Free the reserve."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
-
-    def _shrink(self, fd: int, *, kept: bool) -> None:
-        """Free what a failed attempt allocated."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(fd, self.SIZE if kept else 0)
-        if not kept:
-            self.free()
 
 
 def _allocate(fd: int, size: int) -> None:

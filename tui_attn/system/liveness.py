@@ -164,10 +164,14 @@ def signal_holder(path: Path, signum: int, heart: Path | None = None) -> bool:
         return False
     try:
         descriptor = os.pidfd_open(pid)
-    except (AttributeError, OSError) as error:
-        if isinstance(error, ProcessLookupError):
+    except ProcessLookupError:
+        return False
+    except (AttributeError, OSError):  # a system without pidfds
+        try:
+            os.kill(pid, signum)
+        except OSError:
             return False
-        return _signal_by_pid(pid, signum)
+        return True
     try:
         if holder(path) != pid:
             return False
@@ -176,15 +180,6 @@ def signal_holder(path: Path, signum: int, heart: Path | None = None) -> bool:
         return False
     finally:
         os.close(descriptor)
-    return True
-
-
-def _signal_by_pid(pid: int, signum: int) -> bool:
-    """Fallback for systems without pidfds."""
-    try:
-        os.kill(pid, signum)
-    except OSError:
-        return False
     return True
 
 
@@ -316,30 +311,23 @@ def _clock_of(folder: Path) -> float:
 
 def beats_elsewhere(path: Path) -> bool:
     """Whether the heartbeat in `path` is of another boot or host."""
-    found = _read_pulse(path) if boot_id() else None
+    found = _read_pulse(path)
     return found is not None and found[0] != boot_id()
 
 
 def _pulse(path: Path) -> float | None:
     """The time of the heartbeat in `path`, in seconds since this boot; None without one and for another machine's."""
-    found = _read_pulse(path) if boot_id() else None
-    if found is None or found[0] != boot_id():
-        return None
-    return found[1] if 0 <= found[1] <= time.monotonic() + 1 else None
+    boot, seconds = _read_pulse(path) or ("", -1.0)
+    return seconds if boot == boot_id() and 0 <= seconds <= time.monotonic() + 1 else None
 
 
 def _read_pulse(path: Path) -> tuple[str, float] | None:
     """The boot id and the seconds since boot in a heartbeat file."""
-    if _place(path) in _held:
+    if not boot_id() or _place(path) in _held:
         return None
     try:
-        fd = open_to_read(path)
-    except (OSError, ValueError):
-        return None
-    try:
-        boot, _, seconds = os.read(fd, 128).decode("ascii", "replace").strip().partition(" ")
+        with os.fdopen(open_to_read(path), "rb", buffering=0) as file:
+            boot, _, seconds = os.read(file.fileno(), 128).decode("ascii", "replace").strip().partition(" ")
         return boot, float(seconds)
     except (OSError, ValueError):
         return None
-    finally:
-        os.close(fd)

@@ -84,12 +84,9 @@ def read_part(path: Path, size: int, offset: int = 0) -> bytes:
 
     Raises `OSError`.
     """
-    fd = open_to_read(path)
-    try:
-        begin = offset if offset >= 0 else max(0, os.fstat(fd).st_size + offset)
-        return os.pread(fd, size, begin)
-    finally:
-        os.close(fd)
+    with os.fdopen(open_to_read(path), "rb", buffering=0) as file:
+        begin = offset if offset >= 0 else max(0, os.fstat(file.fileno()).st_size + offset)
+        return os.pread(file.fileno(), size, begin)
 
 
 def _checked(path: Path, flags: int, mode: int = 0, *, only_name: bool = False, folder: int | None = None) -> int:
