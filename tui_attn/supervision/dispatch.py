@@ -12,14 +12,14 @@ from pathlib import Path
 
 from tui_attn.engines import workers
 from tui_attn.engines.workers import Slot, Worker
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogWriter, last_event
 from tui_attn.experiment.events import Event
-from tui_attn.experiment.folders import ExperimentDir
+from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import Follower
-from tui_attn.experiment.reducer import ExperimentState
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.restarts import MAX_DEATHS, MAX_LOSSES, DeviceLosses, StaleWorkers, suspected_run
-from tui_attn.supervision.scheduling import SIDE_BY_SIDE, Speeds, share, share_by_speed
+from tui_attn.supervision.scheduling import SIDE_BY_SIDE, Speeds, queue_order, share, share_by_speed
 from tui_attn.supervision.worker_pool import Pauses, WorkerPool
 from tui_attn.system import control_groups, files, liveness
 from tui_attn.system.fault_injection import fault
@@ -41,7 +41,7 @@ class Dispatch:
         self._deaths: Counter[tuple[str, int]] = Counter()
         """By run and step, of its workers."""
         self._losses = DeviceLosses()
-        self._stale_workers = StaleWorkers(pool.clock, lambda message: log.record("warning", message=message))
+        self._stale_workers = StaleWorkers(pool.clock, log.warn)
         self._oom_kills = control_groups.oom_kills()
         self._job_news: dict[str, tuple[int | None, str | None, str | None]] = {}
         """By run, what was last recorded of its job: worker, job, why it waits."""
@@ -50,10 +50,6 @@ class Dispatch:
         """The custom model of `run`, "" for a built-in model. Its code may affect the process that trains it."""
         model = _model_of(run)
         return model if model in {own.name for own in self.follower.manifest.config.custom_models} else ""
-
-    @property
-    def _state(self) -> ExperimentState:
-        return self.follower.state
 
     @property
     def done(self) -> bool:
@@ -67,9 +63,14 @@ class Dispatch:
         self.log.record("run_queued", run=run, model=model, seed=seed)
         self._queue.append(run)
 
-    def is_queued(self, run: str) -> bool:
-        """Whether `run` waits for a worker."""
-        return run in self._queue
+    def queue_missing(self, config: ExperimentConfig) -> None:
+        """Queue every run that is neither finished, skipped, queued nor assigned."""
+        for model, seed in queue_order(config.models, config.seed_list):
+            run = run_id(model, seed)
+            known = self.follower.state.runs.get(run)
+            over = known is not None and known.state in {"finished", "skipped"}
+            if not over and run not in self._queue and self.pool.holder(run) is None:
+                self.queue(run, model, seed)
 
     def retry(self, run: str, model: str, seed: int) -> None:
         """Queue a run that has ended again, and forget the deaths of its workers."""
@@ -118,7 +119,7 @@ class Dispatch:
             self.pool.workers.append(worker)
             worker.started_at = time.monotonic()
             for run in list(worker.held):
-                known = self._state.runs.get(run)
+                known = self.follower.state.runs.get(run)
                 last = last_event(self.folder.run(run).events)
                 if known is None or known.ended:
                     worker.held.remove(run)
@@ -145,16 +146,16 @@ class Dispatch:
                     self._record_start(worker, run)
 
     def _record_start(self, worker: Worker, run: str) -> None:
-        attempt = self._state.runs[run].attempt + 1 if run in self._state.runs else 1
+        attempt = self.follower.state.runs[run].attempt + 1 if run in self.follower.state.runs else 1
         self.log.record("run_started", run=run, device=worker.slot.device, worker=worker.token, attempt=attempt)
 
     # ---- ended runs
 
     def take_news(self) -> None:
         """Read the logs, and record the ends of runs that workers reported."""
-        for run_id, event in self.follower.poll():
-            if run_id is not None and event.type == "ended":
-                self._run_ended(run_id, event)
+        for run, event in self.follower.poll():
+            if run is not None and event.type == "ended":
+                self._run_ended(run, event)
 
     def _run_ended(self, run: str, event: Event) -> None:
         worker = self.pool.holder(run)
@@ -203,7 +204,7 @@ class Dispatch:
 
     def _share(self, ready: list[str], idle: Sequence[Slot], models: int) -> int:
         """How many of the `ready` runs the first of the `idle` slots gets, by measured speeds of the devices."""
-        devices, runs = self.pool.devices, self._state.runs
+        devices, runs = self.pool.devices, self.follower.state.runs
         if len(devices) < 2 or not ready:
             return share(len(ready), len(idle), models)
         told = [(run.device, run.model, run.images_per_second) for run in runs.values()]
@@ -254,10 +255,11 @@ class Dispatch:
             return None
         now = time.monotonic()
         try:
-            worker = self.pool.start(slot, self.folder.run(taken[0]))
+            worker = self.pool.launcher.start(slot, self.folder.run(taken[0]))
         except OSError as error:
             self._cannot(taken, error, "no worker could be started")
             return None
+        self.pool.workers.append(worker)
         worker.started_at, worker.custom_model = now, self._custom_model_of(taken[0])
         return worker
 
@@ -274,11 +276,12 @@ class Dispatch:
 
     def reap(self) -> None:
         """Take back the runs of dead workers."""
-        for worker in self.pool.dead():
-            self.take_news()
-            self.pool.remove(worker)
-            if worker.held:
-                self._handle_exit(worker, worker.exit_code() or 0)
+        for worker in list(self.pool.workers):
+            if (code := worker.exit_code()) is not None:
+                self.take_news()
+                self.pool.remove(worker)
+                if worker.held:
+                    self._handle_exit(worker, code)
 
     def _handle_exit(self, worker: Worker, code: int) -> None:
         """Requeue or end the runs of a dead worker."""
@@ -332,9 +335,7 @@ class Dispatch:
             losses.forgive(toxic)
         others = [other for other in pool.devices if other not in losses.failing]
         if others and device in losses.failing and device not in pool.avoided:
-            self.log.record(
-                "warning", message=f"{device} failed {MAX_LOSSES} times: training continues on {', '.join(others)}"
-            )
+            self.log.warn(f"{device} failed {MAX_LOSSES} times: training continues on {', '.join(others)}")
         if others:
             pool.avoided = losses.failing
         return toxic, toxic is None and any(other != device for other in others)
@@ -348,7 +349,7 @@ class Dispatch:
 
     def _gives_up(self, run: str) -> bool:
         """Count a death of the run's worker at its step; whether the run has to be given up."""
-        death = run, self._state.runs[run].step if run in self._state.runs else 0
+        death = run, self.follower.state.runs[run].step if run in self.follower.state.runs else 0
         self._deaths[death] += 1
         return self._deaths[death] > MAX_DEATHS
 

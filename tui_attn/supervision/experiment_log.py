@@ -52,13 +52,17 @@ class ExperimentLog:
             else:
                 return
 
+    def warn(self, message: str) -> None:
+        """Record a warning."""
+        self.record("warning", message=message)
+
     def disk_is_full(self) -> None:
         """Record that the disk is full, in the room of the reserve, and let training wait."""
         if self.full:
             return
         self.full = True
         self._reserve.free()
-        self.record("warning", message="the disk is full: training waits until there is room")
+        self.warn("the disk is full: training waits until there is room")
         self.on_full()
 
     def look(self) -> None:
@@ -68,12 +72,11 @@ class ExperimentLog:
                 "the experiment's folder or its event log was removed or replaced: its training has ended"
             )
         self.check_owner()
-        room = self._reserve.room()
-        if not room:
+        if not self._reserve.room():
             self.disk_is_full()
         elif self.full:
             self.full = False
-            self.record("warning", message="there is room on the disk again: training goes on")
+            self.warn("there is room on the disk again: training goes on")
             self.on_room()
 
     def sync(self) -> None:

@@ -42,18 +42,18 @@ def main(arguments: list[str]) -> int:
     signals = Signals([signal.SIGTERM, signal.SIGINT])
     signals.start()
     path = Path(arguments[0])
-    notify = parse(json.load(sys.stdin)) if "--notify" in arguments[1:] else None
+    options = dict(word.partition("=")[::2] for word in arguments[1:])
+    notify = parse(json.load(sys.stdin)) if "--notify" in options else None
     try:
         folder = Folder(path)
-        if any(word.startswith("--identity=") and word != f"--identity={folder.identity}" for word in arguments[1:]):
+        if options.get("--identity", folder.identity) != folder.identity:
             return _give_up("the folder was replaced by another one during the start: its training has not begun")
         if folder.owner != os.getuid():
             return _give_up(f"the folder belongs to another user (uid {folder.owner})")
         with contextlib.suppress(OSError):  # some file systems have no modes
             folder.keep_private()
         opened = ExperimentDir(folder.path, name=path.absolute().name)
-        on = next((word.removeprefix("--on=") for word in arguments[1:] if word.startswith("--on=")), "local")
-        launcher = launcher_for(EngineSpec.parse(on), opened)
+        launcher = launcher_for(EngineSpec.parse(options.get("--on", "local")), opened)
         return _supervise(Supervisor(opened, signals=signals, launcher=launcher), notify)
     except BlockingIOError:
         return _give_up("another supervisor owns this experiment")
@@ -74,8 +74,8 @@ def _supervise(supervisor: Supervisor, notify: NotifySettings | None) -> int:
     supervisor.begin()
     _say_ready(supervisor.folder)
     supervisor.fence()
-    notifier = None if notify is None else Notifier(notify, supervisor.folder, supervisor.warn)
-    exporter = Exporter(supervisor.folder, supervisor.warn) if supervisor.config.tensorboard else None
+    notifier = None if notify is None else Notifier(notify, supervisor.folder, supervisor.log.warn)
+    exporter = Exporter(supervisor.folder, supervisor.log.warn) if supervisor.config.tensorboard else None
     try:
         if notifier is not None:
             notifier.look(supervisor.follower)

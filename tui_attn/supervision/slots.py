@@ -31,23 +31,20 @@ class SlotLocks:
         """
         if self._folder is None:
             return {}
-        try:
+        with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            return {}
         for slot in slots:
-            self._take_one(self._folder / _lock_name(slot.device, uuids), experiment)
+            with contextlib.suppress(OSError):
+                self._take_one(self._folder / _lock_name(slot.device, uuids), experiment)
         return occupants(dict.fromkeys(slot.device for slot in slots), uuids, self._folder)
 
     def _take_one(self, device: Path, experiment: str) -> None:
-        """Take the first free lock of a device; `device`: the common prefix of their paths."""
+        """Take the first free lock of a device; `device`: the common prefix of their paths. Raises `OSError`."""
         for number in range(_MOST):
             try:
                 lock = liveness.Lock(device.with_name(f"{device.name}.{number}.lock"))
             except BlockingIOError:
                 continue
-            except OSError:
-                return
             self._held.append(lock)
             with contextlib.suppress(OSError):
                 lock.write(experiment)

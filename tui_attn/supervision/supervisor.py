@@ -14,8 +14,7 @@ from collections.abc import Callable
 from tui_attn.engines.pipe import LocalLauncher
 from tui_attn.engines.workers import Launcher
 from tui_attn.experiment import reducer
-from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.folders import ExperimentDir, RunDir, run_id
+from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.ownership import supervisor_identity
@@ -23,7 +22,7 @@ from tui_attn.experiment.writing import extend_manifest
 from tui_attn.supervision.control import Control
 from tui_attn.supervision.dispatch import Dispatch
 from tui_attn.supervision.experiment_log import ExperimentLog, OwnershipLostError
-from tui_attn.supervision.scheduling import make_slots, queue_order
+from tui_attn.supervision.scheduling import make_slots
 from tui_attn.supervision.slots import SlotLocks
 from tui_attn.supervision.worker_pool import Pauses, WorkerPool
 from tui_attn.system import files, liveness
@@ -50,12 +49,16 @@ class Supervisor:
         """Reads the logs."""
         follower.poll()
         self._manifest = follower.manifest
+        self.config = self._manifest.config
+        """When this supervisor began."""
         self._clock = clock
         self._began = clock()
         launcher = launcher or LocalLauncher(folder)
         slots = make_slots(self._manifest.devices, self._manifest.config.jobs or launcher.workers)
+        self.interval = launcher.tick
+        """Seconds between two ticks."""
         self._pool = pool = WorkerPool(slots, launcher, clock, self.signals)
-        self._log = log = ExperimentLog(folder)
+        self.log = log = ExperimentLog(folder)
         pauses = Pauses(pool, log)
         log.on_full, log.on_room = pauses.disk_is_full, pauses.there_is_room
         log.while_waiting = self._while_waiting
@@ -69,20 +72,6 @@ class Supervisor:
         """The state of the experiment by its logs."""
         return self.follower.state
 
-    @property
-    def config(self) -> ExperimentConfig:
-        """The configuration when this supervisor began."""
-        return self._manifest.config
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two ticks."""
-        return self._pool.launcher.tick
-
-    def warn(self, message: str) -> None:
-        """Record a warning in the experiment's log."""
-        self._log.record("warning", message=message)
-
     # ---- start, tick, end
 
     def begin(self) -> None:
@@ -92,7 +81,7 @@ class Supervisor:
         """
         self._remove_stale_files()
         resumed = bool(self.state.runs)
-        self._log.record(
+        self.log.record(
             "experiment_started",
             experiment=self.folder.id,
             devices=list(self._manifest.devices),
@@ -101,13 +90,13 @@ class Supervisor:
         )
         self._control.settle()
         self._dispatch.adopt()
-        self._queue_runs()
+        self._dispatch.queue_missing(self._manifest.config)
         fault("queue")
-        self._log.patient = True
+        self.log.patient = True
         slots = [] if self._pool.launcher.remote else self._pool.slots
         shared = self._locks.take(slots, self.folder.id, self._manifest.uuids)
         for device, other in shared.items():
-            self.warn(f"{device} is also used by experiment {other}: both train more slowly")
+            self.log.warn(f"{device} is also used by experiment {other}: both train more slowly")
 
     def fence(self) -> None:
         """From now on, write no event once supervisor.json names another supervisor.
@@ -121,18 +110,20 @@ class Supervisor:
             if newest is not None and newest != ours:
                 raise OwnershipLostError("another supervisor took the experiment over: its training here has ended")
 
-        self._log.check_owner = check
+        self.log.check_owner = check
 
     def tick(self) -> None:
         """Read logs and commands once, and act on them. Raises `OwnershipLostError`."""
         for message in self._pool.launcher.look():
-            self.warn(message)
+            self.log.warn(message)
         self._dispatch.take_news()
         self._dispatch.follow_jobs()
         self._control.obey()
         self._dispatch.reap()
         if self._pool.stop_asked:
-            self._stop_everything()
+            self._pool.begin_stop()
+            for run in list(self.state.runs):
+                self._control.stop(run)
         self._pool.press_on()
         self._dispatch.hand_out(len(self._manifest.config.models))
         self._look_around()
@@ -145,17 +136,17 @@ class Supervisor:
     def end(self) -> None:
         """Record how the experiment ended, and release its locks."""
         self._pool.launcher.look()  # cancels remaining jobs
-        if self._log.full:  # the last run may have found room, and ended, since the last check
-            self._log.look()
+        if self.log.full:  # the last run may have found room, and ended, since the last check
+            self.log.look()
         self.follower.poll()
         fault("finish")
-        self._log.record(
+        self.log.record(
             "experiment_finished",
             experiment=self.folder.id,
             state=reducer.outcome(run.state for run in self.state.runs.values()),
             seconds=round(self._clock() - self._began, 3),
         )
-        self._log.close()
+        self.log.close()
         self._remove_stale_files()
         self._locks.release()
         self._lock.release()
@@ -170,16 +161,6 @@ class Supervisor:
         """Except those of a run that the worker of a dead supervisor still writes."""
         files.remove_stale_files(self.folder.path, in_use=lambda run: liveness.holder(RunDir(run).lock) is not None)
 
-    def _queue_runs(self) -> None:
-        """Queue every run that is neither finished, skipped, queued nor assigned."""
-        config = self._manifest.config
-        for model, seed in queue_order(config.models, config.seed_list):
-            id_ = run_id(model, seed)
-            known = self.state.runs.get(id_)
-            over = known is not None and known.state in {"finished", "skipped"}
-            if not over and not self._dispatch.is_queued(id_) and self._pool.holder(id_) is None:
-                self._dispatch.queue(id_, model, seed)
-
     def _extend(self, seeds: int) -> str:
         if self._pool.stopping:
             return "refused: the experiment is stopping"
@@ -188,14 +169,9 @@ class Supervisor:
         except (RunsError, OSError) as error:
             return f"refused: {error}"
         fault("extended")
-        self._log.record("extended", seeds=seeds)
-        self._queue_runs()
+        self.log.record("extended", seeds=seeds)
+        self._dispatch.queue_missing(self._manifest.config)
         return "done"
-
-    def _stop_everything(self) -> None:
-        self._pool.begin_stop()
-        for run in list(self.state.runs):
-            self._control.stop(run)
 
     def _while_waiting(self) -> None:
         """While the disk is full: send heartbeats, and abort on a second signal."""
@@ -209,4 +185,4 @@ class Supervisor:
         if now >= self._next_look:
             self._next_look = now + 1.0
             self._lock.beat()
-            self._log.look()
+            self.log.look()

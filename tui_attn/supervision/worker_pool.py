@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from tui_attn.engines.workers import Launcher, Slot, Worker
-from tui_attn.experiment.folders import RunDir
 from tui_attn.supervision.experiment_log import ExperimentLog
 from tui_attn.supervision.restarts import GRACE, HARD_GRACE
 from tui_attn.system.signals import Signals
@@ -31,12 +30,6 @@ class WorkerPool:
         self._warned: set[int] = set()
         """The workers that were sent SIGTERM, once each."""
 
-    def start(self, slot: Slot, log: RunDir) -> Worker:
-        """Start a worker on `slot` that prints to the log of the run `log`. Raises `OSError`."""
-        worker = self.launcher.start(slot, log)
-        self.workers.append(worker)
-        return worker
-
     def holder(self, run: str) -> Worker | None:
         """The worker that trains `run`."""
         return next((worker for worker in self.workers if run in worker.held), None)
@@ -57,10 +50,6 @@ class WorkerPool:
         """Tell an idle worker to exit."""
         self._leaving.append(worker)
         worker.tell("exit")
-
-    def dead(self) -> list[Worker]:
-        """Workers that exited and were not removed yet."""
-        return [worker for worker in self.workers if worker.exit_code() is not None]
 
     def remove(self, worker: Worker) -> None:
         """Remove a dead worker, and close its pipe."""
