@@ -256,9 +256,9 @@ def test_amds_gpus_are_found_and_train_step_by_step(tmp_path: Path, monkeypatch:
     assert found == (GpuDetails("AMD gfx942"),)
     machine = Machine(1, "2.14.0+rocm7.1", None, False, None, found, "7.1")
     assert choosing.choose("auto", machine) == choosing.choose("cuda:0", machine) == ("cuda:0",)
-    assert "not AMD's" in str(choosing.eager_note(("cuda:0",), machine))
-    assert "not Apple's" in str(choosing.eager_note(("mps",), Machine(0, "2.14.0", None, True)))
-    assert choosing.eager_note(("cuda:0",), Machine(1, "2.14.0", "13.0", False)) is None
+    assert "not AMD's" in " ".join(choosing.remarks("cuda", ("cuda:0",), machine))
+    assert "not Apple's" in " ".join(choosing.remarks("mps", ("mps",), Machine(0, "2.14.0", None, True)))
+    assert list(choosing.remarks("cuda", ("cuda:0",), Machine(1, "2.14.0", "13.0", False))) == []
 
 
 # ---- where an experiment that is resumed goes on

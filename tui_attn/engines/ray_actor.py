@@ -70,7 +70,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._parent = os.getppid()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes]
         self._scratch: Path | None = None
         """Where the worker writes if the node doesn't see the experiment."""
         self._sent: dict[str, tuple[int, ...]] = {}
@@ -112,13 +112,13 @@ class Runner:
 
     def signal(self, signum: int) -> None:
         """Send the worker a signal, unless it is over."""
-        self._worker.send_signal(signum)
+        self._process.send_signal(signum)
 
     def news(self) -> News:
         """Wait a moment, and return what is new. When the worker has ended, the scratch folder is removed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._worker.wait(_NEWS_SECONDS)
-        code = self._worker.poll()  # before the files are looked at: after an end nothing more is written
+            self._process.wait(_NEWS_SECONDS)
+        code = self._process.poll()  # before the files are looked at: after an end nothing more is written
         if self._scratch is None:
             return News(code, orphaned=self._orphaned)
         names = frozenset(self._names(self._scratch))
@@ -136,14 +136,8 @@ class Runner:
         return os.getppid() != self._parent
 
     @property
-    def _worker(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError("the worker was not started")
-        return self._process
-
-    @property
     def _stdin(self) -> BinaryIO:
-        return cast(BinaryIO, self._worker.stdin)
+        return cast(BinaryIO, self._process.stdin)
 
     def _put(self, files: Mapping[str, bytes]) -> None:
         if self._scratch is None:

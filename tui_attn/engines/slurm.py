@@ -91,13 +91,10 @@ class SlurmWorker(Worker):
 
     def excuse(self) -> str | None:
         """Why its job ended where no run can be to blame."""
-        if self._over in {None, CANNOT_WORK} or self.cancelled:
+        otherwise = {TERMINATED: "SLURM told its job to end", -signal.SIGKILL: None if self.state else _GONE}
+        if self.cancelled or self._over not in otherwise:
             return None
-        if self._over == TERMINATED:
-            return _NO_FAULT.get(self.state, "SLURM told its job to end")
-        if self._over == -signal.SIGKILL:
-            return _NO_FAULT.get(self.state) or (None if self.state else _GONE)
-        return None
+        return _NO_FAULT.get(self.state, otherwise[self._over])
 
     @property
     def cancelled(self) -> bool:

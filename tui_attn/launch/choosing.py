@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -29,20 +29,17 @@ def choose(requested: str, machine: Machine, *, mix: bool = False) -> tuple[str,
     """
     if requested == "cpu":
         return ("cpu",)
-    usable = [f"cuda:{index}" for index in range(machine.gpus) if unusable(machine, index) is None]
+    usable = _usable(machine)
     if requested in {"auto", "all"} and not usable:
         return ("mps",) if machine.mps else ("cpu",)
     if requested == "auto":
         busy = occupants(usable, {device: gpu.uuid for device, gpu in machine.identities(usable).items()})
         return (max(usable, key=lambda device: _rank(machine, device, busy)),)
-    if requested == "all":
-        wanted = usable
-    elif requested == "mps":
-        if not machine.mps:
-            raise ConfigError("this machine has no Apple GPU", "device", advice=_ADVICE)
+    if requested == "mps" and not machine.mps:
+        raise ConfigError("this machine has no Apple GPU", "device", advice=_ADVICE)
+    if requested == "mps":
         return ("mps",)
-    else:
-        wanted = _named(requested, machine)
+    wanted = usable if requested == "all" else _named(requested, machine)
     kinds = {kind(machine.about(device)): device for device in reversed(wanted)}
     if len(kinds) > 1 and not mix:
         named = " and ".join(f"{device} is {model}" for model, device in reversed(kinds.items()))
@@ -56,26 +53,27 @@ def choose(requested: str, machine: Machine, *, mix: bool = False) -> tuple[str,
 
 def _named(requested: str, machine: Machine) -> list[str]:
     if not machine.built_for_gpus:
-        raise ConfigError(
-            f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs",
-            "device",
-            advice="install a CUDA build of torch, or use --device cpu",
-        )
+        raise ConfigError(_no_gpus(machine), "device", advice="install a CUDA build of torch, or use --device cpu")
     if not machine.gpus:
         raise ConfigError("no GPU is visible here", "device", advice=_ADVICE)
-    wanted = [
-        "cuda:0" if item == "cuda" else f"cuda:{int(item.removeprefix('cuda:'))}" for item in split_list(requested)
-    ]
-    for item in wanted:
-        index = int(item.removeprefix("cuda:"))
+    wanted = [int(item.removeprefix("cuda").removeprefix(":") or 0) for item in split_list(requested)]
+    for index in wanted:
         if index >= machine.gpus:
             there = ", ".join(f"cuda:{index}" for index in range(machine.gpus))
-            raise ConfigError(f"there is no {item} here, only {there}", "device")
+            raise ConfigError(f"there is no cuda:{index} here, only {there}", "device")
         if reason := unusable(machine, index):
             raise ConfigError(reason, "device", advice=_ADVICE)
     if len(set(wanted)) != len(wanted):
         raise ConfigError("names a device twice", "device", advice="use --jobs for several workers on one device")
-    return wanted
+    return [f"cuda:{index}" for index in wanted]
+
+
+def _usable(machine: Machine) -> list[str]:
+    return [f"cuda:{index}" for index in range(machine.gpus) if unusable(machine, index) is None]
+
+
+def _no_gpus(machine: Machine) -> str:
+    return f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs"
 
 
 def _rank(machine: Machine, device: str, busy: Collection[str]) -> tuple[tuple[int, int], bool, int, int]:
@@ -92,25 +90,19 @@ def kind(gpu: GpuDetails | GpuIdentity | None) -> str:
     return f"{gpu.name} ({capability})" if capability else gpu.name
 
 
-def idle_gpus(chosen: Sequence[str], machine: Machine) -> str | None:
-    """A remark on GPUs that `--device auto` leaves idle; None where there are none."""
-    usable = [index for index in range(machine.gpus) if unusable(machine, index) is None]
-    if not chosen[0].startswith("cuda") or len(usable) < 2:
-        return None
-    others = len(usable) - 1
-    one = others == 1
-    return (
-        f"training on {chosen[0]}: {others} other GPU{'' if one else 's'} {'is' if one else 'are'} left idle,"
-        " and --device all uses them too"
-    )
-
-
-def eager_note(chosen: Sequence[str], machine: Machine) -> str | None:
-    """A remark on GPUs that have no CUDA graphs; None for others."""
+def remarks(requested: str, chosen: Sequence[str], machine: Machine) -> Iterator[str]:
+    """Remarks on the devices `chosen` for `--device requested`: GPUs that stay idle or can't be used, and no graphs."""
+    if requested in {"auto", "all"} and machine.built_for_gpus:
+        reasons = [unusable(machine, index) for index in range(machine.gpus)]
+        for reason in dict.fromkeys(filter(None, reasons)):
+            yield f"training on {', '.join(chosen)}: {reason}"
+    others = len(_usable(machine)) - 1
+    if requested == "auto" and chosen[0].startswith("cuda") and others > 0:
+        idle = "other GPU is" if others == 1 else "other GPUs are"
+        yield f"training on {chosen[0]}: {others} {idle} left idle, and --device all uses them too"
     if chosen[0] == "mps" or (machine.torch_hip and chosen[0].startswith("cuda")):
         whose = "Apple's" if chosen[0] == "mps" else "AMD's"
-        return f"training step by step: CUDA graphs, which make small networks fast, are for NVIDIA's GPUs, not {whose}"
-    return None
+        yield f"training step by step: CUDA graphs, which make small networks fast, are for NVIDIA's GPUs, not {whose}"
 
 
 def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[str], object]) -> tuple[str, ...]:
@@ -118,14 +110,8 @@ def choose_and_tell(config: ExperimentConfig, machine: Machine, tell: Callable[[
     if not config.engine.here:
         return placement.chosen_devices(config, config.engine, tell)
     chosen = choose(config.device, machine, mix=config.mix_devices)
-    reasons = [unusable(machine, index) for index in range(machine.gpus) if machine.built_for_gpus]
-    if config.device in {"auto", "all"}:
-        for reason in dict.fromkeys(filter(None, reasons)):
-            tell(f"training on {', '.join(chosen)}: {reason}")
-    if config.device == "auto" and (note := idle_gpus(chosen, machine)):
-        tell(note)
-    if note := eager_note(chosen, machine):
-        tell(note)
+    for remark in remarks(config.device, chosen, machine):
+        tell(remark)
     return chosen
 
 
@@ -139,7 +125,7 @@ def unusable(machine: Machine, index: int) -> str | None:
     if machine.torch_hip:
         return None
     if machine.torch_cuda is None:
-        return f"the installed torch ({machine.torch_version or 'none'}) can't use GPUs"
+        return _no_gpus(machine)
     built = _version(machine.torch_cuda)
     driver = _version(machine.driver_cuda or "")
     if driver and built and driver[0] < built[0]:
@@ -199,7 +185,7 @@ def same_gpus(manifest: Manifest, machine: Machine) -> tuple[str, ...] | None:
     """
     if not manifest.gpus:
         return manifest.devices
-    usable = [f"cuda:{index}" for index in range(machine.gpus) if unusable(machine, index) is None]
+    usable = _usable(machine)
     by_uuid = {about.uuid: device for device in usable if (about := machine.about(device)) is not None}
     found = {device: by_uuid.get(gpu.uuid) for device, gpu in manifest.gpus.items()}
     for device, gpu in manifest.gpus.items():

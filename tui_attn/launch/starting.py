@@ -113,7 +113,22 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
     config, sources = custom_models.prepare(config, caller.tell, located)
     if not caller.may_start():
         raise CancelledError
-    folder, identity = _create(config, runs_dir, id_, chosen, machine, located, sources)
+    manifest = Manifest(
+        id="",
+        created=next_in_order(runs_dir, time.time()),
+        config=config,
+        threads=placement.chosen_threads(spec),
+        devices=chosen,
+        precision=choosing.precision(config.precision, chosen, machine) if spec.here else config.precision,
+        data=located.to_json(),
+        versions=_versions(),
+        host=platform.node(),
+        subset=FIRST if config.train_limit is config.validation is None else STRATIFIED,
+        plan=config.plan,
+        gpus=machine.identities(chosen) if spec.here else {},
+        kernels=fastest(cpu_kind(), config.precision),
+    )
+    folder, identity = _create(manifest, runs_dir, id_, sources)
     try:
         return _start_supervisor(folder, spec, identity, caller)
     except (KeyboardInterrupt, SystemExit):  # cancelled: nothing of it shall remain
@@ -225,32 +240,10 @@ class Attempt:
 
 
 def _create(
-    config: ExperimentConfig,
-    runs_dir: Path,
-    id_: str | None,
-    chosen: tuple[str, ...],
-    machine: devices.Machine,
-    located: data.Located,
-    sources: Sequence[custom_models.Source],
+    manifest: Manifest, runs_dir: Path, id_: str | None, sources: Sequence[custom_models.Source]
 ) -> tuple[ExperimentDir, str]:
     """The new experiment and the identity of its folder. Everything is written through a descriptor of that folder."""
-    created = next_in_order(runs_dir, time.time())
-    folder = writing.make_experiment(runs_dir, config, id_=id_)
-    manifest = Manifest(
-        id=folder.id,
-        created=created,
-        config=config,
-        threads=placement.chosen_threads(config.engine),
-        devices=chosen,
-        precision=choosing.precision(config.precision, chosen, machine) if config.engine.here else config.precision,
-        data=located.to_json(),
-        versions=_versions(),
-        host=platform.node(),
-        subset=FIRST if config.train_limit is config.validation is None else STRATIFIED,
-        plan=config.plan,
-        gpus=machine.identities(chosen) if config.engine.here else {},
-        kernels=fastest(cpu_kind(), config.precision),
-    )
+    folder = writing.make_experiment(runs_dir, manifest.config, id_=id_)
     with _saying_why(folder), Folder(folder.path) as held:
         if held.owner != os.getuid() or any(held.path.iterdir()):
             raise RunsError(
@@ -259,7 +252,7 @@ def _create(
             )
         opened = ExperimentDir(held.path, name=folder.id)
         custom_models.keep(opened, sources)
-        writing.write_manifest(opened, manifest)
+        writing.write_manifest(opened, replace(manifest, id=folder.id))
         return folder, held.identity
 
 
