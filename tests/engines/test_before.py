@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.conftest import Slurm
 from tui_attn.cli import doctor
-from tui_attn.engines import sbatch
+from tui_attn.engines import slurm_commands
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError
@@ -21,7 +21,7 @@ from tui_attn.launch import logout, placement
     ("limit", "seconds"), [("30", 1800), ("4:30", 270), ("4:00:00", 14400), ("1-2", 93600), ("1-2:30", 95400)]
 )
 def test_a_time_limit_in_seconds(limit: str, seconds: int) -> None:
-    assert sbatch._seconds(limit) == seconds
+    assert slurm_commands._seconds(limit) == seconds
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_what_slurm_would_refuse_is_known_before_anything_exists(
     fake: Slurm, text: str, code: int, reason: str | None
 ) -> None:
     fake.says("sbatch", text, code)
-    assert sbatch.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
+    assert slurm_commands.refusal(EngineSpec.parse("slurm:partition=gpu")) == reason
     ((*_, test_only, wrap),) = fake.asked("sbatch")
     assert (test_only, wrap) == ("--test-only", "--wrap=true")
 
 
 def test_a_controller_that_does_not_answer_keeps_no_start_waiting(fake: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sbatch, "TEST_WITHIN", 0.1)
+    monkeypatch.setattr(slurm_commands, "TEST_WITHIN", 0.1)
     fake.freeze("sbatch")
-    assert sbatch.refusal(EngineSpec("slurm")) is None
+    assert slurm_commands.refusal(EngineSpec("slurm")) is None
 
 
 # ---- ssh

@@ -14,7 +14,7 @@ from tests.engines.conftest import Slurm
 from tests.recorded import record, scene
 from tests.supervision.workshop import command, states, ticks
 from tests.waiting import eventually
-from tui_attn.engines import squeue
+from tui_attn.engines import slurm_commands
 from tui_attn.engines.mailbox import mailboxes
 from tui_attn.engines.slurm import SlurmLauncher, SlurmWorker
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Slot
@@ -156,13 +156,13 @@ def test_a_frozen_controller_holds_nothing_up(tmp_path: Path, fake: Slurm) -> No
 
 def test_a_slow_controller_is_asked_more_seldom(fake: Slurm) -> None:
     now = [0.0]
-    queue = squeue.Queue(30.0, clock=lambda: now[0])
+    queue = slurm_commands.Queue(30.0, clock=lambda: now[0])
     queue.look()
     gaps = []
     for _ in range(4):
         asked = queue._asked
         eventually(lambda: queue._asking is None or queue._asking.done(), "an answer")
-        now[0] += squeue.SLOW + 1
+        now[0] += slurm_commands.SLOW + 1
         queue.look()
         now[0] = queue._next
         gaps.append(now[0] - asked)

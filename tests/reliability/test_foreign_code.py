@@ -17,7 +17,7 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.system import children
 
 LIBRARIES = ("libcuda.so.1", "libbz2.so.1.0", "libm.so.6", "libgomp.so.1")
-ENGINES = {"node_check.py", "pipe.py", "ray_actor.py", "ray_relay.py", "sbatch.py"}
+ENGINES = {"node_check.py", "pipe.py", "ray_actor.py", "ray_relay.py", "slurm_commands.py"}
 """Modules that start this program on other hosts, or a program there."""
 TRACED = "trace=openat,execve"
 MODULES = ("sitecustomize", "usercustomize", "torch", "numpy", "tui_attn", "encodings")

@@ -15,7 +15,7 @@ from pathlib import Path
 from tui_attn import __version__, data
 from tui_attn.cli.output import print_line
 from tui_attn.engines import node_check
-from tui_attn.engines.sbatch import refusal
+from tui_attn.engines.slurm_commands import refusal
 from tui_attn.engines.workers import worker_environment
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.options import ConfigError

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class NodeReport:
 
     host: str
     problem: str | None = None
+    time: float = 0.0
+    """By its clock."""
     sees_folder: bool = False
     sees_lock: bool = False
-    missing_data: tuple[str, ...] = ()
+    missing_data: Sequence[str] = ()
+    torch: str | None = None
     skew: float = 0.0
     """Seconds by which its clock is ahead, to within the time that the answer took."""
-    torch: str | None = None
 
 
 def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *, shell: bool) -> Iterator[NodeReport]:
@@ -68,11 +70,9 @@ def ask(front: Sequence[str], name: str, runs_dir: Path, data: Sequence[Path], *
 
 
 def _report(told: dict[str, Any], before: float) -> NodeReport:
-    if "problem" in told:
-        return NodeReport(told["host"], told["problem"])
-    late, early = told["time"] - time.time(), told["time"] - before
-    skew = late if late > 0 else min(early, 0.0)
-    return NodeReport(told["host"], None, told["folder"], told["lock"], tuple(told["missing"]), skew, told["torch"])
+    found = NodeReport(**told)
+    late, early = found.time - time.time(), found.time - before
+    return found if found.problem else replace(found, skew=late if late > 0 else min(early, 0.0))
 
 
 def fronts(spec: EngineSpec) -> list[tuple[str, list[str], bool]]:
@@ -92,14 +92,15 @@ def look(arguments: Sequence[str]) -> dict[str, Any]:
     seen = False
     with contextlib.suppress(OSError):
         seen = (folder / "word").read_text() == word and os.access(folder, os.W_OK)
-    return {
-        "host": socket.gethostname(),
-        "time": time.time(),
-        "folder": seen,
-        "lock": liveness.holder(folder / "lock") is not None,
-        "missing": [path for path in arguments[2:] if not Path(path).exists()],
-        "torch": machine.installed_version("torch"),
-    }
+    report = NodeReport(
+        socket.gethostname(),
+        time=time.time(),
+        sees_folder=seen,
+        sees_lock=liveness.holder(folder / "lock") is not None,
+        missing_data=[path for path in arguments[2:] if not Path(path).exists()],
+        torch=machine.installed_version("torch"),
+    )
+    return asdict(report)
 
 
 if __name__ == "__main__":

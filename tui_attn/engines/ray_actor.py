@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -23,21 +23,6 @@ from tui_attn.system.plain_file import open_to_read, open_to_write
 _NEWS_SECONDS = 0.5
 """How long `news` waits for the end of the worker before it looks for what is new."""
 _PRIVATE = frozenset({"lock", "claim", "heartbeat"})
-
-
-class Order(NamedTuple):
-    """Which worker to start."""
-
-    folder: str
-    """The experiment's absolute path where the supervisor is."""
-    id: str
-    device: str
-    token: int
-    log: str
-    """The run whose log gets what the worker prints."""
-    owner: str
-    """The digest of supervisor.json: the folder of that path is the experiment's only where it has the same."""
-    environment: Mapping[str, str]
 
 
 class News(NamedTuple):
@@ -76,23 +61,27 @@ class Runner:
         self._sent: dict[str, tuple[int, ...]] = {}
         """Of logs the size that was handed over, of files what tells their versions apart."""
 
-    def begin(self, order: Order, files: Mapping[str, bytes]) -> tuple[str, bool]:
+    def begin(
+        self, place: str, log: str, owner: str, words: Sequence[str], how: Mapping[str, str], files: Mapping[str, bytes]
+    ) -> tuple[str, bool]:
         """Start the worker; returns the node's name, and whether it sees the experiment. Raises `OSError`.
 
-        `files` are what a worker needs of the experiment, for a node that doesn't see it.
+        `place`: the experiment's absolute path where the supervisor is. `log`: the run whose log gets what the worker
+        prints. `owner`: the digest of supervisor.json: a folder of that path is the experiment's only where it has the
+        same. `words`: what the worker is told beside the folder. `how`: its environment. `files` are what a worker
+        needs of the experiment, for a node that doesn't see it.
         """
-        folder = Path(order.folder)
-        shared = bool(order.owner) and owner_of(folder) == order.owner
+        folder = Path(place)
+        shared = bool(owner) and owner_of(folder) == owner
         if not shared:
             folder = self._scratch = Path(tempfile.mkdtemp(prefix="tui-attn-"))
-            (folder / order.log).mkdir(mode=0o700)
+            (folder / log).mkdir(mode=0o700)
             self._put(files)
-        what = [str(folder), order.device, order.id, str(order.token)]
-        output = open_to_write(folder / order.log / "worker.log", os.O_APPEND)
+        output = open_to_write(folder / log / "worker.log", os.O_APPEND)
         try:
             command = sys.executable, "-P", "-m", "tui_attn.train.worker"
             streams: dict[str, Any] = {"stdin": subprocess.PIPE, "output": output}
-            self._process = children.program(*command, *what, environment=order.environment, **streams)
+            self._process = children.program(*command, folder, *words, environment=how, **streams)
         finally:
             os.close(output)
         return os.uname().nodename, shared

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui_attn.engines.ray_actor import News, Order, Runner, owner_of
+from tui_attn.engines.ray_actor import News, Runner, owner_of
 from tui_attn.engines.workers import DISPLACED, LineReader, worker_environment
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children, files, liveness
@@ -107,16 +107,11 @@ class Relay:
         if device.startswith("cuda"):
             wanted["num_gpus"] = 1
         actor = self._actor_class.options(**wanted).remote()
-        begin = Order(
-            folder=str(self._folder.path.resolve()),
-            id=self._folder.id,
-            device="cuda" if device.startswith("cuda") else device,
-            token=order["worker"],
-            log=order["log"],
-            owner=owner_of(self._folder.path),
-            environment=worker_environment(self._manifest.threads, crowded=False),
-        )
-        asked = actor.begin.options(concurrency_group="orders").remote(begin, dict(_needed(self._folder)))
+        place, owner = str(self._folder.path.resolve()), owner_of(self._folder.path)
+        words = "cuda" if device.startswith("cuda") else device, self._folder.id, str(order["worker"])
+        how = worker_environment(self._manifest.threads, crowded=False)
+        begin = actor.begin.options(concurrency_group="orders")
+        asked = begin.remote(place, order["log"], owner, words, how, dict(_needed(self._folder)))
         self._remotes[order["worker"]] = _Remote(actor, order["worker"], asked, time.monotonic())
 
     def _pass_on(self, remote: _Remote, do: str, what: Any) -> None:

@@ -19,14 +19,13 @@ from tui_attn.engines.workers import (
     Slot,
     Worker,
     add_line,
+    most_workers,
     new_token,
 )
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
 from tui_attn.system.text import safe_text
 
-MOST = 50
-"""Workers without `--jobs`: Ray starts each once a node has room for it."""
 _SILENT = 15.0
 """Seconds after which a relay that says nothing hangs."""
 _AGAIN = 10.0
@@ -98,8 +97,7 @@ class RayLauncher(Launcher):
 
     def __init__(self, folder: ExperimentDir, address: str | None) -> None:
         """Raises `RunsError`."""
-        config = folder.manifest_data().config
-        self.workers = min(MOST, len(config.models) * config.seeds)
+        self.workers = most_workers(folder.manifest_data().config)
         self.live: dict[int, RayWorker] = {}
         """The workers that are not over, by their tokens."""
         self.joined = False

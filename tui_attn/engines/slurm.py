@@ -13,9 +13,18 @@ import time
 from collections.abc import Sequence
 
 from tui_attn.engines.mailbox import JobNote, Mailbox, mailboxes, open_runs
-from tui_attn.engines.sbatch import LATER, job_name, job_script, most_jobs, sbatch_words
-from tui_attn.engines.squeue import Command, Queue, poll_interval
-from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, add_line, new_token
+from tui_attn.engines.slurm_commands import (
+    LATER,
+    Command,
+    Queue,
+    job_name,
+    job_script,
+    poll_interval,
+    sbatch_words,
+    scancel,
+    send_scancels,
+)
+from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, add_line, most_workers, new_token
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write
@@ -180,7 +189,7 @@ class SlurmLauncher(Launcher):
         manifest = folder.manifest_data()
         self._folder, self._spec, self._manifest = folder, spec, manifest
         self.single = manifest.config.jobs is None
-        self.workers = most_jobs(manifest.config)
+        self.workers = most_workers(manifest.config)
         self.queue = Queue(poll_interval(spec.slurm.get("poll")))
         self._workers: list[SlurmWorker] = []
         self._unsubmitted: list[SlurmWorker] = []
@@ -285,26 +294,6 @@ class SlurmLauncher(Launcher):
     def _assign(self, job: str, workers: list[SlurmWorker]) -> None:
         for number, worker in enumerate(workers):
             worker.submitted(job if len(workers) == 1 else f"{job}_{number}")
-
-
-def scancel(job: str, name: str, *how: str) -> None:
-    """Have a job cancelled or signalled at the next `send_scancels`, if it has this name."""
-    _wanted.setdefault((name, *how), []).append(job)
-
-
-def send_scancels() -> None:
-    """Begin to cancel and signal the jobs for which that was asked, alike ones by one command."""
-    _scancels[:] = [command for command in _scancels if not command.done()]
-    while _wanted:
-        (name, *how), jobs = _wanted.popitem()
-        with contextlib.suppress(OSError):  # no such program here: the jobs end for want of an inbox
-            _scancels.append(Command("scancel", "--quiet", f"--name={name}", *how, *jobs))
-
-
-_wanted: dict[tuple[str, ...], list[str]] = {}
-"""By a job's name and what else scancel is told: jobs."""
-_scancels: list[Command] = []
-"""Those that may not be over yet."""
 
 
 def dismiss(mailbox: Mailbox) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tui_attn.experiment import trust
+from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system.plain_file import open_to_write, read_part
 from tui_attn.system.signals import signal_name
@@ -165,6 +166,15 @@ class LineReader:
             self.ended = True
         *lines, self._begun = self._begun.split(b"\n")
         return [json.loads(line) for line in lines]
+
+
+MOST = 50
+"""Workers at once without `--jobs` where a scheduler starts each once there is room for it."""
+
+
+def most_workers(config: ExperimentConfig) -> int:
+    """How many workers there are without `--jobs` where a scheduler places them: one a run, up to a limit."""
+    return min(MOST, len(config.models) * config.seeds)
 
 
 def new_token() -> int:

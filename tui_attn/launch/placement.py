@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from tui_attn.engines import sbatch
-from tui_attn.engines.ray_workers import MOST
-from tui_attn.engines.squeue import Command
+from tui_attn.engines import slurm_commands
+from tui_attn.engines.slurm_commands import Command
+from tui_attn.engines.workers import MOST
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.engine_spec import SSH, EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
@@ -40,7 +40,7 @@ def check(spec: EngineSpec, *, submit: bool = False) -> None:
         raise ConfigError("ray needs the package ray: pip install 'tui-attn[ray]'", "on")
     if spec.engine == "slurm-alloc" and not os.environ.get("SLURM_JOB_ID"):
         raise ConfigError("slurm-alloc works inside an allocation: get one with salloc, or use slurm", "on")
-    if submit and spec.engine == "slurm" and (reason := sbatch.refusal(spec)):
+    if submit and spec.engine == "slurm" and (reason := slurm_commands.refusal(spec)):
         raise ConfigError(f"SLURM would refuse the jobs: {reason}", "on")
 
 
@@ -90,7 +90,7 @@ def workers(config: ExperimentConfig, runs: int) -> int:
     """Number of workers on other hosts that would train `runs` runs at once."""
     spec = config.engine
     steps = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
-    most = {"slurm": sbatch.MOST_JOBS, "ray": MOST, "ssh": len(spec.hosts), "slurm-alloc": steps}
+    most = {"slurm": MOST, "ray": MOST, "ssh": len(spec.hosts), "slurm-alloc": steps}
     return min(config.jobs or most.get(spec.engine, 1), runs)
 
 
@@ -101,7 +101,7 @@ def submission(config: ExperimentConfig, runs: int, *, short: bool = False) -> s
         case "slurm":
             shared = config.jobs is not None and config.jobs < runs
             each = "in jobs that train one after the other" if shared else "a job each"
-            return f"{runs} runs, {each}, {count} at once: {sbatch.preview(spec, short=short)}"
+            return f"{runs} runs, {each}, {count} at once: {slurm_commands.preview(spec, short=short)}"
         case "ray":
             where = spec.address or os.environ.get("RAY_ADDRESS") or "a new cluster here"
             return f"{runs} runs, an actor each, {count} at once, on {safe_text(where, one_line=True)}"
