@@ -130,7 +130,7 @@ while [ "${1#-}" != "$1" ]; do shift; done
 
 
 def node(**how: object) -> str:
-    told = {"host": "n7", "time": "now", "folder": True, "lock": True, "missing": [], "torch": "2.11"}
+    told = {"host": "n7", "time": "now", "sees_folder": True, "sees_lock": True, "missing_data": [], "torch": "2.11"}
     said = json.dumps(told | how).replace('"now"', "$(date +%s)")
     return 'echo "' + said.replace('"', '\\"') + '"'
 
@@ -139,11 +139,11 @@ def node(**how: object) -> str:
     ("answer", "found"),
     [
         ('exec "$@"', ["ok", "ok"]),
-        (node(lock=False), ["ok", "ok", "locks warning"]),
-        (node(folder=False), ["ok", "problem: n7 doesn't see"]),
+        (node(sees_lock=False), ["ok", "ok", "locks warning"]),
+        (node(sees_folder=False), ["ok", "problem: n7 doesn't see"]),
         (node(torch=None), ["ok", "problem: n7 has no torch"]),
         (node(time=1e10), ["ok", "ok", "clock warning"]),
-        (node(missing=["/data"]), ["ok", "ok", "problem: n7 doesn't see the data in /data"]),
+        (node(missing_data=["/data"]), ["ok", "ok", "problem: n7 doesn't see the data in /data"]),
         ("echo 'srun: error: no nodes' >&2; exit 1", ["ok", "problem: a node: srun: error: no nodes"]),
     ],
 )
