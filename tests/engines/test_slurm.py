@@ -154,9 +154,10 @@ def test_a_frozen_controller_holds_nothing_up(tmp_path: Path, fake: Slurm) -> No
         frozen.done(within=-1.0)
 
 
-def test_a_slow_controller_is_asked_more_seldom(fake: Slurm) -> None:
+def test_a_slow_controller_is_asked_more_seldom(fake: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TUI_ATTN_SQUEUE_EVERY")
     now = [0.0]
-    queue = slurm_commands.Queue(30.0, clock=lambda: now[0])
+    queue = slurm_commands.Queue(clock=lambda: now[0])
     queue.look()
     gaps = []
     for _ in range(4):

@@ -15,16 +15,8 @@ from tests.processes import environment, open_descriptors, run_python
 from tests.recorded import scene
 from tui_attn.engines import workers
 from tui_attn.engines.pipe import LocalLauncher
-from tui_attn.engines.workers import (
-    CANNOT_RECORD,
-    CANNOT_WORK,
-    TERMINATED,
-    LineReader,
-    LineWriter,
-    Slot,
-    exit_reason,
-    worker_environment,
-)
+from tui_attn.engines.workers import CANNOT_RECORD, CANNOT_WORK, TERMINATED, Slot, exit_reason, worker_environment
+from tui_attn.system.json_lines import LineReader, LineWriter
 from tui_attn.system.text import has_control_characters
 
 

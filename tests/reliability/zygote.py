@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from tui_attn.engines.pipe import WorkerProcess
-from tui_attn.engines.workers import Launcher, LineWriter, Slot, new_token
+from tui_attn.engines.workers import Launcher, Slot, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.supervision import process
 from tui_attn.supervision.supervisor import Supervisor
 from tui_attn.system import fault_injection, liveness
+from tui_attn.system.json_lines import LineWriter
 from tui_attn.system.signals import Signals
 from tui_attn.train import worker, worker_context
 

@@ -16,18 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tui_attn.engines.workers import (
-    Launcher,
-    LineWriter,
-    Slot,
-    Worker,
-    new_token,
-    remote_environment,
-    worker_environment,
-)
+from tui_attn.engines.workers import Launcher, Slot, Worker, new_token, remote_environment, worker_environment
 from tui_attn.experiment.engine_spec import SSH
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
+from tui_attn.system.json_lines import LineWriter
 from tui_attn.system.plain_file import open_to_write
 
 LOST_CONNECTION = 255

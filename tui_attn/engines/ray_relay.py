@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from tui_attn.engines.ray_actor import News, Runner, owner_of
-from tui_attn.engines.workers import DISPLACED, LineReader, worker_environment
+from tui_attn.engines.workers import DISPLACED, worker_environment
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children, files, liveness
 from tui_attn.system.console import open_standard_streams
+from tui_attn.system.json_lines import LineReader
 from tui_attn.system.plain_file import open_to_read, open_to_write
 from tui_attn.system.text import safe_text
 

@@ -11,19 +11,10 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, BinaryIO, cast
 
-from tui_attn.engines.workers import (
-    CANNOT_WORK,
-    Launcher,
-    LineReader,
-    LineWriter,
-    Slot,
-    Worker,
-    add_line,
-    most_workers,
-    new_token,
-)
+from tui_attn.engines.workers import CANNOT_WORK, Launcher, Slot, Worker, add_line, most_workers, new_token
 from tui_attn.experiment.folders import ExperimentDir, RunDir
 from tui_attn.system import children
+from tui_attn.system.json_lines import LineReader, LineWriter
 from tui_attn.system.text import safe_text
 
 _SILENT = 15.0

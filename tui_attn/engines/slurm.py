@@ -7,27 +7,15 @@ requeue`, goes on by itself. Nothing here waits for slurmctld.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Sequence
 
 from tui_attn.engines.mailbox import JobNote, Mailbox, mailboxes, open_runs
-from tui_attn.engines.slurm_commands import (
-    LATER,
-    Command,
-    Queue,
-    job_name,
-    job_script,
-    poll_interval,
-    sbatch_words,
-    scancel,
-    send_scancels,
-)
+from tui_attn.engines.slurm_commands import LATER, Command, Queue, job_name, scancel, send_scancels, submit
 from tui_attn.engines.workers import CANNOT_WORK, TERMINATED, Launcher, Slot, Worker, add_line, most_workers, new_token
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir, RunDir
-from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 TICK = 1.0
@@ -190,7 +178,7 @@ class SlurmLauncher(Launcher):
         self._folder, self._spec, self._manifest = folder, spec, manifest
         self.single = manifest.config.jobs is None
         self.workers = most_workers(manifest.config)
-        self.queue = Queue(poll_interval(spec.slurm.get("poll")))
+        self.queue = Queue(spec.slurm.get("poll"))
         self._workers: list[SlurmWorker] = []
         self._unsubmitted: list[SlurmWorker] = []
         self._submitting: tuple[Command, list[SlurmWorker]] | None = None
@@ -255,12 +243,9 @@ class SlurmLauncher(Launcher):
         for worker in workers:
             worker.name = workers[0].name
         try:
-            script, boxes = workers[0].mailbox.script, [worker.mailbox for worker in workers]
-            text = job_script(self._folder, self._manifest.threads, workers[0].slot.device, boxes)
-            with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
-                file.write(os.fsencode(text))
-            words = sbatch_words(self._spec, self._folder.id, workers[0].name, len(workers))
-            self._submitting = Command(*words, str(script.resolve())), workers
+            boxes, device = [worker.mailbox for worker in workers], workers[0].slot.device
+            command = submit(self._folder, self._spec, workers[0].name, self._manifest.threads, device, boxes)
+            self._submitting = command, workers
         except OSError as error:
             for worker in workers:
                 worker.refused(f"sbatch can't be run: {error.strerror}")

@@ -16,6 +16,7 @@ from tui_attn.engines.workers import remote_environment
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.system import children
+from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
 
 SLOW = 5.0
@@ -76,12 +77,12 @@ def preview(spec: EngineSpec, *, short: bool = False) -> str:
     """The command that submits a job, for people; if `short`, with the user's options only."""
     if short:
         return " ".join(["sbatch ...", shlex.join(spec.slurm_options), "job.sh"])
-    return shlex.join([*sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
+    return shlex.join([*_sbatch_words(spec, "EXPERIMENT", "EXPERIMENT.TOKEN", 1), "job.sh"])
 
 
 def refusal(spec: EngineSpec) -> str | None:
     """Why SLURM would not take a job, as `sbatch --test-only` says; None where it would, or doesn't answer in time."""
-    command = Command(*sbatch_words(spec, "test", "test", 1), "--test-only", "--wrap=true")
+    command = Command(*_sbatch_words(spec, "test", "test", 1), "--test-only", "--wrap=true")
     code, text = command.wait(within=TEST_WITHIN)
     said = (text.strip().splitlines() or [""])[-1]
     # Without a controller it can't tell; one that is full takes the job nevertheless.
@@ -89,7 +90,7 @@ def refusal(spec: EngineSpec) -> str | None:
     return None if unsure or not said else safe_text(said.removeprefix("allocation failure: "), one_line=True)[:200]
 
 
-def sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
+def _sbatch_words(spec: EngineSpec, experiment: str, name: str, count: int) -> list[str]:
     """The sbatch command for `count` alike workers, but for the script. Only known options reach it."""
     notice = min(NOTICE, max(10, _seconds(spec.slurm.get("time", "1:00:00")) // 4))
     fixed = (
@@ -108,7 +109,17 @@ def _seconds(limit: str) -> int:
     return int(days or 0) * 86400 + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
 
-def job_script(folder: ExperimentDir, threads: int, device: str, mailboxes: Sequence[Mailbox]) -> str:
+def submit(
+    folder: ExperimentDir, spec: EngineSpec, name: str, threads: int, device: str, mailboxes: Sequence[Mailbox]
+) -> Command:
+    """Begin to submit alike workers as one job, or an array of jobs, called `name`. Raises `OSError`."""
+    script = mailboxes[0].script
+    with os.fdopen(open_to_write(script, os.O_TRUNC, mode=0o700), "wb") as file:
+        file.write(os.fsencode(_job_script(folder, threads, device, mailboxes)))
+    return Command(*_sbatch_words(spec, folder.id, name, len(mailboxes)), str(script.resolve()))
+
+
+def _job_script(folder: ExperimentDir, threads: int, device: str, mailboxes: Sequence[Mailbox]) -> str:
     """The script of a job, in which every name stands in quotes. Each task of an array finds its mailbox by number."""
     path = folder.path.resolve()
     variables = remote_environment(folder, threads).items()
@@ -142,10 +153,11 @@ class Job(NamedTuple):
 
 
 class Queue:
-    """This user's jobs as squeue told them last; `clock` is monotonic."""
+    """This user's jobs as squeue told them last."""
 
-    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval, self._clock = interval, clock
+    def __init__(self, interval: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`interval`: seconds between two questions, 30 by default; tests ask more often. `clock` is monotonic."""
+        self._interval, self._clock = float(os.environ.get("TUI_ATTN_SQUEUE_EVERY") or interval or 30), clock
         self._factor = 1.0
         self._next = clock()
         self._asking: Command | None = None
@@ -209,11 +221,6 @@ def _clock(moment: str) -> str:
     """The hour of a moment such as 2026-11-30T04:22:10, on another day with the date; empty for no moment."""
     day, _, clock = moment.partition("T")
     return clock[:5] if day == time.strftime("%Y-%m-%d") or not clock else f"{day} {clock[:5]}"
-
-
-def poll_interval(asked: str | None) -> float:
-    """Seconds between two questions: what the user `asked` for, 30 by default; tests ask more often."""
-    return float(os.environ.get("TUI_ATTN_SQUEUE_EVERY") or asked or 30)
 
 
 # ---- scancel
