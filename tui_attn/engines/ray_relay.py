@@ -161,13 +161,13 @@ class Relay:
         for remote in self._remotes.values():
             if not remote.begun and not remote.said_waiting and time.monotonic() - remote.since > _PENDING:
                 remote.said_waiting = True
-                self._say(worker=remote.token, waits=f"no node has {self._manifest.threads} CPUs free")
+                self.say(worker=remote.token, waits=f"no node has {self._manifest.threads} CPUs free")
 
     def _hear(self, remote: _Remote, answer: Any) -> None:
         if not remote.begun:
             host, remote.shared = answer
             remote.begun = True
-            self._say(worker=remote.token, host=host, shared=remote.shared)
+            self.say(worker=remote.token, host=host, shared=remote.shared)
             for do, what in remote.unsent:
                 self._pass_on(remote, do, what)
         else:
@@ -187,7 +187,7 @@ class Relay:
         self._remotes.pop(remote.token, None)
         for lock in remote.locks.values():
             lock.release()
-        self._say(worker=remote.token, code=code, excuse=excuse)
+        self.say(worker=remote.token, code=code, excuse=excuse)
 
     def _mirror(self, remote: _Remote, news: News) -> None:
         """Write what the worker wrote of the runs that it holds."""
@@ -215,14 +215,11 @@ class Relay:
         for run in over:
             remote.locks.pop(run).release()
 
-    def _say(self, **news: Any) -> None:
+    def say(self, **news: Any) -> None:
+        """Send news to the supervisor; empty news says that this process doesn't hang."""
         os.write(self._answers, json.dumps(news).encode() + b"\n")
 
     # ---- the end
-
-    def beat(self) -> None:
-        """Say that this process doesn't hang."""
-        self._say()
 
     def leave(self) -> None:
         """Let the workers checkpoint, and take what they wrote last."""
@@ -343,7 +340,7 @@ def main(arguments: list[str]) -> int:
             relay.look()
             if time.monotonic() > beaten + _BEAT:
                 beaten = time.monotonic()
-                relay.beat()
+                relay.say()
             time.sleep(_LOOK)
     relay.leave()
     return 0

@@ -165,15 +165,13 @@ def interrupted(runs_dir: Path) -> list[ExperimentDir]:
 
     Only the ends of their logs are read.
     """
-    try:
-        return [folder for folder in experiments(runs_dir) if _was_interrupted(folder)]
-    except RunsError:
-        return []
-
-
-def _was_interrupted(folder: ExperimentDir) -> bool:
-    last = event_log.last_event(folder.events)
-    return last is not None and last.type != "experiment_finished" and not supervisor_alive(folder)
+    found = []
+    with contextlib.suppress(RunsError):
+        for folder in experiments(runs_dir):
+            last = event_log.last_event(folder.events)
+            if last is not None and last.type != "experiment_finished" and not supervisor_alive(folder):
+                found.append(folder)
+    return found
 
 
 def send(folder: ExperimentDir, command: str, run: str | None = None, *, seeds: int | None = None) -> str:
@@ -239,14 +237,10 @@ def runs_of(folder: ExperimentDir) -> list[RunDir]:
 
 def _last_words(folder: ExperimentDir, printed: bytes) -> str:
     """Why a supervisor ended at once: the last line that it printed."""
-    lines = printed.decode(errors="replace").strip().splitlines()
-    reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)
+    lines, room = printed.decode(errors="replace").strip().splitlines(), files.Reserve(folder.path)
+    reason = safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
+    if not lines and not room.room():
+        reason = "the disk is full: make room, then try again"
+    elif not lines:
+        room.free()
     return f"the supervisor of {folder.id} could not start: {reason}"
-
-
-def _why_silent(folder: ExperimentDir) -> str:
-    room = files.Reserve(folder.path)
-    if not room.room():
-        return "the disk is full: make room, then try again"
-    room.free()
-    return "it said nothing"

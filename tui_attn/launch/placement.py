@@ -137,9 +137,11 @@ def placement(folder: ExperimentDir, given: str | None) -> EngineSpec:
             return EngineSpec.parse(given)
         except ConfigError as error:
             raise ConfigError(error.reason, "on") from None
-    known = _remembered(folder)
-    if known is not None:
-        return known
+    path = _path(folder)
+    text = None if path is None else read_own(path, 4096)
+    if text is not None:
+        with contextlib.suppress(ConfigError):
+            return EngineSpec.parse(text.decode(errors="replace").strip())
     on = folder.manifest_data().config.on
     if on != "local":
         where = safe_text(on, one_line=True)
@@ -147,14 +149,6 @@ def placement(folder: ExperimentDir, given: str | None) -> EngineSpec:
             f"{folder.id} ran on {where}, and you did not start it from here: say where it may run with --on"
         )
     return EngineSpec("local")
-
-
-def _remembered(folder: ExperimentDir) -> EngineSpec | None:
-    path = _path(folder)
-    text = None if path is None else read_own(path, 4096)
-    with contextlib.suppress(ConfigError):
-        return None if text is None else EngineSpec.parse(text.decode(errors="replace").strip())
-    return None
 
 
 def _path(folder: ExperimentDir) -> Path | None:

@@ -54,10 +54,9 @@ def of_data(dataset: str, data_dir: str | None) -> DataStatus:
     """Whether the data set is available, or how large its download is. Reads only some names and sizes."""
     try:
         found = data.glance(dataset, Path(data_dir) if data_dir else None)
-    except data.DataError as error:
-        return DataStatus(FieldStatus(safe_text(str(error).splitlines()[0], one_line=True), "wrong"))
-    except OSError as error:
-        return DataStatus(FieldStatus(safe_text(f"can't be read: {error.strerror}", one_line=True), "wrong"))
+    except (data.DataError, OSError) as error:
+        text = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error).splitlines()[0]
+        return DataStatus(FieldStatus(safe_text(text, one_line=True), "wrong"))
     return DataStatus(_of_folder(found) if isinstance(found, data.FolderGlance) else _of_set(found), found.sizes)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from subprocess import DEVNULL, PIPE
+from typing import BinaryIO, cast
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import Follower
@@ -91,9 +92,8 @@ class Notifier:
         try:
             what = "tui_attn.supervision.notify_process", self._folder.path.absolute(), self._folder.id
             process = children.python(*what, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, start_new_session=True)
-            if process.stdin is not None:
-                with process.stdin as pipe:
-                    pipe.write(json.dumps(asked).encode())
+            with cast(BinaryIO, process.stdin) as pipe:
+                pipe.write(json.dumps(asked).encode())
         except OSError as error:
             self._failed(notice.kind, error.strerror or "it could not be started")
         else:
@@ -103,9 +103,8 @@ class Notifier:
         for sender in [each for each in self._senders if each[1].poll() is not None]:
             self._senders.remove(sender)
             kind, process = sender
-            said = process.stderr.read(2000).decode("utf-8", "replace") if process.stderr is not None else ""
-            if process.stderr is not None:
-                process.stderr.close()
+            with cast(BinaryIO, process.stderr) as pipe:
+                said = pipe.read(2000).decode("utf-8", "replace")
             if process.returncode:
                 last = said.strip().splitlines()
                 self._failed(kind, last[-1][:300] if last else "the server or the command took too long")
