@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from .gates import ChannelGate, GatedTrunk
 from .replace import Replacement
-from .trunk import WIDTHS, ImageSize
 
 
 class CBAMBlock(ChannelGate):
@@ -60,7 +59,4 @@ class CNN_CBAM(GatedTrunk):  # noqa: N801  named as the lab names its networks
     """The baseline with a CBAM block after each layer."""
 
     GATE_LAYERS = ("cbam1", "cbam2")
-
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        self.cbam1, self.cbam2 = (CBAMBlock(width) for width in WIDTHS)
+    BLOCK = CBAMBlock

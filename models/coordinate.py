@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from .gates import ChannelGate, GatedTrunk
-from .trunk import WIDTHS, ImageSize
 
 
 class CoordinateBlock(ChannelGate):
@@ -44,7 +43,4 @@ class CNN_Coordinate(GatedTrunk):  # noqa: N801  named as the lab names its netw
     """The baseline with coordinate attention after each layer."""
 
     GATE_LAYERS = ("coordinate1", "coordinate2")
-
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        self.coordinate1, self.coordinate2 = (CoordinateBlock(width) for width in WIDTHS)
+    BLOCK = CoordinateBlock

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from .replace import Replacement, replaced
-from .trunk import Trunk
+from .trunk import WIDTHS, ImageSize, Trunk
 
 
 class ChannelGate(nn.Module):
@@ -36,17 +36,26 @@ class ChannelGate(nn.Module):
         return x * (gates if gates.dim() == 4 else gates[..., None, None])  # (B, C, H, W) * (B, C, 1, 1)
 
     def macs(self, channels: int, height: int, width: int) -> int:
-        """Multiply-accumulates of the gates of one image's maps (C, H, W); by default one for each weight."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Multiply-accumulates of the gates of one image's maps (C, H, W); by default one for each weight of a matrix."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.dim() > 1)
 
 
 class GatedTrunk(Trunk):
     """The baseline with a `ChannelGate` after each layer, that is after convolution, pooling and ReLU.
 
-    A network names its two blocks in `GATE_LAYERS` and makes them after `super().__init__`.
+    A network names its two blocks in `GATE_LAYERS`, and their class in `BLOCK`; or it makes them after
+    `super().__init__`.
     """
 
     GATE_LAYERS: ClassVar[tuple[str, str]]
+    BLOCK: ClassVar[type[ChannelGate] | None] = None
+    """Called with the number of channels of a layer."""
+
+    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
+        super().__init__(in_channels, image_size, num_classes)
+        if self.BLOCK is not None:
+            for layer, width in zip(self.GATE_LAYERS, WIDTHS, strict=True):
+                self.add_module(layer, self.BLOCK(width))
 
     @property
     def gate_blocks(self) -> tuple[ChannelGate, ChannelGate]:

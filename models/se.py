@@ -39,6 +39,4 @@ class CNN_SE(GatedTrunk):  # noqa: N801  the lab's name
 
     def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
         super().__init__(in_channels, image_size, num_classes)
-        first, second = WIDTHS
-        self.se1 = SEBlock(first)
-        self.se2 = SEBlock(second)
+        self.se1, self.se2 = (SEBlock(width) for width in WIDTHS)

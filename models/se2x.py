@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .gates import GatedTrunk
 from .se import SEBlock
-from .trunk import WIDTHS, ImageSize
 
 
 class SE2xBlock(SEBlock):
@@ -24,7 +23,4 @@ class CNN_SE2x(GatedTrunk):  # noqa: N801  named as the lab names its networks
     """The baseline with an SE block of doubled gates after each layer."""
 
     GATE_LAYERS = ("se2x1", "se2x2")
-
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        self.se2x1, self.se2x2 = (SE2xBlock(width) for width in WIDTHS)
+    BLOCK = SE2xBlock

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .gates import ChannelGate, GatedTrunk
-from .trunk import WIDTHS, ImageSize
 
 
 class SRMBlock(ChannelGate):
@@ -49,7 +48,4 @@ class CNN_SRM(GatedTrunk):  # noqa: N801  named as the lab names its networks
     """The baseline with an SRM block after each layer."""
 
     GATE_LAYERS = ("srm1", "srm2")
-
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        self.srm1, self.srm2 = (SRMBlock(width) for width in WIDTHS)
+    BLOCK = SRMBlock

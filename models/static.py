@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from .gates import ChannelGate, GatedTrunk
-from .trunk import WIDTHS, ImageSize
 
 
 class StaticGate(ChannelGate):
@@ -22,20 +21,14 @@ class StaticGate(ChannelGate):
         """The gates (B, C), each in (0, 1) and the same for all B images, whose averages (B, C) don't matter."""
         return self.a.sigmoid().expand(averages.shape)
 
-    def macs(self, channels: int, height: int, width: int) -> int:
-        """None: nothing is multiplied but the maps by their gates."""
-        return 0
-
 
 class CNN_Static(GatedTrunk):  # noqa: N801  named as the lab names its networks
     """The baseline with a learned gate for each channel after each layer, blind to the image."""
 
     GATE_LAYERS = ("static1", "static2")
-
-    def __init__(self, in_channels: int = 1, image_size: ImageSize = 28, num_classes: int = 10) -> None:
-        super().__init__(in_channels, image_size, num_classes)
-        self.static1, self.static2 = (StaticGate(width) for width in WIDTHS)
+    BLOCK = StaticGate
 
     def constant_gates(self) -> tuple[Tensor, Tensor]:
         """The gates (32,) and (64,)."""
-        return self.static1.a.sigmoid(), self.static2.a.sigmoid()
+        first, second = (getattr(self, layer).a.sigmoid() for layer in self.GATE_LAYERS)
+        return first, second
