@@ -36,7 +36,10 @@ class ChannelGate(nn.Module):
         return x * (gates if gates.dim() == 4 else gates[..., None, None])  # (B, C, H, W) * (B, C, 1, 1)
 
     def macs(self, channels: int, height: int, width: int) -> int:
-        """Multiply-accumulates of the gates of one image's maps (C, H, W); by default one for each weight of a matrix."""
+        """Multiply-accumulates of the gates of one image's maps (C, H, W).
+
+        By default one for each weight: biases and factors of whole maps don't count.
+        """
         return sum(parameter.numel() for parameter in self.parameters() if parameter.dim() > 1)
 
 
