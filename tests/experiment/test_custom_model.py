@@ -15,7 +15,7 @@ from tui_attn.experiment.options import ConfigError
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import custom_models
 from tui_attn.launch.control import LaunchError
-from tui_attn.launch.starting import check_code
+from tui_attn.launch.custom_models import check_code
 
 
 @pytest.fixture(autouse=True)

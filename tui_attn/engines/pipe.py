@@ -131,12 +131,13 @@ class RemoteLauncher(Launcher):
         if not self._hosts:
             step = ["srun", "--nodes=1", "--ntasks=1", "--exact", f"--cpus-per-task={self._threads}"]
             return RemoteProcess([*step, "env", *variables, *worker], slot, log, {0: "its node or its step was lost"})
-        busy = Counter(host for host, process in self._started if process.exit_code() is None)
+        self._started = [(host, process) for host, process in self._started if process.exit_code() is None]
+        busy = Counter(host for host, _ in self._started)
         host = min(self._hosts, key=lambda host: busy[host])
         # ssh joins its words by blanks, and a shell over there takes them apart again.
         command = [*SSH, "-o", "ServerAliveInterval=15", host, shlex.join(["exec", "env", *variables, *worker])]
         process = RemoteProcess(command, slot, log, {LOST_CONNECTION: f"the connection to {host} was lost"})
-        self._started = [(host, process), *(each for each in self._started if each[1].exit_code() is None)]
+        self._started.append((host, process))
         return process
 
 

@@ -22,7 +22,7 @@ from tui_attn.system.plain_file import open_to_read, open_to_write
 
 _NEWS_SECONDS = 0.5
 """How long `news` waits for the end of the worker before it looks for what is new."""
-_PRIVATE = frozenset({"lock", "claim", "heartbeat"})
+_PRIVATE = frozenset({"lock", "claim"})
 
 
 class News(NamedTuple):
@@ -35,8 +35,6 @@ class News(NamedTuple):
     that stands there; whole lines while it lives."""
     names: frozenset[str] = frozenset()
     """Of all files there are."""
-    beats: frozenset[str] = frozenset()
-    """Runs that showed a sign of life."""
     orphaned: bool = False
     """Whether the node's raylet is dead: it started this process, which may outlive it for some seconds."""
 
@@ -114,11 +112,10 @@ class Runner:
         # Read in this order, no checkpoint is ahead of its log, and no log of the files that its events name.
         ordered = sorted(names, key=lambda name: ("/checkpoints/" not in name, not _is_log(name), name))
         found = [change for name in ordered if (change := self._change(name, whole=code is None))]
-        beats = frozenset(name.split("/")[0] for name in self._beaten())
         if code is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
-        return News(code, found[::-1], names, beats, self._orphaned)
+        return News(code, found[::-1], names, self._orphaned)
 
     @property
     def _orphaned(self) -> bool:
@@ -162,15 +159,6 @@ class Runner:
             self._sent[name] = (begin + len(data),)
             return (name, begin, data) if data else None
         return None
-
-    def _beaten(self) -> Iterator[str]:
-        for path in cast(Path, self._scratch).glob("*/heartbeat"):
-            name = f"{path.parent.name}/heartbeat"
-            with contextlib.suppress(FileNotFoundError):
-                version = _version(path)
-                if self._sent.get(name) != version:
-                    self._sent[name] = version
-                    yield name
 
 
 def _is_log(name: str) -> bool:

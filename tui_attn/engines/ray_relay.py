@@ -46,7 +46,7 @@ _LAST_WITHIN = 60.0
 """Seconds that workers get to checkpoint when the supervisor is gone."""
 _MIRRORED = re.compile(
     r"[a-z0-9][a-z0-9._-]{0,63}/"
-    r"(events\.jsonl|worker\.log|predictions\.npz|weights\.safetensors|(checkpoints|probes)/[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
+    r"(heartbeat|events\.jsonl|worker\.log|predictions\.npz|weights\.safetensors|(checkpoints|probes)/[A-Za-z0-9][A-Za-z0-9._-]{0,127})"
 )
 """What a worker may have written."""
 
@@ -196,6 +196,11 @@ class Relay:
             run, _, file = name.partition("/")
             if run not in remote.locks or not _MIRRORED.fullmatch(name):
                 continue
+            if file == "heartbeat":
+                heart = liveness.Heartbeat(self._folder.run(run).heartbeat)
+                heart.beat()
+                heart.close()
+                continue
             if offset is None:
                 files.write_atomically(self._folder.path / name, data)
                 continue
@@ -204,12 +209,7 @@ class Relay:
             if file == "events.jsonl" and b'"type":"ended"' in last.replace(b" ", b""):
                 over.add(run)
         for run in remote.locks:
-            folder = self._folder.run(run)
-            if run in news.beats:
-                heart = liveness.Heartbeat(folder.heartbeat)
-                heart.beat()
-                heart.close()
-            for path in folder.checkpoints.glob("*.pt"):
+            for path in self._folder.run(run).checkpoints.glob("*.pt"):
                 if f"{run}/checkpoints/{path.name}" not in news.names:
                     path.unlink(missing_ok=True)
         for run in over:

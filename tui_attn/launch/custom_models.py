@@ -24,6 +24,7 @@ from tui_attn.experiment.custom_model import CustomModel, CustomModelError, read
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.options import ConfigError
+from tui_attn.launch.control import LaunchError
 from tui_attn.system import children
 from tui_attn.system.files import sync_folder, write_atomically
 from tui_attn.system.signals import signal_name
@@ -86,31 +87,30 @@ def keep(folder: ExperimentDir, sources: Sequence[Source]) -> None:
         sync_folder(folder.path)
 
 
-def check(folder: ExperimentDir, manifest: Manifest, *, trusted: bool = False) -> None:
-    """Refuse code that was altered since the experiment began, or that this user has not trusted on this machine.
+def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
+    """Refuse custom models that were altered since the experiment began, or not trusted by this user on this machine.
 
-    `trusted`: the user trusts it from now on. Raises `CustomModelError`.
+    `trust_code`: the user trusts them from now on. Raises `LaunchError` and `RunsError`.
     """
-    strange = []
-    for model in manifest.config.custom_models:
-        path = folder.custom_model(model.name)
-        if model.sha256 is None or sha256(read_source(path, follow_links=False)) != model.sha256:
-            raise CustomModelError(f"{safe_text(path, one_line=True)} has been altered: restore it from a copy")
-        if not trust.is_trusted(model.sha256):
-            strange.append(model)
-    if not strange:
-        return
-    if not trusted:
-        path = folder.custom_model(strange[0].name)
-        raise CustomModelError(
-            f"{folder.id} runs code that you haven't named on this machine: {', '.join(m.shown for m in strange)}\n"
-            f"read {safe_text(path, one_line=True)}, then add --trust-code if you trust it"
-        )
     try:
+        strange = [model for model in folder.manifest_data().config.custom_models if not _is_trusted(folder, model)]
+        if strange and not trust_code:
+            path = folder.custom_model(strange[0].name)
+            raise LaunchError(
+                f"{folder.id} runs code that you haven't named on this machine: {', '.join(m.shown for m in strange)}\n"
+                f"read {safe_text(path, one_line=True)}, then add --trust-code if you trust it"
+            )
         for model in strange:
             trust.trust(str(model.sha256))
-    except trust.TrustError as error:
-        raise CustomModelError(str(error)) from None
+    except (CustomModelError, trust.TrustError) as error:
+        raise LaunchError(str(error)) from None
+
+
+def _is_trusted(folder: ExperimentDir, model: CustomModel) -> bool:
+    path = folder.custom_model(model.name)
+    if model.sha256 is None or sha256(read_source(path, follow_links=False)) != model.sha256:
+        raise CustomModelError(f"{safe_text(path, one_line=True)} has been altered: restore it from a copy")
+    return trust.is_trusted(model.sha256)
 
 
 def remarks(manifest: Manifest) -> list[str]:

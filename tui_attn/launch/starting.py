@@ -22,7 +22,6 @@ from tui_attn import __version__, data
 from tui_attn.data import Progress, silent
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.custom_model import CustomModelError
 from tui_attn.experiment.finding import next_in_order
 from tui_attn.experiment.folders import ExperimentDir, run_id
 from tui_attn.experiment.follower import read_state
@@ -281,7 +280,7 @@ def _check(folder: ExperimentDir, spec: EngineSpec, permit: Permit, caller: Call
     control.check_owner(folder)
     control.check_not_running(folder)
     control.check_elsewhere(folder, caller.wait, adopts=spec.engine == "slurm")
-    check_code(folder, trust_code=permit.trust_code)
+    custom_models.check_code(folder, trust_code=permit.trust_code)
     manifest = folder.manifest_data()
     for remark in custom_models.remarks(manifest):
         caller.tell(remark)
@@ -309,17 +308,6 @@ def _check_unfinished(folder: ExperimentDir) -> None:
     over = all(run in runs and runs[run].state in {"finished", "skipped"} for run in wanted)
     if over and follower.state.state in EXPERIMENT_ENDED:
         raise NothingToResumeError(f"{folder.id} is finished: more seeds continue it")
-
-
-def check_code(folder: ExperimentDir, *, trust_code: bool = False) -> None:
-    """Refuse custom models that were altered, or that this user has not trusted on this machine.
-
-    Raises `LaunchError`.
-    """
-    try:
-        custom_models.check(folder, folder.manifest_data(), trusted=trust_code)
-    except CustomModelError as error:
-        raise LaunchError(str(error)) from None
 
 
 def _mention_hardware(folder: ExperimentDir, tell: Tell) -> None:
