@@ -106,6 +106,8 @@ def test_two_of_one_id_are_both_kept_in_the_trash(tmp_path: Path) -> None:
     items = organize.trashed(tmp_path)
     assert [item.id for item in items] == [folder.id] * 2
     assert {organize.read_annotations(item.folder).note for item in items} == {"first", "second"}
+    assert organize.find_trashed(tmp_path, folder.id) == items[0], "the one that was deleted last"
+    assert organize.find_trashed(tmp_path, f"{folder.id}~2") == items[0]
     assert organize.restore(items[0]) == folder
     with pytest.raises(RunsError, match=f"there is another {folder.id}"):
         organize.restore(items[1])
@@ -156,6 +158,13 @@ def test_an_unknown_or_ambiguous_name_in_the_trash_is_said(tmp_path: Path) -> No
     assert organize.find_trashed(tmp_path, "20231114-221320-fi").id.endswith("finished")
     with pytest.raises(RunsError, match=r"no experiment '' in .*: 'tui-attn trash' lists those there are"):
         organize.find_trashed(tmp_path, "")
+
+
+def test_a_whole_id_in_the_trash_is_found_though_others_begin_with_it(tmp_path: Path) -> None:
+    for ending in ("", "-2", "-3"):
+        folder = recorded.scene(tmp_path, "finished", experiment=f"20231114-221320-mine{ending}")
+        organize.trash(folder)
+    assert organize.find_trashed(tmp_path, "20231114-221320-mine").id == "20231114-221320-mine"
 
 
 def test_what_is_in_the_trash_is_found_by_its_display_name(tmp_path: Path) -> None:
