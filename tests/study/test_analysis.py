@@ -23,7 +23,7 @@ from tui_attn.experiment.study import StudyDir, StudyPlan
 from tui_attn.experiment.writing import write_manifest
 from tui_attn.history.entries import read_history
 from tui_attn.study.analysis import choose_winners, read_results, results_json, slope
-from tui_attn.study.tables import forest, study_lines
+from tui_attn.study.tables import forest, study_lines, title
 
 CONFIG = ExperimentConfig(models=("base", "se", "half"), seeds=4, epochs=2, train_limit=2000)
 BASE = (0.80, 0.81, 0.82, 0.83)
@@ -201,6 +201,13 @@ def test_the_text_fits_the_terminal_and_json_holds_no_nan(tmp_path: Path) -> Non
         assert max(map(len, study_lines(found, width))) <= width
     assert all(line.isascii() for line in study_lines(found, 80, ascii=True))
     assert json.loads(json.dumps(results_json(found), allow_nan=False))["comparisons"] == 2
+
+
+@pytest.mark.parametrize("name", [None, "rates"])
+def test_a_study_is_called_by_its_name_or_its_id(tmp_path: Path, name: str | None) -> None:
+    study = write_study(tmp_path, replace(CONFIG, name=name), [{"lr": 0.001}, {"lr": 0.01}], [FIRST])
+    said = f"{name or study.id}: sweep of 2 cells x 3 models x 4 seeds, fashion-mnist, 2 epochs, stopped, 12 of 24 runs"
+    assert title(read_results(study)) == said
 
 
 def test_a_forest_puts_intervals_where_they_are() -> None:

@@ -57,13 +57,12 @@ def study_pictures(found: StudyResults) -> list[Picture]:
     pictures = []
     if found.slopes:
         pictures.append(_curve(found))
-        rows = [(slope_label(each), each.model, each.versus) for each in found.slopes]
-        pictures.append(_forest("slopes", f"The {slope_title(found)}, with 95 % intervals.", rows))
+        slopes = [(slope_label(each), each.model, each.versus) for each in found.slopes]
+        pictures += _forest("slopes", f"The {slope_title(found)}, with 95 % intervals.", slopes)
     for name, cells, where in (("finals", found.finals, " on the test set"), ("differences", found.cells, "")):
-        shown = [(f"{row.label}  {row.model}", row.model, row.versus) for row in cells]
-        rows = [(label, model, versus) for label, model, versus in shown if versus and versus.delta is not None]
-        if rows and not (found.slopes and name == "differences"):
-            pictures.append(_forest(name, f"Differences from {BASE}{where}, points, with 95 % intervals.", rows))
+        rows = [(f"{row.label}  {row.model}", row.model, row.versus) for row in cells]
+        if not (found.slopes and name == "differences"):
+            pictures += _forest(name, f"Differences from {BASE}{where}, points, with 95 % intervals.", rows)
     return pictures
 
 
@@ -99,15 +98,22 @@ def _draw_model(axes: Axes, model: str, rows: Sequence[CellResult], shift: float
             axes.plot([x, x], [100 * end for end in versus.ci95], color=ink(model), linewidth=1)
 
 
-def _forest(name: str, caption: str, rows: Sequence[tuple[str, str, Versus]]) -> Picture:
+def _forest(name: str, caption: str, rows: Sequence[tuple[str, str, Versus | None]]) -> list[Picture]:
+    """One picture of the differences that are known, if any."""
+    known = [
+        (label, model, versus.delta, versus.ci95)
+        for label, model, versus in reversed(rows)
+        if versus is not None and versus.delta is not None
+    ]
+
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.axvline(0, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
-        for place, (_, model, versus) in enumerate(reversed(rows)):
-            if versus.ci95 is not None:
-                axes.plot([100 * end for end in versus.ci95], [place, place], color=ink(model), linewidth=1.8)
-            axes.plot([100 * (versus.delta or 0)], [place], marker=marker(model), color=ink(model), markersize=6)
-        name_rows(axes, [label for label, _, _ in reversed(rows)], labelsize=8)
+        for place, (_, model, delta, ci95) in enumerate(known):
+            if ci95 is not None:
+                axes.plot([100 * end for end in ci95], [place, place], color=ink(model), linewidth=1.8)
+            axes.plot([100 * delta], [place], marker=marker(model), color=ink(model), markersize=6)
+        name_rows(axes, [label for label, *_ in known], labelsize=8)
         axes.set_title("points")
 
-    return picture(name, caption, caption, draw, height=0.9 + 0.3 * len(rows), width=6.0)
+    return [picture(name, caption, caption, draw, height=0.9 + 0.3 * len(known), width=6.0)] if known else []
