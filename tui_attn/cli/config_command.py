@@ -12,6 +12,7 @@ import typer
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.context import expanded, file_settings, given
 from tui_attn.cli.option_types import SETTINGS, AsJson
+from tui_attn.cli.output import print_json
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.files import write_atomically
@@ -163,14 +164,12 @@ def _place(context: typer.Context, name: str) -> str:
 
 
 def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
-    import json
-
     found, rows = file_settings(context), resolved_settings(context)
     if as_json:
         settings = {row.name: {"value": row.value, "from": row.source, "where": row.where} for row in rows}
         notify = [] if found.notify is None else [*found.notify.table]
         report = {"file": None if found.path is None else str(file), "settings": settings, "keys": found.keymap}
-        typer.echo(json.dumps(report | {"notify": notify, "problems": found.problems}))
+        print_json(report | {"notify": notify, "problems": found.problems})
         return
     state = "" if found.path is not None else "  (not there: 'tui-attn config --write' creates it)"
     typer.echo(f"file: {safe_text(file, one_line=True)}{state}\n")
@@ -185,13 +184,11 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
 
 
 def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
-    import json
-
     from tui_attn.ui.keys import TABLES
 
     if as_json:
         every = {key.id: keymap.get(key.id, key.keys) for table in TABLES.values() for key in table}
-        typer.echo(json.dumps(every))
+        print_json(every)
         return
     for where, table in TABLES.items():
         typer.echo(f"{where}:")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tui_attn import __version__, data
-from tui_attn.cli.output import print_line
+from tui_attn.cli.output import print_json, print_line
 from tui_attn.engines import node_check
 from tui_attn.engines.slurm_commands import refusal
 from tui_attn.engines.workers import worker_environment
@@ -50,7 +50,7 @@ def report(runs_dir: Path, spec: EngineSpec, device: str | None = None, *, as_js
     with working("looking at this machine" if spec.engine == "local" else "asking the hosts"):
         findings = [*examine(runs_dir), *examine_engine(spec, runs_dir), *trials]
     if as_json:
-        print_line(json.dumps([asdict(finding) for finding in findings]))
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}[finding.verdict]

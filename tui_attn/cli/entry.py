@@ -18,9 +18,9 @@ from tui_attn.cli.context import BEFORE_ANY, fixed
 from tui_attn.cli.option_types import SETTINGS, parameters
 from tui_attn.cli.start import CALL_OPTIONS, begin
 from tui_attn.experiment.config import OPTIONS
-from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.text import safe_text
+from tui_attn.system.user_error import UserError
 
 
 @functools.cache
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     """Run the command line `arguments`, and return the exit code."""
     try:
         result = program()(arguments, prog_name="tui-attn", standalone_mode=False)
-    except ConfigError as error:
+    except UserError as error:
         return _wrong(str(error))
     except KeyboardInterrupt:
         return 130
@@ -74,8 +74,6 @@ def _report(error: Exception, arguments: list[str]) -> int:
         output.give_up_stdout()
         console.complain(str(error))
         return 1
-    if isinstance(error, _loaded_user_errors()):
-        return _wrong(str(error))
     if isinstance(error, MemoryError):
         return _wrong("there is not enough memory: end other programs, or raise the limit ('ulimit -v')")
     if isinstance(error, FileNotFoundError) and not _has_folder():
@@ -93,13 +91,6 @@ def _has_folder() -> bool:
         return bool(Path.cwd())
     except OSError:
         return False
-
-
-def _loaded_user_errors() -> tuple[type[Exception], ...]:
-    """The kinds of error whose message tells the user what to do. Modules that aren't loaded raised none of them."""
-    places = {"tui_attn.data": "DataError", "tui_attn.experiment.manifest": "RunsError"}
-    places |= {"tui_attn.launch.control": "LaunchError"}
-    return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
 
 
 def _where_to_look(error: Any, arguments: list[str]) -> str:

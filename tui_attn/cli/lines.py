@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tui_attn.cli.output import CLOSED_PIPE, OutputError, give_up_stdout, output_width, print_line
+from tui_attn.cli.output import CLOSED_PIPE, OutputError, give_up_stdout, output_width, print_json, print_lines
 from tui_attn.compare.remarks import find_remarks
 from tui_attn.compare.summary import summarise
 from tui_attn.compare.text_tables import comparison_table
@@ -67,12 +66,12 @@ class JsonReporter(Reporter):
             record = {"type": event.type, "experiment": follower.folder.id, "seq": event.seq, "t": event.t}
             if run is not None:
                 record["run"] = run
-            print_line(json.dumps(record | dict(event.data), ensure_ascii=True))
+            print_json(record | dict(event.data))
 
     def close(self, follower: Follower) -> None:
         """Print the last line; an experiment that has not ended has its present state."""
         shown = follower.situation().experiment
-        print_line(json.dumps({"type": "experiment_finished", "experiment": follower.folder.id, "state": shown}))
+        print_json({"type": "experiment_finished", "experiment": follower.folder.id, "state": shown})
 
 
 class LineReporter(Reporter):
@@ -83,8 +82,7 @@ class LineReporter(Reporter):
         for run_id, event in news:
             if event.type == "warning":
                 say(f"{'' if run_id is None else f'{run_id}: '}warning: {event['message']}")
-            for line in self._lines(follower.state, run_id, event):
-                print_line(safe_text(line, one_line=True))
+            print_lines(safe_text(line, one_line=True) for line in self._lines(follower.state, run_id, event))
 
     def _lines(self, now: ExperimentState, run_id: str | None, event: Event) -> Iterator[str]:
         if event.type == "epoch" and run_id is not None:
@@ -185,15 +183,12 @@ def print_result(follower: Follower) -> None:
     """The comparison table and where the files are."""
     summary = summarise(follower)
     remarks, folder = find_remarks(follower, summary), follower.folder.path
-    print_line("")
-    for line in comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder):
-        print_line(line)
-    print_line("")
-    print_line(f"files: {safe_text(follower.folder.path, one_line=True)}")
+    table = comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder)
+    print_lines(["", *table, "", f"files: {safe_text(folder, one_line=True)}"])
     for run in follower.state.runs.values():
         if run.state == "failed":
-            log = follower.folder.run(run.id).worker_log if ID.fullmatch(run.id) else follower.folder.path
-            print_line(f"why {run.id} failed: {safe_text(log, one_line=True)}")
+            log = follower.folder.run(run.id).worker_log if ID.fullmatch(run.id) else folder
+            print_lines([f"why {run.id} failed: {safe_text(log, one_line=True)}"])
 
 
 TICK = 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.completion import complete
 from tui_attn.cli.context import engine
 from tui_attn.cli.option_types import BY_NAME, RUNS, AsJson, DataDir, RunsDir
-from tui_attn.cli.output import print_line
+from tui_attn.cli.output import print_json, print_line
 from tui_attn.experiment.engine_spec import EngineSpec
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.system.console import FetchProgress, complain, say
@@ -58,7 +57,7 @@ def data(
             say(f"{located.name} is ready ({_place(located)})")
     found += sets.status(data_dir)
     if as_json:
-        print_line(json.dumps([_set_json(item) for item in found]))
+        print_json([_set_json(item) for item in found])
         return failed
     for item in found:
         for line in _set_lines(item):
@@ -99,8 +98,7 @@ def _set_json(item: SetStatus) -> dict[str, Any]:
 def models(as_json: AsJson = False) -> int:
     """List the built-in models."""
     if as_json:
-        print_line(json.dumps([_model_json(info) for info in MODELS.values()]))
-        return 0
+        return print_json([_model_json(info) for info in MODELS.values()])
     width = max(map(len, MODELS))
     for info in MODELS.values():
         print_line(f"{info.name:<{width}}  {info.class_name:<18} {info.parameters:>8,} parameters  {info.description}")

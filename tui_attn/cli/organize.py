@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from tui_attn.cli.app import TIDY, WATCH, command
 from tui_attn.cli.completion import in_the_trash
 from tui_attn.cli.context import ui_options
 from tui_attn.cli.option_types import RUNS, AsJson, Mouse, RunsDir, Theme, named
-from tui_attn.cli.output import print_line
+from tui_attn.cli.output import print_json, print_line
 from tui_attn.cli.watching import full_screen
 from tui_attn.system import console
 from tui_attn.system.text import command_line, safe_text
@@ -109,7 +108,7 @@ def trash(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     items = organize.trashed(runs_dir)
     if as_json:
         found = [{"experiment": item.id, "deleted": item.since, "path": str(item.folder.path)} for item in items]
-        print_line(json.dumps(found))
+        print_json(found)
         return
     if not items:
         console.say(f"nothing is in the trash of {safe_text(runs_dir, one_line=True)}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from tui_attn.system.console import takes_ascii
 from tui_attn.system.text import plain
@@ -28,6 +31,18 @@ def print_line(line: str) -> None:
         raise
     except OSError as error:
         raise OutputError(f"can't write the output: {error.strerror}") from None
+
+
+def print_json(value: Any) -> int:
+    """Write one line of JSON to stdout; returns the exit code 0. Raises as `print_line`."""
+    print_line(json.dumps(value))
+    return 0
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Write lines to stdout. Raises as `print_line`."""
+    for line in lines:
+        print_line(line)
 
 
 def give_up_stdout() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import typer
 from tui_attn.cli.app import RESULTS, command
 from tui_attn.cli.context import user_path
 from tui_attn.cli.option_types import RUNS, AsJson, Experiment, Experiments, OneRun, RunsDir
-from tui_attn.cli.output import output_width, print_line
+from tui_attn.cli.output import output_width, print_json, print_line, print_lines
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system.console import complain, say, takes_ascii, working
 from tui_attn.system.text import command_line, duration, percent, safe_text
@@ -92,10 +91,8 @@ def compare(
             summary = summarise(follower)
             remarks = find_remarks(follower, summary)
     if as_json:
-        print_line(json.dumps(summary_json(summary)))
-        return 0
-    for line in comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder):
-        print_line(line)
+        return print_json(summary_json(summary))
+    print_lines(comparison_table(summary, remarks, output_width(), takes_ascii(sys.stdout), folder=folder))
     return 0
 
 
@@ -126,10 +123,9 @@ def probe(experiment: Experiment = None, run: OneRun = None, runs_dir: RunsDir =
         return code if code > 0 else 1
     found, problems = effects_of(read_state(folder), run)
     if as_json:
-        print_line(json.dumps({"experiment": folder.id, **effects_json(found, problems)}))
+        print_json({"experiment": folder.id, **effects_json(found, problems)})
         return code
-    for line in effects_lines(found, problems, width=output_width()):
-        print_line(line)
+    print_lines(effects_lines(found, problems, width=output_width()))
     return code
 
 
@@ -199,12 +195,10 @@ def list_experiments(runs_dir: Path, *, as_json: bool) -> int:
         for trouble in entry.troubles:
             complain(f"{entry.id}/{trouble}")
     if as_json:
-        print_line(json.dumps([_entry_json(entry) for entry in entries]))
-        return 0
+        return print_json([_entry_json(entry) for entry in entries])
     if not entries:
         raise ConfigError(f"no experiment in {safe_text(runs_dir, one_line=True)}: start one with 'tui-attn'")
-    for line in _table(entries, output_width() if os.isatty(1) else None):
-        print_line(line)
+    print_lines(_table(entries, output_width() if os.isatty(1) else None))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import typer
 from tui_attn.cli.app import WATCH, Command, command
 from tui_attn.cli.context import file_settings, given, ui_options
 from tui_attn.cli.option_types import RUNS, AsJson, Detach, DryRun, NoUi, RunsDir, parameters
-from tui_attn.cli.output import output_width, print_line
+from tui_attn.cli.output import output_width, print_json, print_line, print_lines
 from tui_attn.cli.watching import Showing
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.system import console
@@ -259,7 +258,6 @@ def print_study(study: StudyDir, *, as_json: bool) -> None:
 
     found = read_results(study)
     if as_json:
-        print_line(json.dumps(results_json(found)))
+        print_json(results_json(found))
         return
-    for line in study_lines(found, output_width(), ascii=console.takes_ascii(sys.stdout)):
-        print_line(line)
+    print_lines(study_lines(found, output_width(), ascii=console.takes_ascii(sys.stdout)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import signal
@@ -30,7 +29,7 @@ from tui_attn.cli.option_types import (
     Theme,
     TrustCode,
 )
-from tui_attn.cli.output import output_width, print_line
+from tui_attn.cli.output import output_width, print_json, print_line
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.signals import Signals
@@ -125,8 +124,7 @@ def interruptible(context: typer.Context) -> Iterator[Interruptible]:
 def show_preview(found: Preview, *, as_json: bool) -> int:
     """Print what would be trained; return the exit code."""
     if as_json:
-        print_line(json.dumps(found.to_json()))
-        return 0
+        return print_json(found.to_json())
 
     width = max(len(label) for label, _ in found.rows)
     for label, text in found.rows if found.runs else ():

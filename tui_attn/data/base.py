@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tui_attn.system.text import safe_text
+from tui_attn.system.user_error import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ _CLASSES_LISTED = 12
 SYNTHETIC_RECIPE = "tui-attn synthetic shapes 1"
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data set can't be found, fetched or read; the message has at most two lines and says what to do."""
 
     def __init__(self, message: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from tui_attn.experiment.config import PRECISIONS, ExperimentConfig, Plan
 from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.kernels import KERNELS
-from tui_attn.experiment.options import ConfigError
 from tui_attn.system.files import read_json
 from tui_attn.system.plain_file import open_to_read
 from tui_attn.system.text import safe_text
+from tui_attn.system.user_error import UserError
 
 FORMAT = "tui-attn"
 FORMAT_VERSION = 1
@@ -33,7 +33,7 @@ _USUAL: dict[str, Any] = {"subset": FIRST, "plan": None, "kernels": KERNELS[0], 
 """Values that the file leaves out."""
 
 
-class RunsError(Exception):
+class RunsError(UserError):
     """There is no such experiment, or it can't be read or created; the message is one line and says what to do.
 
     `reason`: what is wrong with its manifest, without the path of its folder; None for anything else.
@@ -131,7 +131,7 @@ class Manifest:
                 kernels=_one_of(data.get("kernels", KERNELS[0]), KERNELS),
                 gpus={str(device): _gpu(about) for device, about in dict(data.get("gpus", {})).items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, RecursionError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
             raise _unreadable(where, "is damaged") from None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Attention = Literal["channel gates", "pixel gates", "channel matrix", "none"]
 """A gate for each channel of a layer, or for each of its pixels; a matrix of weights between channels; none."""
@@ -79,6 +79,41 @@ class ModelInfo(NamedTuple):
 
 
 _FAINT_MAGENTA = (ANSI_MAGENTA, ANSI_BRIGHT_MAGENTA)
+_SE = ModelInfo(
+    name="se",
+    class_name="CNN_SE",
+    description="base with Squeeze-and-Excitation after each layer",
+    attends_to="channels of both layers: a gate for each, computed from the means of all",
+    parameters=53_258,
+    style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
+    attention="channel gates",
+    half_open=True,
+    blind_control="static",
+    controls=("half", "static", "se2x", "base-wide-se"),
+    paper="Hu et al. 2018, arXiv:1709.01507",
+    lab_accuracy=0.71,
+)
+_SELF_ATTENTION = ModelInfo(
+    name="self-attention",
+    class_name="CNN_SelfAttention",
+    description="base with self-attention between its last feature maps",
+    attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
+    parameters=128_955,
+    style=CurveStyle((205, 86, 139), (94, 31, 90), ANSI_BRIGHT_MAGENTA, ANSI_MAGENTA, _FAINT_MAGENTA, "■", "x", "s"),
+    attention="channel matrix",
+    blind_control="self-attention-static",
+    controls=("self-attention-lab", "self-attention-static", "base-wide"),
+    paper="Vaswani et al. 2017, arXiv:1706.03762",
+    lab_accuracy=0.67,
+)
+
+
+def _variant(info: ModelInfo, **changes: Any) -> ModelInfo:
+    """A control that is `info` but for `changes`."""
+    usual: dict[str, Any] = {"style": None, "blind_control": None, "controls": (), "lab_accuracy": None}
+    return info._replace(control=True, **usual | changes)
+
+
 _ALL = (
     ModelInfo(
         name="base",
@@ -91,35 +126,8 @@ _ALL = (
         ),
         lab_accuracy=0.70,
     ),
-    ModelInfo(
-        name="se",
-        class_name="CNN_SE",
-        description="base with Squeeze-and-Excitation after each layer",
-        attends_to="channels of both layers: a gate for each, computed from the means of all",
-        parameters=53_258,
-        style=CurveStyle((223, 187, 0), (168, 85, 0), ANSI_YELLOW, ANSI_BROWN, (ANSI_BROWN, ANSI_BROWN), "▲", "+", "^"),
-        attention="channel gates",
-        half_open=True,
-        blind_control="static",
-        controls=("half", "static", "se2x", "base-wide-se"),
-        paper="Hu et al. 2018, arXiv:1709.01507",
-        lab_accuracy=0.71,
-    ),
-    ModelInfo(
-        name="self-attention",
-        class_name="CNN_SelfAttention",
-        description="base with self-attention between its last feature maps",
-        attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
-        parameters=128_955,
-        style=CurveStyle(
-            (205, 86, 139), (94, 31, 90), ANSI_BRIGHT_MAGENTA, ANSI_MAGENTA, _FAINT_MAGENTA, "■", "x", "s"
-        ),
-        attention="channel matrix",
-        blind_control="self-attention-static",
-        controls=("self-attention-lab", "self-attention-static", "base-wide"),
-        paper="Vaswani et al. 2017, arXiv:1706.03762",
-        lab_accuracy=0.67,
-    ),
+    _SE,
+    _SELF_ATTENTION,
     ModelInfo(
         name="eca",
         class_name="CNN_ECA",
@@ -148,35 +156,27 @@ _ALL = (
         attention="channel gates",
         control=True,
     ),
-    ModelInfo(
+    _variant(
+        _SE,
         name="se2x",
         class_name="CNN_SE2x",
         description="control: se with gates twice as large, near 1 at the start",
-        attends_to="channels of both layers: a gate for each, computed from the means of all",
-        parameters=53_258,
-        attention="channel gates",
         gate_range=(0.0, 2.0),
-        control=True,
-        paper="Hu et al. 2018, arXiv:1709.01507",
+        half_open=False,
     ),
-    ModelInfo(
+    _variant(
+        _SELF_ATTENTION,
         name="self-attention-lab",
         class_name="CNN_SelfAttentionLab",
         description="control: the lab read literally, self-attention without a residual connection",
-        attends_to="channels of the second layer: a matrix of weights between them, for each of 8 heads",
-        parameters=128_955,
-        attention="channel matrix",
-        control=True,
-        paper="Vaswani et al. 2017, arXiv:1706.03762",
     ),
-    ModelInfo(
+    _variant(
+        _SELF_ATTENTION,
         name="self-attention-static",
         class_name="CNN_SelfAttentionStatic",
         description="control: self-attention with learned weights in the place of computed ones",
         attends_to="channels of the second layer: a learned matrix for each of 8 heads, the same for every image",
         parameters=128_699,
-        attention="channel matrix",
-        control=True,
         paper="Tay et al. 2021, arXiv:2005.00743",
     ),
     ModelInfo(
@@ -259,16 +259,7 @@ MODELS: Mapping[str, ModelInfo] = MappingProxyType({info.name: info for info in 
 
 TWINS: Mapping[str, ModelInfo] = MappingProxyType(
     {
-        twin: info._replace(
-            name=twin,
-            description=f"twin: {info.name} trained on random labels",
-            style=None,
-            control=True,
-            blind_control=None,
-            controls=(),
-            lab_accuracy=None,
-            twin_of=info.name,
-        )
+        twin: _variant(info, name=twin, description=f"twin: {info.name} trained on random labels", twin_of=info.name)
         for info in _ALL
         if info.attention != "none" and not info.control and (twin := f"{info.name}-labels")
     }

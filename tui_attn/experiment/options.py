@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tui_attn.system.text import has_control_characters, safe_text
+from tui_attn.system.user_error import UserError
 
 TRAIN, WHERE, SHOW = "Options: what to train", "Options: where", "Options: what is shown"
 """Headings of --help."""
@@ -23,7 +24,7 @@ _THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
 """A number with thousands separators, as in messages."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A mistake of the user; the message is one line that names the option and says what to do."""
 
     def __init__(self, reason: str, option: str | None = None, *, advice: str = "") -> None:

@@ -23,6 +23,7 @@ from tui_attn.experiment.ownership import may_run_elsewhere, supervisor_alive, s
 from tui_attn.system import children, files, liveness
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import command_line, safe_text
+from tui_attn.system.user_error import UserError
 
 if TYPE_CHECKING:
     from tui_attn.experiment.engine_spec import EngineSpec
@@ -38,7 +39,7 @@ ELSEWHERE_WITHIN = 5.0
 """Seconds for which the lock file of a supervisor on another host is watched for a heartbeat."""
 
 
-class LaunchError(Exception):
+class LaunchError(UserError):
     """An experiment can't be started, resumed or commanded; the message is one line and says what to do."""
 
 
