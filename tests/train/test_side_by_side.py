@@ -67,11 +67,11 @@ def events(experiment: ExperimentDir, run: str) -> list[Event]:
 
 
 def told(experiment: ExperimentDir, run: str) -> list[tuple[str, Any, Any]]:
-    """The log, apart from checkpoints, which come by time."""
+    """The log, apart from checkpoints, which come by time, and from what graphs alone say."""
     return [
         (event.type, event.get("step"), event.get("epoch"))
         for event in events(experiment, run)
-        if event.type not in {"checkpoint", "warning"}
+        if event.type not in {"checkpoint", "warning", "pooling"}
     ]
 
 
