@@ -96,11 +96,10 @@ def _trainer(model: str, precision: str, steps: int, data_dir: str) -> Any:
 
     be_reproducible()
     cpu = torch.device("cpu")
-    where = data.ensure("fashion-mnist", Path(data_dir), offline=True).to_json()
-    found = tensors.load("fashion-mnist", where, cpu, train_limit=max(512, steps * BATCH), test_limit=10)
-    config = ExperimentConfig(models=(model,))
-    trainer = Trainer(ExperimentDir(Path()), config, model, 0, found, cpu, choose_precision(precision, cpu))
-    trainer.kernels = fastest(cpu_kind(), precision)
+    located = data.ensure("fashion-mnist", Path(data_dir), offline=True)
+    found = tensors.on_device("fashion-mnist", data.load(located, max(512, steps * BATCH), 10), cpu)
+    config, kernels = ExperimentConfig(models=(model,)), fastest(cpu_kind(), precision)
+    trainer = Trainer(ExperimentDir(Path()), config, model, 0, found, cpu, choose_precision(precision, cpu), kernels)
     trainer.build()
     trainer._interval = 9  # as with all 60,000 images
     return trainer

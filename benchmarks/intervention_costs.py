@@ -26,7 +26,6 @@ from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.reducer import RunState
 from tui_attn.experiment.writing import make_experiment, write_manifest
 from tui_attn.launch import devices
-from tui_attn.train import tensors
 from tui_attn.train.interventions import intervene
 from tui_attn.train.worker_context import WorkerContext
 
@@ -83,9 +82,7 @@ def main() -> None:
         made = experiment(Path(name), arguments)
         manifest = made.manifest_data()
         context = WorkerContext(made, manifest, arguments.device)
-        images = tensors.load(
-            arguments.dataset, manifest.data, torch.device(arguments.device), train_limit=None, test_limit=None
-        )
+        images = context.images
         for model in manifest.config.models:
             context.open(f"{model}-s0")
             session = context.session(f"{model}-s0")

@@ -108,7 +108,7 @@ def test_the_log_says_what_it_is(tmp_path: Path) -> None:
 def test_its_macs_are_counted_as_the_labs_are(name: str, tmp_path: Path) -> None:
     from tui_attn.train import networks
 
-    data = context(make(tmp_path))._data
+    data = context(make(tmp_path)).images
     network = MODELS[name](data.channels, data.image_size, len(data.class_names))
     assert networks.macs("one's own", network, data) == networks.macs(name, network, data)
     assert network.training
@@ -153,7 +153,7 @@ def test_the_probe_of_a_model_of_ones_own_is_that_of_the_labs(tmp_path: Path) ->
     from tui_attn.train import probe
 
     made = context(make(tmp_path))
-    data, probes = made._data, made._probes
+    data, probes = made.images, made.probes
     assert probes is not None
     for name in ("se", "self-attention"):
         torch.manual_seed(0)

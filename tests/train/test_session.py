@@ -222,7 +222,7 @@ def test_a_folder_of_images_is_read(tmp_path: Path) -> None:
     name = data.parse_dataset(f"folder:{tmp_path / 'pets'}")
     located = data.ensure(name)
 
-    loaded = tensors.load(name, located.to_json(), torch.device("cpu"), train_limit=None, test_limit=None)
+    loaded = tensors.on_device(name, data.load(located), torch.device("cpu"))
     assert loaded.train_images.shape == (80, 3, 32, 32)
     assert loaded.class_names == ("cats", "dogs")
     assert loaded.test_labels.tolist() == [0] * 10 + [1] * 10

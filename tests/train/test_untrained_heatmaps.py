@@ -19,9 +19,8 @@ from tui_attn.train.tensors import Images
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    located = data.ensure("synthetic")
-    where = {"root": str(located.root), "files": [], "source": located.source, "version": located.version}
-    return tensors.load("synthetic", where, torch.device("cpu"), train_limit=3000, test_limit=400)
+    arrays = data.load(data.ensure("synthetic"), 3000, 400)
+    return tensors.on_device("synthetic", arrays, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

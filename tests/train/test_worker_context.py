@@ -3,16 +3,18 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.train.sessions import context, make, never
+from tui_attn import data
 from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import FIRST, STRATIFIED
 from tui_attn.system.signals import Signals
-from tui_attn.train import rng, step, tensors
+from tui_attn.train import rng, step
 from tui_attn.train.command_pipe import CommandPipe
 from tui_attn.train.session import PrecisionChangedError
 from tui_attn.train.worker import Worker
@@ -85,15 +87,13 @@ def test_each_seed_has_its_own_images_unless_the_experiment_began_with_the_first
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subset: str, drawn_from: list[int | None]
 ) -> None:
     loaded: list[int | None] = []
-    load = tensors.load
+    load = data.load
 
-    def watched(*arguments: object, **options: object) -> tensors.Images:
-        seed = options["subset"]
-        assert seed is None or isinstance(seed, int)
-        loaded.append(seed)
-        return load(*arguments, **options)  # type: ignore[arg-type]
+    def watched(*arguments: Any, **options: Any) -> data.Arrays:
+        loaded.append(options["subset"])
+        return load(*arguments, **options)
 
-    monkeypatch.setattr(tensors, "load", watched)
+    monkeypatch.setattr(data, "load", watched)
     worker = context(make(tmp_path, subset=subset, seeds=2), probes=False)
     for run in ("base-s0", "se-s0", "base-s1", "self-attention-s0"):
         worker.open(run)

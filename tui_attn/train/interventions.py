@@ -41,6 +41,7 @@ from tui_attn.system.console import complain, say
 from tui_attn.system.files import write_atomically
 from tui_attn.system.plain_file import open_to_write
 from tui_attn.system.text import safe_text
+from tui_attn.train.reading import read
 
 if TYPE_CHECKING:
     import torch
@@ -158,17 +159,10 @@ class _Laboratory:
 
     def _load(self, seed: int) -> Images:
         """The data set with the training images of the runs with `seed`."""
-        from tui_attn.train import tensors
+        from tui_attn.train.tensors import on_device
 
-        config, self._subset = self._manifest.config, self._manifest.subset_seed(seed)
-        return tensors.load(
-            config.dataset,
-            self._where,
-            self._device,
-            train_limit=config.train_limit,
-            test_limit=config.test_limit,
-            subset=self._subset,
-        )
+        self._subset = self._manifest.subset_seed(seed)
+        return on_device(self._manifest.config.dataset, read(self._manifest, seed, self._where), self._device)
 
     def intervene(self, run: RunState) -> Interventions:
         """All interventions on one run, written into its folder. Raises `ProbeError`."""

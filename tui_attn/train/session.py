@@ -7,23 +7,24 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tui_attn.experiment.folders import ExperimentDir, RunDir
-from tui_attn.experiment.manifest import Manifest
+from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import twin_of
 from tui_attn.system.fault_injection import fault
-from tui_attn.train import checkpoint, description, epoch_results, probe
+from tui_attn.train import checkpoint, description, epoch_results
 from tui_attn.train.accelerator import on_stream, peak_memory, reset_peak_memory
 from tui_attn.train.epoch_results import EpochResults, Probe, RunFiles
-from tui_attn.train.graphed_steps import Proofs
 from tui_attn.train.progress import Point, Progress
 from tui_attn.train.run_writer import RunWriter
 from tui_attn.train.step import PrecisionError, choose_precision
-from tui_attn.train.tensors import Images, with_random_labels
+from tui_attn.train.tensors import with_random_labels
 from tui_attn.train.trainer import NotFiniteError, Trainer
+
+if TYPE_CHECKING:
+    from tui_attn.train.worker_context import WorkerContext
 
 CHECKPOINT_EVERY = 1.0
 """Seconds between two checkpoints within an epoch: a kill costs twice that at most, where the disk keeps up."""
@@ -36,37 +37,17 @@ class PrecisionChangedError(Exception):
 class Session:
     """Trains one run. Raises `BlockingIOError` when another process writes it, `OSError` when it can't be written."""
 
-    def __init__(
-        self,
-        folder: RunDir,
-        manifest: Manifest,
-        model: str,
-        seed: int,
-        data: Images,
-        device: torch.device,
-        precision: str,
-        *,
-        called: str,
-        probes: probe.ProbeSet | None,
-        worker: int = 0,
-        proofs: Proofs | None = None,
-        should_abort: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """`called`: the device's name in the experiment; `worker`: the worker's token;
-        `proofs`: which graphs have proved themselves in this process.
-
-        `should_abort` tells whether to stop waiting for room on a full disk.
-        """
-        self.config, self._called, self._worker = manifest.config, called, worker
-        self._data_version = str(manifest.data.get("version"))
-        self._probes = probes
-        self._writer = RunWriter(folder, should_abort)
+    def __init__(self, context: WorkerContext, run: str, should_abort: Callable[[], bool]) -> None:
+        """`should_abort` tells whether to stop waiting for room on a full disk."""
+        manifest, (model, _, seed) = context.manifest, run.rpartition("-s")
+        self.config, self._context, self._probes = manifest.config, context, context.probes
+        self._writer = RunWriter(context.folder.run(run), should_abort)
         self.folder = self._writer.folder
-        experiment = ExperimentDir(folder.path.parent)
-        data = data if twin_of(model) is None else with_random_labels(data, seed)
-        self._trainer = Trainer(experiment, manifest.config, model, seed, data, device, precision)
-        self._trainer.kernels = manifest.kernels
-        self._proofs: Proofs = {} if proofs is None else proofs
+        experiment = ExperimentDir(self.folder.path.parent)
+        images = context.images if twin_of(model) is None else with_random_labels(context.images, int(seed))
+        self._trainer = Trainer(
+            experiment, self.config, model, int(seed), images, context.device, context.precision, manifest.kernels
+        )
         self._since_checkpoint = time.monotonic()
         self._unread: Callable[[], Point] | None = None
         """Gives the point that the device computes meanwhile."""
@@ -114,7 +95,7 @@ class Session:
             self._capture()
 
     def _capture(self) -> None:
-        reason = None if self.done else self._trainer.capture(self._proofs)
+        reason = None if self.done else self._trainer.capture(self._context.proofs)
         if reason is not None and self._trainer.device.type == "cuda":
             self._writer.record("warning", message=f"its steps are launched one by one: {reason}")
         elif self._trainer.graphed:
@@ -122,8 +103,10 @@ class Session:
             self._writer.record("pooling", kernels="torch" if reason else "fused", reason=reason)
 
     def _record_start(self) -> None:
-        about = description.of_run(self._trainer, self._called)
-        self._writer.record("started", worker=self._worker, data_version=self._data_version, **about)
+        context = self._context
+        about = description.of_run(self._trainer, context.called)
+        version = str(context.manifest.data.get("version"))
+        self._writer.record("started", worker=context.token, data_version=version, **about)
 
     def _resume(self) -> None:
         folder = self.folder.checkpoints
@@ -158,7 +141,7 @@ class Session:
             self._trainer.precision = choose_precision(precision, self._trainer.device)
         except PrecisionError:
             raise PrecisionChangedError(
-                f"its checkpoints are in {precision}, which {self._called} can't compute: resume it where it"
+                f"its checkpoints are in {precision}, which {self._context.called} can't compute: resume it where it"
                 " was begun; they are kept"
             ) from None
         self._trainer.build()

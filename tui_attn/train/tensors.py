@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,26 +38,6 @@ class Images:
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return int(self.train_images.shape[2]), int(self.train_images.shape[3])
-
-
-def load(
-    name: str,
-    where: dict[str, Any],
-    device: torch.device,
-    *,
-    train_limit: int | None,
-    test_limit: int | None,
-    subset: int | None = None,
-    validation: int | None = None,
-) -> Images:
-    """The data set `name` that `where`, from the manifest, locates, on `device`; the rest as for `data.load`.
-
-    Raises `DataError` with a message for the user.
-    """
-    arrays = data.load(
-        data.Located.from_json(name, where), train_limit, test_limit, subset=subset, validation=validation
-    )
-    return on_device(name, arrays, device)
 
 
 def on_device(name: str, arrays: data.Arrays, device: torch.device) -> Images:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.kernels import KERNELS
 from tui_attn.models import MODELS
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import accelerator, networks, rng
@@ -46,8 +45,6 @@ class Trainer:
     """Trains the network called `model` with `seed`, from `build` on. Equal seeds give equal bits on equal devices."""
 
     network: nn.Module
-    kernels = KERNELS[0]
-    """On a CPU: see `tui_attn.experiment.kernels`."""
     _stepper: Stepper
     _steps: GraphedSteps
     _rng: dict[str, Any]
@@ -62,10 +59,12 @@ class Trainer:
         data: Images,
         device: torch.device,
         precision: str,
+        kernels: str,
     ) -> None:
+        """`kernels` of a CPU: see `tui_attn.experiment.kernels`."""
         self._folder = folder
         self.config, self.model, self.seed = config, model, seed
-        self.data, self.device, self.precision = data, device, precision
+        self.data, self.device, self.precision, self._kernels = data, device, precision, kernels
         self.test_labels = data.test_labels.cpu()
         self.steps_per_epoch = -(-len(data.train_labels) // config.batch_size)
         self.total_steps = config.steps or config.epochs * self.steps_per_epoch
@@ -91,7 +90,7 @@ class Trainer:
             mean=self.data.mean,
             std=self.data.std,
             channels_last=networks.keeps_layout(self.model),
-            kernels=self.kernels,
+            kernels=self._kernels,
         )
         self._steps = GraphedSteps(
             self._stepper, self.data, self.config.batch_size, self._interval, self.config.augment

@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tui_attn import data
 from tui_attn.engines.mailbox import Mailbox
 from tui_attn.engines.workers import CANNOT_RECORD, CANNOT_WORK, DEVICE_LOST, DISPLACED, TERMINATED
 from tui_attn.experiment.folders import ExperimentDir
@@ -30,6 +29,7 @@ from tui_attn.system.signals import Signals
 from tui_attn.system.text import safe_text
 from tui_attn.train.command_pipe import CommandPipe, Inbox, Message
 from tui_attn.train.progress import stops
+from tui_attn.train.reading import read
 from tui_attn.train.run_writer import DisplacedError, NoRoomError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _explain(error: Exception) -> str:
 def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe, *, token: int) -> Worker:
     """Import torch and meanwhile read the data, which takes a second or two, while commands already come in."""
     reader = ThreadPoolExecutor(1)
-    arrays = reader.submit(_read, manifest)
+    arrays = reader.submit(read, manifest, manifest.config.seed)
     reader.shutdown(wait=False)
 
     import torch
@@ -117,17 +117,6 @@ def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: Comma
 
     torch.set_num_threads(manifest.threads)
     return Worker(folder, WorkerContext(folder, manifest, device, token=token, arrays=arrays.result), pipe)
-
-
-def _read(manifest: Manifest) -> data.Arrays:
-    config = manifest.config
-    return data.load(
-        data.Located.from_json(config.dataset, manifest.data),
-        config.train_limit,
-        config.test_limit,
-        subset=manifest.subset_seed(config.seed),
-        validation=config.validation,
-    )
 
 
 class Worker:

@@ -21,6 +21,7 @@ from tui_attn.train.accelerator import free_memory, synchronise
 from tui_attn.train.graphed_steps import Proofs
 from tui_attn.train.optimiser import be_deterministic
 from tui_attn.train.probe import ProbeSet
+from tui_attn.train.reading import read
 from tui_attn.train.run_writer import LogGoneError, retry_on_full_disk
 from tui_attn.train.session import PrecisionChangedError, Session
 from tui_attn.train.step import DTYPES, choose_precision
@@ -47,31 +48,29 @@ class WorkerContext:
         token: int = 0,
         arrays: Callable[[], Arrays] | None = None,
     ) -> None:
-        """`device`: its name in the experiment. `token`: of the worker, for the logs of its runs.
-
-        `arrays`: waits for the data of the first seed, which is being read; without it the data is read here.
-        """
+        """`arrays`: waits for the data of the first seed, which is being read; without it the data is read here."""
         self.folder, self.manifest = folder, manifest
         # A worker that is told its GPU by UUID sees no other.
         pinned = manifest.uuids.get(device) == os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        self._device = torch.device("cuda:0" if pinned else device)
-        self._called = device
-        if self._device.type == "cuda":
-            torch.cuda.set_device(self._device)
+        self.device = torch.device("cuda:0" if pinned else device)
+        self.called = device
+        """The device's name in the experiment."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         be_reproducible()
-        self._precision = choose_precision(manifest.precision, self._device)
-        if self._device.type == "cuda":
-            fused_pooling.start_compiling(self._device, DTYPES[self._precision])
+        self.precision = choose_precision(manifest.precision, self.device)
+        if self.device.type == "cuda":
+            fused_pooling.start_compiling(self.device, DTYPES[self.precision])
         self._subset = manifest.subset_seed(manifest.config.seed)
-        if arrays is None:
-            self._data = self._load(self._subset)
-        else:
-            self._data = tensors.on_device(manifest.config.dataset, arrays(), self._device)
-        self._probes = ProbeSet.of(self._data) if probes else None
-        synchronise(self._device)  # the sessions compute on streams of their own
-        self._token = token
+        first = arrays() if arrays else read(manifest, manifest.config.seed)
+        self.images = tensors.on_device(manifest.config.dataset, first, self.device)
+        """Those of the run that was opened last."""
+        self.probes = ProbeSet.of(self.images) if probes else None
+        synchronise(self.device)  # the sessions compute on streams of their own
+        self.token = token
+        """Of the worker, for the logs of its runs."""
+        self.proofs: Proofs = {}
         self._sessions: dict[str, Session] = {}
-        self._proofs: Proofs = {}
         self._taken = 0
         """Bytes of the device that the session took which was opened last."""
 
@@ -80,35 +79,27 @@ class WorkerContext:
 
         `should_abort` tells whether to stop waiting for room on a full disk: then `NoRoomError` is raised.
         """
-        model, _, seed = run.rpartition("-s")
 
         def make() -> Session:
-            subset = self.manifest.subset_seed(int(seed))
-            if subset != self._subset:
-                synchronise(self._device)  # other sessions may still read the memory that is freed
-                self._subset, self._data = subset, self._load(subset)
-                if self._probes is not None and self.manifest.config.validation:
-                    self._probes = ProbeSet.of(self._data)  # another seed may train on these images
-                synchronise(self._device)
-            return Session(
-                self.folder.run(run),
-                self.manifest,
-                model,
-                int(seed),
-                self._data,
-                self._device,
-                self._precision,
-                called=self._called,
-                probes=self._probes,
-                worker=self._token,
-                proofs=self._proofs,
-                should_abort=should_abort,
-            )
+            self._load_images(int(run.rpartition("-s")[2]))
+            return Session(self, run, should_abort)
 
-        free, _ = free_memory(self._device)
+        free, _ = free_memory(self.device)
         session = self._sessions[run] = retry_on_full_disk(make, should_abort=should_abort, sign_of_life=lambda: None)
         session.begin()
-        self._taken = free - free_memory(self._device)[0]
+        self._taken = free - free_memory(self.device)[0]
+
+    def _load_images(self, seed: int) -> None:
+        """Have the images of the runs with `seed` on the device."""
+        subset = self.manifest.subset_seed(seed)
+        if subset == self._subset:
+            return
+        synchronise(self.device)  # other sessions may still read the memory that is freed
+        self._subset = subset
+        self.images = tensors.on_device(self.manifest.config.dataset, read(self.manifest, seed), self.device)
+        if self.probes is not None and self.manifest.config.validation:
+            self.probes = ProbeSet.of(self.images)  # another seed may train on these images
+        synchronise(self.device)
 
     @property
     def has_room(self) -> bool:
@@ -116,22 +107,10 @@ class WorkerContext:
         if not self._sessions:
             return True
         try:
-            free, total = free_memory(self._device)
+            free, total = free_memory(self.device)
         except RuntimeError:  # a device that has failed, as what is done next will tell
             return True
         return free >= max(total * SPARE, 2 * self._taken)
-
-    def _load(self, subset: int | None) -> tensors.Images:
-        config = self.manifest.config
-        return tensors.load(
-            config.dataset,
-            self.manifest.data,
-            self._device,
-            train_limit=config.train_limit,
-            test_limit=config.test_limit,
-            subset=subset,
-            validation=config.validation,
-        )
 
     def session(self, run: str) -> Session:
         """The open session of `run`."""
@@ -173,7 +152,7 @@ class WorkerContext:
         session.close()
         del session
         gc.collect()
-        if self._device.type == "cuda":
+        if self.device.type == "cuda":
             with contextlib.suppress(RuntimeError):  # after a device error, which the next call reports
                 torch.cuda.empty_cache()
 
