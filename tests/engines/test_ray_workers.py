@@ -15,6 +15,7 @@ import pytest
 from tests.recorded import record
 from tests.waiting import eventually
 from tui_attn.engines import ray_workers
+from tui_attn.engines.ray_actor import Runner
 from tui_attn.engines.ray_workers import RayLauncher, RayWorker
 from tui_attn.engines.workers import CANNOT_WORK, Slot
 from tui_attn.system import children
@@ -142,3 +143,26 @@ def test_without_a_cluster_a_worker_is_killed_at_once(tmp_path: Path, relay: Rel
     _, worker = launched(tmp_path)
     worker.kill(signal.SIGKILL)
     assert worker.exit_code() == -signal.SIGKILL
+
+
+def test_news_come_in_an_order_in_which_nothing_is_written_before_what_it_names(tmp_path: Path) -> None:
+    """A checkpoint after its log, a log after the files of its events, and last what lists the checkpoints."""
+    runner = Runner()
+    runner._scratch = tmp_path / "scratch"
+    names = ["checkpoints/LATEST.json", "checkpoints/00000009.pt", "events.jsonl", "heartbeat", "probes/gates-1.npz"]
+    for name in (*names, "predictions.npz", "lock", "claim"):
+        path = runner._scratch / "se-s0" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}\n{half")
+    runner._process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    living = runner.news()
+    runner.finish()
+    *others, log, checkpoint, latest = [name.removeprefix("se-s0/") for name, _, _ in living.changes]
+    assert set(others) == {"heartbeat", "probes/gates-1.npz", "predictions.npz"}
+    assert [log, checkpoint, latest] == ["events.jsonl", "checkpoints/00000009.pt", "checkpoints/LATEST.json"]
+    assert living.code is None
+    assert {name: (offset, data) for name, offset, data in living.changes}["se-s0/events.jsonl"] == (0, b"{}\n")
+    ended = runner.news()
+    assert ended.code == 0
+    assert ended.changes == [("se-s0/events.jsonl", 3, b"{half")]
+    assert not (tmp_path / "scratch").exists()

@@ -8,6 +8,7 @@ import pytest
 from tests.data.pictures import labelled
 from tui_attn import data
 from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.custom_model import CustomModel, CustomModelError
 from tui_attn.launch import custom_models
 
 
@@ -32,3 +33,10 @@ def test_it_is_tried_with_as_many_images_as_are_trained_on(tmp_path: Path, monke
     assert images is not None
     assert (tried[0].train_size, tried[0].test_size) == (len(images.train), len(images.test))
     assert tried[0].test_size != data.dataset_info(dataset).test_size
+
+
+@pytest.mark.parametrize(("code", "how"), [(-11, "by SIGSEGV"), (-40, "by signal 40"), (7, "with exit code 7")])
+def test_how_a_model_ended_the_process_that_tried_it_is_said(code: int, how: str) -> None:
+    model = CustomModel(name="net", file="/nets/net.py", class_name="Net")
+    with pytest.raises(CustomModelError, match=f"net.py:Net: it ended the process that tried it, {how}"):
+        custom_models.read_answer(model, "", code)

@@ -109,8 +109,9 @@ class Runner:
         if self._scratch is None:
             return News(code, orphaned=self._orphaned)
         names = frozenset(self._names(self._scratch))
-        # Read in this order, no checkpoint is ahead of its log, and no log of the files that its events name.
-        ordered = sorted(names, key=lambda name: ("/checkpoints/" not in name, not _is_log(name), name))
+        # Read in this order, LATEST.json isn't ahead of the checkpoints that it lists, no checkpoint of its log, and no
+        # log of the files that its events name.
+        ordered = sorted(names, key=lambda name: ("LATEST" not in name, "/checkpoints/" not in name, not _is_log(name)))
         found = [change for name in ordered if (change := self._change(name, whole=code is None))]
         if code is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
