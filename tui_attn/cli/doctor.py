@@ -176,7 +176,6 @@ def trained(device: str) -> Iterator[Finding]:
     process = children.python(
         "tui_attn.train.device_check",
         device,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         environment=worker_environment(devices.threads(), crowded=False),

@@ -336,7 +336,6 @@ def _write_report(folder: ExperimentDir) -> subprocess.Popen[bytes]:
         "compare",
         folder.id,
         *where,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
