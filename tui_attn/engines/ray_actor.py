@@ -133,7 +133,7 @@ class Runner:
             path = self._scratch / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(data)
-            self._sent[name] = (len(data),) if _is_log(name) else _version(path)
+            self._sent[name] = (len(data),) if _is_log(name) else _version(path.stat())
 
     @staticmethod
     def _names(root: Path) -> Iterator[str]:
@@ -146,7 +146,7 @@ class Runner:
         """What is new in a file, of a log only `whole` lines; None where nothing is."""
         path = cast(Path, self._scratch) / name
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            version = _version(path)
+            version = _version(os.fstat(file.fileno()))  # of what is read, also where it is being replaced
             if not _is_log(name):
                 if "/" not in name or self._sent.get(name) == version:
                     return None
@@ -166,6 +166,5 @@ def _is_log(name: str) -> bool:
     return name.endswith(("/events.jsonl", "/worker.log"))
 
 
-def _version(path: Path) -> tuple[int, ...]:
-    status = path.stat()
+def _version(status: os.stat_result) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_size, status.st_ino
