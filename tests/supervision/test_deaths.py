@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervision.workshop import HandWorker, Workshop, make, states, ticks
+from tests.supervision.workshop import HandWorker, Workshop, command, make, states, ticks
 from tui_attn.engines import workers
 from tui_attn.engines.workers import DEVICE_LOST
 from tui_attn.experiment.event_log import LogReader
@@ -74,6 +74,21 @@ def test_a_run_that_kills_its_worker_while_it_is_started_is_failed_alone(
     assert "Fatal Python error: Aborted" in (folded["se-s0"].traceback or "")
     assert folded["base-s0"].state == "starting"
     assert (shop.made[-1].held, len(shop.made)) == (["base-s0"], 5)
+
+
+def test_a_run_that_is_tried_again_may_lose_as_many_workers_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, shop = make(tmp_path, monkeypatch, models=("se",))
+    for workers_so_far in (4, 8):
+        for _ in range(4):
+            shop.made[-1].open("se-s0")
+            shop.made[-1].code = -signal.SIGABRT
+            ticks(supervisor)
+        assert (states(shop.folder), len(shop.made)) == ({"se-s0": "failed"}, workers_so_far)
+        command(shop.folder, "retry", f"c{workers_so_far}", "se-s0")
+        ticks(supervisor)
+    assert states(shop.folder) == {"se-s0": "starting"}
 
 
 def test_a_worker_that_dies_before_it_opens_anything_counts_for_all_its_runs(
