@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.model_info import twin_of
 from tui_attn.system.fault_injection import fault
 from tui_attn.train import checkpoint, description, epoch_results
@@ -43,10 +42,10 @@ class Session:
         self.config, self._context, self._probes = manifest.config, context, context.probes
         self._writer = RunWriter(context.folder.run(run), should_abort)
         self.folder = self._writer.folder
-        experiment = ExperimentDir(self.folder.path.parent)
         images = context.images if twin_of(model) is None else with_random_labels(context.images, int(seed))
+        device, precision = context.device, context.precision
         self._trainer = Trainer(
-            experiment, self.config, model, int(seed), images, context.device, context.precision, manifest.kernels
+            context.folder, self.config, model, int(seed), images, device, precision, manifest.kernels
         )
         self._since_checkpoint = time.monotonic()
         self._unread: Callable[[], Point] | None = None
