@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -79,72 +79,39 @@ def build(network: type[nn.Module], channels: int, image_size: tuple[int, int], 
         return made
 
 
-def _streams() -> tuple[Any, ...]:
-    return sys.stdin, sys.stdout, sys.stderr
-
-
-def _set_streams(streams: tuple[Any, ...]) -> None:
-    sys.stdin, sys.stdout, sys.stderr = (
-        os.fdopen(os.dup(number), mode) if stream is None or stream.closed else stream
-        for number, (mode, stream) in enumerate(zip("rww", streams, strict=True))
-    )
-
-
-def _set_threads(count: int) -> None:
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
-
-
-def _set_device(device: torch.device) -> None:
-    if torch.get_default_device() != device:
-        torch.set_default_device(None if device.type == "cpu" else device)
-
-
-def _set_start_method(method: str | None) -> None:
-    if multiprocessing.get_start_method(allow_none=True) != method:
-        multiprocessing.set_start_method(method, force=True)
-
-
 def _set_environment(variables: dict[str, str]) -> None:
-    if dict(os.environ) != variables:
-        os.environ.clear()
-        os.environ.update(variables)
+    os.environ.clear()
+    os.environ.update(variables)
 
 
-_BACKENDS: Any = torch.backends  # torch's stubs lack fp32_precision
-
-
-def _set_fp32_precision(precision: str) -> None:
-    if _BACKENDS.fp32_precision != precision:  # setting it also changes that of each backend
-        _BACKENDS.fp32_precision = precision
-
-
-def _set_warn_only(only: bool) -> None:
-    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled(), warn_only=only)
-
+_TORCH, _BACKENDS = torch._C, cast(Any, torch.backends)  # torch's stubs lack fp32_precision
 
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
-    (torch.get_num_threads, _set_threads),
+    (torch.get_num_threads, torch.set_num_threads),
     (torch.get_default_dtype, torch.set_default_dtype),
-    (torch.get_default_device, _set_device),
+    (torch.get_default_device, lambda device: torch.set_default_device(None if device.type == "cpu" else device)),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
-    (torch.is_deterministic_algorithms_warn_only_enabled, _set_warn_only),
-    (lambda: _BACKENDS.fp32_precision, _set_fp32_precision),
+    (
+        lambda: (_TORCH._get_deterministic_algorithms(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        lambda both: torch.use_deterministic_algorithms(both[0], warn_only=both[1]),
+    ),
+    (lambda: _BACKENDS.fp32_precision, lambda precision: setattr(_BACKENDS, "fp32_precision", precision)),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
-    (torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled),
-    (torch._C._get_cudnn_benchmark, torch._C._set_cudnn_benchmark),
-    (torch._C._get_cudnn_deterministic, torch._C._set_cudnn_deterministic),
+    (_TORCH._get_mkldnn_enabled, _TORCH._set_mkldnn_enabled),
+    (_TORCH._get_cudnn_enabled, _TORCH._set_cudnn_enabled),
+    (_TORCH._get_cudnn_benchmark, _TORCH._set_cudnn_benchmark),
+    (_TORCH._get_cudnn_deterministic, _TORCH._set_cudnn_deterministic),
     (lambda: sys.path[:], lambda path: sys.path.__setitem__(slice(None), path)),
     (lambda: dict(os.environ), _set_environment),
-    (lambda: multiprocessing.get_start_method(allow_none=True), _set_start_method),
-    (_streams, _set_streams),
+    (
+        lambda: multiprocessing.get_start_method(allow_none=True),
+        lambda method: multiprocessing.set_start_method(method, force=True),
+    ),
     (lambda: warnings.filters[:], lambda filters: warnings.filters.__setitem__(slice(None), filters)),  # type: ignore[index]
     (sys.getrecursionlimit, sys.setrecursionlimit),
 )
-"""How a setting of the process is read, and how it is set."""
+"""How a setting of the process is read, and how it is set where it has changed."""
 
 
 @contextlib.contextmanager
@@ -153,7 +120,8 @@ def kept_settings() -> Iterator[None]:
 
     The random streams too are as before. The code finds an empty standard input.
     """
-    settings = [(restore, read()) for read, restore in _SETTINGS]
+    settings = [(read, restore, read()) for read, restore in _SETTINGS]
+    standard = sys.stdin, sys.stdout, sys.stderr
     cpu = torch.device("cpu")
     streams = rng.capture(cpu)
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -176,8 +144,13 @@ def kept_settings() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(number, handler)
-        for restore, value in settings:
-            restore(value)
+        for read, restore, value in settings:
+            if read() != value:
+                restore(value)
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(os.dup(number), mode) if stream is None or stream.closed else stream
+            for number, (mode, stream) in enumerate(zip("rww", standard, strict=True))
+        )
         rng.restore(streams, cpu)
 
 
