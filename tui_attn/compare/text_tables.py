@@ -29,12 +29,7 @@ _BLIND, _AS_RUN = "against blind control", "  as run"
 
 
 def comparison_table(
-    summary: Summary,
-    remarks: Sequence[str],
-    width: int,
-    ascii: bool = False,
-    *,
-    folder: Path | None = None,
+    summary: Summary, remarks: Sequence[str], width: int, ascii: bool = False, *, folder: Path | None = None
 ) -> list[str]:
     """The comparison `summary` and the `remarks` on it, in lines of at most `width` cells (20 at least).
 
@@ -78,8 +73,8 @@ def model_rows(summary: Summary) -> list[list[str]]:
     rows = [["", *(entry.model for entry in entries)]]
     rows += [[label, *map(value, entries)] for label, value in _ROWS.items()]
     alike = [_AS_RUN] if all(entry.macs_as_run == entry.macs for entry in entries) else []
-    known = {row[0] for row in rows if any(text != UNKNOWN for text in row[1:])}
-    rows = [row for row in rows if row[0] not in alike and (row[0] in known or row[0] not in _ONLY_IF_KNOWN)]
+    known = {row[0] for row in rows if set(row[1:]) != {UNKNOWN}}
+    rows = [row for row in rows if row[0] not in alike and row[0] in known | _ALWAYS]
     if len(entries) > 1 and rows[-1][0] == "peak memory" and len(set(rows[-1][1:])) == 1:
         rows[-1][0] = "peak memory of their worker"  # which trains them in turn, so it says nothing of one model
     figure = _ACCURACY if summary.dataset == LAB_DATASET else _DIFFERENCE
@@ -104,29 +99,29 @@ def _models(summary: Summary, width: int, show: Callable[[str], str]) -> list[st
     return [cut(line, width) for line in lines[1:]]
 
 
-def _mean(value: Callable[[RunSummary], float | None], form: Callable[[float], str]) -> Callable[[ModelSummary], str]:
-    """Mean of a figure over the runs that count."""
+def _cell(
+    value: Callable[[RunSummary], float | None], form: Callable[[list[float]], str]
+) -> Callable[[ModelSummary], str]:
+    """A figure of the runs that count, as far as it is known."""
 
     def cell(entry: ModelSummary) -> str:
         found = [known for run in entry.counted if (known := value(run)) is not None]
-        return form(fsum(found) / len(found)) if found else UNKNOWN
+        return form(found) if found else UNKNOWN
 
     return cell
 
 
+def _mean(values: Sequence[float]) -> float:
+    return fsum(values) / len(values)
+
+
+def _harmonic_mean(rates: Sequence[float]) -> float:
+    """The rate of all runs together, which have equally many images."""
+    return len(rates) / fsum(1 / rate for rate in rates)
+
+
 def _versus(form: Callable[[Versus], str]) -> Callable[[ModelSummary], str]:
     return lambda entry: form(entry.versus_base) if entry.versus_base else UNKNOWN
-
-
-def _peak_memory(entry: ModelSummary) -> str:
-    found = [run.peak_memory for run in entry.counted if run.peak_memory is not None]
-    return size(max(found)) if found else UNKNOWN
-
-
-def _rate(entry: ModelSummary) -> str:
-    """Of all runs together, which have equally many images: the harmonic mean."""
-    rates = [run.images_per_second for run in entry.counted if run.images_per_second]
-    return f"{len(rates) / fsum(1 / rate for rate in rates):,.0f}" if rates else UNKNOWN
 
 
 def millions(value: int | None) -> str:
@@ -157,7 +152,7 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     "finished runs": lambda entry: f"{len(entry.counted)} of {len(entry.runs)}",
     _ACCURACY: lambda entry: percent(entry.accuracy),
     "  95 % interval": lambda entry: interval_percent(entry.ci95),
-    "test loss": _mean(lambda run: run.test_loss, lambda value: f"{value:.4f}"),
+    "test loss": _cell(lambda run: run.test_loss, lambda values: f"{_mean(values):.4f}"),
     _DIFFERENCE: _versus(lambda versus: points(versus.delta)),
     "  95 % interval**": _versus(lambda versus: interval_points(versus.ci95)),
     "  p-value**": _versus(
@@ -165,22 +160,13 @@ _ROWS: dict[str, Callable[[ModelSummary], str]] = {
     ),
     _BLIND: lambda entry: points(entry.versus_control.delta) if entry.versus_control else UNKNOWN,
     "  its interval": lambda entry: interval_points(entry.versus_control.ci95) if entry.versus_control else UNKNOWN,
-    "training time": _mean(lambda run: run.train_seconds, _time),
-    "images/s": _rate,
-    "peak memory": _peak_memory,
+    "training time": _cell(lambda run: run.train_seconds, lambda values: _time(_mean(values))),
+    "images/s": _cell(lambda run: run.images_per_second or None, lambda rates: f"{_harmonic_mean(rates):,.0f}"),
+    "peak memory": _cell(lambda run: run.peak_memory, lambda values: size(max(values))),
 }
 
-_ONLY_IF_KNOWN = {
-    _AS_RUN,
-    "  95 % interval",
-    _BLIND,
-    "  its interval",
-    _DIFFERENCE,
-    "  95 % interval**",
-    "  p-value**",
-    "peak memory",
-}
-"""Rows that are left out where no model has them."""
+_ALWAYS = {"parameters", "MACs per image", "finished runs", _ACCURACY, "test loss", "training time", "images/s"}
+"""Rows that are also there where no model has them."""
 
 
 def time_cells(summary: Summary, runs: Mapping[str, RunState], accuracy: float) -> list[str]:
@@ -190,7 +176,7 @@ def time_cells(summary: Summary, runs: Mapping[str, RunState], accuracy: float) 
         counted = [runs[run.run] for run in entry.counted if run.run in runs]
         times = [seconds for run in counted if (seconds := time_to_accuracy(run.epochs, accuracy)) is not None]
         some = "" if len(times) == len(counted) else f" ({len(times)} of {len(counted)})"
-        cells.append(_time(fsum(times) / len(times)) + some if times else "not reached" if counted else UNKNOWN)
+        cells.append(_time(_mean(times)) + some if times else "not reached" if counted else UNKNOWN)
     return cells
 
 

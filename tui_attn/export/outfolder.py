@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -92,11 +93,10 @@ class OutFolder:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             if kind is None and self._written:
-                self._list(self._names)
-                for place, beside in self._written.items():
-                    beside.replace(place)
-        except OSError as error:
-            raise self._unwritable(error) from None
+                with self._telling():
+                    self._list(self._names)
+                    for place, beside in self._written.items():
+                        beside.replace(place)
         finally:
             for beside in self._written.values():
                 with contextlib.suppress(OSError):
@@ -106,23 +106,19 @@ class OutFolder:
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """A file to be called `name`, a relative path with `/`, with the permissions that the user's umask gives."""
-        place = self._place(name)
-        try:
+        with self._telling():
+            place = self._place(name)
             beside = place.with_name(f".{place.name}.{os.urandom(8).hex()}.tmp")
             self._written[place] = beside
             self._names.append(name)
             with os.fdopen(open_to_write(beside, os.O_EXCL, mode=0o666), "wb") as file:
                 yield file
-        except OSError as error:
-            raise self._unwritable(error) from None
 
     def claim(self, name: str) -> Path:
         """The path of a file that the caller writes itself before the `with` block ends; it is listed at once."""
-        place = self._place(name)
-        try:
+        with self._telling():
+            place = self._place(name)
             self._list([name])
-        except OSError as error:
-            raise self._unwritable(error) from None
         return place
 
     def shown(self, path: object) -> str:
@@ -130,47 +126,41 @@ class OutFolder:
         return self._folders.shown(path)
 
     def _place(self, name: str) -> Path:
-        try:
-            place = self._folders.place(name)
-        except LinkError as error:
-            raise self._link(error.filename) from None
-        except OSError as error:
-            raise self._unwritable(error) from None
+        place = self._folders.place(name)
         if place.is_symlink():
-            raise self._link(place)
+            raise LinkError(errno.ELOOP, "it is a symbolic link", str(place))
         if name not in self._ours and place.exists():
             raise ExportError(f"{self.shown(place)} is there already and not ours: choose another folder with --out")
         return place
 
-    def _link(self, path: object) -> ExportError:
-        return ExportError(f"{self.shown(path)} is a symbolic link, which is not followed: choose another --out")
-
     def _known(self) -> set[str]:
         """The files of an earlier export in the folder."""
-        try:
-            empty = not self.path.exists() or not any(self.path.iterdir())
-        except OSError as error:
-            raise self._unwritable(error) from None
-        if empty:
-            return set()
+        with self._telling():
+            if not self.path.exists() or not any(self.path.iterdir()):
+                return set()
         index = read_json(self.path / INDEX) or {}
-        files = index.get("files")
+        files, where = index.get("files"), self.shown(self.path)
         if index.get("format") != FORMAT or not isinstance(files, list):
-            raise ExportError(f"{self.shown(self.path)} is not empty: choose another folder with --out")
+            raise ExportError(f"{where} is not empty: choose another folder with --out")
         if index.get("experiment") != self._experiment:
-            raise ExportError(
-                f"{self.shown(self.path)} holds an export of another experiment: choose another folder with --out"
-            )
+            raise ExportError(f"{where} holds an export of another experiment: choose another folder with --out")
         return {str(name) for name in files}
 
     def _list(self, names: Iterable[str]) -> None:
         """Write the index before any file is moved, so that every file of ours is listed."""
         self._ours.update(names)
         about = {"format": FORMAT, "experiment": self._experiment, "files": sorted(self._ours)}
-        write_atomically(
-            self._folders.place(INDEX), json.dumps(about, indent=1).encode() + b"\n", sync=False, mode=0o666
-        )
+        text = json.dumps(about, indent=1) + "\n"
+        write_atomically(self._folders.place(INDEX), text.encode(), sync=False, mode=0o666)
 
-    def _unwritable(self, error: OSError) -> ExportError:
-        where = self.shown(error.filename or self.path)
-        return ExportError(f"can't write the export to {where} ({error.strerror}): choose another folder with --out")
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn an `OSError` into an `ExportError` for the user."""
+        try:
+            yield
+        except OSError as error:
+            where = self.shown(error.filename or self.path)
+            said = f"can't write the export to {where} ({error.strerror}): choose another folder with --out"
+            if isinstance(error, LinkError):
+                said = f"{where} is a symbolic link, which is not followed: choose another --out"
+            raise ExportError(said) from None

@@ -29,13 +29,11 @@ _MAX_STEP = 2**62
 """Steps in damaged logs may be larger."""
 
 
-def version(t: float) -> bytes:
-    """The record that every event file begins with. `t`, here and below, is in unix seconds."""
-    return _record(t, 0, file_version="brain.Event:2")
-
-
 def session_start(t: float, step: int) -> bytes:
-    """A session begins at `step`: a reader drops what it has read of this step and later ones."""
+    """A session begins at `step`: a reader drops what it has read of this step and later ones.
+
+    `t`, here and below, is in unix seconds.
+    """
     from tensorboard.compat.proto import event_pb2
 
     return _record(t, step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
@@ -69,19 +67,17 @@ def histogram(t: float, step: int, tag: str, values: NDArray[Any]) -> bytes:
     return _record(t, step, summary=Summary(value=[Summary.Value(tag=tag, histo=spread)]))
 
 
-def hyperparameters(t: float, values: Mapping[str, str | float | bool]) -> bytes:
+def hyperparameters(t: float, values: Mapping[str, str | float]) -> bytes:
     """The hyperparameters of the run, for the HParams plugin."""
     from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 
     info = SessionStartInfo(start_time_secs=t)
     for name, value in values.items():
-        if isinstance(value, bool):
-            info.hparams[name].bool_value = value
-        elif isinstance(value, str):
+        if isinstance(value, str):
             info.hparams[name].string_value = safe_text(value)
         else:
-            info.hparams[name].number_value = value
+            info.hparams[name].number_value = float(value)
     return _for_hparams(t, 0, SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
 
 
@@ -150,25 +146,23 @@ class RunStream:
         if self._begun:
             return b""
         self._begun = True
-        head = version(event.t) + session_start(event.t, 0)
-        return head + hyperparameters(event.t, self._hyperparameters())
-
-    def _hyperparameters(self) -> dict[str, str | float | bool]:
         config, about = self._config, self._run.about
-        return {
+        values: dict[str, str | float] = {
             "model": self._run.model,
-            "seed": float(self._run.seed),
+            "seed": self._run.seed,
             "dataset": config.dataset,
-            "epochs": float(about["epochs"]),
-            "batch_size": float(about["batch_size"]),
-            "lr": float(config.lr),
+            "epochs": about["epochs"],
+            "batch_size": about["batch_size"],
+            "lr": config.lr,
             "augment": ",".join(config.augment) or "none",
-            "train_images": float(about["train_size"]),
-            "parameters": float(about["parameters"]),
+            "train_images": about["train_size"],
+            "parameters": about["parameters"],
             "precision": about["precision"],
             "device": about["device"],
             "experiment": self._experiment,
         }
+        head = _record(event.t, 0, file_version="brain.Event:2") + session_start(event.t, 0)
+        return head + hyperparameters(event.t, values)
 
     def _points(self, event: Event, first: int) -> bytes:
         """Loss and accuracy of the points from index `first` on, and their speed."""
@@ -194,12 +188,8 @@ class RunStream:
 
     def _epoch(self) -> bytes:
         result = self._run.epochs[-1]
-        values = {
-            "loss/test": result.test_loss,
-            "accuracy/test": result.test_accuracy,
-            "learning_rate": float(self._config.lr),
-        }
-        return scalars(result.t, result.step, values)
+        values = {"loss/test": result.test_loss, "accuracy/test": result.test_accuracy}
+        return scalars(result.t, result.step, values | {"learning_rate": float(self._config.lr)})
 
     def _gates(self, event: Event) -> bytes:
         """A histogram for each layer with gates."""
@@ -214,10 +204,10 @@ class RunStream:
         """The gates by layer: (classes, channels) from the probe's file, else (channels,) from the log."""
         import numpy as np
 
-        layers = list(self._run.gates)
+        names = {f"{layer}/by_class": layer for layer in self._run.gates}
         try:
-            arrays = read_archive(self._folder.probes / file, [f"{layer}/by_class" for layer in layers], folders=2)
-            found = {layer: arrays[f"{layer}/by_class"] for layer in layers}
+            arrays = read_archive(self._folder.probes / file, list(names), folders=2)
+            found = {names[name]: values for name, values in arrays.items()}
         except ArchiveError:
             found = {layer: np.asarray(values) for layer, values in self._run.gates.items()}
         return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tui_attn.experiment.event_log import LogReader
@@ -98,8 +99,7 @@ LOCK = "exporter.lock"
 NEEDS = "TensorBoard's event files need tensorboard: pip install 'tui-attn[tensorboard]'"
 
 
-def _one_line(path: object) -> str:
-    return safe_text(path, one_line=True)
+_one_line = partial(safe_text, one_line=True)
 
 
 def require_tensorboard() -> None:
@@ -134,9 +134,7 @@ def _complete(export: TensorBoardExport, shown: Callable[[object], str] = _one_l
     export.catch_up()
     for error in export.problems.values():
         raise _unwritable(error, export.folder.path, shown)
-    if not export.begun:
-        return ["no run has begun: there is nothing to export yet"]
-    return []
+    return [] if export.begun else ["no run has begun: there is nothing to export yet"]
 
 
 def _unwritable(error: OSError, path: Path, shown: Callable[[object], str] = _one_line) -> ExportError:
@@ -184,10 +182,7 @@ class TensorBoardExport:
 
     def _export(self, run: RunState) -> _RunExport:
         folder = self.folder.run(run.id)
-
-        def stream() -> RunStream:
-            return RunStream(folder, run, self.folder.id, self._follower.manifest.config)
-
+        stream = partial(RunStream, folder, run, self.folder.id, self._follower.manifest.config)
         return _RunExport(folder, self._place(run.id), stream)
 
 
