@@ -20,7 +20,7 @@ from tui_attn.compare.results import read_results
 from tui_attn.experiment.follower import read_state
 from tui_attn.report.answers import card, conclusion, experiment_facts, model_table, scope, seeds_rows
 from tui_attn.report.figures import plain
-from tui_attn.report.page import _effects, _heatmaps, environment
+from tui_attn.report.page import _heatmaps, environment
 
 
 class Reader(HTMLParser):
@@ -176,7 +176,10 @@ def test_of_two_networks_the_table_of_interventions_tells_each_and_0_without_an_
     made = experiment(tmp_path, models=("self-attention",), epochs=1, predictions=False)
     ((found,), _) = effects_of(read_state(made))
     same = replace(found.effects[0], delta=0.0, changed=0.0)
-    shown = _effects(replace(found, effects=(same, *found.effects[1:])))["rows"]
-    assert shown[1][1] == "0, exactly"
-    assert "seed 0: " in shown[2][1]
-    assert "seed 1: " in shown[2][1]
+    macro = '{% from "effects.html.j2" import effects_table %}{{ effects_table(found, "weights") }}'
+    table = environment().from_string(macro).render(found=replace(found, effects=(same, *found.effects[1:])))
+    cells = [row.partition("</tr>")[0] for row in table.split('<tr><th scope="row">')[1:]]
+    assert '<td class="number">0, exactly</td>' in cells[0]
+    assert "<br><small>seed 0: " in cells[1]
+    assert "<br><small>seed 1: " in cells[1]
+    assert "seed" not in cells[0]

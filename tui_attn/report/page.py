@@ -11,11 +11,12 @@ from statistics import median
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from tui_attn import __version__
+from tui_attn.compare import effects, wording
 from tui_attn.compare.cautions import unlike_times
-from tui_attn.compare.effects import Effect, Effects, dependence_sentence, kind_words, layer_words, loss_text
+from tui_attn.compare.effects import loss_text
 from tui_attn.compare.headline import headline, likely_cause
 from tui_attn.compare.heatmap_words import heatmap_sentences, multiple
 from tui_attn.compare.heatmaps import Pattern, Probes
@@ -23,8 +24,8 @@ from tui_attn.compare.interventions import LAYERS
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.results import ModelHeatmaps, Results, step_seconds
 from tui_attn.compare.text_tables import footnotes, millions, model_rows, run_rows, time_cells
-from tui_attn.compare.wording import UNKNOWN, interval_percent, interval_points, points, points_words, two_digits
-from tui_attn.experiment.model_info import hex_color, is_control, joined, replaced_words, twin_of
+from tui_attn.compare.wording import UNKNOWN, interval_percent, points_words, two_digits
+from tui_attn.experiment.model_info import hex_color, is_control, joined, twin_of
 from tui_attn.report import answers
 from tui_attn.report.answers import sentence
 from tui_attn.report.comparison_figures import Drawn
@@ -46,7 +47,6 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
         results=results,
         drawn=drawn,
         names=names,
-        answers=answers,
         headline=headline(summary),
         further=" ".join(filter(None, [likely_cause(summary), answers.conclusion(results)])),
         unlike_times=unlike_times(summary),
@@ -56,7 +56,6 @@ def page(results: Results, drawn: Drawn, names: Sequence[str]) -> str:
         footnotes=footnotes(summary),
         calibration_rows=_calibration_rows(results),
         attention=[_heatmaps(heatmaps) for heatmaps in results.heatmaps],
-        interventions=[_effects(found) for found in results.effects],
         run_rows=run_rows(runs, summary.epochs),
         digests=[["run", "SHA-256 of the weights"], *digests],
         about=next((run.about for run in results.begun.values() if run.about), {}),
@@ -77,7 +76,8 @@ def environment() -> Environment:
     spaces: Any = {"trim_blocks": True, "lstrip_blocks": True}
     loader = PackageLoader("tui_attn.report")
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=typeset, **spaces)
-    found.filters |= {"points_words": points_words, "one_line": partial(safe_text, one_line=True)}
+    found.filters |= {"points_words": wording.points_words, "one_line": partial(safe_text, one_line=True)}
+    found.globals |= {"answers": answers, "effects": effects, "wording": wording, "percent": percent, "LAYERS": LAYERS}
     return found
 
 
@@ -178,40 +178,3 @@ def _times(pattern: Pattern) -> str:
     if pattern.ratio is None:
         return UNKNOWN
     return f"{multiple(pattern.ratio)} ({two_digits(pattern.untrained)} to {two_digits(pattern.strength)})"
-
-
-def _effects(effects: Effects) -> dict[str, Any]:
-    """A row for each kind of intervention and a column for each layer; change and interval in one cell."""
-    what = replaced_words(effects.model).split()[-1]
-    layers = LAYERS[effects.model]
-    heads = [f"{layer_words(layer)}, points" if len(layers) == 1 else layer_words(layer) for layer in layers]
-    rows: list[list[str]] = [[f"{what} replaced by", *heads]]
-    for kind in dict.fromkeys(effect.kind for effect in effects.effects):
-        cells = [_effect_cell(effects, effects.get(kind, layer)) for layer in layers]
-        rows.append([kind_words(effects.model, kind), *cells])
-    loss = "" if effects.loss is None else f", loss {loss_text(effects.loss)}"
-    return {
-        "model": effects.model,
-        "lead": sentence(dependence_sentence(effects)),
-        "rows": rows,
-        "own": f"With its own {what} {percent(effects.accuracy)} %{loss}",
-        "changes": any(effect.changed is not None for effect in effects.effects),
-    }
-
-
-def _effect_cell(effects: Effects, effect: Effect | None) -> str:
-    if effect is None:
-        return UNKNOWN
-    if effect.changed == 0:
-        return "0, exactly"
-    low, high = effect.ci95
-    change = escape(typeset(points(effect.delta)))
-    if low > 0 or high < 0:
-        change = Markup("<strong>{}</strong>").format(change)
-    below = [interval_points(effect.ci95)]
-    if effects.few:
-        each = zip(effects.runs, effect.deltas, effect.intervals, strict=True)
-        below = [f"seed {run.seed}: {points(delta)}, {interval_points(ends)}" for run, delta, ends in each]
-    if effect.changed is not None:
-        below += [f"{percent(effect.changed)} % change", f"loss {loss_text(effect.loss)}"]
-    return change + Markup("").join(Markup("<br><small>{}</small>").format(typeset(text)) for text in below)
