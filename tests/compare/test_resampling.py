@@ -66,7 +66,6 @@ def test_each_view_waits_for_enough_seeds(seeds: int, has_sign_flip: bool, has_b
     found = beside([0.9] * seeds, [0.91 + 0.001 * seed for seed in range(seeds)])
     assert (found.sign_flip is not None) == has_sign_flip
     assert (found.bootstrap is not None) == has_bootstrap
-    assert found.probability == 1
 
 
 def test_several_comparisons_adjust_the_views_as_well() -> None:
@@ -77,7 +76,3 @@ def test_several_comparisons_adjust_the_views_as_well() -> None:
     assert two.sign_flip == 2 * one.sign_flip
     assert one.bootstrap is not None and two.bootstrap is not None
     assert two.bootstrap[0] < one.bootstrap[0] < one.bootstrap[1] < two.bootstrap[1]
-
-
-def test_ties_count_half() -> None:
-    assert beside([0.9, 0.9, 0.9, 0.9], [0.91, 0.9, 0.89, 0.92]).probability == 0.625

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,15 +81,15 @@ def test_a_damaged_index_is_no_obstacle(tmp_path: Path, text: str) -> None:
 def test_the_page_is_replaced_last_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path, PAGE, last="report.html")
     order: list[str] = []
-    write = output._write
+    write = output.write_atomically
 
-    def failing(path: Path, content: bytes) -> None:
+    def failing(path: Path, content: bytes, **options: Any) -> None:
         order.append(path.name)
         if path.name == "report.html":
             raise OSError(28, "No space left on device", str(path))
-        write(path, content)
+        write(path, content, **options)
 
-    monkeypatch.setattr(output, "_write", failing)
+    monkeypatch.setattr(output, "write_atomically", failing)
     with pytest.raises(ReportError, match="No space left on device"):
         write_files(tmp_path, PAGE | {"report.html": b"<p>2</p>"}, last="report.html")
     assert order[-1] == "report.html"

@@ -6,17 +6,20 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tui_attn.compare.t_test import differences
 from tui_attn.compare.verdicts import MARGIN, Label, Verdict, judge, without_look
 from tui_attn.experiment.config import ExperimentConfig
-from tui_attn.experiment.folders import ExperimentDir, run_id
-from tui_attn.experiment.follower import Situation
+from tui_attn.experiment.folders import run_id
 from tui_attn.experiment.manifest import Manifest
 from tui_attn.experiment.model_info import MODELS, is_control, twin_of
 from tui_attn.experiment.reducer import ExperimentState, RunState
 from tui_attn.system.text import safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.compare.pooled import PooledExperiment
+    from tui_attn.experiment.follower import Follower
 
 Pair = tuple[RunState, RunState]
 """A run of base and one of another model."""
@@ -52,26 +55,8 @@ _SETTINGS = {
 }
 
 
-class Experiment(Protocol):
-    """What a comparison reads: the logs of an experiment, or of several as one."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """How it was started."""
-
-    @property
-    def folder(self) -> ExperimentDir:
-        """Where its files are."""
-
-    @property
-    def state(self) -> ExperimentState:
-        """What its logs say."""
-
-    def situation(self) -> Situation:
-        """The states of its runs now."""
-
-    def troubles(self) -> list[str]:
-        """What is wrong with its logs, safe to show."""
+Experiment: TypeAlias = "Follower | PooledExperiment"
+"""What a comparison reads: the logs of an experiment, or of several as one."""
 
 
 def fraction(value: float | None) -> float | None:

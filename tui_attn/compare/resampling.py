@@ -1,4 +1,4 @@
-"""Shown beside the verdict without deciding it: bootstrap interval, sign-flip test, P(A > B), seeds needed."""
+"""Shown beside the verdict without deciding it: bootstrap interval, sign-flip test, seeds needed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ class Beside:
     bootstrap: Interval | None
     sign_flip: float | None
     """p-value of the sign-flip test."""
-    probability: float
-    """P(other > base): share of the seeds in which the other model is ahead, a tie counting half."""
 
 
 def beside(base: Sequence[float], other: Sequence[float], comparisons: int = 1) -> Beside:
@@ -48,7 +46,6 @@ def beside(base: Sequence[float], other: Sequence[float], comparisons: int = 1) 
     return Beside(
         bootstrap=bootstrap(found, 1 - ERROR_RATE / comparisons) if len(found) >= BOOTSTRAP_FROM else None,
         sign_flip=None if flips is None else min(1.0, comparisons * flips),
-        probability=sum((value > 0) + 0.5 * (value == 0) for value in found) / len(found),
     )
 
 

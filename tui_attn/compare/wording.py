@@ -193,7 +193,7 @@ def networks_sentence(summary: Summary, model: str) -> str | None:
 
 
 def beside_sentence(summary: Summary, model: str) -> str | None:
-    """Bootstrap, sign-flip test and P(A > B), which decide nothing; None below two seeds."""
+    """In how many seeds it was ahead, sign-flip test and bootstrap, which decide nothing; None below two seeds."""
     versus = summary.get(model).versus_base
     if versus is None or len(versus.seeds) < 2:
         return None

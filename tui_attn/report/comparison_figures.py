@@ -5,7 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from math import fsum
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
 
 from tui_attn.compare.effects import ENOUGH, Effects, dependence_sentence, kind_words, layer_words
 from tui_attn.compare.pairs import BASE
@@ -31,9 +34,6 @@ from tui_attn.report.figures import (
 )
 from tui_attn.report.heatmap_figures import heatmap_pictures
 from tui_attn.system.text import percent
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Drawn = dict[str, list[Picture]]
 """The pictures by section of the page, in its order; those of one model under `heatmaps MODEL` and `effects MODEL`."""
@@ -172,8 +172,6 @@ def _cost(results: Results) -> Picture | None:
 
 def _class(results: Sequence[ClassResults]) -> Picture | None:
     """The accuracy of each class by model, the hardest class at the bottom."""
-    import numpy as np
-
     names = results[0].names if results else ()
     results = [result for result in results if len(result.names) == len(names)]
     if not results or len(names) > MOST_CLASSES:
@@ -198,8 +196,6 @@ def _class(results: Sequence[ClassResults]) -> Picture | None:
 
 def _confusion(result: ClassResults) -> Picture | None:
     """What was taken for what, in per cent of each class, all runs of a model together."""
-    import numpy as np
-
     count = len(result.names)
     if count > MOST_CLASSES:
         return None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tui_attn.compare.results import Results
 from tui_attn.experiment.reducer import EpochResult, RunState
 from tui_attn.report.figures import FAINT, PAPER, Picture, ink, marker, plot
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST_BANDS = 4
 """Curves with bands; those of more would hide one another."""
@@ -96,8 +96,6 @@ def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: b
         caption += " ✕: there a run's value became NaN or infinite."
 
     def draw(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
         for curve in shown:
             _draw(axes, curve, 100.0 if percent else 1.0, band=bands)
         axes.set_xlabel("epoch")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tui_attn.compare.heatmaps import Probes
 from tui_attn.compare.results import ModelHeatmaps
@@ -11,13 +15,7 @@ from tui_attn.compare.wording import two_digits
 from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.figures import FAINT, INK, MOST_CLASSES, WIDTH, Picture, picture, plain, shortened, without_frame
 
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
-
-    Matrix = NDArray[np.float32]
-
+Matrix = NDArray[np.float32]
 GATES, DEVIATIONS = "viridis", "RdBu_r"
 
 

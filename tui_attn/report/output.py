@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from tui_attn.experiment.manifest import RunsError
@@ -29,13 +30,14 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, last: str) -> None:
     """
     names = sorted(files, key=lambda name: (name == last, name))
     before = _digests(folder)
+    write = partial(write_atomically, sync=False, mode=0o666)  # as the user's umask lets new files be read
     folders = OpenFolders(folder)
     try:
         for name in names:
-            _write(folders.place(name), files[name])
+            write(folders.place(name), files[name])
         digests = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
         index = json.dumps({"format": "tui-attn-report", "files": digests}, indent=1).encode() + b"\n"
-        _write(folders.place(INDEX), index)
+        write(folders.place(INDEX), index)
         for name in before.keys() - files.keys():
             _remove(folders, name, before[name])
         sync_folder(folder)
@@ -59,11 +61,6 @@ def _inside(name: str) -> bool:
     """Whether `name` can only mean a file in the folder or one folder below."""
     parts = name.split("/")
     return len(parts) <= 2 and all(part not in {"", ".", ".."} and "\\" not in part for part in parts)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put `content` at `path` at once, with the permissions that the user's umask gives new files."""
-    write_atomically(path, content, sync=False, mode=0o666)
 
 
 def _remove(folders: OpenFolders, name: str, digest: str) -> None:

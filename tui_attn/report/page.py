@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 from math import fsum
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,9 +28,11 @@ from tui_attn.compare.wording import UNKNOWN, interval_percent, points_words, tw
 from tui_attn.experiment.model_info import hex_color, is_control, joined, twin_of
 from tui_attn.report import answers
 from tui_attn.report.answers import sentence
-from tui_attn.report.comparison_figures import Drawn
 from tui_attn.report.figures import STYLES, plain
 from tui_attn.system.text import percent, safe_text
+
+if TYPE_CHECKING:
+    from tui_attn.report.comparison_figures import Drawn
 
 MOST_FACTS = 30
 """Lines of the table of heatmaps."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from tui_attn.compare.pairs import BASE
 from tui_attn.experiment.study import StudyDir
-from tui_attn.report.figures import FAINT, Picture, ink, look, marker, name_rows, picture, picture_files
+from tui_attn.report.figures import FAINT, Picture, ink, look, marker, name_rows, picture_files, plot
 from tui_attn.report.output import write_files
 from tui_attn.report.page import render
-from tui_attn.study.analysis import CellResult, StudyResults, Versus, read_results
+from tui_attn.study.analysis import StudyResults, Versus, read_results
 from tui_attn.study.tables import (
     cell_rows,
     cells_title,
@@ -26,7 +26,6 @@ from tui_attn.system.text import safe_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PAGE = "index.html"
 
@@ -69,51 +68,41 @@ def study_pictures(found: StudyResults) -> list[Picture]:
 def _curve(found: StudyResults) -> Picture:
     """Differences from base against the size of the training data, in a logarithmic scale."""
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.axhline(0, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
         for place, model in enumerate(found.models):
-            _draw_model(axes, model, [row for row in found.cells if row.model == model], 1 + 0.02 * place)
+            rows = [
+                (row.size * (1 + 0.02 * place), row.versus) for row in found.cells if row.model == model and row.size
+            ]
+            known = [(x, 100 * versus.delta, versus.ci95) for x, versus in rows if versus and versus.delta is not None]
+            xs, ys = [x for x, _, _ in known], [y for _, y, _ in known]
+            if known:
+                axes.plot(xs, ys, marker=marker(model), color=ink(model), label=model)
+            for x, _, ends in known:
+                if ends is not None:
+                    axes.plot([x, x], [100 * end for end in ends], color=ink(model), linewidth=1)
         sizes = sorted({row.size for row in found.cells if row.size})
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.set_xlabel("training images")
-        axes.set_title(f"difference from {BASE}, points")
-        figure.legend(loc="outside lower center", ncols=3)
 
     caption = f"Differences from {BASE} at equal steps, with 95 % intervals; places are moved apart a little."
-    return picture("curve", caption, caption, draw, height=3.2)
-
-
-def _draw_model(axes: Axes, model: str, rows: Sequence[CellResult], shift: float) -> None:
-    known = [(row.size, row.versus) for row in rows if row.size and row.versus and row.versus.delta is not None]
-    if not known:
-        return
-    xs = [size * shift for size, _ in known]
-    axes.plot(
-        xs, [100 * (versus.delta or 0) for _, versus in known], marker=marker(model), color=ink(model), label=model
-    )
-    for x, (_, versus) in zip(xs, known, strict=True):
-        if versus.ci95 is not None:
-            axes.plot([x, x], [100 * end for end in versus.ci95], color=ink(model), linewidth=1)
+    title = f"difference from {BASE}, points"
+    return plot("curve", caption, caption, draw, title=title, legend=True, height=3.2)
 
 
 def _forest(name: str, caption: str, rows: Sequence[tuple[str, str, Versus | None]]) -> list[Picture]:
     """One picture of the differences that are known, if any."""
-    known = [
-        (label, model, versus.delta, versus.ci95)
-        for label, model, versus in reversed(rows)
-        if versus is not None and versus.delta is not None
-    ]
+    each = [(label, model, versus) for label, model, versus in reversed(rows) if versus]
+    known = [(label, model, versus.delta, versus.ci95) for label, model, versus in each if versus.delta is not None]
 
-    def draw(figure: Figure) -> None:
-        axes = figure.add_subplot()
+    def draw(axes: Axes) -> None:
         axes.axvline(0, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
         for place, (_, model, delta, ci95) in enumerate(known):
             if ci95 is not None:
                 axes.plot([100 * end for end in ci95], [place, place], color=ink(model), linewidth=1.8)
             axes.plot([100 * delta], [place], marker=marker(model), color=ink(model), markersize=6)
         name_rows(axes, [label for label, *_ in known], labelsize=8)
-        axes.set_title("points")
 
-    return [picture(name, caption, caption, draw, height=0.9 + 0.3 * len(known), width=6.0)] if known else []
+    height = 0.9 + 0.3 * len(known)
+    return [plot(name, caption, caption, draw, title="points", height=height, width=6.0)] if known else []
