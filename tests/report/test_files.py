@@ -11,6 +11,7 @@ import pytest
 
 from tui_attn.report import output
 from tui_attn.report.output import INDEX, ReportError, write_files
+from tui_attn.system.files import write_atomically
 
 PAGE = {"report.html": b"<p>1</p>", "tables/runs.csv": b"run\n", "pictures/a.png": b"\x89PNG"}
 
@@ -81,13 +82,12 @@ def test_a_damaged_index_is_no_obstacle(tmp_path: Path, text: str) -> None:
 def test_the_page_is_replaced_last_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path, PAGE, last="report.html")
     order: list[str] = []
-    write = output.write_atomically
 
     def failing(path: Path, content: bytes, **options: Any) -> None:
         order.append(path.name)
         if path.name == "report.html":
             raise OSError(28, "No space left on device", str(path))
-        write(path, content, **options)
+        write_atomically(path, content, **options)
 
     monkeypatch.setattr(output, "write_atomically", failing)
     with pytest.raises(ReportError, match="No space left on device"):
