@@ -13,14 +13,13 @@ from tests.data.pictures import labelled, picture
 from tui_attn.data import (
     DataError,
     Located,
-    check_images,
     ensure,
-    folder_status,
     folder_walk,
 )
 from tui_attn.data import folder as folder_module
 from tui_attn.data.base import counts_text
 from tui_attn.data.folder import Cancelled, glance
+from tui_attn.data.folder_content import check_images, folder_status
 
 LONG = 600.0
 """Seconds, so that no slow machine ends a quick look early."""

@@ -17,16 +17,14 @@ from tests.data.pictures import as_bytes, labelled, noise, picture, save, tiff_o
 from tui_attn.data import (
     DataError,
     Located,
-    check_images,
     ensure,
     find,
     folder_content,
-    folder_test_images,
-    folder_test_labels,
     load,
 )
 from tui_attn.data import decode as decoding
 from tui_attn.data.decode import UnreadableImageError, decode, examine
+from tui_attn.data.folder_content import check_images, folder_test_images, folder_test_labels
 
 SIZES = [(32, 32), (33, 32), (500, 320), (41, 97), (7, 5), (32, 200), (301, 299)]
 """Width and height."""

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.data.small_sets import make_idx_set
 from tui_attn import data
+from tui_attn.data import folder_content
 from tui_attn.data.locate import located
 from tui_attn.data.reading import load_info
 from tui_attn.data.subset import draw_split, stratified
@@ -110,9 +111,9 @@ def test_a_folder_is_drawn_class_by_class_and_only_what_is_drawn_is_decoded(tmp_
         drawn = index in stratified([0] * 12 + [1] * 12, 6, 0)
         if drawn:
             with pytest.raises(data.DataError, match=f"{index:02}.png"):
-                data.check_images(fresh, 6, None, seeds=(0,))
+                folder_content.check_images(fresh, 6, None, seeds=(0,))
         else:
-            data.check_images(fresh, 6, None, seeds=(0,))
+            folder_content.check_images(fresh, 6, None, seeds=(0,))
         path.write_bytes(content)
 
 

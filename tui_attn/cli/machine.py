@@ -46,7 +46,9 @@ def data(
         try:
             with FetchProgress() as progress:
                 if name.startswith(sets.FOLDER):
-                    found.append(sets.folder_status(name, progress))
+                    from tui_attn.data.folder_content import folder_status
+
+                    found.append(folder_status(name, progress))
                     failed = max(failed, int(found[-1].state != "ready"))
                     continue
                 located = sets.ensure(name, data_dir, progress=progress)

@@ -6,7 +6,6 @@ NumPy, the modules for the network and those for folders of images are only impo
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from tui_attn.data.base import (
     Arrays,
@@ -26,9 +25,6 @@ from tui_attn.data.folder import FolderGlance
 from tui_attn.data.resolve import dataset_info, ensure, find, glance, how_to_fetch, parse_dataset, status, verify
 from tui_attn.data.subset import draw_split
 
-if TYPE_CHECKING:
-    from tui_attn.data.folder_content import check_images, folder_status, folder_test_images, folder_test_labels
-
 __all__ = [
     "DATASETS",
     "FOLDER",
@@ -41,13 +37,9 @@ __all__ = [
     "Problem",
     "Progress",
     "SetStatus",
-    "check_images",
     "dataset_info",
     "ensure",
     "find",
-    "folder_status",
-    "folder_test_images",
-    "folder_test_labels",
     "glance",
     "how_to_fetch",
     "load",
@@ -56,14 +48,6 @@ __all__ = [
     "status",
     "verify",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(name)
-    from tui_attn.data import folder_content
-
-    return getattr(folder_content, name)
 
 
 def load(

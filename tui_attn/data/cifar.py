@@ -9,14 +9,13 @@ from __future__ import annotations
 import io
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tui_attn.data.base import DataFile, DatasetInfo
 from tui_attn.data.files import DamagedError, read_verified
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class _Kind:
@@ -118,8 +117,6 @@ def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[n
 
 def decode_batch(batch: Any, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The images and labels of an unpickled batch. Raises `DamagedError` where they don't match `info`."""
-    import numpy as np
-
     match batch:
         case {b"data": _Array() as array, **rest}:
             labels = rest.get(info.label_key.encode())

@@ -6,19 +6,17 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tui_attn.data.base import Arrays, DataError, DataFile, DatasetInfo, Located, check_limits
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_attn.data import cifar, synthetic
+from tui_attn.data.base import Arrays, DataError, DatasetInfo, Located, check_limits
 from tui_attn.data.files import DamagedError, os_error_text, read_verified
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
-    """Images (N, C, H, W) and labels (N,)."""
+Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Images (N, C, H, W) and labels (N,)."""
 
 
 def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_limit: int | None) -> Arrays:
@@ -27,33 +25,28 @@ def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_l
     With a `test_limit` of 0 the test set isn't read. Everything is verified by its pinned SHA-256. Raises `DataError`.
     """
     check_limits(train_limit, test_limit or None)
-    match info.layout:
-        case "synthetic":
-            from tui_attn.data import synthetic
-
-            train = synthetic.make("train", train_limit or info.train_size)
-            read_test = partial(synthetic.make, "test", test_limit or info.test_size)
-        case "idx":
-            train = _idx_split(info, where.files[:2], info.files[:2], info.train_size, train_limit)
-            read_test = partial(_idx_split, info, where.files[2:], info.files[2:], info.test_size, test_limit)
-        case "cifar":
-            train = _cifar_split(info, where, ("data_batch", "train"), info.train_size, train_limit)
-            read_test = partial(_cifar_split, info, where, ("test",), info.test_size, test_limit)
-        case _:
-            raise DataError(f"{info.title} is no data set that is known by name")
-    test = read_test() if test_limit != 0 else (train[0][:0], train[1][:0])
+    train = _split(info, where, "train", min(train_limit or info.train_size, info.train_size))
+    if test_limit == 0:
+        return Arrays(*train, train[0][:0], train[1][:0], info.class_names)
+    test = _split(info, where, "test", min(test_limit or info.test_size, info.test_size))
     return Arrays(*train, *test, info.class_names)
 
 
-def _idx_split(
-    info: DatasetInfo,
-    paths: tuple[Path, ...],
-    files: tuple[DataFile, ...],
-    count: int,
-    limit: int | None,
-) -> Split:
-    wanted = count if limit is None else min(limit, count)
-    side = info.image_size
+def _split(info: DatasetInfo, where: Located, split: str, wanted: int) -> Split:
+    """The first `wanted` images of "train" or "test"."""
+    match info.layout:
+        case "synthetic":
+            return synthetic.make(split, wanted)
+        case "idx":
+            return _idx_split(info, where, split, wanted)
+        case "cifar":
+            return _cifar_split(info, where, split, wanted)
+    raise DataError(f"{info.title} is no data set that is known by name")
+
+
+def _idx_split(info: DatasetInfo, where: Located, split: str, wanted: int) -> Split:
+    first, count = (0, info.train_size) if split == "train" else (2, info.test_size)
+    paths, files, side = where.files[first:], info.files[first:], info.image_size
     with _blaming(paths[0]):
         images = read_idx(read_verified(paths[0], files[0]), (count, side, side), wanted)
     with _blaming(paths[1]):
@@ -69,8 +62,6 @@ def read_idx(content: bytes, shape: tuple[int, ...], wanted: int) -> NDArray[np.
     The format: a big-endian header of magic number (two zeros, the type 8 for unsigned bytes, the number of
     dimensions) and dimensions, then the bytes.
     """
-    import numpy as np
-
     header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
     if content[: len(header)] != header:
         raise DamagedError(f"is not an idx file of {' x '.join(map(str, shape))} bytes")
@@ -80,17 +71,9 @@ def read_idx(content: bytes, shape: tuple[int, ...], wanted: int) -> NDArray[np.
     return np.frombuffer(content, np.uint8, math.prod(taken), len(header)).reshape(taken).copy()
 
 
-def _cifar_split(
-    info: DatasetInfo, where: Located, beginnings: tuple[str, ...], count: int, limit: int | None
-) -> Split:
-    """The first `limit` images of the batches whose names begin with one of `beginnings`."""
-    import numpy as np
-
-    from tui_attn.data import cifar
-
-    wanted = count if limit is None else min(limit, count)
-    shape = (info.channels, info.image_size, info.image_size)
-    images = np.empty((wanted, *shape), dtype=np.uint8)
+def _cifar_split(info: DatasetInfo, where: Located, split: str, wanted: int) -> Split:
+    beginnings = ("data_batch", "train") if split == "train" else ("test",)
+    images = np.empty((wanted, info.channels, info.image_size, info.image_size), dtype=np.uint8)
     labels = np.empty(wanted, dtype=np.int64)
     have = 0
     for path, file in zip(where.files, info.files, strict=True):

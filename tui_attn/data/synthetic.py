@@ -9,11 +9,9 @@ split doesn't depend on how many are generated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 SIDE = 28
 CLASSES = 10
@@ -23,13 +21,12 @@ LARGEST = {"train": 60_000, "test": 10_000}
 _NOISE = 60
 _BLOCK = 500
 """Images generated at a time, each block from its own seed."""
+_RAMP = np.arange(SIDE, dtype=np.int32)
 _SEEDS = {"train": 20_260_101, "test": 20_260_102}
 
 
 def make(split: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The first `count` (at most `LARGEST`) images (N, 1, 28, 28) and labels (N,) of "train" or "test"."""
-    import numpy as np
-
     count = min(count, LARGEST[split])
     images = np.empty((count, 1, SIDE, SIDE), dtype=np.uint8)
     labels = np.empty(count, dtype=np.int64)
@@ -43,8 +40,6 @@ def make(split: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def _block(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Block `index`: images (_BLOCK, 28, 28) and labels (_BLOCK,)."""
-    import numpy as np
-
     draw = _Draw(seed, index)
     n = _BLOCK
     labels = draw.whole(n, 0, CLASSES)
@@ -52,8 +47,8 @@ def _block(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]
     for _ in range(2):  # strokes that belong to no shape
         image += _stroke(draw, n)
     radius = draw.whole(n, 5, 10)
-    x = _ramp()[None, None, :] - draw.whole(n, 9, 19)[:, None, None]
-    y = _ramp()[None, :, None] - draw.whole(n, 9, 19)[:, None, None]
+    x = _RAMP[None, None, :] - draw.whole(n, 9, 19)[:, None, None]
+    y = _RAMP[None, :, None] - draw.whole(n, 9, 19)[:, None, None]
     inside = np.zeros((n, SIDE, SIDE), dtype=bool)
     for label, mask in enumerate(_shapes(x, y, radius[:, None, None])):
         chosen = labels == label
@@ -66,8 +61,6 @@ def _block(seed: int, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 def _shapes(x: NDArray[np.int32], y: NDArray[np.int32], r: NDArray[np.int32]) -> Iterator[NDArray[np.bool_]]:
     """The mask of each class's shape, in the order of the labels; x and y are relative to its centre, r its radius."""
-    import numpy as np
-
     ax, ay = np.abs(x), np.abs(y)
     square = np.maximum(ax, ay)
     box = square <= r - 1
@@ -87,19 +80,17 @@ def _shapes(x: NDArray[np.int32], y: NDArray[np.int32], r: NDArray[np.int32]) ->
 def _ground(draw: _Draw, n: int) -> NDArray[np.int32]:
     """A background with a linear gradient: (n, 28, 28)."""
     level = draw.whole(n, 40, 120)[:, None, None]
-    across = draw.whole(n, -24, 25)[:, None, None] * (_ramp()[None, None, :] - 14)
-    down = draw.whole(n, -24, 25)[:, None, None] * (_ramp()[None, :, None] - 14)
+    across = draw.whole(n, -24, 25)[:, None, None] * (_RAMP[None, None, :] - 14)
+    down = draw.whole(n, -24, 25)[:, None, None] * (_RAMP[None, :, None] - 14)
     ground: NDArray[np.int32] = level + (across + down) // 16
     return ground
 
 
 def _stroke(draw: _Draw, n: int) -> NDArray[np.int32]:
     """A horizontal or vertical stroke, two pixels wide, brighter or darker than the background: (n, 28, 28)."""
-    import numpy as np
-
     standing = draw.whole(n, 0, 2)[:, None, None] == 1
-    u = np.where(standing, _ramp()[None, None, :], _ramp()[None, :, None])
-    v = np.where(standing, _ramp()[None, :, None], _ramp()[None, None, :])
+    u = np.where(standing, _RAMP[None, None, :], _RAMP[None, :, None])
+    v = np.where(standing, _RAMP[None, :, None], _RAMP[None, None, :])
     at = draw.whole(n, 0, SIDE - 1)[:, None, None]
     start = draw.whole(n, 0, 18)[:, None, None]
     length = draw.whole(n, 6, 16)[:, None, None]
@@ -108,31 +99,19 @@ def _stroke(draw: _Draw, n: int) -> NDArray[np.int32]:
     return np.where(on, strength, 0)
 
 
-def _ramp() -> NDArray[np.int32]:
-    import numpy as np
-
-    return np.arange(SIDE, dtype=np.int32)
-
-
 class _Draw:
     """Whole numbers from the raw output of PCG64."""
 
     def __init__(self, seed: int, index: int) -> None:
-        from numpy.random import PCG64, SeedSequence
-
-        self._bits = PCG64(SeedSequence([seed, index]))
+        self._bits = np.random.PCG64(np.random.SeedSequence([seed, index]))
 
     def whole(self, n: int, low: int, high: int) -> NDArray[np.int32]:
         """`n` integers from low to high - 1, (n,), by scaling the top 32 bits, whose bias is negligible."""
-        import numpy as np
-
         top = (self._bits.random_raw(n) >> np.uint64(32)).astype(np.int64)
         return (low + ((top * (high - low)) >> 32)).astype(np.int32)
 
     def noise(self, n: int) -> NDArray[np.int16]:
         """`n` (a multiple of 4) integers from -_NOISE to _NOISE, (n,), of triangular distribution."""
-        import numpy as np
-
         pairs = self._bits.random_raw(n // 4).astype("<u8").view(np.uint8).reshape(n, 2)
         both = pairs[:, 0].astype(np.int16) + pairs[:, 1]  # 0 ... 510
         return both * _NOISE // 255 - _NOISE

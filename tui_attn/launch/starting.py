@@ -106,7 +106,9 @@ def start(config: ExperimentConfig, *, runs_dir: Path, id_: str | None = None, c
         config = replace(config, test_limit=test_size)
     limit = None if config.validation else config.train_limit
     if located.images is not None:
-        remarks = data.check_images(located, limit, config.test_limit, caller.progress, seeds=config.seed_list)
+        from tui_attn.data.folder_content import check_images
+
+        remarks = check_images(located, limit, config.test_limit, caller.progress, seeds=config.seed_list)
         for note in (*located.notes, *remarks):
             caller.tell(note)
     config, sources = custom_models.prepare(config, caller.tell, located)

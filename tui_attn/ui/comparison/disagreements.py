@@ -82,8 +82,10 @@ def _of_folder(located: data.Located, limit: int | None) -> TestImages:
     """A folder's pictures are decoded as they are asked for: there may be many, and large ones."""
     import numpy as np
 
-    labels = np.array(data.folder_test_labels(located, limit), dtype=np.int64)
-    return TestImages(labels, lambda indices: data.folder_test_images(located, indices, limit))
+    from tui_attn.data.folder_content import folder_test_images, folder_test_labels
+
+    labels = np.array(folder_test_labels(located, limit), dtype=np.int64)
+    return TestImages(labels, lambda indices: folder_test_images(located, indices, limit))
 
 
 # ---- two networks
