@@ -22,7 +22,6 @@ WHY = {
     "cli/studying.py": COMMANDS,
     "cli/watching.py": COMMANDS,
     "data/__init__.py": LIBRARY,
-    "data/reading.py": LIBRARY,
     "data/resolve.py": LIBRARY,
     "export/__init__.py": LIBRARY,
     "report/__init__.py": LIBRARY,
