@@ -25,22 +25,21 @@ def load_info(info: DatasetInfo, where: Located, train_limit: int | None, test_l
     With a `test_limit` of 0 the test set isn't read. Everything is verified by its pinned SHA-256. Raises `DataError`.
     """
     check_limits(train_limit, test_limit or None)
-    train = _split(info, where, "train", min(train_limit or info.train_size, info.train_size))
-    if test_limit == 0:
-        return Arrays(*train, train[0][:0], train[1][:0], info.class_names)
-    test = _split(info, where, "test", min(test_limit or info.test_size, info.test_size))
+    train = _split(info, where, "train", train_limit)
+    test = _split(info, where, "test", test_limit) if test_limit != 0 else (train[0][:0], train[1][:0])
     return Arrays(*train, *test, info.class_names)
 
 
-def _split(info: DatasetInfo, where: Located, split: str, wanted: int) -> Split:
-    """The first `wanted` images of "train" or "test"."""
+def _split(info: DatasetInfo, where: Located, split: str, limit: int | None) -> Split:
+    """The first `limit` images of "train" or "test", or all."""
+    size = info.train_size if split == "train" else info.test_size
     match info.layout:
         case "synthetic":
-            return synthetic.make(split, wanted)
+            return synthetic.make(split, limit or size)
         case "idx":
-            return _idx_split(info, where, split, wanted)
+            return _idx_split(info, where, split, min(limit or size, size))
         case "cifar":
-            return _cifar_split(info, where, split, wanted)
+            return _cifar_split(info, where, split, min(limit or size, size))
     raise DataError(f"{info.title} is no data set that is known by name")
 
 
