@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.recorded import record, scene
@@ -51,6 +52,20 @@ def test_the_line_of_the_users_file_that_failed_stands_above_the_traceback(tmp_p
     lines = ["".join(piece for piece, _ in row.pieces) for row in details(view, "runs/x", 100)]
     said = " failed at      /runs/x/models/my_net.py, line 12, in forward: return self.layer(x.flatten(1))"
     assert lines.index(said) < 6
+
+
+@pytest.mark.parametrize(
+    ("model", "done", "said"), [("base", 1, False), ("/n/net.py:Net", 0, False), ("/n/net.py:Net", 1, True)]
+)
+def test_that_there_are_no_heatmaps_is_said_of_custom_models_once_they_could_have_some(
+    tmp_path: Path, model: str, done: int, said: bool
+) -> None:
+    config = ExperimentConfig(models=(model,), epochs=2)
+    done_by = {"base-s0": done, "net-net-s0": done}
+    folder = record(tmp_path, config=config, states="running", done=done_by, probes=False)
+    (run,) = read_state(folder).state.runs.values()
+    text = "".join(piece for row in details(RunView(run, "running", None, 0), "runs/x", 100) for piece, _ in row.pieces)
+    assert ("so it has no heatmaps" in text) == said
 
 
 def test_the_details_list_every_epoch_the_newest_first(tmp_path: Path) -> None:
