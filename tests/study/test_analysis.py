@@ -200,6 +200,7 @@ def test_the_text_fits_the_terminal_and_json_holds_no_nan(tmp_path: Path) -> Non
     for width in (60, 80, 120, 200):
         assert max(map(len, study_lines(found, width))) <= width
     assert all(line.isascii() for line in study_lines(found, 80, ascii=True))
+    assert not all(line.isascii() for line in study_lines(found, 80))
     assert json.loads(json.dumps(results_json(found), allow_nan=False))["comparisons"] == 2
 
 

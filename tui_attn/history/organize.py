@@ -55,9 +55,9 @@ class Trashed:
     """When it was deleted, unix seconds."""
     manifest: Manifest | None
     """None when it is damaged, and for a study."""
-    name: str | None = None
+    name: str | None
     """Its display name."""
-    study: bool = False
+    study: bool
 
 
 def annotations_path(folder: ExperimentDir) -> Path:
