@@ -81,9 +81,15 @@ def test_the_reports_tables_have_the_same_headings(folder: ExperimentDir, tmp_pa
     reported = {path.name: path for path in (tmp_path / "report" / "tables").glob("*.csv")}
     assert reported.keys() == exported.keys() - {"points.csv"}
     for name, path in reported.items():
-        (first, *_), (second, *_) = path.read_bytes().splitlines(), exported[name].read_bytes().splitlines()
-        assert first == second
-        assert name == "gates.csv" or path.read_bytes() == exported[name].read_bytes()
+        (head, *rows), (first, *others) = path.read_text().splitlines(), exported[name].read_text().splitlines()
+        assert head == first
+        if name == "gates.csv":  # the report has the untrained network's and the last ones only
+            others = [
+                row
+                for row, parsed in zip(others, csv.DictReader([first, *others]), strict=True)
+                if parsed["epoch"] != "1"
+            ]
+        assert rows == others, name
 
 
 def test_no_spreadsheet_finds_a_formula(folder: ExperimentDir, tmp_path: Path) -> None:
