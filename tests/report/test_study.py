@@ -25,18 +25,19 @@ LOW, HIGH = (0.80, 0.81, 0.82), (0.83, 0.85, 0.86)
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[StudyDir], dict[str, Any]]:
     """Name -> the axes of each picture of a study."""
     made: dict[str, Any] = {}
+    original = figures.picture
 
     def picture(name: str, alt: str, caption: str, draw: Callable[[Any], None], **size: float) -> figures.Picture:
         figure = Figure()
         draw(figure)
         (made[name],) = figure.axes
-        return figures.picture(name, alt, caption, draw, **size)
+        return original(name, alt, caption, draw, **size)
 
     def draw(study: StudyDir) -> dict[str, Any]:
         assert {each.name for each in page.study_pictures(read_results(study))} == set(made)
         return made
 
-    monkeypatch.setattr(page, "picture", picture)
+    monkeypatch.setattr(figures, "picture", picture)
     return draw
 
 
