@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from rich.style import Style
 from textual.pilot import Pilot
 
 from tests import recorded
+from tests.ui.chart_helpers import styles
 from tests.ui.harness import drive, make_app, screen_text, staged, until
 from tests.ui.test_comparison import BASE, FIVE, SE, SELF, SMALL, inked, opened, plain, write_interventions
 from tui_attn.compare.headline import headline
@@ -40,7 +42,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> ExperimentDir:
 def shown(folder: ExperimentDir, size: tuple[int, int], mode: DrawingMode | None = None) -> list[Row]:
     source = ExperimentSource(folder)
     made = source.overview()
-    page = Page(size[0], mode or DrawingMode(), True, size[1] - 3)
+    page = Page(size[0], styles(mode or DrawingMode()), size[1] - 3)
     return answer.rows(made, source.details(), Choices(), page, can_extend=True)
 
 
@@ -116,19 +118,15 @@ def test_what_lies_below_the_accuracies_in_sight_is_marked(tmp_path: Path) -> No
     config = ExperimentConfig(epochs=8, seeds=2)
     folder = recorded.record(tmp_path, config=config, **SMALL)
     text = plain(shown(folder, (120, 40)))
-    assert "↓ below" in text
-    assert "↓" in text.partition("↓ below")[2].partition("what it costs")[0]
+    assert "↑↓ outside" in text
+    assert "↓" in text.partition("↑↓ outside")[2].partition("what it costs")[0]
 
 
 def test_where_no_run_has_a_result_the_way_on_is_said(tmp_path: Path) -> None:
     config = ExperimentConfig(epochs=2, models=("base", "se"))
     folder = recorded.record(tmp_path, config=config, states={"base-s0": "failed", "se-s0": "failed"}, **SMALL)
     source = ExperimentSource(folder)
-    text = plain(
-        answer.rows(
-            source.overview(), source.details(), Choices(), Page(120, DrawingMode(), True, 37), can_extend=False
-        )
-    )
+    text = plain(answer.rows(source.overview(), source.details(), Choices(), Page(120, styles(), 37), can_extend=False))
     assert "esc no run has a result: in the list of runs enter shows why, and r trains again" in text
     assert "write the report" not in text
 
@@ -233,8 +231,8 @@ def test_a_gain_without_use_of_the_image_is_explained_in_one_sentence(tmp_path: 
 def test_each_label_stands_in_the_row_where_its_line_ends(five: ExperimentDir) -> None:
     lines = plain(shown(five, (120, 40))).splitlines()
     for label in ("se", "base", "self-attention"):
-        line = next(line for line in lines if re.search(rf" {label} +\d\d\.\d\d$", line))
-        assert "\u2801" <= re.split(r" [◆●▲■◼] ", line)[-2].rstrip()[-1] <= "\u28ff", line
+        line = next(line for line in lines if re.search(rf" {label} +\d\d\.\d\d%$", line))
+        assert re.search(r"[⠁-⣿]([◆●▲■◼]) \1 ", line), "the line and its marker, and the marker of the label"
 
 
 def test_while_training_it_says_how_far_it_is_and_fills(tmp_path: Path) -> None:
@@ -290,5 +288,6 @@ def test_what_more_seeds_are_for_is_said_where_looks_are_planned(tmp_path: Path)
 
 def test_lines_that_meet_are_seen_by_turns(tmp_path: Path) -> None:
     folder = recorded.record(tmp_path, config=FIVE, accuracies={"base": BASE, "se": BASE}, **SMALL)
-    inks = [ink for row in shown(folder, (120, 40)) for text, ink in row.pieces if "\u2801" <= text <= "\u28ff"]
-    assert {"model:base", "model:se"} <= {*inks}
+    inks = {ink for row in shown(folder, (120, 40)) for text, ink in row.pieces if re.search("[⠁-⣿]", text)}
+    colors = {ink.color for ink in inks if isinstance(ink, Style)}
+    assert {styles()(f"model:{model}").color for model in ("base", "se")} <= colors

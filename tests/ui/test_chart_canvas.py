@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.ui.chart_helpers import INF, NAN
 from tui_attn.ui.charts import canvas
 from tui_attn.ui.charts.canvas import Drawings, Layer, draw
-from tui_attn.ui.charts.geometry import clip_segment, clipped, columns_of, compact, decimate, min_max, polylines
+from tui_attn.ui.charts.geometry import clipped, columns_of, compact, decimate, min_max, polylines
 
 DOTS = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]]
 
@@ -76,39 +76,53 @@ def test_nothing_leaves_the_canvas(line: list[tuple[float, float]], right: int, 
         assert piece[:, 1].max() <= top
 
 
-@given(places, places)
-def test_a_clipped_segment_lies_on_the_segment(start: tuple[float, float], end: tuple[float, float]) -> None:
-    part = clip_segment(start, end, 100.0, 50.0)
-    if part is None:
-        return
-    length = math.dist(start, end)
-    for point in part:
-        assert math.dist(start, point) + math.dist(point, end) == pytest.approx(length, rel=1e-6, abs=1e-3)
-
-
 def test_a_line_that_leaves_and_comes_back_is_in_two_pieces() -> None:
-    found = clipped(np.array([(1.0, 1.0), (1.0, 9.0), (3.0, 9.0), (3.0, 1.0)]), 5, 5)
+    found = polylines(np.array([(1.0, 1.0), (1.0, 9.0), (3.0, 9.0), (3.0, 1.0)]), [], 5, 5)
     assert [piece.tolist() for piece in found] == [[[1, 1], [1, 5]], [[3, 5], [3, 1]]]
+
+
+def test_a_line_from_far_away_comes_from_the_right_side() -> None:
+    found = polylines(np.array([(2.0, 3.0), (5.0, 1e300), (8.0, 3.0), (8.0, -1e300)]), [], 10, 10)
+    assert [piece.tolist() for piece in found] == [[[2, 3], [2, 10]], [[8, 10], [8, 0]]]
+
+
+Place = tuple[float, float]
+
+
+def part_inside(start: Place, end: Place, size: float) -> tuple[Place, Place] | None:
+    """What of a segment is within [0, size] x [0, size] (Liang and Barsky, 1984)."""
+    way = (end[0] - start[0], end[1] - start[1])
+    enter, leave = 0.0, 1.0
+    for delta, room in [
+        *zip((-way[0], -way[1]), start, strict=True),
+        *zip(way, (size - at for at in start), strict=True),
+    ]:
+        if delta == 0 and room < 0:
+            return None
+        if delta < 0:
+            enter = max(enter, room / delta)
+        elif delta > 0:
+            leave = min(leave, room / delta)
+    if enter >= leave:
+        return None
+    first, last = ((start[0] + share * way[0], start[1] + share * way[1]) for share in (enter, leave))
+    return first, last
 
 
 near = st.floats(-4, 14, width=16)
 
 
-@given(st.lists(st.tuples(near, near), min_size=1, max_size=12))
-def test_a_clipped_line_is_what_is_left_of_its_segments(line: list[tuple[float, float]]) -> None:
-    pieces: list[list[tuple[float, float]]] = []
-    for start, end in pairwise(line):
-        part = clip_segment(start, end, 10.0, 10.0)
-        if part is not None and pieces and pieces[-1][-1] == part[0] == start:
-            pieces[-1].append(part[1])
-        elif part is not None:
-            pieces.append(list(part))
-    if len(line) == 1 and 0 <= min(line[0]) <= max(line[0]) <= 10:
-        pieces = [line]
-    found = [[tuple(place) for place in piece] for piece in clipped(np.array(line), 10.0, 10.0)]
-    assert [[place for place, _ in groupby(piece)] for piece in found if piece] == [
-        [place for place, _ in groupby(piece)] for piece in pieces
-    ]
+@given(st.lists(st.tuples(near, near), min_size=2, max_size=12))
+def test_a_clipped_line_is_what_is_left_of_its_segments(line: list[Place]) -> None:
+    line = [place for place, _ in groupby(line)]
+    parts = [part_inside(start, end, 10.0) for start, end in pairwise(line)]
+    ends = [place for part in parts if part for place in part]
+    found = clipped(np.array(line), 10.0, 10.0)
+    for place in ends:
+        assert any(np.hypot(*(piece - place).T).min() < 1e-4 for piece in found), place
+    length = sum(math.dist(*part) for part in parts if part)
+    assert sum(np.hypot(*np.diff(piece, axis=0).T).sum() for piece in found) == pytest.approx(length, abs=1e-4)
+    assert all((piece >= -1e-4).all() and (piece <= 10 + 1e-4).all() for piece in found)
 
 
 def test_a_layer_that_was_drawn_before_is_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tests.ui.chart_helpers import styles
 from tests.ui.harness import drive, make_app
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.charts import palette, ramp
-from tui_attn.ui.charts.ramp import cursor_style, difference_cell, value_cell
+from tui_attn.ui.charts.ramp import cell, cursor_style
 from tui_attn.ui.styles import DrawingMode
 
 # The 16 colours by their numbers, as the terminals come.
@@ -96,9 +96,9 @@ def test_cells_have_a_background_of_their_own_so_that_light_terminals_show_the_s
     for dark in (True, False):
         shown = styles(SIXTEEN, dark=dark)
         for share in (0.0, 0.3, 0.7, 1.0):
-            assert shown(value_cell(share, shown)[1]).bgcolor is not None
-            assert shown(difference_cell(2 * share - 1, shown)[1]).bgcolor is not None
-            assert value_cell(share, shown) == value_cell(share, styles(SIXTEEN))
+            assert shown(cell(share, shown)[1]).bgcolor is not None
+            assert shown(cell(2 * share - 1, shown, difference=True)[1]).bgcolor is not None
+            assert cell(share, shown) == cell(share, styles(SIXTEEN))
 
 
 def test_the_cursor_stands_out_of_both_ramps() -> None:

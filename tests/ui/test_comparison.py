@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests import recorded
+from tests.ui.chart_helpers import styles
 from tests.ui.harness import drawn, drive, make_app, screen_text, staged, until
 from tui_attn import data
 from tui_attn.compare import verdict
@@ -54,7 +55,7 @@ def inked(rows: list[Row], text: str) -> set[str]:
 
 
 def page(width: int = 120, mode: DrawingMode | None = None) -> Page:
-    return Page(width, mode or DrawingMode())
+    return Page(width, styles(mode or DrawingMode()))
 
 
 async def opened(pilot: Pilot[int], app: DashboardApp, *keys: str) -> None:
@@ -293,10 +294,12 @@ def test_a_picture_is_two_pixels_high_a_cell_and_never_large() -> None:
     pixels[:, :32] = 255
     drawn_rows = disagreements.picture_rows(pixels, page())
     assert (len(drawn_rows), len(drawn_rows[0])) == (16, 32)
-    assert drawn_rows[0][0] == ("▀", "paint:f8f8f8:f8f8f8") and drawn_rows[-1][0] == ("▀", "paint:000000:000000")
+    pixel = styles().pixels
+    assert drawn_rows[0][0] == ("▀", pixel((248,) * 3, (248,) * 3))
+    assert drawn_rows[-1][0] == ("▀", pixel((0,) * 3, (0,) * 3))
     pixels[:, :2, :8] = np.array([0, 70, 180, 250], dtype=np.uint8).repeat(2)
     greys = {ink for _, ink in disagreements.picture_rows(pixels, page(80, DrawingMode("16")))[0]}
-    assert {f"paint:{grey}:ffffff" for grey in ("000000", "555555", "aaaaaa", "ffffff")} == greys
+    assert {pixel((grey,) * 3, (255,) * 3) for grey in (0, 85, 170, 255)} == greys
     glyphs = disagreements.picture_rows(pixels[:, 2:], page(80, DrawingMode("none", ascii=True)))
     assert glyphs[0][0][0] == "@" * 32 and glyphs[-1][0][0] == " " * 32
 

@@ -48,8 +48,8 @@ def _style(fg: RGB | None, bg: RGB | None, bold: bool, dim: bool) -> Style:
 class Styles:
     """Styles by name, and styles of given colours, for one theme on one kind of terminal.
 
-    A name is one of `STYLE_NAMES`, `model:NAME` for the colour of a model, or `paint:RRGGBB:RRGGBB` for a foreground
-    and a background. No named style has a background: panels draw on that of the theme, or of the selected line.
+    A name is one of `STYLE_NAMES`, or `model:NAME` for the colour of a model. No named style has a background: panels
+    draw on that of the theme, or of the selected line.
     """
 
     def __init__(
@@ -87,12 +87,8 @@ class Styles:
         return found
 
     def _make(self, name: str) -> Style:
-        kind, _, rest = name.partition(":")
-        if kind == "model":
-            return self.curve(rest)
-        if kind == "paint":
-            front, _, under = rest.partition(":")
-            return _style(self._painted(_rgb(front)), self._painted(_rgb(under)), False, False)
+        if name.startswith("model:"):
+            return self.curve(name.removeprefix("model:"))
         found = self._look_up(name)
         plain = self.mode.colors == "none"
         # Without colours an underline shows what has the keyboard.
@@ -112,11 +108,11 @@ class Styles:
             fg, bg = fg and of_256(fg), bg and of_256(bg)
         return _style(fg, bg, bold, dim)
 
-    def _painted(self, color: RGB) -> RGB:
-        from tui_attn.ui.charts.palette import of_256
-
-        grey = len(set(color)) == 1  # the 256 have enough greys, and Rich finds the nearest
-        return color if grey or self.mode.colors != "256" else of_256(color)
+    def pixels(self, upper: RGB, lower: RGB) -> Style:
+        """Return the style of two pixels of a picture, one above the other in a cell."""
+        # The 256 colours have enough greys, and Rich finds the nearest.
+        grey = len({*upper}) == len({*lower}) == 1
+        return _style(upper, lower, False, False) if grey else self.style(upper, lower)
 
     def curve(self, key: str, *, bold: bool = False, share: float = 1.0) -> Style:
         """Return the style of a curve with palette key `key`; a `share` below 1 fades it into the background."""
@@ -139,8 +135,3 @@ class Styles:
     def marker(self, key: str) -> str:
         """Return the character that tells that curve apart without colour."""
         return self.ink(key).ascii_marker if self.mode.ascii else self.ink(key).marker
-
-
-def _rgb(text: str) -> RGB:
-    red, green, blue = bytes.fromhex(text)
-    return red, green, blue

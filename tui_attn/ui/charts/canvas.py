@@ -32,11 +32,10 @@ DIMMED = 0.7
 RAW = 0.22
 
 
-def share_of(line: Curve) -> float:
-    """Return how much of its colour `line` is drawn in."""
-    if line.faint:
-        return FAINT[not line.dimmed]
-    return DIMMED if line.dimmed else 1.0
+def line_style(line: Curve, styles: Styles, *, bold: bool = False) -> Style:
+    """Return the style that `line` is drawn in."""
+    share = FAINT[not line.dimmed] if line.faint else DIMMED if line.dimmed else 1.0
+    return styles.curve(line.color, bold=bold, share=share)
 
 
 class Grid:
@@ -160,7 +159,7 @@ _DRAWN = re.compile(f"[^{_EMPTY}]")
 
 def bands(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
     """Fill what lies between the lowest and the highest of a group. Where bands overlap, the upper one hides others."""
-    for line in sorted(lines, key=lambda line: line.rank):
+    for line in lines:
         if line.low is None or line.high is None:
             continue
         share = BAND_DIMMED if line.dimmed else BAND
@@ -183,7 +182,7 @@ def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[
         return [(0, -1)] * frame.width
     middle = np.array([frame.x_at(column) for column in range(frame.width)])
     lowest, highest = np.interp(middle, x, low), np.interp(middle, x, high)
-    inside = (x >= frame.x.lower) & (x <= frame.x.upper)
+    inside = frame.inside(x)
     at = frame.columns(x[inside])
     np.minimum.at(lowest, at, low[inside])
     np.maximum.at(highest, at, high[inside])
@@ -196,16 +195,19 @@ def _band_rows(frame: Frame, places: Floats, low: Floats, high: Floats) -> list[
     return rows
 
 
-def inlay(grid: Grid, layers: list[tuple[list[str], Style]]) -> None:
-    """Put drawn layers, the uppermost first, into what is still empty."""
-    for drawn, style in layers:
+def inlay(grid: Grid, layers: list[tuple[list[str], Style]], *, by_turns: bool = False) -> None:
+    """Put drawn layers, the uppermost first, into what is still empty.
+
+    `by_turns`: where they meet, each has every so many columns.
+    """
+    for depth, (drawn, style) in enumerate(layers, 1):
         for row, line in enumerate(drawn):
             if line.isspace():
                 continue
             glyphs, styles = grid.glyphs[row], grid.styles[row]
             for found in _DRAWN.finditer(line):
                 column = found.start()
-                if glyphs[column] in _EMPTY:
+                if glyphs[column] in _EMPTY or (by_turns and column // 2 % depth == depth - 1):
                     under = styles[column]
                     glyphs[column], styles[column] = found[0], under + style if under.bgcolor else style
 
@@ -222,21 +224,24 @@ def grid_lines(grid: Grid, frame: Frame, ticks: list[float], styles: Styles) -> 
                     grid.styles[row][column] = grid.styles[row][column] + styles("grid")
 
 
-def end_markers(grid: Grid, frame: Frame, lines: list[Curve], markers: list[str], styles: Styles) -> None:
+def _put_marker(grid: Grid, line: Curve, column: int, row: int, styles: Styles) -> None:
+    if 0 <= row < grid.height:
+        style = grid.styles[row][column] + line_style(line, styles, bold=True)
+        grid.put(column, row, styles.marker(line.color), style)
+
+
+def end_markers(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> None:
     """The marker of each strong line at its last visible point: lines differ without colour too."""
-    for line, marker in sorted(zip(lines, markers, strict=True), key=lambda pair: pair[0].rank):
+    for line in lines:
         end = None if line.faint else last_point(line, frame)
         if end is not None:
-            column, row = frame.column(end[0]), frame.row(end[1])
-            style = styles.curve(line.color, bold=True, share=share_of(line))
-            grid.put(column, row, marker, grid.styles[min(max(row, 0), grid.height - 1)][column] + style)
+            _put_marker(grid, line, frame.column(end[0]), frame.row(end[1]), styles)
 
 
 def last_point(line: Curve, frame: Frame) -> tuple[float, float] | None:
     """Return place and height of the last finite point of `line` in the picture; None where there is none."""
     heights = frame.scaled(line.y)
-    inside = (line.x >= frame.x.lower) & (line.x <= frame.x.upper + frame.x.width * 1e-9)
-    good = np.flatnonzero(np.isfinite(heights) & inside)
+    good = np.flatnonzero(np.isfinite(heights) & frame.inside(line.x))
     return (float(line.x[good[-1]]), float(heights[good[-1]])) if len(good) else None
 
 
@@ -244,15 +249,15 @@ def outside_marks(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) 
     """An arrow at the edge for each stretch of a line that lies above or below the range shown."""
     for line in sorted(lines, key=lambda line: -line.rank):
         heights = frame.scaled(line.y)
-        inside = (line.x >= frame.x.lower) & (line.x <= frame.x.upper)
-        style = styles.curve(line.color, bold=True, share=share_of(line))
+        inside = frame.inside(line.x)
+        style = line_style(line, styles, bold=True)
         for beyond, row, glyph in (
             (heights > frame.y.upper, 0, "^" if styles.mode.ascii else "↑"),
             (heights < frame.y.lower, frame.height - 1, "v" if styles.mode.ascii else "↓"),
         ):
             out = beyond & inside
             # The last point of each stretch: where the line comes back, or ends.
-            ends = np.flatnonzero(out & ~np.r_[out[1:], False])
+            ends = np.flatnonzero(np.diff(out.astype(int), append=0) < 0)
             for column in dict.fromkeys(frame.columns(line.x[ends]).tolist()):
                 taken = grid.glyphs[row][column] in "↑↓^v" and grid.glyphs[row][column] != " "
                 at = column + 1 if taken and column + 1 < grid.width else column
@@ -264,15 +269,13 @@ def nan_marks(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> N
     """A cross where a value wasn't a number, at the height of the last that was."""
     glyph = "!" if styles.mode.ascii else "✗"
     for line in lines:
-        bad = ~np.isfinite(line.y)
-        bad &= (line.x >= frame.x.lower) & (line.x <= frame.x.upper)
-        where = np.flatnonzero(bad)
+        where = np.flatnonzero(~np.isfinite(line.y) & frame.inside(line.x))
         if not len(where):
             continue
         heights = frame.scaled(line.y)
         good = np.flatnonzero(np.isfinite(heights))
         columns = frame.columns(line.x[where])
-        first = np.r_[True, np.diff(columns) > 0]
+        first = np.diff(columns, prepend=-1) > 0
         previous = -2
         for column, index in zip(columns[first].tolist(), where[first].tolist(), strict=True):
             before = int(np.searchsorted(good, index)) - 1
@@ -286,9 +289,7 @@ def nan_marks(grid: Grid, frame: Frame, lines: list[Curve], styles: Styles) -> N
             previous = column
 
 
-def cursor_line(
-    grid: Grid, frame: Frame, lines: list[Curve], markers: list[str], cursor: float, styles: Styles
-) -> None:
+def cursor_line(grid: Grid, frame: Frame, lines: list[Curve], cursor: float, styles: Styles) -> None:
     """A line through the canvas at the cursor, and every curve's marker on it."""
     column = frame.column(cursor)
     if not 0 <= column < frame.width:
@@ -298,11 +299,8 @@ def cursor_line(
             grid.glyphs[row][column] = "|" if styles.mode.ascii else "│"
             grid.styles[row][column] = grid.styles[row][column] + styles("cursor")
     reach = frame.x.width / frame.width
-    for line, marker in sorted(zip(lines, markers, strict=True), key=lambda pair: pair[0].rank):
-        if line.faint:
-            continue
-        index = index_at(line.x, cursor, reach)
+    for line in lines:
+        index = None if line.faint else index_at(line.x, cursor, reach)
         height = frame.scaled(line.y[index : index + 1])[0] if index is not None else np.nan
-        if np.isfinite(height) and 0 <= (row := frame.row(float(height))) < frame.height:
-            style = styles.curve(line.color, bold=True, share=share_of(line))
-            grid.put(column, row, marker, grid.styles[row][column] + style)
+        if np.isfinite(height):
+            _put_marker(grid, line, column, frame.row(float(height)), styles)

@@ -149,6 +149,10 @@ class Frame:
         """Return the canvas column of `x`, 0 at the left; outside the canvas where `x` is."""
         return _pixel(self.x.share(x), self.across) // dots(self.ascii)[0]
 
+    def inside(self, x: Floats) -> NDArray[np.bool_]:
+        """Return which of many places are in the picture."""
+        return (x >= self.x.lower) & (x <= self.x.upper + self.x.width * 1e-9)
+
     def row(self, y: float) -> int:
         """Return the canvas row of a height along `y`, 0 at the top; outside the canvas where `y` is."""
         return self.height - 1 - _pixel(self.y.share(y), self.up) // dots(self.ascii)[1]
@@ -190,14 +194,13 @@ def min_max(columns: Indices, y: Floats) -> Indices:
     """
     if not len(y):
         return np.zeros(0, dtype=np.intp)
-    starts = np.flatnonzero(np.r_[True, np.diff(columns) > 0])
-    which = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(y)]))
+    starts = np.flatnonzero(np.diff(columns, prepend=columns[0] - 1))
+    which = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(y)))
     kept = []
     for reduce in (np.minimum, np.maximum):
         extreme = reduce.reduceat(y, starts)
         hits = np.flatnonzero(y == extreme[which])
-        first = np.r_[True, np.diff(which[hits]) > 0]
-        kept.append(hits[first])
+        kept.append(hits[np.diff(which[hits], prepend=-1) > 0])
     return np.unique(np.concatenate(kept))
 
 
@@ -223,7 +226,9 @@ def decimate(x: Floats, y: Floats, lower: float, upper: float, columns: int) -> 
     return shown, breaks
 
 
-Place = tuple[float, float]
+_FAR = 1e9
+"""Pixels beyond which a place is taken to be nearer, so that crossings are exact."""
+_ROUNDING = 1e-6
 
 
 def polylines(places: Floats, breaks: Sequence[int], right: int, top: int) -> list[Pixels]:
@@ -248,56 +253,31 @@ def compact(points: Pixels) -> Pixels:
     """Return `points` (n x 2) without repeated ones and without those in the middle of a straight stretch."""
     if len(points) < 2:
         return points
-    points = points[np.r_[True, (np.diff(points, axis=0) != 0).any(axis=1)]]
+    points = points[np.diff(points, axis=0, prepend=points[:1] - 1).any(axis=1)]
     way = np.diff(points, axis=0)
     before, after = way[:-1], way[1:]
     straight = before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0]
     onward = (before * after).sum(axis=1) > 0
-    return points[np.r_[True, ~(straight & onward), True]] if len(points) > 2 else points
+    kept = np.ones(len(points), dtype=bool)
+    kept[1:-1] = ~(straight & onward)
+    return points[kept]
 
 
 def clipped(places: Floats, right: float, top: float) -> list[Floats]:
     """Return the pieces of the polyline through `places` (n x 2) that lie within [0, right] x [0, top]."""
-    low, high = places < 0, places > np.array([right, top])
-    outside = np.any(low | high, axis=1)
-    on_one_side = np.any((low[:-1] & low[1:]) | (high[:-1] & high[1:]), axis=1)
-    pieces: list[Floats] = []
-    piece: list[Floats] = []
-    start = 0  # points from here to the next crossing are inside, unless this one is outside
-    for at in np.flatnonzero((outside[:-1] | outside[1:]) & ~on_one_side).tolist():
-        if not outside[start]:
-            piece.append(places[start : at + 1])
-        part = clip_segment(tuple(places[at].tolist()), tuple(places[at + 1].tolist()), right, top)
-        if part is not None and outside[at]:
-            piece.append(np.array(part[:1]))
-        if part is not None and outside[at + 1]:
-            piece.append(np.array(part[1:]))
-        if piece and outside[at + 1]:
-            pieces.append(np.concatenate(piece))
-            piece = []
-        start = at + 1
-    if len(places) and not outside[start]:
-        piece.append(places[start:])
-    return [*pieces, np.concatenate(piece)] if piece else pieces
-
-
-def clip_segment(start: Place, end: Place, right: float, top: float) -> tuple[Place, Place] | None:
-    """Return the part of a segment within [0, right] x [0, top], or None (Liang and Barsky, 1984)."""
-    (x0, y0), (x1, y1) = start, end
-    dx, dy = x1 - x0, y1 - y0
-    enter, leave = 0.0, 1.0
-    for delta, room in ((-dx, x0), (dx, right - x0), (-dy, y0), (dy, top - y0)):
-        if delta == 0:
-            if room < 0:
-                return None
-            continue
-        at = room / delta
-        if delta < 0:
-            enter = max(enter, at)
-        else:
-            leave = min(leave, at)
-    if enter > leave:
-        return None
-    first = start if enter == 0 else (x0 + enter * dx, y0 + enter * dy)
-    last = end if leave == 1 else (x0 + leave * dx, y0 + leave * dy)
-    return first, last
+    places = np.clip(places, -_FAR, _FAR)
+    corner = np.array([right, top])
+    outside = np.any((places < 0) | (places > corner), axis=1)
+    segments = np.flatnonzero(outside[:-1] | outside[1:])
+    start, way = places[segments], places[segments + 1] - places[segments]
+    with np.errstate(all="ignore"):
+        shares = np.concatenate([-start / way, (corner - start) / way], axis=1)  # where each crosses each edge
+    which, edge = np.nonzero((shares > 0) & (shares < 1))
+    order = np.lexsort((shares[which, edge], which))
+    which, share = which[order], shares[which, edge][order]
+    knots = np.insert(places, segments[which] + 1, start[which] + share[:, None] * way[which], axis=0)
+    # Between two knots the line crosses no edge: its middle tells whether it is inside.
+    middles = (knots[:-1] + knots[1:]) / 2 if len(knots) > 1 else knots
+    inside = ((middles >= -_ROUNDING) & (middles <= corner + _ROUNDING)).all(axis=1)
+    ends = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+    return [knots[first : last + 1] for first, last in zip(ends[::2], ends[1::2], strict=True)]

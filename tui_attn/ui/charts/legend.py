@@ -67,21 +67,14 @@ class Entry:
 
 
 def entries(
-    lines: list[Curve],
-    markers: list[str],
-    cursor: float | None,
-    reach: float,
-    percent: bool,
-    styles: Styles,
-    *,
-    values: bool = True,
+    lines: list[Curve], cursor: float | None, reach: float, percent: bool, styles: Styles, *, values: bool = True
 ) -> list[Entry]:
     """Return what the legend says of each strong line: its value at the cursor, or else its last one.
 
     Without `values` only at a cursor: they stand at the lines' ends.
     """
     found = []
-    for line, marker in zip(lines, markers, strict=True):
+    for line in lines:
         if line.faint:
             continue
         label = shown(line.label, styles.mode.ascii)
@@ -89,7 +82,7 @@ def entries(
             label += f" {'x' if styles.mode.ascii else '×'}{line.members}"
         told = values or cursor is not None
         value, detail = _read(line, cursor, reach, percent, styles) if told else ("", "")
-        found.append(Entry(marker, label, value, detail, styles.curve(line.color, bold=True)))
+        found.append(Entry(styles.marker(line.color), label, value, detail, styles.curve(line.color, bold=True)))
     return found
 
 

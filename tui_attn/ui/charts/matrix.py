@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 
 from tui_attn.ui.charts.palette import text_on
-from tui_attn.ui.charts.ramp import cell_color, cursor_style, difference_cell, scale_bar, value_cell
+from tui_attn.ui.charts.ramp import cell, cell_color, cursor_style, scale_bar
 from tui_attn.ui.drawing import Pieces, centred, row_width, shown, spread, strips_of, trimmed
 from tui_attn.ui.styles import DrawingMode, Styles
 
@@ -305,7 +305,7 @@ def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[
         ]
         for column in columns:
             share = view.matrix.share(row, column, view.difference)
-            glyph, style = difference_cell(share, styles) if view.difference else value_cell(share, styles)
+            glyph, style = cell(share, styles, difference=view.difference)
             text = glyph * layout.cell_width
             if chosen and column == view.cursor[1] and line == middle:
                 style = cursor_style(share, view.difference, styles)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
@@ -21,9 +22,9 @@ from tui_attn.ui.charts.canvas import (
     grid_lines,
     inlay,
     last_point,
+    line_style,
     nan_marks,
     outside_marks,
-    share_of,
 )
 from tui_attn.ui.charts.geometry import HUGE, Floats, Frame, Pixels, Span, decimate, history, padded, polylines, scaled
 from tui_attn.ui.charts.legend import GAP, Entry, entries, key_of, legend_rows, place_text, value_text, whole_legend
@@ -37,6 +38,7 @@ WARM_UP, WARM_UP_FAINT = 0.1, 0.3
 """The share of the x axis whose values a fitted y axis leaves out, of strong and of faint lines."""
 _LABELLED = 52
 """Cells of width from which on values stand at the ends of lines."""
+_LONGEST_NAME = 20
 _POINTS = 6000
 """Roughly how many points the kernel is given for one drawing; beyond that columns are made wider."""
 
@@ -60,6 +62,8 @@ class View:
     fit: bool = True
     """Whether the y axis leaves out what only the warm-up of the curves reaches."""
     empty: str = "waiting for the first points"
+    names: bool = False
+    """Whether names stand at the ends of lines, not in the legend, and lines that meet are seen by turns."""
     notes: list[str] = field(default_factory=list)
     kept: Drawings = field(default_factory=dict)
     """The drawn layers of the chart's last picture."""
@@ -86,19 +90,20 @@ def compose(view: View, width: int, height: int, styles: Styles) -> Picture:
             title = strip_of(_header(_title(view, width, styles), [], view, width, styles), width, styles)
             return Picture([title, *centred(view.empty, width, height - 1, styles)])
         full, x, y, log, notes = prepared
-        markers = [_marker(line, styles) for line in view.lines]
         labelled = width >= _LABELLED
-        found = entries(view.lines, markers, view.cursor, x.width / width, view.percent, styles, values=not labelled)
+        named = [] if view.names and labelled else view.lines
+        found = entries(named, view.cursor, x.width / width, view.percent, styles, values=not labelled)
         outside = _reaches_outside(view.lines, x, y, log)
         head = _head(view, found, outside, notes, width, height, styles)
         axis_line = height >= 8
         rows = height - len(head) - 1 - axis_line
         y_ticks = _y_ticks(view, y, log, rows)
         margin = max((len(label) for _, label in y_ticks), default=0) + 1
-        room = 2 + max((len(_value(line, view)) for line in view.lines if not line.faint), default=0) if labelled else 0
+        ends = [_end_label(line, view, styles) for line in view.lines if not line.faint] if labelled else []
+        room = max(map(cell_len, ends), default=0)
         frame = Frame(margin + 1, len(head), width - margin - 1 - room, rows, x, y, log, styles.mode.ascii)
-        body = _canvas(view, frame, markers, [at for at, _ in y_ticks], styles)
-        labels = _end_labels(view, frame, markers, room, styles)
+        body = _canvas(view, frame, [at for at, _ in y_ticks], styles)
+        labels = _end_labels(view, frame, room, styles)
         strips = [strip_of(row, width, styles) for row in head]
         strips += _with_axis(body, labels, frame, y_ticks, width, styles)
         strips += _x_axis(view, frame, width, axis_line, styles)
@@ -171,27 +176,25 @@ def _y_ticks(view: View, y: Span, log: bool, rows: int) -> Ticks:
     return [(at, label[:12]) for at, label in ticks]
 
 
-def _marker(line: Curve, styles: Styles) -> str:
-    return styles.marker(line.color)
-
-
-def _value(line: Curve, view: View) -> str:
+def _end_label(line: Curve, view: View, styles: Styles, room: int = 0) -> str:
     finite = np.flatnonzero(np.isfinite(line.y))
-    return value_text(float(line.y[finite[-1]]), view.percent) if len(finite) else ""
+    value = value_text(float(line.y[finite[-1]]), view.percent) if len(finite) else ""
+    name = f" {trimmed(line.label, _LONGEST_NAME, styles)} " if view.names else ""
+    left = f" {styles.marker(line.color)}{name}"
+    return left + (value.rjust(room - cell_len(left)) if name else value)
 
 
-def _end_labels(view: View, frame: Frame, markers: list[str], room: int, styles: Styles) -> list[Pieces]:
+def _end_labels(view: View, frame: Frame, room: int, styles: Styles) -> list[Pieces]:
     """The values of strong lines at the height of their ends, moved apart; the upper lines come first."""
     if not room:
         return []
     found: list[tuple[float, int, Pieces]] = []
-    lines = sorted(zip(view.lines, markers, strict=True), key=lambda pair: -pair[0].rank)
-    for line, marker in lines:
+    for line in sorted(view.lines, key=lambda line: -line.rank):
         end = None if line.faint else last_point(line, frame)
         if end is not None and len(found) < frame.height:
             style = styles.curve(line.color, bold=not line.dimmed)
             row = min(max(frame.row(end[1]), 0), frame.height - 1)
-            found.append((-end[1], row, [(" " + marker, style), (_value(line, view), style)]))
+            found.append((-end[1], row, [(_end_label(line, view, styles, room), style)]))
     found.sort(key=lambda label: label[0])
     rows: list[Pieces] = [[] for _ in range(frame.height)]
     free = 0
@@ -206,32 +209,33 @@ def _end_labels(view: View, frame: Frame, markers: list[str], room: int, styles:
 # ---- the canvas
 
 
-def _canvas(view: View, frame: Frame, markers: list[str], ticks: list[float], styles: Styles) -> Grid:
+def _canvas(view: View, frame: Frame, ticks: list[float], styles: Styles) -> Grid:
     """Everything between the axes."""
     grid = Grid(frame.width, frame.height, styles)
-    bands(grid, frame, view.lines, styles)
-    layers = _layers(view.lines, frame, markers, styles)
+    lines = sorted(view.lines, key=lambda line: line.rank)
+    bands(grid, frame, lines, styles)
+    layers = _layers(view.lines, frame, styles)
     drawn = draw([layer for layer, _ in layers], frame.width, frame.height, view.kept)
-    inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)))
+    inlay(grid, list(zip(drawn, (style for _, style in layers), strict=True)), by_turns=view.names)
     grid_lines(grid, frame, ticks, styles)
-    end_markers(grid, frame, view.lines, markers, styles)
-    nan_marks(grid, frame, view.lines, styles)
+    end_markers(grid, frame, lines, styles)
+    nan_marks(grid, frame, lines, styles)
     outside_marks(grid, frame, view.lines, styles)
     if view.cursor is not None:
-        cursor_line(grid, frame, view.lines, markers, view.cursor, styles)
+        cursor_line(grid, frame, lines, view.cursor, styles)
     return grid
 
 
-def _layers(lines: list[Curve], frame: Frame, markers: list[str], styles: Styles) -> list[tuple[Layer, Style]]:
+def _layers(lines: list[Curve], frame: Frame, styles: Styles) -> list[tuple[Layer, Style]]:
     """All that is drawn as lines, the uppermost first, with one layer for each style and marker."""
     jobs: list[tuple[int, Floats, Floats, Style, str]] = []
     raw: list[tuple[Floats, Floats, Style]] = []
-    for line, marker in zip(lines, markers, strict=True):
+    for line in lines:
         under = styles.curve(line.color, share=RAW)
         jobs += [(-1, x, y, under, ".") for x, y in line.tails]
         raw += [(line.x, line.raw, under)] if line.raw is not None else []
-        style = styles.curve(line.color, share=share_of(line))
-        jobs.append((line.rank, line.x, line.y, style, "." if line.faint else marker))
+        marker = "." if line.faint else styles.marker(line.color)
+        jobs.append((line.rank, line.x, line.y, line_style(line, styles), marker))
     jobs.sort(key=lambda job: -job[0])
     columns = min(frame.across, max(16, _POINTS // (2 * max(len(jobs), 1))))
     found: dict[tuple[int, Style, str], list[Pixels]] = {}
@@ -330,7 +334,7 @@ def _x_axis(view: View, frame: Frame, width: int, with_line: bool, styles: Style
     elif view.axis == "time":
         ticks = time_ticks(frame.x, count)
     else:
-        ticks = linear_ticks(frame.x, count, whole=view.axis == "step")
+        ticks = linear_ticks(frame.x, count, whole=view.axis == "step" or not any(line.smooth for line in view.lines))
     corner, line, mark = ("+", "-", "+") if styles.mode.ascii else ("└", "─", "┬")
     axis, labels = Grid(width, 1, styles), Grid(width, 1, styles)
     axis.put(frame.left - 1, 0, corner + line * frame.width, "rule")

@@ -53,28 +53,29 @@ def difference_step16(share: float, ascii_only: bool) -> Step:
     return difference_glyph(share if ascii_only else abs(share), ascii_only), color, ANSI_BLACK
 
 
-def value_cell(share: float, styles: Styles) -> Piece:
-    """Return the glyph and style of a value at `share` of its range; NaN is a question mark."""
+def cell(share: float, styles: Styles, *, difference: bool = False) -> Piece:
+    """Return the glyph and style of a value at `share` of its range, or of a difference at `share` of the largest.
+
+    Shares are in [0, 1], those of differences in [-1, 1]; NaN is a question mark.
+    """
     if math.isnan(share):
         return "?", "muted"
-    if styles.mode.shades:
-        return " ", styles.style(None, ramp_color(share, styles.mode.colors))
-    if styles.mode.colors == "16" and not styles.mode.ascii:
-        glyph, color, under = step16(share)
-        return glyph, styles.style(color, under)
-    return ramp_glyph(share, styles.mode.ascii), "normal"
+    if color := cell_color(share, difference, styles):
+        return " ", styles.style(None, color)
+    ascii_only = styles.mode.ascii
+    if styles.mode.colors == "16" and (difference or not ascii_only):
+        glyph, front, under = difference_step16(share, ascii_only) if difference else step16(share)
+        return glyph, styles.style(front, under)
+    return (difference_glyph if difference else ramp_glyph)(share, ascii_only), "normal"
 
 
-def difference_cell(share: float, styles: Styles) -> Piece:
-    """Return the glyph and style of a difference at `share`, in [-1, 1], of the largest."""
-    if math.isnan(share):
-        return "?", "muted"
-    if styles.mode.shades:
-        return " ", styles.style(None, difference_color(share, styles.dark, styles.mode.colors))
-    if styles.mode.colors == "16":
-        glyph, color, under = difference_step16(share, styles.mode.ascii)
-        return glyph, styles.style(color, under)
-    return difference_glyph(share, styles.mode.ascii), "normal"
+def cell_color(share: float, difference: bool, styles: Styles) -> RGB | None:
+    """Return the background that a cell gets; None where cells are glyphs."""
+    if not styles.mode.shades or math.isnan(share):
+        return None
+    if difference:
+        return difference_color(share, styles.dark, styles.mode.colors)
+    return ramp_color(share, styles.mode.colors)
 
 
 def cursor_style(share: float, difference: bool, styles: Styles) -> Style | str:
@@ -82,24 +83,17 @@ def cursor_style(share: float, difference: bool, styles: Styles) -> Style | str:
     if styles.mode.colors == "16":
         return styles.style(*CURSOR16, bold=True)
     background = cell_color(share, difference, styles)
-    return styles.style(text_on(background), background, bold=True) if background else "cursor"
+    return text_style(background, styles, bold=True) if background else "cursor"
 
 
-def cell_color(share: float, difference: bool, styles: Styles) -> RGB | None:
-    """Return the background that a cell gets; None where cells are glyphs."""
-    if not styles.mode.shades or math.isnan(share):
-        return None
-    return (
-        difference_color(share, styles.dark, styles.mode.colors)
-        if difference
-        else ramp_color(share, styles.mode.colors)
-    )
+def text_style(background: RGB, styles: Styles, *, bold: bool = False) -> Style:
+    """Return black or white text upon `background`."""
+    return styles.style(text_on(background), background, bold=bold)
 
 
 def scale_bar(lower: str, upper: str, cells: int, styles: Styles, *, difference: bool = False) -> Pieces:
     """Return the scale: the lower end, `cells` cells from there to the upper end, the upper end."""
     row: Pieces = [(lower + " ", "muted")]
-    for index in range(cells):
-        share = index / max(cells - 1, 1)
-        row.append(difference_cell(share * 2 - 1, styles) if difference else value_cell(share, styles))
+    shares = (index / max(cells - 1, 1) for index in range(cells))
+    row += [cell(share * 2 - 1 if difference else share, styles, difference=difference) for share in shares]
     return [*row, (" " + upper, "muted")]

@@ -39,8 +39,8 @@ from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 
 _LEAST_CHART = 8
 """Spare rows from which on the accuracies by epoch take them, where they don't stand beside the intervals."""
-_MOST_TALLER = 8
-"""Rows that they take more than they need, where they do."""
+_SHORTEST, _MOST_TALLER = 7, 8
+"""Rows that they need where they do, and how many more they take."""
 
 
 def rows(overview: Overview, details: Details | None, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:
@@ -56,7 +56,7 @@ def rows(overview: Overview, details: Details | None, choices: Choices, page: Pa
             if spare > 1:  # else the keys below read as one more step
                 below, spare = [*below, EMPTY], spare - 1
             if answer.compared and answer.side_by_side and not folded:
-                height = answer.chart_height + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
+                height = _SHORTEST + min(max(spare - len(parts) - 1, 0), _MOST_TALLER)
                 parts = _parts(replace(answer, chart_height=height))
             elif spare > _LEAST_CHART:
                 chart = accuracy_chart(overview, page, page.room - 1, min(spare - 2, 14))
@@ -282,7 +282,9 @@ def _forest(answer: Answer) -> list[Row]:
     left = [title, *body, *interval_axis(span, width - label, label + 1)]
     if not answer.side_by_side:
         return left
-    height = max(len(left), answer.chart_height)
+    height = max(len(left), _SHORTEST, answer.chart_height or 0)
+    if answer.chart_height is None:
+        return [*left, *[EMPTY] * (height - len(left))]
     return beside(left, accuracy_chart(answer.overview, page, page.width - width - 5, height), width + 4)
 
 

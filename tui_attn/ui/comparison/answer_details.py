@@ -50,8 +50,8 @@ class Answer:
     shown: frozenset[str] = field(default=frozenset(OPTIONS))
     folded: bool = False
     """Whether verdict and interval share a line."""
-    chart_height: int = 7
-    """Rows of the accuracies by epoch, where they stand beside the intervals."""
+    chart_height: int | None = None
+    """Rows of the accuracies by epoch, where they stand beside the intervals; None: they are only left room for."""
 
     @property
     def summary(self) -> Summary:

@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.cells import cell_len
 
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.wording import points
-from tui_attn.ui.charts.palette import ramp_color, ramp_glyph
-from tui_attn.ui.comparison.parts import MARGIN, Page, beside, heading, paint, remarks, text
+from tui_attn.ui.charts.palette import ramp_color
+from tui_attn.ui.charts.ramp import cell, text_style
+from tui_attn.ui.comparison.parts import MARGIN, Page, beside, heading, remarks, text
 from tui_attn.ui.comparison.source import Details
-from tui_attn.ui.drawing import EMPTY, Piece, Row, fit
+from tui_attn.ui.drawing import EMPTY, Piece, Row, cut, fit
 
 if TYPE_CHECKING:
     from tui_attn.compare.predictions import ClassResults
@@ -32,36 +35,51 @@ def class_rows(details: Details, page: Page) -> list[Row]:
     found = list(details.classes)
     if not found:
         return [EMPTY, *text(page, NONE, "muted"), *remarks(page, details.no_classes)]
-    means = {item.model: means_of(item) for item in found}
-    compared = len(found) > 1 and BASE in means
+    compared = len(found) > 1 and any(item.model == BASE for item in found)
     over = ", ".join(part for part in (_over(found), "bold: above base" if compared else "") if part)
     rows = [EMPTY, heading("right, % of each class's test images", over), EMPTY, *class_bars(found, page)]
     if _bar_width(found, page):
         rows += [EMPTY, *text(page, f"bars from {100 * floor_of(found):.0f} to 100 %", "faint")]
     if compared:
-        rows += [EMPTY, *_differences(found, means, page)]
+        rows += [EMPTY, *_differences(found, page)]
     return [*rows, *remarks(page, details.no_classes)]
 
 
 def class_bars(found: Sequence[ClassResults], page: Page) -> list[Row]:
     """The models' names, and a line for each class with a number and, where there is room, a bar for each model."""
-    names = max((item.names for item in found), key=len)
     means = {item.model: means_of(item) for item in found}
+    column, width, floor = _columns(found, page)[1], _bar_width(found, page), floor_of(found)
+
+    def cell(model: str, at: int) -> list[Piece]:
+        value, base = (values[at] if at < len(values) else math.nan for values in (means[model], means.get(BASE, [])))
+        shown = "–" if math.isnan(value) else f"{100 * value:.1f}"
+        number = (fit(shown, column, right=True), "bold" if model != BASE and value > base else "normal")
+        if not width:
+            return [number]
+        full = 0 if math.isnan(value) else min(max(round((value - floor) / (1 - floor) * width), 0), width)
+        return [number, (" " + "━" * full, f"model:{model}"), ("─" * (width - full) + " ", "rule")]
+
+    return _by_class(found, found, page, width + 2 if width else 0, cell)
+
+
+def _by_class(
+    found: Sequence[ClassResults],
+    shown: Sequence[ClassResults],
+    page: Page,
+    bar: int,
+    cell: Callable[[str, int], list[Piece]],
+) -> list[Row]:
+    """The names of the models `shown`, each with room for a bar, and a line of their cells for each class."""
     label, column = _columns(found, page)
-    bars, floor = _bar_width(found, page), floor_of(found)
     head: list[Piece] = [(MARGIN + " " * label, "muted")]
-    for item in found:
-        name = item.model if cell_len(item.model) < column else fit(item.model, column - 1)
-        head.append((fit(name, column, right=True) + " " * (bars + 2 if bars else 0), f"model:{item.model}"))
+    for item in shown:
+        name = cut(item.model, column - 1)
+        head.append((fit(name, column, right=True) + " " * bar, f"model:{item.model}"))
     rows = [Row(tuple(head))]
+    names = max((item.names for item in found), key=len)
     for index, name in enumerate(names):
-        pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
-        for item in found:
-            value = means[item.model][index] if index < len(means[item.model]) else math.nan
-            base = means.get(BASE, [])
-            pieces += _cell(value, base[index] if index < len(base) else math.nan, item.model, column)
-            pieces += _bar(value, floor, bars, item.model) if bars else []
-        rows.append(Row(tuple(pieces)))
+        pieces = [piece for item in shown for piece in cell(item.model, index)]
+        rows.append(Row(((MARGIN + fit(name, label), "normal"), *pieces)))
     return rows
 
 
@@ -85,10 +103,9 @@ def floor_of(found: Sequence[ClassResults]) -> float:
 
 
 def means_of(item: ClassResults) -> list[float]:
-    """Mean over the runs of what is known of each class."""
-    columns = item.accuracy.T.tolist()
-    finite = [[value for value in column if math.isfinite(value)] for column in columns]
-    return [math.fsum(column) / len(column) if column else math.nan for column in finite]
+    """Mean over the runs of what is known of each class; NaN where nothing is."""
+    found: list[float] = np.ma.masked_invalid(item.accuracy).mean(axis=0).filled(math.nan).tolist()
+    return found
 
 
 def _over(found: Sequence[ClassResults]) -> str:
@@ -96,52 +113,32 @@ def _over(found: Sequence[ClassResults]) -> str:
     return f"mean of {counts.pop()} runs each" if len(counts) == 1 and max(counts) > 1 else ""
 
 
-def _cell(value: float, base: float, model: str, column: int) -> list[Piece]:
-    shown = "–" if math.isnan(value) else f"{100 * value:.1f}"
-    best = model != BASE and value > base
-    return [(fit(shown, column, right=True), "bold" if best else "normal")]
-
-
-def _bar(value: float, floor: float, width: int, model: str) -> list[Piece]:
-    share = 0.0 if math.isnan(value) else (value - floor) / (1 - floor)
-    full = min(max(round(share * width), 0), width)
-    return [(" " + "━" * full, f"model:{model}"), ("─" * (width - full) + " ", "rule")]
-
-
-def _differences(found: Sequence[ClassResults], means: dict[str, list[float]], page: Page) -> list[Row]:
+def _differences(found: Sequence[ClassResults], page: Page) -> list[Row]:
     """How far each model is from base in each class, as numbers and bars, and its highest and lowest difference."""
-    others = [item for item in found if item.model != BASE and len(means[item.model]) == len(means[BASE])]
-    deltas = {
-        item.model: [one - two for one, two in zip(means[item.model], means[BASE], strict=True)] for item in others
-    }
-    largest = max((abs(v) for values in deltas.values() for v in values if math.isfinite(v)), default=0.0) or 1.0
+    base = next(item for item in found if item.model == BASE)
+    others = [item for item in found if item is not base and item.accuracy.shape[1] == base.accuracy.shape[1]]
     if not others:
         return []
+    deltas = {item.model: np.subtract(means_of(item), means_of(base)).round(9) for item in others}
+    largest = max(np.nanmax(np.abs(values), initial=0.0) for values in deltas.values()) or 1.0
     label, column = _columns(found, page)
     half = min((page.room - label - column * len(others)) // (2 * len(others)) - 2, _BAR // 2)
-    head: list[Piece] = [(MARGIN + " " * label, "muted")]
-    for item in others:
-        name = fit(fit(item.model, min(cell_len(item.model), column - 1)), column, right=True)
-        head.append((name + " " * (2 * half + 3 if half >= 4 else 0), f"model:{item.model}"))
-    rows = [heading(f"less {BASE}, points"), Row(tuple(head))]
-    for index, name in enumerate(found[0].names):
-        pieces: list[Piece] = [(MARGIN + fit(name, label), "normal")]
-        for item in others:
-            delta = deltas[item.model][index]
-            size = round(abs(delta) / largest * half) if math.isfinite(delta) else 0
-            pieces.append((f"{points(delta, 1) if math.isfinite(delta) else '–':>{column}}", "normal"))
-            if half >= 4:
-                left, right = (size, 0) if delta < 0 else (0, size)
-                bar = f" {' ' * (half - left)}{'━' * left}│{'━' * right}{' ' * (half - right)} "
-                pieces.append((bar, f"model:{item.model}"))
-        rows.append(Row(tuple(pieces)))
+
+    def cell(model: str, at: int) -> list[Piece]:
+        delta = float(deltas[model][at])
+        known = math.isfinite(delta)
+        number = (f"{points(delta, 1) if known else '–':>{column}}", "normal")
+        size = round(abs(delta) / largest * half) if known else 0
+        left, right = ("━" * size, "") if delta < 0 else ("", "━" * size)
+        bar = (f" {left:>{half}}│{right:<{half}} ", f"model:{model}") if half >= 4 else ("", "normal")
+        return [number, bar]
+
+    rows = [heading(f"less {BASE}, points"), *_by_class(found, others, page, 2 * half + 3 if half >= 4 else 0, cell)]
     rows.append(EMPTY)
     for model, values in deltas.items():
-        known = sorted(
-            (pair for pair in zip(values, found[0].names, strict=True) if math.isfinite(pair[0])), reverse=True
-        )
+        known = sorted(pair for pair in zip(values.tolist(), base.names, strict=True) if math.isfinite(pair[0]))
         if known:
-            (most, best), (least, worst) = known[0], known[-1]
+            (least, worst), (most, best) = known[0], known[-1]
             sentence = f"{model} against base: the highest difference is in {best} ({points(most)} points), "
             sentence += f"the lowest in {worst} ({points(least)}); no verdict rests on single classes"
             rows += text(page, sentence, "muted", hanging="  ")
@@ -182,7 +179,7 @@ def confusion_rows(details: Details, which: int, page: Page) -> list[Row]:
         rows += [EMPTY, *matrix, EMPTY, *listing]
     other = item if item is not base else next((each for each in found if each is not base), item)
     if base is not None and other is not base and other.names == base.names and width >= 5:
-        rows += [EMPTY, heading(f"{other.model} less {BASE}, points"), *_less_base(other, base, label, width, page)]
+        rows += [EMPTY, heading(f"{other.model} less {BASE}, points"), *_less_base(other, base, label, width)]
     return [*rows, *remarks(page, details.no_classes)]
 
 
@@ -208,7 +205,7 @@ def _side_by_side(
             rows = [*mistakes, *_listing(_mistakes(chosen), part)] if item in (base, found[0]) else []
         else:
             head = ((f" {item.model}", f"model:{item.model}"), (f" less {BASE}, points", "muted"))
-            rows = [Row(head), *_less_base(item, base, *_label_and_cell(item, part), part)]
+            rows = [Row(head), *_less_base(item, base, *_label_and_cell(item, part))]
         below = beside(below, rows, at * width)
     return [heading(WHAT), EMPTY, *matrices, EMPTY, *below]
 
@@ -225,41 +222,46 @@ def _label_and_cell(item: ClassResults, page: Page) -> tuple[int, int]:
     return label, min((page.room - label) // len(item.names), 8)
 
 
-def _shares(item: ClassResults) -> list[list[float]]:
-    totals = [max(int(row.sum()), 1) for row in item.confusion]
-    return [[float(value) / total for value in row] for row, total in zip(item.confusion, totals, strict=True)]
+def _shares(item: ClassResults) -> NDArray[np.float64]:
+    """[K, K], the confusions as shares of their true class."""
+    found: NDArray[np.float64] = item.confusion / np.maximum(item.confusion.sum(axis=1, keepdims=True), 1)
+    return found
+
+
+def _most(shares: NDArray[np.float64]) -> float:
+    """The share of the most frequent mistake; 1 where there is none."""
+    return float(shares[~np.eye(len(shares), dtype=bool)].max(initial=0.0)) or 1.0
 
 
 def _numbers(item: ClassResults, label: int, width: int, page: Page) -> list[Row]:
     """A matrix of numbers, on colours where there are enough: mistakes by one scale, what is right in bold."""
     shares = _shares(item)
-    most = max((v for r, line in enumerate(shares) for c, v in enumerate(line) if r != c), default=0.0) or 1.0
+    most = _most(shares)
 
-    def cell(row: int, column: int) -> Piece:
-        value = shares[row][column]
+    def number(row: int, column: int) -> Piece:
+        value = float(shares[row, column])
         shown = "·" if value < 0.0005 else f"{100 * value:.1f}" if width >= 5 else f"{100 * value:.0f}"
         if column == row:
-            style = "title"
-        elif page.mode.shades and value >= _PAINTED * most:
-            style = paint(ramp_color(0.15 + 0.85 * value / most, page.mode.colors))
-        else:
-            style = "warning" if value >= 0.5 * most else "muted"
-        return f"{shown} ", style
+            return f"{shown} ", "title"
+        if page.mode.shades and value >= _PAINTED * most:
+            color = ramp_color(0.15 + 0.85 * value / most, page.mode.colors)
+            return f"{shown} ", text_style(color, page.styles)
+        return f"{shown} ", "warning" if value >= 0.5 * most else "muted"
 
-    return _table(item.names, label, width, cell)
+    return _table(item.names, label, width, number)
 
 
-def _less_base(item: ClassResults, base: ClassResults, label: int, width: int, page: Page) -> list[Row]:
+def _less_base(item: ClassResults, base: ClassResults, label: int, width: int) -> list[Row]:
     """What is other than in base's matrix, in points: what is better and worse by half a point stands out."""
-    own, other = _shares(item), _shares(base)
+    deltas = 100 * (_shares(item) - _shares(base))
 
-    def cell(row: int, column: int) -> Piece:
-        points_ = 100 * (own[row][column] - other[row][column])
-        shown = "·" if abs(points_) < 0.05 else f"{points_:+.1f}"
-        better = (points_ > 0) == (row == column)
-        return f"{shown} ", "muted" if abs(points_) < 0.5 else "running" if better else "failed"
+    def number(row: int, column: int) -> Piece:
+        delta = float(deltas[row, column])
+        shown = "·" if abs(delta) < 0.05 else f"{delta:+.1f}"
+        better = (delta > 0) == (row == column)
+        return f"{shown} ", "muted" if abs(delta) < 0.5 else "running" if better else "failed"
 
-    return _table(item.names, label, width, cell)
+    return _table(item.names, label, width, number)
 
 
 def _table(classes: Sequence[str], label: int, width: int, cell: Callable[[int, int], Piece]) -> list[Row]:
@@ -280,20 +282,14 @@ def _table(classes: Sequence[str], label: int, width: int, cell: Callable[[int, 
 def _cells(item: ClassResults, label: int, room: int, page: Page) -> list[Row]:
     """A matrix of many classes, a cell each, as far as it fits; mistakes only, by colour or by ink."""
     shares = _shares(item)
-    most = max((v for r, line in enumerate(shares) for c, v in enumerate(line) if r != c), default=0.0) or 1.0
+    scaled = (shares / _most(shares)).tolist()
     rows: list[Row] = []
-    for index, (name, line) in enumerate(zip(item.names, shares, strict=True)):
-        pieces: list[Piece] = [(MARGIN + fit(name, label) + " ", "muted")]
-        for column, value in enumerate(line[:room]):
-            if column == index:
-                pieces.append(("\\", "muted"))
-            elif page.mode.shades:
-                pieces.append((" ", paint(ramp_color(value / most, page.mode.colors))))
-            else:
-                pieces.append((ramp_glyph(value / most, page.mode.ascii), "normal"))
-        rows.append(Row(tuple(pieces)))
-    if room < len(shares):
-        rows += text(page, f"the first {room} of {len(shares)} columns", "muted")
+    for index, (name, line) in enumerate(zip(item.names, scaled, strict=True)):
+        cells = [cell(value, page.styles) for value in line[:room]]
+        cells[index : index + 1] = [("\\", "muted")] if index < room else []
+        rows.append(Row(((MARGIN + fit(name, label) + " ", "muted"), *cells)))
+    if room < len(scaled):
+        rows += text(page, f"the first {room} of {len(scaled)} columns", "muted")
     return rows
 
 
@@ -301,12 +297,11 @@ def _mistakes(item: ClassResults) -> list[tuple[int, float, str, str]]:
     """The most frequent mistakes: number of images, their share of the class, its name, the predicted class."""
     shares = _shares(item)
     found = [
-        (int(item.confusion[row, column]), shares[row][column], item.names[row], item.names[column])
-        for row in range(len(item.names))
-        for column in range(len(item.names))
-        if row != column and item.confusion[row, column]
+        (int(item.confusion[row, column]), float(shares[row, column]), item.names[row], item.names[column])
+        for row, column in np.argwhere(item.confusion)
+        if row != column
     ]
-    return sorted(found, key=lambda mistake: (-mistake[0], mistake[2], mistake[3]))[:MOST_MISTAKES]
+    return sorted(found, key=lambda mistake: (-mistake[0], *mistake[2:]))[:MOST_MISTAKES]
 
 
 def _listing(mistakes: Sequence[tuple[int, float, str, str]], page: Page) -> list[Row]:

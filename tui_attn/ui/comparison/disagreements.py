@@ -257,11 +257,10 @@ def picture_rows(pixels: NDArray[np.uint8], page: Page) -> list[list[Piece]]:
         grey = colors.mean(axis=0).astype(np.uint8)
         colors = np.repeat(np.array(GREYS16, dtype=np.uint8)[grey // 64][None], 3, axis=0)
     upper, lower = colors[:, 0::2].transpose(1, 2, 0), colors[:, 1::2].transpose(1, 2, 0)
-    return [[_half(*pair) for pair in zip(*lines, strict=True)] for lines in zip(upper, lower, strict=True)]
-
-
-def _half(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Piece:
-    return "▀", f"paint:{upper.tobytes().hex()}:{lower.tobytes().hex()}"
+    pairs = (
+        zip(*(map(tuple, line.tolist()) for line in lines), strict=True) for lines in zip(upper, lower, strict=True)
+    )
+    return [[("▀", page.styles.pixels(*pair)) for pair in line] for line in pairs]
 
 
 def _smaller(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,22 +1,20 @@
-"""What several pages are made of: wrapped text, tables, bars with an interval, and painted cells."""
+"""What several pages are made of: wrapped text, tables, and bars with an interval."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.style import Style
 
 from tui_attn.compare.headline import name_of
-from tui_attn.experiment.model_info import RGB
 from tui_attn.system.textfit import wrap
-from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
-from tui_attn.ui.styles import DrawingMode
+from tui_attn.ui.styles import DrawingMode, Styles
 
 Span = tuple[float, float]
 MARGIN = " "
@@ -26,15 +24,17 @@ LONGEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page may use: its size in cells, what the terminal shows, and whether the theme is dark."""
+    """What a page may use: its size in cells, and the styles."""
 
     width: int
-    mode: DrawingMode
-    dark: bool = True
+    styles: Styles
     height: int = 1000
     """Rows in sight."""
-    marker: Callable[[str], str] = lambda _: "◆"
-    """Returns the character that tells a model apart without colour."""
+
+    @property
+    def mode(self) -> DrawingMode:
+        """What the terminal can show."""
+        return self.styles.mode
 
     @property
     def room(self) -> int:
@@ -78,7 +78,7 @@ def beside(left: Sequence[Row], right: Sequence[Row], at: int) -> list[Row]:
 
 def with_marker(model: str, page: Page) -> Piece:
     """A model's name with the sign that tells it apart without colour, in its colour."""
-    return f"{page.marker(model)} {name_of(model)}", f"model:{model}"
+    return f"{page.styles.marker(model)} {name_of(model)}", f"model:{model}"
 
 
 def coloured(row: Row, models: Sequence[str], *, bold: bool = False) -> Row:
@@ -200,12 +200,3 @@ def round_step(least: float) -> float:
     """The smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
     size = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
     return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= least * 0.999))
-
-
-# ---- colours of values
-
-
-def paint(under: RGB, over: RGB | None = None) -> str:
-    """The name of an ink with a background of its own; black or white upon it, or `over`."""
-    front = text_on(under) if over is None else over
-    return f"paint:{bytes(front).hex()}:{bytes(under).hex()}"

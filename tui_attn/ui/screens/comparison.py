@@ -17,7 +17,7 @@ from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import joined
 from tui_attn.system import children
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.comparison.source import ExperimentSource, Source
+from tui_attn.ui.comparison.source import ExperimentSource, Overview, Source
 from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS, PAGES, STATISTICS, View
 from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.jobs import background, in_thread, shown_while
@@ -122,9 +122,8 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
             return [EMPTY, Row(((" comparing", "muted"),))]
         from tui_attn.ui.comparison.parts import Page
 
-        drawing = self.query_one(Pages).drawing
         height = max(self.size.height - 3, 10)
-        page = Page(self.size.width, drawing.mode, drawing.dark, height, drawing.marker)
+        page = Page(self.size.width, app_of(self).drawing, height)
         job = None if self._jobs is None else self._jobs.get(self._job_name("interventions"))
         return self._view.rows(page, can_extend=self._can_extend, job=job)
 
@@ -134,7 +133,7 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     async def _compute(self, *, details: bool = True) -> None:
         view = self._view
         try:
-            view.overview, view.error = await shown_while(self, "comparing", in_thread(self._source.overview)), ""
+            view.overview, view.error = await shown_while(self, "comparing", in_thread(_compared, self._source)), ""
         except RunsError as error:
             view.overview, view.error = None, str(error)
         view.disagreement = None
@@ -322,6 +321,13 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
             self.renew()
         elif not job.working:
             self._written.set()
+
+
+def _compared(source: Source) -> Overview:
+    """The comparison; what draws it is loaded here, in the thread that computes it."""
+    import tui_attn.ui.comparison.answer  # noqa: F401
+
+    return source.overview()
 
 
 def report_folder(folder: ExperimentDir) -> Path:

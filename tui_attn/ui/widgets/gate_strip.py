@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui_attn.ui.charts.ramp import scale_bar, value_cell
+from tui_attn.ui.charts.ramp import cell, scale_bar
 from tui_attn.ui.drawing import Lines, Pieces, row_width, shown, spread, strips_of, trimmed
 from tui_attn.ui.styles import Styles
 
@@ -106,7 +106,7 @@ def _heading(title: Pieces, grouped_by: int, left_out: int, width: int, scale: P
 
 
 def _cells(values: Sequence[float], size: int, styles: Styles) -> Pieces:
-    return [(glyph * size, style) for glyph, style in (value_cell(value, styles) for value in values)]
+    return [(glyph * size, style) for glyph, style in (cell(value, styles) for value in values)]
 
 
 def _numbers(values: Sequence[float], ascii_only: bool) -> str:
