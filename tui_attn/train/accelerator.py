@@ -17,19 +17,19 @@ _NEVER = 2**31 - 1
 
 
 def no_graphs_on(device: torch.device) -> str | None:
-    """Why several steps can't be launched at once on `device`, in words; None where they can."""
+    """Why `device` can't train by CUDA graphs, in words; None where it can."""
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     return "they were never tried with AMD's ROCm" if torch.version.hip else None
 
 
 def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """`tensor`, on the CPU, in memory that `device` reads while the host does something else."""
+    """`tensor`, on the CPU, in pinned memory where `device` is CUDA, which copies from it asynchronously."""
     return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 class HostCopy:
-    """A copy of a tensor on the host, which CUDA makes, on the current stream, while the host does something else."""
+    """A copy of a tensor on the host, which CUDA makes asynchronously on the current stream."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self._done: Any = None
@@ -41,24 +41,24 @@ class HostCopy:
         self._done.record(torch.cuda.current_stream(tensor.device))
 
     def get(self) -> torch.Tensor:
-        """The copy; waits until it is made, not for what the device was given since. From any thread."""
+        """The copy; waits for it, not for work that was queued later. From any thread."""
         if self._done is not None:
             self._done.synchronize()
         return self.memory
 
 
 def stream(device: torch.device) -> Any:
-    """A stream of its own for one network, so that several compute side by side; None where there are none."""
+    """A new stream, so that one network computes concurrently with others; None on devices without streams."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
 def on_stream(stream: Any) -> contextlib.AbstractContextManager[Any]:
-    """Give what follows to `stream`."""
+    """Queue work on `stream`."""
     return contextlib.nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -81,35 +81,35 @@ def free_memory(device: torch.device) -> tuple[int, int]:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Measure the peak from now on, where the device can: several runs take turns in one worker."""
+    """Measure peak memory from now on, where the device can: the runs of a worker take turns."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def gpu_facts(device: torch.device) -> dict[str, str]:
-    """`gpu`: which GPU it is, whatever its index, and its `capability`; nothing where the device doesn't tell."""
+    """UUID (`gpu`) and compute `capability` of a GPU; empty where the device doesn't report them."""
     if device.type != "cuda":
         return {}
     try:
         about = torch.cuda.get_device_properties(device)
         found = {"capability": f"{about.major}.{about.minor}"}
-    except Exception:  # a device without them trains as well
+    except Exception:  # training does without them
         return {}
     uuid = getattr(about, "uuid", None)
     return found if uuid is None else found | {"gpu": f"GPU-{uuid}"}
 
 
 def device_name(device: torch.device) -> str:
-    """What people call it."""
+    """The product name of a GPU; the type of any other device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, for its next allocation; whether that was possible (glibc only).
+    """Make glibc keep freed memory for later allocations; returns whether that was possible.
 
-    A training step allocates and frees the same dozen large buffers. By default glibc gives each back to the
-    system, which must then zero its pages again and map them one by one: thousands of page faults in every step.
-    Blocks above 32 MiB, glibc's limit, are given back still.
+    A training step allocates and frees the same dozen large buffers. By default glibc returns each to the system, which
+    then zeroes and maps its pages again: thousands of page faults per step. Blocks above 32 MiB, glibc's limit, are
+    returned to the system nevertheless.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -122,5 +122,5 @@ def keep_freed_memory() -> bool:
     return all(done)
 
 
-if __name__ == "__main__":  # asked by the process that chooses devices, which doesn't import torch
+if __name__ == "__main__":  # run by the process that chooses devices, which doesn't import torch
     print(*torch.cuda.get_arch_list())  # noqa: T201 - its answer

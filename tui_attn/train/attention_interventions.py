@@ -24,10 +24,10 @@ LAYER = "attention"
 def attention_interventions(
     maps: FeatureMaps[MixingTrunk], seed: int, tick: Callable[[], object]
 ) -> tuple[Answers, list[Outcome]]:
-    """What the network says of each test image, and what it says under every intervention.
+    """The network's answers for each test image, as it is and under every intervention.
 
-    Every head keeps its own mean and its own of another image's weights. `tick` is called now and then. No weight is
-    changed, and no global stream of random numbers is touched.
+    Means and other images' weights are taken head by head. `tick` is called now and then. Weights and global random
+    streams stay as they are.
     """
     model = maps.model.eval()
     before, mean, shuffled = _own_and_another_images(maps, seed, tick)
@@ -71,7 +71,7 @@ def _own_and_another_images(
         own.append(maps.answers(model.classify(attn.leave(features, weights @ value)), block))
         for draw, found in enumerate(shuffled):
             shift = 1 + draw * max(1, (len(block) - 1) // DRAWS)
-            # Image i takes the weights of image i - shift; values move, for they are the smaller.
+            # Image i takes the weights of image i - shift; the values are moved, as they are smaller.
             mixed = (weights @ value.roll(-shift, 0)).roll(shift, 0)
             found.append(maps.answers(model.classify(attn.leave(features, mixed)), block))
         tick()

@@ -45,12 +45,13 @@ class Saved:
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own, one at a time, so that training waits neither for the disk nor for
-    the packing. The caller's thread only copies the state: what is written is what it was.
+    """Serialises and writes checkpoints in its own thread, one at a time.
+
+    The caller's thread only copies the state, so that training waits neither for the disk nor for serialisation.
     """
 
     def __init__(self, folder: Path, guard: Callable[[], object] = lambda: None) -> None:
-        """`guard` is called in the writing thread before each file, and may raise to prevent that it is written."""
+        """`guard` is called in the writing thread before each file and may raise, so that it isn't written."""
         self.folder, self._guard = folder, guard
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._job: Callable[[], Saved] | None = None
@@ -59,9 +60,9 @@ class Saver:
     def start(
         self, state: dict[str, Any], *, step: int, epoch: int, after: Callable[[], object] = lambda: None
     ) -> Saved | None:
-        """Begin to write `state`, once `after` was called in the writing thread.
+        """Start to write `state`, after a call of `after` in the writing thread.
 
-        Returns the checkpoint that was being written, if any, now on disk. Raises `OSError` when that could not be.
+        Waits for the previous checkpoint, if any, and returns it. Raises `OSError` when that could not be written.
         """
         finished = self.finish()
         copies, copies_are_done = copied(state)
@@ -84,7 +85,7 @@ class Saver:
 
     @property
     def finished(self) -> bool:
-        """Whether `finish` would return without waiting, and with news."""
+        """Whether a checkpoint was written that `finish` would return at once."""
         return self._pending is not None and self._pending.done()
 
     def finish(self) -> Saved | None:

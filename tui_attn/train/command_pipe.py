@@ -1,4 +1,4 @@
-"""The worker's end of the pipe from its supervisor, which may be a mailbox: a file that grows."""
+"""The worker's end of the pipe from its supervisor, or of a mailbox, a file to which commands are appended."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CommandPipe:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is anything to attend to; costs about a microsecond."""
+        """Whether a command has come or the worker is to end; costs about a microsecond."""
         self.wait(0.0)
         return self.abandoned or bool(self._messages)
 
@@ -67,7 +67,7 @@ class CommandPipe:
         return messages
 
     def wait(self, seconds: float) -> None:
-        """Receive what is there; return when there is something to attend to, or after `seconds`."""
+        """Receive commands until there is one or the worker is to end, for at most `seconds`."""
         if self.abandoned or (self._messages and seconds > 0):
             return
         for fd, _ in self._poll.poll(seconds * 1000):
@@ -97,7 +97,7 @@ class CommandPipe:
 
 
 INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two reads of the mailbox."""
 LEASE = 120.0
 """Seconds without a sign of life of the supervisor after which a worker takes no new runs."""
 
@@ -119,7 +119,7 @@ class Inbox:
         self.fd, self._end = os.pipe()
 
     def start(self) -> None:
-        """Begin to hand on, in a thread of its own."""
+        """Start to forward commands in a thread."""
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -127,13 +127,13 @@ class Inbox:
             time.sleep(INTERVAL)
 
     def look(self) -> bool:
-        """Hand on what is new; False once the mailbox is gone."""
+        """Forward new commands; False when the mailbox is gone."""
         try:
             self._hand_on()
         except FileNotFoundError:
             os.close(self._end)
             return False
-        except OSError:  # a network file system that is away for a while
+        except OSError:  # a network file system may be unreachable for a while
             pass
         self._watch()
         return True
@@ -143,7 +143,7 @@ class Inbox:
         whole, newline, _ = data.rpartition(b"\n")
         if not newline:
             return
-        if self._offset == 0:  # a job that was queued again: what is over stays over
+        if self._offset == 0:  # the job may have been queued again: runs that ended are not begun anew
             words = [json.dumps({"do": "train", "run": run}) for run in open_runs(whole)]
             if any(json.loads(line).get("do") == "exit" for line in whole.splitlines()):
                 words.append(_EXIT)

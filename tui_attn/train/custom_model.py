@@ -49,7 +49,7 @@ def make_class(source: bytes, where: str, class_name: str) -> type[nn.Module]:
     """
     module = ModuleType(f"custom_model_{sha256(source)[:12]}")
     module.__file__ = where
-    sys.modules[module.__name__] = module  # dataclasses and the like look their module up
+    sys.modules[module.__name__] = module  # dataclasses look up their module there
     try:
         code = compile(source, where, "exec", dont_inherit=True)
     except ValueError as error:  # null bytes, up to Python 3.11.3
@@ -75,7 +75,7 @@ def build(network: type[nn.Module], channels: int, image_size: tuple[int, int], 
     height, width = image_size
     with kept_settings():
         made = network(channels, height if height == width else image_size, classes)
-        made.train()  # whose own version may return nothing
+        made.train()  # not chained: the class may override it
         return made
 
 
@@ -116,9 +116,9 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 @contextlib.contextmanager
 def kept_settings() -> Iterator[None]:
-    """Undo what code in between does to settings of this process that training and the log depend on.
+    """Restore settings of this process that training and the log depend on, after foreign code has run.
 
-    The random streams too are as before. The code finds an empty standard input.
+    The random streams are restored too. The code gets an empty standard input.
     """
     settings = [(read, restore, read()) for read, restore in _SETTINGS]
     standard = sys.stdin, sys.stdout, sys.stderr

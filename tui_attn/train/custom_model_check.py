@@ -22,12 +22,12 @@ from typing import Any
 from tui_attn.experiment.custom_model import CustomModelError
 
 WHERE = "own-model.py"
-"""What the file is called in tracebacks here."""
+"""The file's name in tracebacks."""
 MOST_PARAMETERS = 100_000_000
 """A checkpoint of so many, with the optimiser's averages, takes 1.2 GB."""
 ONE_START = "it begins with the same weights whatever the seed, so its seeds differ in the order of the images only"
 MOST_IMAGES = 8
-"""Of a batch that is computed; larger ones are tried on tensors that hold no numbers."""
+"""Of a batch that is computed; larger ones are tried on fake tensors, which have no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Question:
     precision: str
     """As configured: auto is what the workers choose on this machine's CPU."""
     seconds: float
-    """For all that the file does; torch is imported before they begin."""
+    """The time limit for all code of the file, not counting torch's import."""
 
     @classmethod
     def from_json(cls, text: str) -> Question:
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     source = sys.stdin.buffer.read()
     question = Question.from_json(arguments[1])
-    with contextlib.suppress(OSError):  # if the machine runs out of memory, this is the process to end
+    with contextlib.suppress(OSError):  # the kernel ends this process first if memory runs out
         Path("/proc/self/oom_score_adj").write_text("1000")
     with os.fdopen(os.dup(int(arguments[0])), "w") as answer:
         os.close(int(arguments[0]))
@@ -79,7 +79,7 @@ def _silence() -> None:
 
 
 def _warm_up() -> None:
-    """Have torch import all that a training step needs: that time is not the file's."""
+    """Let torch import all that a training step needs, which must not count against the time limit."""
     network = b"from torch import nn\nclass Net(nn.Sequential):\n    def __init__(self, channels, size, classes):\n"
     network += b"        super().__init__(nn.Flatten(), nn.Linear(1, 1))\n"
     examine(network, Question("Net", 1, (1, 1), 1, 2, 2, 2, "cpu", "auto", 0))
@@ -105,12 +105,12 @@ def examine(source: bytes, question: Question) -> dict[str, Any]:
 def _first_line(error: BaseException) -> str:
     try:
         return (str(error).strip().splitlines() or [""])[0][:1000]
-    except BaseException:  # whatever the file's own error raises instead of a text
+    except BaseException:  # __str__ of the file's own error
         return ""
 
 
 def _line(error: BaseException) -> int | None:
-    """Where in the file it happened: the deepest of its lines."""
+    """The line of the file where it happened, the innermost one."""
     found = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == WHERE]
     return found[-1] if found else None
 
@@ -175,7 +175,7 @@ def _try(source: bytes, question: Question) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Name what was tried in errors that say nothing of where they come from."""
+    """Say what was tried in errors without a line of the file."""
     try:
         yield
     except (CustomModelError, SyntaxError, ImportError):
@@ -235,14 +235,14 @@ def _passes(question: Question, evaluated: int) -> list[_Pass]:
 
 
 def _small(passes: list[_Pass]) -> list[_Pass]:
-    """The same with as many images as were computed: what fails then says nothing of the number of images."""
+    """The same with at most `MOST_IMAGES`: failures that don't depend on the number of images."""
     return [(what, min(count, MOST_IMAGES), training) for what, count, training in passes]
 
 
 def _failure(
     build: Any, question: Question, device: str, precision: str, passes: list[_Pass]
 ) -> tuple[str, Exception] | None:
-    """The first of `passes` that fails on tensors that hold no numbers, which need neither memory nor a GPU."""
+    """The first of `passes` that fails on fake tensors, which need neither memory nor a GPU."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -286,7 +286,7 @@ def _on_gpu(build: Any, question: Question) -> Iterator[str]:
     for precision in ("fp32",) if question.precision == "fp32" else ("fp32", "bf16"):
         failed = _failure(build, question, "cuda", precision, _small(passes))
         if failed is not None and precision == "fp32" and not _is_of_devices(failed[1]):
-            return  # what such tensors can't do says nothing of a GPU
+            return  # a limitation of fake tensors
         failed = failed or _failure(build, question, "cuda", precision, passes)
         if failed is not None:
             what, error = failed
@@ -303,12 +303,12 @@ def _on_gpu(build: Any, question: Question) -> Iterator[str]:
 
 def _is_of_devices(error: Exception) -> bool:
     text = str(error)
-    missed = any(words in text for words in ("CUDA error", "NVIDIA driver", "CUDA GPUs"))  # what asks for a GPU itself
+    missed = any(words in text for words in ("CUDA error", "NVIDIA driver", "CUDA GPUs"))  # code that needs a real GPU
     return _line(error) is not None and not missed and ("device" in text.lower() or "numpy" in text)
 
 
 def _untrained(model: Any) -> Iterator[str]:
-    """What gets no gradient though it could."""
+    """Parameters that require a gradient and got none."""
     found = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -316,7 +316,7 @@ def _untrained(model: Any) -> Iterator[str]:
 
 
 def _check_kept(stepper: Any, build: Any) -> None:
-    """Whether a checkpoint of the network can be taken up again, and its weights be saved."""
+    """Check that checkpoints can be loaded and weights saved."""
     import torch
     from safetensors.torch import save
 
@@ -336,4 +336,4 @@ def _check_kept(stepper: Any, build: Any) -> None:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    os._exit(code)  # threads that the file started end with it
+    os._exit(code)  # which also ends threads of the file

@@ -1,4 +1,4 @@
-"""What a run's log says of it when it starts: network, data, device and versions."""
+"""The description of a run in its log: network, data, device and versions."""
 
 from __future__ import annotations
 

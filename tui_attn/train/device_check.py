@@ -23,11 +23,11 @@ from tui_attn.train.worker_context import be_reproducible, explain
 LAB = ("base", "se", "self-attention")
 BATCH, INTERVAL = 128, 9
 SECONDS = 0.5
-"""For which each is timed."""
+"""The time for which each is measured."""
 
 
 def check(device: torch.device, model: str, precision: str, data: Images) -> dict[str, Any]:
-    """Train a little of `model`, first as a worker tries its graphs. Raises whatever torch raises."""
+    """Try the graphs of `model` as a worker does, and time some epochs. Raises whatever torch raises."""
     choose_precision(precision, device)
     torch.manual_seed(0)
     stepper = Stepper(MODELS[model](), device, precision, lr=0.001, mean=data.mean, std=data.std)

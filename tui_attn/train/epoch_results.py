@@ -1,7 +1,7 @@
 """What is computed at the end of an epoch.
 
-Each function gives the device its work at once and returns what waits for it and does the rest. That may be called from
-another thread, so that the device trains on meanwhile.
+Each function queues work on the device and returns a function that waits for the result. That one may be called from
+another thread, while the device goes on training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tui_attn.train.trainer import Evaluation, Trainer
 
 
 class Probe(NamedTuple):
-    """What is kept of a probe."""
+    """A probe as it is saved."""
 
     file: bytes
     glance: dict[str, list[float]]
@@ -26,7 +26,7 @@ class Probe(NamedTuple):
 
 
 class RunFiles(NamedTuple):
-    """What is kept of a finished run."""
+    """The files of a finished run."""
 
     predictions: bytes
     weights: bytes
@@ -35,7 +35,7 @@ class RunFiles(NamedTuple):
 
 
 class EpochResults(NamedTuple):
-    """All that an epoch ends with."""
+    """All results of an epoch."""
 
     evaluation: Evaluation
     probe: Probe | None
@@ -46,14 +46,14 @@ class EpochResults(NamedTuple):
 def end_of_epoch(
     trainer: Trainer, probes: ProbeSet | None, evaluation: Callable[[], Evaluation], *, last: bool
 ) -> Callable[[], EpochResults]:
-    """Everything after an epoch whose `evaluation` was begun; it may raise `NotFiniteError`."""
-    probed = probe_of(trainer, probes, whole=last)  # what takes much room is kept of the first and the last only
+    """The results of an epoch whose `evaluation` is queued; reading them may raise `NotFiniteError`."""
+    probed = probe_of(trainer, probes, whole=last)  # large arrays are kept of the first and the last epoch only
     files = files_of(trainer, evaluation) if last else None
     return lambda: EpochResults(evaluation(), probed(), files and files())
 
 
 def probe_of(trainer: Trainer, probes: ProbeSet | None, *, whole: bool) -> Callable[[], Probe | None]:
-    """A probe of the network, as far as it has attention to look at."""
+    """A probe of the network; None without attention."""
     if probes is None:
         return lambda: None
     read = probe.compute(trainer.network, probes, whole=whole)

@@ -1,4 +1,4 @@
-"""A trained network's feature maps, computed as in training, block by block; what follows them is the caller's."""
+"""A trained network's feature maps, computed block by block as in training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU_BATCH, DEVICE_BATCH = 100, 1000
 
 @dataclass(frozen=True, slots=True)
 class LabelledImages:
-    """The images to look at, on the device of the network."""
+    """Labelled images on the network's device."""
 
     images: Tensor
     """uint8 (M, K, H, W)"""
@@ -38,7 +38,7 @@ class LabelledImages:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a network says of every test image, in one draw of an intervention or in several."""
+    """A network's answers for every test image, in one or several draws of an intervention."""
 
     rows: Tensor
     """float32 (3, M) or (D, 3, M): right (1) or not (0), predicted class, cross-entropy loss in nats."""
@@ -86,7 +86,7 @@ class FeatureMaps(Generic[Network_co]):
         return [slice(first, first + self.block) for first in range(0, len(self.data), self.block)]
 
     def of(self, data: LabelledImages) -> Self:
-        """The same of other images."""
+        """The same for other images."""
         other = copy(self)
         other.data = data
         return other
@@ -114,13 +114,13 @@ class FeatureMaps(Generic[Network_co]):
         """Convolution and max pooling."""
         bias = None if conv.bias is None else conv.bias.to(self._dtype)
         maps = F.conv2d(x.to(self._dtype), (conv.weight if weight is None else weight).to(self._dtype), bias, padding=1)
-        if maps.requires_grad:  # which the slices below would make slow
+        if maps.requires_grad:  # whose gradient through the slices below is slow
             return F.max_pool2d(maps, 2)
         rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
     def answers(self, logits: Tensor, block: slice | Tensor) -> Tensor:
-        """What `logits` (B, classes) of some images say: (3, B), float32 on the CPU, the rows of `Answers`."""
+        """The rows of `Answers`, float32 (3, B) on the CPU, for the logits (B, classes) of some images."""
         labels, predicted = self.data.labels[block], logits.argmax(1)
         loss = F.cross_entropy(logits.float(), labels, reduction="none")
         return torch.stack([(predicted == labels).float(), predicted.float(), loss]).cpu()

@@ -1,4 +1,4 @@
-"""Other gates in the place of a trained network's own: what becomes of its predictions.
+"""Replaces a trained network's gates, and measures how its predictions change.
 
 The first convolution is computed twice, the second once for every replacement of the first layer's gates. A
 replacement in the second layer costs next to nothing: what the classifier reads is linear in those gates.
@@ -18,21 +18,21 @@ from tui_attn.train import rng
 from tui_attn.train.feature_maps import Answers, FeatureMaps, another_image
 
 DRAWS = 3
-"""How often what is random is drawn. Each image has its own draw each time, so that 3 of them are thousands."""
+"""Draws of each random intervention. In each, every image has its own draw, so that 3 are thousands."""
 KNOCKED_OUT = 4
-"""Channels that are knocked out at once."""
+"""Channels whose gates are set to 0 at once."""
 KEPT = 1 << 26
-"""Bytes at most of what is kept between the two passes over the images."""
+"""The most bytes that are kept between the two passes over the images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one intervention made of the predictions."""
+    """The predictions under one intervention."""
 
     kind: str
     layer: str
     answers: Answers
-    """In every draw."""
+    """Of each draw."""
     channels: tuple[int, ...] | None = None
 
     @property
@@ -62,11 +62,11 @@ Replacements = dict[str, list[_Replacement]]
 def gate_interventions(
     maps: FeatureMaps[GatedTrunk], seed: int, tick: Callable[[], object]
 ) -> tuple[Answers, list[Outcome]]:
-    """What the network says of each test image, and what it says under every intervention.
+    """The network's answers for each test image, as it is and under every intervention.
 
     The name of a layer replaces its gates and lets the other compute its own from the maps it then sees; "all"
-    replaces both, each by what it is replaced by alone. `tick` is called now and then. No weight is changed, and no
-    global stream of random numbers is touched.
+    replaces both, each as when it is replaced alone. `tick` is called now and then. Weights and global random streams
+    stay as they are.
     """
     maps.model.eval()
     own, parts = _own_gates(maps, tick)
@@ -146,7 +146,7 @@ def _replaced(
 
 
 def answers_with_gates(maps: FeatureMaps[GatedTrunk], first: Tensor, second: Tensor) -> Tensor:
-    """What the network says, the rows (3, M) of `Answers`, with gates (1, 32) and (1, 64) for all images."""
+    """The rows (3, M) of `Answers` of the network with gates (1, 32) and (1, 64) for all images."""
     before, classify = maps.model.gate_blocks[0], _Classifier(maps.model)
     found = [
         maps.answers(classify(maps.second(_gated(before, maps.first(block), first)), second), block)
@@ -156,12 +156,12 @@ def answers_with_gates(maps: FeatureMaps[GatedTrunk], first: Tensor, second: Ten
 
 
 def multiplies(model: GatedTrunk) -> bool:
-    """Whether the blocks do nothing but multiply each map by its gate."""
+    """Whether the blocks only multiply each map by its gate."""
     return all(type(block).forward is ChannelGate.forward for block in model.gate_blocks)
 
 
 class _Classifier:
-    """A network's classifier on gated maps; it reads them as they lie in memory, channels innermost."""
+    """A network's classifier on gated maps, which it reads in their memory layout, channels last."""
 
     def __init__(self, model: GatedTrunk) -> None:
         self._block, self._classify = model.gate_blocks[1], model.classify
@@ -178,7 +178,7 @@ class _Classifier:
         return torch.nn.functional.linear(gated, self._weights.flatten(1), self._bias)
 
     def parts(self, maps: Tensor) -> Tensor:
-        """What it reads from each channel while its gate is 1: (B, classes, 64)."""
+        """The contribution of each channel to the logits if its gate is 1: (B, classes, 64)."""
         return torch.einsum("bnc,knc->bkc", _pixels(maps), self._weights)
 
     def sum(self, parts: Tensor, gates: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class _Classifier:
 
 
 def _gated(block: ChannelGate, maps: Tensor, gates: Tensor) -> Tensor:
-    """What `block` makes of maps (B, C, H, W) with these gates, (B, C) or (1, C)."""
+    """The output of `block` for maps (B, C, H, W) with these gates, (B, C) or (1, C)."""
     if type(block).forward is ChannelGate.forward:
         return maps * gates.to(maps.dtype)[..., None, None]
     found: Tensor = block(maps.float(), gates)
@@ -206,7 +206,7 @@ def _pairs(first: Replacements, second: Replacements) -> Iterator[tuple[str, int
 
 
 def _replacements(gates: Tensor, seed: int, layer: str) -> Replacements:
-    """All that takes the place of a layer's own gates (M, C)."""
+    """All replacements of a layer's own gates (M, C)."""
     count, channels = gates.shape
     mean = gates.mean(0, keepdim=True)
     order = mean[0].argsort(descending=True, stable=True).tolist()

@@ -1,4 +1,4 @@
-"""The training steps between two points of the log as one function of fixed tensors, on CUDA captured as graphs.
+"""The training steps between two points of the log as one function of static tensors, captured as graphs on CUDA.
 
 A step of these networks is dozens of small kernels, which a GPU computes faster than a process can launch them. A CUDA
 graph launches all kernels of several steps at once. It takes no arguments, so everything that changes from step to step
@@ -34,14 +34,14 @@ TRIALS = 5
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the steps since the last point came to, on its way to the host."""
+    """Losses and correct predictions of the steps since the last point, on their way to the host."""
 
     packed: HostCopy
-    """int32 (2, at least `steps`): the bits of each step's mean loss, float32, and its right answers."""
+    """int32 (2, at least `steps`): the bits of each step's mean loss (float32), and its correct predictions."""
     steps: int
 
     def read(self) -> tuple[list[float], list[int]]:
-        """Loss and right answers of each step; waits for them, not for what was given to the device since."""
+        """Mean loss and number of correct predictions of each step; waits for these steps alone."""
         losses, corrects = self.packed.get()[:, : self.steps]
         return losses.view(torch.float32).tolist(), corrects.tolist()
 
@@ -76,14 +76,14 @@ class GraphedSteps:
     # ---- an epoch
 
     def begin_epoch(self, order: Tensor, draws: Draws | None, position: int) -> None:
-        """Go on along `order` int64 (N,), on the CPU, augmented as `draws` say, from step `position`."""
+        """Take the images in `order`, int64 (N,) on the CPU, augmented by `draws`, from step `position` on."""
         self._order.copy_(pinned(order, self._device), non_blocking=True)
         for mine, given in zip(self._draws.tensors(), () if draws is None else draws.tensors(), strict=True):
             mine.copy_(pinned(given, self._device), non_blocking=True)
         self._cursor.fill_(position * self._batch)
 
     def next_steps(self, position: int) -> tuple[int, int]:
-        """How many steps to train at once at `position`, short of the end of the epoch, and their batch size."""
+        """The number of steps to train at once from `position` on, and their batch size."""
         full, rest = divmod(len(self._order), self._batch)
         if position >= full:
             return 1, rest
@@ -92,7 +92,7 @@ class GraphedSteps:
         return min(MOST_STEPS, self._interval - position % self._interval, full - position), self._batch
 
     def train(self, count: int, batch: int) -> None:
-        """Train the next `count` batches of `batch` images each; nothing here waits for the device."""
+        """Train the next `count` batches of `batch` images each, without waiting for the device."""
         known = (count, batch) in self._graphs
         found = self._replay((count, batch)) if known else self._steps(count, batch)
         self._results[:, self._count : self._count + count] = found
@@ -101,7 +101,7 @@ class GraphedSteps:
     def _steps(self, count: int, batch: int) -> Tensor:
         """Train `count` batches from the cursor on: int32 (2, count), as `Results.packed`.
 
-        Reads and writes tensors of fixed places only, so that it can be captured.
+        It only reads and writes tensors at fixed addresses, so that it can be captured.
         """
         where = self._range[: count * batch] + self._cursor
         chosen = self._order.index_select(0, where)
@@ -119,14 +119,14 @@ class GraphedSteps:
         return torch.stack([torch.stack(losses).view(torch.int32), right])
 
     def take_results(self) -> Results:
-        """What the steps since the last call came to; needs one step at least."""
+        """The results of the steps since the last call, at least one."""
         steps, self._count = self._count, 0
-        return Results(HostCopy(self._results), steps)  # whole, for parts of it would be gathered first
+        return Results(HostCopy(self._results), steps)  # whole: a part would be copied on the device first
 
     # ---- checkpoints
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Of the steps since the last point: `losses` float32 (steps,) and `corrects` int64 (steps,)."""
+        """Results of the steps since the last point: `losses` float32 (steps,) and `corrects` int64 (steps,)."""
         losses, corrects = self._results[:, : self._count].clone()
         return {"losses": losses.view(torch.float32), "corrects": corrects.long()}
 
@@ -139,18 +139,18 @@ class GraphedSteps:
     # ---- graphs
 
     def capture(self, proofs: Proofs | None = None) -> str | None:
-        """Train by graphs from now on; why not, where that is impossible.
+        """Train by graphs from now on; returns the reason where that is impossible.
 
-        All graphs that an epoch takes are tried on its first steps, and must give the bits of steps one by one, with
-        pooling by one kernel as well, which is kept where it is faster. What is known of the same network, batches and
-        precision is taken from `proofs`, to which it is added. That changes neither weights nor random streams.
+        All graphs of an epoch are tried on its first steps and must give the bits of single steps. Graphs that pool by
+        one kernel are tried too, and kept where they are faster. `proofs` holds what is known of the same network,
+        batches and precision, and is added to. Weights and random streams stay as they are.
         """
         reason = no_graphs_on(self._device)
         if reason is not None:
             return reason
         streams, fresh = rng.capture(self._device), not self._stepper.has_stepped
         saved = self._copied()
-        self._steps(1, min(self._batch, len(self._order)))  # makes Adam's averages, and what libraries make once
+        self._steps(1, min(self._batch, len(self._order)))  # allocates Adam's averages and what libraries keep
         if fresh:
             self._stepper.forget_steps()
             saved += self._copied()[len(saved) :]
@@ -175,7 +175,7 @@ class GraphedSteps:
         return reason
 
     def _prove(self, saved: list[Tensor], streams: dict[str, Any]) -> str | None:
-        """Capture the graphs and compare what they train with what single steps train: what is wrong with them."""
+        """Capture the graphs and compare their results with those of single steps; returns what is wrong with them."""
         before = _attributes(self._stepper.model)
         results = [self._steps(1, batch) for count, batch in self._keys() for _ in range(count)]
         expected = [torch.cat(results, dim=1), *self._copied()]
@@ -225,10 +225,10 @@ class GraphedSteps:
         return None if mine < theirs else "torch's own operators were as fast in a trial"
 
     def _try(self, work: Callable[[], str | None]) -> str | None:
-        """What is wrong with the graphs, as `work` finds when it captures them."""
+        """What is wrong with the graphs, as `work` finds, or that it failed."""
         try:
             return work()
-        except Exception as error:  # whatever the libraries or a custom model raise: steps do without graphs
+        except Exception as error:  # of any library or custom model: steps do without graphs
             torch.cuda.synchronize(self._device)  # raises where the device itself has failed
             text = safe_text((str(error).strip().splitlines() or [""])[0], one_line=True)
             return f"capturing them failed: {type(error).__name__}: {text[:200]}"
@@ -256,7 +256,7 @@ class GraphedSteps:
         return found
 
     def _keys(self) -> list[tuple[int, int]]:
-        """The steps that an epoch takes at once, without repetitions."""
+        """The distinct groups of steps of an epoch: their number and batch size."""
         keys, position, steps = [], 0, -(-len(self._order) // self._batch)
         self.graphed = True
         while position < steps:
@@ -277,7 +277,7 @@ class GraphedSteps:
 
 
 def _attributes(model: nn.Module) -> dict[tuple[str, str], object]:
-    """The numbers, texts and switches that the modules of a network keep in attributes."""
+    """Attributes of the modules of a network that are plain values."""
     return {
         (name, key): value
         for name, module in model.named_modules()

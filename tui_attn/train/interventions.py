@@ -1,8 +1,8 @@
 """The process that intervenes on trained networks: `python -m tui_attn.train.interventions FOLDER [RUN]...`.
 
-For each run it loads the final weights, computes every intervention on the whole test set and puts the results into
+For each run it loads the final weights, computes every intervention on the whole test set and writes the results into
 the run's folder, where `tui_attn.compare.load_interventions` reads them. Without RUN: every finished run of a model
-with attention. Results that are there and speak of these very weights are kept.
+with attention. Existing results for the same weights are kept.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from tui_attn.train.tensors import Images
 
 SIGN_OF_LIFE = 5.0
-"""Seconds between two lines about a run that takes long."""
+"""Seconds between two lines of progress."""
 NICE = 10
-"""How far this process stands back behind others on the CPU; workers, which train, stand back by 5."""
+"""The nice value of this process; that of workers is 5."""
 
 
 class ProbeError(Exception):
@@ -61,7 +61,7 @@ class ProbeError(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all runs have results, 1 when some could not be had, 2 when there is nothing to do it on."""
+    """Returns 0 when all runs have results, 1 when some failed, 2 when nothing could be begun."""
     folder = ExperimentDir(Path(arguments[0]))
     try:
         manifest = folder.manifest_data()
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         except ProbeError as error:
             complain(f"{run.id}: {error}")
             failed = 1
-        except Exception as error:  # whatever it is, the other runs go on
+        except Exception as error:  # of any kind: the other runs go on
             complain(f"{run.id}: {type(error).__name__}: {error}\n{_keep_traceback(folder.run(run.id))}")
             failed = 1
         else:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _keep_traceback(folder: RunDir) -> str:
-    """Append the traceback of the error in hand to the run's worker.log, and say where it is."""
+    """Append the traceback of the current error to the run's worker.log, and say where it is."""
     text = safe_text(traceback.format_exc())
     try:
         with os.fdopen(open_to_write(folder.worker_log, os.O_APPEND), "w") as file:
@@ -102,7 +102,7 @@ def _keep_traceback(folder: RunDir) -> str:
 
 
 def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
-    """The runs to intervene on. Raises `ProbeError` where one can't be, or none is there."""
+    """The runs to intervene on. Raises `ProbeError` for one that is unsuitable, and where there is none."""
     known = read_state(folder).state.runs
     if not wanted:
         found = [run for run in known.values() if run.model in KINDS and run.state == "finished"]
@@ -129,7 +129,7 @@ def _runs(folder: ExperimentDir, wanted: Sequence[str]) -> list[RunState]:
 
 
 def _has_results(folder: ExperimentDir, run: RunState) -> bool:
-    """Whether all are there; 0.1.0 tuned no constants."""
+    """Whether all results exist; version 0.1.0 tuned no constants."""
     try:
         found = load_interventions(folder.run(run.id), run.weights_sha256)
     except InterventionsError:
@@ -184,7 +184,7 @@ class _Laboratory:
         return found
 
     def _check_labels(self, folder: RunDir) -> None:
-        """Refuse test images other than those the run was evaluated on, as far as its predictions tell."""
+        """Raise `ProbeError` if the labels of its predictions aren't those of the test images here."""
         try:
             labels = load_predictions(folder.predictions).labels
         except PredictionsError:
@@ -258,7 +258,7 @@ def _mean_loss(answers: Answers) -> float | None:
 
 
 def _locate(folder: ExperimentDir, manifest: Manifest) -> dict[str, Any]:
-    """Where the data is now, which may be elsewhere than at the training. Raises `ProbeError` or `DataError`."""
+    """Where the data is now; it may have moved since the training. Raises `ProbeError` or `DataError`."""
     name = manifest.config.dataset
     found = data.find(name, Path(manifest.config.data_dir) if manifest.config.data_dir else None)
     if found is None:
@@ -276,13 +276,13 @@ def _device(manifest: Manifest) -> torch.device:
     """The first device of the training, where this process sees it, else the CPU."""
     import torch
 
-    # A GPU that was found by its UUID is the only one that this process sees.
+    # If the experiment names its GPU by UUID, this process sees no other.
     first = torch.device("cuda:0" if manifest.gpus else manifest.devices[0])
     try:
         if first.type == "cuda" and (first.index or 0) < torch.cuda.device_count():
             torch.zeros(1, device=first)
             return first
-    except RuntimeError:  # its driver or another program keeps it from computing
+    except RuntimeError:  # a fault of its driver, or another program uses it exclusively
         return torch.device("cpu")
     return first if first.type == "mps" and torch.backends.mps.is_available() else torch.device("cpu")
 
@@ -300,20 +300,20 @@ def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | Mixi
         network.load_state_dict(weights)
     except ArchiveError as error:
         raise ProbeError(f"weights.safetensors {error}: restore it from a copy, or train this run again") from None
-    except Exception:  # torch raises many kinds on weights of another network: all mean the same
+    except Exception:  # torch raises many kinds on weights of another network
         raise ProbeError("weights.safetensors is of another network: restore it, or train this run again") from None
     return network
 
 
 class _Progress:
-    """Says now and then that a run is still being worked on."""
+    """Prints a line now and then while a run is being worked on."""
 
     def __init__(self, run: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._run, self._clock = run, clock
         self._begun = self._said = clock()
 
     def __call__(self) -> None:
-        """Take note that something was done."""
+        """Print a line if it is time."""
         now = self._clock()
         if now - self._said >= SIGN_OF_LIFE:
             self._said = now
@@ -330,4 +330,4 @@ if __name__ == "__main__":
         code = 130
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # torch takes a tenth of a second to tear down what the system frees at once
+    os._exit(code)  # cleaning up takes torch a tenth of a second

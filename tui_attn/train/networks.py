@@ -1,4 +1,4 @@
-"""The network of a run: a built-in model, or one of the user's own."""
+"""The network of a run: a built-in or a custom model."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def make(folder: ExperimentDir, config: ExperimentConfig, model: str, data: Imag
         rng.seed_all(seed)
         return MODELS[twin_of(model) or model](data.channels, data.image_size, classes)
     network = custom_model.load_class(folder, config.custom_model(model))
-    rng.seed_all(seed)  # after the file, which may have drawn numbers
+    rng.seed_all(seed)  # again: the file may have drawn numbers
     return custom_model.build(network, data.channels, data.image_size, classes)
 
 
 def keeps_layout(model: str) -> bool:
-    """Whether the network called `model` computes alike wherever its channels lie in memory.
+    """Whether the network called `model` works with any memory layout.
 
-    The lab's do. `x.view(x.size(0), -1)`, which many networks have, fails where channels lie innermost.
+    The lab's do. `x.view(x.size(0), -1)`, which many networks contain, fails with channels last.
     """
     return info_of(model) is not None
 
@@ -50,12 +50,12 @@ def macs(model: str, network: nn.Module, data: Images) -> int | None:
     image = torch.zeros(1, data.channels, *data.image_size, device=device)
     counter = FlopCounterMode(display=False)
     fastpath = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # what it does in one kernel isn't counted
+    torch.backends.mha.set_fastpath_enabled(False)  # its fused kernel isn't counted
     network.eval()
     try:
         with torch.no_grad(), counter:
             network(image)
-    except Exception:  # an image alone may be too few for it
+    except Exception:  # the network may refuse a single image
         return None
     finally:
         network.train()
@@ -69,7 +69,7 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def check_logits(logits: object, batch: int, classes: int) -> str | None:
-    """What is wrong with what a network made of `batch` images; None when it is logits (batch, classes)."""
+    """What is wrong with a network's output for `batch` images; None when it is logits (batch, classes)."""
     if not isinstance(logits, Tensor):
         return f"forward returns {type(logits).__name__}, not a tensor of logits"
     if logits.shape != (batch, classes):

@@ -1,4 +1,4 @@
-"""Training without torch's compiler, which optimisers import at their first use, a second before the first step."""
+"""Training without torch's compiler, whose import by an optimiser takes a second before the first step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def defer_compiler() -> None:
 
 
 def be_deterministic() -> None:
-    """Compute the same bits each time, as far as the kernels allow; compiled code hears of it when it is loaded."""
+    """Use deterministic kernels where there are any; the compiler is configured when it is loaded."""
     defer_compiler()
     if isinstance(sys.modules.get(_NAME), _Deferred):
         torch.set_deterministic_debug_mode("warn")

@@ -1,4 +1,4 @@
-"""Probes: what the attention does on a fixed, stratified set of test images, in a pass apart from the training."""
+"""Probes: the attention on a fixed, stratified set of test images, in a pass apart from training."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tui_attn.train.accelerator import HostCopy
 from tui_attn.train.tensors import Images
 
 PROBE_IMAGES = 500
-"""About so many test images, equally many of each class."""
+"""About this many test images, the same number of each class."""
 MOST_LAYERS = 24
-"""Blocks with gates of a custom model that are probed: a file of arrays holds so many."""
+"""The most gate blocks of a custom model that are probed, all of which fit into a file of arrays."""
 MOST_CHANNELS = 256
-"""Between which attention is kept: a matrix for each class and head."""
+"""The most channels for which attention is saved: a matrix for each class and head."""
 MOST_WHOLE_BYTES = 2_000_000
-"""Of attention by class and head at once; with so many classes, heads or channels that it is more, it isn't kept."""
+"""The largest array of attention by class and head; a larger one isn't saved."""
 RANK_IMAGES = 50
 """Images over which the effective rank of the tokens is averaged."""
 SHARE = 100
-"""Images that a custom model is given at once."""
+"""The batch size for custom models."""
 
 Arrays = dict[str, NDArray[Any]]
 """float32, or float16 where there is much of it."""
@@ -36,7 +36,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """The images that every probe of every run on this data looks at."""
+    """The images of all probes on this data."""
 
     images: Tensor
     """float32 (P, K, H, W), normalised."""
@@ -67,7 +67,7 @@ class ProbeSet:
 
 
 Probed = tuple[Arrays, dict[str, list[float]]]
-"""The arrays of one probe, and for a glance the mean gate of every channel by layer."""
+"""The arrays of one probe, and as a summary the mean gate of every channel by layer."""
 
 
 def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Probed:
@@ -77,7 +77,7 @@ def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Probed
 
 @torch.inference_mode()
 def compute(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Callable[[], Probed]:
-    """Compute a probe of `model`; what is returned waits for the device, from any thread, and gives the arrays.
+    """Compute a probe of `model`; the returned function waits for the device, from any thread, and gives the arrays.
 
     - `classes/images` (classes,): the number of images.
     - For each layer with gates: `<layer>/by_class` (classes, C), the mean gate of each class; `<layer>/within`
@@ -129,7 +129,7 @@ def compute(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Callab
 
 
 def _arrays(packed: NDArray[np.float32], shapes: dict[str, torch.Size], counts: NDArray[np.float32]) -> Probed:
-    """What is kept of a probe, from all of its numbers one after another."""
+    """The arrays of a probe, from all of its numbers one after another."""
     ends = np.cumsum([shape.numel() for shape in shapes.values()])
     parts = np.split(packed, ends[:-1])
     arrays: Arrays = {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
@@ -172,7 +172,7 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
     try:
         for part in torch.split(images, SHARE):
             inputs.clear()
-            model(part.clone())  # a custom model may change what it is given
+            model(part.clone())  # a custom model may change its input in place
             for name, block in blocks:
                 if block in inputs:
                     found.setdefault(_layer_name(name), []).append(block.gate(inputs[block]).float())
@@ -191,12 +191,12 @@ def _seen(model: nn.Module, images: Tensor) -> tuple[_Gates, tuple[Tensor, bool,
 
 
 def _layer_name(name: str) -> str:
-    """What a block is called in arrays: as the model calls it, apart from names that mean something else there."""
+    """The name of a block in arrays: the model's, unless that means something else there."""
     return f"gates.{name}" if name in {"", "attention", "classes"} else name[-40:]
 
 
 def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: ProbeSet) -> dict[str, Tensor]:
-    """What is kept of gates (P, C) that lie between `limits`."""
+    """The arrays of a layer with gates (P, C) between `limits`."""
     within = torch.stack([some.std(0, correction=0) for some in _of_classes(gates, probe)])
     low, high = limits
     shares = (gates - low) / (high - low)
@@ -209,7 +209,7 @@ def _gate_arrays(layer: str, gates: Tensor, limits: tuple[float, float], probe: 
 
 
 def _attention_arrays(weights: Tensor, grouped: bool, probe: ProbeSet, whole: bool) -> dict[str, Tensor]:
-    """What is kept of attention weights (P, A, C, C), or (P, A, C/A, C/A) where each head has a group of channels."""
+    """The arrays of attention weights (P, A, C, C), or (P, A, C/A, C/A) where each head has a group of channels."""
     largest, even = weights.amax(-1), 1 / weights.shape[-1]  # (P, A, C)
     saturated = torch.stack([(largest <= 2 * even).float().mean(), (largest > 0.5).float().mean()])
     entropy = torch.stack([torch.special.entr(some).sum(-1).mean((0, 2)) for some in torch.split(weights, SHARE)])

@@ -1,4 +1,4 @@
-"""How far a run is, the points of its log, and the time that it spent in training steps."""
+"""A run's progress, the points of its log, and its training time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Point:
         return self.metrics["loss"]
 
 
-# ---- time spent in training steps
+# ---- training time
 
 
 class _Stops:
@@ -71,12 +71,12 @@ class Stopwatch:
         self._begin = time.perf_counter()
 
     def stop(self) -> None:
-        """The steps are done once something waits for the device: `add_to` says when."""
+        """Nothing to do: `add_to` is called when the steps are done."""
 
     def add_to(self, progress: Progress) -> None:
         """Add the time of the steps since then to `progress.train_seconds`.
 
-        How long a stop took is unknown: the steps around it count as long as the earlier ones took on average.
+        If the process was stopped meanwhile, the steps count with the average time of earlier ones.
         """
         spent = time.perf_counter() - self._begin
         if stops.count > self._stops and self._step > 0:
@@ -85,7 +85,7 @@ class Stopwatch:
 
 
 class DeviceStopwatch:
-    """Measures some steps that CUDA computes while the host does something else."""
+    """Measures steps that CUDA computes asynchronously."""
 
     def __init__(self) -> None:
         self._begin, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Random streams: every run has its own, whatever else its worker trains."""
+"""Random streams: each run has its own, independent of the other runs of its worker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def capture(device: torch.device) -> dict[str, Any]:
 
 
 def restore(states: dict[str, Any], device: torch.device) -> None:
-    """The inverse of `capture`; a device's stream that the states lack, as those of another device do, stays as it is.
+    """The inverse of `capture`; the device's stream stays as it is if the states are of another device.
 
     Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` on damage.
     """
@@ -57,7 +57,7 @@ def restore(states: dict[str, Any], device: torch.device) -> None:
 
 
 def host_is_at(states: dict[str, Any]) -> bool:
-    """Whether the streams on the CPU are where they were when `states` were captured."""
+    """Whether nothing was drawn from the streams on the CPU since `states` were captured."""
     now = capture(torch.device("cpu"))
     (_, words, _), (keys, position, *_) = states["python"], states["numpy"]
     return (

@@ -34,7 +34,7 @@ class NoRoomError(Exception):
 def retry_on_full_disk(
     write: Callable[[], T], *, should_abort: Callable[[], bool], sign_of_life: Callable[[], object]
 ) -> T:
-    """Do `write`, and again while the disk is full. Raises `NoRoomError` once `should_abort`, and other `OSError`."""
+    """Call `write` until the disk isn't full. Raises `NoRoomError` when `should_abort`, and other `OSError`s."""
     while True:
         try:
             return write()
@@ -48,7 +48,7 @@ def retry_on_full_disk(
 
 
 def _locked(path: Path, within: float) -> liveness.Lock:
-    """The lock at `path`, awaited `within` so many seconds. Raises `BlockingIOError`."""
+    """Acquire the lock at `path` `within` so many seconds. Raises `BlockingIOError`."""
     deadline = time.monotonic() + within
     while True:
         try:
@@ -64,14 +64,14 @@ class LogGoneError(Exception):
 
 
 class DisplacedError(Exception):
-    """Another worker has taken the run over: this one may write nothing of it any more."""
+    """Another worker has taken over the run, so this one must not write to it any more."""
 
 
 class RunWriter:
     """Owns the files of a run while it is open, and waits while the disk is full.
 
     Raises `BlockingIOError` when another process owns them, `OSError` when they can't be written. `should_abort` tells
-    whether there is no time any more to wait for room: then `NoRoomError` is raised instead.
+    whether to stop waiting for room: then `NoRoomError` is raised.
 
     On a file system whose locks don't reach another host, two workers may own them. Each leaves a token of its own when
     it takes the run; before each line, file and checkpoint the token is read again, and the older worker gets
@@ -85,7 +85,7 @@ class RunWriter:
             self.folder = folder = stack.enter_context(folder.opened())
             self._token = os.urandom(8).hex().encode()
             remote = bool(os.environ.get(REMOTE))
-            if remote:  # whoever else has the run sees the claim at its next line, and leaves
+            if remote:  # another owner sees the claim before its next line, and leaves
                 files.write_atomically(folder.claim, self._token)
             lock = _locked(folder.lock, LOCKED_WITHIN if remote else 0.0)
             stack.callback(lock.release)
@@ -93,10 +93,10 @@ class RunWriter:
                 files.write_atomically(folder.claim, self._token, sync=False)
             files.remove_stale_files(folder.path)
             self._log = LogWriter(folder.events)
-            files.sync_folder(folder.path)  # a log that was just made survives a power loss
+            files.sync_folder(folder.path)  # so that a new log survives a power loss
             self._held = stack.pop_all()
         self._heart = liveness.Heartbeat(folder.heartbeat)
-        self._heart.beat(now=True)  # should the worker die of what follows, this run is the one to blame
+        self._heart.beat(now=True)  # if the worker dies of what follows, this run is suspected
         self._saver = Saver(folder.checkpoints, self.check_claim)
         self._sync_every = SYNC_EVERY if remote else math.inf
         self._synced = time.monotonic()
@@ -126,14 +126,14 @@ class RunWriter:
             self._unsynced.append(path)
 
     def retry(self, write: Callable[[], T]) -> T:
-        """Do `write`, and again while the disk is full."""
+        """Call `write` until the disk isn't full."""
         told = False
 
         def sign_of_life() -> None:
             nonlocal told
             if not told:
                 told = True
-                with contextlib.suppress(OSError):  # a log may have room where nothing else has, such as without inodes
+                with contextlib.suppress(OSError):  # a log can grow where no file can be made, such as without inodes
                     self._append("warning", message="no room on the disk: this run waits")
             self.beat()
 
@@ -144,7 +144,7 @@ class RunWriter:
             raise
 
     def beat(self, *, now: bool = False) -> None:
-        """Leave a sign of life, once a second at most unless it has to be `now`, and look after the log."""
+        """Send a heartbeat, at most once a second unless `now`, and check the log."""
         if self._heart.beat(now=now):
             self.check()
             if time.monotonic() - self._synced > self._sync_every:  # so that other hosts see it
@@ -153,28 +153,28 @@ class RunWriter:
                 self._heart.sync()
 
     def check(self) -> None:
-        """Raise `LogGoneError` when the log is not where it was."""
+        """Raise `LogGoneError` when the log was removed or replaced."""
         if not self._log.in_place(self._named.events):
             raise LogGoneError("its event log was removed or replaced by another program while it was written")
 
     def check_claim(self) -> None:
-        """Raise `DisplacedError` when another worker has taken the run. From any thread."""
+        """Raise `DisplacedError` when another worker has taken over the run. From any thread."""
         try:
             newest = read_part(self.folder.claim, 64)
-        except OSError:  # removed by someone: the log tells more
+        except OSError:  # removed: the log is checked as well
             return
         if newest != self._token:
             raise DisplacedError
 
     def reopen(self) -> None:
-        """Find a log to write the end to, should it be gone. Raises `OSError`."""
+        """Open a new log if the old one is gone. Raises `OSError`."""
         self.check_claim()
         if not self._log.in_place(self._named.events):
             self._log.close()
             self._log = LogWriter(self._named.events)
 
     def sync(self) -> None:
-        """Make the log and the files that were written without sync survive a power loss. From any thread."""
+        """Sync the log and the files that were written without sync. From any thread."""
         while self._unsynced:
             path = self._unsynced[0]
             files.sync_file(path)
@@ -185,7 +185,7 @@ class RunWriter:
     # ---- checkpoints
 
     def checkpoint(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
-        """Begin to write a checkpoint, after the log up to here; the one before is on disk by then."""
+        """Start to write a checkpoint, after the log so far; the previous one is on disk by then."""
         self.finish_checkpoint()
         self._saver.start(state, step=step, epoch=epoch, after=self.sync)
 
@@ -195,7 +195,7 @@ class RunWriter:
         return self._saver.busy
 
     def look_at_checkpoint(self) -> None:
-        """Record the checkpoint that was being written, if it is on disk by now."""
+        """Record the checkpoint that was being written, if it is on disk."""
         if self._saver.finished:
             self.finish_checkpoint()
 
@@ -204,7 +204,7 @@ class RunWriter:
         self._announce(self.retry(self._saver.finish))
 
     def save(self, state: dict[str, Any], *, step: int, epoch: int) -> None:
-        """Write a checkpoint and wait for it, but not for room: on a full disk the one before counts."""
+        """Write a checkpoint and wait for it, but not for room: on a full disk the previous one counts."""
         try:
             self._announce(self._saver.finish())
             self._saver.start(state, step=step, epoch=epoch, after=self.sync)

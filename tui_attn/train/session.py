@@ -1,4 +1,4 @@
-"""One run in training: its network and its log. A worker gives each of its sessions a turn."""
+"""One run in training: its network and its log. The sessions of a worker take turns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tui_attn.train.worker_context import WorkerContext
 
 CHECKPOINT_EVERY = 1.0
-"""Seconds between two checkpoints within an epoch: a kill costs twice that at most, where the disk keeps up."""
+"""Seconds between two checkpoints within an epoch. A kill costs at most twice that, if the disk keeps up."""
 
 
 class PrecisionChangedError(Exception):
@@ -49,11 +49,11 @@ class Session:
         )
         self._since_checkpoint = time.monotonic()
         self._unread: Callable[[], Point] | None = None
-        """Gives the point that the device computes meanwhile."""
+        """Returns the point that the device is computing."""
         self._epoch: tuple[dict[str, Any], Future[EpochResults]] | None = None
-        """What is known of an epoch's end, and the rest, which another thread computes meanwhile."""
+        """The known part of an epoch's results, and the rest, which another thread computes."""
         self._points: list[dict[str, Any]] = []
-        """Points that are recorded once that epoch's end is."""
+        """Points to record after the results of that epoch."""
         self._files: RunFiles | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
 
@@ -69,19 +69,19 @@ class Session:
 
     @property
     def complete(self) -> bool:
-        """Whether the run is done and `finish` would not wait for what other threads compute and write of it."""
+        """Whether the run is done and `finish` would not wait for other threads."""
         computing = self._epoch is not None and not self._epoch[1].done()
         return self.done and not (self.side_by_side and (computing or self._writer.checkpointing))
 
     @property
     def side_by_side(self) -> bool:
-        """Whether the device computes this network concurrently with others, which take turns of one point each."""
+        """Whether the device trains this network concurrently with others; they take turns of one point each."""
         return self._trainer.graphed
 
     # ---- beginning
 
     def begin(self) -> None:
-        """Say what this run is, and go on from the newest good checkpoint if it was begun before."""
+        """Record what this run is, and continue from its newest good checkpoint, if any."""
         with on_stream(self._trainer.stream):
             self._trainer.build()
             fresh = self._writer.fresh
@@ -118,7 +118,7 @@ class Session:
                 break
             except (MemoryError, torch.OutOfMemoryError, PrecisionChangedError):
                 raise
-            except Exception as error:  # torch and numpy raise many kinds on what a checkpoint shouldn't hold
+            except Exception as error:  # torch and numpy raise many kinds on foreign content
                 skipped.append(f"{name} ({error if isinstance(error, ValueError) else type(error).__name__})")
                 self._trainer.build()
         if taken is not None:
@@ -135,7 +135,7 @@ class Session:
         self._trainer.load_state_dict(state)
 
     def _go_on_in(self, precision: str) -> None:
-        """Train in the precision of a checkpoint from another device. Raises `PrecisionChangedError`."""
+        """Continue in the precision of a checkpoint from another device. Raises `PrecisionChangedError`."""
         try:
             self._trainer.precision = choose_precision(precision, self._trainer.device)
         except PrecisionError:
@@ -147,7 +147,7 @@ class Session:
         self._record_start()
 
     def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must share with the run that takes it up."""
+        """What a checkpoint must have in common with the run that continues from it."""
         config, trainer = self.config, self._trainer
         code = {model.name: {"code": model.sha256} for model in config.custom_models}
         return {
@@ -182,8 +182,7 @@ class Session:
     def train_to_point(self, interrupted: Callable[[], bool]) -> None:
         """Train to the next point of the log, or evaluate at the end of an epoch.
 
-        On a device that computes while the host does something else, the point before is recorded meanwhile. Raises as
-        `train_epoch`.
+        On an asynchronous device the previous point is recorded meanwhile. Raises the same as `train_epoch`.
         """
         trainer = self._trainer
         due = time.monotonic() - self._since_checkpoint > CHECKPOINT_EVERY and not self._writer.checkpointing
@@ -201,7 +200,7 @@ class Session:
                 trainer.take_streams()
                 self._end_epoch()
                 return
-            if trainer.graphed:  # another network may have drawn since
+            if trainer.graphed:  # another network may have drawn numbers since
                 trainer.take_streams()
             try:
                 point = trainer.train_to_point(interrupted)
@@ -214,7 +213,7 @@ class Session:
             self.settle()
 
     def settle(self) -> None:
-        """Record all that is queued."""
+        """Record all queued results."""
         before, self._unread = self._unread, None
         if before is not None:
             self._finish_point(before())
@@ -238,7 +237,7 @@ class Session:
         self._writer.look_at_checkpoint()
 
     def _record_due(self, *, wait: bool = False) -> None:
-        """Record the end of the epoch, once that is computed, and the points after it, in this order."""
+        """Record the epoch's results, once they are computed, and then the points after it."""
         if self._epoch is not None:
             about, computing = self._epoch
             if not (wait or computing.done()):
@@ -309,7 +308,7 @@ class Session:
     # ---- ending
 
     def finish(self) -> None:
-        """Save the predictions and the weights of the last epoch, and record that the run is finished."""
+        """Save predictions and weights of the last epoch, and record that the run is finished."""
         self.settle()
         if self._files is None:  # the last epoch was evaluated by another process
             with on_stream(self._trainer.stream):
@@ -321,28 +320,28 @@ class Session:
         self._end("finished", None, digest=self._files.digest)
 
     def leave(self, how: str) -> None:
-        """Keep what there is and record that the run is `how`: stopped or skipped."""
+        """Write a checkpoint and record that the run is `how`: stopped or skipped."""
         self.save()
         self._end(how, None)
 
     def fail(self, reason: str, traceback: str | None) -> None:
         """Record why the run failed. Raises `OSError` when that can't be recorded."""
         self._writer.reopen()
-        with contextlib.suppress(Exception):  # what was computed before
+        with contextlib.suppress(Exception):  # results from before the failure
             self._record_due(wait=True)
         with contextlib.suppress(OSError):
             self._writer.finish_checkpoint()
         self._end("failed", reason, traceback=traceback)
 
     def suspend(self) -> None:
-        """Keep what there is and let go, for another worker to go on."""
+        """Write a checkpoint and close the run, so that another worker can continue it."""
         self.save()
         self.close()
 
     def save(self) -> None:
-        """Put all there is into a checkpoint, and wait until it is on disk.
+        """Write a checkpoint and wait until it is on disk.
 
-        On a full disk it isn't waited for room: then the checkpoint before counts.
+        On a full disk nothing waits for room: the previous checkpoint counts.
         """
         if self.progress.step > 0 and not self._writer.behind:
             self.settle()
@@ -364,6 +363,6 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Let go of the run's files."""
+        """Close the run's files."""
         self._beside.shutdown(wait=False, cancel_futures=True)
         self._writer.close()

@@ -104,7 +104,7 @@ class Stepper:
         scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
         self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)
         self._shift = (-255 * torch.tensor(mean, dtype=torch.float64) / scale).float().view(1, -1, 1, 1).to(device)
-        # It spares a kernel a step; torch looks at its shape by symbols, whose import delays the first step on a CPU.
+        # Saves a kernel a step. Not on a CPU: torch would import its symbolic shapes, which delays the first step.
         self._one = torch.ones((), device=device) if device.type == "cuda" else None
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ class Stepper:
         return loss, (logits.argmax(1) == labels).sum()
 
     def normalize(self, images: Tensor) -> Tensor:
-        """What the network takes, float32 (B, K, H, W), of images uint8 (B, K, H, W)."""
+        """The network's input, float32 (B, K, H, W), for images uint8 (B, K, H, W)."""
         return images.to(torch.float32, memory_format=self._layout).mul_(self._scale).add_(self._shift)
 
     def update(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,9 +152,9 @@ class Stepper:
     # ---- for graphs
 
     def keep_copies(self, x: Tensor) -> None:
-        """With bf16, keep bf16 copies of the weights that autocast would make anew in every step, to the same bits.
+        """With bf16, keep the bf16 copies of weights that autocast would make in every step; results stay the same.
 
-        `x`: some normalised images, by which it is found which weights autocast casts.
+        `x`: normalised images for a forward pass, which shows what weights autocast casts.
         """
         if self.dtype is torch.bfloat16 and self._fast_pass is None and not self._copies.kept:
             with torch.autocast(self.device.type, torch.bfloat16):
@@ -165,7 +165,7 @@ class Stepper:
         self._copies.drop()
 
     def renew_copies(self) -> None:
-        """Make the copies equal to the weights, which something else than a step has changed."""
+        """Update the copies after something other than a step has changed the weights."""
         self._copies.renew()
 
     @property
@@ -179,7 +179,7 @@ class Stepper:
         return [*self.model.parameters(), *self.model.buffers(), *averages]
 
     def forget_steps(self) -> None:
-        """Make Adam's averages what they are before the first step."""
+        """Reset Adam's averages to those before the first step."""
         for state in self._optimizer.state.values():
             for average in state.values():
                 average.zero_()
@@ -224,7 +224,7 @@ class Copies:
         self._gradients: list[Tensor] = []
 
     def make(self, x: Tensor) -> None:
-        """Keep copies of the weights that the network, called under autocast, does nothing with but cast them."""
+        """Make copies of the weights that the network's forward pass under autocast only casts."""
         named = dict(self._model.named_parameters())
         uses = _Uses({id(weight): name for name, weight in named.items()})
         buffers = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
@@ -241,15 +241,15 @@ class Copies:
         return bool(self._leaves)
 
     def drop(self) -> None:
-        """Keep none."""
+        """Remove the copies."""
         self._weights, self._leaves, self._gradients = [], {}, []
 
     def call(self, x: Tensor) -> Any:
-        """What the network makes of `x` with the copies in the place of the weights."""
+        """The network's output for `x`, with the copies in place of the weights."""
         return torch.func.functional_call(self._model, self._leaves, x) if self._leaves else self._model(x)
 
     def give_gradients(self) -> None:
-        """Give the weights the gradients of their copies."""
+        """Set the weights' gradients to those of their copies."""
         if self._leaves:
             found = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self._leaves.values()]
             torch._foreach_copy_(self._gradients, found)
@@ -264,7 +264,7 @@ class Copies:
 
 
 class _Uses(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes which of some weights are cast to bf16, and which are used otherwise."""
+    """Records which weights are cast to bf16 and which are used otherwise."""
 
     def __init__(self, names: dict[int, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

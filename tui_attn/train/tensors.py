@@ -41,7 +41,7 @@ class Images:
 
 
 def on_device(name: str, arrays: data.Arrays, device: torch.device) -> Images:
-    """What was read of the data set `name`, on `device`."""
+    """The arrays of the data set `name` as tensors on `device`."""
     info = data.dataset_info(name)
     return Images(
         train_images=torch.from_numpy(arrays.train_images).to(device),
@@ -63,7 +63,7 @@ def with_random_labels(images: Images, seed: int) -> Images:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How each image of some steps is augmented."""
+    """The random choices by which each image of several steps is augmented."""
 
     shift: Tensor | None
     """int64 (2, N): rows and columns by which images are moved, 0 to 8; None without crop."""
@@ -71,12 +71,12 @@ class Draws:
     """bool (N,); None without flip."""
 
     def of(self, which: Tensor) -> Draws:
-        """The draws of the images `which`, int64 (B,)."""
+        """The choices for the images `which`, int64 (B,)."""
         shift = None if self.shift is None else self.shift.index_select(1, which)
         return Draws(shift, None if self.mirrored is None else self.mirrored.index_select(0, which))
 
     def tensors(self) -> list[Tensor]:
-        """Those that there are."""
+        """The tensors that aren't None."""
         return [tensor for tensor in (self.shift, self.mirrored) if tensor is not None]
 
 
@@ -84,7 +84,7 @@ PAD = 4
 
 
 def draw(sizes: Sequence[int], kinds: tuple[str, ...], seeds: Sequence[int]) -> Draws:
-    """The draws of steps of so many images, each from its own seed alone, on the CPU."""
+    """Draw the choices for steps of these batch sizes on the CPU, each step from its own seed."""
     shifts, mirrored = [], []
     for size, seed in zip(sizes, seeds, strict=True):
         generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The training of one network, without its files: weights, optimiser, random numbers, the way through the data."""
+"""The training of one network, without its files: weights, optimiser, random streams, order of the images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tui_attn.train.tensors import Draws, Images, draw
 
 POINTS_PER_EPOCH = 50
 EVALUATION_SHARE = 10_000
-"""Test images between two signs of life."""
+"""Test images that are evaluated between two heartbeats."""
 
 
 class NotFiniteError(Exception):
@@ -32,7 +32,7 @@ class NotFiniteError(Exception):
 
 
 class Evaluation(NamedTuple):
-    """What a network makes of the test set."""
+    """A network's results on the test set."""
 
     logits: Tensor
     """float32 (M, classes), on the CPU."""
@@ -48,7 +48,7 @@ class Trainer:
     _stepper: Stepper
     _steps: GraphedSteps
     _rng: dict[str, Any]
-    """The random streams as they were when this network trained last: others of the worker draw from them too."""
+    """The states of the random streams after this network's last turn; all networks of a worker share the streams."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Trainer:
         """The stream that this network computes on; None on devices without streams."""
 
     def build(self) -> None:
-        """Make the network as its seed makes it, with nothing trained.
+        """Create the untrained network from its seed.
 
         Raises `CustomModelError`, and whatever the code of a custom model raises.
         """
@@ -101,7 +101,7 @@ class Trainer:
         self._in_epoch = False
 
     def capture(self, proofs: Proofs) -> str | None:
-        """Launch many steps at once from now on; why not, where that is impossible. Counts as time of training.
+        """Train by CUDA graphs from now on; returns why that is impossible, if so. Counts as training time.
 
         `proofs`: as for `GraphedSteps.capture`; a custom model proves its graphs with each seed.
         """
@@ -113,7 +113,7 @@ class Trainer:
 
     @property
     def graphed(self) -> bool:
-        """Whether many steps are launched at once, so that the host is free while they are computed."""
+        """Whether CUDA graphs train, so that the host is free meanwhile."""
         return self._steps.graphed
 
     @property
@@ -133,19 +133,19 @@ class Trainer:
         return not self.graphed or self.model not in MODELS
 
     def take_streams(self) -> None:
-        """Go on drawing random numbers where this network left off."""
+        """Set the random streams to where this network left them."""
         if self._draws_numbers:
             rng.restore(self._rng, self.device)
 
     def keep_streams(self) -> None:
-        """Remember where this network leaves off."""
+        """Save the states of the random streams for this network's next turn."""
         if self._draws_numbers:
             self._rng = rng.capture(self.device)
 
     # ---- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training needs to go on to the same bits, in plain types."""
+        """All that training needs to continue with the same bits, in plain types."""
         return {
             "progress": {field: getattr(self.progress, field) for field in Progress.__slots__},
             "stepper": self._stepper.state_dict(),
@@ -176,8 +176,8 @@ class Trainer:
     def train_to_point(self, interrupted: Callable[[], bool]) -> Callable[[], Point] | None:
         """Train to the next point of the log, or until `interrupted` says to leave after a step: then None.
 
-        What is returned gives the point, and waits for the device if `graphed`: call it once more is queued, and before
-        the epoch ends.
+        The returned function gives the point. If `graphed`, it waits for the device: call it when further steps are
+        queued, and before the epoch ends.
         """
         progress = self.progress
         if not self._in_epoch:
@@ -205,7 +205,7 @@ class Trainer:
         epoch, size, batch = self.progress.epoch + 1, len(self.data.train_labels), self.config.batch_size
         order = rng.permutation(self.seed, epoch, size)
         draws: Draws | None = None
-        if self.config.augment:  # each step has a seed of its own, as it always had
+        if self.config.augment:  # a seed for each step, part of what makes a run reproducible
             sizes = [min(batch, size - step * batch) for step in range(self.steps_per_epoch)]
             seeds = [rng.derive_seed(self.seed, "augment", epoch, step) for step in range(self.steps_per_epoch)]
             draws = draw(sizes, self.config.augment, seeds)
@@ -229,7 +229,7 @@ class Trainer:
         return Point(last_step, {"loss": loss_sum / sum(sizes), "accuracy": correct / sum(sizes)})
 
     def end_epoch(self) -> tuple[float, float]:
-        """Mean loss and accuracy of the epoch's training steps, whose epoch is complete by this."""
+        """Complete the epoch; returns mean loss and accuracy over its training steps."""
         progress = self.progress
         size = min(len(self.data.train_labels), progress.position * self.config.batch_size)
         loss, accuracy = progress.loss_sum / size, progress.correct / size
@@ -241,8 +241,8 @@ class Trainer:
     def evaluate(self, beat: Callable[[], None]) -> Callable[[], Evaluation]:
         """Compute the logits of the test set, calling `beat` meanwhile.
 
-        What is returned waits for them, from any thread. It raises `NotFiniteError` for weights or logits that are not
-        finite: an accuracy of them would mean nothing.
+        The returned function waits for them and may be called from any thread. It raises `NotFiniteError` for weights
+        or logits that are not finite: their accuracy would mean nothing.
         """
         whole = HostCopy(torch.stack([parameter.isfinite().all() for parameter in self.network.parameters()]))
         parts = []

@@ -23,9 +23,9 @@ from tui_attn.train.optimiser import adam
 KIND = "tuned"
 STEPS, BATCH = 200, 128
 RATES = {GatedTrunk: 0.02, MixingTrunk: 0.05}
-"""Of Adam at the first step; it falls linearly to 0."""
+"""Adam's learning rate at the first step; it falls linearly to 0."""
 SMALLEST = 1e-6
-"""Gates and weights start from their mean, but from no less than this, since their logarithms are what is tuned."""
+"""The smallest start value of gates and weights, whose logarithms are tuned."""
 
 
 def tuned_constants(
@@ -34,9 +34,9 @@ def tuned_constants(
     seed: int,
     tick: Callable[[], object],
 ) -> Outcome:
-    """What the network of `maps` says of its images with constants that are tuned on `training`, in all layers at once.
+    """The answers of the network of `maps` with constants that are tuned on `training`, in all layers at once.
 
-    No weight is changed, and no global stream of random numbers is touched.
+    Weights and global random streams stay as they are.
     """
     model = maps.model.eval()
     generator = torch.Generator().manual_seed(rng.derive_seed(seed, "interventions", KIND))
@@ -62,7 +62,7 @@ def tuned_constants(
 
 
 def _batches(training: LabelledImages, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of images, pass after pass in another order."""
+    """Indices of images, in another order in each pass."""
     while True:
         order = torch.randperm(len(training), generator=generator).to(training.labels.device)
         yield from torch.split(order, BATCH)
@@ -76,7 +76,7 @@ def _means(model: GatedTrunk | MixingTrunk, x: Tensor) -> dict[str, Tensor]:
 
 
 def _constants(model: GatedTrunk | MixingTrunk, logs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gates above 0, or attention weights whose rows have the sum 1, from what is tuned."""
+    """Gates above 0, or attention weights whose rows sum to 1, from the tuned logarithms."""
     return {layer: log.exp() if isinstance(model, GatedTrunk) else log.softmax(-1) for layer, log in logs.items()}
 
 

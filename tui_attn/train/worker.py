@@ -1,7 +1,7 @@
 """The process that trains: `python -m tui_attn.train.worker FOLDER DEVICE ID TOKEN`.
 
-It is held by a pipe on its standard input. It imports torch once, loads the data once, and trains the runs it holds in
-turns. An exception costs only its own run. When the pipe ends it checkpoints and exits.
+It takes commands from a pipe on its standard input. It imports torch and loads the data once, and its runs take turns.
+An exception ends only its own run. When the pipe closes, the worker writes checkpoints and exits.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from tui_attn.train.worker_context import WorkerContext
 
 IDLE = 0.5
-"""Seconds between two looks at the pipe while there is nothing to train."""
+"""Seconds for which an idle worker waits for a command."""
 SETTLING = 0.002
-"""Seconds between two looks at runs of which only the last files are still computed."""
+"""Seconds between two checks of runs whose last files are being computed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     open_standard_streams()
     faulthandler.enable()
     mailbox = Mailbox(Path(arguments[4])) if len(arguments) > 4 else None
-    # Schedulers announce an end by any of the three.
+    # Schedulers announce the end of a job by any of the three.
     signals = Signals([signal.SIGTERM] if mailbox is None else [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     try:
         manifest = folder.manifest_data()
         worker = _prepare(folder, manifest, device, pipe, token=int(arguments[3]))
-    except Exception as error:  # whatever it is, its last line tells the supervisor why
+    except Exception as error:  # of any kind: the last line tells the supervisor the reason
         traceback.print_exc()
         print(safe_text(_explain(error), one_line=True), file=sys.stderr)  # noqa: T201 - worker.log
         return DEVICE_LOST if device.startswith("cuda") and _gpu_failed(error) else CANNOT_WORK
@@ -68,12 +68,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _gpu_failed(error: Exception) -> bool:
-    """Whether torch could not begin on the GPU, so that another GPU may do."""
+    """Whether torch could not use the GPU, so that another GPU may work."""
     return isinstance(error, RuntimeError) and any(name in str(error) for name in ("CUDA", "NVIDIA", "HIP"))
 
 
 def _open_mailbox(mailbox: Mailbox, folder: ExperimentDir) -> int:
-    """The descriptor from which the mailbox's commands come; from now on `_leave` says how this process ends."""
+    """The descriptor from which the mailbox's commands are read; `_leave` will tell the mailbox the exit code."""
     start = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     mailbox.note_begin(start, socket.gethostname())
     _leaving.append(lambda code: mailbox.note_end(start, code))
@@ -83,15 +83,15 @@ def _open_mailbox(mailbox: Mailbox, folder: ExperimentDir) -> int:
 
 
 _leaving: list[Callable[[int], object]] = []
-"""What is called with the exit code when this process ends by itself."""
+"""Functions that `_leave` calls with the exit code."""
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once: torch takes a tenth of a second to tear down what the system frees."""
+    """Exit without cleaning up, which takes torch a tenth of a second: the system frees everything."""
     with contextlib.suppress(OSError):
         for say in _leaving:
             say(code)
-        if os.getpgrp() == os.getpid():  # processes that a custom model started
+        if os.getpgrp() == os.getpid():  # end processes that a custom model started
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             os.killpg(0, signal.SIGTERM)
     os._exit(code)
@@ -106,7 +106,7 @@ def _explain(error: Exception) -> str:
 
 
 def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: CommandPipe, *, token: int) -> Worker:
-    """Import torch and meanwhile read the data, which takes a second or two, while commands already come in."""
+    """Import torch while another thread reads the data; either takes a second or two."""
     reader = ThreadPoolExecutor(1)
     arrays = reader.submit(read, manifest, manifest.config.seed)
     reader.shutdown(wait=False)
@@ -120,9 +120,9 @@ def _prepare(folder: ExperimentDir, manifest: Manifest, device: str, pipe: Comma
 
 
 class Worker:
-    """Trains its runs in turns, and executes the supervisor's commands between two steps.
+    """Trains its runs in turns, and obeys the supervisor between two steps.
 
-    A turn is an epoch, or on a device that computes several networks side by side the steps to the next point.
+    A turn is an epoch, or the steps to the next point on a device that trains several networks concurrently.
     """
 
     def __init__(self, folder: ExperimentDir, context: WorkerContext, pipe: CommandPipe) -> None:
@@ -130,9 +130,9 @@ class Worker:
         self._context = context
         self._pipe = pipe
         self._turns: deque[str] = deque()
-        """The runs in the order in which they come."""
+        """The open runs, the next one first."""
         self._waiting: deque[str] = deque()
-        """Runs that are opened once the device has room for them."""
+        """Runs to open when the device has room for them."""
         self._paused: set[str] = set()
         self._leaving = False
         self._speechless = False
@@ -211,7 +211,7 @@ class Worker:
                     self._forget(run)
                     return
             except NoRoomError:
-                return  # the run is to end, which is attended to next
+                return  # the run is to end: the command comes next
             if session.side_by_side or session.progress.epoch > before:
                 self._turns.remove(run)
                 self._turns.append(run)
@@ -221,24 +221,24 @@ class Worker:
         self._guarded(run, one_turn)
 
     def _guarded(self, run: str, action: Callable[[], object]) -> bool:
-        """Do `action`; what it raises costs only this run."""
+        """Call `action`; an exception ends only this run. Returns whether there was none."""
         try:
             action()
-        except NoRoomError:  # there is no telling either: the supervisor knows what it said
+        except NoRoomError:  # nothing can be recorded: the supervisor knows its own command
             self._speechless = True
             self._forget(run)
             return False
-        except DisplacedError:  # whatever would be written now, another worker has written or will
+        except DisplacedError:  # another worker writes this run now
             _leave(DISPLACED)
         except (Exception, SystemExit) as error:  # the code of a custom model may call sys.exit
             text = traceback.format_exc() if self._context.needs_traceback(error) else None
             with contextlib.suppress(OSError):
                 print(safe_text(text or f"{run}: {error}"), file=sys.stderr, flush=True)  # noqa: T201 - worker.log
-            if self._context.device_is_lost(error):  # another process can still train what this one holds
+            if self._context.device_is_lost(error):  # another process can continue these runs
                 _leave(DEVICE_LOST)
             try:
                 self._context.fail(run, error, text)
-            except Exception:  # no room, no folder, another's file: there is no telling
+            except Exception:  # no room, no folder, another's file: it can't be recorded
                 self._speechless = True
             self._forget(run)
             return False
@@ -252,7 +252,7 @@ class Worker:
 
 
 def _print_to(folder: ExperimentDir, run: str) -> None:
-    """From now on what this process and its libraries print goes to the log of `run`, if that can be written."""
+    """Redirect the output of this process to the worker log of `run`, if that can be written."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -28,11 +28,11 @@ from tui_attn.train.step import DTYPES, choose_precision
 from tui_attn.train.trainer import NotFiniteError
 
 _TOLD_IN_FULL = (PrecisionChangedError, NotFiniteError, DataError, LogGoneError, CustomModelError, NotAFileError)
-"""Errors whose message says all there is to say, so that a traceback adds nothing."""
+"""Errors whose message is complete without a traceback."""
 
 
 SPARE = 0.25
-"""The share of a device's memory that is kept free when a run is opened beside others."""
+"""The share of a device's memory that must be free before a run is opened beside others."""
 
 
 class WorkerContext:
@@ -72,10 +72,10 @@ class WorkerContext:
         self.proofs: Proofs = {}
         self._sessions: dict[str, Session] = {}
         self._taken = 0
-        """Bytes of the device that the session took which was opened last."""
+        """Bytes of device memory that the last opened session took."""
 
     def open(self, run: str, *, should_abort: Callable[[], bool] = lambda: False) -> None:
-        """Begin the run, or go on with it from its newest good checkpoint.
+        """Start the run, or continue it from its newest good checkpoint.
 
         `should_abort` tells whether to stop waiting for room on a full disk: then `NoRoomError` is raised.
         """
@@ -90,7 +90,7 @@ class WorkerContext:
         self._taken = free - free_memory(self.device)[0]
 
     def _load_images(self, seed: int) -> None:
-        """Have the images of the runs with `seed` on the device."""
+        """Load the images of the runs with `seed`, unless they are on the device."""
         subset = self.manifest.subset_seed(seed)
         if subset == self._subset:
             return
@@ -108,7 +108,7 @@ class WorkerContext:
             return True
         try:
             free, total = free_memory(self.device)
-        except RuntimeError:  # a device that has failed, as what is done next will tell
+        except RuntimeError:  # the device has failed, which the next call reports
             return True
         return free >= max(total * SPARE, 2 * self._taken)
 
@@ -117,7 +117,7 @@ class WorkerContext:
         return self._sessions[run]
 
     def fail(self, run: str, error: BaseException, traceback: str | None) -> None:
-        """Record in the log of `run` why it failed, whether it got so far as to be opened or not.
+        """Record in the log of `run` why it failed, whether it was opened or not.
 
         Raises `OSError` when that can't be recorded, `BlockingIOError` where another process writes the log.
         """
@@ -125,7 +125,7 @@ class WorkerContext:
             raise error
         reason = explain(error)
         chained: BaseException | None = error
-        while chained is not None:  # the frames' local variables hold the network and its activations
+        while chained is not None:  # local variables of its frames hold the network and activations
             clear_frames(chained.__traceback__)
             chained = chained.__cause__ or chained.__context__
         session = self._sessions.get(run)
@@ -137,15 +137,15 @@ class WorkerContext:
         log.close()
 
     def needs_traceback(self, error: BaseException) -> bool:
-        """Whether the message of `error` does not say all there is to say."""
+        """Whether the message of `error` alone is too little."""
         return not isinstance(error, _TOLD_IN_FULL)
 
     def device_is_lost(self, error: BaseException) -> bool:
-        """Whether every further call of the device would fail too, but not in another process."""
+        """Whether every further call of the device in this process would fail, though not in another process."""
         return device_is_lost(error)
 
     def close(self, run: str) -> None:
-        """Let go of the run's files and memory."""
+        """Close the run's files and free its memory."""
         session = self._sessions.pop(run, None)
         if session is None:
             return
@@ -189,7 +189,7 @@ def device_is_lost(error: BaseException) -> bool:
 
 
 def be_reproducible() -> None:
-    """The same bits from the same seed, as far as the device's kernels allow."""
+    """Get the same bits from the same seed, as far as the device's kernels allow."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     be_deterministic()
