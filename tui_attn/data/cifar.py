@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_attn.data.base import DataFile, DatasetInfo
-from tui_attn.data.files import DamagedError, read_verified
+from tui_attn.data.base import DatasetInfo
+from tui_attn.data.files import DamagedError
 
 
 class _Kind:
@@ -105,14 +104,6 @@ def loads(content: bytes) -> Any:
         return _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:
         raise DamagedError(f"is not a batch of CIFAR: {str(error)[:100] or type(error).__name__}") from None
-
-
-def read_batch(path: Path, file: DataFile, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, C, H, W) and labels (N,) of one batch, whose digest is checked before it is unpickled.
-
-    Raises `DamagedError`, and `OSError`.
-    """
-    return decode_batch(loads(read_verified(path, file)), info)
 
 
 def decode_batch(batch: Any, info: DatasetInfo) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -82,9 +83,7 @@ def fetch_package(
 def _download(package: DebianPackage, work: Path, progress: Progress) -> Path:
     options = _options(work)
 
-    def beat() -> None:
-        progress("asking the Debian archive", 0, None)
-
+    beat = partial(progress, "asking the Debian archive", 0, None)
     beat()
     _run(["apt-get", *options, "-o", "Acquire::Retries=0", "update"], work, _UPDATE_LIMIT, beat=beat)
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import Image as Picture
+from PIL.Image import Transpose
+
 from tui_attn.data.files import os_error_text
 from tui_attn.system.plain_file import NotAFileError, open_to_read
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
 
 IMAGE_SIZE = 32
 """Side of the scaled images in pixels."""
@@ -136,8 +139,6 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def _opened(content: bytes) -> Iterator[Picture]:
     """Open an image and check its size, without decoding it. Exceptions inside become `UnreadableImageError`."""
-    from PIL import Image, UnidentifiedImageError
-
     if not content:
         raise UnreadableImageError("is empty")
     try:
@@ -213,7 +214,6 @@ def _contrast(picture: Picture) -> float:
 
 def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
     import numpy as np
-    from PIL import Image
 
     low, high = scales.get(kind, (0.0, 0.0))
     if high <= low:
@@ -232,8 +232,6 @@ def _scaled(image: Picture, kind: str, scales: Scales) -> Picture:
 
 def _flattened(image: Picture) -> tuple[Picture, bool]:
     """The image in RGB over `BACKGROUND`, and whether it has transparent pixels."""
-    from PIL import Image
-
     rgba = image.convert("RGBA")
     least: Any = rgba.getchannel("A").getextrema()[0]
     if least == 255:
@@ -254,16 +252,12 @@ def _orientation(image: Picture) -> int:
 
 
 def _turned(image: Picture, orientation: int) -> Picture:
-    from PIL.Image import Transpose
-
     names = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"  # from 2 to 8
     return image if orientation == 1 else image.transpose(Transpose[names.split()[orientation - 2]])
 
 
 def _square(image: Picture) -> Picture:
     """As torchvision's Resize(S) and CenterCrop(S): bilinear, with antialiasing."""
-    from PIL import Image
-
     width, height = image.size
     if width <= height:
         size = IMAGE_SIZE, int(IMAGE_SIZE * height / width)

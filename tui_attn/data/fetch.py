@@ -184,9 +184,8 @@ def _take_file(source: Path, target: Path | None, file: DataFile, progress: Prog
 
 
 def _from_debian_archive(info: DatasetInfo, package: DebianPackage, target: Path, progress: Progress) -> None:
-    scratch = cache_dir()
-    remove_leftovers(scratch, debian.scratch_name(package) + "*")
-    debian.fetch_package(package, _wanted(info, target), target, scratch, progress)
+    remove_leftovers(cache_dir(), debian.scratch_name(package) + "*")
+    debian.fetch_package(package, _wanted(info, target), target, cache_dir(), progress)
 
 
 def _nowhere(info: DatasetInfo, reasons: list[str]) -> DataError:

@@ -150,7 +150,8 @@ def _read(name: str, progress: Progress = silent) -> FolderImages:
     images = FolderImages(root, listing.class_names, train, test, digests, scales, tuple(problems), done, "")
     notes = (
         f"{safe_text(root.name, one_line=True)}: {counts_text(images.counts())}",
-        *folder_notes.of_all(images, [look.facts for look in looks.values()]),
+        *folder_notes.of_copies(images),
+        *folder_notes.of_kinds(scales, [look.facts for look in looks.values()]),
         *(f"passed over {what}" for what in listing.passed_over),
     )
     return replace(images, version=_version(images, looks), notes=notes)

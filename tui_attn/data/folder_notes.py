@@ -36,12 +36,8 @@ def of_used(
     return tuple(notes)
 
 
-def of_all(images: FolderImages, facts: Sequence[ImageFacts]) -> list[str]:
-    """Notes on all images of a folder."""
-    return [*_of_copies(images), *_of_kinds(images.scales, facts)]
-
-
-def _of_copies(images: FolderImages) -> list[str]:
+def of_copies(images: FolderImages) -> list[str]:
+    """Notes on images that occur several times."""
     notes = []
     labels: dict[bytes, set[int]] = defaultdict(set)
     for path, label in (*images.train, *images.test):
@@ -65,7 +61,8 @@ def _of_copies(images: FolderImages) -> list[str]:
     return notes
 
 
-def _of_kinds(scales: Scales, facts: Sequence[ImageFacts]) -> list[str]:
+def of_kinds(scales: Scales, facts: Sequence[ImageFacts]) -> list[str]:
+    """Notes on how images of certain kinds are read."""
     notes = []
     kinds = Counter(its.kind for its in facts)
     for kind, (low, high) in scales.items():

@@ -79,7 +79,7 @@ def _cifar_split(info: DatasetInfo, where: Located, split: str, wanted: int) -> 
         if not file.name.startswith(beginnings) or have == wanted:
             continue
         with _blaming(path):
-            some_images, some_labels = cifar.read_batch(path, file, info)
+            some_images, some_labels = cifar.decode_batch(cifar.loads(read_verified(path, file)), info)
         n = min(len(some_labels), wanted - have)
         images[have : have + n] = some_images[:n]
         labels[have : have + n] = some_labels[:n]

@@ -41,7 +41,6 @@ MAX_TIME = 253_402_128_000.0
 
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _NUMBER = (int, float)
-_OPTIONAL_NUMBER = (int, float, type(None))
 _OPTIONAL_TEXT = (str, type(None))
 _ENVELOPE = frozenset({"v", "seq", "t", "type", "crc"})
 
@@ -186,7 +185,8 @@ def encode(type_: str, payload: Mapping[str, Any], *, seq: int, t: float) -> byt
     head = body[:-1].encode("utf-8", "backslashreplace")
     line = b'%s,"crc":"%08x"}\n' % (head, zlib.crc32(head))
     if len(line) - 1 > MAX_LINE:
-        if short := {key: value[:MOST_TEXT] for key, value in payload.items() if _is_long(value)}:
+        texts = {key: value for key, value in payload.items() if isinstance(value, str)}
+        if short := {key: text[:MOST_TEXT] for key, text in texts.items() if len(text) > MOST_TEXT}:
             return encode(type_, {**payload, **short}, seq=seq, t=t)
         raise ValueError(f"an event '{type_}' of {len(line):,} bytes: {MAX_LINE:,} at most")
     return line
@@ -216,10 +216,6 @@ def decode(line: bytes) -> Event | None:
     del record["v"], record["seq"], record["t"], record["type"]
     record.pop("crc", None)
     return Event(type_, seq, float(t), record) if _is(seq, int) and _fits(type_, record) else None
-
-
-def _is_long(value: Any) -> bool:
-    return isinstance(value, str) and len(value) > MOST_TEXT
 
 
 def number(value: Any) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -273,23 +273,16 @@ def _experiment_finished(state: ExperimentState, event: Event) -> None:
         state.log.append((event.t, None, event["state"]))
 
 
-_EXPERIMENT_HANDLERS = {
-    "experiment_started": _experiment_started,
-    "run_queued": _run_queued,
-    "control_ack": _control_ack,
-    "extended": _extended,
-    "warning": _experiment_warning,
-    "experiment_finished": _experiment_finished,
-}
-_NAMED_RUN_HANDLERS = {
-    "run_started": _run_started,
-    "run_submitted": _run_submitted,
-    "run_waits": _run_waits,
-    "run_restarted": _run_restarted,
-    "run_ended": _run_ended,
-    "run_paused": _run_paused,
-    "run_unpaused": _run_unpaused,
-}
+def _by_type(*handlers: Callable[..., None]) -> dict[str, Callable[..., None]]:
+    """The handlers by the types of their events, after which they are named."""
+    return {handler.__name__.removeprefix("_"): handler for handler in handlers}
+
+
+_EXPERIMENT_HANDLERS = _by_type(_experiment_started, _run_queued, _control_ack, _extended, _experiment_finished)
+_EXPERIMENT_HANDLERS["warning"] = _experiment_warning
+_NAMED_RUN_HANDLERS = _by_type(
+    *(_run_started, _run_submitted, _run_waits, _run_restarted, _run_ended, _run_paused, _run_unpaused)
+)
 """Of events about one run, which must have been queued."""
 
 # ---- a run's log
@@ -372,13 +365,5 @@ def _ended(state: ExperimentState, run: RunState, event: Event) -> None:
         run.traceback = run.traceback_since(run.since)
 
 
-_RUN_HANDLERS = {
-    "started": _started,
-    "metrics": _metrics,
-    "epoch": _epoch,
-    "probe": _probe,
-    "checkpoint": _checkpoint,
-    "resumed": _resumed,
-    "warning": _run_warning,
-    "ended": _ended,
-}
+_RUN_HANDLERS = _by_type(_started, _metrics, _epoch, _probe, _checkpoint, _resumed, _ended)
+_RUN_HANDLERS["warning"] = _run_warning
