@@ -5,21 +5,20 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import ssl
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import httpx
 
 from tui_attn.data.base import Limits
 from tui_attn.data.files import os_error_text
+
+if TYPE_CHECKING:
+    import httpx
 
 _BLOCK = 1 << 16
 """Bytes read at a time. An attempt that brings less doesn't count as progress."""
@@ -112,6 +111,8 @@ def _attempt(url: str, part: Path, cap: int, tick: Callable[[int], None], limits
 def _receive(
     response: httpx.Response, out: IO[bytes], have: int, cap: int, tick: Callable[[int], None], limits: Limits
 ) -> None:
+    import httpx
+
     expected = response.headers.get("Content-Length", "")
     end = have + int(expected) if expected.isascii() and expected.isdigit() else None
     if end is not None and end > cap:
@@ -171,6 +172,11 @@ def _response(url: str, headers: dict[str, str], limits: Limits) -> Iterator[htt
 
 def _client(url: str, limits: Limits) -> httpx.Client:
     """A client for `url`, once its host or that of the proxy is resolved. Raises `_UnreachableError`."""
+    import ssl
+    from urllib.request import getproxies, proxy_bypass
+
+    import httpx
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxy = None if _loopback(url) or proxy_bypass(host) else getproxies().get(parts.scheme)
@@ -221,6 +227,8 @@ def _within(seconds: float, work: Callable[[], Result]) -> Result:
 @contextmanager
 def _network_errors() -> Iterator[None]:
     """Turn network errors into `_UnreachableError`, `_BrokenOffError` or `DownloadError`."""
+    import httpx
+
     try:
         yield
     except (TimeoutError, httpx.ConnectTimeout):
@@ -239,6 +247,8 @@ def _network_errors() -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """Why the connection failed, in a few words."""
+    import ssl
+
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
