@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tui_attn.report.figures import INK, Picture, fonts_for, ink, picture, plain, styled
+from tui_attn.report.figures import FAINT, GRID, INK, Picture, fonts_for, ink, picture, plain, styled
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -53,6 +53,18 @@ def test_on_the_page_it_takes_the_pages_colours_and_font(shown: Picture) -> None
     assert "font-family" not in styles
     assert "<style" not in shown.inline
     assert "<metadata" not in shown.inline
+
+
+def test_the_style_sheet_draws_in_colours_that_the_page_can_take() -> None:
+    with styled():
+        drawn = {key: value for key, value in matplotlib.rcParams.items() if key in STYLED}
+    assert set(drawn.values()) == {INK, FAINT, GRID}
+
+
+STYLED = (
+    *("axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color", "text.color"),
+    *("xtick.color", "ytick.color", "xtick.labelcolor", "ytick.labelcolor"),
+)
 
 
 def test_text_on_the_page_is_text_and_stays_as_it_is(shown: Picture) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -41,44 +42,9 @@ _COLOR = re.compile("|".join(_VARIABLES))
 _NOT_FOR_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _REFERENCE = re.compile(r"#([A-Za-z][\w.-]*)")
 
+_STYLE = Path(__file__).with_name("templates") / "report.mplstyle"
 FONT = "DejaVu Sans"
 """It comes with matplotlib."""
-STYLE: Any = {
-    "font.size": 8,
-    "font.family": [FONT],
-    "axes.titlesize": 8,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 8,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": FAINT,
-    "axes.titlecolor": INK,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": FAINT,
-    "ytick.labelcolor": FAINT,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "auto",
-    "figure.max_open_warning": 0,
-    "svg.image_inline": True,
-    "path.simplify": True,
-}
 WIDTH = 4.4
 """Of a picture, in inches; shown at some 430 pixels, its letters are as large as the page's small print."""
 
@@ -196,7 +162,8 @@ def styled() -> Iterator[None]:
 
     import matplotlib
 
-    with matplotlib.rc_context(STYLE | {"font.family": [FONT, *_look.get().fonts]}), warnings.catch_warnings():
+    style = matplotlib.rc_params_from_file(_STYLE, use_default_template=False)
+    with matplotlib.rc_context(style | {"font.family": [FONT, *_look.get().fonts]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         logger = logging.getLogger("matplotlib")
         level = logger.level

@@ -20,24 +20,25 @@ def study_lines(found: StudyResults, width: int, *, ascii: bool = False) -> list
     """Everything about a study, in lines of at most `width` cells (60 at least). `ascii`: nothing but ASCII."""
     width = max(width, 60)
     show: Callable[[str], str] = plain if ascii else str
+
+    def plotted(heading: str, rows: Iterable[tuple[str, Versus | None]]) -> list[str]:
+        known = [(label, each.delta, each.ci95) for label, each in rows if each and each.delta is not None]
+        return ["", *forest(heading, known, width, ascii=ascii)] if known else []
+
     lines = wrap(show(title(found)), width)
     if found.slopes:
         lines += ["", *_table(slope_rows(found), width, show)]
-        lines += ["", *forest(slope_title(found), [_entry(slope_label(each), each.versus) for each in found.slopes],
-                              width, ascii=ascii)]  # fmt: skip
+        lines += plotted(slope_title(found), [(slope_label(each), each.versus) for each in found.slopes])
     if found.finals:
         lines += ["", show(final_title(found)), *_table(cell_rows(found.finals), width, show)]
-        lines += _forest(found.finals, f"difference from {BASE} on the test set, points", width, ascii=ascii)
+        finals = [(f"{row.label}  {row.model}", row.versus) for row in found.finals]
+        lines += plotted(f"difference from {BASE} on the test set, points", finals)
     best = list(found.winners.items())
     lines += ["", show(cells_title(found)), *_table(cell_rows(found.cells, best), width, show)]
-    by_model = sorted(found.cells, key=lambda row: found.models.index(row.model))
-    plotted = by_model if found.kind == CURVE else found.cells
-    lines += _forest(plotted, f"difference from {BASE}, points", width, ascii=ascii)
-    notes = remarks(found)
-    lines += [""] if notes else []
-    for note in notes:
-        lines += wrap(show(note), width, first="- ", rest="  ")
-    return [line.rstrip() for line in lines]
+    by_model = sorted(found.cells, key=lambda row: found.models.index(row.model) if found.kind == CURVE else 0)
+    lines += plotted(f"difference from {BASE}, points", [(f"{row.label}  {row.model}", row.versus) for row in by_model])
+    notes = [line for note in remarks(found) for line in wrap(show(note), width, first="- ", rest="  ")]
+    return [line.rstrip() for line in (*lines, *([""] if notes else []), *notes)]
 
 
 def title(found: StudyResults) -> str:
@@ -170,16 +171,6 @@ def _table(rows: Sequence[Sequence[str]], width: int, show: Callable[[str], str]
 
 Entry = tuple[str, float | None, tuple[float, float] | None]
 """Label, mean and interval."""
-
-
-def _entry(label: str, versus: Versus) -> Entry:
-    return label, versus.delta, versus.ci95
-
-
-def _forest(found: Iterable[CellResult], heading: str, width: int, *, ascii: bool) -> list[str]:
-    rows = [row for row in found if row.versus and row.versus.delta is not None]
-    entries = [_entry(f"{row.label}  {row.model}", row.versus) for row in rows if row.versus]
-    return ["", *forest(heading, entries, width, ascii=ascii)] if entries else []
 
 
 def forest(heading: str, entries: Sequence[Entry], width: int, *, ascii: bool = False) -> list[str]:
