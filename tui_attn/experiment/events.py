@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tui_attn.experiment.manifest import MAX_TIME
+
 VERSION = 1
 
 
@@ -36,8 +38,6 @@ MOST_TEXT = 100_000
 
 MAX_WHOLE = 2**63 - 1
 """The largest magnitude of an integer; a larger one counts as damaged."""
-MAX_TIME = 253_402_128_000.0
-"""Unix seconds, one day before the calendar's last year ends in every time zone."""
 
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 _NUMBER = (int, float)

@@ -19,11 +19,10 @@ from typing import Any
 from tui_attn.compare.pairs import PairedRuns, QuickResult, best_pair
 from tui_attn.experiment import reducer
 from tui_attn.experiment.durations import elapsed_seconds, waiting_words
-from tui_attn.experiment.events import MAX_TIME
 from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import began
-from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
+from tui_attn.experiment.manifest import FIRST, MAX_TIME, Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.history import organize
