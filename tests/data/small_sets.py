@@ -218,14 +218,14 @@ def tar_gz(members: dict[str, bytes], extra: Sequence[tarfile.TarInfo] = ()) -> 
 def with_archive(made: Made, archive: bytes) -> Made:
     """`made` with another archive, whose digest is pinned in place of its own."""
     assert made.info.archive is not None
-    pinned = replace(made.info.archive, size=len(archive), sha256=sha256(archive))
+    pinned = made.info.archive._replace(size=len(archive), sha256=sha256(archive))
     return replace(made, info=replace(made.info, archive=pinned), archive=archive)
 
 
 def with_urls(made: Made, *urls: str) -> DatasetInfo:
     """The set's info with these addresses: of folders of .gz files, or of archives."""
     if made.info.archive is not None:
-        return replace(made.info, archive=replace(made.info.archive, urls=urls))
+        return replace(made.info, archive=made.info.archive._replace(urls=urls))
     return replace(made.info, urls=urls)
 
 

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ def test_a_server_that_always_breaks_off_is_given_up(server: Server, tmp_path: P
 def test_a_server_that_says_nothing_is_given_up(server: Server, tmp_path: Path) -> None:
     server.hold = threading.Event()
     with pytest.raises(DownloadError, match="does not answer"):
-        fetch(server, tmp_path / "part", limits=replace(QUICK, stall=0.2))
+        fetch(server, tmp_path / "part", limits=QUICK._replace(stall=0.2))
     eventually(lambda: len(server.asked) == 1 + QUICK.retries, "the last of its questions")
 
 
@@ -160,7 +159,7 @@ def test_an_address_that_is_not_allowed_is_not_asked(tmp_path: Path) -> None:
 
 def test_a_name_that_does_not_exist_is_an_offline_user(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"cannot be found \(offline\?\)|does not answer"):
-        download("https://no-such-host.invalid/x", tmp_path / "part", 10, replace(QUICK, connect=2.0))
+        download("https://no-such-host.invalid/x", tmp_path / "part", 10, QUICK._replace(connect=2.0))
     assert not (tmp_path / "part").exists()
 
 
@@ -205,7 +204,7 @@ def test_a_mirror_whose_body_drips_is_given_up_at_once(tmp_path: Path) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         drip(connection, bytes(100))  # then it breaks off, which must not be what ends the download
 
-    limits = replace(QUICK, stall=0.3, least=2000.0)
+    limits = QUICK._replace(stall=0.3, least=2000.0)
     with speaking(words) as url, pytest.raises(DownloadError, match="is too slow"):
         download(url, tmp_path / "part", 100_000, limits)
     assert len(asked) == 1
@@ -217,7 +216,7 @@ def test_a_mirror_whose_headers_drip_is_given_up(tmp_path: Path) -> None:
         connection.recv(65536)
         drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-More: 1\r\n" * 10)
 
-    limits = replace(QUICK, connect=0.3, stall=0.3)
+    limits = QUICK._replace(connect=0.3, stall=0.3)
     with speaking(words) as url, pytest.raises(DownloadError, match="does not answer"):
         download(url, tmp_path / "part", 100_000, limits)
 

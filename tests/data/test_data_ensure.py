@@ -59,7 +59,7 @@ def test_the_cache_is_for_its_owner_alone(online: tuple[Made, DatasetInfo], cach
 def test_progress_tells_of_the_download_as_a_whole(online: tuple[Made, DatasetInfo], cache: Path) -> None:
     _, info = online
     steps: list[tuple[str, int, int | None]] = []
-    ensure_info(info, options=replace(QUICK, progress=lambda *step: steps.append(step)))
+    ensure_info(info, options=QUICK._replace(progress=lambda *step: steps.append(step)))
     downloading = [(done, total) for phase, done, total in steps if phase.startswith("downloading")]
     assert {total for _, total in downloading} == {info.bytes_to_fetch}
     assert [done for done, _ in downloading] == sorted(done for done, _ in downloading)
@@ -148,19 +148,19 @@ def test_a_mirror_is_asked_first(cache: Path, server: Server, monkeypatch: pytes
     idx, cifar = make_idx_set(), make_cifar_set()
     server.files |= {f"m/made/{name}.gz": content for name, content in idx.packed.items()}
     server.files |= {"m/made-python.tar.gz": cifar.archive, "one.tar.gz": cifar.archive}
-    ensure_info(with_urls(idx, f"{server.url}idx/"), options=replace(QUICK, mirror=f"{server.url}m"))
+    ensure_info(with_urls(idx, f"{server.url}idx/"), options=QUICK._replace(mirror=f"{server.url}m"))
     assert all(path.startswith("/m/made/") for path in server.paths)
-    ensure_info(with_urls(cifar), options=replace(QUICK, mirror=f"{server.url}m/"))
+    ensure_info(with_urls(cifar), options=QUICK._replace(mirror=f"{server.url}m/"))
     assert server.paths[-1] == "/m/made-python.tar.gz"
     (cache / "made-batches-py" / "test_batch").unlink()
-    ensure_info(with_urls(cifar), options=replace(QUICK, mirror=f"{server.url}one.tar.gz"))
+    ensure_info(with_urls(cifar), options=QUICK._replace(mirror=f"{server.url}one.tar.gz"))
     assert server.paths[-1] == "/one.tar.gz"
 
 
 def test_a_mirror_that_has_it_not_is_not_the_last_word(cache: Path, server: Server) -> None:
     made = make_cifar_set()
     info = with_urls(made, f"{server.url}made-python.tar.gz")
-    where = ensure_info(info, options=replace(QUICK, mirror=f"{server.url}empty"))
+    where = ensure_info(info, options=QUICK._replace(mirror=f"{server.url}empty"))
     assert contents(where) == made.raw
 
 

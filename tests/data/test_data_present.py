@@ -67,7 +67,7 @@ def test_a_damaged_installed_package_is_passed_over(cache: Path, tmp_path: Path,
 
 def test_a_set_pinned_by_its_gz_keeps_it(cache: Path, server: Server) -> None:
     made = make_idx_set()
-    files = (replace(made.info.files[0], sha256=""), *made.info.files[1:])
+    files = (made.info.files[0]._replace(sha256=""), *made.info.files[1:])
     info = replace(with_urls(made, f"{server.url}idx/"), files=files)
     where = ensure_info(info, options=QUICK)
     assert contents(where) == made.raw

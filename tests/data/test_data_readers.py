@@ -61,7 +61,7 @@ def test_a_file_that_changed_since_it_was_found_is_noticed(made: Made, tmp_path:
 def repinned(made: Made, name: str, content: bytes) -> Made:
     """`made` with other bytes in one file, pinned as if they were right: what is left are the format's own checks."""
     files = tuple(
-        replace(file, size=len(content), sha256=sha256(content)) if file.name == name else file
+        file._replace(size=len(content), sha256=sha256(content)) if file.name == name else file
         for file in made.info.files
     )
     return replace(made, info=replace(made.info, files=files), raw=made.raw | {name: content})

@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -334,7 +333,7 @@ def test_a_run_whose_end_was_lost_is_not_live_in_an_experiment_that_ended(tmp_pa
     situation = follower.situation()
     assert (situation.experiment, situation.runs["se-s0"], situation.supervised) == ("finished", "lost", False)
     with supervised(folder):
-        assert follower.situation() == replace(situation, supervised=False)
+        assert follower.situation() == situation._replace(supervised=False)
 
 
 def test_problems_are_those_of_the_last_poll_and_cost_no_look_at_the_disk(tmp_path: Path) -> None:

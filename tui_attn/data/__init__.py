@@ -5,8 +5,6 @@ NumPy, the modules for the network and those for folders of images are only impo
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tui_attn.data.base import (
     Arrays,
     DataError,
@@ -80,5 +78,5 @@ def load(
     found = load_info(info, located, None, 0 if validation else test_limit)
     chosen, held_out = draw_split(found.train_labels, train_limit, validation, subset)
     if validation:
-        found = replace(found, test_images=found.train_images[held_out], test_labels=found.train_labels[held_out])
-    return replace(found, train_images=found.train_images[chosen], train_labels=found.train_labels[chosen])
+        found = found._replace(test_images=found.train_images[held_out], test_labels=found.train_labels[held_out])
+    return found._replace(train_images=found.train_images[chosen], train_labels=found.train_labels[chosen])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tui_attn.system.text import safe_text
 from tui_attn.system.user_error import UserError
@@ -37,8 +37,7 @@ class Progress(Protocol):
         """Report the current phase, the bytes done, and the bytes in all where they are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Time limits of a download, in seconds, and how often it is retried."""
 
     connect: float = 5.0
@@ -64,8 +63,7 @@ def silent(phase: str, done: int, total: int | None) -> None:
     """The progress callback that does nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
+class FetchOptions(NamedTuple):
     """Options for fetching."""
 
     offline: bool = False
@@ -73,14 +71,13 @@ class FetchOptions:
     mirror: str | None = None
     """A URL to try first."""
     progress: Progress = silent
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
 
 
 DEFAULT = FetchOptions()
 
 
-@dataclass(frozen=True)
-class DataFile:
+class DataFile(NamedTuple):
     """One file of a data set, as it is read: decompressed."""
 
     name: str
@@ -91,8 +88,7 @@ class DataFile:
     gz_sha256: str = ""
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     """A .tar.gz that holds all files of a data set in one folder."""
 
     name: str
@@ -101,8 +97,7 @@ class Archive:
     urls: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class DebianPackage:
+class DebianPackage(NamedTuple):
     """A Debian package that ships the files, gzipped, in `folder`."""
 
     name: str
@@ -234,8 +229,7 @@ def counts_text(counts: object) -> str:
     return safe_text(", ".join(parts), one_line=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A problem with one file of a data set."""
 
     path: Path
@@ -245,8 +239,7 @@ class Problem:
         return safe_text(f"{self.path} {self.text}", one_line=True)
 
 
-@dataclass(frozen=True, slots=True)
-class SetStatus:
+class SetStatus(NamedTuple):
     """The status of one data set, as in `tui-attn data`."""
 
     name: str
@@ -265,8 +258,7 @@ class SetStatus:
     """What a user should know of a folder of images."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arrays:
+class Arrays(NamedTuple):
     """A data set in memory."""
 
     train_images: NDArray[np.uint8]

@@ -10,8 +10,8 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tui_attn.data.base import DataError
 from tui_attn.data.files import absolute
@@ -32,8 +32,7 @@ Labelled = tuple[str, int]
 """A file's path within the folder, and its label."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderListing:
+class FolderListing(NamedTuple):
     """The files of a folder of images: sorted by class, then by folder and name."""
 
     root: Path
@@ -47,8 +46,7 @@ class FolderListing:
     """Folders that could not be listed, and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderGlance:
+class FolderGlance(NamedTuple):
     """The result of a quick scan of a folder."""
 
     classes: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tui_attn.experiment import reducer
 from tui_attn.experiment.event_log import MISSING, LogReader
@@ -25,8 +25,7 @@ _OF_THE_MANIFEST = frozenset({"experiment_started", "extended"})
 """Events after which the manifest may have changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """The actual states, stalled and lost included."""
 
     experiment: str

@@ -11,10 +11,11 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, TimeoutExpired
+from typing import NamedTuple
 
 from tui_attn import data
 from tui_attn.engines.workers import worker_environment
@@ -39,8 +40,7 @@ ANSWER_WITHIN = 120.0
 Tell = Callable[[str], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A custom model and the content of its file, which is read only once."""
 
     model: CustomModel

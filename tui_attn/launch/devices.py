@@ -11,11 +11,10 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, TimeoutExpired
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.experiment.manifest import UUID, GpuIdentity
 from tui_attn.system import children, files
@@ -27,8 +26,7 @@ MAX_THREADS = 8
 """More threads don't speed up networks of the lab's size."""
 
 
-@dataclass(frozen=True, slots=True)
-class GpuDetails:
+class GpuDetails(NamedTuple):
     """A GPU, or a MIG slice, which counts as a GPU of its own. None: not reported."""
 
     name: str
@@ -41,8 +39,7 @@ class GpuDetails:
     """Whether it no longer responds to its driver."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """The facts about this machine that a start depends on."""
 
     gpus: int
@@ -182,8 +179,7 @@ def visible(uuids: Sequence[str], variable: str | None) -> list[int | str]:
     return [] if len(set(items)) < len(items) else found
 
 
-@dataclass(frozen=True, slots=True)
-class NvmlGpu:
+class NvmlGpu(NamedTuple):
     """A GPU or MIG slice in NVML."""
 
     handle: Any

@@ -13,10 +13,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tui_attn import __version__, data
 from tui_attn.data import Progress, silent
@@ -50,16 +50,14 @@ class CancelledError(Exception):
     """The start was cancelled before anything was created."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """An experiment and its supervisor, which is a child of this process."""
 
     folder: ExperimentDir
     supervisor: subprocess.Popen[bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """Callbacks of a start, resume or extension, and where its notices go."""
 
     progress: Progress = silent
@@ -73,8 +71,7 @@ class Caller:
     """Waits for so many seconds; may raise to cancel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permit:
+class Permit(NamedTuple):
     """Choices of the user at a resume or an extension that an experiment can't make by itself."""
 
     trust_code: bool = False
