@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tui_attn.experiment.manifest import MAX_TIME
+from tui_attn.system.text import MAX_TIME
 
 VERSION = 1
 

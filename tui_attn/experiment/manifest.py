@@ -15,7 +15,7 @@ from tui_attn.experiment.config import PRECISIONS, ExperimentConfig, Plan
 from tui_attn.experiment.kernels import KERNELS
 from tui_attn.system.files import read_json
 from tui_attn.system.plain_file import open_to_read
-from tui_attn.system.text import safe_text
+from tui_attn.system.text import MAX_TIME, safe_text
 from tui_attn.system.user_error import UserError
 
 FORMAT = "tui-attn"
@@ -28,8 +28,6 @@ UUID = re.compile(r"(GPU|MIG)-[A-Za-z0-9][A-Za-z0-9/-]{0,99}")
 """A valid UUID of a GPU or a MIG slice; it becomes part of file names and of a worker's environment."""
 MOST_BYTES = 1 << 24
 """Maximum size of the file; a larger one is neither read nor written."""
-MAX_TIME = 253_402_128_000.0
-"""Unix seconds, one day before the calendar's last year ends in every time zone."""
 _USUAL: dict[str, Any] = {"subset": FIRST, "plan": None, "kernels": KERNELS[0], "gpus": {}}
 """Values that the file leaves out."""
 

@@ -22,13 +22,13 @@ from tui_attn.experiment.durations import elapsed_seconds, waiting_words
 from tui_attn.experiment.finding import candidates, is_ours
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import began
-from tui_attn.experiment.manifest import FIRST, MAX_TIME, Manifest, RunsError
+from tui_attn.experiment.manifest import FIRST, Manifest, RunsError
 from tui_attn.experiment.ownership import supervisor_alive
 from tui_attn.experiment.study import StudyDir, is_study
 from tui_attn.history import organize
 from tui_attn.history.tail_summary import summarise_tail
 from tui_attn.system.files import read_json, user_folder, write_atomically
-from tui_attn.system.text import has_control_characters, safe_text
+from tui_attn.system.text import MAX_TIME, has_control_characters, safe_text
 
 _VERSION = 5
 """Of the cache's format; a cache of another version is ignored."""

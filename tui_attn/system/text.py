@@ -14,6 +14,9 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
+MAX_TIME = 253_402_128_000.0
+"""Unix seconds, one day before the calendar's last year ends in every time zone: no later time is a date."""
+
 _ASCII = str.maketrans(
     {"±": "+/-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-", "’": "'", "−": "-", "█": "#", "░": "."}
 )
