@@ -13,6 +13,7 @@ import pytest
 import tui_attn.ui
 from tests import recorded
 from tests.ui.harness import alive
+from tests.ui.terminal import opened
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.ui.entry import _prepare, farewell
@@ -100,10 +101,42 @@ def test_checking_options_loads_no_textual() -> None:
     assert not {"textual", "rich", "plotext", "numpy", "torch"} & found
 
 
-def test_the_first_frame_loads_nothing_that_can_wait() -> None:
-    found = loaded_after("import tui_attn.ui.app")
+ATTACH = """
+import gc, sys
+from pathlib import Path
+collections, usual = [], gc.get_threshold()
+gc.callbacks.append(lambda phase, _: collections.append(phase) if gc.get_threshold() != usual else None)
+import tui_attn.cli
+from tui_attn.ui import entry
+load = entry.load
+def load_and_note(options):
+    load(options)
+    from tui_attn.ui.app import DashboardApp
+    ready = DashboardApp.on_ready
+    def on_ready(app):
+        Path("loaded").write_text(" ".join([str(len(collections)), *sys.modules, "end"]))
+        ready(app)
+    DashboardApp.on_ready = on_ready
+entry.load = load_and_note
+tui_attn.cli.main()
+"""
+LATER = {"compare", "data", "engines", "export", "history", "launch", "report", "study", "supervision", "train"}
+"""Rooms that the first frame does without."""
+
+
+def test_the_first_frame_of_attach_loads_nothing_that_can_wait(tmp_path: Path) -> None:
+    folder = recorded.scene(tmp_path / "runs", "finished")
+    settings = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    command, noted = ["-c", ATTACH, "attach", folder.id], tmp_path / "loaded"
+    with opened(folder, command=command, cwd=tmp_path, environment=settings) as terminal:
+        terminal.until(lambda _: noted.is_file() and noted.read_text().endswith(" end"))
+    collections, *modules = noted.read_text().split()
+    found = set(modules)
     assert "textual" in found
     assert not {"plotext", "numpy", "scipy", "psutil", "pynvml", "torch", "torchvision"} & found
+    assert not {name for name in found if name.startswith("tui_attn.") and name.split(".")[1] in LATER}
+    assert not {f"tui_attn.experiment.{name}" for name in ("events", "event_log", "run_state", "reducer")} & found
+    assert collections == "0", "garbage is collected while there is none"
 
 
 def test_the_whole_dashboard_loads_no_torch() -> None:
