@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from tests.ui.chart_helpers import ASCII, HOSTILE, NAN, TRUE, OneWidget, run, settled, three
 from tests.ui.harness import until
+from tui_attn.ui.charts.matrix import matrix
 from tui_attn.ui.charts.series import Curve, Smoother
 from tui_attn.ui.options import THEMES
 from tui_attn.ui.styles import DrawingMode
@@ -150,7 +151,7 @@ def test_hostile_texts_are_shown_and_never_obeyed(mode: DrawingMode) -> None:
     async def in_heatmap(app: OneWidget, pilot: Pilot[int]) -> None:
         for label in HOSTILE:
             heat.row_title = heat.column_title = label
-            heat.set_matrix([[0.1, 0.9]] * 2, [label, label], [label, label], title=label)
+            heat.set_matrix(matrix([[0.1, 0.9]] * 2, [label, label], [label, label]), label)
             await harmless(app, pilot)
 
     run(plot, in_chart, mode=mode)

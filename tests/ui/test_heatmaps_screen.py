@@ -97,9 +97,9 @@ def test_the_untrained_network_stands_beside_it_or_in_its_place(folder: Experime
         await pilot.press("o", "d", "right", "down")
         await until(pilot, lambda: untrained.cursor == trained.cursor)
         assert (untrained.sort_by, untrained.difference) == (trained.sort_by, trained.difference) == ("mean", True)
-        assert untrained._matrix.order("mean") == trained._matrix.order("mean")
-        assert untrained._matrix.difference_scale == trained._matrix.difference_scale
-        assert untrained._matrix.largest_difference < trained._matrix.largest_difference
+        assert untrained.matrix.order("mean") == trained.matrix.order("mean")
+        assert untrained.matrix.difference_scale == trained.matrix.difference_scale
+        assert abs(untrained.matrix.differences).max() < abs(trained.matrix.differences).max()
         await pilot.press("v")
         await until(pilot, lambda: "untrained" not in screen_text(app).splitlines()[2])
 
@@ -126,7 +126,7 @@ def test_the_two_stand_where_their_cells_are_larger(folder: ExperimentDir) -> No
         assert len(titles) == 2
         await pilot.press("j")
         await until(pilot, lambda: "attention" in trained.title and untrained.region.x >= trained.region.right)
-        assert trained._matrix.shape == (64, 64), "64 rows need the height"
+        assert trained.matrix.shape == (64, 64), "64 rows need the height"
         assert trained._layout is not None
         assert (trained._layout.rows, trained._layout.columns) == (64, 64)
 
@@ -155,14 +155,14 @@ def test_a_scale_of_its_own_is_kept_through_the_epochs(folder: ExperimentDir) ->
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await opened(pilot, app)
         heatmap = maps(app)[0]
-        assert 0 < heatmap._matrix.lower < heatmap._matrix.upper < 1, "spread over the values in sight"
+        assert 0 < heatmap.matrix.lower < heatmap.matrix.upper < 1, "spread over the values in sight"
         await pilot.press("z")
-        await until(pilot, lambda: (heatmap._matrix.lower, heatmap._matrix.upper) == (0.0, 1.0))
+        await until(pilot, lambda: (heatmap.matrix.lower, heatmap.matrix.upper) == (0.0, 1.0))
         await pilot.press("comma")
         await until(pilot, lambda: "epoch 2" in screen_text(app))
-        assert (heatmap._matrix.lower, heatmap._matrix.upper) == (0.0, 1.0)
+        assert (heatmap.matrix.lower, heatmap.matrix.upper) == (0.0, 1.0)
         await pilot.press("z")
-        await until(pilot, lambda: heatmap._matrix.upper < 1.0)
+        await until(pilot, lambda: heatmap.matrix.upper < 1.0)
 
     drive(make_app(folder), script)
 
@@ -173,7 +173,7 @@ def test_a_class_s_attention_differs_from_that_of_all_classes() -> None:
     found = matrices({"attention/by_class": weights, "attention/by_head": weights}, ["a", "b", "c"])
     (one,) = [item for item in found if item.name == "attention, mean over heads, b"]
     shown = matrix(one.values, one.rows, reference=one.reference)
-    assert shown.difference(2, 3) == pytest.approx(float(weights[1, 2, 3] - weights[:, 2, 3].mean()))
+    assert shown.differences[2, 3] == pytest.approx(float(weights[1, 2, 3] - weights[:, 2, 3].mean()))
     assert next(item for item in found if item.name == "attention, mean over heads").reference is None
     with pytest.raises(ValueError, match="shape"):
         matrix(one.values, one.rows, reference=[[1.0]])
@@ -223,7 +223,7 @@ def test_head_and_class_are_chosen_together(tmp_path: Path) -> None:
         with np.load(folder.run("self-attention-s0").probes / "epoch-00003.npz", allow_pickle=False) as file:
             kept = file["attention/by_class_and_head"].astype(np.float32)
         assert heatmap.value == kept[1, 1, 0, 0]
-        assert heatmap._matrix.difference(0, 0) == pytest.approx(float(kept[1, 1, 0, 0] - kept[:, 1, 0, 0].mean()))
+        assert heatmap.matrix.differences[0, 0] == pytest.approx(float(kept[1, 1, 0, 0] - kept[:, 1, 0, 0].mean()))
         await pilot.press("comma")
         await until(pilot, lambda: "head 2 by class: see epoch 0 or the last" in screen_text(app))
         assert "attention, head 2  " in screen_text(app)

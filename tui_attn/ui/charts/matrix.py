@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from tui_attn.ui.charts.geometry import Floats
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell, cell_color, cursor_style, scale_bar
-from tui_attn.ui.drawing import Pieces, centred, row_width, shown, spread, strips_of, trimmed
+from tui_attn.ui.drawing import Pieces, centred, fit, row_width, shown, spread, strips_of, trimmed
 from tui_attn.ui.styles import DrawingMode, Styles
 
 SortKey = Literal["index", "mean", "spread"]
@@ -23,17 +26,17 @@ MIN_WIDTH, MIN_HEIGHT = 24, 5
 _WIDEST_CELL, _TALLEST_CELL = 6, 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matrix:
     """Values of rows (classes) by columns (channels), with their labels and the ends of the scale."""
 
-    values: tuple[tuple[float, ...], ...]
-    row_labels: tuple[str, ...]
-    column_labels: tuple[str, ...]
+    values: Floats
+    row_labels: Sequence[str]
+    column_labels: Sequence[str]
     lower: float
     upper: float
-    reference: tuple[tuple[float, ...], ...] | None = None
-    """What differences are from, cell by cell; None: the mean of the cell's column."""
+    expected: Floats
+    """What differences are from, cell by cell."""
     ordered_like: Matrix | None = None
     """The matrix whose order of columns this one takes, to stand beside it."""
     difference_end: float | None = None
@@ -45,100 +48,87 @@ class Matrix:
         return len(self.row_labels), len(self.column_labels)
 
     @cached_property
-    def means(self) -> list[float]:
-        """The mean of every column over the rows, of what is finite."""
-        return [_mean(column) for column in self._columns]
+    def spreads(self) -> Floats:
+        """Highest minus lowest of what is finite in every column."""
+        finite = np.ma.masked_invalid(self.values)
+        found: Floats = (finite.max(axis=0) - finite.min(axis=0)).filled(math.nan)
+        return found
 
     @cached_property
-    def spreads(self) -> list[float]:
-        """Highest minus lowest of every column."""
-        finite = [[value for value in column if math.isfinite(value)] for column in self._columns]
-        return [max(column) - min(column) if column else math.nan for column in finite]
-
-    @cached_property
-    def _columns(self) -> list[tuple[float, ...]]:
-        return list(zip(*self.values, strict=True))
+    def differences(self) -> Floats:
+        """The values less what they are expected to be."""
+        return self.values - self.expected
 
     @property
     def difference_scale(self) -> float:
-        """Where the scale of differences ends on both sides of 0."""
-        return self.largest_difference if self.difference_end is None else self.difference_end
-
-    @cached_property
-    def largest_difference(self) -> float:
-        """The largest distance of a value from what it is expected to be; 0 when all are equal."""
-        rows, columns = self.shape
-        found = [abs(self.difference(row, column)) for row in range(rows) for column in range(columns)]
-        return max((value for value in found if math.isfinite(value)), default=0.0)
-
-    def expected(self, row: int, column: int) -> float:
-        """What the value's difference is from."""
-        return self.means[column] if self.reference is None else self.reference[row][column]
-
-    def difference(self, row: int, column: int) -> float:
-        """The value less the mean of its column, or less its reference."""
-        return self.values[row][column] - self.expected(row, column)
+        """Where the scale of differences ends on both sides of 0; 0 when all are equal."""
+        if self.difference_end is not None:
+            return self.difference_end
+        return float(np.abs(self.differences).max(where=np.isfinite(self.differences), initial=0.0))
 
     def order(self, key: SortKey) -> list[int]:
         """The columns in the order of `key`: by index upwards, by mean or by spread downwards."""
         if self.ordered_like is not None and self.ordered_like.shape[1] == self.shape[1]:
             return self.ordered_like.order(key)
-        indices = range(self.shape[1])
         if key == "index":
-            return list(indices)
-        by = self.means if key == "mean" else self.spreads
-        return sorted(indices, key=lambda column: math.inf if math.isnan(by[column]) else -by[column])
+            return list(range(self.shape[1]))
+        by = _means(self.values) if key == "mean" else self.spreads
+        found: list[int] = np.argsort(-by, kind="stable").tolist()
+        return found
 
-    def share(self, row: int, column: int, difference: bool) -> float:
-        """Where on the scale a cell lies: in [0, 1], or, for differences, in [-1, 1]. NaN stays NaN."""
+    def shares(self, difference: bool) -> Floats:
+        """Where on the scale the cells lie: in [0, 1], or, for differences, in [-1, 1]. NaN stays NaN."""
         if difference:
             end = self.difference_scale
-            return min(max(self.difference(row, column) / end, -1.0), 1.0) if end else 0.0
-        value = self.values[row][column]
-        if math.isnan(value):
-            return value
+            return np.clip(self.differences / end, -1, 1) if end else np.zeros(self.shape)
         width = self.upper - self.lower
-        return min(max((value - self.lower) / width, 0.0), 1.0) if width > 0 else 0.5
+        found = (self.values - self.lower) / width if width > 0 else np.where(np.isnan(self.values), math.nan, 0.5)
+        return np.clip(found, 0, 1)
 
 
 def matrix(
-    values: Sequence[Sequence[float]] | Any,
+    values: ArrayLike,
     row_labels: Sequence[object],
     column_labels: Sequence[object] | None = None,
     lower: float | None = None,
     upper: float | None = None,
     *,
-    reference: Sequence[Sequence[float]] | Any | None = None,
+    reference: ArrayLike | None = None,
     ordered_like: Matrix | None = None,
     difference_end: float | None = None,
 ) -> Matrix:
-    """Make a `Matrix` of lists or a numpy array. Columns are numbered from 0 without labels.
+    """Make a `Matrix` of lists or a numpy array, on a scale from `lower` to `upper` or its own.
 
-    `reference`: of the same shape, what differences are from. Raises ValueError when rows differ in length or labels
-    don't fit.
+    Columns are numbered from 0 without labels. `reference`: of the same shape, what differences are from; without it
+    the means of the columns. Raises ValueError when rows differ in length or labels don't fit.
     """
-    rows = tuple(tuple(float(value) for value in row) for row in values)
-    widths = {len(row) for row in rows}
-    if len(widths) > 1:
-        raise ValueError("rows of a matrix must be equally long")
-    columns = widths.pop() if widths else 0
-    labels = [str(index) for index in range(columns)] if column_labels is None else list(column_labels)
-    if len(rows) != len(row_labels) or len(labels) != columns:
-        raise ValueError(f"{len(row_labels)} x {len(labels)} labels for {len(rows)} x {columns} values")
-    finite = [value for row in rows for value in row if math.isfinite(value)]
-    low = min(finite, default=0.0) if lower is None else lower
-    high = max(finite, default=1.0) if upper is None else upper
-    known = None if reference is None else tuple(tuple(float(value) for value in row) for row in reference)
-    if known is not None and [len(row) for row in known] != [len(row) for row in rows]:
+    array = np.array(values, dtype=np.float64, ndmin=2)
+    array = array if array.size else np.zeros((0, 0))
+    rows, columns = array.shape
+    labels = range(columns) if column_labels is None else column_labels
+    if (len(row_labels), len(labels)) != array.shape:
+        raise ValueError(f"{len(row_labels)} x {len(labels)} labels for {rows} x {columns} values")
+    known = np.broadcast_to(_means(array), array.shape) if reference is None else np.array(reference, dtype=np.float64)
+    if known.shape != array.shape:
         raise ValueError("a reference must have the shape of the values")
+    finite = array[np.isfinite(array)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     return Matrix(
-        rows, tuple(map(str, row_labels)), tuple(map(str, labels)), low, high, known, ordered_like, difference_end
+        array,
+        [str(label) for label in row_labels],
+        [str(label) for label in labels],
+        low if lower is None else lower,
+        high if upper is None else upper,
+        known,
+        ordered_like,
+        difference_end,
     )
 
 
-def _mean(values: Sequence[float]) -> float:
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.nan
+def _means(values: Floats) -> Floats:
+    """The mean of every column over the rows, of what is finite; NaN where nothing is."""
+    found: Floats = np.ma.masked_invalid(values).mean(axis=0).filled(math.nan)
+    return found
 
 
 @dataclass(slots=True)
@@ -154,6 +144,9 @@ class MatrixView:
     cursor: tuple[int, int] = (0, 0)
     first_row: int = 0
     first_column: int = 0
+    columns: list[int] = field(default_factory=list)
+    """The columns in sight and, next, of all cells where they lie on the scale: set when it is drawn."""
+    shares: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +232,15 @@ def compose_matrix(view: MatrixView, width: int, height: int, styles: Styles) ->
     at = order.index(view.cursor[1])
     view.first_column = layout.following(view.first_column, at, layout.columns, shape[1])
     view.first_row = layout.following(view.first_row, view.cursor[0], layout.rows, shape[0])
-    columns = order[view.first_column : view.first_column + layout.columns]
+    view.columns = order[view.first_column : view.first_column + layout.columns]
+    view.shares = view.matrix.shares(view.difference).tolist()
     rows = [_title(view, layout, width, styles), _readout(view, width, styles)]
     for row in range(view.first_row, view.first_row + layout.rows, 2 if layout.packed else 1):
         if layout.packed:
-            rows.append(_packed(view, layout, row, labels, columns, styles))
+            rows.append(_packed(view, layout, row, labels, styles))
         else:
-            rows += _body(view, layout, row, labels[row], columns, styles)
-    rows.append(_column_labels(view, layout, columns, styles))
+            rows += _body(view, layout, row, labels[row], styles)
+    rows.append(_column_labels(view, layout, styles))
     if height > len(rows):
         rows.append(_scale(view, layout, styles))
     return strips_of(rows, width, height, styles), layout
@@ -277,10 +271,10 @@ def _readout(view: MatrixView, width: int, styles: Styles) -> Pieces:
     label = f"{shown(view.row_title, ascii_only)} {label}".strip()
     where = f", {shown(view.column_title, ascii_only)} {at}"
     said: Pieces = [(trimmed(label, max(width - cell_len(where) - 10, 4), styles) + where + "  ", "cursor")]
-    said.append((number(data.values[row][column]), "title"))
+    said.append((number(float(data.values[row, column])), "title"))
     further = [
-        f"  {signed(data.difference(row, column))} from the mean {number(data.expected(row, column))}",
-        f"  spread {number(data.spreads[column])}",
+        f"  {signed(float(data.differences[row, column]))} from the mean {number(float(data.expected[row, column]))}",
+        f"  spread {number(float(data.spreads[column]))}",
     ]
     for text in further:
         if row_width(said) + len(text) <= width:
@@ -288,50 +282,36 @@ def _readout(view: MatrixView, width: int, styles: Styles) -> Pieces:
     return said
 
 
-def _body(view: MatrixView, layout: Layout, row: int, label: str, columns: list[int], styles: Styles) -> list[Pieces]:
+def _margin(text: str, mark: str, layout: Layout, style: str, styles: Styles) -> Pieces:
+    """What stands on the left of a line: a label, and a mark between it and the cells."""
+    label = fit(trimmed(text, layout.left - 2, styles), layout.left - 2, right=True)
+    return [(label, style), (mark + " ", "cursor")]
+
+
+def _body(view: MatrixView, layout: Layout, row: int, label: str, styles: Styles) -> list[Pieces]:
     """The lines of one row of the matrix."""
-    ascii_only = styles.mode.ascii
-    chosen = row == view.cursor[0]
-    label = trimmed(label, layout.left - 2, styles)
+    ascii_only, chosen = styles.mode.ascii, row == view.cursor[0]
+    style = "normal" if chosen else "muted"
+    shares = [view.shares[row][column] for column in view.columns]
+    cells = [cell(share, styles, difference=view.difference) for share in shares]
+    cells = [(glyph * layout.cell_width, painted) for glyph, painted in cells]
+    lines = [[*_margin("", " ", layout, style, styles), *cells]] * layout.cell_height
+    if chosen:
+        at = view.columns.index(view.cursor[1])
+        cells[at] = _marked(cells[at][0], ascii_only), cursor_style(shares[at], view.difference, styles)
     pointer = (">" if ascii_only else "▸") if chosen else " "
-    lines: list[Pieces] = []
-    middle = (layout.cell_height - 1) // 2
-    for line in range(layout.cell_height):
-        text = " " * (layout.left - 2 - cell_len(label)) + label if line == middle else " " * (layout.left - 2)
-        cells: Pieces = [
-            (text, "normal" if chosen else "muted"),
-            (pointer if line == middle else " ", "cursor"),
-            (" ", "normal"),
-        ]
-        for column in columns:
-            share = view.matrix.share(row, column, view.difference)
-            glyph, style = cell(share, styles, difference=view.difference)
-            text = glyph * layout.cell_width
-            if chosen and column == view.cursor[1] and line == middle:
-                style = cursor_style(share, view.difference, styles)
-                text = _marked(text, ascii_only)
-            cells.append((text, style))
-        lines.append(cells)
+    lines[(layout.cell_height - 1) // 2] = [*_margin(label, pointer, layout, style, styles), *cells]
     return lines
 
 
-def _packed(
-    view: MatrixView, layout: Layout, row: int, labels: list[str], columns: list[int], styles: Styles
-) -> Pieces:
+def _packed(view: MatrixView, layout: Layout, row: int, labels: list[str], styles: Styles) -> Pieces:
     """One line with `row` in the upper halves and the next row in the lower ones."""
     rows, last = [row, row + 1], view.first_row + layout.rows
     chosen = view.cursor[0] if view.cursor[0] in rows else None
-    label = trimmed(labels[row if chosen is None else chosen], layout.left - 2, styles)
-    cells: Pieces = [
-        (" " * (layout.left - 2 - cell_len(label)) + label, "muted" if chosen is None else "normal"),
-        (" " if chosen is None else "▸", "cursor"),
-        (" ", "normal"),
-    ]
-    for column in columns:
-        colors = [
-            cell_color(view.matrix.share(at, column, view.difference), view.difference, styles) if at < last else None
-            for at in rows
-        ]
+    mark, ink = (" ", "muted") if chosen is None else ("▸", "normal")
+    cells = _margin(labels[row if chosen is None else chosen], mark, layout, ink, styles)
+    for column in view.columns:
+        colors = [cell_color(view.shares[at][column], view.difference, styles) if at < last else None for at in rows]
         if chosen is not None and column == view.cursor[1]:
             under = colors[chosen - row]
             colors[chosen - row] = text_on(under) if under else None
@@ -349,15 +329,15 @@ def _marked(cell: str, ascii_only: bool) -> str:
     return "[" + cell[1:-1] + "]"
 
 
-def _column_labels(view: MatrixView, layout: Layout, columns: list[int], styles: Styles) -> Pieces:
+def _column_labels(view: MatrixView, layout: Layout, styles: Styles) -> Pieces:
     """Labels of as many columns as fit, that of the cursor always, and marks where more columns are."""
     ascii_only = styles.mode.ascii
-    total = layout.cell_width * len(columns)
+    total = layout.cell_width * len(view.columns)
     glyphs: list[tuple[str, bool]] = [(" ", False)] * total
     taken = [False] * total
 
     def put(index: int, *, chosen: bool) -> None:
-        label = shown(view.matrix.column_labels[columns[index]], ascii_only)
+        label = shown(view.matrix.column_labels[view.columns[index]], ascii_only)
         label = ("^" if ascii_only else "▴") + label if chosen else label
         if cell_len(label) != len(label) or len(label) > total:
             return
@@ -369,18 +349,16 @@ def _column_labels(view: MatrixView, layout: Layout, columns: list[int], styles:
             glyphs[start + offset] = (glyph, chosen)
             taken[start + offset] = True
 
-    if view.cursor[1] in columns:
-        put(columns.index(view.cursor[1]), chosen=True)
+    if view.cursor[1] in view.columns:
+        put(view.columns.index(view.cursor[1]), chosen=True)
     step = 1
-    while step < len(columns) and step * layout.cell_width < 5:
+    while step < len(view.columns) and step * layout.cell_width < 5:
         step = {1: 2, 2: 4, 4: 5}.get(step, step + 5)
-    for index in range(0, len(columns), step):
+    for index in range(0, len(view.columns), step):
         put(index, chosen=False)
     before, after = view.first_column > 0, view.first_column + layout.columns < view.matrix.shape[1]
     marks = ("<", ">") if ascii_only else ("◂", "▸")
-    title = trimmed(view.column_title, layout.left - 2, styles)
-    row: Pieces = [(" " * (layout.left - 2 - cell_len(title)) + title, "muted")]
-    row.append(((marks[0] if before else " ") + " ", "cursor"))
+    row = _margin(view.column_title, marks[0] if before else " ", layout, "muted", styles)
     row += [(glyph, "cursor" if chosen else "muted") for glyph, chosen in glyphs]
     if after:
         row.append((marks[1], "cursor"))

@@ -13,6 +13,7 @@ from rich.style import Style
 
 from tui_attn.compare.headline import name_of
 from tui_attn.system.textfit import wrap
+from tui_attn.ui.charts.geometry import nice
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 from tui_attn.ui.styles import DrawingMode, Styles
 
@@ -178,7 +179,7 @@ def seed_dots(deltas: Sequence[float], span: Span, width: int, style: str | Styl
 
 def interval_axis(span: Span, width: int, indent: int) -> list[Row]:
     """Two rows: round values in points, and which way is better."""
-    step = round_step((span[1] - span[0]) * 100 / max(width // 12, 1))
+    step = nice((span[1] - span[0]) * 100 / max(width // 12, 1))
     first = math.ceil(span[0] * 100 / step)
     cells = [" "] * width
     for number in range(first, math.floor(span[1] * 100 / step) + 1):
@@ -194,9 +195,3 @@ def interval_axis(span: Span, width: int, indent: int) -> list[Row]:
     gap = " " * max(width - len(left) - len(right), 0)
     pad = (" " * indent, "normal")
     return [Row((pad, ("".join(cells), "muted"))), Row((pad, (left, "failed"), (gap, "normal"), (right, "running")))]
-
-
-def round_step(least: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
-    size = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
-    return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= least * 0.999))

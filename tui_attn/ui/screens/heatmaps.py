@@ -18,6 +18,7 @@ from tui_attn.system.console import over_ssh
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.bindings import bindings
+from tui_attn.ui.charts.matrix import matrix as to_matrix
 from tui_attn.ui.drawing import EMPTY, Drawn, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
@@ -342,13 +343,14 @@ def _put(
 ) -> None:
     """Show `matrix` on a scale with these ends, of values and of differences, which trained and untrained share."""
     heatmap.row_title, heatmap.column_title = matrix.row_title, matrix.column_title
-    heatmap.set_matrix(
+    names = [safe_text(name, one_line=True) for name in matrix.rows]
+    shown = to_matrix(
         matrix.values,
-        [safe_text(name, one_line=True) for name in matrix.rows],
+        names,
         lower=scale[0],
         upper=scale[1],
-        difference_end=scale[2],
-        title=f"{matrix.name}, untrained" if untrained else matrix.name,
         reference=matrix.reference,
-        ordered_like=like,
+        ordered_like=None if like is None else like.matrix,
+        difference_end=scale[2],
     )
+    heatmap.set_matrix(shown, f"{matrix.name}, untrained" if untrained else matrix.name)

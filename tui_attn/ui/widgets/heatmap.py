@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
@@ -53,48 +53,15 @@ class Heatmap(Lines, can_focus=True):
         self.title = title
         self.row_title = row_title
         self.column_title = column_title
-        self._matrix: Matrix = matrix([], [])
+        self.matrix: Matrix = matrix([], [])
         self._first = (0, 0)
         self._layout: Layout | None = None
 
-    def set_matrix(
-        self,
-        values: Sequence[Sequence[float]] | Any,
-        row_labels: Sequence[object],
-        column_labels: Sequence[object] | None = None,
-        *,
-        lower: float | None = None,
-        upper: float | None = None,
-        title: str | None = None,
-        reference: Sequence[Sequence[float]] | Any | None = None,
-        ordered_like: Heatmap | None = None,
-        difference_end: float | None = None,
-    ) -> None:
-        """Show `values`, rows x columns, as lists or a numpy array, on a scale from `lower` to `upper` or its own.
-
-        Differences are from the mean of the rows, or from `reference`, cell by cell, on a scale that ends at
-        `difference_end`, or at the largest. `ordered_like`: another heatmap, from which this one takes the order of the
-        columns.
-
-        Order, view and, where it still exists, the cursor stay as they are, so that matrices can be shown one after
-        another. Raises ValueError when rows differ in length or labels don't fit.
-        """
-        like = None if ordered_like is None else ordered_like._matrix
-        fresh = matrix(
-            values,
-            row_labels,
-            column_labels,
-            lower,
-            upper,
-            reference=reference,
-            ordered_like=like,
-            difference_end=difference_end,
-        )
-        if fresh == self._matrix and title in {None, self.title}:
-            return
-        self._matrix = fresh
+    def set_matrix(self, shown: Matrix, title: str | None = None) -> None:
+        """Show another matrix. Order, view and, where it still exists, the cursor stay as they are."""
+        self.matrix = shown
         self.title = self.title if title is None else title
-        rows, columns = fresh.shape
+        rows, columns = shown.shape
         self.cursor = (min(self.cursor[0], max(rows - 1, 0)), min(self.cursor[1], max(columns - 1, 0)))
         self.redraw()
 
@@ -102,17 +69,17 @@ class Heatmap(Lines, can_focus=True):
     def value(self) -> float | None:
         """The value under the cursor; None while there is no matrix."""
         row, column = self.cursor
-        return self._matrix.values[row][column] if 0 not in self._matrix.shape else None
+        return float(self.matrix.values[row, column]) if 0 not in self.matrix.shape else None
 
     def legibility(self, width: int, height: int) -> tuple[int, int, int]:
         """How well the matrix would show in `width` x `height` cells: see `Layout.legibility`."""
-        layout = lay_out(self._matrix, self.column_title, width, height, self.drawing.mode)
+        layout = lay_out(self.matrix, self.column_title, width, height, self.drawing.mode)
         return (0, 0, 0) if layout is None else layout.legibility
 
     def lines(self, width: int, height: int) -> Sequence[Strip]:
         """Draw the heatmap around the cursor."""
         view = MatrixView(
-            self._matrix, self.title, self.row_title, self.column_title, self.sort_by, self.difference, self.cursor
+            self.matrix, self.title, self.row_title, self.column_title, self.sort_by, self.difference, self.cursor
         )
         view.first_row, view.first_column = self._first
         strips, self._layout = compose_matrix(view, width, height, self.drawing)
@@ -136,15 +103,15 @@ class Heatmap(Lines, can_focus=True):
 
     def action_cursor(self, rows: int, columns: int) -> None:
         """Move the cursor; it stops at the edges."""
-        height, width = self._matrix.shape
+        height, width = self.matrix.shape
         if height and width:
-            order = self._matrix.order(self.sort_by)
+            order = self.matrix.order(self.sort_by)
             at = min(max(order.index(self.cursor[1]) + columns, 0), width - 1)
             self.cursor = (min(max(self.cursor[0] + rows, 0), height - 1), order[at])
 
     def action_cursor_end(self, last: bool) -> None:
         """Go to the first or the last column."""
-        self.action_cursor(0, self._matrix.shape[1] * (1 if last else -1))
+        self.action_cursor(0, self.matrix.shape[1] * (1 if last else -1))
 
     def action_next_order(self) -> None:
         """Order the columns by the next key."""
@@ -163,7 +130,7 @@ class Heatmap(Lines, can_focus=True):
             return
         row, column = layout.row_at(offset.y - layout.top), (offset.x - layout.left) // layout.cell_width
         if 0 <= row < layout.rows and 0 <= column < layout.columns:
-            order = self._matrix.order(self.sort_by)
+            order = self.matrix.order(self.sort_by)
             self.cursor = (self._first[0] + row, order[self._first[1] + column])
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
