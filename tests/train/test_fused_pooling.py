@@ -195,7 +195,7 @@ def test_without_triton_or_a_compiler_torch_pools(
     def compile_kernels(dtype: torch.dtype) -> None:
         raise raised
 
-    fused_pooling._compiler.cache_clear()
+    fused_pooling.start_compiling.cache_clear()
     monkeypatch.setattr(fused_pooling, "compile_kernels", compile_kernels)
     try:
         experiment = make(tmp_path, **OPTIONS | {"epochs": 1, "train_limit": 20})
@@ -203,7 +203,7 @@ def test_without_triton_or_a_compiler_torch_pools(
         context.open("base-s0")
         finished(context, "base-s0")
     finally:
-        fused_pooling._compiler.cache_clear()
+        fused_pooling.start_compiling.cache_clear()
     [event] = events(experiment, "base-s0", "pooling")
     assert (event["kernels"], event["reason"]) == ("torch", reason)
     assert not events(experiment, "base-s0", "warning")
@@ -211,7 +211,7 @@ def test_without_triton_or_a_compiler_torch_pools(
 
 def test_a_slow_compiler_is_not_waited_for(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
-    fused_pooling._compiler.cache_clear()
+    fused_pooling.start_compiling.cache_clear()
     monkeypatch.setattr(fused_pooling, "SECONDS", 0.05)
     monkeypatch.setattr(fused_pooling, "compile_kernels", lambda dtype: done.wait())
     try:
@@ -220,7 +220,7 @@ def test_a_slow_compiler_is_not_waited_for(cuda: Cuda, monkeypatch: pytest.Monke
         assert steps.unfused == "Triton wasn't done within 0.05 s"
     finally:
         done.set()
-        fused_pooling._compiler.cache_clear()
+        fused_pooling.start_compiling.cache_clear()
 
 
 # ---- compiled code on disk

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tui_attn.models import Trunk
-from tui_attn.train.step import use_exact_float32
+from tui_attn.train.step import DTYPES, use_exact_float32
+from tui_attn.train.tensors import scale_and_shift
 
 Network_co = TypeVar("Network_co", bound=Trunk, covariant=True)
 
@@ -74,11 +75,8 @@ class FeatureMaps(Generic[Network_co]):
         model.to(self.device).to(memory_format=self._layout)
         if self.device.type == "cuda":
             use_exact_float32()
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        scale = torch.tensor(data.std, dtype=torch.float64) * 255
-        shape = (1, -1, 1, 1)
-        self._scale = (1 / scale).float().view(shape).to(self.device)
-        self._shift = (-255 * torch.tensor(data.mean, dtype=torch.float64) / scale).float().view(shape).to(self.device)
+        self._dtype = DTYPES.get(precision, torch.float32)
+        self._scale, self._shift = scale_and_shift(data.mean, data.std, self.device)
 
     @property
     def blocks(self) -> list[slice]:

@@ -12,7 +12,6 @@ import os
 import stat
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,9 +91,9 @@ def conv_block(conv: nn.Module, x: Tensor) -> Tensor:
     """`conv_pool_relu(conv, x)`, by the kernels while gradients are recorded."""
     if not torch.is_grad_enabled() or not isinstance(conv, nn.Conv2d) or conv.bias is None:
         return conv_pool_relu(conv, x)
+    if x[:, 0].numel() * conv.out_channels >= _LARGEST:
+        return conv_pool_relu(conv, x)
     maps = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
-    if maps.numel() >= _LARGEST:
-        return F.relu(F.max_pool2d(maps + conv.bias.to(maps.dtype)[:, None, None], kernel_size=2))
     pooled: Tensor = _PoolReLU.apply(maps, conv.bias.to(maps.dtype))
     return pooled
 
@@ -117,14 +116,10 @@ def unavailable(model: nn.Module, device: torch.device, dtype: torch.dtype) -> s
     return f"Triton wasn't done within {SECONDS:g} s" if compiler.is_alive() else compiler.problem
 
 
-def start_compiling(device: torch.device, dtype: torch.dtype) -> Compiler:
-    """The thread that compiles the kernels for `device`, which is begun when this is called first."""
-    return _compiler(torch.cuda.current_device() if device.index is None else device.index, dtype)
-
-
 @functools.cache
-def _compiler(index: int, dtype: torch.dtype) -> Compiler:
-    compiler = Compiler(torch.device("cuda", index), dtype)
+def start_compiling(device: torch.device, dtype: torch.dtype) -> Compiler:
+    """The thread that compiles the kernels for `device`, which the first call starts."""
+    compiler = Compiler(device, dtype)
     compiler.start()
     return compiler
 
@@ -154,24 +149,19 @@ class Compiler(threading.Thread):
 
 
 def keep_compiled_code() -> str | None:
-    """Let Triton keep what it compiles, which is loaded later, where only this user can write; why not, else."""
+    """Keep compiled code where only this user can write, whatever TRITON_CACHE_DIR says; why not, where impossible."""
     import triton
 
-    folder = cache_folder()
-    if folder is None:
+    base = user_folder("cache")
+    if base is None:
         return "there is no home folder for compiled kernels"
+    folder = base / "triton"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
         return f"others could write to {folder}, where compiled kernels are kept"
     triton.knobs.cache.dir = str(folder)
     return None
-
-
-def cache_folder() -> Path | None:
-    """Where compiled kernels are kept, whatever TRITON_CACHE_DIR says."""
-    base = user_folder("cache")
-    return None if base is None else base / "triton"
 
 
 def compile_kernels(dtype: torch.dtype) -> None:

@@ -173,7 +173,7 @@ class _Laboratory:
             self._data = self._load(run.seed)
         self._check_labels(folder)
         try:
-            found = intervene(_network(folder, run, self._data), run, self._data, _Progress(run.id))
+            found = intervene(_network(folder, run, self._data), run, self._data, _progress(run.id))
         except (torch.OutOfMemoryError, MemoryError):
             raise ProbeError("there is not enough memory for its interventions") from None
         try:
@@ -211,14 +211,10 @@ def intervene(
     precision = str(run.about.get("precision", "fp32"))
     shown = LabelledImages(images.test_images, images.test_labels, images.mean, images.std)
     training = LabelledImages(images.train_images, images.train_labels, images.mean, images.std)
-    if isinstance(model, GatedTrunk):
-        gated = FeatureMaps(model, shown, precision)
-        before, outcomes = gate_interventions(gated, run.seed, tick)
-        outcomes.append(tuned_constants(gated, training, run.seed, tick))
-    else:
-        mixing = FeatureMaps(model, shown, precision)
-        before, outcomes = attention_interventions(mixing, run.seed, tick)
-        outcomes.append(tuned_constants(mixing, training, run.seed, tick))
+    maps: FeatureMaps[Any] = FeatureMaps(model, shown, precision)
+    interventions = gate_interventions if isinstance(model, GatedTrunk) else attention_interventions
+    before, outcomes = interventions(maps, run.seed, tick)
+    outcomes.append(tuned_constants(maps, training, run.seed, tick))
     right = before.right.numpy()
     items = []
     for outcome in outcomes:
@@ -305,19 +301,17 @@ def _network(folder: RunDir, run: RunState, images: Images) -> GatedTrunk | Mixi
     return network
 
 
-class _Progress:
-    """Prints a line now and then while a run is being worked on."""
+def _progress(run: str, clock: Callable[[], float] = time.monotonic) -> Callable[[], None]:
+    """A function that prints a line now and then while `run` is being worked on."""
+    begun = said = clock()
 
-    def __init__(self, run: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run, self._clock = run, clock
-        self._begun = self._said = clock()
+    def tick() -> None:
+        nonlocal said
+        if clock() - said >= SIGN_OF_LIFE:
+            said = clock()
+            say(f"{run}: at it for {said - begun:.0f} s")
 
-    def __call__(self) -> None:
-        """Print a line if it is time."""
-        now = self._clock()
-        if now - self._said >= SIGN_OF_LIFE:
-            self._said = now
-            say(f"{self._run}: at it for {now - self._begun:.0f} s")
+    return tick
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_iter
 from tui_attn.train.accelerator import keep_freed_memory
 from tui_attn.train.fast import fast_pass, has_fast_pass
 from tui_attn.train.optimiser import adam
+from tui_attn.train.tensors import scale_and_shift
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -101,9 +102,7 @@ class Stepper:
         """Which kernels compute, for networks that have a choice on some CPU; None for others."""
         self._optimizer = adam(self.model.parameters(), lr=lr, fused=True, capturable=device.type == "cuda")
         self._copies = Copies(self.model)
-        scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
-        self._scale = (1 / scale).float().view(1, -1, 1, 1).to(device)
-        self._shift = (-255 * torch.tensor(mean, dtype=torch.float64) / scale).float().view(1, -1, 1, 1).to(device)
+        self._scale, self._shift = scale_and_shift(mean, std, device)
         # Saves a kernel a step. Not on a CPU: torch would import its symbolic shapes, which delays the first step.
         self._one = torch.ones((), device=device) if device.type == "cuda" else None
 

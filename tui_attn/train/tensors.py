@@ -40,6 +40,13 @@ class Images:
         return int(self.train_images.shape[2]), int(self.train_images.shape[3])
 
 
+def scale_and_shift(mean: Sequence[float], std: Sequence[float], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factor and summand (1, K, 1, 1) that normalise uint8 images, of `mean` and `std` for pixels in [0, 1]."""
+    scale = torch.tensor(std, dtype=torch.float64, device="cpu") * 255
+    shift = -255 * torch.tensor(mean, dtype=torch.float64, device="cpu") / scale
+    return tuple(each.float().view(1, -1, 1, 1).to(device) for each in (1 / scale, shift))  # type: ignore[return-value]
+
+
 def on_device(name: str, arrays: data.Arrays, device: torch.device) -> Images:
     """The arrays of the data set `name` as tensors on `device`."""
     info = data.dataset_info(name)
