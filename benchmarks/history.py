@@ -182,11 +182,11 @@ async def press(root: Path, number: int) -> None:
         while not screen.view.rows:
             await asyncio.sleep(0.001)
         first = time.perf_counter() - begun
-        while not screen.complete:
+        while not screen.view.complete:
             pressed, before = time.perf_counter(), screen.view.index
             key = "down" if before < len(screen.view.rows) - 1 else "up"
             app.post_message(events.Key(key, None))  # a pilot's key waits until nothing is computed any more
-            while screen.view.index == before and not screen.complete:
+            while screen.view.index == before and not screen.view.complete:
                 await asyncio.sleep(0.001)
             waits.append(time.perf_counter() - pressed)
             listed = listed or (len(screen.view.rows) == expected) * (time.perf_counter() - begun)

@@ -24,7 +24,7 @@ from tui_attn.ui.steering import Steering
 
 def selected(app: DashboardApp) -> str | None:
     """The id of the run that the user is at."""
-    view = app.dashboard.selected
+    view = app.dashboard.table.selected
     return None if view is None else view.state.id
 
 

@@ -28,8 +28,7 @@ def snapshot(folder: ExperimentDir) -> Snapshot:
     found: list[Snapshot] = []
     feed = Feed(folder, found.append)
     feed._follower = read_state(folder)
-    situation = feed._follower.situation()
-    return feed._snapshot(situation.experiment, situation.runs, situation.supervised, set(), True)
+    return feed._snapshot(feed._follower.situation(), set(), True)
 
 
 def test_while_training_goes_on_it_says_how_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def fill() -> ExperimentDir:
 
 async def listed(pilot: Pilot[int], app: DashboardApp) -> HistoryScreen:
     """The history's screen, once all is read."""
-    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.complete)
+    await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.view.complete)
     assert isinstance(app.screen, HistoryScreen)
     return app.screen
 
@@ -223,8 +223,8 @@ def test_enter_opens_and_b_comes_back_to_the_same_place(runs_dir: Path) -> None:
         assert app.folder.id == "20231112-101500-fashion-mnist"
         await pilot.press("b")
         screen = await listed(pilot, app)
-        assert screen.selected is not None
-        assert screen.selected.id == app.folder.id
+        assert screen.view.current is not None
+        assert screen.view.current.id == app.folder.id
         await pilot.press("escape")
         assert shown(app) is Dashboard
         await pilot.press("b", "home", "enter")
@@ -307,7 +307,7 @@ def test_a_reader_that_is_killed_is_done_without(runs_dir: Path) -> None:
         await until(pilot, lambda: "number-99" in screen.view.entries and "number-03" not in screen.view.entries)
         assert len(screen.view.rows) == 25
         await pilot.press("f2", "x", "enter")
-        await until(pilot, lambda: screen.selected is not None and screen.selected.name == "x")
+        await until(pilot, lambda: screen.view.current is not None and screen.view.current.name == "x")
 
     drive(app_on(runs_dir), script)
 

@@ -30,11 +30,11 @@ def test_a_name_a_note_and_a_pin_are_kept_in_the_folder(runs_dir: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         screen = await listed(pilot, app)
         await pilot.press("f2", *"best", "enter")
-        await until(pilot, lambda: screen.selected is not None and screen.selected.name == "best")
+        await until(pilot, lambda: screen.view.current is not None and screen.view.current.name == "best")
         await pilot.press("N", *"why", "enter")
-        await until(pilot, lambda: screen.selected is not None and screen.selected.note == "why")
+        await until(pilot, lambda: screen.view.current is not None and screen.view.current.note == "why")
         await pilot.press("asterisk")
-        await until(pilot, lambda: screen.selected is not None and screen.selected.pinned)
+        await until(pilot, lambda: screen.view.current is not None and screen.view.current.pinned)
         await pilot.press("f2", "x", "escape")
         assert shown(app) is HistoryScreen
 

@@ -190,13 +190,33 @@ def test_the_first_and_the_last_epoch_say_that_they_are(tmp_path: Path) -> None:
 
 
 def test_the_comparison_says_why_a_key_does_nothing(tmp_path: Path) -> None:
+    other = recorded.scene(tmp_path, "finished", experiment="other")
+
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        await pilot.press("b", "c")
+        await pilot.press("b")
+        await until(pilot, lambda: "2 experiments" in screen_text(app))
+        app.screen.view.selected = other.id  # type: ignore[attr-defined]
+        await pilot.press("c")
         await until(pilot, lambda: app.screen.query_one("#pages").display and "answer" in screen_text(app))
         for key in ("e", "w", "I"):
             app.say("")
             await pilot.press(key)
             await until(pilot, lambda: "open the experiment in the list of experiments" in screen_text(app))
+        screen = app.screen
+        assert isinstance(screen, ComparisonScreen) and app.snapshot is not None
+        screen.show(app.snapshot)
+        assert screen._seen is None, "the snapshot is of the experiment that is open"
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)
+
+
+def test_the_open_experiment_can_be_extended_from_the_list_too(tmp_path: Path) -> None:
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await pilot.press("b", "c")
+        await until(pilot, lambda: "e more seeds" in screen_text(app))
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
 
     with staged(tmp_path, "finished") as folder:
         drive(make_app(folder), script)

@@ -19,9 +19,9 @@ def append(path: Path, type_: str, t: float, **payload: object) -> None:
 
 
 def texts(app: DashboardApp) -> list[str]:
-    side = app.dashboard.side
-    assert side is not None
-    return [entry.text for entry in side.log_pane._entries]
+    pane = app.dashboard.log_pane
+    assert pane is not None
+    return [entry.text for entry in pane._entries]
 
 
 def test_the_past_is_in_the_order_of_time_and_what_comes_is_last_even_when_the_clock_was_set_back(
@@ -42,9 +42,9 @@ def test_the_past_is_in_the_order_of_time_and_what_comes_is_last_even_when_the_c
 def test_a_slash_filters_the_log_and_an_empty_line_shows_all_again(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         await drawn(pilot, app)
-        side = app.dashboard.side
-        assert side is not None
-        side.log_pane.focus()
+        pane = app.dashboard.log_pane
+        assert pane is not None
+        pane.focus()
         await pilot.press("slash", *"SELF cpu", "enter")
         await until(pilot, lambda: "log: SELF cpu" in screen_text(app))
         assert "started on cpu" in screen_text(app)

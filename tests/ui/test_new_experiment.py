@@ -60,7 +60,7 @@ def form(app: DashboardApp) -> NewExperimentScreen:
 
 async def enter(pilot: Pilot[int], app: DashboardApp, entry: str, text: str) -> None:
     """Go to a field of text and write `text` over what is there."""
-    row = form(app).row(entry)
+    row = form(app).rows[entry]
     row.control.focus()
     await pilot.pause()
     burst(app, "ctrl+u", *text)
@@ -68,7 +68,7 @@ async def enter(pilot: Pilot[int], app: DashboardApp, entry: str, text: str) -> 
 
 
 def note(app: DashboardApp, entry: str) -> str:
-    return form(app).row(entry).note
+    return form(app).rows[entry].note
 
 
 def test_it_starts_from_the_experiment_that_is_open(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_entries_are_checked_as_they_are_typed(tmp_path: Path) -> None:
         await enter(pilot, app, "epochs", "many")
         assert note(app, "epochs") == "✗ must be a whole number from 1 to 1,000,000, not many"
         assert 'fix "epochs" first' in screen_text(app)
-        form(app).row("name").control.focus()
+        form(app).rows["name"].control.focus()
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: app.focused is form(app).row("epochs").control)
+        await until(pilot, lambda: app.focused is form(app).rows["epochs"].control)
         await enter(pilot, app, "epochs", "3")
         assert "6 runs" not in screen_text(app)
         await enter(pilot, app, "seeds", "3")
@@ -116,7 +116,7 @@ def test_no_model_is_a_mistake_too(tmp_path: Path) -> None:
 
 def test_letters_find_a_model_and_arrows_leave_the_list_at_its_ends(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        models = form(app).row("models").control
+        models = form(app).rows["models"].control
         assert isinstance(models, SomeOf)
         await pilot.press("s", "e", "l")
         assert models.current == "self-attention"
@@ -126,14 +126,14 @@ def test_letters_find_a_model_and_arrows_leave_the_list_at_its_ends(tmp_path: Pa
         await pilot.press("home", "down")
         assert (app.focused, models.current) == (models, "se")
         await pilot.press("end", "down")
-        await until(pilot, lambda: app.focused is form(app).row(CUSTOM).control)
+        await until(pilot, lambda: app.focused is form(app).rows[CUSTOM].control)
 
     opened(tmp_path, script)
 
 
 def test_all_choices_open_in_a_list(tmp_path: Path) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        form(app).row("dataset").control.focus()
+        form(app).rows["dataset"].control.focus()
         await pilot.press("enter")
         await until(pilot, lambda: "kmnist" in screen_text(app))
         await pilot.press("down", "escape")
@@ -144,7 +144,7 @@ def test_all_choices_open_in_a_list(tmp_path: Path) -> None:
         await pilot.press("down", "enter")
         await until(pilot, lambda: form(app).state.texts["dataset"] == "cifar10")
         await pilot.press("down")
-        await until(pilot, lambda: app.focused is form(app).row("epochs").control)
+        await until(pilot, lambda: app.focused is form(app).rows["epochs"].control)
 
     opened(tmp_path, script, size=(80, 24))
 
@@ -153,7 +153,7 @@ def test_keys_that_come_in_a_burst_are_taken_in_their_order(tmp_path: Path) -> N
     keys = ["ctrl+u", "4", "backspace", "backspace", "7", "tab", "tab", "2", "down", "8", "left", "9", "ctrl+y"]
 
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
-        form(app).row("epochs").control.focus()
+        form(app).rows["epochs"].control.focus()
         await pilot.pause()
         burst(app, *keys)
         await until(pilot, lambda: bool(app.clipboard))

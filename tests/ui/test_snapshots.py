@@ -68,7 +68,7 @@ def visit(root: Path, scene: str, size: tuple[int, int]) -> dict[str, str]:
         await drawn(pilot, app)
         if scene in {"running", "failed"}:
             await until(pilot, lambda: "71 %" in screen_text(app) or scene == "failed")
-        devices = app.dashboard.side.devices if app.dashboard.side else None
+        devices = app.dashboard.devices
         if devices is not None:
             devices.keep(1)  # how often the devices were measured depends on the time
         if scene == "failed":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from tests import recorded
 from tests.ui.harness import DEADLINE, drawn, drive, make_app, screen_text, staged, until
 from tui_attn.experiment.event_log import LogReader, LogWriter
 from tui_attn.experiment.folders import ExperimentDir
@@ -221,3 +222,20 @@ def reopen(folder: ExperimentDir) -> None:
     log.append("run_queued", run="self-attention-s0", model="self-attention", seed=0)
     log.append("run_started", run="self-attention-s0", device="cpu", worker=1, attempt=2)
     log.close()
+
+
+def test_what_becomes_of_a_command_is_not_told_over_another_experiment(tmp_path: Path) -> None:
+    other = recorded.scene(tmp_path, "finished", experiment="other")
+
+    async def script(pilot: Pilot[int], app: DashboardApp) -> None:
+        await drawn(pilot, app)
+        assert app.opened is not None
+        steering = app.opened.steering
+        assert steering is not None
+        app.open_experiment(other)
+        steering.send("pause", "base-s0")
+        await until(pilot, lambda: steering.pending != {})
+        assert "pause base-s0: sent" not in screen_text(app)
+
+    with staged(tmp_path, "running") as folder:
+        drive(make_app(folder), script)

@@ -35,11 +35,11 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_study_is_one_row_that_unfolds_and_compares(runs_dir: Path, size: tuple[int, int]) -> None:
     async def script(pilot: Pilot[int], app: DashboardApp) -> None:
         outer = app.screen
-        await until(pilot, lambda: isinstance(outer, HistoryScreen) and outer.complete)
+        await until(pilot, lambda: isinstance(outer, HistoryScreen) and outer.view.complete)
         assert isinstance(outer, HistoryScreen)
         rows = {entry.name: entry.study for entry in outer.view.entries.values()}
         assert rows == {"rates": "sweep", "alone": ""}
-        while outer.selected is None or not outer.selected.study:
+        while outer.view.current is None or not outer.view.current.study:
             await pilot.press("down")
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, StudyScreen) and "2 comparisons share" in _whole(app))
@@ -48,7 +48,7 @@ def test_a_study_is_one_row_that_unfolds_and_compares(runs_dir: Path, size: tupl
         await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen is not outer)
         inner = app.screen
         assert isinstance(inner, HistoryScreen)
-        await until(pilot, lambda: inner.complete)
+        await until(pilot, lambda: inner.view.complete)
         assert {entry.name for entry in inner.view.entries.values()} == {"lr=0.001", "lr=0.01"}
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))

@@ -100,7 +100,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The newest picture of the experiment that is open."""
+        """The newest snapshot of the open experiment."""
         return None if self.opened is None else self.opened.snapshot
 
     def open_experiment(self, folder: ExperimentDir) -> None:
@@ -116,7 +116,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
         self.call_after_refresh(self._start, fresh)
 
     def close_experiment(self) -> None:
-        """Go to the history without an experiment: the one that was open is there no longer."""
+        """Show the history; the open experiment was deleted."""
         if self.opened is not None:
             self.opened.stop()
             self.opened = None
@@ -196,7 +196,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
     # What the services of an experiment call may arrive after it was closed.
 
     def show_snapshot(self, opened: OpenExperiment, snapshot: Snapshot) -> None:
-        """Show the newest snapshot on all screens, and ask for the next one."""
+        """Show the newest snapshot on all screens, and have the next one made."""
         if opened is not self.opened:
             return
         before, opened.snapshot = opened.snapshot, snapshot
@@ -221,7 +221,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     @background("notices")
     async def _notify(self, notices: TerminalNotices, texts: Sequence[str], opened: OpenExperiment) -> None:
-        """Let the terminal tell the user, who looks elsewhere."""
+        """Notify the user, who looks elsewhere, by way of the terminal."""
         if opened.snapshot is not None:
             self.write_to_terminal(await notices.told(texts, opened.snapshot, opened.folder))
 
@@ -278,19 +278,14 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
 
     def action_interrupt(self) -> None:
         """Ctrl-C: ask what is meant; a second one leaves."""
-        from tui_attn.ui.screens.confirm import LEAVE_QUESTION, ConfirmScreen
+        from tui_attn.ui.screens.confirm import LEAVE_QUESTION, ConfirmScreen, confirm
 
         asked = isinstance(self.screen, ConfirmScreen) and self.screen.may_leave
         steering, snapshot = None if self.opened is None else self.opened.dashboard.steering, self.snapshot
         if asked or steering is None or snapshot is None or not snapshot.supervised or snapshot.ended:
             self.exit()
             return
-
-        def answered(stop: bool | None) -> None:
-            if stop:
-                steering.send("stop", None)
-
-        self.push_screen(ConfirmScreen(*LEAVE_QUESTION, may_leave=True), answered)
+        confirm(self, LEAVE_QUESTION, lambda: steering.send("stop", None), may_leave=True)
 
     def action_help(self) -> None:
         """Show every key of this screen, to search and to run."""

@@ -12,14 +12,14 @@ import traceback
 from array import array
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.durations import run_eta
 from tui_attn.experiment.folders import ExperimentDir
-from tui_attn.experiment.follower import Follower, began
-from tui_attn.experiment.reducer import EXPERIMENT_ENDED, ExperimentState, RunState
+from tui_attn.experiment.follower import Follower, Situation, began
+from tui_attn.experiment.reducer import EXPERIMENT_ENDED, RunState
 
 FASTEST = 0.1
 """Seconds between two reads of the logs while something happens."""
@@ -44,7 +44,7 @@ class RunView:
     eta: float | None
     """Seconds still to go, None until that means something."""
     revision: int
-    """Another number whenever anything of the run changed."""
+    """Changes whenever anything of the run does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,6 @@ class Snapshot:
         return self.state in EXPERIMENT_ENDED
 
 
-Listener = Callable[[Snapshot], object]
-
-
-@dataclass(slots=True)
-class _Known:
-    views: dict[str, RunView] = field(default_factory=dict)
-    revision: int = 0
-
-
 class Feed(threading.Thread):
     """Reads the logs and calls `listener` from its own thread, at most every `interval` seconds.
 
@@ -104,7 +95,7 @@ class Feed(threading.Thread):
     def __init__(
         self,
         folder: ExperimentDir,
-        listener: Listener,
+        listener: Callable[[Snapshot], object],
         *,
         failed: Callable[[str], object] = lambda _: None,
         interval: float = 0.25,
@@ -116,7 +107,8 @@ class Feed(threading.Thread):
         self._failed = failed
         self.interval = interval
         self._clock = clock
-        self._known = _Known()
+        self._views: dict[str, RunView] = {}
+        self._revision = 0
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._taken = threading.Event()
@@ -162,8 +154,7 @@ class Feed(threading.Thread):
                 situation, situated = fresh, begun
             if dirty and self._taken.is_set() and (at_once or begun - published >= self.interval):
                 self._taken.clear()
-                self._listener(self._snapshot(situation.experiment, situation.runs, situation.supervised, changed,
-                                             complete))  # fmt: skip
+                self._listener(self._snapshot(situation, changed, complete))
                 changed, dirty, at_once, published = set(), False, False, begun
             slowest = SLOWEST_ENDED if situation.experiment in EXPERIMENT_ENDED else SLOWEST
             waiting = FASTEST if news or dirty else min(waiting * 1.5, slowest)
@@ -185,24 +176,21 @@ class Feed(threading.Thread):
             self._last_t = event.t if self._last_t is None else max(self._last_t, event.t)
         return not self._follower.behind, bool(news)
 
-    def _snapshot(
-        self, state: str, shown: dict[str, str], supervised: bool, changed: set[str], complete: bool
-    ) -> Snapshot:
-        source: ExperimentState = self._follower.state
-        before, views = self._known.views, {}
+    def _snapshot(self, situation: Situation, changed: set[str], complete: bool) -> Snapshot:
+        source, shown = self._follower.state, situation.runs
+        before, self._views = self._views, {}
         live = [run for run in source.runs.values() if run.state == "running"]
         for id_, run in source.runs.items():
             old = before.get(id_)
             if old is None or id_ in changed or old.shown != shown.get(id_, run.state):
-                self._known.revision += 1
-                old = RunView(_copy(run), shown.get(id_, run.state), run_eta(run, live), self._known.revision)
-            views[id_] = old
-        self._known.views = views
+                self._revision += 1
+                old = RunView(_copy(run), shown.get(id_, run.state), run_eta(run, live), self._revision)
+            self._views[id_] = old
         return Snapshot(
             experiment=source.id,
-            state=state,
-            supervised=supervised,
-            runs=views,
+            state=situation.experiment,
+            supervised=situation.supervised,
+            runs=self._views,
             log=source.log,
             log_length=len(source.log),
             warnings=source.warnings,

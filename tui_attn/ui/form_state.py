@@ -59,39 +59,35 @@ class FormState:
         return self.texts[entry]
 
     def reason(self, entry: str) -> str | None:
-        """What is wrong with one entry, and what to do; None when it is right, or not asked for."""
-        is_folder = self.texts["dataset"] == IMAGES
-        if entry == (IMAGES if not is_folder else "dataset"):
-            return None
-        if entry == "models" and split_list(self.texts[CUSTOM]) and not split_list(self.texts["models"]):
+        """What is wrong with one entry, and what to do; None when it is valid or not used."""
+        if entry == ("dataset" if self.texts["dataset"] == IMAGES else IMAGES):
             return None
         try:
-            if entry == CUSTOM:
-                self._check_custom()
-            elif entry == VARIED:
-                self._check_varied()
-            elif entry == "models":
-                BY_FIELD["models"].parse(self.texts["models"])
-            elif entry == "data_dir":
-                absolute(BY_FIELD["data_dir"].parse(self.texts["data_dir"]))
-            else:
-                option = "dataset" if entry == IMAGES else entry
-                BY_FIELD[option].parse(self.text(option))
+            self._check(entry)
         except ConfigError as error:
             return error.reason
         return None
 
-    def _check_custom(self) -> None:
-        specs = split_list(self.texts[CUSTOM])
-        for spec in specs:
-            if not is_spec(spec):
-                raise ConfigError(f"'{shown(spec)}' is no file: name file and class, as in {EXAMPLE}")
-        if specs:
-            BY_FIELD["models"].parse(join_list(specs))
-
-    def _check_varied(self) -> None:
-        if self.texts[VARIED].strip() and all(self.reason(entry) is None for entry in ENTRIES if entry != VARIED):
-            self.plan()
+    def _check(self, entry: str) -> None:
+        """Raise `ConfigError` where this entry is wrong."""
+        specs, text = split_list(self.texts[CUSTOM]), self.texts[entry]
+        if entry == VARIED:
+            if text.strip() and all(self.reason(other) is None for other in ENTRIES if other != VARIED):
+                self.plan()
+        elif entry == CUSTOM:
+            for spec in specs:
+                if not is_spec(spec):
+                    raise ConfigError(f"'{shown(spec)}' is no file: name file and class, as in {EXAMPLE}")
+            if specs:
+                BY_FIELD["models"].parse(join_list(specs))
+        elif entry == "models":
+            if split_list(text) or not specs:
+                BY_FIELD["models"].parse(text)
+        elif entry == "data_dir":
+            absolute(BY_FIELD["data_dir"].parse(text))
+        else:
+            option = "dataset" if entry == IMAGES else entry
+            BY_FIELD[option].parse(self.text(option))
 
     def plan(self) -> StudyPlan | None:
         """The study that is described; None for a single experiment. Raises `ConfigError`."""

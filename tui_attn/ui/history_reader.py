@@ -11,8 +11,6 @@ from pathlib import Path
 from tui_attn.history.entries import Entry
 from tui_attn.history.scan_process import HistoryScan, HistoryUpdate
 
-_TURN_SECONDS, _PAUSE_SECONDS = 0.008, 0.003
-"""How long is read before the screen gets its turn, and how long that lasts."""
 _LOOK_SECONDS = 2.0
 """Least time between two scans of the folder."""
 _SHARE = 20.0
@@ -25,7 +23,6 @@ class HistoryReader:
     def __init__(self, runs_dir: Path, post: Callable[[HistoryUpdate], object], *, known: Iterable[str] = ()) -> None:
         self._scan = HistoryScan(runs_dir, known=known)
         self._post = post
-        self._paused = 0.0
         self._stopping = False
         self._awake = threading.Event()
         self._wake = threading.Event()
@@ -72,8 +69,7 @@ class HistoryReader:
     def _look(self) -> None:
         """Post what is new, in batches."""
         held: list[Entry] = []
-        self._paused = time.monotonic()
-        for news in self._scan.look(self._between):
+        for news in self._scan.look(lambda: not self._stopping):
             held += news.entries
             if self._stopping:
                 return
@@ -81,10 +77,3 @@ class HistoryReader:
                 self._taken.clear()
                 self._post(replace(news, entries=tuple(held)))
                 held = []
-
-    def _between(self) -> bool:
-        """Give the screen its turn; return whether to read on."""
-        if time.monotonic() - self._paused >= _TURN_SECONDS:
-            time.sleep(_PAUSE_SECONDS)
-            self._paused = time.monotonic()
-        return not self._stopping

@@ -182,7 +182,7 @@ class HistoryView:
         return sorted((self.entries[id_] for id_ in self.marked), key=lambda entry: (entry.created, entry.id))
 
     def take(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
-        """Entries are new or others than before, or are no longer there."""
+        """Add or replace entries, and remove those that are gone."""
         at = self.index
         self.entries.update((entry.id, entry) for entry in entries)
         for id_ in gone:
@@ -197,10 +197,6 @@ class HistoryView:
         self.reverse = not self.reverse if column == self.sort else not _BY_NAME[column].words
         self.sort = column
         self._rows = None
-
-    def turn(self) -> None:
-        """Sort the other way round."""
-        self.sort_by(self.sort)
 
     def set_filter(self, text: str) -> None:
         """Show only what has all the words of `text`."""

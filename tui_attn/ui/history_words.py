@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tui_attn.compare.wording import points, words
+from tui_attn.compare.wording import counted, points, words
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.history.entries import Entry
 from tui_attn.system.text import command_line, duration, safe_text
 from tui_attn.ui import formatting
 from tui_attn.ui.drawing import Piece, Pieces, Row, fit, row_width, rule
 from tui_attn.ui.history_view import HistoryView
+
+if TYPE_CHECKING:
+    from tui_attn.ui.screens.confirm import Question
 
 
 def title(view: HistoryView, runs_dir: Path, width: int) -> Row:
@@ -38,9 +42,7 @@ def about(entry: Entry) -> list[Row]:
     """What an experiment is and came to, the most important line first."""
     if entry.state == "damaged":
         return [_row("", (entry.reason, "failed")), _row("", ("what is left of it is untouched", "muted"))]
-    models = ", ".join(entry.models)
-    seeds = "1 seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
-    epochs = "1 epoch" if entry.epochs == 1 else f"{entry.epochs} epochs"
+    models, size = ", ".join(entry.models), f"{counted(entry.seeds, 'seed')} · {counted(entry.epochs, 'epoch')}"
     done = f"{entry.finished} of {entry.runs} runs"
     accuracy = f" · best accuracy {formatting.percent_text(entry.accuracy)}" if entry.accuracy is not None else ""
     took = f" · took {duration(entry.seconds)}" if entry.seconds is not None and entry.ended else ""
@@ -48,7 +50,7 @@ def about(entry: Entry) -> list[Row]:
     return [
         _row("result", *_result(entry)),
         _row("state", (formatting.state_text(entry.state), ink), (f" · {done}{accuracy}{took}", "normal")),
-        _row("what", (f"{entry.dataset} · {models} · {seeds} · {epochs}", "normal")),
+        _row("what", (f"{entry.dataset} · {models} · {size}", "normal")),
         _row("how", (entry.facts, "muted")),
         _row("note", (entry.note or "N writes one", "normal" if entry.note else "faint")),
     ]
@@ -64,13 +66,9 @@ def _result(entry: Entry) -> list[Piece]:
         return [(f"a {entry.study}: enter lists its experiments, c compares them", "normal")]
     if best is None:
         return [("no difference from base to show", "muted")]
+    from_base = f"{best.model}: {points(best.delta)} points from base"
     if best.verdict is None:
-        return [
-            (
-                f"{best.model}: {points(best.delta)} points from base over {words(best.seeds, 'seed')}, no look yet",
-                "normal",
-            )
-        ]
+        return [(f"{from_base} over {words(best.seeds, 'seed')}, no look yet", "normal")]
     said = {
         "undecided": "undecided against base",
         "no difference above margin": "no difference from base above the margin",
@@ -80,7 +78,7 @@ def _result(entry: Entry) -> list[Piece]:
 
 
 def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
-    """What stands in place of the rows when there are none."""
+    """What to show when there are no rows."""
     where = safe_text(runs_dir, one_line=True)
     if view.error:
         texts = [view.error]
@@ -100,7 +98,7 @@ def nothing_to_show(view: HistoryView, runs_dir: Path) -> Sequence[Row]:
     return [Row(()), *(Row(((f"   {text}", "normal" if at == 0 else "muted"),)) for at, text in enumerate(texts))]
 
 
-def delete_question(entry: Entry, folder: ExperimentDir) -> tuple[str, list[tuple[str, str]]]:
+def delete_question(entry: Entry, folder: ExperimentDir) -> Question:
     """What to ask before an experiment is moved from `folder` to the trash."""
     return f"Delete {entry.name or entry.id}?", [
         ("then", f"its folder moves to .trash/ beside it, {entry.runs} runs and all"),

@@ -109,18 +109,18 @@ def background(group: str, *, exclusive: bool = False) -> Callable[[Async[Node, 
     return decorate
 
 
-class Job:
-    """A running program. `listener` is called from a thread for each of its lines and when it ends."""
+class Job(threading.Thread):
+    """A running program. `listener` is called from this thread for each of its lines and when it ends."""
 
     def __init__(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        super().__init__(name="job", daemon=True)
         self.lines: list[str] = []
         self.code: int | None = None
         """The exit code; None while it runs."""
         self.listener: Callable[[Job], object] = lambda _: None
-        self._start = start
+        self._start_program = start
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
-        threading.Thread(target=self._work, name="job", daemon=True).start()
 
     @property
     def working(self) -> bool:
@@ -138,9 +138,10 @@ class Job:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """Read what it says until it ends."""
         try:
-            process = self._process = self._start()
+            process = self._process = self._start_program()
         except Exception as error:  # whatever it is, the user must know
             self._say(safe_text(error, one_line=True))
             self._close(1)
@@ -176,6 +177,7 @@ class Jobs:
         found = self._jobs.get(name)
         if found is None or not found.working:
             found = self._jobs[name] = Job(start)
+            found.start()
         found.listener = listener
         listener(found)  # it may have ended before anyone listened
         return found

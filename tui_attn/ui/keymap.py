@@ -78,11 +78,6 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
                 raise ConfigError(f"[keys] puts {both}: give one of them another key")
 
 
-def keys_of(key: Key, keymap: Mapping[str, str]) -> list[str]:
-    """The keys that a binding has under `keymap`, by Textual's names."""
-    return [key_name(name) for name in keymap.get(key.id, key.keys).split(",") if name.strip()]
-
-
 def key_name(key: str) -> str:
     """Textual's name of a key: `question_mark` of `?`, `ctrl+h` of `Ctrl-H`, `A` of `shift+a`. Raises `ConfigError`."""
     match = _MODIFIED.fullmatch(key.strip())
@@ -101,6 +96,6 @@ def _shared(table: Iterable[Key], keymap: Mapping[str, str]) -> dict[str, set[st
     """The keys that more than one binding of `table` has, with these bindings' ids."""
     by_key: dict[str, set[str]] = {}
     for key in table:
-        for name in keys_of(key, keymap):
-            by_key.setdefault(name, set()).add(key.id)
+        for name in filter(str.strip, keymap.get(key.id, key.keys).split(",")):
+            by_key.setdefault(key_name(name), set()).add(key.id)
     return {name: ids for name, ids in by_key.items() if len(ids) > 1}

@@ -239,8 +239,8 @@ HISTORY_KEYS = (
 """Keys of the history."""
 
 TYPING_KEYS = (
-    Key("accept", "enter,down", "accept", "done", "Accept the text", True),
-    Key("discard", "escape", "discard", "discard", "Discard changes", True),
+    Key("accept", "enter,down", "screen.accept", "done", "Accept the text", True),
+    Key("discard", "escape", "screen.discard", "discard", "Discard changes", True),
 )
 """Keys of a line that is typed into."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,9 +53,10 @@ class Result:
 class Lookup:
     """Answers requests; calls may take as long as the disk does. Knows this machine once it was called."""
 
-    def __init__(self, runs_dir: Path, *, host: str | None = None) -> None:
+    def __init__(self, runs_dir: Path, host: str) -> None:
+        """`host`: the name of this machine."""
         self._runs_dir = runs_dir
-        self._host = platform.node() if host is None else host
+        self._host = host
         self._machine: devices.Machine | None = None
         self._memory: Callable[[], preflight.Memory] = dict
 
@@ -73,18 +73,14 @@ class Lookup:
             chosen = choosing.choose(request.device, machine, mix=True)
         except ConfigError:
             chosen = ("cpu",)
-        memory = self._memory()
+        memory, named = self._memory(), [name for name in before.choices if name not in {"auto", "all"}]
         return replace(
             before,
             request=request,
             data=preflight.of_data(request.dataset, request.data_dir),
             device=preflight.of_devices(request.device, machine, memory),
             devices=chosen,
-            free=tuple(
-                (name, preflight.of_devices(name, machine, memory))
-                for name in before.choices
-                if name not in {"auto", "all"}
-            ),
+            free=tuple((name, preflight.of_devices(name, machine, memory)) for name in named),
         )
 
     def past(self) -> tuple[estimate.Pace, ...]:

@@ -27,7 +27,7 @@ class OpenExperiment:
         self._manifest = folder.manifest_data()
         self._app = app
         self._here = self._manifest.host == app.host
-        self.dashboard = Dashboard(folder, self._manifest, here=self._here, clock=app.clock, zone=app.zone)
+        self.dashboard = Dashboard(folder, self._manifest, app, here=self._here)
         self.snapshot: Snapshot | None = None
         """The newest snapshot."""
         self.read = asyncio.Event()

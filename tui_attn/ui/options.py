@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tui_attn.supervision.notify_settings import NotifySettings
 
 THEMES = ("dark", "light", "colour-blind", "terminal", "ascii")
-"""Names of the themes, in the order in which a key takes them in turn."""
+"""Names of the themes, in the order of the list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,8 @@ class Steering:
         """Append a command to the control log."""
         from tui_attn.launch import control
 
-        self._in_turn(lambda: control.send(self._folder, command, run), f"{_NAMES.get(command, command)} {_whom(run)}")
+        shown = f"{_NAMES.get(command, command)} {run or 'all runs'}"
+        self._in_turn(lambda: control.send(self._folder, command, run), shown)
 
     def resume(self) -> None:
         """Start a new supervisor, which continues the unfinished runs."""
@@ -48,7 +49,7 @@ class Steering:
         from tui_attn.launch import starting
 
         caller = starting.Caller(notify=self._app.options.notify)
-        self._in_turn(lambda: starting.extend(self._folder, seeds, caller=caller), f"extend {_whom(None)}")
+        self._in_turn(lambda: starting.extend(self._folder, seeds, caller=caller), "extend all runs")
 
     def answers(self, acknowledged: dict[str, tuple[str, str]]) -> list[str]:
         """The commands that were acknowledged since the last call, each with its result."""
@@ -93,7 +94,3 @@ class Steering:
         """Show `text` while the experiment is open."""
         if self._app.opened is not None and self._app.opened.steering is self:
             self._app.say(text, ink)
-
-
-def _whom(run: str | None) -> str:
-    return run or "all runs"

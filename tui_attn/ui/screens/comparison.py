@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,27 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.screen import Screen
 
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.manifest import RunsError
 from tui_attn.experiment.model_info import joined
 from tui_attn.system import children
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.comparison.source import ExperimentSource, Overview, Source
+from tui_attn.ui.comparison.source import Overview, Source
 from tui_attn.ui.comparison.view import ANSWER, CONFUSION, IMAGES, INTERVENTIONS, PAGES, STATISTICS, View
 from tui_attn.ui.drawing import EMPTY, Row
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import COMPARISON_KEYS, SCREEN_KEYS
 from tui_attn.ui.protocols import ExplainsKeys, app_of
-from tui_attn.ui.screens.page import Pages
-from tui_attn.ui.widgets.key_bar import KeyBar
+from tui_attn.ui.screens.page import Pages, PageScreen
 from tui_attn.ui.widgets.tab_bar import TabBar
 
 if TYPE_CHECKING:
     from tui_attn.ui.feed import Snapshot
-    from tui_attn.ui.jobs import Job, Jobs
-    from tui_attn.ui.steering import Steering
+    from tui_attn.ui.jobs import Job
+    from tui_attn.ui.open_experiment import OpenExperiment
 
 _ON = {
     "model": {CONFUSION, IMAGES},
@@ -48,49 +45,40 @@ _OF_ONE = {"model", "seed", "group", "target", "more", "extend", "intervene", "r
 _OPEN_IT = "open the experiment in the list of experiments for this key"
 
 
-class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
+class ComparisonScreen(ExplainsKeys, PageScreen, inherit_bindings=False):
     """Pages on one comparison, computed in threads from the logs as they stand, and again whenever a run ends."""
 
     BINDINGS = bindings((*SCREEN_KEYS, *COMPARISON_KEYS))
+    TITLE = "comparison"
 
-    def __init__(
-        self,
-        source: Source | ExperimentDir,
-        *,
-        steering: Callable[[], Steering | None] = lambda: None,
-        jobs: Jobs | None = None,
-    ) -> None:
-        """`steering` gives the commands, as soon as any can be given."""
+    def __init__(self, source: Source) -> None:
         super().__init__()
-        self._source = ExperimentSource(source) if isinstance(source, ExperimentDir) else source
-        self._commands = steering
-        self._jobs = jobs
+        self._source = source
         self._view = View(single=self._source.folder is not None)
-        self._written = asyncio.Event()
-        """Set once the report is written, or can't be."""
         self._seen: tuple[frozenset[str], int] | None = None
         """The runs that had ended, and how many epochs all had, in the newest snapshot."""
+
+    @property
+    def _opened(self) -> OpenExperiment | None:
+        """The experiment, where the app has it open: only then can it be steered."""
+        opened = app_of(self).opened
+        return opened if opened is not None and opened.folder == self._source.folder else None
 
     # ---- the parts of the screen
 
     def compose(self) -> ComposeResult:
         """The pages' names, the rows of one, the keys."""
         yield TabBar(PAGES)
-        yield Pages("comparison")
-        yield KeyBar()
+        yield from super().compose()
 
     def on_mount(self) -> None:
         """Start computing."""
-        self.query_one(Pages).focus()
-        self.renew()
         self._compute()
-
-    def on_resize(self) -> None:
-        """Lay the rows out for the new width."""
-        self.renew()
 
     def show(self, snapshot: Snapshot) -> None:
         """Compare again when a run has ended since, or on the first page when an epoch has."""
+        if self._opened is None:  # it is of another experiment
+            return
         runs = [view.state for view in snapshot.runs.values()]
         ended, epochs = frozenset(run.id for run in runs if run.ended), sum(len(run.epochs) for run in runs)
         if self._seen is None:
@@ -110,21 +98,15 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         """Whether the page in sight is still being computed."""
         return self._view.incomplete
 
-    def renew(self) -> None:
-        """Make the rows of the page in sight again."""
-        if self.is_mounted and self.size:
-            self.query_one(TabBar).show(self._view.page)
-            self.query_one(Pages).title(self._view.title())
-            self.query_one(Pages).show(self._rows())
-
-    def _rows(self) -> Sequence[Row]:
+    def page(self, width: int) -> Sequence[Row]:
+        """The rows of the page in sight."""
         if self._view.overview is None and not self._view.error:
             return [EMPTY, Row(((" comparing", "muted"),))]
         from tui_attn.ui.comparison.parts import Page
 
         height = max(self.size.height - 3, 10)
-        page = Page(self.size.width, app_of(self).drawing, height)
-        job = None if self._jobs is None else self._jobs.get(self._job_name("interventions"))
+        page = Page(width, app_of(self).drawing, height)
+        job = app_of(self).jobs.get(self._job_name("interventions"))
         return self._view.rows(page, can_extend=self._can_extend, job=job)
 
     # ---- what is computed
@@ -136,18 +118,15 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
             view.overview, view.error = await shown_while(self, "comparing", in_thread(_compared, self._source)), ""
         except RunsError as error:
             view.overview, view.error = None, str(error)
-        view.disagreement = None
+        view.disagreement, self.title = None, view.title()
         self._read_images()
         self.renew()
         self.refresh_bindings()
         if view.overview is not None and (details or not view.detailed):
-            await self._take_details()
+            self._read_details()
 
     @background("details", exclusive=True)
     async def _read_details(self) -> None:
-        await self._take_details()
-
-    async def _take_details(self) -> None:
         self._view.details = await shown_while(self, "reading predictions", in_thread(self._source.details))
         self._view.detailed = True
         self.renew()
@@ -169,10 +148,10 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         view, folder, pages = self._view, self._source.folder, _ON.get(action)
         if action in _OF_ONE and folder is None:
             return "this is a comparison of several experiments: open one of them for this key"
-        if action in {"extend", "more", "intervene", "report"} and self._jobs is None:
+        if action in {"extend", "more", "intervene", "report"} and self._opened is None:
             return _OPEN_IT
         if action == "heatmaps" and not self._has_heatmaps:
-            return "no run has heatmaps yet" if app_of(self).folder == folder else _OPEN_IT
+            return "no run has heatmaps yet" if self._opened else _OPEN_IT
         if view.overview is None and (pages or action == "report"):
             return "there is nothing compared to choose from"
         if pages and view.page not in pages:
@@ -186,28 +165,24 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     @property
     def _has_heatmaps(self) -> bool:
         """Whether the app shows this experiment, and a run of it has heatmaps."""
-        snapshot, folder = app_of(self).snapshot, self._source.folder
-        here = folder is not None and app_of(self).folder == folder
-        return here and snapshot is not None and any(view.state.probes for view in snapshot.runs.values())
+        snapshot = self._opened.snapshot if self._opened else None
+        return snapshot is not None and any(view.state.probes for view in snapshot.runs.values())
 
     def action_heatmaps(self) -> None:
         """Show the gates and the attention."""
         from tui_attn.ui.screens.heatmaps import HeatmapsScreen
 
-        if self._source.folder is not None:
-            self.app.push_screen(HeatmapsScreen(self._source.folder, app_of(self).snapshot, None))
+        if opened := self._opened:
+            self.app.push_screen(HeatmapsScreen(opened.folder, opened.snapshot, None))
 
     @property
     def _can_extend(self) -> bool:
-        return self._commands() is not None and self._source.folder is not None and self._view.has_result
-
-    def action_back(self) -> None:
-        """Leave this screen."""
-        self.dismiss()
+        return self._opened is not None and self._opened.steering is not None and self._view.has_result
 
     def action_show_page(self, index: int) -> None:
         """Show a page from its top."""
         self._view.page = index
+        self.query_one(TabBar).show(index)
         self.query_one(Pages).action_first()
         self._read_images()
         self.renew()
@@ -270,18 +245,13 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
     def action_extend(self) -> None:
         """Ask, and train more seeds."""
         from tui_attn.ui.comparison.statistics import extend_question, more_seeds
-        from tui_attn.ui.screens.confirm import ConfirmScreen
+        from tui_attn.ui.screens.confirm import confirm
 
-        overview, steering = self._view.overview, self._commands()
+        overview, steering = self._view.overview, self._opened.steering if self._opened else None
         if overview is None or steering is None:
             return
         seeds = len(overview.summary.seeds) + more_seeds(overview.summary, self._view.choices)
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                steering.extend(seeds)
-
-        self.app.push_screen(ConfirmScreen(*extend_question(overview, self._view.choices)), answered)
+        confirm(self, extend_question(overview, self._view.choices), lambda: steering.extend(seeds))
 
     # ---- jobs
 
@@ -289,9 +259,10 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         return f"{name} {None if self._source.folder is None else self._source.folder.path}"
 
     def _start(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
-        if self._jobs is not None:
-            app = app_of(self)
-            self._jobs.start(self._job_name(name), start, partial(app.call_later, app.job_advanced, name))
+        app = app_of(self)
+        job = app.jobs.start(self._job_name(name), start, partial(app.call_later, app.job_advanced, name))
+        if name == "report":
+            self._say_writing(job)
 
     def action_intervene(self) -> None:
         """Start the process that replaces the attention of all finished runs."""
@@ -302,25 +273,21 @@ class ComparisonScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
             self._start("interventions", lambda: probe_process.start(folder, stderr=subprocess.PIPE))
 
     def action_report(self) -> None:
-        """Write the report into a folder of its own, from a process of its own: pictures take their time."""
+        """Write the report into its own folder, in a process: drawing takes a while."""
         folder = self._source.folder
         if folder is not None:
-            self._written.clear()
             self._start("report", lambda: _write_report(folder))
-            self._say_writing()
 
     @background("report", exclusive=True)
-    async def _say_writing(self) -> None:
-        await shown_while(self, "writing the report", self._written.wait())
+    async def _say_writing(self, job: Job) -> None:
+        await shown_while(self, "writing the report", in_thread(job.join))
 
     def job_advanced(self, name: str, job: Job) -> None:
-        """Show how it gets on; read its results when it has ended."""
+        """Show its progress, and read its results once it has ended."""
         if name == "interventions":
             if not job.working:
                 self._read_details()
             self.renew()
-        elif not job.working:
-            self._written.set()
 
 
 def _compared(source: Source) -> Overview:
@@ -337,11 +304,4 @@ def report_folder(folder: ExperimentDir) -> Path:
 
 def _write_report(folder: ExperimentDir) -> subprocess.Popen[bytes]:
     where = ["--runs-dir", str(folder.path.absolute().parent), "--report", str(report_folder(folder))]
-    return children.python(
-        "tui_attn",
-        "compare",
-        folder.id,
-        *where,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    return children.python("tui_attn", "compare", folder.id, *where, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

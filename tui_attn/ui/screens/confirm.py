@@ -1,8 +1,9 @@
-"""A question before anything that can't be taken back."""
+"""A question before what can't be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
@@ -16,6 +17,12 @@ from tui_attn.ui.bindings import bindings
 from tui_attn.ui.drawing import EMPTY, Drawn, Row, fit
 from tui_attn.ui.keys import CONFIRM_KEYS
 from tui_attn.ui.widgets.key_bar import KeyBar
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
+Question: TypeAlias = tuple[str, Sequence[tuple[str, str]]]
+"""What is asked, and pairs such as ("kept", "...")."""
 
 
 class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
@@ -60,7 +67,17 @@ class ConfirmScreen(ModalScreen[bool], inherit_bindings=False):
         return self.may_leave if action == "leave" else True
 
 
-def end_question(command: str, run: str | None, epoch: int | None) -> tuple[str, list[tuple[str, str]]]:
+def confirm(node: DOMNode, question: Question, then: Callable[[], object], *, may_leave: bool = False) -> None:
+    """Ask `question`, and call `then` if the answer is yes."""
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            then()
+
+    node.app.push_screen(ConfirmScreen(*question, may_leave=may_leave), answered)
+
+
+def end_question(command: str, run: str | None, epoch: int | None) -> Question:
     """What to ask before `command`, stop or skip, for `run` after its `epoch`, or for all runs when `run` is None."""
     stop = command == "stop"
     whom = run or ("all runs" if stop else "all runs that have not ended")

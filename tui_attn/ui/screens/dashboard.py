@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -25,12 +23,14 @@ from tui_attn.ui.widgets.run_table import RunTable
 from tui_attn.ui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
+    from tui_attn.ui.app import DashboardApp
     from tui_attn.ui.comparison.source import ExperimentSource
     from tui_attn.ui.devices import Reading
-    from tui_attn.ui.feed import RunView, Snapshot
+    from tui_attn.ui.feed import Snapshot
     from tui_attn.ui.steering import Steering
     from tui_attn.ui.widgets.curves_panel import CurvesPanel
-    from tui_attn.ui.widgets.side_panel import SidePanel
+    from tui_attn.ui.widgets.device_panel import DevicePanel
+    from tui_attn.ui.widgets.log_pane import LogPane
 
 _RESUMABLE = frozenset({"lost", "stopped", "failed"})
 _SMALLEST = (80, 24)
@@ -42,7 +42,7 @@ class Box(Widget):
 
 
 class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
-    """Shows pictures of the state, and gives the commands that keys ask for.
+    """Shows snapshots, and sends the commands of the keys.
 
     The first frame holds the title, the run list and the keys. `mount_panels` adds the rest, whose code takes longer
     to import than this first frame may take.
@@ -53,25 +53,19 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
     ALLOW_IN_MAXIMIZED_VIEW = "TitleBar, KeyBar"
 
-    def __init__(
-        self,
-        folder: ExperimentDir,
-        manifest: Manifest,
-        *,
-        here: bool = True,
-        clock: Callable[[], float] = time.time,
-        zone: Callable[[float], time.struct_time] = time.localtime,
-    ) -> None:
+    def __init__(self, folder: ExperimentDir, manifest: Manifest, app: DashboardApp, *, here: bool) -> None:
+        """`here`: whether this machine trains."""
         super().__init__()
         self._folder = folder
-        self._zone = zone
+        self._zone = app.zone
         self._elsewhere = None if here else manifest.host
         config = self._config = manifest.config
-        self.title_bar = TitleBar(folder.id, config, clock, id="title")
+        self.title_bar = TitleBar(folder.id, config, app.clock, id="title")
         self.table = RunTable(config, id="runs")
         self.key_bar = KeyBar(id="keys")
         self.curves: CurvesPanel | None = None
-        self.side: SidePanel | None = None
+        self.devices: DevicePanel | None = None
+        self.log_pane: LogPane | None = None
         self.steering: Steering | None = None
         """Set once commands can be given."""
         self.snapshot: Snapshot | None = None
@@ -93,24 +87,25 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
     async def mount_panels(self) -> None:
         """Mount the panels deferred from the first frame."""
         from tui_attn.ui.widgets.curves_panel import CurvesPanel
-        from tui_attn.ui.widgets.side_panel import SidePanel
+        from tui_attn.ui.widgets.device_panel import DevicePanel
+        from tui_attn.ui.widgets.log_pane import LogPane
 
         for model in self._config.models:
             self.table.drawing.ink(model)  # models without a style take the free ones in this order
         gates = any(map(has_gates, self._config.models)) or bool(self._config.custom_models)
         self.curves = CurvesPanel(has_gates=gates, id="curves")
-        self.side = SidePanel(self._zone, self._elsewhere, id="side")
-        for box, panel in (("#main", self.curves), ("#body", self.side)):
+        self.devices, self.log_pane = DevicePanel(self._elsewhere, id="devices"), LogPane(self._zone, id="log")
+        for box, panel in (("#main", self.curves), ("#body", Box(self.devices, self.log_pane, id="side"))):
             if not self.query_one(box).is_attached:
                 return  # the user has left
             await self.query_one(box).mount(panel)
         if self.snapshot is not None:
             self.show(self.snapshot)
         if self._told:
-            self.side.show_devices(self._reading)
+            self.devices.show(self._reading)
 
     def _too_small(self, width: int, height: int) -> list[Row]:
-        """How large the terminal must be, and in a line how the training stands."""
+        """The size that the dashboard needs, and the state of the training in one line."""
         texts = [
             f"this terminal has {self.size.width} x {self.size.height} cells",
             "the dashboard needs {} x {}".format(*_SMALLEST),
@@ -143,42 +138,29 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         """Give the run list all the height when it is alone."""
         self._share_height(self.size.height)
 
-    @property
-    def selected(self) -> RunView | None:
-        """The run that the user is at; None at a row for all runs of a model."""
-        return self.table.selected
-
-    @property
-    def _nearest(self) -> RunView | None:
-        """The run that the user is at, or one of the model's."""
-        entry = self.table.entry
-        return None if entry is None else entry.view
-
     def show(self, snapshot: Snapshot) -> None:
-        """Show this picture."""
+        """Show `snapshot`."""
         self.snapshot = snapshot
-        height = self.table.wanted_height
         self.table.show(snapshot)
-        if self.table.wanted_height != height:
-            self._share_height(self.size.height)
+        self._share_height(self.size.height)
         self.title_bar.show(snapshot)
         self.query_one("#too-small", Drawn).redraw()
-        if self.curves is not None and self.side is not None:
-            self.curves.show(snapshot, self._nearest)
-            self.side.show(snapshot)
-            self._show_runs()
+        if self.curves is not None and self.log_pane is not None:
+            self.curves.show(snapshot)
+            self.curves.select(self.table.entry, self.table.hidden)
+            self.log_pane.show(snapshot)
         self._renew_keys()
 
     @property
     def settled(self) -> bool:
-        """Whether the newest picture is shown, curves included."""
+        """Whether the newest snapshot is shown, curves included."""
         return self.curves is not None and self.curves.settled
 
     def show_devices(self, reading: Reading | None) -> None:
         """Show the machine's load."""
         self._reading, self._told = reading, True
-        if self.side is not None:
-            self.side.show_devices(reading)
+        if self.devices is not None:
+            self.devices.show(reading)
 
     def _tick(self) -> None:
         """Let the clock go on while something is being trained."""
@@ -190,18 +172,11 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         message.stop()
         self._share_height(self.size.height)
         if self.curves is not None:
-            self.curves.show_gates(self._nearest)
-        self._show_runs()
+            self.curves.select(self.table.entry, self.table.hidden)
         self._renew_keys()
 
-    def _show_runs(self) -> None:
-        entry = self.table.entry
-        if self.curves is not None:
-            selected = frozenset(view.state.id for view in entry.views) if entry else frozenset()
-            self.curves.show_runs(selected, self.table.hidden)
-
     def _renew_keys(self) -> None:
-        """Show the keys that do something now, when these are others than before."""
+        """Update the footer when other keys do something than before."""
         snapshot, entry = self.snapshot, self.table.entry
         shown = entry and (entry.id, entry.view.shown)
         now = None if snapshot is None else (snapshot.state, snapshot.supervised, shown)
@@ -234,7 +209,7 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         return self._why_not_steer(str(parameters[0]), one=bool(parameters[1])) if action == "steer" else None
 
     def _why_not_steer(self, command: str, *, one: bool) -> str | None:
-        snapshot, entry, view = self.snapshot, self.table.entry, self.selected
+        snapshot, entry, view = self.snapshot, self.table.entry, self.table.selected
         live = snapshot is not None and snapshot.supervised and not snapshot.ended
         if snapshot is None or (entry is None and (one or not live)):
             return "no runs to steer yet"
@@ -253,22 +228,17 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def action_steer(self, command: str, one: bool) -> None:
         """Give a command for the selected run, or for all; ask before what can't be taken back."""
-        steering, view = self.steering, self.selected if one else None
+        steering, view = self.steering, self.table.selected if one else None
         if steering is None:
             return
         run = None if view is None else view.state.id
         if command not in {"stop", "skip"}:
             steering.send(command, run)
             return
-        from tui_attn.ui.screens.confirm import ConfirmScreen, end_question
+        from tui_attn.ui.screens.confirm import confirm, end_question
 
-        question, facts = end_question(command, run, None if view is None else view.state.epoch)
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                steering.send(command, run)
-
-        self.app.push_screen(ConfirmScreen(question, facts), answered)
+        question = end_question(command, run, None if view is None else view.state.epoch)
+        confirm(self, question, lambda: steering.send(command, run))
 
     def action_resume(self) -> None:
         """Start a new supervisor for an experiment that has none."""
@@ -279,8 +249,8 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         """Show the selected run in full, or the runs of the selected model."""
         from tui_attn.ui.screens.run_details import RunDetailsScreen
 
-        if not self.table.unfold() and self.selected is not None:
-            self.app.push_screen(RunDetailsScreen(self._folder, self.selected))
+        if not self.table.unfold() and self.table.selected is not None:
+            self.app.push_screen(RunDetailsScreen(self._folder, self.table.selected))
 
     def action_comparison(self) -> None:
         """Compare the models as the logs stand."""
@@ -289,18 +259,17 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
 
         if self._compared is None:
             self._compared = ExperimentSource(self._folder)
-        jobs = app_of(self).jobs
-        self.app.push_screen(ComparisonScreen(self._compared, steering=lambda: self.steering, jobs=jobs))
+        self.app.push_screen(ComparisonScreen(self._compared))
 
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
-        from tui_attn.ui.screens.new_experiment import open_form
+        from tui_attn.ui.screens.new_experiment import NewExperimentScreen
 
-        open_form(app_of(self), self._folder)
+        self.app.push_screen(NewExperimentScreen(app_of(self), self._folder))
 
     def action_heatmap(self) -> None:
         """Show gates by class and attention."""
         from tui_attn.ui.screens.heatmaps import HeatmapsScreen
 
-        nearest = None if self._nearest is None else self._nearest.state.id
+        nearest = None if self.table.entry is None else self.table.entry.view.state.id
         self.app.push_screen(HeatmapsScreen(self._folder, self.snapshot, nearest))

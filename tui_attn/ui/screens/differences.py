@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.cells import cell_len
 
@@ -40,8 +41,7 @@ class DifferencesScreen(ReadingPage[list[Difference]]):
         rows = [Row(((" " * label, "muted"), *heads))]
         for name, one, two in found:
             cells = [wrap(text, half - 2) or [""] for text in (one, two)]
-            for at in range(max(map(len, cells))):
-                left, right = (lines[at] if at < len(lines) else "" for lines in cells)
+            for at, (left, right) in enumerate(zip_longest(*cells, fillvalue="")):
                 pieces = ((fit(f" {name}" if at == 0 else "", label), "muted"), (fit(left, half), "normal"))
                 rows.append(Row((*pieces, (fit(right, half), "normal"))))
         return rows

@@ -18,7 +18,7 @@ from tui_attn.system.console import over_ssh
 from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.charts.matrix import matrix as to_matrix
+from tui_attn.ui.charts.matrix import matrix
 from tui_attn.ui.drawing import EMPTY, Drawn, Row, rule
 from tui_attn.ui.feed import Snapshot
 from tui_attn.ui.heatmap_selection import Place
@@ -47,7 +47,7 @@ NO_ATTENTION = (
     f"{joined(attention_models())} have: 'tui-attn --models base,se' trains them side by side.",
 )
 BOTH = 120
-"""From this width in cells on, the untrained network's heatmap stands beside the trained one's, not in its place."""
+"""Width in cells from which the untrained network's heatmap is shown beside the trained one's, not instead of it."""
 PLAY_SECONDS = 0.8
 """Between two epochs that are played."""
 
@@ -94,7 +94,8 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         self._facts = True
         self._fact_rows: Sequence[Row] = ()
         self._said: tuple[str, str, Sequence[str]] = ("", "", ())
-        """The title, what stands on its right, and the lines below."""
+        """The title, the text at its right end, and the lines below."""
+        self._maps = Heatmap(id="heatmap"), Heatmap(id="untrained")
         self._playing: Timer | None = None
         self._barren = False
         """Whether no model of the experiment has anything to probe."""
@@ -104,15 +105,14 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         yield Drawn(self._title, id="words")
         yield EpochSlider(id="slider")
         with Maps(id="maps"):
-            yield Heatmap(id="heatmap")
-            yield Heatmap(id="untrained")
+            yield from self._maps
         yield Drawn(lambda _, __: self._fact_rows, id="facts")
         yield KeyBar()
 
     def on_mount(self) -> None:
-        """Show what the picture has."""
-        self.query_one("#untrained").can_focus = False
-        main, beside = self._maps()
+        """Show the snapshot."""
+        main, beside = self._maps
+        beside.can_focus = False
         self.watch(main, "sort_by", lambda order: setattr(beside, "sort_by", order))
         self.watch(main, "difference", lambda shown: setattr(beside, "difference", shown))
         main.focus()
@@ -121,9 +121,6 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         else:
             self._words()
 
-    def _maps(self) -> tuple[Heatmap, Heatmap]:
-        return self.query_one("#heatmap", Heatmap), self.query_one("#untrained", Heatmap)
-
     def on_resize(self) -> None:
         """Share the room out again."""
         if self._found is not None:
@@ -131,30 +128,28 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def on_heatmap_cursor_moved(self, message: Heatmap.CursorMoved) -> None:
         """Let the cursor stand at the same place in both."""
-        for heatmap in self._maps():
+        for heatmap in self._maps:
             if heatmap is not message.heatmap:
                 heatmap.cursor = (message.row, message.column)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in what this picture has, and follow the newest epoch unless another was chosen."""
+        """Update the list of runs, and show the newest epoch unless another was chosen."""
         before = self._place.run
-        self._place.runs = [view.state for view in snapshot.runs.values() if view.state.probes]
+        runs = [view.state for view in snapshot.runs.values()]
+        self._place.runs = [run for run in runs if run.probes]
         run, asked = self._place.run, self._place.asked
         if before is None and run is not None and asked not in {None, run.id}:
             app_of(self).say(f"{asked} has no heatmaps: this is {run.id}", "muted")
         if before is None and run is not None:
             self.refresh_bindings()
-        self._barren = snapshot.ended and all(
-            attention_of(view.state.model) == "none" for view in snapshot.runs.values()
-        )
+        self._barren = snapshot.ended and all(attention_of(each.model) == "none" for each in runs)
         self._load()
 
     @property
     def busy(self) -> bool:
         """Whether a file is being read."""
-        return self._loading is not None and (
-            self._found is None or (self._found.run, self._found.epoch) != self._loading
-        )
+        shown = None if self._found is None else (self._found.run, self._found.epoch)
+        return self._loading is not None and self._loading != shown
 
     # ---- keys
 
@@ -258,11 +253,9 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         run, epoch = self._place.run, self._place.epoch
         if run is None or epoch is None:
             self._words()
-            return
-        if self._loading == (run.id, epoch):
-            return
-        self._loading = (run.id, epoch)
-        self._read(run, epoch)
+        elif self._loading != (run.id, epoch):
+            self._loading = (run.id, epoch)
+            self._read(run, epoch)
 
     @background("probe", exclusive=True)
     async def _read(self, run: RunState, epoch: int) -> None:
@@ -281,15 +274,16 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         if found is None or probed is None:
             self._words()
             return
-        matrix, before = place.matrix(probed)
+        trained, before = place.matrix(probed)
         asked, wide = self._shows_untrained and found.epoch != 0, self.size.width >= BOTH
         in_place = before if asked and not wide else None
-        scale = (*place.ends(probed), largest_difference(matrix, before))
-        main, beside = self._maps()
-        _put(main, in_place or matrix, scale, untrained=in_place is not None)
+        scale = (*place.ends(probed), largest_difference(trained, before))
+        main, beside = self._maps
+        untrained = f"{trained.name}, untrained"
+        _put(main, in_place or trained, scale, untrained if in_place else trained.name, None)
         beside.display = asked and wide and before is not None
         if asked and wide and before is not None:
-            _put(beside, before, scale, untrained=True, like=main)
+            _put(beside, before, scale, untrained, main)
         self.remove_class("-empty")
         self.query_one(Maps).choose()
         missing = place.missing(probed) or ("the untrained network's is missing" if asked and before is None else "")
@@ -298,7 +292,7 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         where = f"{probed.parts.index(place.part(probed)) + 1} of {len(probed.parts)}"
         shown = f"epoch {epoch}" if epoch else "untrained"
         self._say(f"{safe_text(found.run, one_line=True)} · {shown}", where)
-        self._say_facts(probed.facts.get(matrix.layer), epoch)
+        self._say_facts(probed.facts.get(trained.layer), epoch)
 
     def _say_facts(self, facts: HeatmapFacts | None, epoch: int) -> None:
         panel, most = self.query_one("#facts", Drawn), max(self.size.height // 4, 3)
@@ -333,24 +327,12 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         ]
 
 
-def _put(
-    heatmap: Heatmap,
-    matrix: Matrix,
-    scale: tuple[float, float, float],
-    *,
-    untrained: bool,
-    like: Heatmap | None = None,
-) -> None:
-    """Show `matrix` on a scale with these ends, of values and of differences, which trained and untrained share."""
-    heatmap.row_title, heatmap.column_title = matrix.row_title, matrix.column_title
-    names = [safe_text(name, one_line=True) for name in matrix.rows]
-    shown = to_matrix(
-        matrix.values,
-        names,
-        lower=scale[0],
-        upper=scale[1],
-        reference=matrix.reference,
-        ordered_like=None if like is None else like.matrix,
-        difference_end=scale[2],
+def _put(heatmap: Heatmap, found: Matrix, scale: tuple[float, float, float], title: str, like: Heatmap | None) -> None:
+    """Show `found` on a scale with these ends, of values and of differences, which trained and untrained share."""
+    heatmap.row_title, heatmap.column_title = found.row_title, found.column_title
+    lower, upper, end = scale
+    rows, order = [safe_text(name, one_line=True) for name in found.rows], None if like is None else like.matrix
+    drawn = matrix(
+        found.values, rows, None, lower, upper, reference=found.reference, ordered_like=order, difference_end=end
     )
-    heatmap.set_matrix(shown, f"{matrix.name}, untrained" if untrained else matrix.name)
+    heatmap.set_matrix(drawn, title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,16 +52,6 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         self._listed = asyncio.Event()
         self._offered: object = None
 
-    @property
-    def complete(self) -> bool:
-        """Whether all experiments are listed."""
-        return self.view.complete
-
-    @property
-    def selected(self) -> Entry | None:
-        """The selected experiment."""
-        return self.view.current
-
     def folder(self, entry: Entry) -> ExperimentDir:
         """Where the experiment of `entry` is."""
         return ExperimentDir((self._runs_dir / entry.id).absolute())
@@ -70,12 +60,11 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Title, filter, table, what is selected, keys."""
-        app = app_of(self)
         yield Drawn(lambda width, _: [words.title(self.view, self._runs_dir, width)], id="title")
         with Horizontal(id="filter"):
             yield Drawn(lambda _, __: [Row(((" /", "key"),))])
             yield LineInput(self.view.filter, id="words", placeholder=_PLACEHOLDER)
-        yield HistoryTable(self.view, clock=app.clock, zone=app.zone, changed=self.renew, empty=self._empty)
+        yield HistoryTable(self.view, self._runs_dir, self.renew)
         yield Drawn(lambda width, height: words.details(self.view.current, width, height), id="about")
         yield KeyBar()
 
@@ -130,14 +119,11 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
             self._offered = offered
             self.refresh_bindings()
 
-    def _empty(self) -> Sequence[Row]:
-        return words.nothing_to_show(self.view, self._runs_dir)
-
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
         """Return why `action` can't be done now; None where it can be."""
         view = self.view
         if isinstance(self.focused, LineInput):
-            return ""
+            return None if action in {"accept", "discard"} else ""
         listed, nothing = bool(view.rows), "no experiment is listed"
         below = len(self.app.screen_stack) > 1
         possible, reason = {
@@ -165,17 +151,17 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         self.view.set_filter(message.value)
         self.renew()
 
-    def on_line_input_accepted(self) -> None:
+    def action_accept(self) -> None:
         """Back to the list, filtered."""
         self.query_one(Horizontal).display = bool(self.view.filter)
         self.query_one(HistoryTable).focus()
 
-    def on_line_input_discarded(self) -> None:
+    def action_discard(self) -> None:
         """Back to the whole list."""
         line = self.query_one(LineInput)
         line.value = ""
         self.view.set_filter("")
-        self.on_line_input_accepted()
+        self.action_accept()
         self.renew()
 
     def action_sort(self, by: int) -> None:
@@ -187,37 +173,36 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def action_turn(self) -> None:
         """Reverse the order."""
-        self.view.turn()
+        self.view.sort_by(self.view.sort)
         self.renew()
 
     def action_back(self) -> None:
         """Clear the filter, or leave the list."""
         if self.view.filter:
-            self.on_line_input_discarded()
+            self.action_discard()
         else:
             self.dismiss()
 
     # ---- opening and comparing
 
-    def on_history_table_opened(self) -> None:
-        """A row was clicked at twice."""
-        self.action_open()
-
     def action_open(self) -> None:
         """Open the experiment, or the list of a study's experiments."""
-        if self.selected is not None and self.selected.study:
-            self.app.push_screen(HistoryScreen(self.folder(self.selected).path, HistoryView()))
-        elif self.selected is not None:
+        if self.view.current is not None and self.view.current.study:
+            self.app.push_screen(HistoryScreen(self.folder(self.view.current).path, HistoryView()))
+        elif self.view.current is not None:
             try:
-                app_of(self).open_experiment(self.folder(self.selected))
+                app_of(self).open_experiment(self.folder(self.view.current))
             except RunsError as error:
                 app_of(self).say(str(error), "failed")
 
+    on_history_table_opened = action_open
+
     def action_new_experiment(self) -> None:
         """Describe a new experiment, starting from this one."""
-        from tui_attn.ui.screens.new_experiment import open_form
+        from tui_attn.ui.screens.new_experiment import NewExperimentScreen
 
-        open_form(app_of(self), None if self.selected is None else self.folder(self.selected))
+        folder = None if self.view.current is None else self.folder(self.view.current)
+        self.app.push_screen(NewExperimentScreen(app_of(self), folder))
 
     def action_mark(self) -> None:
         """Mark or unmark the experiment and select the next."""
@@ -235,7 +220,7 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
         from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, Source
         from tui_attn.ui.screens.comparison import ComparisonScreen
 
-        chosen = self.view.chosen or ([] if self.selected is None else [self.selected])
+        chosen = self.view.chosen or ([] if self.view.current is None else [self.view.current])
         if studies := [entry for entry in chosen if entry.study]:
             from tui_attn.ui.screens.study_page import StudyScreen
 
@@ -265,55 +250,52 @@ class HistoryScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def action_pin(self) -> None:
         """Pin or unpin it."""
-        entry = self.selected
-        if entry is not None:
+        if entry := self.view.current:
             self._do(lambda: organize.pin(self.folder(entry), not entry.pinned), "")
 
     def action_rename(self) -> None:
         """Ask for a name."""
-        entry = self.selected
-        if entry is None:
-            return
-        hint = "shown in place of its id; an empty one takes it away"
-        self._ask(f"Name of {entry.id}", entry.name, hint, organize.check_name,
-                  lambda name: organize.rename(self.folder(entry), name))  # fmt: skip
+        if entry := self.view.current:
+            hint = "shown in place of its id; an empty one takes it away"
+            self._ask(
+                f"Name of {entry.id}",
+                entry.name,
+                hint,
+                organize.check_name,
+                partial(organize.rename, self.folder(entry)),
+            )
 
     def action_note(self) -> None:
         """Ask for a note."""
-        entry = self.selected
-        if entry is None:
-            return
-        hint = "kept in the experiment's folder; the filter finds its words"
-        self._ask(f"Note on {entry.name or entry.id}", entry.note, hint, organize.check_note,
-                  lambda note: organize.note(self.folder(entry), note))  # fmt: skip
+        if entry := self.view.current:
+            hint = "kept in the experiment's folder; the filter finds its words"
+            self._ask(
+                f"Note on {entry.name or entry.id}",
+                entry.note,
+                hint,
+                organize.check_note,
+                partial(organize.note, self.folder(entry)),
+            )
 
     def _ask(
-        self, title: str, value: str, hint: str, check: Callable[[str], None], work: Callable[[str], object]
+        self, title: str, value: str, hint: str, check: Callable[[str], None], change: Callable[[str], object]
     ) -> None:
         from tui_attn.ui.screens.prompt import PromptScreen
 
         def answered(text: str | None) -> None:
             if text is not None and text != value:
-                self._do(lambda: work(text), "")
+                self._do(lambda: change(text), "")
 
         self.app.push_screen(PromptScreen(title, value, hint, check), answered)
 
     def action_delete(self) -> None:
         """Ask, then move it to the trash."""
-        from tui_attn.ui.screens.confirm import ConfirmScreen
+        from tui_attn.ui.screens.confirm import confirm
 
-        entry = self.selected
-        if entry is None:
-            return
-
-        app = app_of(self)
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                said = f"{entry.name or entry.id} is in the trash: u takes it back"
-                self._do(lambda: self._throw_away(entry, app), said)
-
-        self.app.push_screen(ConfirmScreen(*words.delete_question(entry, self.folder(entry))), answered)
+        if entry := self.view.current:
+            app, said = app_of(self), f"{entry.name or entry.id} is in the trash: u takes it back"
+            question = words.delete_question(entry, self.folder(entry))
+            confirm(self, question, lambda: self._do(lambda: self._throw_away(entry, app), said))
 
     def _throw_away(self, entry: Entry, app: DashboardApp) -> None:
         folder = self.folder(entry)

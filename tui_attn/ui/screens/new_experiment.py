@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Button, Label, OptionList, SelectionList, Static
+from textual.widgets import Label, OptionList, Static
 
 from tui_attn.data import DataError
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig
@@ -30,7 +29,7 @@ from tui_attn.study import runner
 from tui_attn.study.cells import guess as guess_study
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormDefaults, FormState, find_defaults
+from tui_attn.ui.form_state import CUSTOM, ENTRIES, IMAGES, VARIED, FormState, find_defaults
 from tui_attn.ui.history_view import HistoryView
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import FORM_KEYS
@@ -51,7 +50,7 @@ _TYPING_SECONDS = 0.15
 
 
 class NewExperimentScreen(Screen[None], inherit_bindings=False):
-    """The form. The caller keeps `state`, so that the entries are there when the form is opened again."""
+    """The form, with what was entered before, or with what `find_defaults` finds."""
 
     CSS_PATH = "new_experiment.tcss"
     BINDINGS = bindings(FORM_KEYS)
@@ -59,13 +58,16 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012
 
-    def __init__(self, runs_dir: Path, state: FormState, origin: FormDefaults, *, host: str | None = None) -> None:
+    def __init__(self, app: DashboardApp, folder: ExperimentDir | None) -> None:
+        """`folder`: the experiment to start from; None: the newest."""
         super().__init__()
-        self.state = state
-        self._runs_dir = runs_dir
-        self._origin = origin
+        self._runs_dir = app.runs_dir
+        self._origin = find_defaults(app.runs_dir, folder, app.options.usual)
+        self.state = app.drafts.setdefault(self._origin.id, FormState.of(self._origin.config))
+        self._request: Request | None = None
+        """What the entries need looked up; None while one of them is wrong."""
         self._result = Result()
-        self._lookup = Lookup(runs_dir, host=host)
+        self._lookup = Lookup(app.runs_dir, app.host)
         self._looking = False
         self._edited = False
         """Whether an entry was edited since the last lookup, perhaps back to what it was: files may have changed."""
@@ -74,7 +76,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._summary = LaunchSummary(id="summary")
         self._status = Static(markup=False, id="status")
         self._details = SetupDetails(id="details")
-        self._rows: dict[str, FieldRow] = {}
+        self.rows: dict[str, FieldRow] = {}
+        """The rows of the entries."""
 
     # ---- what is on it
 
@@ -121,27 +124,15 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         return TextEntry(self.state.texts[entry], width=width, placeholder=placeholder)
 
     def _row(self, entry: str, label: str, control: Control) -> FieldRow:
-        row = self._rows[entry] = FieldRow(entry, label, control)
+        row = self.rows[entry] = FieldRow(entry, label, control)
         return row
 
-    def row(self, entry: str) -> FieldRow:
-        """The row of an entry."""
-        return self._rows[entry]
-
     # ---- events
-
-    def on_mount(self) -> None:
-        """Check the entries and look up what they need."""
-        self._renew()
 
     def on_unmount(self) -> None:
         """Cancel the start."""
         if self._attempt is not None:
             self._attempt.cancel()
-
-    def on_resize(self) -> None:
-        """Wrap the command line for the new width."""
-        self._renew()
 
     def on_entry_changed(self, message: EntryChanged) -> None:
         """Check it at once."""
@@ -153,10 +144,6 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._wrong = ""
         self._renew()
 
-    def on_selection_list_selection_highlighted(self, message: SelectionList.SelectionHighlighted[str]) -> None:
-        """Describe the model at the cursor."""
-        self._renew()
-
     @background("lookup")
     async def _look_up(self) -> None:
         """Look up the newest request, in one thread at a time, until it is answered."""
@@ -164,10 +151,10 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             return
         self._looking = True
         try:
-            while request := self._wanted(self._request(self.state.reasons())):
+            while (request := self._request) and self._wanted:
                 if self._result.request is not None:
                     await asyncio.sleep(_TYPING_SECONDS)
-                if request == self._request(self.state.reasons()):
+                if request == self._request:
                     await self._answer(request)
         finally:
             self._looking = False
@@ -176,8 +163,9 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             self._result = replace(self._result, past=past)
             self._renew()
 
-    def _wanted(self, request: Request | None) -> Request | None:
-        return request if self._edited or request != self._result.request else None
+    @property
+    def _wanted(self) -> bool:
+        return self._edited or self._request != self._result.request
 
     async def _answer(self, request: Request) -> None:
         before, self._edited = self._result, False
@@ -186,7 +174,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         except Exception as error:  # shown beside the fields
             found = Lookup.failed(before, request, error)
         self._result = replace(found, past=self._result.past)
-        device = self._rows["device"].control
+        device = self.rows["device"].control
         if isinstance(device, OneOf):
             device.offer(found.choices)
         self._renew()
@@ -194,79 +182,82 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
     def _renew(self) -> None:
         """Update the note beside every field."""
         reasons = self.state.reasons()
-        self._rows[IMAGES].display = self.state.texts["dataset"] == IMAGES
-        request = self._request(reasons)
-        if self._wanted(request):
+        self.rows[IMAGES].display = self.state.texts["dataset"] == IMAGES
+        self._request = self._to_look_up(reasons)
+        if self._request and self._wanted:
             self._look_up()
         wrong = []
         for entry in ENTRIES:
-            text, level = self._note(entry, reasons, request)
-            self._rows[entry].say(text, level)
+            text, level = self._note(entry, reasons)
+            self.rows[entry].say(text, level)
             if level == "wrong":
                 wrong.append(entry)
         config = None if reasons else self.state.config()
         if config is not None and config.custom_models and self._result.own is not None:
             config = self._result.own.signed(config)  # past runs of the same code are alike
-        estimates = [("time", self._time(config, request)), *self._memory(config, request)]
+        estimates = [("time", self._time(config)), *self._memory(config)]
         estimates += self.state.jobs(config, app_of(self).options.engines)
         command = None if config is None else self.state.command(config, self._origin, self._runs_dir)
         self._summary.summarise(estimates, command, self._wrong)
-        self._details.describe(config, self._result if self._result.same_place(request) else None)
-        self._say_state(wrong)
+        self._details.describe(config, self._result if self._known else None)
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        text = f'fix "{self.rows[wrong[0]].label}"{more} first' if wrong else self.state.amount()
+        if self._attempt is None:
+            self._say(text, "wrong" if wrong else "ok")
 
-    def _request(self, reasons: dict[str, str]) -> Request | None:
-        """What to look up for these entries; None while one of them is wrong."""
+    # Check the entries, wrap the command line for the new width, describe the model at the cursor.
+    on_mount = on_resize = on_selection_list_selection_highlighted = _renew
+
+    @property
+    def _known(self) -> bool:
+        """Whether data and devices of these entries are looked up."""
+        return self._result.same_place(self._request)
+
+    def _to_look_up(self, reasons: dict[str, str]) -> Request | None:
         if not reasons.keys().isdisjoint({"dataset", IMAGES, "data_dir", "device"}):
             return None
         texts = self.state.texts
         own = "" if CUSTOM in reasons else texts[CUSTOM]
         return Request(self.state.text("dataset"), texts["data_dir"] or None, texts["device"], own)
 
-    def _note(self, entry: str, reasons: dict[str, str], request: Request | None) -> tuple[str, str]:
+    def _note(self, entry: str, reasons: dict[str, str]) -> tuple[str, str]:
         """Text and level of the note beside a field."""
         if entry in reasons:
             return f"✗ {reasons[entry]}", "wrong"
         found = self._result
         asked = IMAGES if self.state.texts["dataset"] == IMAGES else "dataset"
         statuses = {asked: found.data.status if found.data else None, "device": found.device}
-        known = found.same_place(request)
-        if self.state.texts[CUSTOM].strip() and request is not None:
+        known = self._known
+        if self.state.texts[CUSTOM].strip() and self._request is not None:
             statuses[CUSTOM] = found.own.status if found.own else None
-            known = known and (entry != CUSTOM or request == found.request)
+            known = known and (entry != CUSTOM or self._request == found.request)
         if entry in statuses:
             status = statuses[entry]
             if not known or status is None:
                 return "looking …", "ok"
             return ("✗ " if status.level == "wrong" else "") + status.text, status.level
-        if entry == "models" and isinstance(models := self._rows["models"].control, SomeOf):
+        if entry == "models" and isinstance(models := self.rows["models"].control, SomeOf):
             info = MODELS[models.current]
             return f"{info.name}: {info.description}", "ok"
         return self.state.hint(entry), "ok"
 
-    def _time(self, config: ExperimentConfig | None, request: Request | None) -> str:
+    def _time(self, config: ExperimentConfig | None) -> str:
         found = self._result
         if config is None:
             return "known once all entries are valid"
-        if found.past is None or found.data is None or not found.same_place(request):
+        if found.past is None or found.data is None or not self._known:
             return "looking at past runs …"
         plan, sizes, facts = self.state.plan(), limited(config, found.data.sizes), (found.devices, found.past)
         guessed = guess_study(plan, *facts) if plan else guess(config, *facts, sizes)
         return "no estimate: the data set can't be read" if guessed is None else guessed.words()
 
-    def _memory(self, config: ExperimentConfig | None, request: Request | None) -> list[tuple[str, str]]:
+    def _memory(self, config: ExperimentConfig | None) -> list[tuple[str, str]]:
         found = self._result
         sizes = limited(config, found.data.sizes) if config is not None and found.data is not None else None
-        if config is None or sizes is None or not found.same_place(request):
+        if config is None or sizes is None or not self._known:
             return []
         words = estimate_memory(config, found.devices, sizes).words()
         return [("memory", words if self.size.width >= 130 else words.partition(":")[0])]
-
-    def _say_state(self, wrong: Sequence[str]) -> None:
-        """Say what would be started, or which entries keep it from being started."""
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        text = f'fix "{self._rows[wrong[0]].label}"{more} first' if wrong else self.state.amount()
-        if self._attempt is None:
-            self._say(text, "wrong" if wrong else "ok")
 
     def _say(self, text: str, level: str = "ok") -> None:
         """Show `text` beside the button."""
@@ -287,21 +278,17 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         """Go to the next field, or to the one before."""
         self.focus_next() if by > 0 else self.focus_previous()
 
-    def on_button_pressed(self, message: Button.Pressed) -> None:
-        """Start."""
-        self.action_start()
-
     def _take_entries(self) -> None:
-        """Take what stands in the fields: the news of the last letter may still be on its way."""
-        self.state.texts |= {entry: row.control.text for entry, row in self._rows.items()}
+        """Read the fields: the message about the last letter may not have arrived yet."""
+        self.state.texts |= {entry: row.control.text for entry, row in self.rows.items()}
 
     def action_start(self) -> None:
         """Start what is described."""
         self._take_entries()
         reasons = self.state.reasons()
+        if reasons:
+            self.rows[next(iter(reasons))].control.focus()
         if reasons or self._attempt is not None:
-            if reasons:
-                self._rows[next(iter(reasons))].control.focus()
             return
         self._wrong = ""
         config, options = self.state.config(), app_of(self).options
@@ -312,6 +299,8 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         self._renew()
         self.refresh_bindings()
 
+    on_button_pressed = action_start
+
     @background("start")
     async def _run(self, attempt: Attempt, config: ExperimentConfig, plan: StudyPlan | None) -> None:
         """Run the start, then open the experiment, or the list of a study's; or show why there is none."""
@@ -321,7 +310,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
             if attempt is self._attempt:
                 app.call_later(self._say, line)
 
-        reason, caller = "", attempt.caller(StartProgress(show))
+        caller = attempt.caller(StartProgress(show))
         try:
             if plan is not None:
                 work = in_thread(runner.begin, plan, self._runs_dir, caller)
@@ -337,20 +326,19 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
                 self._attempt = None
                 app.drafts.pop(self._origin.id, None)
                 app.open_experiment(started.folder)
-            return
         except CancelledError:
-            return
+            pass
         except (ConfigError, DataError, RunsError, LaunchError) as error:
-            reason = str(error)
+            self._wrong = str(error)
         except OSError as error:
-            reason = f"it could not be started: {error.strerror or error}"
+            self._wrong = f"it could not be started: {error.strerror or error}"
         finally:
             if attempt is self._attempt:
                 self._attempt = None
-        self._wrong = reason
-        self._renew()
-        self._say("not started:", "wrong")
-        self.refresh_bindings()
+        if self._wrong:
+            self._renew()
+            self._say("not started:", "wrong")
+            self.refresh_bindings()
 
     def action_cancel(self) -> None:
         """Cancel the start."""
@@ -373,7 +361,7 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         fields = self.query_one("#fields")
         await fields.remove_children()
         await fields.mount(*self._fields())
-        self._rows["models"].control.focus()
+        self.rows["models"].control.focus()
         self._renew()
 
     def action_copy_command(self) -> None:
@@ -390,10 +378,3 @@ class NewExperimentScreen(Screen[None], inherit_bindings=False):
         else:
             app.copy_to_clipboard(line)
             app.say("copied, if the terminal allows it")
-
-
-def open_form(app: DashboardApp, folder: ExperimentDir | None) -> None:
-    """Open the form: with what was entered before, or with what `find_defaults` finds."""
-    origin = find_defaults(app.runs_dir, folder, app.options.usual)
-    state = app.drafts.setdefault(origin.id, FormState.of(origin.config))
-    app.push_screen(NewExperimentScreen(app.runs_dir, state, origin, host=app.host))

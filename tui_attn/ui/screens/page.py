@@ -24,19 +24,16 @@ Found = TypeVar("Found")
 class Pages(Scroller):
     """Rows that scroll under a title that stays."""
 
-    def __init__(self, title: str, *, id: str = "pages") -> None:
-        super().__init__(id=id)
-        self._title = safe_text(title, one_line=True)
+    def __init__(self) -> None:
+        super().__init__(id="pages")
+        self._title = ""
         self._all: Sequence[Row] = ()
         self._top = 0
 
-    def title(self, title: str) -> None:
-        """Change the title, with the next rows."""
-        self._title = safe_text(title, one_line=True)
-
-    def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows from where the reader is."""
+    def show(self, rows: Sequence[Row], title: str) -> None:
+        """Show these rows from where the reader is, under this title."""
         self._all = rows
+        self._title = safe_text(title, one_line=True)
         self.redraw()
 
     def reveal(self, index: int) -> None:
@@ -87,13 +84,9 @@ class PageScreen(Screen[None], inherit_bindings=False):
         """The rows for a screen of `width` cells."""
         raise NotImplementedError
 
-    def page_title(self) -> str:
-        """The title."""
-        return self.TITLE or ""
-
     def compose(self) -> ComposeResult:
         """The rows over the keys."""
-        pages = Pages(self.page_title())
+        pages = Pages()
         pages.can_focus = not self.selects
         yield pages
         yield KeyBar()
@@ -104,14 +97,12 @@ class PageScreen(Screen[None], inherit_bindings=False):
             self.query_one(Pages).focus()
         self.renew()
 
-    def on_resize(self) -> None:
-        """Lay the rows out for the new width."""
-        self.renew()
-
     def renew(self) -> None:
         """Make the rows again."""
         if self.is_mounted and self.size:
-            self.query_one(Pages).show(self.page(self.size.width))
+            self.query_one(Pages).show(self.page(self.size.width), self.title or "")
+
+    on_resize = renew
 
     def action_back(self) -> None:
         """Leave this screen."""
@@ -123,13 +114,14 @@ class ReadingPage(PageScreen, Generic[Found]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: Found | None = None
+        self.found: Found | None = None
+        """What was read last."""
         self._problem = ""
 
     @property
     def busy(self) -> bool:
         """Whether it is still being read."""
-        return self._found is None and not self._problem
+        return self.found is None and not self._problem
 
     def read(self) -> Found:
         """Read it. Raises `RunsError`."""
@@ -141,19 +133,20 @@ class ReadingPage(PageScreen, Generic[Found]):
 
     def on_mount(self) -> None:
         """Start reading."""
-        super().on_mount()
-        self._read()
+        self.read_again()
 
     @background("page")
-    async def _read(self) -> None:
+    async def read_again(self) -> None:
+        """Read it in a thread, and show it."""
         try:
-            self._found = await shown_while(self, "reading", in_thread(self.read))
+            self.found = await shown_while(self, "reading", in_thread(self.read))
         except RunsError as error:
             self._problem = safe_text(error, one_line=True)
         self.renew()
+        self.refresh_bindings()
 
     def page(self, width: int) -> Sequence[Row]:
         """The rows, or why there are none yet."""
-        if self._found is None:
+        if self.found is None:
             return [EMPTY, Row(((f" {self._problem or 'reading …'}", "failed" if self._problem else "muted"),))]
-        return self.rows(self._found, width)
+        return self.rows(self.found, width)

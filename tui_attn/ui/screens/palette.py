@@ -140,33 +140,7 @@ class PaletteScreen(CommandPalette, inherit_bindings=False):
     """The palette over a screen; with `everything`, the help."""
 
     BINDINGS = bindings(PALETTE_KEYS)
-    DEFAULT_CSS = """
-    PaletteScreen { align: center top; background: transparent; }
-    PaletteScreen > Vertical, PaletteScreen:dark > Vertical {
-        width: 100; max-width: 100%; height: auto; max-height: 100%; margin: 1 0 0 0; padding: 0 1;
-        border: round $primary; background: $background; visibility: visible;
-    }
-    PaletteScreen CommandInput, PaletteScreen CommandInput:focus {
-        width: 1fr; height: 1; border: none; padding: 0 1; visibility: visible; background: $background;
-        color: $foreground;
-    }
-    PaletteScreen CommandInput > .input--placeholder { color: $muted; }
-    PaletteScreen #--input { height: 1; border: none; visibility: visible; }
-    PaletteScreen #--results { overlay: none; height: auto; max-height: 100vh; visibility: visible; margin: 1 0; }
-    PaletteScreen CommandList {
-        border: none; height: auto; text-wrap: nowrap; text-overflow: ellipsis;
-        scrollbar-size-vertical: 1; background: $background;
-    }
-    PaletteScreen CommandList > .option-list--option { padding: 0 1; text-style: none; }
-    PaletteScreen CommandList > .option-list--option-highlighted {
-        background: $selected; color: $foreground; text-style: bold;
-    }
-    PaletteScreen CommandList:ansi > .option-list--option-highlighted {
-        background: ansi_default; color: ansi_default; text-style: bold underline;
-    }
-    PaletteScreen LoadingIndicator { display: none; }
-    PaletteScreen KeyBar { visibility: visible; }
-    """
+    CSS_PATH = "palette.tcss"
 
     def __init__(self, listed: Sequence[Command], *, everything: bool = False) -> None:
         super().__init__([lambda: partial(_Found, listed, self)])  # type: ignore[list-item,return-value]

@@ -48,13 +48,13 @@ class PromptScreen(ModalScreen[str | None], inherit_bindings=False):
         """Say at once what can't be taken."""
         self.query_one("#below", Drawn).redraw()
 
-    def on_line_input_accepted(self) -> None:
+    def action_accept(self) -> None:
         """Close with what was typed, unless it can't be taken."""
         value = self.query_one(LineInput).value
         if not self._problem(value):
             self.dismiss(value)
 
-    def on_line_input_discarded(self) -> None:
+    def action_discard(self) -> None:
         """Close with nothing."""
         self.dismiss(None)
 

@@ -1,4 +1,4 @@
-"""One run in full: how it stands, why it failed, and the traceback."""
+"""One run in full: its state, why it failed, and the traceback."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from tui_attn.experiment.model_info import info_of
 from tui_attn.system.text import duration, percent, safe_text, size
 from tui_attn.system.textfit import wrap
 from tui_attn.ui import formatting
-from tui_attn.ui.drawing import Row, fit
+from tui_attn.ui.drawing import EMPTY, Row, cut, fit
 from tui_attn.ui.feed import RunView, Snapshot
 from tui_attn.ui.screens.page import PageScreen
 
 _LABEL = 16
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)(?:\n {4}([^\n]*))?')
 _NO_ATTENTION = "no block of tui_attn.models in it, so it has no heatmaps"
+_WHAT_NOW = {
+    "failed": "r on the dashboard tries it again, from its newest checkpoint where there is one",
+    "lost": "no process trains it any more; r on the dashboard resumes the experiment",
+}
 
 
 class RunDetailsScreen(PageScreen):
@@ -29,17 +33,14 @@ class RunDetailsScreen(PageScreen):
         super().__init__()
         self._folder = folder
         self._view = view
+        self.title = view.state.id
         try:
             self._images = counts_text(folder.manifest_data().data.get("counts"))
         except RunsError:
             self._images = ""
 
-    def page_title(self) -> str:
-        """The run's id."""
-        return self._view.state.id
-
     def show(self, snapshot: Snapshot) -> None:
-        """Show the run as it is in this picture."""
+        """Show the run as it is in `snapshot`."""
         found = snapshot.runs.get(self._view.state.id)
         if found is not None and found is not self._view:
             self._view = found
@@ -64,33 +65,26 @@ def details(view: RunView, where: str, width: int, images: str = "") -> list[Row
     `images`: how many there are, by split and class.
     """
     run = view.state
-    rows = [
-        Row(()),
-        _fact("state", formatting.state_text(view.shown), width, formatting.state_style(view.shown)),
+    shown = [
+        ("reason", run.reason or ""),
+        ("failed at", _failed_at(run.traceback)),
+        ("what now", _WHAT_NOW.get(view.shown, "")),
+        *_figures(view, width - _LABEL - 1),
+        ("images", images),
     ]
-    if run.reason:
-        rows += _wrapped("reason", run.reason, width)
-    if place := _failed_at(run.traceback):
-        rows += _wrapped("failed at", place, width)
-    if view.shown == "failed":
-        rows += _wrapped(
-            "what now", "r on the dashboard tries it again, from its newest checkpoint where there is one", width
-        )
-    if view.shown == "lost":
-        rows += _wrapped("what now", "no process trains it any more; r on the dashboard resumes the experiment", width)
-    rows += [_fact(name, text, width) for name, text in _figures(view) if text]
-    if images:
-        rows += _wrapped("images", images, width)
+    rows = [EMPTY, *_wrapped("state", formatting.state_text(view.shown), width, formatting.state_style(view.shown))]
+    for name, text in shown:
+        rows += _wrapped(name, text, width) if text else []
     # Not wrapped at its spaces, of which a path may hold any number.
     rows += _labelled("folder", _chunks(safe_text(where, one_line=True), max(width - _LABEL - 1, 8)))
     for warning in run.warnings:
         rows += _wrapped("warning", warning, width, "warning")
     if run.traceback:
-        rows += [Row(()), Row(((" traceback", "bold"),)), Row(())]
+        rows += [EMPTY, Row(((" traceback", "bold"),)), EMPTY]
         for line in safe_text(run.traceback).expandtabs(4).splitlines():
             rows += [Row(((f"   {part}", "normal"),)) for part in _chunks(line, max(width - 4, 8))]
     elif view.shown == "failed":
-        rows += [Row(()), Row(((" no traceback was recorded: worker.log in its folder may say more", "muted"),))]
+        rows += [EMPTY, Row(((" no traceback was recorded: worker.log in its folder may say more", "muted"),))]
     return [*rows, *_epochs(view)]
 
 
@@ -107,7 +101,7 @@ def _epochs(view: RunView) -> list[Row]:
     if not epochs:
         return []
     head = f" {'epoch':>6}{'train loss':>12}{'test loss':>12}{'train acc, %':>14}{'test acc, %':>13}{'trained':>10}"
-    rows = [Row(()), Row(((head, "muted"),))]
+    rows = [EMPTY, Row(((head, "muted"),))]
     for found in reversed(epochs):
         losses = f"{formatting.loss_text(found.train_loss):>12}{formatting.loss_text(found.test_loss):>12}"
         accuracies = f"{percent(found.train_accuracy):>14}", f"{percent(found.test_accuracy):>13}"
@@ -118,11 +112,11 @@ def _epochs(view: RunView) -> list[Row]:
     return rows
 
 
-def _figures(view: RunView) -> list[tuple[str, str]]:
+def _figures(view: RunView, width: int) -> list[tuple[str, str]]:
     run, about = view.state, view.state.about
     checkpoint = f"epoch {run.checkpoint[1]}, step {run.checkpoint[0]:,}" if run.checkpoint else "none yet"
     last = run.epochs[-1] if run.epochs else None
-    found = [
+    return [
         ("model", f"{run.model}, seed {run.seed}"),
         ("class", "" if info_of(run.model) else f"{about.get('class', '–')}, a model of your own"),
         ("attention", _NO_ATTENTION if not info_of(run.model) and run.epochs and not run.probes else ""),
@@ -138,17 +132,12 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
         ("peak memory", size(last.peak_memory) if last and last.peak_memory else ""),
         ("checkpoint", checkpoint),
         ("resumed from", f"step {run.resumed_from:,}" if run.resumed_from is not None else ""),
-        ("weights", f"sha256 {run.weights_sha256}" if run.weights_sha256 else ""),
+        ("weights", cut(f"sha256 {run.weights_sha256}", width) if run.weights_sha256 else ""),
     ]
-    return [(name, safe_text(text, one_line=True)) for name, text in found]
 
 
 def _pair(loss: float, accuracy: float) -> str:
     return f"loss {formatting.loss_text(loss)}, accuracy {formatting.percent_text(accuracy)}"
-
-
-def _fact(name: str, text: str, width: int, ink: str = "normal") -> Row:
-    return Row(((fit(f" {name}", _LABEL), "muted"), (fit(text, max(width - _LABEL - 1, 0)), ink)))
 
 
 def _wrapped(name: str, text: str, width: int, ink: str = "normal") -> list[Row]:

@@ -12,16 +12,16 @@ from tui_attn.history import organize
 from tui_attn.history.organize import Trashed
 from tui_attn.system.text import safe_text
 from tui_attn.ui.bindings import bindings
-from tui_attn.ui.drawing import Row, fit
+from tui_attn.ui.drawing import EMPTY, Row, fit
 from tui_attn.ui.history_view import when_text
 from tui_attn.ui.jobs import background, in_thread, shown_while
 from tui_attn.ui.keys import TRASH_KEYS
 from tui_attn.ui.protocols import ExplainsKeys, app_of
-from tui_attn.ui.screens.page import Pages, PageScreen
+from tui_attn.ui.screens.page import Pages, ReadingPage
 from tui_attn.ui.widgets.scroller import Finder
 
 
-class TrashScreen(ExplainsKeys, Finder, PageScreen, inherit_bindings=False):
+class TrashScreen(ExplainsKeys, Finder, ReadingPage[list[Trashed]], inherit_bindings=False):
     """What is in the trash of `runs_dir`, deleted last first."""
 
     TITLE = "trash"
@@ -32,32 +32,23 @@ class TrashScreen(ExplainsKeys, Finder, PageScreen, inherit_bindings=False):
     def __init__(self, runs_dir: Path) -> None:
         super().__init__()
         self._runs_dir = runs_dir
-        self._items: list[Trashed] | None = None
         self._at = 0
 
-    @property
-    def busy(self) -> bool:
-        """Whether the trash is still being read."""
-        return self._items is None
+    def read(self) -> list[Trashed]:
+        """Read the trash."""
+        return organize.trashed(self._runs_dir)
 
-    def on_mount(self) -> None:
-        """Start reading."""
-        self.renew()
-        self._read(None)
-
-    def page(self, width: int) -> Sequence[Row]:
+    def rows(self, found: list[Trashed], width: int) -> Sequence[Row]:
         """A line for each."""
-        if self._items is None:
-            return [Row(()), Row(((" reading", "muted"),))]
-        if not self._items:
+        if not found:
             where = safe_text(self._runs_dir, one_line=True)
-            return [Row(()), Row(((f" the trash is empty: {where}", "normal"),))]
-        self._at = min(self._at, len(self._items) - 1)
+            return [EMPTY, Row(((f" the trash is empty: {where}", "normal"),))]
+        self._at = min(self._at, len(found) - 1)
         app = app_of(self)
         now = app.clock()
-        longest = min(max(10, *(cell_len(item.id) for item in self._items)), 40)
+        longest = min(max(10, *(cell_len(item.id) for item in found)), 40)
         rows = [Row(((f"   {fit('experiment', longest)}  {'deleted':<16}  name and data set", "muted"),))]
-        for at, item in enumerate(self._items):
+        for at, item in enumerate(found):
             here = at == self._at
             rows.append(
                 Row(
@@ -74,39 +65,35 @@ class TrashScreen(ExplainsKeys, Finder, PageScreen, inherit_bindings=False):
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> str | None:
         """Return why `action` can't be done now; None where it can be."""
-        if action != "restore" or self._items:
+        if action != "restore" or self.found:
             return None
-        return "still reading the trash" if self._items is None else "the trash is empty"
+        return "still reading the trash" if self.found is None else "the trash is empty"
 
     def find(self, words: str) -> None:
         """Select the next experiment with `words` in its id, name or data set."""
-        found = self.next_with(words, [f"{item.id} {_words(item)}" for item in self._items or ()], self._at)
+        found = self.next_with(words, [f"{item.id} {_words(item)}" for item in self.found or ()], self._at)
         self.action_select(0 if found is None else found - self._at)
 
     def action_select(self, by: int) -> None:
         """Go up or down."""
-        if self._items:
-            self._at = min(max(self._at + by, 0), len(self._items) - 1)
+        if self.found:
+            self._at = min(max(self._at + by, 0), len(self.found) - 1)
             self.renew()
             self.query_one(Pages).reveal(self._at + 1)
 
     def action_restore(self) -> None:
         """Take it back."""
-        if self._items:
-            self._read(self._items[self._at])
+        if self.found:
+            self._restore(self.found[self._at])
 
     @background("trash")
-    async def _read(self, item: Trashed | None) -> None:
-        """Restore `item`, if any, and read the trash."""
+    async def _restore(self, item: Trashed) -> None:
         app = app_of(self)
-        if item is not None:
-            try:
-                app.say(f"{(await shown_while(self, 'restoring', in_thread(organize.restore, item))).id} is back")
-            except RunsError as error:
-                app.say(str(error), "failed")
-        self._items = await shown_while(self, "reading", in_thread(organize.trashed, self._runs_dir))
-        self.renew()
-        self.refresh_bindings()
+        try:
+            app.say(f"{(await shown_while(self, 'restoring', in_thread(organize.restore, item))).id} is back")
+        except RunsError as error:
+            app.say(str(error), "failed")
+        self.read_again()
 
 
 def _words(item: Trashed) -> str:

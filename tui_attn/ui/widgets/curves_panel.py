@@ -17,10 +17,7 @@ from tui_attn.ui.formatting import reading
 from tui_attn.ui.jobs import background, in_thread
 from tui_attn.ui.widgets.gate_strip import GateStrip
 from tui_attn.ui.widgets.metric_plot import MetricPlot, SharedView
-
-
-class Plots(Widget):
-    """The two charts side by side."""
+from tui_attn.ui.widgets.run_table import Entry
 
 
 class CurvesPanel(Widget):
@@ -49,7 +46,7 @@ class CurvesPanel(Widget):
 
     def compose(self) -> ComposeResult:
         """The charts, and the gates below them."""
-        with Plots(id="plots"):
+        with Widget(id="plots"):
             yield from self.plots.values()
         if self.gates is not None:
             yield self.gates
@@ -60,20 +57,19 @@ class CurvesPanel(Widget):
 
     @background("charts")
     async def _load(self) -> None:
-        """Load them in a thread, because it takes longer than the screen may be blocked; then draw."""
+        """Import them in a thread, because that would block the screen for too long; then draw."""
         await in_thread(_import_charts)
         self._loaded = True
         self._draw()
 
     @property
     def settled(self) -> bool:
-        """Whether the newest picture is drawn."""
+        """Whether the newest snapshot is drawn."""
         return self._loaded and self._snapshot is not None and self._timer is None
 
-    def show(self, snapshot: Snapshot, selected: RunView | None) -> None:
-        """Show this picture."""
+    def show(self, snapshot: Snapshot) -> None:
+        """Show `snapshot`."""
         self._snapshot = snapshot
-        self.show_gates(selected)
         pause = self.least_seconds * pause_factor(sum(plot.draw_seconds for plot in self.plots.values()))
         wait = self._drawn + pause - time.monotonic()
         if not self._loaded:
@@ -83,8 +79,10 @@ class CurvesPanel(Widget):
         elif self._timer is None:
             self._timer = self.set_timer(wait, self._draw)
 
-    def show_runs(self, selected: Set[str], hidden: Set[str]) -> None:
-        """Draw the curves of the `selected` runs over the others, and none of the `hidden` ones."""
+    def select(self, entry: Entry | None, hidden: Set[str]) -> None:
+        """Show the gates of the selected run or model; draw its curves over the others, and none of `hidden` runs."""
+        self._show_gates(None if entry is None else entry.view)
+        selected = frozenset(view.state.id for view in entry.views) if entry else frozenset()
         if (selected, hidden) != (self._selected, self._hidden):
             self._selected, self._hidden = selected, hidden
             if self._loaded:
@@ -102,16 +100,14 @@ class CurvesPanel(Widget):
                 plot.notes = [f"{len(hidden)} of {len(self._snapshot.runs)} runs hidden"] if hidden else []
                 plot.set_curves(metric_curves(self._snapshot, metric, selected=self._selected, hidden=hidden))
 
-    def show_gates(self, selected: RunView | None) -> None:
+    def _show_gates(self, selected: RunView | None) -> None:
         """The gates of the selected run, or of one with gates and its seed, so that the strip stays where it is."""
         if self.gates is None or self._snapshot is None:
             return
-        chosen, views = selected, list(self._snapshot.runs.values())
-        gated = [view for view in views if _has_gates(view)]
-        self.gates.display = bool(gated) or not views
-        if chosen is None or not _has_gates(chosen):
-            same_seed = [view for view in gated if selected is not None and view.state.seed == selected.state.seed]
-            chosen = next(iter([*same_seed, *gated]), None)
+        gated = [view for view in self._snapshot.runs.values() if _has_gates(view)]
+        self.gates.display = bool(gated) or not self._snapshot.runs
+        same_seed = [view for view in gated if selected is not None and view.state.seed == selected.state.seed]
+        chosen = selected if selected and _has_gates(selected) else next(iter([*same_seed, *gated]), None)
         if chosen is None:
             said = "no gates yet" if self._snapshot.complete else reading(self._snapshot)
             self.gates.set_gates({}, "", empty=said)

@@ -55,7 +55,7 @@ class DevicePanel(Lines):
         self._reading: Reading | None = None
         self._history: deque[Reading] = deque(maxlen=_KEPT)
         self._said = "measuring"
-        """What stands there instead of a reading."""
+        """The text without a reading."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Lines that show everything."""
@@ -89,7 +89,7 @@ class DevicePanel(Lines):
         used = f"{100 * reading.cpu:.0f} % of {cores}"
         rows.append(self._graph("cpu", [each.cpu for each in self._history], [(used, "normal")], width))
         share = reading.memory_used / max(reading.memory_total, 1)
-        rows.append(self._bar("memory", share, _memory(reading), width))
+        rows.append(self._bar("memory", share, _amount(reading.memory_used, reading.memory_total), width))
         for gpu in reading.gpus:
             rows += self._gpu(gpu, width)
         return rows
@@ -100,7 +100,7 @@ class DevicePanel(Lines):
         ]
         return [
             self._graph(f"gpu {gpu.index}", history, _gpu_facts(gpu, "  "), width),
-            self._bar("  memory", _share(gpu), _gpu_memory(gpu), width),
+            self._bar("  memory", _share(gpu), _amount(gpu.memory_used, gpu.memory_total), width),
         ]
 
     def _graph(self, label: str, history: Sequence[float | None], facts: list[Piece], width: int) -> Row:
@@ -123,9 +123,10 @@ class DevicePanel(Lines):
         if reading is None:
             return Row(((fit(f" device  {self._said}", width), "muted"),))
         share = reading.memory_used / max(reading.memory_total, 1)
+        memory = _amount(reading.memory_used, reading.memory_total)
         parts: list[list[Piece]] = [
             [("cpu ", "muted"), (f"{100 * reading.cpu:.0f} %", load_style(reading.cpu))],
-            [("memory ", "muted"), (_memory(reading), "warning" if share >= 0.9 else "muted")],
+            [("memory ", "muted"), (memory, "warning" if share >= 0.9 else "muted")],
         ]
         for gpu in reading.gpus:
             parts.append([(f"gpu {gpu.index} ", "muted"), *_gpu_facts(gpu, " ", memory=True)])
@@ -144,15 +145,12 @@ def _room(width: int) -> int:
 
 def _gpu_facts(gpu: Gpu, gap: str, *, memory: bool = False) -> list[Piece]:
     """Utilisation, where asked memory, temperature and power."""
-    found: list[Piece] = [(_used(gpu), load_style(gpu.utilisation))]
-    found += [(gap + _gpu_memory(gpu), memory_style(_share(gpu)))] if memory else []
+    used = formatting.DASH if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
+    found: list[Piece] = [(used, load_style(gpu.utilisation))]
+    found += [(gap + _amount(gpu.memory_used, gpu.memory_total), memory_style(_share(gpu)))] if memory else []
     if gpu.temperature is not None:
         found.append((f"{gap}{gpu.temperature:.0f} °C", "warning" if gpu.temperature >= _HOT else "muted"))
     return [*found, *([(f"{gap}{gpu.power:.0f} W", "muted")] if gpu.power is not None else [])]
-
-
-def _memory(reading: Reading) -> str:
-    return f"{size(reading.memory_used)} of {size(reading.memory_total)}"
 
 
 def _names(reading: Reading | None) -> str:
@@ -162,14 +160,8 @@ def _names(reading: Reading | None) -> str:
     return "" if len(names) != 1 else names.pop() if count == 1 else f"{count} x {names.pop()}"
 
 
-def _used(gpu: Gpu) -> str:
-    return formatting.DASH if gpu.utilisation is None else f"{100 * gpu.utilisation:.0f} %"
-
-
-def _gpu_memory(gpu: Gpu) -> str:
-    if gpu.memory_used is None or gpu.memory_total is None:
-        return formatting.DASH
-    return f"{size(gpu.memory_used)} of {size(gpu.memory_total)}"
+def _amount(used: int | None, total: int | None) -> str:
+    return formatting.DASH if used is None or total is None else f"{size(used)} of {size(total)}"
 
 
 def _share(gpu: Gpu) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
@@ -14,12 +15,11 @@ from tui_attn.ui.drawing import Lines, Piece, Row
 class EpochSlider(Lines):
     """A line with a mark for each epoch, the one in sight as a knob; a click goes to the nearest."""
 
+    @dataclass
     class Chosen(Message):
         """The user went to an epoch."""
 
-        def __init__(self, epoch: int) -> None:
-            super().__init__()
-            self.epoch = epoch
+        epoch: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -228,9 +228,8 @@ class FieldRow(Widget):
 class Facts(Widget):
     """Lines with a label each; long ones wrap beside it."""
 
-    def __init__(self, *, id: str, label: int = LABEL) -> None:
+    def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._label = label
         self._rows: Sequence[tuple[Pieces, Pieces]] = ()
 
     def show(self, rows: Sequence[tuple[Pieces, Pieces]]) -> None:
@@ -243,7 +242,7 @@ class Facts(Widget):
         """A table of two columns."""
         styles = app_of(self).drawing
         table = Table.grid()
-        table.add_column(width=self._label, no_wrap=True)
+        table.add_column(width=LABEL, no_wrap=True)
         table.add_column(ratio=1, overflow="fold")
         for row in self._rows:
             table.add_row(*(Text.assemble(*((text, styles(style)) for text, style in pieces)) for pieces in row))

@@ -23,20 +23,19 @@ class GateStrip(Lines):
     DEFAULT_CSS = "GateStrip { height: auto; }"
 
     def __init__(self, *, empty: str = "no gates yet", id: str | None = None) -> None:
-        """`empty` stands where there are no gates."""
+        """`empty` is shown where there are no gates."""
         super().__init__(id=id)
         self.empty = empty
         self._gates: dict[str, list[float]] = {}
         self._caption = ""
 
-    def set_gates(self, gates: Mapping[str, Sequence[float]], caption: str = "", *, empty: str | None = None) -> None:
+    def set_gates(self, gates: Mapping[str, Sequence[float]], caption: str, *, empty: str = "no gates yet") -> None:
         """Show `gates`, by layer; `caption` says whose they are (run and epoch), `empty` why there are none."""
         fresh = {layer: [float(value) for value in values] for layer, values in gates.items()}
-        said = self.empty if empty is None else empty
-        if (repr(fresh), caption, said) == (repr(self._gates), self._caption, self.empty):
+        if (repr(fresh), caption, empty) == (repr(self._gates), self._caption, self.empty):
             return
         taller = max(len(fresh), 1) != max(len(self._gates), 1)
-        self._gates, self._caption, self.empty = fresh, caption, said
+        self._gates, self._caption, self.empty = fresh, caption, empty
         if taller:
             self.refresh(layout=True)
         self.redraw()
@@ -86,7 +85,8 @@ def compose_gates(
         largest = max(largest, size)
         name = trimmed(layer, margin, styles)
         row: Pieces = [(" " * (margin - cell_len(name)) + name + " ", "muted")]
-        row += _cells(cells, min(max(room // len(cells), 1), _WIDEST_CELL), styles)
+        wide = min(max(room // len(cells), 1), _WIDEST_CELL)
+        row += [(glyph * wide, style) for glyph, style in (cell(value, styles) for value in cells)]
         if with_numbers:
             row.append((" " * (width - row_width(row) - 22), "normal"))
             row.append((_numbers(values, ascii_only), "muted"))
@@ -103,10 +103,6 @@ def _heading(title: Pieces, grouped_by: int, left_out: int, width: int, scale: P
     if row_width(title) + row_width(right) + 1 > width:
         title = title[:1]
     return spread(title, right, width)
-
-
-def _cells(values: Sequence[float], size: int, styles: Styles) -> Pieces:
-    return [(glyph * size, style) for glyph, style in (cell(value, styles) for value in values)]
 
 
 def _numbers(values: Sequence[float], ascii_only: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -31,14 +32,13 @@ class Heatmap(Lines, can_focus=True):
     cursor: reactive[tuple[int, int]] = reactive((0, 0), init=False, repaint=False)
     """The row and the column, of the data, that are read out."""
 
+    @dataclass
     class CursorMoved(Message):
         """The value cursor moved to (row, column) of the data."""
 
-        def __init__(self, heatmap: Heatmap, row: int, column: int) -> None:
-            super().__init__()
-            self.heatmap = heatmap
-            self.row = row
-            self.column = column
+        heatmap: Heatmap
+        row: int
+        column: int
 
         @property
         def control(self) -> Heatmap:

@@ -1,4 +1,4 @@
-"""Is the picture real? What the numbers say about a heatmap, in a few lines below it."""
+"""Whether a heatmap's pattern is real: what the numbers say, in a few lines below it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ def in_short(facts: HeatmapFacts) -> list[str]:
 
     found = []
     if facts.between is not None:
-        beside = (
-            [] if facts.between_untrained is None else [f"untrained {_percent(np.median(facts.between_untrained))}"]
-        )
+        untrained = facts.between_untrained
+        beside = [] if untrained is None else [f"untrained {_percent(np.median(untrained))}"]
         beside += [] if facts.chance is None else [f"chance {_percent(facts.chance)}"]
         found.append(f"between classes {_percent(np.median(facts.between))} of variance{_brackets(beside)}")
     if facts.saturated is not None:

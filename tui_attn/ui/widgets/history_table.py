@@ -5,8 +5,8 @@ Textual's DataTable would block the event loop too long: docs/performance.md has
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 from textual import events
@@ -15,6 +15,8 @@ from textual.message import Message
 from tui_attn.history.entries import Entry
 from tui_attn.ui.drawing import Pieces, Row, fit, row_width
 from tui_attn.ui.history_view import HEAD, Context, HistoryView, cells, columns, gap
+from tui_attn.ui.history_words import nothing_to_show
+from tui_attn.ui.protocols import app_of
 from tui_attn.ui.widgets.scroller import Scroller
 
 
@@ -26,19 +28,10 @@ class HistoryTable(Scroller):
     class Opened(Message):
         """The user opens the selected experiment."""
 
-    def __init__(
-        self,
-        view: HistoryView,
-        *,
-        clock: Callable[[], float],
-        zone: Callable[[float], time.struct_time],
-        changed: Callable[[], object],
-        empty: Callable[[], Sequence[Row]],
-    ) -> None:
+    def __init__(self, view: HistoryView, runs_dir: Path, changed: Callable[[], object]) -> None:
         super().__init__(id="experiments")
-        self._view = view
-        self._clock, self._zone = clock, zone
-        self._changed, self._empty = changed, empty
+        self._view, self._runs_dir = view, runs_dir
+        self._changed = changed
         self._top = 0
 
     @property
@@ -81,8 +74,9 @@ class HistoryTable(Scroller):
         room = max(height - 1, 1)
         self._top = min(max(self._top, at - room + 1), at, max(len(rows) - room, 0))
         if not rows:
-            return [self._header(width), *self._empty()]
-        context = Context(self._clock(), self._zone, self.drawing.marker)
+            return [self._header(width), *nothing_to_show(self._view, self._runs_dir)]
+        app = app_of(self)
+        context = Context(app.clock(), app.zone, self.drawing.marker)
         shown = enumerate(rows[self._top : self._top + room], self._top)
         return [self._header(width), *(self._row(entry, width, index == at, context) for index, entry in shown)]
 

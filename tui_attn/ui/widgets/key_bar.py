@@ -16,22 +16,8 @@ from tui_attn.system.text import safe_text
 from tui_attn.system.textfit import wrap
 from tui_attn.ui.drawing import Lines, Piece, Row, cut, fit
 
-_LAST = (
-    *(
-        "yes",
-        "no",
-        "leave_instead",
-        "cancel",
-        "discard",
-        "palette_close",
-        "minimize",
-        "back",
-        "leave_form",
-        "close_choices",
-        "leave",
-    ),
-    *("compare_next_page", "next_field", "next_panel", "palette", "help"),
-)
+_OUT = ("yes", "no", "leave_instead", "cancel", "discard", "palette_close", "minimize", "back", "leave_form")
+_LAST = (*_OUT, "close_choices", "leave", "compare_next_page", "next_field", "next_panel", "palette", "help")
 """The keys that the footer ends in at any width, those first that go first when even these don't fit."""
 _LATE = "hide_run"
 """The key of a panel that the footer shows after those of the screen."""
@@ -51,20 +37,20 @@ def key_name(key: str, *, ascii_only: bool = False) -> str:
 
 
 class KeyBar(Lines):
-    """Made from the screen's active bindings, so that it can't say anything else than what the keys do."""
+    """Shows the screen's active bindings."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._said: Piece = ("", "normal")
         self._spans: list[tuple[int, int, ActiveBinding]] = []
-        """Where each key stands: its first cell, the one after its last, and what it does."""
+        """For each key its first cell, the one after its last, and what it does."""
 
     def on_mount(self) -> None:
         """Follow the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
 
     def say(self, text: str, ink: str = "normal", *, over: str | None = None) -> None:
-        """Show `text` on the right, in place of nothing but `over` where that is given; an empty one takes it away."""
+        """Show `text` on the right; an empty one removes it. With `over`, replace no other message."""
         if over is not None and self._said[0] not in {"", safe_text(over, one_line=True)}:
             return
         self._said = (safe_text(text, one_line=True), ink)
@@ -74,12 +60,12 @@ class KeyBar(Lines):
         self.redraw()
 
     def unsay(self, text: str) -> None:
-        """Take `text` away, unless something else was said since."""
+        """Remove `text`, unless another message has replaced it."""
         if text and self._said[0] == safe_text(text, one_line=True):
             self.say("")
 
     def lines(self, width: int, height: int) -> Sequence[Row]:
-        """Keys, what was said, and at the end the ways out and to everything else; above it what doesn't fit there."""
+        """Keys, the message, and last the keys to leave and to find others; above them a message that doesn't fit."""
         above = self._above(width)[: max(height - 1, 0)]
         said, ink = ("", "normal") if above else self._said
         last, room = self._ways(width)
@@ -101,7 +87,7 @@ class KeyBar(Lines):
         return [*(Row(((f" {line}", self._said[1]),)) for line in above), Row(tuple(pieces))]
 
     def _ways(self, width: int) -> tuple[list[_Shown], int]:
-        """The ways out and to everything else, as many as there is room for, and the cells before them."""
+        """The keys to leave and to find others, as many as fit, and the cells before them."""
         keys = self._keys()
         last = [key for id_ in _LAST for key in keys if key[2].binding.id == id_]
         while last and _length(last) > width - 1:
@@ -109,7 +95,7 @@ class KeyBar(Lines):
         return last, width - 1 - _length(last)
 
     def _above(self, width: int) -> list[str]:
-        """What was said, in lines, where it doesn't fit beside the ways out."""
+        """The message in lines, where it doesn't fit beside the last keys."""
         said = self._said[0]
         if cell_len(said) < self._ways(width)[1]:
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -49,7 +50,7 @@ class LogPane(Scroller):
         self._history = True
         """Whether what was logged before the dashboard opened is still being read."""
         self._empty = "reading"
-        """What stands there without entries."""
+        """The text without entries."""
         self._back = 0
         """Lines below the last one shown."""
         self._wrapped: list[Row] = []
@@ -60,7 +61,7 @@ class LogPane(Scroller):
         self._wrapped_entries = 0
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in what this picture has more than the last one."""
+        """Add what is new in `snapshot`."""
         if snapshot.log is not self._source:
             self._source, self._taken, self._warnings_taken = snapshot.log, 0, 0
             self._entries, self._warned, self._history, self._back = [], set(), True, 0
@@ -77,14 +78,14 @@ class LogPane(Scroller):
         self._history = self._history and not snapshot.complete
 
     def _add(self, new: list[Entry]) -> None:
-        """Put `new` in their places: logs of several runs are read one after another, but are told by time.
+        """Insert `new` by time: the logs of several runs are read one after another.
 
         What happens while the dashboard watches comes last, though the clock may have been set back.
         """
-        new.sort(key=_when)
-        at = bisect_right(self._entries, new[0].t, key=_when) if new and self._history else len(self._entries)
+        new.sort(key=attrgetter("t"))
+        at = bisect_right(self._entries, new[0].t, key=attrgetter("t")) if new and self._history else len(self._entries)
         if at < len(self._entries):
-            new = sorted([*self._entries[at:], *new], key=_when)
+            new = sorted([*self._entries[at:], *new], key=attrgetter("t"))
             del self._entries[at:]
             self._wrapped, self._wrapped_entries = [], 0
         self._entries += new
@@ -149,10 +150,6 @@ class LogPane(Scroller):
     def _wanted(self, entry: Entry) -> bool:
         text = f"{entry.clock} {entry.run} {entry.text}".casefold()
         return all(word in text for word in self.words.casefold().split())
-
-
-def _when(entry: Entry) -> float:
-    return entry.t
 
 
 def _rows(entry: Entry, width: int, name: int) -> list[Row]:

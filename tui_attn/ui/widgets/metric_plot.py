@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui_attn.ui.bindings import bindings
@@ -53,7 +52,7 @@ class SharedView:
 
 
 class MetricPlot(ExplainsKeys, Lines, can_focus=True):
-    """Curves over steps, epochs or time: the whole history, until a part of it is asked for.
+    """Curves over steps, epochs or time: the whole history, or the part that the user chose.
 
     Each curve has its model's colour and a marker that stays when colours are gone. Values stand at the ends of the
     lines, or in the legend where there is no room; at the cursor the legend has every curve's value.
@@ -61,11 +60,6 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(TABLES["charts"])
     DEFAULT_CSS = "MetricPlot { height: 1fr; }"
-
-    log_scale: reactive[bool] = reactive(False, init=False, repaint=False)
-    """Whether the y axis is logarithmic; linear all the same while nothing shown is positive."""
-    fit: reactive[bool] = reactive(True, init=False, repaint=False)
-    """Whether the y axis leaves out what only the warm-up of the curves reaches."""
 
     def __init__(
         self,
@@ -88,6 +82,10 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
         """What the first line says beside the title."""
         self.draw_seconds = 0.0
         """Processor seconds that the last drawing took."""
+        self.log_scale = False
+        """Whether the y axis is logarithmic; linear all the same while nothing shown is positive."""
+        self.fit = True
+        """Whether the y axis leaves out what only the warm-up of the curves reaches."""
         self.shared = shared or SharedView()
         self.shared.plots.append(self)
         self._curves: list[Curve] = []
@@ -115,8 +113,8 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
 
     def lines(self, width: int, height: int) -> Sequence[Strip]:
         """Draw the chart. The libraries that this needs are loaded when there is first a point to draw."""
-        styles, shared = self.drawing, self.shared
-        if not any(len(curve.values) for curve in self._curves):
+        styles, shared, curves = self.drawing, self.shared, self._curves
+        if not any(len(curve.values) for curve in curves):
             self._view = self._picture = None
             title = trimmed(self.title, width, styles)
             rest = centred(self.empty, width, height - 1, styles)
@@ -127,12 +125,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
         self._store = store = self._store or CurveStore()
         axis, log_x = self._axis, shared.log_x
         found = store.lines(
-            self._curves,
-            axis,
-            log=log_x,
-            smoothing=shared.smoothing,
-            show_raw=shared.show_raw,
-            grouped=shared.group_seeds,
+            curves, axis, log=log_x, smoothing=shared.smoothing, show_raw=shared.show_raw, grouped=shared.group_seeds
         )
         view = self._view = View(
             found,
@@ -158,7 +151,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
 
     @property
     def _axis(self) -> XAxis:
-        """The x axis in use: steps where the one asked for isn't known."""
+        """The x axis in use: steps where the chosen one isn't known."""
         from tui_attn.ui.charts.series import known_axes
 
         asked = self.shared.axis
@@ -168,24 +161,18 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
 
     @property
     def shown_x(self) -> Span | None:
-        """The part of the x axis in the picture; None while there is no picture."""
+        """The visible part of the x axis; None while nothing is drawn."""
         return self._picture.frame.x if self._picture and self._picture.frame else None
 
     @property
     def shown_y(self) -> Span | None:
-        """The range of values in the picture, in powers of ten on a logarithmic axis."""
+        """The visible range of values, in powers of ten on a logarithmic axis."""
         return self._picture.frame.y if self._picture and self._picture.frame else None
 
     @property
     def zoomed(self) -> bool:
         """Whether less, or something else, is shown than the whole history."""
         return self.shared.x is not None or self._y is not None
-
-    def reset_view(self) -> None:
-        """Show the whole history again."""
-        for plot in self.shared.plots:
-            plot._y = None
-        self.shared.change(x=None)
 
     def show_x(self, span: Span | None) -> None:
         """Show `span` of the x axis, cut to the history; None: all of it, also as it grows."""
@@ -195,31 +182,12 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
             span = None if span == full else span
         self.shared.change(x=span)
 
-    def move_cursor(self, columns: int) -> None:
-        """Move the value cursor by about that many columns, always from point to point."""
-        from tui_attn.ui.charts.legend import moved
-
-        if self._view is None or self._picture is None or self._picture.frame is None:
-            return
-        x = moved(self._view.lines, self._picture.frame, self.shared.cursor, columns)
-        if x is not None:
-            self._put_cursor(x)
-
     def _put_cursor(self, x: float | None) -> None:
-        """Move the cursor, and the picture with it where it would leave it."""
+        """Move the cursor, and pan where it would leave the visible part."""
         shown = self.shown_x
         if x is not None and shown is not None and not shown.lower <= x <= shown.upper:
             self.show_x(shown.panned((x - shown.lower) / shown.width - 0.5))
         self.shared.change(cursor=x)
-
-    def watch_log_scale(self) -> None:
-        """Draw on the other scale; a range of values means something else there."""
-        self._y = None
-        self.redraw()
-
-    def watch_fit(self) -> None:
-        """Draw again."""
-        self.redraw()
 
     def show_axis(self, axis: XAxis, log_x: bool) -> None:
         """Take another x axis, and the cursor and the part in sight along to it."""
@@ -249,8 +217,14 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
         return None if possible else reason
 
     def action_cursor(self, columns: int) -> None:
-        """Move the value cursor."""
-        self.move_cursor(columns)
+        """Move the value cursor by about that many columns, always from point to point."""
+        from tui_attn.ui.charts.legend import moved
+
+        if self._view is None or self._picture is None or self._picture.frame is None:
+            return
+        x = moved(self._view.lines, self._picture.frame, self.shared.cursor, columns)
+        if x is not None:
+            self._put_cursor(x)
 
     def action_cursor_end(self, last: bool) -> None:
         """Put the value cursor on the first or the last point."""
@@ -272,7 +246,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
             self.show_x(shown.zoomed(factor, cursor if inside and cursor is not None else shown.at(0.5)))
 
     def action_pan(self, share: float) -> None:
-        """Move the picture by `share` of its width."""
+        """Pan by `share` of the width."""
         if self.shown_x is not None:
             self.show_x(self.shown_x.panned(share))
 
@@ -283,14 +257,16 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
             self.redraw()
 
     def action_pan_y(self, share: float) -> None:
-        """Move the picture up by `share` of its height."""
+        """Pan up by `share` of the height."""
         if self.shown_y is not None:
             self._y = self.shown_y.panned(share)
             self.redraw()
 
     def action_reset_view(self) -> None:
-        """Show the whole history."""
-        self.reset_view()
+        """Show the whole history again."""
+        for plot in self.shared.plots:
+            plot._y = None
+        self.shared.change(x=None)
 
     def action_smooth(self, way: int) -> None:
         """Take the next weight, up or down."""
@@ -303,8 +279,9 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
         self.shared.change(show_raw=not self.shared.show_raw)
 
     def action_toggle_log(self) -> None:
-        """Change the scale of the values."""
-        self.log_scale = not self.log_scale
+        """Change the scale of the values; a range of values means something else there."""
+        self.log_scale, self._y = not self.log_scale, None
+        self.redraw()
 
     def action_toggle_log_x(self) -> None:
         """Change the scale of the x axis."""
@@ -321,6 +298,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
     def action_toggle_range(self) -> None:
         """Fit the y axis, or show all values."""
         self.fit = not self.fit
+        self.redraw()
 
     def action_toggle_seeds(self) -> None:
         """Show seeds one by one or together."""
@@ -358,7 +336,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Move the picture with the mouse."""
+        """Pan with the mouse."""
         frame = self._picture.frame if self._picture else None
         if self._drag is None or frame is None:
             return
@@ -370,7 +348,7 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
             self.redraw()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Let go; without a move the cursor comes here."""
+        """End the drag; a click without one puts the cursor here."""
         if self._drag is None:
             return
         dragged = (event.screen_x, event.screen_y) != self._drag[:2]
@@ -386,4 +364,4 @@ class MetricPlot(ExplainsKeys, Lines, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Two clicks show the whole history."""
         if event.chain == 2:
-            self.reset_view()
+            self.action_reset_view()

@@ -40,7 +40,6 @@ class Entry(NamedTuple):
 
     id: str
     """The run's id; of all runs of a model its name, which is no run's id."""
-    label: str
     model: str
     views: tuple[RunView, ...]
     is_model: bool = False
@@ -50,8 +49,7 @@ class Entry(NamedTuple):
     @property
     def view(self) -> RunView:
         """The run; of several the one that needs a look, trains, or ended last."""
-        order = ("failed", "lost", "stalled", "running", "paused", "starting")
-        return min(self.views, key=lambda view: (_place(order, view.shown), -(view.state.ended_at or 0.0)))
+        return min(self.views, key=lambda v: (_URGENCY.get(v.shown, len(_URGENCY)), -(v.state.ended_at or 0.0)))
 
     def mean(self, value: Callable[[RunView], float | None]) -> float | None:
         """The mean of `value` over the runs that have one."""
@@ -59,11 +57,10 @@ class Entry(NamedTuple):
         return math.fsum(found) / len(found) if found else None
 
 
-def _place(order: tuple[str, ...], state: str) -> int:
-    return order.index(state) if state in order else len(order)
+_URGENCY = {state: place for place, state in enumerate(("failed", "lost", "stalled", "running", "paused", "starting"))}
 
 
-def _state(entry: Entry) -> Piece:
+def _state(entry: Entry, _: ExperimentConfig) -> Piece:
     if entry.is_model:
         shown = [view.shown for view in entry.views]
         done = shown.count("finished")
@@ -76,7 +73,7 @@ def _state(entry: Entry) -> Piece:
     return formatting.state_text(entry.view.shown), formatting.state_style(entry.view.shown)
 
 
-def _test(entry: Entry) -> Piece:
+def _test(entry: Entry, _: ExperimentConfig) -> Piece:
     """The accuracy on the test set; of a model the mean and standard deviation over its finished runs."""
     if not entry.is_model:
         return percent_text(formatting.test_accuracy(entry.view.state)), "bold"
@@ -89,32 +86,24 @@ def _test(entry: Entry) -> Piece:
     return f"{100 * mean:.2f}" + ("" if spread is None else f" ±{100 * spread:.2f}"), "bold"
 
 
-def _trained(entry: Entry) -> Piece:
+def _trained(entry: Entry, _: ExperimentConfig) -> Piece:
     seconds = sum(view.state.train_seconds for view in entry.views if view.state.steps)
     return duration(seconds) if seconds else "", "muted"
 
 
-def _eta(entry: Entry) -> Piece:
-    return formatting.eta_text(entry.views), "muted"
-
-
 COLUMNS = (
-    Column("state", 10, lambda entry, _: _state(entry), left=True),
+    Column("state", 10, _state, left=True),
     Column("epoch", 5, lambda entry, config: (f"{entry.view.state.epoch}/{config.epochs}", "normal")),
     Column("progress", 0, lambda entry, _: ("", formatting.state_style(entry.view.shown)), left=True),
-    Column(
-        "train loss", 10, lambda entry, _: (loss_text(entry.mean(lambda view: newest(view.state.losses))), "normal")
-    ),
-    Column(
-        "train acc", 9, lambda entry, _: (percent_text(entry.mean(lambda v: newest(v.state.accuracies))), "muted"), 99
-    ),
-    Column("test acc", 8, lambda entry, _: _test(entry)),
+    Column("train loss", 10, lambda entry, _: (loss_text(entry.mean(lambda v: newest(v.state.losses))), "normal")),
+    Column("train acc", 9, lambda e, _: (percent_text(e.mean(lambda v: newest(v.state.accuracies))), "muted"), 99),
+    Column("test acc", 8, _test),
     Column("img/s", 6, lambda entry, _: (rate_text(entry.mean(lambda v: v.state.images_per_second)), "muted")),
-    Column("ETA", 7, lambda entry, _: _eta(entry)),
-    Column("trained", 8, lambda entry, _: _trained(entry), 129),
+    Column("ETA", 7, lambda entry, _: (formatting.eta_text(entry.views), "muted")),
+    Column("trained", 8, _trained, 129),
     Column("lr", 7, lambda _, config: (f"{config.lr:g}", "muted"), 129),
 )
-"""The columns after the run, from left to right. That of the progress bar takes the room that is left."""
+"""The columns after the run, from left to right. The progress bar gets the remaining width."""
 _TEST_SPREAD = 12
 """Cells of a mean test accuracy with its standard deviation."""
 
@@ -136,16 +125,14 @@ def layout(width: int, longest: int, epochs: int, *, folds: bool = False) -> Lay
     gap, shortest, most = (1, 4, 24) if narrow else (2, 8, 40)
     columns = [column for column in COLUMNS if width >= column.from_width]
     run = min(max(longest, 8), 28)
-    widths = {column: column.width for column in columns}
-    epoch = next(column for column in columns if column.title == "epoch")
-    widths[epoch] = max(epoch.width, 2 * len(str(epochs)) + 1)
+    widths = {column.title: column.width for column in columns}
+    widths["epoch"] = max(widths["epoch"], 2 * len(str(epochs)) + 1)
     if folds:
-        test = next(column for column in columns if column.title == "test acc")
-        widths[test] = _TEST_SPREAD
-    bar = next(column for column in columns if not column.width)
+        widths["test acc"] = _TEST_SPREAD
     spare = width - 4 - run - sum(widths.values()) - gap * len(columns)
-    widths[bar] = min(max(spare, shortest), most)
-    return Layout(max(run + min(spare - shortest, 0), 6), [(column, widths[column]) for column in columns], gap)
+    widths["progress"] = min(max(spare, shortest), most)
+    sized = [(column, widths[column.title]) for column in columns]
+    return Layout(max(run + min(spare - shortest, 0), 6), sized, gap)
 
 
 class RunTable(ExplainsKeys, Scroller):
@@ -167,7 +154,8 @@ class RunTable(ExplainsKeys, Scroller):
         self._snapshot: Snapshot | None = None
         self._entries: list[Entry] = []
         self._unfolded: set[str] = set()
-        self._hidden: set[str] = set()
+        self.hidden: frozenset[str] = frozenset()
+        """The runs whose curves aren't shown."""
         self._selected: str | None = None
         self._top = 0
 
@@ -183,11 +171,6 @@ class RunTable(ExplainsKeys, Scroller):
         return None if entry is None or entry.is_model else entry.view
 
     @property
-    def hidden(self) -> frozenset[str]:
-        """The runs whose curves aren't shown."""
-        return frozenset(self._hidden)
-
-    @property
     def folds(self) -> bool:
         """Whether there are several seeds, which fold to a row for each model."""
         runs = self._snapshot.runs.values() if self._snapshot else ()
@@ -200,7 +183,7 @@ class RunTable(ExplainsKeys, Scroller):
         return 1 + max(len(self._entries), expected if self._snapshot is None else 0, 1)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show this picture."""
+        """Show `snapshot`."""
         self._config = snapshot.config or self._config
         self._snapshot = snapshot
         self._renew()
@@ -221,13 +204,11 @@ class RunTable(ExplainsKeys, Scroller):
             model = members[0].state.model
             if self.folds:
                 held = {view.state.id for view in members if view.shown == "running"}
-                turn = Entry(name, name, model, tuple(members), is_model=True, waiting=bool(held) and held <= waiting)
+                turn = Entry(name, model, tuple(members), is_model=True, waiting=bool(held) and held <= waiting)
                 self._entries.append(turn)
             if not self.folds or name in self._unfolded:
-                self._entries += [
-                    Entry(view.state.id, view.state.id, model, (view,), waiting=view.state.id in waiting)
-                    for view in members
-                ]
+                for view in members:
+                    self._entries.append(Entry(view.state.id, model, (view,), waiting=view.state.id in waiting))
         if self.entry is None and self._entries:
             self._selected = self._entries[0].id
             self.post_message(self.Selected())
@@ -251,16 +232,13 @@ class RunTable(ExplainsKeys, Scroller):
     def unfold(self, open_: bool | None = None) -> bool:
         """Show or hide the runs of the selected model, or the other of both; return whether a model is selected."""
         entry = self.entry
-        if entry is None or not self.folds:
+        if entry is None or not self.folds or (open_ is None and not entry.is_model):
             return False
-        if open_ is None and not entry.is_model:
-            return False
-        opened = entry.model in self._unfolded
-        if opened if open_ is None else not open_:
+        if entry.model not in self._unfolded if open_ is None else open_:
+            self._unfolded.add(entry.model)
+        else:
             self._unfolded.discard(entry.model)
             self._selected = entry.model
-        else:
-            self._unfolded.add(entry.model)
         self._renew()
         self.post_message(self.Selected())
         return True
@@ -272,8 +250,8 @@ class RunTable(ExplainsKeys, Scroller):
     def action_hide(self) -> None:
         """Hide the curves of the selected run or model, or show them again."""
         if self.entry is not None:
-            ids = {view.state.id for view in self.entry.views}
-            self._hidden = self._hidden - ids if ids <= self._hidden else self._hidden | ids
+            ids = frozenset(view.state.id for view in self.entry.views)
+            self.hidden = self.hidden - ids if ids <= self.hidden else self.hidden | ids
             self.redraw()
             self.post_message(self.Selected())
 
@@ -343,10 +321,10 @@ class RunTable(ExplainsKeys, Scroller):
     def _row(self, entry: Entry, form: Layout, width: int) -> Row:
         gap = " " * form.gap
         selected = entry.id == self._selected
-        hidden = self._hidden.issuperset(view.state.id for view in entry.views)
+        hidden = self.hidden.issuperset(view.state.id for view in entry.views)
         ascii_only = self.drawing.mode.ascii
         model = f"model:{entry.model}"
-        label = safe_text(entry.label, one_line=True)
+        label = safe_text(entry.id, one_line=True)
         if entry.is_model:
             label = f"{'▾' if entry.model in self._unfolded else '▸'} {label}"
         elif self.folds:
@@ -374,7 +352,7 @@ class RunTable(ExplainsKeys, Scroller):
 
 
 def _remark(entry: Entry) -> str | None:
-    """What stands in place of numbers."""
+    """A text to show instead of numbers, if any."""
     if not entry.is_model:
         return formatting.remark(entry.view)
     failed = [view for view in entry.views if view.shown in {"failed", "lost"}]

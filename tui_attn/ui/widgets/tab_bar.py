@@ -6,6 +6,7 @@ Textual's Tabs take twice as long to turn a page: docs/performance.md has the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
@@ -17,12 +18,11 @@ from tui_attn.ui.drawing import Lines, Piece, Row
 class TabBar(Lines):
     """Shows `1 overview  2 runs  ...`; shorter names where these don't fit."""
 
+    @dataclass
     class Chosen(Message):
         """The page with this index was clicked."""
 
-        def __init__(self, index: int) -> None:
-            super().__init__()
-            self.index = index
+        index: int
 
     def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -1,4 +1,4 @@
-"""The first line: what is trained, how it stands, for how long."""
+"""The first line: what is trained, its state and its times."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class TitleBar(Lines):
         self._slow = False
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show this picture."""
+        """Show `snapshot`."""
         self._snapshot = snapshot
         self._config = snapshot.config or self._config
         self.redraw()
 
     def set_slow(self, slow: bool) -> None:
-        """Say whether the terminal takes frames only slowly."""
+        """Show whether the terminal is slow."""
         if slow != self._slow:
             self._slow = slow
             self.redraw()
