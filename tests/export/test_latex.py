@@ -7,7 +7,7 @@ from tui_attn.compare.summary import summarise
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.follower import read_state
 from tui_attn.export import export
-from tui_attn.export.latex import latex_table
+from tui_attn.export.tables import latex_table
 
 
 def test_it_holds_each_models_mean_and_interval(tmp_path: Path) -> None:

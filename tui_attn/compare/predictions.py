@@ -70,17 +70,6 @@ def _checked(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:
 
 
 @dataclass(frozen=True, slots=True)
-class McNemar:
-    """Exact McNemar test on two trained networks; it says nothing of other seeds of the same models."""
-
-    first_only: int
-    """Images that only the first network gets right."""
-    second_only: int
-    p_value: float
-    """Two-sided."""
-
-
-@dataclass(frozen=True, slots=True)
 class Disagreements:
     """Indices of the test images that two networks put into different classes, ascending."""
 
@@ -89,11 +78,12 @@ class Disagreements:
     both_wrong: NDArray[np.int64]
 
 
-def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> McNemar:
-    """Compare two networks by the images that only one of them gets right; both arrays [N], in the same order.
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> tuple[int, int, float]:
+    """How many images only the first and only the second network gets right, and the two-sided p-value of that.
 
-    Q. McNemar, Psychometrika 12 (1947), with the binomial distribution itself instead of chi squared. Without any
-    such image p is 1. Raises `ValueError` for unequal lengths.
+    Both arrays [N], in the same order. The exact test on two trained networks: it says nothing of other seeds of the
+    same models. Q. McNemar, Psychometrika 12 (1947), with the binomial distribution itself instead of chi squared.
+    Without any such image p is 1. Raises `ValueError` for unequal lengths.
     """
     if first_right.shape != second_right.shape:
         raise ValueError("two networks can only be compared on the same images")
@@ -102,7 +92,7 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
     first_only = int((first_right & ~second_right).sum())
     second_only = int((second_right & ~first_right).sum())
     one_sided = float(bdtr(min(first_only, second_only), first_only + second_only, 0.5))
-    return McNemar(first_only, second_only, min(1.0, 2 * one_sided))
+    return first_only, second_only, min(1.0, 2 * one_sided)
 
 
 def confusion(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:

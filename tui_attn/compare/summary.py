@@ -289,8 +289,8 @@ def these_networks(folder: ExperimentDir, pairs: Sequence[Pair]) -> tuple[Networ
         if first.logits.shape != second.logits.shape or (first.labels != second.labels).any():
             problems.append(f"the predictions of {base.id} and {other.id} are on different test images: not compared")
             continue
-        test = mcnemar(first.right, second.right)
-        return NetworkTest(test.p_value, base.seed, test.first_only, test.second_only), problems
+        base_only, other_only, p_value = mcnemar(first.right, second.right)
+        return NetworkTest(p_value, base.seed, base_only, other_only), problems
     return None, problems
 
 

@@ -29,8 +29,7 @@ def export(follower: Follower, kind: str, out: Path | None = None, run: str | No
         raise ExportError(f"{follower.folder.id} has no run '{run}': it has {known}")
     if kind == "tensorboard":
         return write_event_files(follower.folder, out, run)
-    from tui_attn.export.latex import write_latex
-    from tui_attn.export.tables import write_tables
+    from tui_attn.export.tables import write_latex, write_tables
     from tui_attn.export.weights import write_weights
 
     folder = OutFolder(Path(f"{follower.folder.id}-export") if out is None else out, follower.folder.id)

@@ -1,4 +1,4 @@
-"""The tables of an experiment as CSV files, for export and for the report.
+"""The tables of an experiment as CSV files, for export and for the report, and the comparison as a LaTeX table.
 
 A heading ends in its unit where it has one: losses are in nats, accuracies and gates fractions of 1, training times in
 seconds, points in time in unix seconds. The headings without a unit are fractions or counts. A cell is empty where its
@@ -19,7 +19,8 @@ from tui_attn.compare.heatmaps import HeatmapFacts
 from tui_attn.compare.interventions import Intervention
 from tui_attn.compare.predictions import class_names
 from tui_attn.compare.results import Results, read_results
-from tui_attn.compare.summary import ModelSummary, RunSummary, Versus, time_to_accuracy
+from tui_attn.compare.summary import ModelSummary, RunSummary, Versus, summarise, time_to_accuracy
+from tui_attn.compare.wording import p_value, points
 from tui_attn.experiment.events import STEP_METRICS
 from tui_attn.experiment.follower import Follower
 from tui_attn.experiment.reducer import EpochResult, RunState
@@ -294,3 +295,54 @@ def _effects(results: Results, only: str | None) -> Iterator[Row]:
 def _effect(found: Effect | Intervention, over: str) -> Row:
     where = (found.kind, found.layer, found.accuracy, found.delta)
     return (*where, *found.ci95, over, found.changed, found.loss)
+
+
+# ---- the comparison for LaTeX
+
+LATEX = "comparison.tex"
+_SPECIAL = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+
+
+def write_latex(follower: Follower, out: OutFolder, only: str | None = None) -> list[str]:
+    r"""Write the table of all models into `out`, to be included with \input; it needs the package booktabs.
+
+    Of one run alone (`only`) there is nothing to compare.
+    """
+    if only is not None:
+        return [f"{LATEX} compares models: it is left out of an export of one run"]
+    with out.file(LATEX) as file:
+        file.write(latex_table(follower).encode())
+    return []
+
+
+def latex_table(follower: Follower) -> str:
+    """Test accuracy in percent and the difference from base in points, each the mean and its interval."""
+    summary = summarise(follower)
+    rows = [" & ".join(_latex_row(entry)) + r" \\" for entry in summary.models]
+    title = f"{summary.experiment}: {summary.dataset}, epochs: {summary.epochs}, seeds: {len(summary.seeds)}"
+    lines = [
+        f"% {safe_text(title, one_line=True)}",
+        r"\begin{tabular}{lrcrcr}",
+        r"\toprule",
+        r"model & accuracy (\%) & 95\,\% interval & difference & interval & $p$ \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _latex_row(entry: ModelSummary) -> list[str]:
+    versus = entry.versus_base
+    row = [safe_text(entry.model, one_line=True).translate(_SPECIAL)]
+    row.append("--" if entry.accuracy is None else f"{100 * entry.accuracy:.2f}")
+    row.append("--" if entry.ci95 is None else f"[{100 * entry.ci95[0]:.2f}, {100 * entry.ci95[1]:.2f}]")
+    if versus is None:
+        return [*row, "--", "--", "--"]
+    row.append(f"${points(versus.delta)}$")
+    row.append("--" if versus.ci95 is None else f"[${100 * versus.ci95[0]:+.2f}$, ${100 * versus.ci95[1]:+.2f}$]")
+    return [*row, "--" if versus.p_value is None else p_value(versus.p_value).replace("<", "$<$")]

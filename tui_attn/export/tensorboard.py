@@ -6,6 +6,7 @@ rest is appended. That also completes a record that a full disk or a killed proc
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable
@@ -57,7 +58,9 @@ class EventFile:
 
     def _take_up(self) -> None:
         """Skip what the file already holds; replace it if its content differs."""
-        there = _content(self._path)
+        there = b""
+        with contextlib.suppress(FileNotFoundError), os.fdopen(open_to_read(self._path), "rb") as file:
+            there = file.read()
         if self._pending.startswith(there):
             self._size = len(there)
             del self._pending[: len(there)]
@@ -82,16 +85,6 @@ def _size(path: Path) -> int:
         return path.stat(follow_symlinks=False).st_size
     except FileNotFoundError:
         return 0
-
-
-def _content(path: Path) -> bytes:
-    """The content of the file; empty if it is missing. Raises `OSError`, also for anything but a regular file."""
-    try:
-        fd = open_to_read(path)
-    except FileNotFoundError:
-        return b""
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
 
 
 LOCK = "exporter.lock"

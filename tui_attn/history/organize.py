@@ -212,10 +212,10 @@ def _trashed(folder: ExperimentDir) -> Trashed:
 def _free(bin_: Path, id_: str) -> Path:
     """An unused path in the trash."""
     names = [id_, *(f"{id_}{_AGAIN}{number}" for number in range(2, 1000))]
-    for name in names:
-        if not os.path.lexists(bin_ / name):
-            return bin_ / name
-    raise RunsError(f"{safe_text(bin_, one_line=True)} is full of {id_}: remove some by hand")
+    free = next((name for name in names if not os.path.lexists(bin_ / name)), None)
+    if free is None:
+        raise RunsError(f"{safe_text(bin_, one_line=True)} is full of {id_}: remove some by hand")
+    return bin_ / free
 
 
 @contextlib.contextmanager
@@ -229,17 +229,13 @@ def _nobody_trains(folder: ExperimentDir) -> Iterator[None]:
     workers = [path / "lock" for path in folder.path.iterdir() if path.is_dir() and not path.is_symlink()]
     if supervisor_alive(folder) or any(liveness.holder(lock) is not None for lock in workers):
         raise RunsError(refusal)
-    if not folder.supervisor_lock.exists():
+    with contextlib.ExitStack() as held:
+        if folder.supervisor_lock.exists():
+            try:
+                held.callback(liveness.Lock(folder.supervisor_lock).release)
+            except BlockingIOError:
+                raise RunsError(refusal) from None
         yield
-        return
-    try:
-        lock = liveness.Lock(folder.supervisor_lock)
-    except BlockingIOError:
-        raise RunsError(refusal) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -105,18 +105,12 @@ def _read(path: Path, head: int, tail: int) -> tuple[bytes, bytes, bool, str]:
     For a file that is not longer than both, each is the whole file; for an unreadable one, both are empty.
     """
     try:
-        fd = open_to_read(path)
-    except FileNotFoundError:
-        return b"", b"", True, _CANT_READ + MISSING
+        with os.fdopen(fd := open_to_read(path), "rb", buffering=0):
+            size = os.fstat(fd).st_size
+            if size <= head + tail:  # most logs: opening a file takes longer than reading it
+                found = os.pread(fd, size, 0)
+                return found, found, True, ""
+            return os.pread(fd, head, 0), os.pread(fd, tail, size - tail), False, ""
     except OSError as error:
-        return b"", b"", True, _CANT_READ + (error.strerror or type(error).__name__)
-    try:
-        status = os.fstat(fd)
-        if status.st_size <= head + tail:  # most logs: opening a file takes longer than reading it
-            found = os.pread(fd, status.st_size, 0)
-            return found, found, True, ""
-        return os.pread(fd, head, 0), os.pread(fd, tail, status.st_size - tail), False, ""
-    except OSError as error:
-        return b"", b"", True, _CANT_READ + (error.strerror or type(error).__name__)
-    finally:
-        os.close(fd)
+        why = MISSING if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
+        return b"", b"", True, _CANT_READ + why

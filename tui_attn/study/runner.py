@@ -180,9 +180,10 @@ def main(arguments: list[str]) -> int:
                 lock.release()
                 _tell_end(study, notify)
         except BlockingIOError:
-            return _give_up("another process trains this study")
+            _tell("another process trains this study")
         except (RunsError, LaunchError, DataError, ConfigError, OSError) as error:
-            return _give_up(str(error))
+            _tell(str(error).replace("\n", ": "))
+    return 1
 
 
 def _tell_end(study: StudyDir, notify: NotifySettings | None) -> None:
@@ -193,11 +194,6 @@ def _tell_end(study: StudyDir, notify: NotifySettings | None) -> None:
     said = f"{found.kind} {found.state}: {found.ended} of {found.total} runs ended"
     kind = "finished" if found.state in {"finished", "stopped"} else "failed"
     Notifier(notify, ExperimentDir(study.path), _tell).end([Notice(kind, said)], with_verdict=False)
-
-
-def _give_up(reason: str) -> int:
-    print(reason.replace("\n", ": "), file=sys.stderr)  # noqa: T201 - this is study.log
-    return 1
 
 
 class _StoppedError(Exception):
