@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tui_attn.compare.t_test import ERROR_RATE, Interval, mean_interval
@@ -110,11 +111,8 @@ def _counts(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     import numpy as np
 
-    return (
-        np.bincount(bins, minlength=BINS),
-        np.bincount(bins, weights=confidence, minlength=BINS).astype(np.float64),
-        np.bincount(bins[right], minlength=BINS),
-    )
+    count = partial(np.bincount, minlength=BINS)
+    return count(bins), count(bins, weights=confidence).astype(np.float64), count(bins[right])
 
 
 def _ece(images: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.int64]) -> float:

@@ -113,12 +113,11 @@ def unlike_times(summary: Summary) -> str | None:
     """That training times can't be compared, where those of one model's runs differ much; None elsewhere."""
     widest: tuple[float, str] = (0.0, "")
     for entry in summary.models:
-        known = [(run.train_seconds, run) for run in entry.counted if run.train_seconds]
-        if len(known) > 1:
-            (low, first), (high, last) = (pick(known, key=lambda each: each[0]) for pick in (min, max))
-            said = f"{entry.model}'s from {_seconds(low)} ({first.run}) to {_seconds(high)} ({last.run})"
-            if high - low >= 1:  # seconds; shorter trainings differ by chance
-                widest = max(widest, (high / low, said))
+        known = [(run.train_seconds, run.run) for run in entry.counted if run.train_seconds]
+        (low, first), (high, last) = (pick(known, key=lambda each: each[0], default=(0.0, "")) for pick in (min, max))
+        if high - low >= 1:  # seconds; shorter trainings differ by chance
+            said = f"{entry.model}'s from {_seconds(low)} ({first}) to {_seconds(high)} ({last})"
+            widest = max(widest, (high / low, said))
     ratio, said = widest
     if ratio < _UNLIKE_TIMES:
         return None
@@ -136,11 +135,8 @@ def still_rising(summary: Summary, runs: Mapping[str, RunState]) -> Iterable[str
     """Models whose test accuracy rose in the last epoch, in three quarters of the seeds at least."""
     last, found = summary.epochs, []
     for entry in summary.models:
-        curves = [
-            {each.epoch: each.test_accuracy for each in runs[run.run].epochs}
-            for run in entry.counted
-            if run.run in runs
-        ]
+        known = [runs[run.run].epochs for run in entry.counted if run.run in runs]
+        curves = [{each.epoch: each.test_accuracy for each in epochs} for epochs in known]
         rises = [curve[last] - curve[last - 1] for curve in curves if {last, last - 1} <= curve.keys()]
         mean = fsum(rises) / max(1, len(rises))
         if mean >= _RISE and sum(rise > 0 for rise in rises) >= 0.75 * len(rises) > 1:

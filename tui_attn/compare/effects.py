@@ -284,18 +284,10 @@ def effect_rows(found: Effects) -> list[list[str]]:
     what = f"{replaced_words(found.model).split()[-1]} replaced by"
     rows = [[what, "in", "accuracy, %", "points", "95 % interval", "changed, %", "loss"]]
     rows.append(["their own", UNKNOWN, percent(found.accuracy), UNKNOWN, UNKNOWN, UNKNOWN, loss_text(found.loss)])
-    rows += [
-        [
-            kind_words(found.model, effect.kind),
-            layer_words(effect.layer),
-            percent(effect.accuracy),
-            points(effect.delta),
-            interval_points(effect.ci95),
-            percent(effect.changed),
-            loss_text(effect.loss),
-        ]
-        for effect in found.effects
-    ]
+    for effect in found.effects:
+        where = [kind_words(found.model, effect.kind), layer_words(effect.layer), percent(effect.accuracy)]
+        change = [points(effect.delta), interval_points(effect.ci95)]
+        rows.append([*where, *change, percent(effect.changed), loss_text(effect.loss)])
     known = any(effect.changed is not None for effect in found.effects)
     return rows if known else [row[:5] for row in rows]
 

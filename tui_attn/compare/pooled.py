@@ -59,16 +59,10 @@ def pool(followers: Sequence[Follower]) -> PooledExperiment:
     chosen = _chosen(followers)
     ids = " + ".join(follower.folder.id for follower in followers)
     configs = [follower.manifest.config for follower in followers]
-    models = dict.fromkeys(model for config in configs for model in config.models)
-    custom = {each.name: each for config in configs for each in config.custom_models}
-    config = replace(
-        configs[0],
-        models=tuple(sorted(models, key=position)),
-        custom_models=tuple(custom.values()),
-        seed=min(run.seed for run, _ in chosen.values()),
-        seeds=1,
-        name=None,
-    )
+    models = tuple(sorted(dict.fromkeys(model for config in configs for model in config.models), key=position))
+    custom = tuple({each.name: each for config in configs for each in config.custom_models}.values())
+    seed = min(run.seed for run, _ in chosen.values())
+    config = replace(configs[0], models=models, custom_models=custom, seed=seed, seeds=1, name=None)
     situations = {id(follower): follower.situation() for follower in followers}
     states = {run: situations[id(follower)].runs[run] for run, (_, follower) in chosen.items()}
     kinds = [situation.experiment for situation in situations.values()]

@@ -189,9 +189,8 @@ def _plan(experiment: Experiment, summary: Summary) -> Iterable[str]:
     compared = [entry.versus_base for entry in summary.models if entry.versus_base]
     if experiment.manifest.plan is not None or summary.experiments or len(summary.seeds) < 2 or not compared:
         return
-    looks = "its number of seeds counts as fixed beforehand"
-    if experiment.state.extended:
-        looks = "it was extended, so every seed counts as a look"
+    fixed, every = "its number of seeds counts as fixed beforehand", "it was extended, so every seed counts as a look"
+    looks = every if experiment.state.extended else fixed
     yield f"no plan was recorded before training: {looks}, and the margin of {points_words(MARGIN)} was set afterwards"
 
 

@@ -59,12 +59,9 @@ def bootstrap(values: Sequence[float], level: float = 1 - ERROR_RATE, *, resampl
     sample = np.asarray(values, dtype=np.float64)
     rng = np.random.default_rng(0)
     block = max(1, 2_000_000 // sample.size)
-    means = np.concatenate(
-        [
-            sample[rng.integers(0, sample.size, (min(block, resamples - start), sample.size))].mean(axis=1)
-            for start in range(0, resamples, block)
-        ]
-    )
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    drawn = [sample[rng.integers(0, sample.size, (size, sample.size))].mean(axis=1) for size in sizes]
+    means = np.concatenate(drawn)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -346,7 +346,7 @@ def _model_json(entry: ModelSummary) -> dict[str, Any]:
         "parameters": entry.parameters,
         "macs": entry.macs,
         "runs": [asdict(run) for run in entry.runs],
-        "test_accuracy": {"mean": entry.accuracy, "ci95": _ends(entry.ci95)},
+        "test_accuracy": {"mean": entry.accuracy, "ci95": entry.ci95 and list(entry.ci95)},
         "versus_base": None if versus is None else _versus_json(versus),
         "versus_control": None if control is None else {"control": control.against} | _versus_json(control),
         "code_sha256": entry.code_sha256,
@@ -367,7 +367,3 @@ def _versus_json(versus: Versus) -> dict[str, Any]:
         "look": versus.look and asdict(versus.look),
         "these_networks": networks and {"test": "mcnemar", **asdict(networks)},
     }
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else list(interval)

@@ -55,15 +55,9 @@ def histogram(t: float, step: int, tag: str, values: NDArray[Any]) -> bytes:
 
     flat = np.clip(values.astype(np.float64).ravel(), 0.0, 1.0)
     counts, edges = np.histogram(flat, bins=BUCKETS, range=(0.0, 1.0))
-    spread = HistogramProto(
-        min=flat.min(),
-        max=flat.max(),
-        num=len(flat),
-        sum=flat.sum(),
-        sum_squares=float(np.dot(flat, flat)),
-        bucket_limit=edges[1:].tolist(),
-        bucket=counts.tolist(),
-    )
+    buckets = {"bucket_limit": edges[1:].tolist(), "bucket": counts.tolist()}
+    sums = {"num": len(flat), "sum": flat.sum(), "sum_squares": float(np.dot(flat, flat))}
+    spread = HistogramProto(min=flat.min(), max=flat.max(), **sums, **buckets)
     return _record(t, step, summary=Summary(value=[Summary.Value(tag=tag, histo=spread)]))
 
 

@@ -161,26 +161,23 @@ class Card:
 
     def text(self) -> str:
         """README.md: metadata, description, results and their limits, how to load the weights."""
-        config, about, manifest = self.follower.manifest.config, self.run.about, self.follower.manifest
         network, custom = self._network(), info_of(self.run.model) is None
         known = [name for name in ("in_channels", "image_size", "num_classes") if name in network]
         arguments = ", ".join(f"{network[name]}" if custom else f"{name}={network[name]}" for name in known)
+        manifest = self.follower.manifest
         return _template().render(
             metadata=self._metadata(),
             entry=self.entry,
-            dataset=_title(config.dataset),
+            dataset=_title(manifest.config.dataset),
             run=self.run,
-            last=self.run.epochs[-1],
-            about=about,
             summary=self.summary,
-            config=config,
+            manifest=manifest,
             verdict=verdict_sentence(self.summary, self.run.model),
             remarks=find_remarks(self.follower, self.summary, commands=False),
             custom=custom,
             module=OWN_MODULE if custom else "models",
             network=network,
             arguments=arguments or "...",
-            torch=manifest.versions.get("torch"),
         )
 
     def _metadata(self) -> dict[str, Any]:

@@ -106,10 +106,9 @@ class History:
 
     def rows(self) -> Iterator[Entry]:
         """The first pass of a scan, without new verdicts; unchanged entries are not read again. Raises `RunsError`."""
-        try:
+        folders: list[Path] = []
+        with contextlib.suppress(FileNotFoundError):
             folders = sorted(candidates(self.runs_dir), key=lambda path: path.name, reverse=True)
-        except FileNotFoundError:
-            folders = []
         self.total = len(folders)
         seen: set[str] = set()
         for path in folders:
@@ -136,21 +135,22 @@ class History:
     def _entry(self, folder: ExperimentDir) -> Entry | None:
         stamp = _stamp(folder)
         known = self.known.get(folder.id)
-        if known is not None and known[0] == stamp and _settled(known[1]):
-            entry = known[1]
-        else:
+        if known is None or known[0] != stamp or not _settled(known[1]):
             found = _read(folder)
             if found is None:
                 return None
-            entry, pairing = found
-            if pairing is not None and len(pairing.complete()) > 1:
-                self._undecided[folder.id] = pairing
-            self.known[folder.id] = (stamp, entry)
-        return self._annotated(entry)
+            if found[1] is not None and len(found[1].complete()) > 1:
+                self._undecided[folder.id] = found[1]
+            known = self.known[folder.id] = (stamp, found[0])
+        return self._annotated(known[1])
 
     def _annotated(self, entry: Entry) -> Entry:
         annotations = organize.read_annotations(ExperimentDir(self.runs_dir / entry.id))
         return replace(entry, note=annotations.note, pinned=annotations.pinned)
+
+
+def _damaged(id_: str, reason: object) -> Entry:
+    return Entry(id=id_, state="damaged", created=0.0, reason=safe_text(reason, one_line=True))
 
 
 def _read_study(study: StudyDir) -> Entry:
@@ -158,7 +158,7 @@ def _read_study(study: StudyDir) -> Entry:
     try:
         plan = study.plan()
     except RunsError as error:
-        return Entry(id=study.id, state="damaged", created=0.0, reason=safe_text(error, one_line=True))
+        return _damaged(study.id, error)
     config, members = plan.config, [study.member(cell) for cell in (*plan.cells, *plan.finals) if study.begun(cell)]
     known = [found[0] for member in members if (found := _read(member)) is not None]
     runs = len(config.models) * config.seeds * (len(plan.cells) + plan.selects)
@@ -193,8 +193,7 @@ def _read(folder: ExperimentDir) -> tuple[Entry, PairedRuns | None] | None:
     except RunsError as error:
         if not is_ours(folder.path):
             return None
-        reason = safe_text(error.reason or error, one_line=True)
-        return Entry(id=folder.id, state="damaged", created=0.0, reason=reason), None
+        return _damaged(folder.id, error.reason or error), None
     found, troubles = summarise_tail(folder)
     supervised = found.state not in reducer.EXPERIMENT_ENDED and supervisor_alive(folder)
     shown, _ = reducer.derive(found, supervised=supervised)
@@ -255,10 +254,9 @@ def _stamp(folder: ExperimentDir) -> Stamp:
     for path in (folder.manifest, folder.events):
         try:
             status = path.stat(follow_symlinks=False)
+            found += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         except OSError:
             found.append(-1)
-        else:
-            found += (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return tuple(found)
 
 

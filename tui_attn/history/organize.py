@@ -147,14 +147,10 @@ def trash(folder: ExperimentDir) -> Trashed:
 
 def trashed(runs_dir: Path) -> list[Trashed]:
     """The experiments in the trash of `runs_dir`, the last deleted first."""
-    bin_ = runs_dir.absolute() / TRASH
-    if bin_.is_symlink():
-        return []
-    try:
-        with os.scandir(bin_) as entries:
-            found = [bin_ / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
+    bin_, found = runs_dir.absolute() / TRASH, list[Path]()
+    with contextlib.suppress(OSError):
+        if not bin_.is_symlink():
+            found = [path for path in bin_.iterdir() if path.is_dir() and not path.is_symlink()]
     items = [_trashed(ExperimentDir(path)) for path in found if _is_trashed(path)]
     return sorted(items, key=lambda item: item.since, reverse=True)
 
@@ -194,18 +190,14 @@ def _is_trashed(path: Path) -> bool:
 
 
 def _trashed(folder: ExperimentDir) -> Trashed:
-    try:
+    manifest, name, since, study = None, None, 0.0, is_study(folder.path)
+    with contextlib.suppress(RunsError):
         manifest = folder.manifest_data()
-    except RunsError:
-        manifest = None
-    try:
+        name = manifest.config.name
+    with contextlib.suppress(OSError):
         since = folder.path.stat().st_ctime  # changed by the move to the trash
-    except OSError:
-        since = 0.0
-    name, study = None if manifest is None else manifest.config.name, is_study(folder.path)
-    if study:
-        with contextlib.suppress(RunsError):
-            name = StudyDir(folder.path).plan().config.name
+    with contextlib.suppress(RunsError):
+        name = StudyDir(folder.path).plan().config.name if study else name
     return Trashed(folder, folder.id.partition(_AGAIN)[0], since, manifest, name, study)
 
 

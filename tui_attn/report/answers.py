@@ -41,18 +41,10 @@ def experiment_facts(results: Results) -> list[str]:
     begin, end = _day(results.manifest.created), _day(max(ends, default=math.nan))
     over = summary.state not in {"running", "paused"} and ends and end != begin
     day = f"{begin} to {end}" if over else begin
-    seeds = counted(len(summary.seeds), "seed")
     sizes = _known(results, "train_size")
     images = [f"{sizes.pop():,} training images"] if len(sizes) == 1 else []
-    return [
-        safe_text(config.dataset, one_line=True),
-        *images,
-        ", ".join(summary.names),
-        config.length,
-        seeds,
-        summary.state,
-        day,
-    ]
+    what = [safe_text(config.dataset, one_line=True), *images, ", ".join(summary.names), config.length]
+    return [*what, counted(len(summary.seeds), "seed"), summary.state, day]
 
 
 def _day(seconds: float) -> str:

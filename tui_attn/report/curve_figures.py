@@ -74,15 +74,9 @@ def training_loss(model: str, runs: Sequence[RunState]) -> Curve:
 
 def _curve(model: str, values: dict[float, list[float]], runs: int, broken: list[tuple[float, float]]) -> Curve:
     x = sorted(values)
-    return Curve(
-        model=model,
-        x=x,
-        mean=[math.fsum(values[at]) / len(values[at]) for at in x],
-        low=[min(values[at]) for at in x],
-        high=[max(values[at]) for at in x],
-        runs=runs,
-        broken=broken,
-    )
+    some = [values[at] for at in x]
+    mean = [math.fsum(each) / len(each) for each in some]
+    return Curve(model, x, mean, low=[*map(min, some)], high=[*map(max, some)], runs=runs, broken=broken)
 
 
 def curves_picture(name: str, title: str, curves: Sequence[Curve], *, percent: bool, log: bool = False) -> Picture:

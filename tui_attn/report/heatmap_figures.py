@@ -16,6 +16,7 @@ from tui_attn.experiment.model_info import gate_range_of
 from tui_attn.report.figures import FAINT, INK, MOST_CLASSES, WIDTH, Picture, picture, plain, shortened, without_frame
 
 Matrix = NDArray[np.float32]
+Scale = tuple[float, float, str]
 GATES, DEVIATIONS = "viridis", "RdBu_r"
 
 
@@ -120,13 +121,7 @@ def _attention(run: str, probes: Probes, classes: Sequence[str]) -> list[Picture
 
 
 def _grid(
-    name: str,
-    alt: str,
-    caption: str,
-    shown: Sequence[tuple[str, Matrix]],
-    scale: tuple[float, float, str],
-    *,
-    labels: bool = False,
+    name: str, alt: str, caption: str, shown: Sequence[tuple[str, Matrix]], scale: Scale, *, labels: bool = False
 ) -> Picture:
     """Matrices side by side, on one scale: (low, high, colours); with `labels` a few large ones, else small ones."""
     columns = len(shown) if labels else 4 if len(shown) <= 8 else 5
