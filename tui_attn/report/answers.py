@@ -83,10 +83,8 @@ def scope(results: Results) -> list[str]:
         if found and found.decides and found.ci95
     ]
     adjusted = f", adjusted for {summary.comparisons} comparisons" if summary.comparisons > 1 else ""
-    over = counted(len(summary.seeds), "seed")
-    intervals = (
-        f"Mean difference from {BASE} over {over}, with 95 % intervals{adjusted}: {joined(shown)}." if shown else ""
-    )
+    what = f"Mean difference from {BASE} over {counted(len(summary.seeds), 'seed')}, with 95 % intervals{adjusted}"
+    intervals = f"{what}: {joined(shown)}." if shown else ""
     steps = {run.step for run in results.begun.values() if run.state == "finished"}
     images = "" if len(sizes := _known(results, "train_size")) != 1 else f" on {sizes.pop():,} images"
     length = f", {steps.pop():,} steps" if len(steps) == 1 else ""

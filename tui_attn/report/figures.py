@@ -103,7 +103,8 @@ def fonts_for(texts: Iterable[str]) -> tuple[list[str], str]:
     missing = lacking(font_manager.findfont(FONT), {character for text in texts for character in plain(text)})
     families: list[str] = []
     # matplotlib's own list of fonts is cached and lacks those installed since.
-    paths = sorted(font_manager.findSystemFonts(), key=_plainest) if missing else []
+    paths = font_manager.findSystemFonts() if missing else []
+    paths.sort(key=lambda path: ("sans" not in path.lower(), "regular" not in path.lower(), path))
     while missing and paths:
         path = min(paths, key=lambda path: len(lacking(path, missing)))
         left = lacking(path, missing)
@@ -113,12 +114,6 @@ def fonts_for(texts: Iterable[str]) -> tuple[list[str], str]:
         families.append(font_manager.get_font(path).family_name)
         missing = left
     return families, "".join(sorted(missing))
-
-
-def _plainest(path: str) -> tuple[bool, bool, str]:
-    """Regular fonts without serifs first."""
-    name = path.lower()
-    return "sans" not in name, "regular" not in name, path
 
 
 def variable(model: str) -> str:
@@ -137,9 +132,8 @@ def ink(model: str) -> str:
 
 def is_name(word: str) -> bool:
     """Whether `word` is the name of a model or of one of its runs."""
-    return any(
-        word == model or word.startswith(f"{model}-s") for model in (*MODELS, *TWINS, *_look.get().custom_models)
-    )
+    names = (*MODELS, *TWINS, *_look.get().custom_models)
+    return word in names or word.startswith(tuple(f"{name}-s" for name in names))
 
 
 def marker(model: str) -> str:
@@ -273,11 +267,10 @@ def _inline(svg: bytes, name: str, alt: str) -> Markup:
 
 def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
     for key, value in list(element.attrib.items()):
-        if key == "id":
-            if value in used:
-                element.set(key, f"{name}-{value}")
-            else:
-                del element.attrib[key]
+        if key == "id" and value not in used:
+            del element.attrib[key]
+        elif key == "id":
+            element.set(key, f"{name}-{value}")
         elif key == "style":
             kept = [part for part in value.split("; ") if not part.startswith("font-family")]
             style = _COLOR.sub(lambda match: _VARIABLES[match.group()], "; ".join(kept))

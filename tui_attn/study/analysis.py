@@ -129,9 +129,7 @@ def read_results(study: StudyDir, plan: StudyPlan | None = None) -> StudyResults
         for cell, cell_config in cells
         for model in config.models
     ]
-    together: dict[str, dict[int, float | None]] = {}
-    for cell in plan.finals:
-        together |= {model: dict(values) for model, values in found[cell.id].items()}
+    together = {model: values for cell in plan.finals for model, values in found[cell.id].items()}
     finals = [
         _row(cell, model, plan.cell_config(cell), found[cell.id], together, comparisons(config.models))
         for cell in plan.finals
@@ -224,10 +222,8 @@ def choose_winners(study: StudyDir, plan: StudyPlan) -> dict[str, str]:
     for cell in plan.cells:
         for model, values in cell_accuracies(study, plan, cell).items():
             known = [value for value in values.values() if value is not None]
-            if len(known) < plan.config.seeds:
-                continue
-            mean = math.fsum(known) / len(known)
-            if model not in best or mean > best[model][0]:
+            mean = math.fsum(known) / max(1, len(known))
+            if len(known) == plan.config.seeds and (model not in best or mean > best[model][0]):
                 best[model] = mean, cell.id
     lacking = [model for model in plan.config.models if model not in best]
     if lacking:
@@ -305,8 +301,8 @@ def slope(sizes: Sequence[int], values: Sequence[float | None]) -> float | None:
         return None
     xs = [math.log2(size) for size in sizes]
     middle = math.fsum(xs) / len(xs)
-    squares = math.fsum((x - middle) ** 2 for x in xs)
-    return math.fsum((x - middle) * value for x, value in zip(xs, known, strict=True)) / squares
+    off = [x - middle for x in xs]
+    return math.fsum(x * value for x, value in zip(off, known, strict=True)) / math.fsum(x**2 for x in off)
 
 
 def _at_edge(plan: StudyPlan) -> Iterator[str]:
