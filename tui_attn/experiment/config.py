@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tui_attn.experiment import custom_model
 from tui_attn.experiment.custom_model import CustomModel
@@ -129,8 +129,7 @@ _DATA_DIR = "Where the data set is, in torchvision's layout."
 _TENSORBOARD = "Keep event files for TensorBoard up to date."
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The plan for verdicts: recorded before training, and kept when the experiment is extended."""
 
     looks: tuple[int, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tui_attn.experiment.config import BY_FIELD, OPTIONS, ExperimentConfig
@@ -39,8 +40,7 @@ class Cell(NamedTuple):
         return " ".join(f"{option.name}={option.show(value) or 'none'}" for option, value in shown)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyPlan:
+class StudyPlan(NamedTuple):
     """The content of `study.json`, fixed before training."""
 
     kind: str
@@ -51,7 +51,7 @@ class StudyPlan:
     cells: tuple[Cell, ...]
     drawn: str = ""
     """How the cells of a random sweep were drawn."""
-    winners: Mapping[str, str] = field(default_factory=dict)
+    winners: Mapping[str, str] = MappingProxyType({})
     """Model -> the cell that the validation split chose for it; empty before all cells are trained."""
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class StudyDir:
     def change(self, **fields: Any) -> StudyPlan:
         """Replace fields of the plan, one process at a time. Raises `RunsError` and `OSError`."""
         with exclusive(self.path / "experiment.lock"):
-            changed = replace(self.plan(), **fields)
+            changed = self.plan()._replace(**fields)
             self.write(changed)
         return changed
 

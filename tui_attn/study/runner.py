@@ -54,7 +54,7 @@ def create(plan: StudyPlan, runs_dir: Path, caller: Caller = Caller()) -> StudyD
     data.ensure(config.dataset, None if config.data_dir is None else Path(config.data_dir), progress=caller.progress)
     if not caller.may_start():
         raise starting.CancelledError
-    plan = replace(plan, config=config)
+    plan = plan._replace(config=config)
     _trust(plan)
     name = config.name or f"{plan.kind}-{config.dataset}"
     study = StudyDir(writing.make_experiment(runs_dir, replace(config, name=name)).path)
@@ -118,7 +118,7 @@ def _trust(plan: StudyPlan) -> None:
 
 
 def _digest(plan: StudyPlan) -> str:
-    fixed = replace(plan, winners={}, config=replace(plan.config, name=None)).to_json()
+    fixed = plan._replace(winners={}, config=replace(plan.config, name=None)).to_json()
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
