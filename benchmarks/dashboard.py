@@ -140,10 +140,10 @@ def first_frame(samples: int, before: str | None) -> None:
             for name, (command, mark) in programs.items():
                 terminal = Terminal(command)
                 wall = terminal.wait_for(mark) - terminal.begun
-                used = psutil.Process(terminal.pid).cpu_times()
+                used = time.clock_gettime(~terminal.pid << 3 | 2)  # its clock; psutil counts in steps of 10 ms
                 terminal.close()
                 if sample:  # the first one writes what Python compiles
-                    taken[name].append((wall, used.user + used.system))
+                    taken[name].append((wall, used))
                 for started in (root / "started").parent.glob("started*/2*"):
                     control.kill(ExperimentDir(started))
                     shutil.rmtree(started, ignore_errors=True)
