@@ -118,6 +118,8 @@ def test_the_trash_is_shown_and_gives_back(runs_dir: Path) -> None:
         await until(pilot, lambda: " ▸ 20231100-000000-new" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: "20231100-000000-new is back" in screen_text(app))
+        await until(pilot, lambda: " 20231100-000000-new  " not in screen_text(app))
+        assert screen_text(app).count("-000000-new  ") == 2
         await pilot.press("escape")
         await until(pilot, lambda: len(screen.view.rows) == 1)
 
