@@ -10,8 +10,10 @@ from textual.pilot import Pilot
 from tests import recorded
 from tests.ui.harness import alive, drawn, drive, make_app, screen_text, staged, until
 from tests.ui.test_dashboard import selected
+from tests.ui.test_formatting import view
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
+from tui_attn.ui.widgets.run_table import Entry
 
 
 def test_arrows_go_through_the_models_and_their_runs_and_the_gates_follow(tmp_path: Path) -> None:
@@ -179,3 +181,12 @@ def test_all_rows_of_the_run_list_have_their_columns_at_the_same_places(tmp_path
 
     folder = recorded.record(tmp_path, config=config, predictions=False, probes=False)
     drive(make_app(folder), script)
+
+
+def test_the_row_of_a_model_has_the_state_of_the_run_that_needs_a_look() -> None:
+    order = ("failed", "lost", "stalled", "running", "paused", "starting", "finished")
+    for at, state in enumerate(order[:-1]):
+        views = tuple(view(each) for each in reversed(order[at:]))
+        assert Entry("se", "se", views, is_model=True).view.shown == state
+    early, late = view("finished", ended_at=1.0), view("finished", ended_at=2.0)
+    assert Entry("se", "se", (early, late), is_model=True).view is late
