@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,21 +89,14 @@ def _declared_bytes(member: IO[bytes]) -> int:
     """How long the npy file is by its own header, so that no array is made that the file can't fill."""
     from numpy.lib import format as npy
 
-    version = npy.read_magic(member)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(member)
-    count = 1
-    for length in shape:
-        count *= length
-    return member.tell() + count * dtype.itemsize
+    first = npy.read_magic(member) == (1, 0)
+    shape, _, dtype = (npy.read_array_header_1_0 if first else npy.read_array_header_2_0)(member)
+    return member.tell() + math.prod(shape) * dtype.itemsize
 
 
 def weights_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over the arrays as contiguous little-endian float32 bytes, names sorted."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(arrays[name].astype("<f4").tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(arrays[name].astype("<f4").tobytes() for name in sorted(arrays))).hexdigest()
 
 
 def read_weights(folder: RunDir, sha256: str | None) -> bytes:

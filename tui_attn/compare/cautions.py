@@ -35,14 +35,12 @@ def control_checks(experiment: Experiment, summary: Summary) -> dict[str, str]:
     It is none where the control's gates or weights hardly moved from their start. The probes tell how far.
     """
     found: dict[str, str] = {}
-    for entry in summary.models if not summary.experiments else ():
-        versus = entry.versus_control
-        if versus is None or not versus.verdict:
-            continue
+    judged = [(each, each.versus_control) for each in summary.models if each.versus_control and not summary.experiments]
+    for entry, versus in judged:
         control = summary.get(versus.against)
-        spreads = [_spread(experiment, each) for each in (control, entry)]
-        if None not in spreads and FACTOR * (spreads[0] or 0.0) <= (spreads[1] or 0.0):
-            found[entry.model] = _check(experiment, entry, control, *map(two_digits, spreads))
+        still, moved = (_spread(experiment, each) if versus.verdict else None for each in (control, entry))
+        if still is not None and moved is not None and FACTOR * still <= moved:
+            found[entry.model] = _check(experiment, entry, control, two_digits(still), two_digits(moved))
     return found
 
 

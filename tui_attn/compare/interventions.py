@@ -127,9 +127,9 @@ def load_interventions(folder: RunDir, weights_sha256: str | None) -> Interventi
     """The results in a run's folder, where they speak of the weights with this digest. Raises `InterventionsError`."""
     path = path_in(folder)
     data = read_json(path, folders=2)
-    if data is None:
-        raise InterventionsError("is damaged" if path.exists() or path.is_symlink() else "is missing")
-    if data.get("format") != FORMAT:
+    if data is None and not (path.exists() or path.is_symlink()):
+        raise InterventionsError("is missing")
+    if data is None or data.get("format") != FORMAT:
         raise InterventionsError("is damaged")
     if data.get("version") != FORMAT_VERSION:
         raise InterventionsError("was written by another version of tui-attn")

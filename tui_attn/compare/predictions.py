@@ -52,12 +52,9 @@ def load_predictions(path: Path) -> Predictions:
         arrays = read_archive(path, ("logits", "labels"))
     except ArchiveError as error:
         raise PredictionsError(str(error)) from None
-    return _checked(arrays["logits"], arrays["labels"])
-
-
-def _checked(logits: NDArray[Any], labels: NDArray[Any]) -> Predictions:
     import numpy as np
 
+    logits, labels = arrays["logits"], arrays["labels"]
     if logits.dtype.kind != "f" or logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2:
         raise PredictionsError("holds logits of a wrong shape or type")
     if labels.dtype.kind not in "iu" or labels.shape != logits.shape[:1]:

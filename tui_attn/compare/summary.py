@@ -171,10 +171,7 @@ class Summary:
 
     def get(self, model: str) -> ModelSummary:
         """The part on `model`. Raises `KeyError`."""
-        for entry in (*self.models, *self.twins):
-            if entry.model == model:
-                return entry
-        raise KeyError(model)
+        return {entry.model: entry for entry in (*self.models, *self.twins)}[model]
 
 
 def summarise(experiment: Experiment, *, pooled: bool = False) -> Summary:
