@@ -158,10 +158,10 @@ def test_the_probe_of_a_model_of_ones_own_is_that_of_the_labs(tmp_path: Path) ->
     for name in ("se", "self-attention"):
         torch.manual_seed(0)
         network = MODELS[name](data.channels, data.image_size, len(data.class_names))
-        theirs, _ = probe.collect(network, probes)
+        theirs, _ = probe.compute(network, probes)()
         own = type("Own", (torch.nn.Module,), {"forward": lambda self, x: self.net(x)})()
         own.net = network
-        found, _ = probe.collect(own, probes)
+        found, _ = probe.compute(own, probes)()
         assert {key.removeprefix("net.") for key in found} == set(theirs)
         for key, values in found.items():
             np.testing.assert_allclose(values, theirs[key.removeprefix("net.")], atol=1e-6)

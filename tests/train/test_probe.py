@@ -16,7 +16,7 @@ from tui_attn.train import probe
 def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu(name: str) -> None:
     torch.manual_seed(0)
     images, labels, network = torch.randn(30, 1, 28, 28), torch.arange(30) % 4, MODELS[name]()
-    wanted, glance = probe.collect(network, probe.ProbeSet(images, labels, 5), whole=True)
+    wanted, glance = probe.compute(network, probe.ProbeSet(images, labels, 5), whole=True)()
     with pretend() as cuda:
         there = probe.ProbeSet(images.to("cuda"), labels.to("cuda"), 5)
         network.to("cuda")
@@ -48,7 +48,7 @@ def test_a_model_that_changes_its_input_sees_the_same_images_in_every_probe() ->
     torch.manual_seed(0)
     images = probe.ProbeSet(torch.randn(30, 8, 6, 6), torch.arange(30) % 4, 4)
     network = ChangesItsInput()
-    first, _ = probe.collect(network, images)
-    second, _ = probe.collect(network, images)
+    first, _ = probe.compute(network, images)()
+    second, _ = probe.compute(network, images)()
     assert any(name.startswith("gate/") for name in first)
     assert all(np.array_equal(first[name], second[name]) for name in first)

@@ -7,7 +7,7 @@ import torch
 
 from tests.train.sessions import context, make, train
 from tui_attn.models import CNN_SelfAttention
-from tui_attn.train.probe import ProbeSet, collect
+from tui_attn.train.probe import ProbeSet, compute
 
 MODELS = ("base", "se", "self-attention")
 
@@ -52,6 +52,6 @@ def test_attention_by_class_and_head_of_many_classes_is_not_kept() -> None:
     network = CNN_SelfAttention()
     few = ProbeSet(torch.zeros(20, 1, 28, 28), torch.arange(20) % 10, 10)
     many = ProbeSet(torch.zeros(100, 1, 28, 28), torch.arange(100), 100)
-    assert "attention/by_class_and_head" in collect(network, few, whole=True)[0]
-    assert "attention/by_class_and_head" not in collect(network, few)[0]
-    assert "attention/by_class_and_head" not in collect(network, many, whole=True)[0]
+    assert "attention/by_class_and_head" in compute(network, few, whole=True)()[0]
+    assert "attention/by_class_and_head" not in compute(network, few)()[0]
+    assert "attention/by_class_and_head" not in compute(network, many, whole=True)()[0]

@@ -12,7 +12,7 @@ from tui_attn import data
 from tui_attn.compare.heatmaps import heatmap_facts
 from tui_attn.models import CNN_SE, MODELS, CNN_SelfAttention
 from tui_attn.train import rng, tensors
-from tui_attn.train.probe import Arrays, ProbeSet, collect
+from tui_attn.train.probe import Arrays, ProbeSet, compute
 from tui_attn.train.step import Stepper
 from tui_attn.train.tensors import Images
 
@@ -39,7 +39,7 @@ def untrained(model: str, seed: int, images: Images) -> CNN_SE | CNN_SelfAttenti
 @pytest.mark.parametrize(("model", "networks"), [("se", 32), ("self-attention", 14)])
 def test_untrained_networks_cannot_be_told_apart(model: str, networks: int, images: Images, probe: ProbeSet) -> None:
     """In at least 95 % of all pairs, in every layer, whichever of the two patterns is looked at."""
-    found: list[Arrays] = [collect(untrained(model, seed, images), probe)[0] for seed in range(networks)]
+    found: list[Arrays] = [compute(untrained(model, seed, images), probe)()[0] for seed in range(networks)]
     told: dict[str, list[bool | None]] = {}
     for first, second in combinations(found, 2):
         for facts in heatmap_facts(first, second):
@@ -53,14 +53,14 @@ def test_untrained_networks_cannot_be_told_apart(model: str, networks: int, imag
 @pytest.mark.parametrize("model", ["se", "self-attention"])
 def test_a_trained_network_can_be_told_apart(model: str, images: Images, probe: ProbeSet) -> None:
     net = untrained(model, 0, images)
-    before, _ = collect(net, probe)
+    before, _ = compute(net, probe)()
     stepper = Stepper(net, torch.device("cpu"), "fp32", lr=0.001, mean=images.mean, std=images.std)
     for epoch in range(2):
         order = rng.permutation(0, epoch, len(images.train_labels))
         for first in range(0, len(order), 64):
             chosen = order[first : first + 64]
             stepper.train_step(images.train_images[chosen], images.train_labels[chosen])
-    after, _ = collect(net, probe)
+    after, _ = compute(net, probe)()
     facts = {facts.layer: facts for facts in heatmap_facts(after, before)}
     last = facts["se2" if model == "se" else "attention"]
     assert last.learned

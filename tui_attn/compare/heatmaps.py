@@ -199,7 +199,7 @@ def rank_correlation(first: Matrix, second: Matrix) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """The arrays of a run's probes, by the names that `tui_attn.train.probe.collect` gives them."""
+    """The arrays of a run's probes, by the names that `tui_attn.train.probe.compute` gives them."""
 
     epoch: int
     """Of the newest probe."""

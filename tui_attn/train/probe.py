@@ -70,11 +70,6 @@ Probed = tuple[Arrays, dict[str, list[float]]]
 """The arrays of one probe, and as a summary the mean gate of every channel by layer."""
 
 
-def collect(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Probed:
-    """One probe of `model`, as `compute` says."""
-    return compute(model, probe, whole=whole)()
-
-
 @torch.inference_mode()
 def compute(model: nn.Module, probe: ProbeSet, *, whole: bool = False) -> Callable[[], Probed]:
     """Compute a probe of `model`; the returned function waits for the device, from any thread, and gives the arrays.
