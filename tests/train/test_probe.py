@@ -29,7 +29,8 @@ def test_a_probe_reads_from_the_device_but_once_and_says_what_it_says_on_the_cpu
     assert seen == glance
     assert set(found) == set(wanted)
     for key, array in wanted.items():
-        assert np.allclose(found[key], array, rtol=1e-6, atol=1e-7), key
+        # CUDA adds the bias of a convolution separately, which rounds once more: float16 may differ in its last bit.
+        assert np.allclose(found[key], array, rtol=max(1e-6, np.finfo(array.dtype).eps), atol=1e-7), key
 
 
 class ChangesItsInput(nn.Module):
