@@ -38,19 +38,23 @@ def run_id(model: str, seed: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RunDir:
-    """The files of one run."""
-
+class _Folder:
     path: Path
     name: str = field(default="", kw_only=True)
     """The folder's name, where `path` doesn't end with it because the folder is known by a descriptor."""
-    held: tuple[Path, Path] | None = field(default=None, kw_only=True)
-    """The folders of checkpoints and probes, where they are held by descriptors: see `opened`."""
 
     @property
     def id(self) -> str:
-        """The run's id, `<model>-s<seed>`."""
-        return self.name or self.path.name
+        """The id of the experiment or of the run (`<model>-s<seed>`): its folder's name."""
+        return self.name or self.path.name or self.path.absolute().name
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir(_Folder):
+    """The files of one run."""
+
+    held: tuple[Path, Path] | None = field(default=None, kw_only=True)
+    """The folders of checkpoints and probes, where they are held by descriptors: see `opened`."""
 
     events = FileIn("events.jsonl")
     """The run's event log, written by its worker."""
@@ -106,17 +110,8 @@ class RunDir:
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentDir:
+class ExperimentDir(_Folder):
     """The files of one experiment."""
-
-    path: Path
-    name: str = field(default="", kw_only=True)
-    """The folder's name, where `path` doesn't end with it because the folder is known by a descriptor."""
-
-    @property
-    def id(self) -> str:
-        """The experiment's id, its folder's name."""
-        return self.name or self.path.name or self.path.absolute().name
 
     manifest = FileIn("experiment.json")
     """Configuration, threads, versions, device."""
