@@ -160,3 +160,19 @@ def test_generic_names_are_looked_for_in_their_own_folder_only(tmp_path: Path, c
     folder = made.write_raw(tmp_path / "other" / made.info.folder)
     assert find_info(info, folder) is not None
     assert find_info(info, tmp_path / "other") is not None
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_file_that_only_its_gz_pins_is_proved_by_the_one_beside_it(cached: bool, tmp_path: Path, cache: Path) -> None:
+    made = make_idx_set()
+    first, *others = made.info.files
+    info = replace(made.info, files=(replace(first, sha256=""), *others))
+    made.write_packed(tmp_path / "mine")
+    write(tmp_path / "mine", {first.name: made.raw[first.name]})
+    if cached:
+        made.write_raw(cache / info.folder)
+        write(cache / info.folder, {f"{first.name}.gz": made.packed[first.name]})
+    assert contents(ensure_info(info, tmp_path / "mine", OFFLINE)) == made.raw
+    (tmp_path / "mine" / f"{first.name}.gz").unlink()
+    with pytest.raises(DataError, match=f"cannot be verified without {first.name}.gz"):
+        ensure_info(info, tmp_path / "mine", OFFLINE)

@@ -88,7 +88,7 @@ def test_sixteen_bits_are_taken_by_their_range(tmp_path: Path) -> None:
     for suffix in (".png", ".tif"):
         where, read = read_one(tmp_path / suffix, values.astype(np.uint16) * 257, suffix)
         assert np.array_equal(read, np.stack([values] * 3))
-        assert where.scales == {"16-bit": [0.0, 65535.0]}
+        assert where.scales == where.to_json()["scales"] == {"16-bit": [0.0, 65535.0]}
         assert any("16-bit images: values 0 to 65,535 become 0 to 255" in note for note in where.notes)
 
 

@@ -278,3 +278,20 @@ def test_what_happened_is_told_in_words() -> None:
         ("se-s0", "slow disk"),
     ]
     assert fold.run.warnings == ["slow disk"]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_log_that_is_read_again_leaves_what_the_experiments_log_told(waits: bool) -> None:
+    fold = Fold()
+    fold.own("run_submitted", run="se-s0", engine="slurm", job="4711")
+    if waits:
+        fold.own("run_waits", run="se-s0", reason="Priority")
+    else:
+        fold.own("run_started", run="se-s0", device="cuda:0", worker=7, attempt=2)
+        fold.own("run_ended", run="se-s0", state="failed", reason="it broke")
+    before = fold.run
+    fold.state.restart_run("se-s0")
+    assert fold.run is not before
+    assert fold.run == before
+    assert (fold.run.job, fold.run.waits) == ("slurm 4711", "Priority" if waits else None)
+    assert (fold.run.settled_at is None) == waits

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, further_style, has_gates
+from tui_attn.experiment.model_info import DEFAULT_MODELS, MODELS, TWINS, ModelInfo, further_style, has_gates
 from tui_attn.models import MODELS as NETWORKS
 from tui_attn.models import GatedTrunk, MixingTrunk
 
@@ -53,3 +53,8 @@ def test_no_two_models_look_alike() -> None:
 def test_further_styles_differ_until_colours_and_markers_are_used_up() -> None:
     looks = [(style.dark, style.marker) for style in map(further_style, range(25))]
     assert len(set(looks)) == 25
+
+
+@pytest.mark.parametrize("info", [info for info in (*MODELS.values(), *TWINS.values()) if info.control])
+def test_a_control_has_no_controls_and_nothing_of_the_labs_own(info: ModelInfo) -> None:
+    assert (info.controls, info.blind_control, info.lab_accuracy, info.style) == ((), None, None, None)
