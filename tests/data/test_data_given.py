@@ -166,7 +166,7 @@ def test_generic_names_are_looked_for_in_their_own_folder_only(tmp_path: Path, c
 def test_a_file_that_only_its_gz_pins_is_proved_by_the_one_beside_it(cached: bool, tmp_path: Path, cache: Path) -> None:
     made = make_idx_set()
     first, *others = made.info.files
-    info = replace(made.info, files=(replace(first, sha256=""), *others))
+    info = replace(made.info, files=(first._replace(sha256=""), *others))
     made.write_packed(tmp_path / "mine")
     write(tmp_path / "mine", {first.name: made.raw[first.name]})
     if cached:
