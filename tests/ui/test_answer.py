@@ -23,8 +23,7 @@ from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.comparison import answer
 from tui_attn.ui.comparison.parts import Page
-from tui_attn.ui.comparison.source import ExperimentSource
-from tui_attn.ui.comparison.statistics import Choices
+from tui_attn.ui.comparison.source import Choices, ExperimentSource
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.screens.comparison import ComparisonScreen
 from tui_attn.ui.screens.heatmaps import HeatmapsScreen

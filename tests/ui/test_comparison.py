@@ -25,7 +25,7 @@ from tui_attn.experiment.follower import read_state
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.comparison import disagreements, statistics
 from tui_attn.ui.comparison.parts import Page, interval_bar, interval_span
-from tui_attn.ui.comparison.source import ExperimentSource, GivenSource, pairs_of
+from tui_attn.ui.comparison.source import Choices, ExperimentSource, GivenSource, pairs_of
 from tui_attn.ui.drawing import Row
 from tui_attn.ui.jobs import Job, Jobs
 from tui_attn.ui.screens.comparison import ComparisonScreen
@@ -70,7 +70,7 @@ async def opened(pilot: Pilot[int], app: DashboardApp, *keys: str) -> None:
 
 
 def test_the_statistics_say_verdict_interval_and_seeds(five: ExperimentDir) -> None:
-    rows = statistics.rows(ExperimentSource(five).overview(), statistics.Choices(), page(), can_extend=True)
+    rows = statistics.rows(ExperimentSource(five).overview(), Choices(), page(), can_extend=True)
     found = verdict(BASE, SE, comparisons=2, resolution=1 / 500)
     assert found.verdict == "better" and found.ci95 is not None
     shown = plain(rows)
@@ -90,7 +90,7 @@ def test_nothing_of_the_statistics_is_cut_at_80_columns(tmp_path: Path) -> None:
         "se": "better",
         "self-attention": "no difference above margin",
     }
-    shown = plain(statistics.rows(overview, statistics.Choices(), page(80), can_extend=True)).splitlines()
+    shown = plain(statistics.rows(overview, Choices(), page(80), can_extend=True)).splitlines()
     assert max(map(len, shown)) <= 80
     (line,) = [line for line in shown[:9] if line.startswith(" self-attention  no difference above margin ")]
     assert re.search(r"[+-]\d\.\d\d to [+-]\d\.\d\d, p \S+$", line)
@@ -100,7 +100,7 @@ def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: Exper
     found = ExperimentSource(five).overview()
 
     def line(target: float | None) -> str:
-        rows = statistics.rows(found, statistics.Choices(target=target), page(), can_extend=True)
+        rows = statistics.rows(found, Choices(target=target), page(), can_extend=True)
         return next(line for line in plain(rows).splitlines() if "time to" in line)
 
     assert "time to 88.5 %" in line(None)  # the highest half point that all runs reached
@@ -110,23 +110,23 @@ def test_the_time_to_an_accuracy_is_that_of_the_runs_that_reached_it(five: Exper
 
 def test_seeds_are_counted_for_the_chosen_difference(five: ExperimentDir) -> None:
     summary = ExperimentSource(five).overview().summary
-    few, many = (statistics.more_seeds(summary, statistics.Choices(difference=size)) for size in (0.01, 0.001))
+    few, many = (statistics.more_seeds(summary, Choices(difference=size)) for size in (0.01, 0.001))
     assert few == 1 and many > 10  # a sixth seed is needed for a point
-    assert statistics.more_seeds(summary, statistics.Choices(more=7)) == 7
+    assert statistics.more_seeds(summary, Choices(more=7)) == 7
 
 
 def test_the_question_before_more_seeds_says_how_long(five: ExperimentDir) -> None:
     found = ExperimentSource(five).overview()
     seconds = statistics.seed_seconds(found)
     assert seconds is not None and seconds > 0
-    question, facts = statistics.extend_question(found, statistics.Choices(more=2))
+    question, facts = statistics.extend_question(found, Choices(more=2))
     assert question == "Train 2 more seeds?"
     assert "7 seeds, 6 more runs" in dict(facts)["then"] and "a seed" in dict(facts)["time"]
 
 
 def test_with_one_seed_there_is_no_verdict_and_no_interval(tmp_path: Path) -> None:
     folder = recorded.record(tmp_path, config=ExperimentConfig(epochs=2), **SMALL)
-    rows = statistics.rows(ExperimentSource(folder).overview(), statistics.Choices(), page(80), can_extend=True)
+    rows = statistics.rows(ExperimentSource(folder).overview(), Choices(), page(80), can_extend=True)
     assert "no verdict: one seed" in plain(rows)
     assert "━" not in plain(rows)
     assert max(len(line) for line in plain(rows).splitlines()) <= 80
@@ -137,7 +137,7 @@ def test_several_experiments_come_as_a_summary_and_remarks(five: ExperimentDir) 
     from tui_attn.compare.summary import summarise
 
     given = GivenSource(lambda: (summarise(follower), ["two experiments together"])).overview()
-    shown = plain(statistics.rows(given, statistics.Choices(), page(), can_extend=False))
+    shown = plain(statistics.rows(given, Choices(), page(), can_extend=False))
     assert "two experiments together" in shown
     assert "time to" not in shown and "e trains them" not in shown
 

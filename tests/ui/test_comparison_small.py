@@ -14,14 +14,14 @@ from tests.ui.test_comparison import FIVE, SMALL, opened, page, plain
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.comparison import by_class, statistics
-from tui_attn.ui.comparison.source import ExperimentSource
+from tui_attn.ui.comparison.source import Choices, ExperimentSource
 
 
 def test_failed_runs_and_models_without_a_result_are_told_above_the_fold(tmp_path: Path) -> None:
     states = {"se-s1": "failed", **{f"self-attention-s{seed}": "failed" for seed in range(5)}}
     folder = recorded.record(tmp_path, config=FIVE, states=states, **SMALL)
     made = ExperimentSource(folder).overview()
-    top = plain(statistics.rows(made, statistics.Choices(), page(80), can_extend=True)[:7])
+    top = plain(statistics.rows(made, Choices(), page(80), can_extend=True)[:7])
     assert "6 of 15 runs have no result" in top
     assert "self-attention  no verdict: no seed has a result of both" in top
     assert max(map(len, top.splitlines())) <= 80
@@ -61,7 +61,7 @@ def test_long_names_of_models_push_no_number_out_of_sight(tmp_path: Path) -> Non
     source = ExperimentSource(folder)
     made, details = source.overview(), source.details()
     assert details is not None
-    top = statistics.rows(made, statistics.Choices(), page(80), can_extend=True)
+    top = statistics.rows(made, Choices(), page(80), can_extend=True)
     verdicts = [
         line for line in plain(top).splitlines()[:9] if "no difference above margin" in line or "undecided" in line
     ]

@@ -14,7 +14,8 @@ class Place:
         """Begin at the newest epoch of `run`, else of the first run with probes, of its seed if there is one."""
         self.runs: list[RunState] = []
         """Those with probes."""
-        self._run = run
+        self.asked = run
+        """The id of the run that was asked for, whether it has probes or not."""
         self._epoch: int | None = None
         """None: the newest, whichever that is by now."""
         self._name: str | None = None
@@ -27,14 +28,9 @@ class Place:
     def run(self) -> RunState | None:
         """The run; None while none has probes."""
         by_id = {run.id: run for run in self.runs}
-        seed = (self._run or "").rpartition("-s")[2]
+        seed = (self.asked or "").rpartition("-s")[2]
         same_seed = (run for run in self.runs if run.id.rpartition("-s")[2] == seed)
-        return by_id.get(self._run or "") or next(same_seed, self.runs[0] if self.runs else None)
-
-    @property
-    def asked(self) -> str | None:
-        """The id of the run that was asked for, whether it has probes or not."""
-        return self._run
+        return by_id.get(self.asked or "") or next(same_seed, self.runs[0] if self.runs else None)
 
     @property
     def epochs(self) -> list[int]:
@@ -47,17 +43,12 @@ class Place:
         epochs = self.epochs
         return self._epoch if self._epoch in epochs else epochs[-1] if epochs else None
 
-    @property
-    def follows(self) -> bool:
-        """Whether it is the newest epoch, and stays the newest when there are more."""
-        return self._epoch is None
-
     def next_run(self) -> None:
         """Go to the next run, to its newest epoch."""
         run = self.run
         if run is not None:
             ids = [found.id for found in self.runs]
-            self._run, self._epoch = ids[(ids.index(run.id) + 1) % len(ids)], None
+            self.asked, self._epoch = ids[(ids.index(run.id) + 1) % len(ids)], None
 
     def go_to(self, epoch: int) -> None:
         """Go to an epoch; at the newest, follow."""
@@ -71,12 +62,6 @@ class Place:
             return False
         self.go_to(epochs[at])
         return True
-
-    def advance(self) -> None:
-        """Go to the next epoch after this one, or to the newest."""
-        epochs = self.epochs
-        if self._epoch is not None and epochs:
-            self.go_to(next((epoch for epoch in epochs if epoch > self._epoch), epochs[-1]))
 
     # ---- matrices
 

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -63,19 +63,6 @@ def read_update(update: object) -> Patch | None:
     except (AttributeError, LookupError, TypeError, ValueError):
         return None
     return None
-
-
-class Output(Protocol):
-    """The part of a text file that Textual's writer thread uses."""
-
-    def write(self, text: str) -> int:
-        """Keep `text`."""
-
-    def flush(self) -> None:
-        """Write what was kept."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
 
 
 class TerminalReplied(Message, bubble=False):
@@ -133,11 +120,10 @@ class ReplyParser(XTermParser):
 class OutputDriver(LinuxDriver):
     """Textual's driver, writing to `output`, with the size that `terminal_size` tells."""
 
-    def __init__(
-        self, app: App[Any], output: Output, *, debug: bool, mouse: bool, size: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, app: App[Any], output: Any, *, debug: bool, mouse: bool, size: tuple[int, int] | None) -> None:
+        """`output` has `write`, `flush` and `fileno` of a text file: Textual's writer thread uses no more."""
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._file = cast(Any, output)
+        self._file = output
         self.awaits_reply = False
         """Whether the terminal was asked something and may still answer."""
 

@@ -135,11 +135,8 @@ def _sorted(line: Curve) -> Curve:
     at = _ascending(line.x)
     if isinstance(at, slice):
         return line
-    line.x, line.y = line.x[at], line.y[at]
-    line.raw = None if line.raw is None else line.raw[at]
-    line.low = None if line.low is None else line.low[at]
-    line.high = None if line.high is None else line.high[at]
-    return line
+    raw, low, high = (None if part is None else part[at] for part in (line.raw, line.low, line.high))
+    return replace(line, x=line.x[at], y=line.y[at], raw=raw, low=low, high=high)
 
 
 def _ascending(x: Floats) -> Indices | slice:

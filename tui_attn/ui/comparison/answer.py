@@ -33,9 +33,9 @@ from tui_attn.ui.comparison.parts import (
     text,
     with_marker,
 )
-from tui_attn.ui.comparison.source import Details, Overview
-from tui_attn.ui.comparison.statistics import Choices, more_seeds, seed_seconds
-from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
+from tui_attn.ui.comparison.source import Choices, Details, Overview
+from tui_attn.ui.comparison.statistics import mean_seconds, more_seeds, seed_seconds
+from tui_attn.ui.drawing import EMPTY, Piece, Row, cut, fit, row_width
 
 _LEAST_CHART = 8
 """Spare rows from which on the accuracies by epoch take them, where they don't stand beside the intervals."""
@@ -142,7 +142,7 @@ def _cost(summary: Summary, entry: ModelSummary, *, short: bool = False) -> str:
     said = []
     if entry.parameters and base.parameters:
         said.append(_times(entry.parameters / base.parameters, "parameters", short=short))
-    times = [_seconds(each) for each in (entry, base)]
+    times = [mean_seconds(each) for each in (entry, base)]
     if times[0] and times[1]:
         said.append(_times(times[0] / times[1], "time" if short else "the training time", short=True))
     return ", ".join(said)
@@ -157,11 +157,6 @@ def _times(ratio: float, what: str, *, short: bool) -> str:
         )
     share = round(100 * (ratio - 1))
     return f"{abs(share)} % {'more' if share > 0 else 'fewer'} {what}" if share else f"the same {what}"
-
-
-def _seconds(entry: ModelSummary) -> float | None:
-    found = [run.train_seconds for run in entry.counted if run.train_seconds]
-    return sum(found) / len(found) if found else None
 
 
 def _verdicts(answer: Answer) -> list[Row]:
@@ -310,18 +305,10 @@ def _folded(answer: Answer) -> list[Row]:
 
 
 def _next(answer: Answer) -> list[Row]:
-    lines = list(_steps(answer))
     page = answer.page
-    made = [rule_row("next", page.width)]
-    return [
-        *made,
-        *(Row(((MARGIN, "normal"), (key + " ", "key"), (fit_text(said, page), "normal"))) for key, said in lines),
-    ]
-
-
-def fit_text(said: str, page: Page) -> str:
-    """`said`, cut where the page is too narrow."""
-    return said if cell_len(said) <= page.room - 2 else fit(said, page.room - 2)
+    lines = [(key, cut(said, page.room - 2)) for key, said in _steps(answer)]
+    steps = [Row(((MARGIN, "normal"), (key + " ", "key"), (said, "normal"))) for key, said in lines]
+    return [rule_row("next", page.width), *steps]
 
 
 def _steps(answer: Answer) -> Iterator[tuple[str, str]]:

@@ -20,8 +20,7 @@ from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import percent
 from tui_attn.ui.comparison.by_class import class_bars, floor_of, matrix_rows, means_of
 from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
-from tui_attn.ui.comparison.source import Details, Overview
-from tui_attn.ui.comparison.statistics import Choices
+from tui_attn.ui.comparison.source import Choices, Details, Overview
 from tui_attn.ui.drawing import Piece, Row, fit
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -70,9 +71,7 @@ def rule_row(title: str, width: int, after: str = "") -> Row:
 def beside(left: Sequence[Row], right: Sequence[Row], at: int) -> list[Row]:
     """The rows of `left` with those of `right` from column `at` on."""
     found = []
-    for number in range(max(len(left), len(right))):
-        one = left[number].pieces if number < len(left) else ()
-        two = right[number].pieces if number < len(right) else ()
+    for (one, _), (two, _) in zip_longest(left, right, fillvalue=EMPTY):
         found.append(Row((*one, (" " * max(at - row_width(one), 0), "normal"), *two) if two else one))
     return found
 

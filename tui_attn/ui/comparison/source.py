@@ -53,6 +53,18 @@ class Details:
     no_effects: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the reader chose."""
+
+    target: float | None = None
+    """The accuracy that the time is taken to, a fraction; None: the highest that all reached."""
+    difference: float = 0.01
+    """The difference that seeds are counted for."""
+    more: int | None = None
+    """How many more seeds to train; None: as many as show the difference."""
+
+
 class Source:
     """Where a comparison comes from. Its methods are called in threads, one at a time."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import fsum
 
 from rich.cells import cell_len
 
 from tui_attn.compare.pairs import BASE
 from tui_attn.compare.resampling import seeds_needed
-from tui_attn.compare.summary import Summary, Versus
+from tui_attn.compare.summary import ModelSummary, Summary, Versus
 from tui_attn.compare.text_tables import footnotes, model_rows, run_rows, time_cells
 from tui_attn.compare.wording import (
     UNKNOWN,
@@ -36,7 +35,7 @@ from tui_attn.ui.comparison.parts import (
     text,
 )
 from tui_attn.ui.comparison.parts import table_width as width_of
-from tui_attn.ui.comparison.source import Overview
+from tui_attn.ui.comparison.source import Choices, Overview
 from tui_attn.ui.drawing import EMPTY, Piece, Row, fit, row_width
 
 DIFFERENCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -45,18 +44,6 @@ STEP = 0.005
 """Between two accuracies that one can choose, a fraction."""
 _LEAST_LABEL = 10
 """Cells that a model's name keeps where it is cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the reader chose."""
-
-    target: float | None = None
-    """The accuracy that the time is taken to, a fraction; None: the highest that all reached."""
-    difference: float = 0.01
-    """The difference that seeds are counted for."""
-    more: int | None = None
-    """How many more seeds to train; None: as many as show the difference."""
 
 
 def more_seeds(summary: Summary, choices: Choices) -> int:
@@ -80,13 +67,15 @@ def more_seeds(summary: Summary, choices: Choices) -> int:
 
 def seed_seconds(overview: Overview) -> float | None:
     """Seconds of training that one more seed of all models takes; None while nothing was measured."""
-    total = 0.0
-    for entry in overview.summary.models:
-        found = [run.train_seconds for run in entry.counted if run.train_seconds]
-        if not found:
-            return None
-        total += fsum(found) / len(found)
-    return total / min(overview.workers, len(overview.summary.models))
+    found = [mean_seconds(entry) for entry in overview.summary.models]
+    known = [seconds for seconds in found if seconds is not None]
+    return fsum(known) / min(overview.workers, len(found)) if len(known) == len(found) else None
+
+
+def mean_seconds(entry: ModelSummary) -> float | None:
+    """Seconds of training of a run of a model, on average; None while nothing was measured."""
+    found = [run.train_seconds for run in entry.counted if run.train_seconds]
+    return fsum(found) / len(found) if found else None
 
 
 def rows(overview: Overview, choices: Choices, page: Page, *, can_extend: bool) -> list[Row]:

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui_attn.system.text import safe_text
-from tui_attn.ui.comparison.source import Details, Overview, pairs_of
+from tui_attn.ui.comparison.source import Choices, Details, Overview, pairs_of
 from tui_attn.ui.drawing import EMPTY, Row
 
 if TYPE_CHECKING:
     from tui_attn.ui.comparison.disagreements import Disagreement
     from tui_attn.ui.comparison.parts import Page
-    from tui_attn.ui.comparison.statistics import Choices
     from tui_attn.ui.jobs import Job
 
 PAGES = ("answer", "statistics", "classes", "confusion", "images", "attention")
@@ -39,20 +38,11 @@ class View:
         """Whether the details were read, be it that there are none."""
         self.disagreement: tuple[tuple[str, str], Disagreement | str] | None = None
         """Two runs, and what they disagree on or why that can't be shown."""
-        self._choices: Choices | None = None
-
-    @property
-    def choices(self) -> Choices:
-        """What the reader chose on the overview."""
-        if self._choices is None:
-            from tui_attn.ui.comparison.statistics import Choices
-
-            self._choices = Choices()
-        return self._choices
+        self.choices = Choices()
 
     def choose(self, **chosen: float | int | None) -> None:
         """Change some of the choices."""
-        self._choices = replace(self.choices, **chosen)  # type: ignore[arg-type]
+        self.choices = replace(self.choices, **chosen)  # type: ignore[arg-type]
 
     @property
     def has_result(self) -> bool:

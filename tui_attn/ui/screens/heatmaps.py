@@ -210,11 +210,12 @@ class HeatmapsScreen(ExplainsKeys, Screen[None], inherit_bindings=False):
 
     def _play_on(self) -> None:
         """The next epoch, once the one before is shown."""
-        if self._place.run is None or self._place.follows:
-            self._stop_playing()
-        elif not self.busy:
-            self._place.advance()
+        if self.busy:
+            return
+        if self._place.step(1):
             self._load()
+        else:
+            self._stop_playing()
 
     def _stop_playing(self) -> None:
         if self._playing is not None:
