@@ -22,6 +22,7 @@ from tui_attn.ui.comparison.parts import (
     MARGIN,
     Page,
     Span,
+    aligned,
     beside,
     clipped,
     coloured,
@@ -191,40 +192,32 @@ def _card(answer: Answer, entry: ModelSummary, versus: Versus, width: int) -> li
     return [*found, Row(((" └" + "─" * (width - 2) + "┘", "rule"),))]
 
 
-def _columns(answer: Answer) -> list[list[Piece]]:
-    """For every compared model its name, difference, verdict, interval, seeds ahead and costs, aligned."""
-    found: list[list[Piece]] = []
+def _cells(answer: Answer) -> list[list[Piece]]:
+    """For every compared model its name, difference, verdict, interval, seeds ahead and costs."""
     short = answer.page.width < WIDE or answer.folded
-    for entry, versus in answer.compared:
-        ahead = _ahead(answer.summary, entry, versus)
-        found.append(
-            [
-                with_marker(entry.model, answer.page),
-                (points(versus.delta), "bold"),
-                _verdict(versus, pooled=bool(answer.summary.experiments), short=answer.page.width < WIDE),
-                (interval_points(versus.ci95) if versus.ci95 else "", "muted"),
-                (ahead, "muted"),
-                (_cost(answer.summary, entry, short=short), "muted"),
-            ]
-        )
-    widths = [max(cell_len(row[at][0]) for row in found) for at in range(6)] if found else []
     return [
         [
-            (fit(piece, width, right=at == 1), ink)
-            for at, ((piece, ink), width) in enumerate(zip(row, widths, strict=True))
+            with_marker(entry.model, answer.page),
+            (points(versus.delta), "bold"),
+            _verdict(versus, pooled=bool(answer.summary.experiments), short=answer.page.width < WIDE),
+            (interval_points(versus.ci95) if versus.ci95 else "", "muted"),
+            (_ahead(answer.summary, entry, versus), "muted"),
+            (_cost(answer.summary, entry, short=short), "muted"),
         ]
-        for row in found
+        for entry, versus in answer.compared
     ]
 
 
+def _first(cells: list[list[Piece]], count: int) -> list[list[Piece]]:
+    """The first columns, in line."""
+    return aligned([row[:count] for row in cells], left=(0, 2, 3, 4, 5))
+
+
 def _lines(answer: Answer) -> list[Row]:
-    made = []
-    for cells in _columns(answer):
-        kept = len(cells)
-        while kept > 3 and sum(cell_len(piece) for piece, _ in cells[:kept]) + 2 * kept > answer.page.width:
-            kept -= 1
-        made.append(Row(((MARGIN, "normal"), *(part for cell in cells[:kept] for part in (cell, ("  ", "normal"))))))
-    return made
+    cells, kept = _cells(answer), 6
+    while kept > 3 and cells and row_width(_first(cells, kept)[0]) + 2 > answer.page.width:
+        kept -= 1
+    return [Row(((MARGIN, "normal"), *row)) for row in _first(cells, kept)]
 
 
 def _without(answer: Answer) -> list[Row]:
@@ -287,17 +280,14 @@ def _folded(answer: Answer) -> list[Row]:
     """Verdict and interval in one line a model, for many models or few lines."""
     if not answer.compared:
         return _without(answer)
-    cells = _columns(answer)
-    kept = 6 if answer.page.width >= HUGE else 5 if answer.page.width >= WIDE else 3
-    used = 1 + sum(cell_len(piece) + 2 for piece, _ in cells[0][:kept])
+    rows = _first(_cells(answer), 6 if answer.page.width >= HUGE else 5 if answer.page.width >= WIDE else 3)
+    used = 1 + row_width(rows[0]) + 2
     width = max(min(answer.page.room - used, 90), 16)
     span = _span(answer)
     found = []
-    for (entry, versus), row in zip(answer.compared, cells, strict=True):
+    for (entry, versus), row in zip(answer.compared, rows, strict=True):
         bar = interval_bar(versus.delta, versus.ci95, span, width, f"model:{entry.model}")
-        found.append(
-            Row(((MARGIN, "normal"), *(part for cell in row[:kept] for part in (cell, ("  ", "normal"))), *bar))
-        )
+        found.append(Row(((MARGIN, "normal"), *row, ("  ", "normal"), *bar)))
     return [*found, *interval_axis(span, width, used)[:1], *_without(answer)]
 
 

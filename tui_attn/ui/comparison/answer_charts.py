@@ -24,7 +24,7 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
         axis="epoch",
         empty="no epoch is done yet",
         names=True,
-        notes=[f"mean of {seeds} seeds"] if seeds > 1 else [],
+        notes=[f"{seeds} seeds"] if seeds > 1 else [],
     )
     return [
         Row(tuple((text, style or "normal") for text, style, _ in strip))

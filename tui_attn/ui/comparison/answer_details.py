@@ -19,7 +19,7 @@ from tui_attn.experiment.model_info import MODELS, joined
 from tui_attn.experiment.reducer import RUN_ENDED
 from tui_attn.system.text import percent
 from tui_attn.ui.comparison.by_class import class_bars, floor_of, matrix_rows, means_of
-from tui_attn.ui.comparison.parts import MARGIN, Page, beside, clipped, coloured, rule_row, table, text, with_marker
+from tui_attn.ui.comparison.parts import MARGIN, Page, aligned, beside, clipped, coloured, rule_row, text, with_marker
 from tui_attn.ui.comparison.source import Choices, Details, Overview
 from tui_attn.ui.drawing import Piece, Row, fit
 
@@ -104,11 +104,13 @@ def costs(answer: Answer) -> list[Row]:
     while sum(max(map(cell_len, column)) + 2 for column in columns) > page.room and len(columns) > 3:
         columns.pop()
     spare = page.room - sum(max(map(cell_len, column)) + 2 for column in columns)
-    made = table(list(zip(*columns, strict=True)), gap=2 + min(max(spare, 0) // len(columns), 8), strong=())
-    found = [rule_row("what it costs", page.width), made[0]]
-    for row, (name, ink) in zip(made[1:], names, strict=True):
-        found.append(Row(tuple((piece, ink if name in piece else style) for piece, style in row.pieces)))
-    return found
+    inks = ["muted", *(ink for _, ink in names)]
+    cells = [
+        [(cell, ink if at == 0 or ink == "muted" else "normal") for at, cell in enumerate(row)]
+        for ink, row in zip(inks, zip(*columns, strict=True), strict=True)
+    ]
+    made = aligned(cells, gap=2 + min(max(spare, 0) // len(columns), 8))
+    return [rule_row("what it costs", page.width), *(Row(((MARGIN, "normal"), *row)) for row in made)]
 
 
 # ---- classes, and whether the attention matters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -102,32 +102,43 @@ def clipped(pieces: Sequence[Piece], width: int) -> list[Piece]:
     return found
 
 
+def aligned(
+    rows: Sequence[Sequence[Piece]], *, left: Container[int] = (0,), gap: int = 2, pads: Sequence[int] = ()
+) -> list[list[Piece]]:
+    """The cells of a table with their columns in line: those of `left` begin alike, the others end alike.
+
+    `pads`: least widths of the columns.
+    """
+    columns = list(zip(*rows, strict=True))
+    least = [*pads, *[0] * len(columns)]
+    widths = [max(least[at], *(cell_len(cell) for cell, _ in column)) for at, column in enumerate(columns)]
+    found = []
+    for cells in rows:
+        fitted = [(fit(cell, widths[at], right=at not in left), ink) for at, (cell, ink) in enumerate(cells)]
+        found.append([piece for cell in fitted for piece in ((" " * gap, "normal"), cell)][1:])
+    return found
+
+
 def table(
     rows: Sequence[Sequence[str]],
     *,
     inks: Sequence[str] = (),
     strong: Sequence[int] = (),
+    left: Container[int] = (0,),
     gap: int = 2,
     pads: Sequence[int] = (),
 ) -> list[Row]:
-    """A table whose first row is its title: the first column to the left, the others to the right.
+    """A table whose first row is its title, aligned as by `aligned`.
 
-    `inks`: of each column's title; `strong`: the rows that stand out; `pads`: least widths of the columns.
+    `inks`: of each column's title; `strong`: the rows that stand out.
     """
     if not rows:
         return []
-    least = [*pads, *[0] * len(rows[0])]
-    widths = [max(least[at], *map(cell_len, column)) for at, column in enumerate(zip(*rows, strict=True))]
-    found = []
-    for number, cells in enumerate(rows):
-        pieces: list[Piece] = [(MARGIN, "normal")]
-        for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-            ink = "muted" if at == 0 else "bold" if number in strong else "normal"
-            ink = (inks[at] if at < len(inks) else "muted") if number == 0 else ink
-            pieces.append((" " * gap if at else "", "normal"))
-            pieces.append((fit(cell, width, right=at > 0), ink))
-        found.append(Row(tuple(pieces)))
-    return found
+    styled = [list(zip_longest(rows[0], inks, fillvalue="muted"))]
+    for number, cells in enumerate(rows[1:], 1):
+        ink = "bold" if number in strong else "normal"
+        styled.append([(cell, ink if at else "muted") for at, cell in enumerate(cells)])
+    return [Row(((MARGIN, "normal"), *cells)) for cells in aligned(styled, left=left, gap=gap, pads=pads)]
 
 
 def table_width(rows: Sequence[Sequence[str]], gap: int = 2) -> int:

@@ -26,6 +26,7 @@ from tui_attn.ui.comparison.parts import (
     LONGEST,
     MARGIN,
     Page,
+    aligned,
     heading,
     interval_axis,
     interval_bar,
@@ -145,9 +146,8 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
     facts = [_facts(versus) for _, versus in compared]
     if _LEAST_LABEL + max(map(row_width, facts)) > page.room:  # the sentences below name the look
         facts = [_facts(versus, look=False) for _, versus in compared]
-    verdict = max(cell_len(pieces[0][0]) for pieces in facts)
-    facts = [[(fit(pieces[0][0], verdict), pieces[0][1]), *pieces[1:]] for pieces in facts]
-    beside = max(sum(cell_len(piece) for piece, _ in pieces) for pieces in facts)
+    facts = aligned(facts, left=(0, 2), gap=0)
+    beside = row_width(facts[0])
     label = min(label, max(page.room - beside, _LEAST_LABEL))
     width = min(page.room - label - beside - 2, 90)
     below = width < 34
@@ -161,8 +161,7 @@ def _verdicts(summary: Summary, page: Page) -> list[Row]:
         if below:
             found += [Row((*head, *pieces)), Row(((" " * (label + 1), "normal"), *bar))]
         else:
-            gap = " " * (2 + beside - sum(cell_len(piece) for piece, _ in pieces))
-            found.append(Row((*head, *pieces, (gap, "normal"), *bar)))
+            found.append(Row((*head, *pieces, ("  ", "normal"), *bar)))
     found += interval_axis(span, width, 1 + label + (0 if below else beside + 2))
     for name in (entry.model for entry in summary.models if not entry.versus_base):
         if name != BASE:  # it has a sentence of its own below
@@ -317,10 +316,12 @@ def _by_run(summary: Summary, page: Page) -> list[Row]:
     if not runs:
         return text(page, "no runs", "muted")
     cells = run_rows(runs, summary.epochs)
-    states = [formatting.state_text(run[1]) for run in cells[1:]]
-    wide = max(map(cell_len, states))
-    cells = [cells[0], *([run[0], fit(state, wide), *run[2:]] for run, state in zip(cells[1:], states, strict=True))]
-    cells[0] = [cells[0][0], fit(cells[0][1], wide), *cells[0][2:]]
+    cells = [cells[0], *([run[0], formatting.state_text(run[1]), *run[2:]] for run in cells[1:])]
     while width_of(cells) > page.width and len(cells[0]) > 3:
         cells = [row[:-1] for row in cells]
-    return [EMPTY, heading("run by run"), EMPTY, *table(cells, gap=3 if width_of(cells, 3) <= page.width else 2)]
+    return [
+        EMPTY,
+        heading("run by run"),
+        EMPTY,
+        *table(cells, left=(0, 1), gap=3 if width_of(cells, 3) <= page.width else 2),
+    ]
