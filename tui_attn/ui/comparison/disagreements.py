@@ -172,11 +172,9 @@ MOST = 60
 """Pictures of a group that are drawn; the surest mistakes come first."""
 
 
-def _captions(found: Disagreement, index: int) -> tuple[str, str, str]:
-    true, one, two = (
-        found.names[int(values[index])] for values in (found.labels, found.taken[0], found.taken[1])
-    )  # fmt: skip
-    return true, one, two
+def _captions(found: Disagreement, index: int) -> list[str]:
+    """What the image is, and what each network takes it for."""
+    return [found.names[int(values[index])] for values in (found.labels, *found.taken)]
 
 
 def _list(found: Disagreement, chosen: NDArray[np.int64], page: Page) -> list[Row]:

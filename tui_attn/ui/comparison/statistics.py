@@ -284,15 +284,10 @@ def _by_seed(summary: Summary, page: Page) -> list[Row]:
         return []
     counted = [{run.seed: run.test_accuracy for run in entry.runs if run.counts} for entry in models]
     names = [safe_text(entry.model, one_line=True) for entry in models]
-    at = names.index(BASE) if BASE in names else None
-    others = [] if at is None else [index for index in range(len(names)) if index != at]
-    found: list[list[str]] = []
-    deltas: list[list[str]] = []
-    for seed in summary.seeds:
-        accuracies = [by_seed.get(seed) for by_seed in counted]
-        against = None if at is None else accuracies[at]
-        found.append([str(seed), *map(percent, accuracies)])
-        deltas.append([_delta(accuracies[index], against) for index in others])
+    base = counted[names.index(BASE)] if BASE in names else {}
+    others = [at for at, name in enumerate(names) if name != BASE] if BASE in names else []
+    found = [[str(seed), *(percent(by_seed.get(seed)) for by_seed in counted)] for seed in summary.seeds]
+    deltas = [[_delta(counted[at].get(seed), base.get(seed)) for at in others] for seed in summary.seeds]
     inks = ["muted", *(f"model:{name}" for name in names)]
     other_inks = [inks[index + 1] for index in others]
     cells = [["seed", *names, *(f"{names[index]} - {BASE}" for index in others)]]
