@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -361,3 +362,12 @@ def test_many_curves_are_counted_where_the_legend_is_full() -> None:
     curves = [curve(f"run-{i}", [float(i)] * 10) for i in range(200)]
     lines = text(picture(curves, 80, 24).strips).splitlines()
     assert any(part.startswith("+") and part[1:].isdigit() for part in lines[4].split())
+
+
+def test_lines_that_meet_are_seen_by_turns_where_names_stand_at_their_ends() -> None:
+    both = [curve("base", falling()), curve("se", falling())]
+    for names, seen in ((False, 1), (True, 2)):
+        drawn = picture(both, 100, 20, names=names)
+        segments = [segment for strip in drawn.strips for segment in strip if re.search("[⠁-⣿]", segment.text)]
+        assert len({segment.style.color for segment in segments if segment.style}) == seen
+        assert ("base" in text(drawn.strips).splitlines()[1]) != names, "the legend"

@@ -14,6 +14,7 @@ from tests.ui.test_comparison import FIVE, SMALL, opened, page, plain
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.ui.app import DashboardApp
 from tui_attn.ui.comparison import by_class, statistics
+from tui_attn.ui.comparison.parts import aligned
 from tui_attn.ui.comparison.source import Choices, ExperimentSource
 
 
@@ -106,3 +107,19 @@ def test_classes_are_compared_with_base_by_bars(tmp_path: Path) -> None:
     assert details is not None
     below = plain(by_class.class_rows(details, page(120))).partition("less base, points")[2]
     assert below.count("│") == 20, "a bar for each of ten classes and two models"
+
+
+def test_accuracies_seed_by_seed_come_with_their_differences(tmp_path: Path) -> None:
+    accuracies = {"base": (0.91, 0.912), "se": (0.921, 0.902)}
+    config = ExperimentConfig(epochs=2, seeds=2, models=("base", "se"))
+    folder = recorded.record(tmp_path, config=config, accuracies=accuracies, **(SMALL | {"test_size": 1000}))
+    shown = plain(statistics.rows(ExperimentSource(folder).overview(), Choices(), page(120), can_extend=True))
+    lines = shown.partition("seed by seed")[2].splitlines()[2:5]
+    assert [line.split() for line in lines[1:]] == [["0", "91.00", "92.10", "+1.10"], ["1", "91.20", "90.20", "-1.00"]]
+
+
+def test_columns_of_a_table_are_in_line() -> None:
+    rows = aligned([[("a", "muted"), ("12", "bold")], [("name", "muted"), ("7", "bold")]], pads=(0, 3))
+    assert ["".join(text for text, _ in row) for row in rows] == ["a      12", "name    7"]
+    rows = aligned([[("a", "muted"), ("12", "bold")], [("name", "muted"), ("7", "bold")]], left=(1,), gap=1)
+    assert ["".join(text for text, _ in row) for row in rows] == ["   a 12", "name 7 "]
