@@ -1,6 +1,5 @@
 """What becomes of the runs of a worker that died."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tui_attn.experiment.event_log import LogReader
 from tui_attn.experiment.folders import ExperimentDir
 from tui_attn.experiment.follower import read_state
 from tui_attn.supervision.supervisor import Supervisor
+from tui_attn.system import liveness
 
 
 def test_a_dead_worker_leaves_the_others_alone_and_its_runs_go_on(
@@ -97,7 +97,7 @@ def test_a_worker_that_dies_before_it_opens_anything_counts_for_all_its_runs(
     supervisor, shop = make(tmp_path, monkeypatch, models=("se", "base"))
     shop.made[0].begin("se-s0", step=7)
     heartbeat = shop.folder.run("se-s0").heartbeat
-    os.utime(heartbeat, (1.0, 1.0))  # of a worker that is long gone
+    heartbeat.write_text(f"{liveness.boot_id()} 1.0\n")  # of a worker that is long gone
     while not supervisor.done and len(shop.made) < 10:
         shop.made[-1].code = -signal.SIGKILL
         ticks(supervisor)
