@@ -215,10 +215,13 @@ def test_what_is_no_heatmap_has_no_facts(values: np.ndarray) -> None:
     assert heatmap_facts({"se1/by_class": values}) == []
 
 
-def test_an_untrained_heatmap_of_another_shape_is_as_good_as_none() -> None:
+def test_an_untrained_heatmap_or_a_twin_of_another_shape_is_as_good_as_none() -> None:
     rng = np.random.default_rng(0)
-    (facts,) = heatmap_facts(gates(rng, 0.05, 0.2), {"se1/by_class": np.zeros((10, 16), np.float32)})
-    assert facts.learned is None
+    trained, other = gates(rng, 0.05, 0.2), {"se1/by_class": rng.random((10, 16), np.float32)}
+    (facts,) = heatmap_facts(trained, other, other)
+    (alone,) = heatmap_facts(trained)
+    assert (facts.levels, facts.classes) == (alone.levels, alone.classes)
+    assert (facts.learned, facts.follows_start, facts.effective_rank_untrained) == (None, None, None)
 
 
 def test_gates_that_are_all_equal_have_facts() -> None:
