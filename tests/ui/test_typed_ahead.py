@@ -96,3 +96,17 @@ def test_a_widget_that_is_removed_or_hangs_holds_up_no_later_key(ends: bool) -> 
 
     asyncio.run(main())
     assert app.return_code == 3
+
+
+def test_a_turn_that_comes_after_the_end_is_none() -> None:
+    app = KeysInTurn()
+
+    async def end_then_go_on() -> None:
+        async with app.run_test():
+            pass
+        assert not app.screen_stack
+        app._typed.append(events.Key("q", "q"))
+        await app._next_key(app._key)
+
+    asyncio.run(end_then_go_on())
+    assert len(app._typed) == 1

@@ -60,7 +60,7 @@ class KeysInTurn(App[int]):
         await self._next_key(message.key)
 
     async def _next_key(self, handled: events.Key | None) -> None:
-        while self._key is handled:
+        while self._key is handled and self.screen_stack:  # none is left when the app ends
             if not self.screen.is_mounted and self.screen.post_message(KeyHandled(handled)):
                 return  # the message arrives once the screen has its widgets
             self._key = handled = self._typed.popleft() if self._typed else None
