@@ -6,18 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
-from numpy.typing import ArrayLike
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from tui_attn.ui.charts.geometry import Floats
 from tui_attn.ui.charts.palette import text_on
 from tui_attn.ui.charts.ramp import cell, cell_color, cursor_style, scale_bar
 from tui_attn.ui.drawing import Pieces, centred, fit, row_width, shown, spread, strips_of, trimmed
 from tui_attn.ui.styles import DrawingMode, Styles
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tui_attn.ui.charts.geometry import Floats
 
 SortKey = Literal["index", "mean", "spread"]
 SORT_KEYS: tuple[SortKey, ...] = ("index", "mean", "spread")
@@ -50,6 +52,8 @@ class Matrix:
     @cached_property
     def spreads(self) -> Floats:
         """Highest minus lowest of what is finite in every column."""
+        import numpy as np
+
         finite = np.ma.masked_invalid(self.values)
         found: Floats = (finite.max(axis=0) - finite.min(axis=0)).filled(math.nan)
         return found
@@ -64,7 +68,9 @@ class Matrix:
         """Where the scale of differences ends on both sides of 0; 0 when all are equal."""
         if self.difference_end is not None:
             return self.difference_end
-        return float(np.abs(self.differences).max(where=np.isfinite(self.differences), initial=0.0))
+        import numpy as np
+
+        return float(abs(self.differences).max(where=np.isfinite(self.differences), initial=0.0))
 
     def order(self, key: SortKey) -> list[int]:
         """The columns in the order of `key`: by index upwards, by mean or by spread downwards."""
@@ -73,17 +79,20 @@ class Matrix:
         if key == "index":
             return list(range(self.shape[1]))
         by = _means(self.values) if key == "mean" else self.spreads
-        found: list[int] = np.argsort(-by, kind="stable").tolist()
+        found: list[int] = (-by).argsort(kind="stable").tolist()
         return found
 
     def shares(self, difference: bool) -> Floats:
         """Where on the scale the cells lie: in [0, 1], or, for differences, in [-1, 1]. NaN stays NaN."""
         if difference:
             end = self.difference_scale
-            return np.clip(self.differences / end, -1, 1) if end else np.zeros(self.shape)
+            return (self.differences / end).clip(-1, 1) if end else self.differences.clip(0, 0)
         width = self.upper - self.lower
-        found = (self.values - self.lower) / width if width > 0 else np.where(np.isnan(self.values), math.nan, 0.5)
-        return np.clip(found, 0, 1)
+        return ((self.values - self.lower) / width).clip(0, 1) if width > 0 else self.values.clip(0.5, 0.5)
+
+
+NO_MATRIX = Matrix(cast("Floats", ()), [], [], 0.0, 1.0, cast("Floats", ()))
+"""What stands before there is a matrix, and before numpy is loaded: no cells."""
 
 
 def matrix(
@@ -102,6 +111,8 @@ def matrix(
     Columns are numbered from 0 without labels. `reference`: of the same shape, what differences are from; without it
     the means of the columns. Raises ValueError when rows differ in length or labels don't fit.
     """
+    import numpy as np
+
     array = np.array(values, dtype=np.float64, ndmin=2)
     array = array if array.size else np.zeros((0, 0))
     rows, columns = array.shape
@@ -127,6 +138,8 @@ def matrix(
 
 def _means(values: Floats) -> Floats:
     """The mean of every column over the rows, of what is finite; NaN where nothing is."""
+    import numpy as np
+
     found: Floats = np.ma.masked_invalid(values).mean(axis=0).filled(math.nan)
     return found
 

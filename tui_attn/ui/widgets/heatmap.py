@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from tui_attn.ui.bindings import bindings
 from tui_attn.ui.charts.keys import HEATMAP_KEYS
-from tui_attn.ui.charts.matrix import SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out, matrix
+from tui_attn.ui.charts.matrix import NO_MATRIX, SORT_KEYS, Layout, Matrix, MatrixView, SortKey, compose_matrix, lay_out
 from tui_attn.ui.drawing import Lines
 from tui_attn.ui.keys import Key
 
@@ -53,7 +53,7 @@ class Heatmap(Lines, can_focus=True):
         self.title = title
         self.row_title = row_title
         self.column_title = column_title
-        self.matrix: Matrix = matrix([], [])
+        self.matrix = NO_MATRIX
         self._first = (0, 0)
         self._layout: Layout | None = None
 
