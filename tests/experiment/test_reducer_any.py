@@ -22,6 +22,9 @@ from tui_attn.experiment.reducer import (
 )
 
 LIKELY = st.tuples(st.none(), events(EXPERIMENT_EVENTS)) | st.tuples(st.sampled_from(RUNS), events(RUN_EVENTS))
+TRAINING = {name: RUN_EVENTS[name] for name in ("metrics", "epoch", "probe", "checkpoint", "resumed")}
+ONE_RUN = st.lists(st.tuples(st.just(RUNS[0]), events(TRAINING)), min_size=8, max_size=25)
+"""Enough of one run for several epochs and probes."""
 ANYTHING = st.tuples(st.none() | st.sampled_from([*RUNS, "nobody"]), any_events())
 
 
@@ -68,7 +71,7 @@ def check(state: ExperimentState) -> None:
         assert (shown == "lost") == (not supervised and state.state not in EXPERIMENT_ENDED)
 
 
-@given(items=st.lists(LIKELY, max_size=25))
+@given(items=st.lists(LIKELY, max_size=25) | ONE_RUN)
 def test_likely_events_in_any_order(items: list[tuple[str | None, Event]]) -> None:
     state = fold([(None, queued(run)) for run in RUNS])
     for run, event in items:
@@ -86,7 +89,7 @@ def test_anything_in_any_order(items: list[tuple[str | None, Event]], again: str
     check(state)
 
 
-@given(items=st.lists(LIKELY, max_size=15))
+@given(items=st.lists(LIKELY, max_size=15) | ONE_RUN)
 def test_every_event_twice_makes_no_step_and_no_epoch_twice(items: list[tuple[str | None, Event]]) -> None:
     seen = [(run, after_the_codec(event)) for run, event in items]
     state = fold([*((None, queued(run)) for run in RUNS), *(item for pair in seen for item in (pair, pair))])
