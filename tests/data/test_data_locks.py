@@ -106,16 +106,19 @@ def test_whoever_waits_for_a_fetch_may_give_up(cache: Path, server: Server) -> N
     server.hold = threading.Event()
     first = start(f"{server.url}idx/")
     downloading(first, server)
-    heard: list[str] = []
+    heard: list[tuple[str, int, int | None]] = []
 
     def give_up(phase: str, done: int, total: int | None) -> None:
-        heard.append(phase)
+        heard.append((phase, done, total))
         if len(heard) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(progress=give_up))
-    assert all(phase.startswith("waiting for another tui-attn") for phase in heard)
+    assert len(heard) == 3
+    for phase, done, total in heard:
+        assert phase.startswith("waiting for another tui-attn")
+        assert (done, total) == (0, None), "it doesn't know how far the other one is"
     server.hold.set()
     assert first.communicate(timeout=240)[0] == "downloaded\n"
     where = ensure_info(with_urls(make_idx_set(), f"{server.url}idx/"), options=FetchOptions(offline=True))
