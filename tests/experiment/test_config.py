@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.strategies import HOSTILE, json_values, texts
-from tui_attn.experiment.config import BY_FIELD, DATASETS, ExperimentConfig, Plan, absolute
+from tui_attn.experiment.config import BY_FIELD, DATASETS, MAX_SEEDS, ExperimentConfig, Plan, absolute
 from tui_attn.experiment.model_info import MODELS
 from tui_attn.experiment.options import ConfigError, join_list, split_list, suggest
 from tui_attn.system.text import has_control_characters
@@ -78,6 +78,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": 5}, "must be a text, not 5"),
     ({"looks": (10, 5)}, "must be ascending numbers of at least 2 seeds, such as 5,10, not 10,5"),
     ({"looks": (1, 5)}, "must be ascending numbers of at least 2 seeds"),
+    ({"looks": (5, MAX_SEEDS + 1)}, "must be ascending numbers"),
     ({"looks": (5, 5)}, "must be ascending numbers"),
     ({"looks": (5, True)}, "must be ascending numbers"),
     ({"looks": ("five",)}, "must be ascending numbers of at least 2 seeds, such as 5,10, not five"),
@@ -245,6 +246,7 @@ def test_what_can_be_no_path_is_refused_in_one_line(path: Any) -> None:
         ({"seeds": 10}, (10, 20)),
         ({"seeds": 10, "looks": (4, 8, 12)}, (4, 8, 12)),
         ({"seeds": 10, "looks": ()}, ()),
+        ({"seeds": 10, "looks": (2, MAX_SEEDS)}, (2, MAX_SEEDS)),
     ],
 )
 def test_the_plan_is_that_of_the_options(options: dict[str, Any], looks: tuple[int, ...]) -> None:

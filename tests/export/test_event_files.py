@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.context import RequestContext
 from tensorboard.plugins.hparams import metadata
 
-from tests.recorded import record
+from tests.recorded import damage, record
 from tui_attn.compare.heatmaps import load_probes
 from tui_attn.experiment.config import ExperimentConfig
 from tui_attn.experiment.event_log import LogReader
@@ -91,6 +91,18 @@ def test_there_is_a_histogram_for_each_se_layer_and_epoch(folder: ExperimentDir)
         assert last.sum / last.num == pytest.approx(gates.mean(), rel=1e-5)
         assert last.bucket_limit[-1] == 1.0
     assert events(folder, "base-s0").Tags()["histograms"] == []
+
+
+def test_the_gates_of_a_probe_that_is_gone_or_damaged_are_those_of_the_log(folder: ExperimentDir) -> None:
+    run = read_state(folder).state.runs["se-s0"]
+    probes = sorted(folder.run("se-s0").probes.glob("epoch-*.npz"))
+    probes[-1].unlink()
+    damage(probes[0])
+    exported(folder)
+    found = events(folder)
+    for layer, values in run.gates.items():
+        first, second, *_, last = (event.histogram_value.num for event in found.Histograms(f"gates/{layer}"))
+        assert (first, second, last) == (len(values), 10 * len(values), len(values))
 
 
 def test_the_real_data_provider_lists_runs_and_hyperparameters(folder: ExperimentDir) -> None:
