@@ -101,9 +101,11 @@ def test_ls_lists_it(finished: Program) -> None:
 
 
 def test_attach_to_a_finished_experiment_shows_its_result(finished: Program) -> None:
-    done = finished("attach", "--no-ui")
-    assert done.code == 0
-    assert "parameters" in done.out
+    for where in ({}, {"TERM": "xterm-256color"}):  # without a terminal there is no dashboard
+        done = finished("attach", env=where)
+        assert done.code == 0
+        assert "parameters" in done.out
+        assert "\x1b" not in done.out
 
 
 def test_resume_of_a_finished_experiment_prints_the_table(finished: Program) -> None:

@@ -68,7 +68,7 @@ def test_deleting_asks_and_u_takes_it_back(runs_dir: Path) -> None:
         assert shown(app) is ConfirmScreen
         await pilot.press("y")
         await until(pilot, lambda: len(screen.view.rows) == 1)
-        assert "u takes it back" in screen_text(app)
+        assert "20231101-000000-new is in the trash: u takes it back" in screen_text(app)
         assert not folder.path.exists()
         await pilot.press("u")
         await until(pilot, lambda: len(screen.view.rows) == 2)
