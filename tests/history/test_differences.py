@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.recorded import record
-from tui_attn.experiment.config import ExperimentConfig
+from tui_attn.experiment.config import ExperimentConfig, Plan
 from tui_attn.history.differences import differences
 
 SETTINGS = ExperimentConfig(models=("base",), epochs=2)
@@ -34,8 +34,7 @@ def test_options_come_by_their_labels_and_what_is_unset_in_words(tmp_path: Path)
 def test_plans_are_told_in_points(tmp_path: Path) -> None:
     config = replace(SETTINGS, models=("base", "se"), seeds=5, looks=(3, 5))
     manifest = record(tmp_path, config=config, planned=True, predictions=False, probes=False).manifest_data()
-    assert manifest.plan is not None
-    other = replace(manifest, plan=replace(manifest.plan, looks=(), margin=0.0025))
+    other = replace(manifest, plan=Plan((), 0.0025))
     assert differences(manifest, other) == [
         ("planned looks", "3, 5", "none"),
         ("planned margin", "0.5 points", "0.25 points"),
