@@ -9,7 +9,7 @@ Every file spells its shapes with the same letters:
 | H, W | height and width of an image in pixels, both divisible by 4 |
 | C | channels of a feature map: 32 after the first layer, 64 after the second |
 | N | pixels of a feature map after both poolings, H/4 * W/4 |
-| E | width of a token, 128 |
+| E | embedding dimension of a token, 128 |
 | A | attention heads, 8 |
 | D | width of one head, E / A = 16 |
 """

@@ -9,37 +9,38 @@ from .trunk import Trunk
 class ChannelMixing(nn.Module):
     """Mixes the channels of feature maps with attention weights, in A heads.
 
-    A block gives `look` and `leave`, which are affine in the maps once the weights are fixed. `shape` is that of the
-    weights of one image: (A, C, C), or (A, C/A, C/A) where `grouped` says that each head has its own channels.
+    A block implements `weights_and_values` and `combine`, which are affine in the maps once the weights are fixed.
+    `shape` is that of the weights of one image: (A, C, C), or (A, C/A, C/A) where `grouped` says that each head has
+    its own channels.
     """
 
     def __init__(self, shape: tuple[int, int, int], *, grouped: bool = False) -> None:
         super().__init__()
         self.shape, self.grouped = shape, grouped
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The attention weights (B, *shape) of feature maps (B, C, N), each row of sum 1, and the values they weigh.
 
         The values are (B, A, channels of a head, width of a value).
         """
         raise NotImplementedError
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
         """The result (B, C, N) for feature maps (B, C, N) and `mixed`, the weighted sums of their values."""
         raise NotImplementedError
 
     def attention(self, maps: Tensor) -> Tensor:
         """The attention weights (B, *shape) of feature maps (B, C, N)."""
-        return self.look(maps)[0]
+        return self.weights_and_values(maps)[0]
 
     def forward(self, maps: Tensor, attention: Replacement | None = None) -> Tensor:
         """The maps (B, C, N) after each channel has looked at others.
 
         `attention` replaces the computed weights: a tensor that broadcasts to (B, *shape), or a function of them.
         """
-        weights, values = self.look(maps)
+        weights, values = self.weights_and_values(maps)
         weights = replaced(lambda _: weights, maps, attention)
-        return self.leave(maps, weights.to(values.dtype) @ values)
+        return self.combine(maps, weights.to(values.dtype) @ values)
 
     def merged(self) -> "ChannelMixing":
         """A block that computes the same from the present weights, with fewer operations where there is one."""

@@ -42,12 +42,12 @@ class ChannelSelfAttention(ChannelMixing):
         scores: Tensor = (query * self.head_dim**-0.5) @ key.transpose(2, 3)  # (B, A, C, D) x (B, A, D, C)
         return scores.softmax(dim=-1)
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The attention weights (B, A, C, C) and the values (B, A, C, D) of feature maps (B, C, N)."""
         query, key, value = self.project(self.to_token(maps))  # (B, C, N) -> (B, C, E) -> 3 x (B, A, C, D)
         return self.weigh(query, key), value
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
         """The result (B, C, N) for feature maps (B, C, N) and the weighted sums (B, A, C, D) of their values."""
         tokens = mixed.transpose(1, 2).flatten(2)  # the heads side by side: (B, C, E)
         update: Tensor = self.to_map(self.mha.out_proj(tokens))  # (B, C, E) -> (B, C, N)
@@ -85,14 +85,14 @@ class _Merged(ChannelMixing):
         self._weigh, self._heads, self._residual = block.weigh, block.num_heads, block.residual
         self._enter, self._enter_bias, self._leave, self._leave_bias = block.merged_layers()
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         batch, channels, _ = maps.shape
         qkv = F.linear(maps, self._enter, self._enter_bias)
         qkv = qkv.view(batch, channels, 3, self._heads, -1).permute(2, 0, 3, 1, 4).contiguous()
         query, key, value = qkv
         return self._weigh(query, key), value
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
         update = F.linear(mixed.transpose(1, 2).flatten(2), self._leave, self._leave_bias)
         return maps + update if self._residual else update
 

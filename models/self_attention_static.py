@@ -30,14 +30,14 @@ class StaticChannelAttention(ChannelMixing):
         self.value.bias = nn.Parameter(drawn.mha.in_proj_bias.detach()[2 * embed_dim :].clone())
         self.scores = nn.Parameter(torch.zeros(self.shape))
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The attention weights (B, A, C, C), the same for all images, and the values (B, A, C, D)."""
         batch, channels, _ = maps.shape
         heads, *_ = self.shape
         value = self.value(self.to_token(maps)).view(batch, channels, heads, -1).transpose(1, 2)
         return self.scores.softmax(-1).expand(batch, *self.shape), value
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
         """The result (B, C, N) for feature maps (B, C, N) and the weighted sums (B, A, C, D) of their values."""
         update: Tensor = self.to_map(self.out_proj(mixed.transpose(1, 2).flatten(2)))
         return maps + update
@@ -63,14 +63,14 @@ class MergedStatic(ChannelMixing):
         self._leave = block.to_map.weight @ block.out_proj.weight  # (N, E)
         self._leave_bias = block.to_map.weight @ block.out_proj.bias + block.to_map.bias
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """As `StaticChannelAttention.look`."""
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """As `StaticChannelAttention.weights_and_values`."""
         batch, channels, _ = maps.shape
         value = F.linear(maps, self._enter, self._enter_bias).view(batch, channels, self.shape[0], -1)
         return self._scores.softmax(-1).expand(batch, *self.shape), value.transpose(1, 2)
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
-        """As `StaticChannelAttention.leave`."""
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
+        """As `StaticChannelAttention.combine`."""
         return maps + F.linear(mixed.transpose(1, 2).flatten(2), self._leave, self._leave_bias)
 
 

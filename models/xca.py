@@ -23,7 +23,7 @@ class XCABlock(ChannelMixing):
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.proj = nn.Linear(channels, channels)
 
-    def look(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_and_values(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The attention weights (B, A, C/A, C/A) and the values (B, A, C/A, N) of feature maps (B, C, N)."""
         batch, _, pixels = maps.shape
         heads, size, _ = self.shape
@@ -33,7 +33,7 @@ class XCABlock(ChannelMixing):
         weights = (query @ key.transpose(2, 3) * self.temperature).softmax(-1)
         return weights, value
 
-    def leave(self, maps: Tensor, mixed: Tensor) -> Tensor:
+    def combine(self, maps: Tensor, mixed: Tensor) -> Tensor:
         """The result (B, C, N) for feature maps (B, C, N) and the weighted sums (B, A, C/A, N) of their values."""
         update: Tensor = self.proj(mixed.flatten(1, 2).transpose(1, 2))  # (B, N, C)
         return maps + update.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The three networks: their sizes, their parameters, and what they refuse."""
+"""The networks: their sizes, their parameters, and what they refuse."""
 
 import pytest
 import torch

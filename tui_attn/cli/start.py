@@ -52,7 +52,7 @@ def begin(context: typer.Context) -> int | None:
 
         as_json = context.params["as_json"]
         tell = (lambda _: None) if as_json else console.say
-        return show_preview(preview.of_start(config, runs_dir, tell), as_json=as_json)
+        return show_preview(preview.preview_start(config, runs_dir, tell), as_json=as_json)
     return _start(context, config, runs_dir)
 
 

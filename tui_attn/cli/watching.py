@@ -253,7 +253,7 @@ def resume(
         from tui_attn.launch import control, preview
 
         control.check_not_running(folder)
-        return show_preview(preview.of_rest(folder), as_json=as_json)
+        return show_preview(preview.preview_rest(folder), as_json=as_json)
     with interruptible(context) as signals:
         try:
             with console.FetchProgress() as progress:
@@ -298,7 +298,7 @@ def extend(
     if dry_run:
         from tui_attn.launch import preview
 
-        return show_preview(preview.of_rest(folder, number), as_json=as_json)
+        return show_preview(preview.preview_rest(folder, number), as_json=as_json)
     with interruptible(context) as signals:
         with console.FetchProgress() as progress:
             started = starting.extend(folder, number, _permit(context), signals.caller(context, progress))

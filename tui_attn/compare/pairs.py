@@ -192,7 +192,7 @@ class PairedRuns:
     resolution: float | None
     """1 / number of test images: the smallest difference that the test set can show."""
     counts_from: tuple[int, ...] | None = None
-    """Of each seed, the first look, as a number of seeds, that its pair counts in; see `judge`. None: its own."""
+    """For each seed, the number of seeds at the first look in which its pair counts; see `judge`. None: in any."""
 
     def complete(self, look: int | None = None) -> tuple[int, ...]:
         """The seeds with a pair, or those that count in a look at so many seeds."""

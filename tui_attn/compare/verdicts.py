@@ -41,7 +41,10 @@ class Verdict:
     delta: float
     """Mean of other - base at the newest look, a fraction; over all pairs before the first."""
     ci95: Interval | None
-    """The intersection of the intervals of all looks so far; None also where it is empty, or infinite."""
+    """The intersection of the intervals of all looks so far; None also where it is empty, or infinite.
+
+    At 95 % for all looks and comparisons together, so that of one look is wider than a single 95 % interval.
+    """
     p_value: float | None
     """The smallest so far, adjusted for comparisons and looks; below 0.05 exactly where a model is better or worse."""
     verdict: Label | None
@@ -75,7 +78,7 @@ def verdict(
     missing: int = 0,
     resolution: float | None = None,
 ) -> Verdict:
-    """The verdict on accuracies that are paired by position, in the order of the seeds.
+    """`judge` for accuracies that are paired by position, in the order of the seeds, as simulations have them.
 
     `missing`: pairs that are missing among the first `len(base) + missing` seeds; which ones isn't known, so every look
     takes them for missing. See `judge` for the rest. Raises `ValueError` for no pairs, unequal lengths, values that
@@ -96,7 +99,7 @@ def judge(
     resolution: float | None = None,
     counts_from: Sequence[int] | None = None,
 ) -> Verdict:
-    """The verdict on the differences of all seeds that have ended.
+    """The verdict on the differences of all seeds that have ended: what every comparison shows.
 
     `comparisons`: the number of models that share the error rate of 5 %. `looks`: the numbers of seeds at which the
     comparison was planned to be looked at, ascending; empty where there was no plan; None where the number of seeds was

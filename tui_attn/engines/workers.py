@@ -89,7 +89,7 @@ class Worker(Protocol):
         return None
 
     def kill(self, signum: int) -> None:
-        """Have it get SIGTERM or SIGKILL, unless it is over."""
+        """Send it SIGTERM or SIGKILL if it is still alive."""
 
     def close(self) -> None:
         """Let go of it: it checkpoints what it holds and ends."""

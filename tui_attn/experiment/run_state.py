@@ -74,7 +74,7 @@ class RunState:
     """Seconds of training at each point; pauses, evaluation and time between resumes not counted."""
     epochs: list[EpochResult] = field(default_factory=list)
     gates: dict[str, list[float]] = field(default_factory=dict)
-    """The newest mean gate of each channel, by SE layer."""
+    """The newest mean gate of each channel, by layer."""
     probes: list[tuple[int, str]] = field(default_factory=list)
     """Epoch and file name of each probe, oldest first."""
     checkpoint: tuple[int, int] | None = None

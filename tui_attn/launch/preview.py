@@ -90,7 +90,7 @@ class Preview:
         }
 
 
-def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> Preview:
+def preview_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> Preview:
     """What `starting.start` would train; `tell` gets remarks on the devices.
 
     Raises `ConfigError`, `DataError`, `ExportError`, `LaunchError` and `RunsError`.
@@ -112,7 +112,7 @@ def of_start(config: ExperimentConfig, runs_dir: Path, tell: placement.Tell) -> 
     )
 
 
-def of_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
+def preview_rest(folder: ExperimentDir, seeds: int | None = None) -> Preview:
     """The runs that an experiment lacks, or lacks to reach `seeds` seeds. Raises `RunsError` and `LaunchError`."""
     check_owner(folder)
     follower = read_state(folder)

@@ -79,7 +79,7 @@ class Dispatch:
         self.queue(run, model, seed)
 
     def leave(self, do: str, run: str) -> bool:
-        """Tell the run's worker to `do` stop or skip, or remove it from the queue; False where neither has it."""
+        """Stop or skip `run`, whichever `do` says, in its worker or in the queue. False if it is in neither."""
         how = ENDINGS[do]
         worker = self.pool.holder(run)
         if worker is not None:

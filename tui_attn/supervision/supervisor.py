@@ -50,9 +50,9 @@ class Supervisor:
         follower.poll()
         self._manifest = follower.manifest
         self.config = self._manifest.config
-        """When this supervisor began."""
         self._clock = clock
         self._began = clock()
+        """When this supervisor began."""
         launcher = launcher or LocalLauncher(folder)
         slots = make_slots(self._manifest.devices, self._manifest.config.jobs or launcher.workers)
         self.interval = launcher.tick

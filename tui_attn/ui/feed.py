@@ -61,6 +61,7 @@ class Snapshot:
     log_length: int
     warnings: list[tuple[float, str]]
     warnings_length: int
+    """As `log_length`."""
     acknowledged: dict[str, tuple[str, str]]
     started_at: float | None
     ended_at: float | None

@@ -1,4 +1,4 @@
-"""The themes: the only place where the dashboard's colours are written down (the curves' are in charts/palette.py)."""
+"""The themes: the only place where the dashboard's colours are written down (curves: `CurveStyle` in model_info)."""
 
 from __future__ import annotations
 

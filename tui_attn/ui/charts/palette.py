@@ -1,8 +1,9 @@
-"""Colours that must stay the same under every theme: one for each model, and ramps for values.
+"""Colours that must stay the same under every theme: those of the models, and ramps for values.
 
-The three models take colours that a search over OKLCH found furthest apart, in the worst case of normal vision and of
-simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes, "A Physiologically-based Model for
-Simulation of Color Vision Deficiency", 2009), with a contrast of at least 4.5 to their background.
+The colours of the lab's three models (`CurveStyle` in `experiment/model_info.py`) are those that a search over OKLCH
+found furthest apart, in the worst case of normal vision and of simulated protanopia, deuteranopia and tritanopia
+(Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009), with
+a contrast of at least 4.5 to their background.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class CurvesPanel(Widget):
                 plot.set_curves(metric_curves(self._snapshot, metric, selected=self._selected, hidden=hidden))
 
     def _show_gates(self, selected: RunView | None) -> None:
-        """The gates of the selected run, or of one with gates and its seed, so that the strip stays where it is."""
+        """The gates of the selected run, or of a run with gates and the same seed, so that the strip stays."""
         if self.gates is None or self._snapshot is None:
             return
         gated = [view for view in self._snapshot.runs.values() if _has_gates(view)]

@@ -39,7 +39,7 @@ class Entry(NamedTuple):
     """One row: a run, or all runs of a model."""
 
     id: str
-    """The run's id; of all runs of a model its name, which is no run's id."""
+    """The run's id. In a row that stands for a model, the model's name, which is no run's id."""
     model: str
     views: tuple[RunView, ...]
     is_model: bool = False
