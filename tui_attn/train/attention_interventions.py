@@ -66,14 +66,14 @@ def _own_and_another_images(
     for index in order.tensor_split(-(-count // maps.block)):  # blocks of one image would have no other
         block = index.to(maps.device)
         features = maps.second(maps.first(block)).flatten(2)  # (B, 64, N)
-        weights, value = attn.look(features)
+        weights, value = attn.weights_and_values(features)
         total += weights.sum(0).cpu()
-        own.append(maps.answers(model.classify(attn.leave(features, weights @ value)), block))
+        own.append(maps.answers(model.classify(attn.combine(features, weights @ value)), block))
         for draw, found in enumerate(shuffled):
             shift = 1 + draw * max(1, (len(block) - 1) // DRAWS)
             # Image i takes the weights of image i - shift; the values are moved, as they are smaller.
             mixed = (weights @ value.roll(-shift, 0)).roll(shift, 0)
-            found.append(maps.answers(model.classify(attn.leave(features, mixed)), block))
+            found.append(maps.answers(model.classify(attn.combine(features, mixed)), block))
         tick()
 
     def in_order(parts: list[Tensor]) -> Tensor:
