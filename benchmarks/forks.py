@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,7 @@ def start_call(main: Callable[[], int], output: Path, prepare: Prepare) -> int:
 
 def _forking(prepare: Prepare) -> Callable[..., subprocess.Popen[bytes]]:
     def python(
-        module: str,
-        *arguments: str | Path,
-        environment: Mapping[str, str] | None = None,
-        hold_signals: bool = False,
-        **options: Any,
+        module: str, *arguments: str | Path, hold_signals: bool = False, **options: Any
     ) -> subprocess.Popen[bytes]:
         role, main = MODULES[module]
         words = [str(argument) for argument in arguments]
@@ -81,13 +77,7 @@ def _forking(prepare: Prepare) -> Callable[..., subprocess.Popen[bytes]]:
             _become(role, lambda: main(words), prepare)
 
         # It never gets to the executable.
-        return subprocess.Popen(
-            [sys.executable],
-            cwd="/",
-            pass_fds=passed,
-            preexec_fn=become,  # noqa: PLW1509 - no thread holds a lock
-            **options,
-        )
+        return children.program(sys.executable, pass_fds=passed, preexec_fn=become, **options)
 
     return python
 

@@ -175,8 +175,10 @@ def _take_file(source: Path, target: Path | None, file: DataFile, progress: Prog
         with source.open("rb") as stream:
             write_verified(into, iter(lambda: stream.read(CHUNK), b""), file)
         return
-    if source.name == file.name and not is_file(source := packed_path(source)):
-        raise DamagedError(f"cannot be verified without {source.name}")
+    if source.name == file.name:
+        source = packed_path(source)
+        if not is_file(source):
+            raise DamagedError(f"cannot be verified without {source.name}")
     unpack_gz(source, into, file, progress)
     if into is not None and not file.sha256 and source != packed_path(into):
         with source.open("rb") as stream, atomic_file(packed_path(into)) as out:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 from tui_attn.experiment import writing
 from tui_attn.experiment.config import ExperimentConfig
@@ -237,9 +236,12 @@ def settle(folder: ExperimentDir, device: str | None, tell: Callable[[str], obje
         )
     shown = [f"{name} ({gpus[name].name})" if name in gpus else name for name in chosen]
     tell(f"{folder.id} continues on {', '.join(shown)}")
-    moved = partial(replace, devices=chosen, gpus=gpus, precision=computed_in)
-    mixed = mix or manifest.config.mix_devices
-    writing.change_manifest(folder, lambda before: moved(before.configured(mix_devices=mixed)))
+
+    def moved(found: Manifest) -> Manifest:
+        mixed = found.configured(mix_devices=mix or found.config.mix_devices)
+        return replace(mixed, devices=chosen, gpus=gpus, precision=computed_in)
+
+    writing.change_manifest(folder, moved)
 
 
 def _precision_elsewhere(folder: ExperimentDir, manifest: Manifest, chosen: tuple[str, ...], machine: Machine) -> str:

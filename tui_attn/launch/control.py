@@ -238,10 +238,14 @@ def runs_of(folder: ExperimentDir) -> list[RunDir]:
 
 def _last_words(folder: ExperimentDir, printed: bytes) -> str:
     """Why a supervisor ended at once: the last line that it printed."""
-    lines, room = printed.decode(errors="replace").strip().splitlines(), files.Reserve(folder.path)
-    reason = safe_text(lines[-1], one_line=True)[:300] if lines else "it said nothing"
-    if not lines and not room.room():
-        reason = "the disk is full: make room, then try again"
-    elif not lines:
-        room.free()
+    lines = printed.decode(errors="replace").strip().splitlines()
+    reason = safe_text(lines[-1], one_line=True)[:300] if lines else _why_silent(folder)
     return f"the supervisor of {folder.id} could not start: {reason}"
+
+
+def _why_silent(folder: ExperimentDir) -> str:
+    room = files.Reserve(folder.path)
+    if not room.room():
+        return "the disk is full: make room, then try again"
+    room.free()
+    return "it said nothing"

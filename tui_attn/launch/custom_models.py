@@ -12,7 +12,6 @@ import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, TimeoutExpired
 from typing import NamedTuple
@@ -171,11 +170,17 @@ def _ask(content: bytes, question: str, *, within: float) -> tuple[str, int | No
     """The answer of the process, and its exit code; None where it had to be killed."""
     reading, writing = os.pipe()
     environment = worker_environment(1, crowded=True) | {"CUDA_VISIBLE_DEVICES": ""}
-    ask = partial(children.python, "tui_attn.train.custom_model_check", str(writing), question)
     with os.fdopen(reading, "rb", buffering=0):
         try:
-            process = ask(
-                environment=environment, pass_fds=(writing,), start_new_session=True, stdin=PIPE, output=DEVNULL
+            process = children.python(
+                "tui_attn.train.custom_model_check",
+                str(writing),
+                question,
+                environment=environment,
+                pass_fds=(writing,),
+                start_new_session=True,
+                stdin=PIPE,
+                output=DEVNULL,
             )
         finally:
             os.close(writing)
