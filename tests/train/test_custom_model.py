@@ -218,6 +218,10 @@ def test_a_file_that_asks_for_tf32_everywhere_leaves_float32_exact() -> None:
 
 CHANGES: dict[str, tuple[str, Callable[[], Any]]] = {
     "matrix products": ("torch.set_float32_matmul_precision('medium')", torch.get_float32_matmul_precision),
+    "matrix products of GPUs": (
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+        lambda: torch.backends.cuda.matmul.allow_tf32,
+    ),
     "the default device": ("torch.set_default_device('meta')", torch.get_default_device),
     "the default type": ("torch.set_default_dtype(torch.float64)", torch.get_default_dtype),
     "cuDNN": ("torch.backends.cudnn.enabled = False", torch._C._get_cudnn_enabled),

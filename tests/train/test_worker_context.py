@@ -101,6 +101,22 @@ def test_each_seed_has_its_own_images_unless_the_experiment_began_with_the_first
     assert loaded == drawn_from
 
 
+def test_images_that_could_not_be_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, load = context(make(tmp_path, subset=STRATIFIED, seeds=2), probes=False), data.load
+
+    def fails(*_arguments: Any, **_options: Any) -> data.Arrays:
+        monkeypatch.setattr(data, "load", load)
+        raise data.DataError("its disk is away")
+
+    first = worker.images
+    monkeypatch.setattr(data, "load", fails)
+    with pytest.raises(data.DataError):
+        worker.open("base-s1")
+    worker.open("se-s1")
+    assert not torch.equal(worker.images.train_images, first.train_images)
+    worker.close("se-s1")
+
+
 def test_a_model_that_calls_sys_exit_fails_its_run_and_says_so(tmp_path: Path) -> None:
     experiment = make(tmp_path)
     made = context(experiment)

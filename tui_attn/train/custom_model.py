@@ -97,7 +97,6 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         lambda both: torch.use_deterministic_algorithms(both[0], warn_only=both[1]),
     ),
     (lambda: _BACKENDS.fp32_precision, lambda precision: setattr(_BACKENDS, "fp32_precision", precision)),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (_TORCH._get_mkldnn_enabled, _TORCH._set_mkldnn_enabled),
     (_TORCH._get_cudnn_enabled, _TORCH._set_cudnn_enabled),
     (_TORCH._get_cudnn_benchmark, _TORCH._set_cudnn_benchmark),
@@ -121,6 +120,7 @@ def kept_settings() -> Iterator[None]:
     The random streams are restored too. The code gets an empty standard input.
     """
     settings = [(read, restore, read()) for read, restore in _SETTINGS]
+    precision = torch.get_float32_matmul_precision()
     standard = sys.stdin, sys.stdout, sys.stderr
     cpu = torch.device("cpu")
     streams = rng.capture(cpu)
@@ -147,6 +147,7 @@ def kept_settings() -> Iterator[None]:
         for read, restore, value in settings:
             if read() != value:
                 restore(value)
+        torch.set_float32_matmul_precision(precision)  # always: torch may refuse to read it, where a backend's was set
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(os.dup(number), mode) if stream is None or stream.closed else stream
             for number, (mode, stream) in enumerate(zip("rww", standard, strict=True))

@@ -161,8 +161,9 @@ class _Laboratory:
         """The data set with the training images of the runs with `seed`."""
         from tui_attn.train.tensors import on_device
 
+        images = on_device(self._manifest.config.dataset, read(self._manifest, seed, self._where), self._device)
         self._subset = self._manifest.subset_seed(seed)
-        return on_device(self._manifest.config.dataset, read(self._manifest, seed, self._where), self._device)
+        return images
 
     def intervene(self, run: RunState) -> Interventions:
         """All interventions on one run, written into its folder. Raises `ProbeError`."""

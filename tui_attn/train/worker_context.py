@@ -95,10 +95,10 @@ class WorkerContext:
         if subset == self._subset:
             return
         synchronise(self.device)  # other sessions may still read the memory that is freed
-        self._subset = subset
-        self.images = tensors.on_device(self.manifest.config.dataset, read(self.manifest, seed), self.device)
+        images = tensors.on_device(self.manifest.config.dataset, read(self.manifest, seed), self.device)
         if self.probes is not None and self.manifest.config.validation:
-            self.probes = ProbeSet.of(self.images)  # another seed may train on these images
+            self.probes = ProbeSet.of(images)  # another seed may train on these images
+        self._subset, self.images = subset, images  # together, and only when nothing has failed
         synchronise(self.device)
 
     @property
