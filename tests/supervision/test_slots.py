@@ -40,6 +40,10 @@ def test_two_supervisors_share_a_device_knowingly(tmp_path: Path) -> None:
     assert SlotLocks(folder).take([], "x") == {}
 
 
+def test_without_a_folder_for_locks_none_is_taken(tmp_path: Path) -> None:
+    assert SlotLocks(tmp_path / ("n" * 300)).take([Slot("cpu", 0)], "first") == {}
+
+
 def test_slots_of_one_supervisor_on_one_device_are_its_own(tmp_path: Path) -> None:
     locks, others = SlotLocks(tmp_path), SlotLocks(tmp_path)
     assert locks.take(make_slots(("cpu",), 4), "first") == {}

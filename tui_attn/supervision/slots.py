@@ -31,8 +31,10 @@ class SlotLocks:
         """
         if self._folder is None:
             return {}
-        with contextlib.suppress(OSError):
+        try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return {}
         for slot in slots:
             with contextlib.suppress(OSError):
                 self._take_one(self._folder / _lock_name(slot.device, uuids), experiment)
