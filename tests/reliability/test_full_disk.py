@@ -207,10 +207,13 @@ def test_a_read_only_disk_can_be_looked_at(
     assert violations(experiment, undisturbed) == []
 
 
-@pytest.mark.parametrize("command", [["ls"], ["compare"], ["compare", "--json"], ["attach", "--no-ui"], ["doctor"]])
+OF_EXPERIMENTS = [["ls"], ["compare"], ["compare", "--json"], ["attach", "--no-ui"]]
+
+
+@pytest.mark.parametrize("command", [*OF_EXPERIMENTS, ["doctor"], ["config"], ["config", "--keys"], ["--version"]])
 def test_output_onto_a_full_disk_is_told_in_words(tmp_path: Path, command: list[str]) -> None:
     recorded.scene(tmp_path / "runs", "finished")
-    where = [] if command == ["doctor"] else ["--runs-dir", str(tmp_path / "runs")]
+    where = ["--runs-dir", str(tmp_path / "runs")] if command in OF_EXPERIMENTS else []
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
             [sys.executable, "-P", "-m", "tui_attn", *command, *where],

@@ -12,7 +12,7 @@ import typer
 from tui_attn.cli.app import MACHINE, command
 from tui_attn.cli.context import expanded, file_settings, given
 from tui_attn.cli.option_types import SETTINGS, AsJson
-from tui_attn.cli.output import print_json
+from tui_attn.cli.output import print_json, print_line
 from tui_attn.experiment.options import ConfigError
 from tui_attn.system import console
 from tui_attn.system.files import write_atomically
@@ -53,7 +53,7 @@ def config(
     """Show every setting and its source; create a configuration file."""
     file = _file(context)
     if path:
-        typer.echo(file)
+        typer.echo(file)  # every byte of it, for the shell
         return
     if write:
         _write(file)
@@ -172,15 +172,15 @@ def _print(context: typer.Context, file: Path, *, as_json: bool) -> None:
         print_json(report | {"notify": notify, "problems": found.problems})
         return
     state = "" if found.path is not None else "  (not there: 'tui-attn config --write' creates it)"
-    typer.echo(f"file: {safe_text(file, one_line=True)}{state}\n")
+    print_line(f"file: {safe_text(file, one_line=True)}{state}\n")
     width = max(min(len(row.shown), 36) for row in rows)
     for row in rows:
         source = {"file": row.where, "environment": f"environment: {row.where}"}.get(row.source)
-        typer.echo(f"{row.name:<12}  {row.shown:<{width}}  {source or f'{row.source} {row.where}'.rstrip()}")
+        print_line(f"{row.name:<12}  {row.shown:<{width}}  {source or f'{row.source} {row.where}'.rstrip()}")
     for name in found.notify.table if found.notify is not None else ():  # the values may be secrets
-        typer.echo(f"{f'notify.{name}':<12}  {'set':<{width}}  {_place(context, f'notify.{name}')}")
+        print_line(f"{f'notify.{name}':<12}  {'set':<{width}}  {_place(context, f'notify.{name}')}")
     for id_, keys in found.keymap.items():
-        typer.echo(f"{f'keys.{id_}':<12}  {safe_text(keys, one_line=True):<{width}}  {_place(context, f'keys.{id_}')}")
+        print_line(f"{f'keys.{id_}':<12}  {safe_text(keys, one_line=True):<{width}}  {_place(context, f'keys.{id_}')}")
 
 
 def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
@@ -191,7 +191,7 @@ def _print_keys(keymap: dict[str, str], *, as_json: bool) -> None:
         print_json(every)
         return
     for where, table in TABLES.items():
-        typer.echo(f"{where}:")
+        print_line(f"{where}:")
         first = {key.id: key for key in reversed(table)}  # of several with one id, the first is described
         for key in dict.fromkeys(first[key.id] for key in table):
-            typer.echo(f"  {key.id:<20} {safe_text(keymap.get(key.id, key.keys), one_line=True):<22} {key.tooltip}")
+            print_line(f"  {key.id:<20} {safe_text(keymap.get(key.id, key.keys), one_line=True):<22} {key.tooltip}")

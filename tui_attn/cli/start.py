@@ -10,6 +10,7 @@ from typer.core import TyperOption
 
 from tui_attn import __version__
 from tui_attn.cli.context import before_command, engine, file_settings
+from tui_attn.cli.output import print_line
 from tui_attn.cli.watching import Interruptible, interruptible, show, show_preview
 from tui_attn.experiment.config import OPTIONS, ExperimentConfig, absolute
 from tui_attn.experiment.options import SHOW
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def _version(context: Any, _parameter: Any, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        typer.echo(f"tui-attn {__version__}")
+        print_line(f"tui-attn {__version__}")
         raise typer.Exit
 
 

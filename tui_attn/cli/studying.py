@@ -156,7 +156,7 @@ def run_study(context: typer.Context, study: StudyDir, *, greeting: str, trust_c
         process = runner.start(study, caller, trust_code=trust_code)
         if showing.detach and not signals.received:
             console.say(f"training continues in the background: '{command_line('attach', study.path)}' shows it")
-            typer.echo(study.id)
+            print_line(study.id)
             return 0
         if showing.dashboard and not signals.received:
             signals.close()

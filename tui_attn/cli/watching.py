@@ -150,7 +150,7 @@ def show(
     ends = signals is not None and bool(signals.received)  # a signal came as the start ended
     if showing.detach and not ends:
         console.say(f"training continues in the background: '{command_line('attach', folder.path)}' shows it")
-        typer.echo(folder.id)
+        print_line(folder.id)
         return 0
     if showing.dashboard and not ends:
         from tui_attn.ui import run_dashboard
