@@ -83,3 +83,12 @@ def test_what_has_no_pair_yet_is_not_drawn(tmp_path: Path, drawn: Callable[[Stud
     assert set(pictures) == {"curve"}, "no seed has a slope"
     (line,) = (line for line in pictures["curve"].lines if line.get_label() == "se")
     assert len(line.get_xdata()) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_curve_without_any_pair_is_drawn_without_a_legend_and_warns_of_nothing(
+    tmp_path: Path, drawn: Callable[[StudyDir], dict[str, Any]]
+) -> None:
+    pictures = drawn(curve(tmp_path, CONFIG, [1000, 2000], []))
+    assert set(pictures) == {"curve"}
+    assert not pictures["curve"].figure.legends

@@ -197,7 +197,7 @@ def plot(
     def whole(figure: Figure) -> None:
         axes = figure.add_subplot(title=title)
         draw(axes)
-        if legend:
+        if legend and axes.get_legend_handles_labels()[0]:  # matplotlib warns of an empty legend
             figure.legend(loc="outside lower center", ncols=3)
 
     return picture(name, alt, caption, whole, **size)
