@@ -60,14 +60,20 @@ class Runner:
         """Of logs the size that was handed over, of files what tells their versions apart."""
 
     def begin(
-        self, place: str, log: str, owner: str, words: Sequence[str], how: Mapping[str, str], files: Mapping[str, bytes]
+        self,
+        place: str,
+        log: str,
+        owner: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        files: Mapping[str, bytes],
     ) -> tuple[str, bool]:
         """Start the worker; returns the node's name, and whether it sees the experiment. Raises `OSError`.
 
         `place`: the experiment's absolute path where the supervisor is. `log`: the run whose log gets what the worker
         prints. `owner`: the digest of supervisor.json: a folder of that path is the experiment's only where it has the
-        same. `words`: what the worker is told beside the folder. `how`: its environment. `files` are what a worker
-        needs of the experiment, for a node that doesn't see it.
+        same. `arguments` of the worker come after the folder. `files` are what a worker needs of the experiment, for a
+        node that doesn't see it.
         """
         folder = Path(place)
         shared = bool(owner) and owner_of(folder) == owner
@@ -79,7 +85,7 @@ class Runner:
         try:
             command = sys.executable, "-P", "-m", "tui_attn.train.worker"
             streams: dict[str, Any] = {"stdin": subprocess.PIPE, "output": output}
-            self._process = children.program(*command, folder, *words, environment=how, **streams)
+            self._process = children.program(*command, folder, *arguments, environment=environment, **streams)
         finally:
             os.close(output)
         return os.uname().nodename, shared

@@ -109,10 +109,10 @@ class Relay:
             wanted["num_gpus"] = 1
         actor = self._actor_class.options(**wanted).remote()
         place, owner = str(self._folder.path.resolve()), owner_of(self._folder.path)
-        words = "cuda" if device.startswith("cuda") else device, self._folder.id, str(order["worker"])
-        how = worker_environment(self._manifest.threads, crowded=False)
+        arguments = "cuda" if device.startswith("cuda") else device, self._folder.id, str(order["worker"])
+        environment = worker_environment(self._manifest.threads, crowded=False)
         begin = actor.begin.options(concurrency_group="orders")
-        asked = begin.remote(place, order["log"], owner, words, how, dict(_needed(self._folder)))
+        asked = begin.remote(place, order["log"], owner, arguments, environment, dict(_needed(self._folder)))
         self._remotes[order["worker"]] = _Remote(actor, order["worker"], asked, time.monotonic())
 
     def _pass_on(self, remote: _Remote, do: str, what: Any) -> None:

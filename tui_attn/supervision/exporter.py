@@ -78,8 +78,8 @@ class Exporter:
         try:
             log = open_to_write(self._folder.path / LOG, os.O_APPEND)
             try:
-                what = "tui_attn.export.live", self._folder.path.absolute(), self._folder.id
-                self._process = children.python(*what, stdin=subprocess.PIPE, output=log)
+                command = "tui_attn.export.live", self._folder.path.absolute(), self._folder.id
+                self._process = children.python(*command, stdin=subprocess.PIPE, output=log)
             finally:
                 os.close(log)
         except OSError as error:

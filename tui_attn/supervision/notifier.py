@@ -90,8 +90,8 @@ class Notifier:
         self._sent_at[notice.kind] = self._clock()
         asked = notice._asdict() | {"settings": self._settings.table, "with_verdict": with_verdict}
         try:
-            what = "tui_attn.supervision.notify_process", self._folder.path.absolute(), self._folder.id
-            process = children.python(*what, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, start_new_session=True)
+            command = "tui_attn.supervision.notify_process", self._folder.path.absolute(), self._folder.id
+            process = children.python(*command, stdin=PIPE, stdout=DEVNULL, stderr=PIPE, start_new_session=True)
             with cast(BinaryIO, process.stdin) as pipe:
                 pipe.write(json.dumps(asked).encode())
         except OSError as error:
