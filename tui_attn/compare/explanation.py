@@ -122,12 +122,10 @@ def explain(folders: Sequence[ExperimentDir], config: ExperimentConfig, seeds: i
 
 def _contrast(first: str, second: str, what: str, accuracy: Mapping[tuple[str, int], float]) -> Contrast:
     seeds = sorted(seed for model, seed in accuracy if model == first and (second, seed) in accuracy)
-    found = (
-        differences([accuracy[second, seed] for seed in seeds], [accuracy[first, seed] for seed in seeds])
-        if seeds
-        else []
-    )
-    return Contrast(first, second, what, len(seeds), *(mean_interval(found) if found else (None, None)))
+    if not seeds:
+        return Contrast(first, second, what, 0, None, None)
+    found = differences([accuracy[second, seed] for seed in seeds], [accuracy[first, seed] for seed in seeds])
+    return Contrast(first, second, what, len(seeds), *mean_interval(found))
 
 
 def _developments(runs: Runs) -> Iterable[Development]:

@@ -35,8 +35,9 @@ def study_lines(found: StudyResults, width: int, *, ascii: bool = False) -> list
         lines += plotted(f"difference from {BASE} on the test set, points", finals)
     best = list(found.winners.items())
     lines += ["", show(cells_title(found)), *_table(cell_rows(found.cells, best), width, show)]
-    by_model = sorted(found.cells, key=lambda row: found.models.index(row.model) if found.kind == CURVE else 0)
-    lines += plotted(f"difference from {BASE}, points", [(f"{row.label}  {row.model}", row.versus) for row in by_model])
+    by_model = sorted(found.cells, key=lambda row: found.models.index(row.model))
+    shown = by_model if found.kind == CURVE else found.cells
+    lines += plotted(f"difference from {BASE}, points", [(f"{row.label}  {row.model}", row.versus) for row in shown])
     notes = [line for note in remarks(found) for line in wrap(show(note), width, first="- ", rest="  ")]
     return [line.rstrip() for line in (*lines, *([""] if notes else []), *notes)]
 
