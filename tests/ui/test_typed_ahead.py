@@ -10,6 +10,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tests.recorded import record
 from tests.ui.harness import DEADLINE, burst, drive, make_app, until
@@ -110,3 +111,23 @@ def test_a_turn_that_comes_after_the_end_is_none() -> None:
 
     asyncio.run(end_then_go_on())
     assert len(app._typed) == 1
+
+
+class Line(KeysInTurn):
+    def compose(self) -> ComposeResult:
+        yield Input()
+
+
+def test_a_paste_takes_its_turn_among_the_keys() -> None:
+    app = Line()
+
+    async def main() -> None:
+        async with app.run_test() as pilot:
+            burst(app, "a", "b")
+            app.post_message(events.Paste("-pasted-"))
+            burst(app, "c", "d")
+            line = app.query_one(Input)
+            await until(pilot, lambda: len(line.value) == 12)
+            assert line.value == "ab-pasted-cd"
+
+    asyncio.run(main())

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tui_attn.ui.history_view import HistoryView
     from tui_attn.ui.jobs import Job
     from tui_attn.ui.terminal_notices import TerminalNotices
+    from tui_attn.ui.typed_ahead import Typed
 
 _SAY_SECONDS = 6.0
 
@@ -180,7 +181,7 @@ class DashboardApp(ThemedApp, inherit_bindings=False):
             self._notices.saw(event)
         await super().on_event(event)
 
-    def wants(self, key: events.Key) -> bool:
+    def wants(self, key: Typed) -> bool:
         """Whether `key` was meant for the screen that is shown."""
         return key.time >= self._keys_from
 

@@ -1,26 +1,28 @@
-"""Keys typed ahead: each waits until the one before has done what it does."""
+"""Keys typed ahead, and pastes: each waits until the one before has done what it does."""
 
 from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from textual import events
 from textual.app import App
 from textual.message import Message
 
+Typed: TypeAlias = events.Key | events.Paste
+
 
 class KeyHandled(Message):
     """Follows a key from widget to widget, and so reaches the app when the key has been handled."""
 
-    def __init__(self, key: events.Key | None) -> None:
+    def __init__(self, key: Typed | None) -> None:
         super().__init__()
         self.key = key
 
 
 class KeysInTurn(App[int]):
-    """An app that hands keys on one by one.
+    """An app that hands keys, and pastes among them, on one by one.
 
     Textual sends a key to the widget that has the focus when the key arrives. If an earlier key is about to close the
     screen of that widget, the later one is lost; if it is about to open a screen, the later one misses that.
@@ -31,18 +33,18 @@ class KeysInTurn(App[int]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._key: events.Key | None = None
+        self._key: Typed | None = None
         """The key that is being handled."""
-        self._typed: deque[events.Key] = deque()
+        self._typed: deque[Typed] = deque()
         """Keys that wait."""
 
-    def wants(self, key: events.Key) -> bool:
+    def wants(self, key: Typed) -> bool:
         """Whether to hand on `key`, now that it has its turn."""
         return True
 
     async def on_event(self, event: events.Event) -> None:
         """Hand `event` on; a key only in its turn."""
-        if not isinstance(event, events.Key):
+        if not isinstance(event, (events.Key, events.Paste)):
             await super().on_event(event)
         elif event.is_forwarded:  # no widget took it: it is the app's
             if self.wants(event):
@@ -59,7 +61,7 @@ class KeysInTurn(App[int]):
         """Hand on the next key."""
         await self._next_key(message.key)
 
-    async def _next_key(self, handled: events.Key | None) -> None:
+    async def _next_key(self, handled: Typed | None) -> None:
         while self._key is handled and self.screen_stack:  # none is left when the app ends
             if not self.screen.is_mounted and self.screen.post_message(KeyHandled(handled)):
                 return  # the message arrives once the screen has its widgets
