@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
@@ -107,6 +109,18 @@ def test_classes_are_compared_with_base_by_bars(tmp_path: Path) -> None:
     assert details is not None
     below = plain(by_class.class_rows(details, page(120))).partition("less base, points")[2]
     assert below.count("│") == 20, "a bar for each of ten classes and two models"
+
+
+def test_a_model_with_other_classes_is_compared_with_nothing(tmp_path: Path) -> None:
+    source = ExperimentSource(recorded.record(tmp_path, config=FIVE, **SMALL))
+    source.overview()
+    details = source.details()
+    assert details is not None
+    base, se, other = details.classes
+    more = replace(se, names=(*se.names, "an eleventh"), accuracy=np.pad(se.accuracy, ((0, 0), (0, 1))))
+    below = plain(by_class.class_rows(replace(details, classes=(base, more, other)), page(120)))
+    below = below.partition("less base, points")[2]
+    assert below.count("│") == 10 and "an eleventh" not in below
 
 
 def test_accuracies_seed_by_seed_come_with_their_differences(tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def _differences(found: Sequence[ClassResults], page: Page) -> list[Row]:
         return []
     deltas = {item.model: np.subtract(means_of(item), means_of(base)).round(9) for item in others}
     largest = max(np.nanmax(np.abs(values), initial=0.0) for values in deltas.values()) or 1.0
-    label, column = _columns(found, page)
+    compared = [base, *others]
+    label, column = _columns(compared, page)
     half = min((page.room - label - column * len(others)) // (2 * len(others)) - 2, _BAR // 2)
 
     def cell(model: str, at: int) -> list[Piece]:
@@ -130,11 +131,11 @@ def _differences(found: Sequence[ClassResults], page: Page) -> list[Row]:
         number = (f"{points(delta, 1) if known else '–':>{column}}", "normal")
         size = round(abs(delta) / largest * half) if known else 0
         left, right = ("━" * size, "") if delta < 0 else ("", "━" * size)
-        bar = (f" {left:>{half}}│{right:<{half}} ", f"model:{model}") if half >= 4 else ("", "normal")
-        return [number, bar]
+        drawn = (f" {left:>{half}}│{right:<{half}} ", f"model:{model}") if half >= 4 else ("", "normal")
+        return [number, drawn]
 
-    rows = [heading(f"less {BASE}, points"), *_by_class(found, others, page, 2 * half + 3 if half >= 4 else 0, cell)]
-    rows.append(EMPTY)
+    bar = 2 * half + 3 if half >= 4 else 0
+    rows = [heading(f"less {BASE}, points"), *_by_class(compared, others, page, bar, cell), EMPTY]
     for model, values in deltas.items():
         known = sorted(pair for pair in zip(values.tolist(), base.names, strict=True) if math.isfinite(pair[0]))
         if known:
