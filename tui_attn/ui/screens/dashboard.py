@@ -63,6 +63,7 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         self.title_bar = TitleBar(folder.id, config, app.clock, id="title")
         self.table = RunTable(config, id="runs")
         self.key_bar = KeyBar(id="keys")
+        self.too_small = Drawn(self._too_small, id="too-small")
         self.curves: CurvesPanel | None = None
         self.devices: DevicePanel | None = None
         self.log_pane: LogPane | None = None
@@ -82,7 +83,7 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         with Box(id="body"), Box(id="main"):
             yield self.table
         yield self.key_bar
-        yield Drawn(self._too_small, id="too-small")
+        yield self.too_small
 
     async def mount_panels(self) -> None:
         """Mount the panels deferred from the first frame."""
@@ -144,7 +145,7 @@ class Dashboard(ExplainsKeys, Screen[None], inherit_bindings=False):
         self.table.show(snapshot)
         self._share_height(self.size.height)
         self.title_bar.show(snapshot)
-        self.query_one("#too-small", Drawn).redraw()
+        self.too_small.redraw()
         if self.curves is not None and self.log_pane is not None:
             self.curves.show(snapshot)
             self.curves.select(self.table.entry, self.table.hidden)
