@@ -11,10 +11,15 @@ from tui_attn.ui.drawing import Row
 
 
 def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> list[Row]:
-    """Mean test accuracy of each model by epoch, over the runs that count, or while there are none, over all."""
+    """Mean test accuracy of each model by epoch, over the runs that count, or while there are none, over all.
+
+    No rows where there are no curves, as of experiments that are compared together.
+    """
     entries = overview.summary.models
     chosen = [run.run for entry in entries for run in entry.counted or entry.runs if run.run in overview.runs]
     runs = [run for run in map(overview.runs.__getitem__, chosen) if run.epochs]
+    if not runs:
+        return []
     curves = [run_curve(run, "accuracy", seeds=len(overview.summary.seeds) > 1, tested=True) for run in runs]
     seeds = max((len(entry.counted) for entry in entries), default=0)
     view = View(
@@ -22,7 +27,6 @@ def accuracy_chart(overview: Overview, page: Page, width: int, height: int) -> l
         title="test accuracy by epoch",
         percent=True,
         axis="epoch",
-        empty="no epoch is done yet",
         names=True,
         notes=[f"{seeds} seeds"] if seeds > 1 else [],
     )
