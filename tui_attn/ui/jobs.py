@@ -101,7 +101,7 @@ def background(group: str, *, exclusive: bool = False) -> Callable[[Async[Node, 
                     app.report(error)
 
             owner: Any = self
-            worker: Worker[None] = owner.run_worker(guarded(), name=method.__name__, group=group, exclusive=exclusive)
+            worker: Worker[None] = owner.run_worker(guarded, name=method.__name__, group=group, exclusive=exclusive)
             return worker
 
         return cast("Started[Node, P]", start)
