@@ -1,7 +1,9 @@
 """What the sessions of a worker share: data, precision, errors of a device."""
 
+import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,20 @@ def test_a_model_that_calls_sys_exit_fails_its_run_and_says_so(tmp_path: Path) -
     last = LogReader(experiment.run("base-s0").events).read()[-1]
     assert (last.type, last["state"]) == ("ended", "failed")
     assert "its code called sys.exit(0)" in last["reason"]
+
+
+def test_a_run_that_is_handed_out_again_is_not_paused(tmp_path: Path) -> None:
+    """The supervisor took a late word of the run's former worker for its end, which also ended the pause."""
+    folder = make(tmp_path, models=("base",))
+    reading, writing = os.pipe()
+    orders = [("train", "base-s0"), ("pause", "base-s0"), ("train", "base-s0"), ("exit", None)]
+    os.write(writing, b"".join(b"%s\n" % json.dumps({"do": do, "run": run}).encode() for do, run in orders))
+    ended = threading.Timer(60, os.close, [writing])  # ends a worker that waits for ever
+    ended.start()
+    with Signals([]) as signals:
+        assert Worker(folder, context(folder), CommandPipe(reading, signals)).work() == 0
+    assert ended.is_alive()
+    ended.cancel()
+    os.close(writing)
+    os.close(reading)
+    assert LogReader(folder.run("base-s0").events).read()[-1]["state"] == "finished"

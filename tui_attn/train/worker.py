@@ -165,6 +165,7 @@ class Worker:
         elif run is None:
             return
         elif message.do == "train":
+            self._paused.discard(run)  # it may have ended for the supervisor, by a late word of its former worker
             if run not in self._turns and run not in self._waiting:
                 self._waiting.append(run)
         elif run in self._waiting and message.do in {"pause", "unpause"}:
