@@ -228,3 +228,41 @@ def workshop_holder(workshop: Workshop, run: str) -> HandWorker:
 def warnings(folder: ExperimentDir, begin: str) -> list[str]:
     found = LogReader(folder.events).read()
     return [it["message"] for it in found if it.type == "warning" and it["message"].startswith(begin)]
+
+
+def passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Supervisor, Workshop, HandWorker, HandWorker]:
+    """A run whose worker died, in the hands of the next one."""
+    supervisor, shop = make(tmp_path, monkeypatch, models=("base",))
+    first = shop.made[0]
+    first.begin("base-s0", step=10, signed=True)
+    ticks(supervisor, 1)
+    first.code = -signal.SIGKILL
+    ticks(supervisor)
+    assert shop.made[1].held == ["base-s0"]
+    return supervisor, shop, first, shop.made[1]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_last_word_of_a_runs_former_worker_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    supervisor, shop, first, second = passed_on(tmp_path, monkeypatch)
+    first.end("base-s0", "stopped", signed=True)  # as written before it died, and seen late
+    if begun:
+        second.begin("base-s0", signed=True)
+    ticks(supervisor)
+    assert second.held == ["base-s0"] and not read_state(shop.folder).state.runs["base-s0"].ended
+    if not begun:
+        second.begin("base-s0", signed=True)
+    first.end("base-s0", "stopped", signed=True)
+    second.end("base-s0", signed=True)
+    ticks(supervisor)
+    assert read_state(shop.folder).state.runs["base-s0"].state == "finished"
+
+
+def test_a_run_that_fails_before_it_is_begun_again_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, shop, _, second = passed_on(tmp_path, monkeypatch)
+    second.end("base-s0", "failed", "no memory for the network", signed=True)
+    ticks(supervisor)
+    run = read_state(shop.folder).state.runs["base-s0"]
+    assert (run.state, run.reason) == ("failed", "no memory for the network")

@@ -84,9 +84,10 @@ class HandWorker(Worker):
     def close(self) -> None:
         self.closed = True
 
-    def end(self, run: str, state: str = "finished", reason: str | None = None) -> None:
+    def end(self, run: str, state: str = "finished", reason: str | None = None, *, signed: bool = False) -> None:
         log = LogWriter(self.folder.run(run).events)
-        log.append("ended", state=state, reason=reason, traceback=None, epoch=1, step=9, weights_sha256=None)
+        end = {"state": state, "reason": reason, "traceback": None, "epoch": 1, "step": 9, "weights_sha256": None}
+        log.append("ended", **end, **({"w": f"w{self.token}"} if signed else {}))
         log.close()
 
     def open(self, run: str) -> None:
@@ -94,10 +95,11 @@ class HandWorker(Worker):
         # As a worker's, by the clock of this boot, but finer: two in a millisecond have an order.
         self.folder.run(run).heartbeat.write_text(f"{liveness.boot_id()} {time.monotonic():.9f}\n")
 
-    def begin(self, run: str, step: int = 0) -> None:
+    def begin(self, run: str, step: int = 0, *, signed: bool = False) -> None:
         """As a worker that trained up to `step` and beat its heart."""
         log = LogWriter(self.folder.run(run).events)
-        log.append("started", **ABOUT | {"model": run.rpartition("-")[0]})
+        signature = {"worker": self.token, "w": f"w{self.token}"} if signed else {}
+        log.append("started", **ABOUT | {"model": run.rpartition("-")[0]} | signature)
         if step:
             log.append("metrics", epoch=1, step=[step], loss=[1.0], accuracy=[0.1], train_seconds=1.0)
         log.close()

@@ -88,8 +88,10 @@ class ExperimentState:
             return False
         writer = event.get("w")
         if event.type == "started":
+            if run.writer is not None and run.writer != writer:
+                run.displaced.append(run.writer)
             run.writer = writer
-        elif writer is not None and run.writer is not None and writer != run.writer:
+        elif writer in run.displaced:  # one that is new may fail before it has started
             return False
         self.revision += 1
         run.last_t = event.t

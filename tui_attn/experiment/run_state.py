@@ -54,6 +54,8 @@ class RunState:
     """The worker that last began the run by its log; None where unknown."""
     writer: object = None
     """The token of the last writer of `started` in the run's log; None in logs without tokens."""
+    displaced: list[object] = field(default_factory=list)
+    """Those of the writers before."""
     job: str | None = None
     """The scheduler's job that has the run, such as `slurm 4711`."""
     waits: str | None = None

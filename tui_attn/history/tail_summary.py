@@ -80,8 +80,6 @@ def _ends(path: Path) -> tuple[list[Event], str]:
         size *= 8
         _, tail, whole, why = _read(path, _HEAD, size)
     begun = first[0].seq if first else -1
-    if all(event.type != "started" for event in last):  # their writer is named between head and tail
-        last = [Event(event.type, event.seq, event.t, {**event.data, "w": None}) for event in last]
     return first + [event for event in last if event.seq != begun], why or _damage([*head.split(b"\n", 8)[:-1], *lines])
 
 

@@ -159,10 +159,17 @@ class Dispatch:
 
     def _run_ended(self, run: str, event: Event) -> None:
         worker = self.pool.holder(run)
-        if worker is not None:
+        if worker is not None and not self._is_late(run, event, worker):
             worker.held.remove(run)
             worker.tell("forget", run)
             self._finish(run, event["state"], event["reason"], event["traceback"])
+
+    def _is_late(self, run: str, event: Event, worker: Worker) -> bool:
+        """Whether `event` is the last word of the worker that had `run` before `worker`."""
+        known, writer = self.follower.state.runs[run], event.get("w")
+        if writer is None or writer in known.displaced:
+            return writer is not None
+        return writer == known.writer and known.begun_by not in {None, worker.token}
 
     def _finish(self, run: str, how: str, reason: str | None, traceback: str | None = None) -> None:
         self.pauses.forget(run)
