@@ -27,6 +27,7 @@ WHY = {
     "report/__init__.py": LIBRARY,
     "supervision/notify_process.py": LIBRARY,
     "train/custom_model_check.py": LIBRARY,
+    "train/fused_pooling.py": LIBRARY,
     "train/interventions.py": LIBRARY,
     "train/worker.py": LIBRARY,
     "cli/explaining.py": COMMANDS,
