@@ -17,7 +17,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,21 @@ from unittest import mock
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as workers have it, and the next line
 os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.append(str(REPOSITORY))  # last: an installed tui-attn comes first
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # last: an installed tui-attn comes first
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from benchmarks.gpu_counts import COUNTED, INTERVAL, Counts, counted  # noqa: E402
-from benchmarks.gpu_programs import LAB, programs  # noqa: E402
-from tui_attn.models import MODELS  # noqa: E402
-from tui_attn.train import checkpoint, fused_pooling  # noqa: E402
-from tui_attn.train.accelerator import on_stream, stream  # noqa: E402
-from tui_attn.train.graphed_steps import GraphedSteps, Proofs  # noqa: E402
-from tui_attn.train.step import PrecisionError, Stepper, choose_precision  # noqa: E402
-from tui_attn.train.tensors import Images  # noqa: E402
-from tui_attn.train.worker_context import be_reproducible  # noqa: E402
+from benchmarks.gpu_counts import COUNTED, INTERVAL, Counts, counted, shown
+from benchmarks.gpu_programs import LAB, programs
+from tui_attn.models import MODELS
+from tui_attn.train import checkpoint, fused_pooling
+from tui_attn.train.accelerator import on_stream, stream
+from tui_attn.train.graphed_steps import GraphedSteps, Proofs
+from tui_attn.train.step import PrecisionError, Stepper, choose_precision
+from tui_attn.train.tensors import Images
+from tui_attn.train.worker_context import be_reproducible
 
 PRECISIONS = ("fp32", "bf16")
 MEAN, STD, LR = 0.286, 0.353, 1e-3
@@ -128,7 +127,7 @@ class Bench:
                 if way == "fused" and unfused is not None:
                     break
                 equal = equal and same
-                counts = {label: _per_step(found) for label, found in self.counts(name, precision).items()}
+                counts = {label: found.rounded() for label, found in self.counts(name, precision).items()}
                 ways[way] = counts["ours"]
         return {
             "model": name,
@@ -276,15 +275,11 @@ class Bench:
         return steps * self.batch / statistics.median(times[1:])
 
 
-@contextlib.contextmanager
-def pooling(*, fused: bool) -> Iterator[None]:
-    """Let graphs pool by one kernel, where there is one, or by torch's operators, whichever is faster."""
-    with (
-        mock.patch.object(GraphedSteps, "_is_slower", return_value=None)
-        if fused
-        else mock.patch.object(fused_pooling, "unavailable", return_value="not asked for")
-    ):
-        yield
+def pooling(*, fused: bool) -> Any:
+    """A context in which graphs pool by one kernel, where there is one, or by torch's operators, whatever is faster."""
+    if fused:
+        return mock.patch.object(GraphedSteps, "_is_slower", return_value=None)
+    return mock.patch.object(fused_pooling, "unavailable", return_value="not asked for")
 
 
 class Plain:
@@ -399,21 +394,6 @@ def main() -> int:
         if args.json is not None:
             args.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0 if all(row["equal"] for row in rows) else 1
-
-
-def _per_step(counts: Counts) -> dict[str, float]:
-    return {
-        "launches_per_step": round(counts.launches, 3),
-        "kernels_per_step": round(counts.kernels, 3),
-        "syncs_per_step": round(counts.syncs, 3),
-    }
-
-
-def shown(row: dict[str, Any]) -> list[str]:
-    """The cells of a row of the first table."""
-    ways = [row["plain"], row["pooling"]["torch"], *([row["pooling"]["fused"]] if "fused" in row["pooling"] else [])]
-    counts = [" → ".join(f"{way[key]:.1f}" for way in ways) for key in ways[0]]
-    return [row["model"], row["precision"], "yes" if row["equal"] else "NO", *counts]
 
 
 if __name__ == "__main__":

@@ -23,6 +23,14 @@ class Counts:
     syncs: float
     """Times that the host waits for the device."""
 
+    def rounded(self) -> dict[str, float]:
+        """As the JSON file names them."""
+        return {
+            "launches_per_step": round(self.launches, 3),
+            "kernels_per_step": round(self.kernels, 3),
+            "syncs_per_step": round(self.syncs, 3),
+        }
+
 
 COUNTED = "counted"
 
@@ -37,3 +45,10 @@ def counted(events: Iterable[Any]) -> Counts:
     waits = sum(name in WAITS for name in calls)
     kernels = sum(event.device_type.name == "CUDA" and event.name != COUNTED for event in found)
     return Counts(launches / INTERVAL, kernels / INTERVAL, waits / INTERVAL)
+
+
+def shown(row: dict[str, Any]) -> list[str]:
+    """The cells of a row of the first table."""
+    ways = [row["plain"], row["pooling"]["torch"], *([row["pooling"]["fused"]] if "fused" in row["pooling"] else [])]
+    counts = [" → ".join(f"{way[key]:.1f}" for way in ways) for key in ways[0]]
+    return [row["model"], row["precision"], "yes" if row["equal"] else "NO", *counts]
